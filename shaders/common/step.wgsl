@@ -1,0 +1,10 @@
+// What changes from step to step; the host writes it before each replay.
+struct Step {
+    step: u32,          // counts from 0
+    first: u32,         // where this batch begins in the order of samples
+    live: u32,          // columns of the batch that hold a sample
+    rate: f32,          // learning rate
+    correction1: f32,   // 1 - beta1^t of Adam and its kin
+    correction2: f32,   // 1 - beta2^t
+}
+@group(0) @binding(16) var<uniform> step: Step;

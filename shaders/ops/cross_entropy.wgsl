@@ -1,0 +1,91 @@
+// Softmax cross-entropy by log-sum-exp, its gradient, and whether the arg max is right.
+// loss = -sum_k t_k log p_k;  d_logits = (p - t) / live.
+// logits, soft, d_logits: (classes, cols). label, loss, hit: (cols,). One invocation per column.
+//#use common/grid
+//#use common/step
+const WG = 64u;
+
+struct Args {
+    classes: u32,
+    cols: u32,
+    smoothing: f32, // hard targets become (1 - smoothing) one-hot + smoothing / classes
+}
+@group(0) @binding(1) var<uniform> args: Args;
+@group(0) @binding(2) var<storage, read> logits: array<f32>;
+@group(0) @binding(3) var<storage, read> label: array<u32>;
+@group(0) @binding(4) var<storage, read> soft: array<f32>;
+@group(0) @binding(5) var<storage, read_write> d_logits: array<f32>;
+@group(0) @binding(6) var<storage, read_write> loss: array<f32>;
+@group(0) @binding(7) var<storage, read_write> hit: array<u32>;
+
+struct Column { peak: f32, total: f32, best: u32 }
+
+// The largest logit (ties to the lower class) and the sum of exp(logit - largest).
+fn column(col: u32) -> Column {
+    var c = Column(logits[col], 0.0, 0u);
+    for (var k = 1u; k < args.classes; k++) {
+        let v = logits[k * args.cols + col];
+        if v > c.peak { c.peak = v; c.best = k; }
+    }
+    for (var k = 0u; k < args.classes; k++) {
+        c.total += exp(logits[k * args.cols + col] - c.peak);
+    }
+    return c;
+}
+
+fn finish(col: u32, loss_value: f32, hit_value: bool) {
+    let live = col < step.live;
+    loss[col] = select(0.0, loss_value, live);
+    hit[col] = select(0u, 1u, live && hit_value);
+}
+
+@compute @workgroup_size(WG)
+fn hard(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    let col = group * WG + lane;
+    if !(group < grid.end && col < args.cols) { return; }
+    let c = column(col);
+    let log_total = c.peak + log(c.total);
+    let off = args.smoothing / f32(args.classes);
+    let on = 1.0 - args.smoothing + off;
+    let share = select(0.0, 1.0 / f32(step.live), col < step.live);
+    var value = 0.0;
+    for (var k = 0u; k < args.classes; k++) {
+        let logit = logits[k * args.cols + col];
+        let t = select(off, on, k == label[col]);
+        value += t * (log_total - logit);
+        d_logits[k * args.cols + col] = (exp(logit - c.peak) / c.total - t) * share;
+    }
+    finish(col, value, c.best == label[col]);
+}
+
+// As `hard` without a gradient: for evaluation.
+@compute @workgroup_size(WG)
+fn judge(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+         @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    let col = group * WG + lane;
+    if !(group < grid.end && col < args.cols) { return; }
+    let c = column(col);
+    finish(col, c.peak + log(c.total) - logits[label[col] * args.cols + col], c.best == label[col]);
+}
+
+@compute @workgroup_size(WG)
+fn by_soft(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+           @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    let col = group * WG + lane;
+    if !(group < grid.end && col < args.cols) { return; }
+    let c = column(col);
+    let log_total = c.peak + log(c.total);
+    let share = select(0.0, 1.0 / f32(step.live), col < step.live);
+    var value = 0.0;
+    for (var k = 0u; k < args.classes; k++) {
+        let logit = logits[k * args.cols + col];
+        let t = soft[k * args.cols + col];
+        value += t * (log_total - logit);
+        d_logits[k * args.cols + col] = (exp(logit - c.peak) / c.total - t) * share;
+    }
+    finish(col, value, c.best == label[col]);
+}

@@ -1,0 +1,3 @@
+const LANES = 8u; const ROWS = 16u; const QUADS = 4u;
+//#use ops/linear_forward_register
+//#use ops/linear_weight_scalars

@@ -1,0 +1,3 @@
+const LANES = 8u; const ROWS = 2u; const QUADS = 1u;
+//#use ops/linear_forward_register
+//#use ops/linear_weight_scalars

@@ -1,0 +1,30 @@
+// y = max(x, 0), and d_x = d_y where y > 0.
+// x, y, d_y, d_x: any shape, len elements. One invocation per element.
+//#use common/grid
+const WG = 256u;
+
+struct Args { len: u32 }
+@group(0) @binding(1) var<uniform> args: Args;
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read> activated: array<f32>;
+@group(0) @binding(5) var<storage, read> d_y: array<f32>;
+@group(0) @binding(6) var<storage, read_write> d_x: array<f32>;
+
+@compute @workgroup_size(WG)
+fn forward(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+           @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    let i = group * WG + lane;
+    if !(group < grid.end && i < args.len) { return; }
+    y[i] = max(x[i], 0.0);
+}
+
+@compute @workgroup_size(WG)
+fn backward(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+            @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    let i = group * WG + lane;
+    if !(group < grid.end && i < args.len) { return; }
+    d_x[i] = select(0.0, d_y[i], activated[i] > 0.0);
+}

@@ -1,0 +1,65 @@
+//! What every data set is checked for, whether it came from files or from arrays.
+
+use super::{Samples, Source, Split};
+use crate::error::{Error, Result};
+
+/// Checks that all parts of a source fit each other; gives the number of values in a sample.
+pub fn source(source: &Source) -> Result<usize> {
+    let Source { name, shape, classes, scale, shift, train, test, .. } = source;
+    let features = shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent));
+    let Some(features) = features.filter(|&features| features > 0 && !shape.is_empty()) else {
+        return Err(wrong(
+            name,
+            format!("expected a sample of at least one value, found the shape {shape:?}"),
+        ));
+    };
+    if !(1..=256).contains(classes) {
+        return Err(wrong(name, format!("expected 1 to 256 classes, found {classes}")));
+    }
+    if !(scale.is_finite() && *scale != 0.0 && shift.is_finite()) {
+        return Err(wrong(
+            name,
+            format!("expected a finite scale other than 0, found {scale} and shift {shift}"),
+        ));
+    }
+    part(name, "training", train, features, *classes)?;
+    part(name, "test", test, features, *classes)?;
+    if matches!(train.images, Samples::Bytes(_)) != matches!(test.images, Samples::Bytes(_)) {
+        return Err(wrong(name, "expected both parts as bytes or both as floats".into()));
+    }
+    Ok(features)
+}
+
+fn part(name: &str, part: &str, split: &Split, features: usize, classes: usize) -> Result<()> {
+    let samples = split.len();
+    if samples == 0 || samples > u32::MAX as usize {
+        return Err(wrong(name, format!("{part} part: expected 1 to {} samples, found {samples}", u32::MAX)));
+    }
+    if samples.checked_mul(features) != Some(split.images.len()) {
+        return Err(wrong(
+            name,
+            format!("{part} part: expected {samples} x {features} values, found {}", split.images.len()),
+        ));
+    }
+    if let Some(row) = split.labels.iter().position(|&label| usize::from(label) >= classes) {
+        let label = split.labels[row];
+        return Err(wrong(
+            name,
+            format!("{part} sample {row}: expected a label below {classes}, found {label}"),
+        ));
+    }
+    if let Samples::Floats(values) = &split.images
+        && let Some(at) = values.iter().position(|value| !value.is_finite())
+    {
+        let (row, feature, value) = (at / features, at % features, values[at]);
+        return Err(wrong(
+            name,
+            format!("{part} sample {row}, value {feature}: expected a number, found {value}"),
+        ));
+    }
+    Ok(())
+}
+
+fn wrong(name: &str, place: String) -> Error {
+    Error::data(format!("data set \"{name}\" does not fit together")).at(place)
+}

@@ -1,0 +1,217 @@
+//! A data set in memory, checked once, and the part of it that is held out.
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Kind, Result};
+use crate::random::{Stream, permutation};
+
+/// The seed that chooses the samples held out. A constant of the program, not the seed of a run: runs of
+/// different seeds then differ in their weights and their order, and are judged on the same samples.
+pub const SPLIT_SEED: u64 = 0x5EED_0F5E_1EC7;
+
+/// Values as they are stored: a row of `features` per sample.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Samples {
+    Bytes(Vec<u8>),
+    Floats(Vec<f32>),
+}
+
+/// Some samples and their classes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Split {
+    /// (samples, features...), row-major.
+    pub images: Samples,
+    /// (samples): the class of each.
+    pub labels: Vec<u8>,
+}
+
+/// What a loader or a user of the library hands in: two parts, and how stored values are to be read.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub name: String,
+    /// One sample: `[features]`, `[channels, height, width]`, or what the model wants.
+    pub shape: Vec<usize>,
+    /// From 1 to 256.
+    pub classes: usize,
+    /// The model sees `stored * scale + shift`. For values that need none: 1 and 0.
+    pub scale: f32,
+    pub shift: f32,
+    pub train: Split,
+    pub test: Split,
+    /// Where it came from, for people.
+    pub origin: String,
+}
+
+/// A data set ready for training. Made by [`super::open`] or [`Dataset::from_arrays`], which check it.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    pub name: String,
+    /// One sample, for instance `[1, 28, 28]`.
+    pub shape: Vec<usize>,
+    pub classes: usize,
+    /// The model sees `stored * scale + shift`.
+    pub scale: f32,
+    pub shift: f32,
+    /// What is trained on: the training part without what is held out.
+    pub train: Split,
+    /// What is held out of the training part; empty if nothing is.
+    pub validation: Split,
+    pub test: Split,
+    /// SHA-256, in hexadecimal, over shape, classes, scale, shift and the three parts, with their sizes.
+    /// Name and origin are left out: a copy of the files is the same data.
+    pub hash: String,
+    pub origin: String,
+}
+
+impl Split {
+    pub fn bytes(images: Vec<u8>, labels: Vec<u8>) -> Self {
+        Self { images: Samples::Bytes(images), labels }
+    }
+    pub fn floats(images: Vec<f32>, labels: Vec<u8>) -> Self {
+        Self { images: Samples::Floats(images), labels }
+    }
+    /// The number of samples.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The samples whose number passes `chosen`, in their order.
+    pub(super) fn filter(&self, features: usize, chosen: impl Fn(usize) -> bool) -> Self {
+        let rows: Vec<usize> = (0..self.len()).filter(|&row| chosen(row)).collect();
+        let images = match &self.images {
+            Samples::Bytes(values) => Samples::Bytes(select(values, &rows, features)),
+            Samples::Floats(values) => Samples::Floats(select(values, &rows, features)),
+        };
+        Self { images, labels: rows.iter().map(|&row| self.labels[row]).collect() }
+    }
+}
+
+fn select<T: Copy>(values: &[T], rows: &[usize], features: usize) -> Vec<T> {
+    let mut chosen = Vec::with_capacity(rows.len() * features);
+    rows.iter().for_each(|row| chosen.extend_from_slice(&values[row * features..(row + 1) * features]));
+    chosen
+}
+
+impl Samples {
+    /// The number of values, over all samples.
+    pub fn len(&self) -> usize {
+        match self {
+            Samples::Bytes(values) => values.len(),
+            Samples::Floats(values) => values.len(),
+        }
+    }
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Value `index`, as stored.
+    pub fn get(&self, index: usize) -> f32 {
+        match self {
+            Samples::Bytes(values) => f32::from(values[index]),
+            Samples::Floats(values) => values[index],
+        }
+    }
+}
+
+impl Dataset {
+    /// Checks arrays, holds the share `validation` in [0, 1) of the training part out, and hashes the whole.
+    ///
+    /// The number held out is `validation * samples`, rounded half away from zero; both parts keep the
+    /// order of the samples. Arrays that do not fit each other are a [`Kind::Data`] error that names the
+    /// part and the sample, a share that cannot be met a [`Kind::Usage`] error.
+    ///
+    /// ```
+    /// use coppice::data::{Dataset, Source, Split};
+    /// let set = Dataset::from_arrays(
+    ///     Source {
+    ///         name: "xor".into(),
+    ///         shape: vec![2],
+    ///         classes: 2,
+    ///         scale: 1.0,
+    ///         shift: 0.0,
+    ///         train: Split::floats(vec![0., 0., 0., 1., 1., 0., 1., 1.], vec![0, 1, 1, 0]),
+    ///         test: Split::floats(vec![1., 0.], vec![1]),
+    ///         origin: "by hand".into(),
+    ///     },
+    ///     0.0,
+    /// )?;
+    /// assert_eq!(set.columns(&set.train, &[1, 2]), [0., 1., 1., 0.]); // (features, batch)
+    /// # Ok::<(), coppice::error::Error>(())
+    /// ```
+    pub fn from_arrays(source: Source, validation: f64) -> Result<Self> {
+        let features = super::check::source(&source)?;
+        let Source { name, shape, classes, scale, shift, train, test, origin } = source;
+        let (train, validation) = hold_out(train, features, validation)?;
+        let mut set =
+            Self { name, shape, classes, scale, shift, train, validation, test, hash: String::new(), origin };
+        set.hash = set.digest();
+        Ok(set)
+    }
+
+    /// The number of values in a sample.
+    pub fn features(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Samples as a model sees them: (features, rows.len()), the columns contiguous, scaled and shifted.
+    ///
+    /// # Panics
+    /// If a row is not one of `split`, or `split` is not of this data set.
+    pub fn columns(&self, split: &Split, rows: &[u32]) -> Vec<f32> {
+        let features = self.features();
+        let value =
+            |row: u32, feature| split.images.get(row as usize * features + feature) * self.scale + self.shift;
+        (0..features).flat_map(|feature| rows.iter().map(move |&row| value(row, feature))).collect()
+    }
+
+    fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(format!("coppice data 1 {:?} {}", self.shape, self.classes));
+        hash.update(self.scale.to_le_bytes());
+        hash.update(self.shift.to_le_bytes());
+        for split in [&self.train, &self.validation, &self.test] {
+            hash.update((split.len() as u64).to_le_bytes());
+            match &split.images {
+                Samples::Bytes(values) => {
+                    hash.update(b"bytes");
+                    hash.update(values);
+                }
+                Samples::Floats(values) => {
+                    hash.update(b"floats");
+                    for chunk in values.chunks(1024) {
+                        hash.update(chunk.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+                    }
+                }
+            }
+            hash.update(&split.labels);
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// What stays, and what is held out.
+fn hold_out(train: Split, features: usize, share: f64) -> Result<(Split, Split)> {
+    let samples = train.len();
+    if share == 0.0 {
+        let nothing = train.filter(features, |_| false);
+        return Ok((train, nothing));
+    }
+    let held = (share * samples as f64).round();
+    // Written so that a share that is not a number fails as well.
+    if !(share > 0.0 && share < 1.0 && held >= 1.0 && held < samples as f64) {
+        return Err(Error::new(Kind::Usage, format!("cannot hold out a share of {share} for validation"))
+            .at(format!("of {samples} samples, at least 1 has to be held out and 1 has to stay"))
+            .hint("validation = 0.1, or 0 for none"));
+    }
+    let mut is_held = vec![false; samples];
+    for &row in &permutation(SPLIT_SEED, Stream::Split, 0, samples as u32)[..held as usize] {
+        is_held[row as usize] = true;
+    }
+    Ok((train.filter(features, |row| !is_held[row]), train.filter(features, |row| is_held[row])))
+}
+
+#[cfg(test)]
+#[path = "dataset_tests.rs"]
+mod tests;

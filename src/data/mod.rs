@@ -1,0 +1,123 @@
+//! Data sets: a list of them, and one door through which each is opened and checked.
+//!
+//! A data set is a function of its name and its files; what is held out and the order of an epoch are
+//! functions of numbers alone, so that a resumed run finds everything where it was.
+
+mod check;
+mod dataset;
+mod digits;
+mod fashion;
+mod folder;
+mod idx;
+mod mnist;
+mod order;
+mod standard;
+
+pub use dataset::{Dataset, SPLIT_SEED, Samples, Source, Split};
+pub use order::order;
+
+use crate::error::{Error, Result};
+
+/// One kind of data set.
+pub struct Entry {
+    /// The word a recipe uses.
+    pub name: &'static str,
+    /// What follows the name after a colon, in capitals; empty when nothing does.
+    pub argument: &'static str,
+    /// One line for lists and help.
+    pub about: &'static str,
+    /// Reads it, given the argument.
+    pub open: fn(&str) -> Result<Source>,
+}
+
+impl Entry {
+    /// How a recipe writes it: `digits`, `idx:DIR`.
+    pub fn usage(&self) -> String {
+        match self.argument {
+            "" => self.name.to_string(),
+            argument => format!("{}:{argument}", self.name),
+        }
+    }
+}
+
+/// Every data set. Parsing, help and tests walk this list.
+pub const ALL: &[Entry] = &[digits::ENTRY, fashion::MINI, fashion::FULL, mnist::ENTRY, folder::ENTRY];
+
+/// Opens a data set by its name and holds a share of its training part out for validation.
+///
+/// `name` is an entry of [`ALL`], with its argument after a colon (`idx:/my/folder`).
+/// `validation` is a share in [0, 1) of the training part, never of the test part. Which samples are held
+/// out depends on the data set alone ([`SPLIT_SEED`]), so that runs of different seeds compare on the
+/// same split. An unknown name or share is a usage error; absent or damaged files are data errors.
+pub fn open(name: &str, validation: f64) -> Result<Dataset> {
+    let (word, argument) = name.split_once(':').unwrap_or((name, ""));
+    let entry = ALL.iter().find(|entry| entry.name == word).ok_or_else(|| unknown(word))?;
+    if entry.argument.is_empty() != argument.is_empty() {
+        return Err(Error::usage(format!("data set \"{name}\" is not complete or says too much"))
+            .at(format!("expected \"{}\", found \"{name}\"", entry.usage())));
+    }
+    Dataset::from_arrays((entry.open)(argument)?, validation)
+}
+
+fn unknown(word: &str) -> Error {
+    let known = ALL.iter().map(Entry::usage).collect::<Vec<_>>().join(", ");
+    let error = Error::usage(format!("there is no data set \"{word}\"")).at(format!("known: {known}"));
+    let near = |entry: &&Entry| strsim::damerau_levenshtein(entry.name, word);
+    match ALL.iter().min_by_key(near).filter(|entry| near(entry) <= 3) {
+        Some(entry) => error.hint(format!("name = \"{}\"", entry.usage())),
+        None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn names_are_unique_words_with_a_line_about_them() {
+        for (i, entry) in ALL.iter().enumerate() {
+            assert!(!entry.name.is_empty() && !entry.name.contains(':') && !entry.about.is_empty());
+            assert!(ALL[..i].iter().all(|other| other.name != entry.name), "{} stands twice", entry.name);
+        }
+    }
+
+    #[test]
+    fn a_misspelled_name_is_told_the_nearest_one() {
+        let error = open("fashion-minist", 0.0).unwrap_err();
+        assert_eq!(error.kind, Kind::Usage);
+        assert!(error.to_string().contains("try: name = \"fashion-mnist\""), "{error}");
+        let far = open("something else", 0.0).unwrap_err().to_string();
+        assert!(!far.contains("try:") && far.contains("idx:DIR"), "{far}");
+    }
+
+    #[test]
+    fn an_argument_that_is_absent_or_not_wanted_is_an_error() {
+        for name in ["idx", "idx:", "digits:8"] {
+            assert_eq!(open(name, 0.0).unwrap_err().kind, Kind::Usage, "{name}");
+        }
+    }
+
+    #[test]
+    fn embedded_sets_open_the_same_way_twice() {
+        for name in ["digits", "fashion-mini"] {
+            let (first, again, held) =
+                (open(name, 0.1).unwrap(), open(name, 0.1).unwrap(), open(name, 0.2).unwrap());
+            assert_eq!(first.hash, again.hash);
+            assert_eq!(first.train, again.train);
+            assert_ne!(first.hash, held.hash, "the hash covers the split");
+            assert_eq!(first.test, held.test, "the test part is never touched");
+        }
+    }
+
+    /// The hashes come from a script that reads the assets by itself: packing them anew must not change them.
+    #[test]
+    fn embedded_sets_never_change() {
+        let (digits, mini) = (
+            "a0c25920c09a1928588956cb1b72e79e0a3251a21ad1c842a74b958a66e376e8",
+            "56af5078d44e0fed580bda07742db8b4ec1927a229e7f00790c07e73cb2adf53",
+        );
+        assert_eq!(open("digits", 0.0).unwrap().hash, digits);
+        assert_eq!(open("fashion-mini", 0.0).unwrap().hash, mini);
+    }
+}

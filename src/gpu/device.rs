@@ -1,0 +1,433 @@
+//! The device: opened once, never panicking. Faults become errors, waits have time-outs.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use super::adapter::{Adapter, Choice, choose};
+use super::kernel::WgslStruct;
+use super::pace::Pace;
+use super::tensor::{Buffer, Dtype, Span, Storage, Tensor, Uniform};
+use crate::error::{Error, Kind, Result};
+
+/// How long a wait for the device may take before it counts as hung. A submission aims at 50 ms.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Readback goes through one buffer of this size.
+const STAGING_BYTES: u64 = 1 << 20;
+
+/// One of WebGPU's default limits that kernels rely on.
+pub(super) struct PortableLimit {
+    pub name: &'static str,
+    pub wanted: u64,
+    pub of: fn(&wgpu::Limits) -> u64,
+}
+
+pub(super) fn portable_limits() -> Vec<PortableLimit> {
+    let limit = |name, wanted, of| PortableLimit { name, wanted, of };
+    vec![
+        limit("storage buffers per stage", 8, |l| l.max_storage_buffers_per_shader_stage as u64),
+        limit("storage binding bytes", 128 << 20, |l| l.max_storage_buffer_binding_size),
+        limit("buffer bytes", 256 << 20, |l| l.max_buffer_size),
+        limit("workgroup memory bytes", 16384, |l| l.max_compute_workgroup_storage_size as u64),
+        limit("invocations per workgroup", 256, |l| l.max_compute_invocations_per_workgroup as u64),
+        limit("workgroup size x", 256, |l| l.max_compute_workgroup_size_x as u64),
+        limit("workgroups per dimension", 65535, |l| l.max_compute_workgroups_per_dimension as u64),
+    ]
+}
+
+/// The limits that plans respect. Tests lower them to see tensors and grids split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest storage binding, bytes.
+    pub binding_bytes: u64,
+    /// Workgroups in one dimension of a dispatch.
+    pub groups: u32,
+    /// Milliseconds that one submission aims at.
+    pub submission_ms: u32,
+}
+
+impl Default for Limits {
+    /// WebGPU's defaults, and 50 ms a submission.
+    fn default() -> Self {
+        Self { binding_bytes: 128 << 20, groups: 65535, submission_ms: 50 }
+    }
+}
+
+/// What a run records of its device, and the key of measured choices.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Identity {
+    pub adapter: String,
+    /// `Vulkan`, `Metal`, `Dx12`, `Gl`, `twin`, or `none` where plans are only counted.
+    pub backend: String,
+    pub class: String,
+    pub driver: String,
+    /// Why it was chosen.
+    pub reason: String,
+}
+
+/// Bytes of buffers: now, at most, and how many buffers were ever made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    pub bytes: u64,
+    pub peak_bytes: u64,
+    pub buffers: u64,
+}
+
+#[derive(Default)]
+pub(super) struct Ledger {
+    bytes: AtomicU64,
+    peak: AtomicU64,
+    buffers: AtomicU64,
+}
+
+impl Ledger {
+    fn add(&self, bytes: u64) {
+        let now = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.peak.fetch_max(now, Ordering::Relaxed);
+        self.buffers.fetch_add(1, Ordering::Relaxed);
+    }
+    pub fn free(&self, bytes: u64) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+pub(super) struct Adaptive {
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub timestamps: bool,
+    fault: Arc<Mutex<Option<Error>>>,
+    staging: Mutex<Option<Buffer>>,
+    pub pipelines: Mutex<HashMap<String, (wgpu::ComputePipeline, wgpu::BindGroupLayout)>>,
+    pub pace: Mutex<Pace>,
+}
+
+pub(super) enum Target {
+    Device(Box<Adaptive>),
+    Twin,
+    Counted,
+}
+
+pub(super) struct Inner {
+    pub target: Target,
+    pub limits: Limits,
+    pub identity: Identity,
+    pub ledger: Arc<Ledger>,
+}
+
+/// A device, real or twin. Cloning is cheap and shares it.
+#[derive(Clone)]
+pub struct Gpu(pub(super) Arc<Inner>);
+
+impl Gpu {
+    /// Opens the chosen adapter, with WebGPU's default limits.
+    ///
+    /// # Errors
+    /// `Kind::Device` where there is no such adapter or it cannot be opened.
+    pub fn open(choice: &Choice) -> Result<Self> {
+        Self::open_with(choice, Limits::default())
+    }
+
+    /// Opens the chosen adapter with limits of one's own, which may only be lower than WebGPU's.
+    pub fn open_with(choice: &Choice, limits: Limits) -> Result<Self> {
+        let (adapter, reason) = choose(choice)?;
+        match adapter {
+            Some(adapter) => Self::on(&adapter, limits, reason),
+            None => Ok(Self::without(Target::Twin, limits, "CPU twin", "twin", reason)),
+        }
+    }
+
+    /// The CPU twins: every kernel's plain Rust function, on host memory.
+    pub fn twin() -> Self {
+        Self::without(Target::Twin, Limits::default(), "CPU twin", "twin", "asked for".into())
+    }
+    /// No device at all: plans are recorded and checked, memory is counted, nothing runs.
+    pub fn counted() -> Self {
+        Self::counted_with(Limits::default())
+    }
+    pub fn counted_with(limits: Limits) -> Self {
+        Self::without(Target::Counted, limits, "none", "none", "plans are only counted".into())
+    }
+
+    fn without(target: Target, limits: Limits, adapter: &str, backend: &str, reason: String) -> Self {
+        let identity = Identity {
+            adapter: adapter.into(),
+            backend: backend.into(),
+            class: "cpu".into(),
+            driver: format!("coppice {}", env!("CARGO_PKG_VERSION")),
+            reason,
+        };
+        Gpu(Arc::new(Inner { target, limits, identity, ledger: Default::default() }))
+    }
+
+    fn on(adapter: &Adapter, limits: Limits, reason: String) -> Result<Self> {
+        let optional = wgpu::Features::TIMESTAMP_QUERY & adapter.adapter.features();
+        let mut required = wgpu::Limits::downlevel_defaults().using_resolution(adapter.adapter.limits());
+        required.max_storage_buffers_per_shader_stage = 8;
+        required.max_storage_buffer_binding_size = 128 << 20;
+        required.max_buffer_size = 256 << 20;
+        required.max_compute_workgroup_storage_size = 16384;
+        required.max_compute_invocations_per_workgroup = 256;
+        required.max_compute_workgroup_size_x = 256;
+        required.max_compute_workgroups_per_dimension = 65535;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("coppice"),
+            required_features: optional,
+            required_limits: required,
+            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            trace: wgpu::Trace::Off,
+        };
+        let (device, queue) =
+            pollster::block_on(adapter.adapter.request_device(&descriptor)).map_err(|e| {
+                Error::device(format!("cannot open {}", adapter.name()))
+                    .at(e.to_string())
+                    .hint("another adapter (`coppice devices`), or --device twin")
+            })?;
+        let fault = Arc::new(Mutex::new(None));
+        let sink = fault.clone();
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            sink.lock().unwrap().get_or_insert_with(|| device_error(&error));
+        }));
+        let sink = fault.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                sink.lock().unwrap().get_or_insert_with(|| {
+                    Error::device("the device was lost")
+                        .at(message)
+                        .hint("`coppice resume RUN` goes on from the last checkpoint")
+                });
+            }
+        });
+        let identity = Identity {
+            adapter: adapter.name().to_string(),
+            backend: adapter.backend(),
+            class: adapter.class().to_string(),
+            driver: adapter.driver(),
+            reason,
+        };
+        let software = adapter.class() == "cpu";
+        let adaptive = Adaptive {
+            device,
+            queue,
+            timestamps: optional.contains(wgpu::Features::TIMESTAMP_QUERY),
+            fault,
+            staging: Mutex::new(None),
+            pipelines: Default::default(),
+            pace: Mutex::new(Pace::new(software, f64::from(limits.submission_ms) / 1e3)),
+        };
+        let target = Target::Device(Box::new(adaptive));
+        Ok(Gpu(Arc::new(Inner { target, limits, identity, ledger: Default::default() })))
+    }
+
+    pub fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+    pub fn limits(&self) -> Limits {
+        self.0.limits
+    }
+    /// Memory of all buffers made through this device.
+    pub fn memory(&self) -> Memory {
+        let ledger = &self.0.ledger;
+        Memory {
+            bytes: ledger.bytes.load(Ordering::Relaxed),
+            peak_bytes: ledger.peak.load(Ordering::Relaxed),
+            buffers: ledger.buffers.load(Ordering::Relaxed),
+        }
+    }
+    /// Whether kernels run on an adapter, not on their twins.
+    pub fn is_device(&self) -> bool {
+        matches!(self.0.target, Target::Device(_))
+    }
+    /// Whether nothing runs at all.
+    pub fn is_counted(&self) -> bool {
+        matches!(self.0.target, Target::Counted)
+    }
+
+    /// A tensor of zeros.
+    ///
+    /// # Errors
+    /// `Kind::Memory` where the device has no room, or where it exceeds one binding: callers split first.
+    pub fn tensor(&self, label: &str, dtype: Dtype, shape: &[usize]) -> Result<Tensor> {
+        let words: usize = shape.iter().product();
+        let bytes = words as u64 * 4;
+        if bytes > self.0.limits.binding_bytes {
+            return Err(Error::new(
+                Kind::Memory,
+                format!("tensor `{label}` of {bytes} bytes exceeds one binding"),
+            )
+            .at(format!("shape {shape:?}; a binding holds {} bytes", self.0.limits.binding_bytes))
+            .hint("a smaller batch or layer"));
+        }
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        let buffer = self.buffer(label, bytes, usage)?;
+        let span = Span { buffer: Arc::new(buffer), first: 0, words };
+        Ok(Tensor { span, gpu: self.clone(), dtype, shape: shape.to_vec() })
+    }
+    /// An f32 tensor with these values.
+    pub fn upload_f32(&self, label: &str, shape: &[usize], values: &[f32]) -> Result<Tensor> {
+        let tensor = self.tensor(label, Dtype::F32, shape)?;
+        tensor.write(values)?;
+        Ok(tensor)
+    }
+    /// A u32 tensor with these values.
+    pub fn upload_u32(&self, label: &str, shape: &[usize], values: &[u32]) -> Result<Tensor> {
+        let tensor = self.tensor(label, Dtype::U32, shape)?;
+        tensor.write(values)?;
+        Ok(tensor)
+    }
+    /// A uniform struct that the host rewrites between steps.
+    pub fn uniform<T: WgslStruct>(&self, label: &str, value: &T) -> Result<Uniform> {
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let buffer = Arc::new(self.buffer(label, size_of::<T>() as u64, usage)?);
+        let span = Span { buffer, first: 0, words: size_of::<T>() / 4 };
+        let uniform = Uniform { span, gpu: self.clone(), fields: T::fields() };
+        uniform.write(value)?;
+        Ok(uniform)
+    }
+
+    pub(super) fn buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<Buffer> {
+        // Whole vec4s: shaders may read the padded tail, and std140 structs end on 16 bytes.
+        let bytes = bytes.max(16).next_multiple_of(16);
+        let storage = match &self.0.target {
+            Target::Device(d) => Storage::Device(d.checked(|| {
+                d.device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some(label),
+                    size: bytes,
+                    usage,
+                    mapped_at_creation: false,
+                })
+            })?),
+            Target::Twin => Storage::Host(RwLock::new(vec![0; bytes as usize / 4])),
+            Target::Counted => Storage::Counted,
+        };
+        self.0.ledger.add(bytes);
+        Ok(Buffer { label: label.to_string(), bytes, storage, ledger: self.0.ledger.clone() })
+    }
+
+    pub(super) fn write(&self, span: &Span, bytes: &[u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        match (&self.0.target, &span.buffer.storage) {
+            (Target::Device(d), Storage::Device(buffer)) => {
+                d.queue.write_buffer(buffer, span.first as u64 * 4, bytes);
+                d.fault()
+            }
+            (_, Storage::Host(words)) => {
+                let mut words = words.write().unwrap();
+                let words = &mut words[span.first..span.first + bytes.len() / 4];
+                bytemuck::cast_slice_mut::<u32, u8>(words).copy_from_slice(bytes);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn read(&self, span: &Span) -> Result<Vec<u32>> {
+        match (&self.0.target, &span.buffer.storage) {
+            (Target::Device(d), Storage::Device(buffer)) => {
+                self.finish()?;
+                let mut staging = d.staging.lock().unwrap();
+                if staging.is_none() {
+                    let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+                    *staging = Some(self.buffer("staging", STAGING_BYTES, usage)?);
+                }
+                let Some(Storage::Device(staging)) = staging.as_ref().map(|s| &s.storage) else {
+                    unreachable!()
+                };
+                let mut words = Vec::with_capacity(span.words);
+                while words.len() < span.words {
+                    let take = (span.words - words.len()).min(STAGING_BYTES as usize / 4);
+                    let first = (span.first + words.len()) as u64 * 4;
+                    d.fetch(buffer, first, staging, take as u64 * 4, &mut words)?;
+                }
+                Ok(words)
+            }
+            (_, Storage::Host(words)) => Ok(words.read().unwrap()[span.range()].to_vec()),
+            _ => Ok(vec![0; span.words]),
+        }
+    }
+
+    /// Waits until everything submitted is done.
+    pub fn finish(&self) -> Result<()> {
+        match &self.0.target {
+            Target::Device(d) => d.finish(),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Adaptive {
+    /// The first fault that was reported since the device was opened.
+    pub fn fault(&self) -> Result<()> {
+        self.fault.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
+    /// Runs a creation under error scopes.
+    pub fn checked<T>(&self, create: impl FnOnce() -> T) -> Result<T> {
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let made = create();
+        let errors = [internal, validation, memory].map(|scope| pollster::block_on(scope.pop()));
+        match errors.into_iter().flatten().next() {
+            Some(error) => Err(device_error(&error)),
+            None => self.fault().map(|()| made),
+        }
+    }
+
+    /// Waits for one submission, or for all.
+    pub fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        self.fault()?;
+        let wait = wgpu::PollType::Wait { submission_index: submission, timeout: Some(PATIENCE) };
+        match self.device.poll(wait) {
+            Ok(_) => self.fault(),
+            Err(wgpu::PollError::Timeout) => Err(Error::device("the device hangs")
+                .at(format!("no answer in {} s", PATIENCE.as_secs()))
+                .hint("`coppice resume RUN`, a smaller batch, or another device (--device)")),
+            Err(other) => Err(Error::device("waiting for the device failed").at(other.to_string())),
+        }
+    }
+
+    fn finish(&self) -> Result<()> {
+        self.pace.lock().unwrap().forget();
+        self.wait(None)
+    }
+
+    fn fetch(
+        &self,
+        from: &wgpu::Buffer,
+        first: u64,
+        staging: &wgpu::Buffer,
+        bytes: u64,
+        to: &mut Vec<u32>,
+    ) -> Result<()> {
+        let mut encoder =
+            self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("read") });
+        encoder.copy_buffer_to_buffer(from, first, staging, 0, bytes);
+        let submission = self.queue.submit([encoder.finish()]);
+        let slice = staging.slice(..bytes);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        slice.map_async(wgpu::MapMode::Read, move |result| {
+            let _ = sender.send(result);
+        });
+        self.wait(Some(submission))?;
+        let broken = |what: String| Error::device("reading from the device failed").at(what);
+        receiver.recv().map_err(|e| broken(e.to_string()))?.map_err(|e| broken(e.to_string()))?;
+        let view = slice.get_mapped_range().map_err(|e| broken(e.to_string()))?;
+        to.extend(view.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])));
+        drop(view);
+        staging.unmap();
+        Ok(())
+    }
+}
+
+fn device_error(error: &wgpu::Error) -> Error {
+    match error {
+        wgpu::Error::OutOfMemory { source } => Error::new(Kind::Memory, "the device has no memory left")
+            .at(source.to_string())
+            .hint("a smaller batch or model; `coppice plan` shows what a recipe needs"),
+        other => Error::device("the device refused a command").at(other.to_string()),
+    }
+}

@@ -1,0 +1,212 @@
+//! Kernels, what is bound to them, and the view that a CPU twin has of its bindings.
+
+use std::borrow::Cow;
+use std::ops::{Deref, DerefMut};
+use std::sync::{RwLockReadGuard, RwLockWriteGuard};
+
+use super::shader::Source;
+use super::tensor::{Span, Tensor, Uniform};
+
+/// A WGSL entry point with its CPU twin: same name, same arguments, sums in f64.
+#[derive(Clone, Copy)]
+pub struct Kernel {
+    pub source: Source,
+    pub entry: &'static str,
+    /// Values of `override` constants.
+    pub constants: &'static [(&'static str, f64)],
+    pub twin: fn(&Twin),
+}
+
+impl Kernel {
+    /// A kernel whose entry point is `main`.
+    pub const fn new(source: Source, twin: fn(&Twin)) -> Self {
+        Self { source, entry: "main", constants: &[], twin }
+    }
+    pub const fn entry(mut self, entry: &'static str) -> Self {
+        self.entry = entry;
+        self
+    }
+    pub const fn with(mut self, constants: &'static [(&'static str, f64)]) -> Self {
+        self.constants = constants;
+        self
+    }
+    /// `ops/linear_forward_rows8` or, for an entry point that is not `main`, `sparsity/topk:pick`.
+    pub fn name(&self) -> String {
+        match self.entry {
+            "main" => self.source.path.to_string(),
+            entry => format!("{}:{entry}", self.source.path),
+        }
+    }
+}
+
+/// The scalars that cross the border.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scalar {
+    F32,
+    U32,
+    I32,
+}
+
+/// A field of a uniform struct, as Rust or as naga sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    pub name: Cow<'static, str>,
+    pub offset: usize,
+    pub scalar: Scalar,
+}
+
+/// A struct declared with [`wgsl_struct!`](crate::wgsl_struct), comparable with the shader's own.
+pub trait WgslStruct: bytemuck::Pod {
+    fn fields() -> Vec<Field>;
+}
+
+/// The Rust types that stand for WGSL scalars.
+pub trait WgslScalar {
+    const SCALAR: Scalar;
+}
+impl WgslScalar for f32 {
+    const SCALAR: Scalar = Scalar::F32;
+}
+impl WgslScalar for u32 {
+    const SCALAR: Scalar = Scalar::U32;
+}
+
+/// Declares a uniform struct of `u32` and `f32` fields whose layout is compared with the shader's, field
+/// by field, whenever it is bound.
+#[macro_export]
+macro_rules! wgsl_struct {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident {
+        $($(#[$field_meta:meta])* $field:ident : $ty:ident),* $(,)?
+    }) => {
+        $(#[$meta])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        $vis struct $name { $($(#[$field_meta])* pub $field: $ty),* }
+
+        impl $crate::gpu::WgslStruct for $name {
+            fn fields() -> Vec<$crate::gpu::Field> {
+                vec![$($crate::gpu::Field {
+                    name: stringify!($field).into(),
+                    offset: std::mem::offset_of!($name, $field),
+                    scalar: <$ty as $crate::gpu::WgslScalar>::SCALAR,
+                }),*]
+            }
+        }
+    };
+}
+
+/// `bind! { weight: &w, args: &args }`: what is bound, by the shader's own names.
+#[macro_export]
+macro_rules! bind {
+    ($($name:ident : $value:expr),* $(,)?) => {
+        &[$((stringify!($name), $crate::gpu::Bind::from($value))),*]
+    };
+}
+
+/// Something that can stand behind a binding.
+pub enum Bind<'a> {
+    /// A tensor, for `var<storage>`.
+    Tensor(&'a Tensor),
+    /// Numbers that never change, for `var<uniform>`.
+    Constant { bytes: Vec<u8>, fields: Vec<Field> },
+    /// Numbers that the host writes between steps, for `var<uniform>`.
+    Uniform(&'a Uniform),
+}
+
+impl<'a> From<&'a Tensor> for Bind<'a> {
+    fn from(tensor: &'a Tensor) -> Self {
+        Bind::Tensor(tensor)
+    }
+}
+impl<'a> From<&'a Uniform> for Bind<'a> {
+    fn from(uniform: &'a Uniform) -> Self {
+        Bind::Uniform(uniform)
+    }
+}
+impl<T: WgslStruct> From<&T> for Bind<'_> {
+    fn from(value: &T) -> Self {
+        Bind::Constant { bytes: bytemuck::bytes_of(value).to_vec(), fields: T::fields() }
+    }
+}
+
+/// The bindings of one dispatch as its CPU twin sees them.
+pub struct Twin<'a> {
+    pub(super) spans: &'a [(String, Span)],
+    pub(super) constants: &'a [(String, Vec<u8>)],
+}
+
+impl Twin<'_> {
+    /// The uniform struct of that name. The names were checked when the dispatch was recorded.
+    pub fn get<T: WgslStruct>(&self, name: &str) -> T {
+        if let Some((_, bytes)) = self.constants.iter().find(|(bound, _)| bound == name) {
+            return bytemuck::pod_read_unaligned(&bytes[..size_of::<T>()]);
+        }
+        let words = self.u32(name);
+        bytemuck::pod_read_unaligned(&bytemuck::cast_slice::<u32, u8>(&words)[..size_of::<T>()])
+    }
+    /// Whether something stands behind `name`: variants of a kernel may leave a binding out.
+    pub fn has(&self, name: &str) -> bool {
+        self.spans.iter().any(|(bound, _)| bound == name)
+    }
+    pub fn f32(&self, name: &str) -> impl Deref<Target = [f32]> {
+        Reading::<f32> {
+            words: self.span(name).host().read().unwrap(),
+            span: self.span(name).clone(),
+            of: Default::default(),
+        }
+    }
+    pub fn u32(&self, name: &str) -> impl Deref<Target = [u32]> {
+        Reading::<u32> {
+            words: self.span(name).host().read().unwrap(),
+            span: self.span(name).clone(),
+            of: Default::default(),
+        }
+    }
+    pub fn f32_mut(&self, name: &str) -> impl DerefMut<Target = [f32]> {
+        Writing::<f32> {
+            words: self.span(name).host().write().unwrap(),
+            span: self.span(name).clone(),
+            of: Default::default(),
+        }
+    }
+    pub fn u32_mut(&self, name: &str) -> impl DerefMut<Target = [u32]> {
+        Writing::<u32> {
+            words: self.span(name).host().write().unwrap(),
+            span: self.span(name).clone(),
+            of: Default::default(),
+        }
+    }
+    fn span(&self, name: &str) -> &Span {
+        let found = self.spans.iter().find(|(bound, _)| bound == name);
+        &found.unwrap_or_else(|| panic!("a twin asks for `{name}`, which its shader does not have")).1
+    }
+}
+
+struct Reading<'a, T> {
+    words: RwLockReadGuard<'a, Vec<u32>>,
+    span: Span,
+    of: std::marker::PhantomData<T>,
+}
+impl<T: bytemuck::Pod> Deref for Reading<'_, T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        bytemuck::cast_slice(&self.words[self.span.range()])
+    }
+}
+
+struct Writing<'a, T> {
+    words: RwLockWriteGuard<'a, Vec<u32>>,
+    span: Span,
+    of: std::marker::PhantomData<T>,
+}
+impl<T: bytemuck::Pod> Deref for Writing<'_, T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        bytemuck::cast_slice(&self.words[self.span.range()])
+    }
+}
+impl<T: bytemuck::Pod> DerefMut for Writing<'_, T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        bytemuck::cast_slice_mut(&mut self.words[self.span.range()])
+    }
+}

@@ -1,0 +1,157 @@
+//! Times of single dispatches: by the device's own timestamps where it has them, else by the wall clock.
+
+use std::time::Instant;
+
+use super::device::{Adaptive, Gpu, Target};
+use super::plan::{Phase, Plan};
+use super::tensor::Span;
+use crate::error::Result;
+
+/// Where a time comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    /// The device's timestamps.
+    Timestamps,
+    /// The host's clock around a submission of its own, waiting included.
+    Wall,
+}
+
+/// The time of one dispatch.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Timing {
+    pub label: String,
+    pub phase: Phase,
+    pub ms: f64,
+}
+
+/// Most queries in one set that WebGPU promises.
+const MOST_QUERIES: usize = 4096;
+
+impl Gpu {
+    /// Which clock `Plan::profile` uses.
+    pub fn clock(&self) -> Clock {
+        match &self.0.target {
+            Target::Device(d) if d.timestamps => Clock::Timestamps,
+            _ => Clock::Wall,
+        }
+    }
+}
+
+/// What timing a plan needs, made once.
+pub struct Profiler {
+    queries: Option<(wgpu::QuerySet, super::tensor::Tensor)>,
+}
+
+impl Plan {
+    /// Makes the queries that `profile` uses, so that no step has to.
+    pub fn profiler(&self) -> Result<Profiler> {
+        let count = self.compiled.steps.iter().map(|s| s.slices.len()).sum::<usize>() * 2;
+        let Target::Device(d) = &self.gpu.0.target else { return Ok(Profiler { queries: None }) };
+        if !d.timestamps || count == 0 || count > MOST_QUERIES {
+            return Ok(Profiler { queries: None });
+        }
+        let set = d.checked(|| {
+            d.device.create_query_set(&wgpu::QuerySetDescriptor {
+                label: Some("profile"),
+                ty: wgpu::QueryType::Timestamp,
+                count: count as u32,
+            })
+        })?;
+        let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+        let buffer = std::sync::Arc::new(self.gpu.buffer("profile", count as u64 * 8, usage)?);
+        let span = Span { buffer, first: 0, words: count * 2 };
+        let tensor = super::tensor::Tensor {
+            span,
+            gpu: self.gpu.clone(),
+            dtype: super::tensor::Dtype::U32,
+            shape: vec![count * 2],
+        };
+        Ok(Profiler { queries: Some((set, tensor)) })
+    }
+
+    /// Replays the plan as `replay` does, timing each dispatch. The results are the same.
+    pub fn profile(&self, profiler: &Profiler) -> Result<Vec<Timing>> {
+        self.gpu.finish()?;
+        let ms = match (&self.gpu.0.target, &profiler.queries) {
+            (Target::Device(d), Some((set, tensor))) => self.by_timestamps(d, set, tensor)?,
+            (Target::Device(d), None) => self.by_wall_clock(d)?,
+            _ => self.dispatches.iter().map(|dispatch| timed(|| dispatch.run_twin())).collect(),
+        };
+        let timing = |(dispatch, ms): (&super::plan::Dispatch, f64)| Timing {
+            label: dispatch.label.clone(),
+            phase: dispatch.phase,
+            ms,
+        };
+        Ok(self.dispatches.iter().zip(ms).map(timing).collect())
+    }
+
+    fn by_timestamps(
+        &self,
+        d: &Adaptive,
+        set: &wgpu::QuerySet,
+        out: &super::tensor::Tensor,
+    ) -> Result<Vec<f64>> {
+        let mut query = 0;
+        for step in &self.compiled.steps {
+            for slice in &step.slices {
+                let writes = wgpu::ComputePassTimestampWrites {
+                    query_set: set,
+                    beginning_of_pass_write_index: Some(query),
+                    end_of_pass_write_index: Some(query + 1),
+                };
+                one_pass(d, &step.pipeline, slice, Some(writes))?;
+                query += 2;
+            }
+        }
+        let mut encoder = d.device.create_command_encoder(&Default::default());
+        if let super::tensor::Storage::Device(buffer) = &out.span.buffer.storage {
+            encoder.resolve_query_set(set, 0..query, buffer, 0);
+        }
+        d.queue.submit([encoder.finish()]);
+        let words = out.read_u32()?;
+        let ticks: Vec<u64> = words.chunks_exact(2).map(|w| w[0] as u64 | (w[1] as u64) << 32).collect();
+        let period_ms = d.queue.get_timestamp_period() as f64 / 1e6;
+        let mut spans = ticks.chunks_exact(2).map(|t| t[1].saturating_sub(t[0]) as f64 * period_ms);
+        Ok(self.compiled.steps.iter().map(|s| spans.by_ref().take(s.slices.len()).sum()).collect())
+    }
+
+    fn by_wall_clock(&self, d: &Adaptive) -> Result<Vec<f64>> {
+        let mut all = Vec::new();
+        for step in &self.compiled.steps {
+            let mut ms = 0.0;
+            for slice in &step.slices {
+                let began = Instant::now();
+                one_pass(d, &step.pipeline, slice, None)?;
+                d.wait(None)?;
+                ms += began.elapsed().as_secs_f64() * 1e3;
+            }
+            all.push(ms);
+        }
+        Ok(all)
+    }
+}
+
+fn one_pass(
+    d: &Adaptive,
+    pipeline: &wgpu::ComputePipeline,
+    (bind_group, size): &(wgpu::BindGroup, glam::UVec3),
+    timestamp_writes: Option<wgpu::ComputePassTimestampWrites>,
+) -> Result<()> {
+    let mut encoder = d.device.create_command_encoder(&Default::default());
+    {
+        let mut pass =
+            encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
+        pass.set_pipeline(pipeline);
+        pass.set_bind_group(0, bind_group, &[]);
+        pass.dispatch_workgroups(size.x, size.y, size.z);
+    }
+    d.queue.submit([encoder.finish()]);
+    d.fault()
+}
+
+fn timed(run: impl FnOnce()) -> f64 {
+    let began = Instant::now();
+    run();
+    began.elapsed().as_secs_f64() * 1e3
+}

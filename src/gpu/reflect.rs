@@ -1,0 +1,145 @@
+//! What a shader says of its own bindings, read by naga: names, slots, access, layouts, workgroup size.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use glam::UVec3;
+use naga::valid::{Capabilities, GlobalUse, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner};
+
+use super::kernel::{Field, Kernel, Scalar};
+use super::shader::expand;
+use crate::error::{Error, Result};
+
+/// How a kernel uses a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Uniform,
+    Read,
+    ReadWrite,
+}
+
+/// What lies behind a binding.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Layout {
+    /// A uniform struct of scalars: its fields and its size in bytes.
+    Struct { fields: Vec<Field>, size: u32 },
+    /// A run-time sized array whose elements hold `width` scalars.
+    Array { scalar: Scalar, width: u32 },
+}
+
+/// One binding of an entry point.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slot {
+    pub name: String,
+    pub binding: u32,
+    pub access: Access,
+    pub layout: Layout,
+}
+
+/// Everything the host needs to know of an entry point.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Interface {
+    pub workgroup: UVec3,
+    pub slots: Vec<Slot>,
+    pub workgroup_bytes: u32,
+}
+
+/// Reads the interface of a kernel's entry point; only bindings that the entry point uses are listed.
+///
+/// The result is a function of the shader's text and is kept for the life of the process.
+pub fn reflect(kernel: &Kernel) -> Result<Arc<Interface>> {
+    type Known = Mutex<HashMap<(&'static str, &'static str), Arc<Interface>>>;
+    static KNOWN: OnceLock<Known> = OnceLock::new();
+    let known = KNOWN.get_or_init(Default::default);
+    let key = (kernel.source.path, kernel.entry);
+    if let Some(interface) = known.lock().unwrap().get(&key) {
+        return Ok(interface.clone());
+    }
+    let text = expand(&kernel.source)?;
+    let interface = Arc::new(read(kernel, &text)?);
+    known.lock().unwrap().insert(key, interface.clone());
+    Ok(interface)
+}
+
+fn read(kernel: &Kernel, text: &str) -> Result<Interface> {
+    let path = kernel.source.path;
+    let fault =
+        |what: String| Error::internal(what).at(format!("shaders/{path}.wgsl, entry `{}`", kernel.entry));
+    let module = naga::front::wgsl::parse_str(text).map_err(|e| fault(e.emit_to_string(text)))?;
+    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+        .validate(&module)
+        .map_err(|e| fault(e.emit_to_string(text)))?;
+    let (index, entry) = module
+        .entry_points
+        .iter()
+        .enumerate()
+        .find(|(_, entry)| entry.name == kernel.entry)
+        .ok_or_else(|| fault("no such entry point".into()))?;
+    let uses = info.get_entry_point(index);
+
+    let mut slots = Vec::new();
+    let mut workgroup_bytes = 0;
+    for (handle, global) in module.global_variables.iter() {
+        if uses[handle] == GlobalUse::empty() {
+            continue;
+        }
+        if global.space == AddressSpace::WorkGroup {
+            workgroup_bytes += module.types[global.ty].inner.size(module.to_ctx());
+            continue;
+        }
+        let Some(binding) = &global.binding else { continue };
+        let name = global.name.clone().unwrap_or_default();
+        let access = match global.space {
+            AddressSpace::Uniform => Access::Uniform,
+            AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => Access::ReadWrite,
+            AddressSpace::Storage { .. } => Access::Read,
+            other => return Err(fault(format!("binding `{name}` is in {other:?}, which no kernel uses"))),
+        };
+        if binding.group != 0 {
+            return Err(fault(format!(
+                "binding `{name}` is in group {}; kernels use group 0",
+                binding.group
+            )));
+        }
+        let layout = layout(&module, global.ty)
+            .ok_or_else(|| fault(format!("binding `{name}` is neither a struct of scalars nor an array")))?;
+        slots.push(Slot { name, binding: binding.binding, access, layout });
+    }
+    slots.sort_by_key(|slot| slot.binding);
+    Ok(Interface { workgroup: UVec3::from(entry.workgroup_size), slots, workgroup_bytes })
+}
+
+fn layout(module: &Module, ty: naga::Handle<naga::Type>) -> Option<Layout> {
+    match &module.types[ty].inner {
+        TypeInner::Struct { members, span } => {
+            let fields = members
+                .iter()
+                .map(|member| {
+                    let (scalar, 1) = scalar(module, member.ty)? else { return None };
+                    Some(Field { name: member.name.clone()?.into(), offset: member.offset as usize, scalar })
+                })
+                .collect::<Option<Vec<_>>>()?;
+            Some(Layout::Struct { fields, size: *span })
+        }
+        TypeInner::Array { base, .. } => {
+            let (scalar, width) = scalar(module, *base)?;
+            Some(Layout::Array { scalar, width })
+        }
+        _ => None,
+    }
+}
+
+fn scalar(module: &Module, ty: naga::Handle<naga::Type>) -> Option<(Scalar, u32)> {
+    let (scalar, width) = match &module.types[ty].inner {
+        TypeInner::Scalar(scalar) | TypeInner::Atomic(scalar) => (scalar, 1),
+        TypeInner::Vector { size, scalar } => (scalar, *size as u32),
+        _ => return None,
+    };
+    match (scalar.kind, scalar.width) {
+        (ScalarKind::Float, 4) => Some((Scalar::F32, width)),
+        (ScalarKind::Uint, 4) => Some((Scalar::U32, width)),
+        (ScalarKind::Sint, 4) => Some((Scalar::I32, width)),
+        _ => None,
+    }
+}

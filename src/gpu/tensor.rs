@@ -1,0 +1,158 @@
+//! Tensors and small uniform structs in the memory of a device, or of its twin.
+
+use std::ops::Range;
+use std::sync::{Arc, RwLock};
+
+use super::device::{Gpu, Ledger};
+use super::kernel::{Field, Scalar, WgslStruct};
+use crate::error::{Error, Result};
+
+/// Element types of a tensor. Both take one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    F32,
+    U32,
+}
+
+impl Dtype {
+    pub(super) fn scalar(self) -> Scalar {
+        match self {
+            Dtype::F32 => Scalar::F32,
+            Dtype::U32 => Scalar::U32,
+        }
+    }
+}
+
+/// A buffer's memory: on the device, on the host for the twin, or none where plans are only counted.
+pub(super) enum Storage {
+    Device(wgpu::Buffer),
+    Host(RwLock<Vec<u32>>),
+    Counted,
+}
+
+pub(super) struct Buffer {
+    pub label: String,
+    pub bytes: u64,
+    pub storage: Storage,
+    pub ledger: Arc<Ledger>,
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.ledger.free(self.bytes);
+    }
+}
+
+/// A run of words in a buffer.
+#[derive(Clone)]
+pub(super) struct Span {
+    pub buffer: Arc<Buffer>,
+    pub first: usize,
+    pub words: usize,
+}
+
+impl Span {
+    pub fn range(&self) -> Range<usize> {
+        self.first..self.first + self.words
+    }
+    pub fn host(&self) -> &RwLock<Vec<u32>> {
+        match &self.buffer.storage {
+            Storage::Host(words) => words,
+            _ => unreachable!("twins run on host memory only"),
+        }
+    }
+    /// Bytes to bind: whole vec4s, so that shaders may read the padded tail.
+    pub fn bound_bytes(&self) -> u64 {
+        let bytes = (self.words.max(1) * 4).next_multiple_of(16) as u64;
+        bytes.min(self.buffer.bytes - self.first as u64 * 4)
+    }
+}
+
+/// A dense array of words on a device. Cloning shares the memory.
+#[derive(Clone)]
+pub struct Tensor {
+    pub(super) span: Span,
+    pub(super) gpu: Gpu,
+    pub dtype: Dtype,
+    pub shape: Vec<usize>,
+}
+
+impl std::fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {:?} {:?}", self.span.buffer.label, self.dtype, self.shape)
+    }
+}
+
+impl Tensor {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.span.words
+    }
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    pub fn label(&self) -> &str {
+        &self.span.buffer.label
+    }
+    /// Bytes of the elements, without padding.
+    pub fn bytes(&self) -> u64 {
+        self.len() as u64 * 4
+    }
+    /// Whether two tensors lie in the same buffer.
+    pub fn shares_memory(&self, other: &Tensor) -> bool {
+        Arc::ptr_eq(&self.span.buffer, &other.span.buffer)
+    }
+
+    /// Rows `rows` of a tensor of rank ≥ 1, without copying. To be bound, the first must start on a
+    /// multiple of 256 bytes.
+    pub fn rows(&self, rows: Range<usize>) -> Tensor {
+        let width: usize = self.shape[1..].iter().product();
+        let mut shape = self.shape.clone();
+        shape[0] = rows.len();
+        let span = Span {
+            buffer: self.span.buffer.clone(),
+            first: self.span.first + rows.start * width,
+            words: rows.len() * width,
+        };
+        Tensor { span, gpu: self.gpu.clone(), dtype: self.dtype, shape }
+    }
+
+    /// Copies values in. The write is ordered before every later replay.
+    pub fn write<T: bytemuck::Pod>(&self, values: &[T]) -> Result<()> {
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        if bytes.len() != self.len() * 4 {
+            return Err(Error::internal(format!("{} words written to {self:?}", bytes.len() / 4)));
+        }
+        self.gpu.write(&self.span, bytes)
+    }
+    /// Waits for the device and copies the values out.
+    pub fn read_f32(&self) -> Result<Vec<f32>> {
+        debug_assert_eq!(self.dtype, Dtype::F32);
+        Ok(bytemuck::cast_vec(self.gpu.read(&self.span)?))
+    }
+    /// Waits for the device and copies the values out.
+    pub fn read_u32(&self) -> Result<Vec<u32>> {
+        debug_assert_eq!(self.dtype, Dtype::U32);
+        self.gpu.read(&self.span)
+    }
+    /// The values as raw bytes, little endian, whatever the type.
+    pub fn read_bytes(&self) -> Result<Vec<u8>> {
+        Ok(self.gpu.read(&self.span)?.iter().flat_map(|word| word.to_le_bytes()).collect())
+    }
+}
+
+/// A small struct in a uniform buffer, written by the host between steps.
+#[derive(Clone)]
+pub struct Uniform {
+    pub(super) span: Span,
+    pub(super) gpu: Gpu,
+    pub(super) fields: Vec<Field>,
+}
+
+impl Uniform {
+    /// Replaces the struct. The write is ordered before every later replay.
+    pub fn write<T: WgslStruct>(&self, value: &T) -> Result<()> {
+        debug_assert_eq!(self.fields, T::fields());
+        self.gpu.write(&self.span, bytemuck::bytes_of(value))
+    }
+}

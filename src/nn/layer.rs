@@ -1,0 +1,90 @@
+//! What a layer is, and the list of all kinds.
+
+use toml::Value;
+
+use super::{linear, relu};
+use crate::error::Result;
+use crate::gpu::{Gpu, Recorder, Tensor};
+use crate::ops::variants::{Choices, Shape};
+use crate::param::Param;
+use crate::recipe::{self, Settings};
+
+/// A kind of layer in the list.
+pub struct Entry {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// Settings that must be written, with a sample of their type.
+    pub required: fn() -> Vec<(&'static str, Value)>,
+    pub build: fn(&Context, &Settings) -> Result<Box<dyn Layer>>,
+}
+
+/// All kinds of layers.
+pub const ALL: &[Entry] = &[linear::ENTRY, relu::ENTRY];
+
+/// What a layer is built from.
+pub struct Context<'a> {
+    pub gpu: &'a Gpu,
+    pub name: &'a str,
+    /// Features of its input.
+    pub inputs: usize,
+    pub seed: u64,
+    /// The number of its first parameter: initial weights are a function of (seed, number, element).
+    pub first_param: u32,
+}
+
+/// A differentiable function of activations (features, cols).
+pub trait Layer {
+    fn name(&self) -> &str;
+    /// Features of its output.
+    fn outputs(&self) -> usize;
+    fn params(&self) -> Vec<&Param> {
+        Vec::new()
+    }
+    fn params_mut(&mut self) -> Vec<&mut Param> {
+        Vec::new()
+    }
+    /// Its dense products, for measuring variants.
+    fn products(&self, _cols: usize) -> Vec<Shape> {
+        Vec::new()
+    }
+    /// Records `y = f(x)`.
+    fn forward(&self, rec: &mut Recorder, choices: &Choices, x: &Tensor, y: &Tensor) -> Result<()>;
+    /// Records the gradients of the parameters and, if asked for, of the input.
+    fn backward(
+        &self,
+        rec: &mut Recorder,
+        choices: &Choices,
+        x: &Tensor,
+        y: &Tensor,
+        d_y: &Tensor,
+        d_x: Option<&Tensor>,
+    ) -> Result<()>;
+
+    fn is_relu(&self) -> bool {
+        false
+    }
+    /// Rectifies its own output from now on, if it can. Its `d_y` then comes already masked.
+    fn rectify_output(&mut self) -> bool {
+        false
+    }
+    /// Whether it can mask its `d_x` by the sign of its input.
+    fn takes_rectified_input(&self) -> bool {
+        false
+    }
+    fn set_rectified_input(&mut self) {}
+}
+
+/// The entry of a layer's kind.
+///
+/// # Errors
+/// `Kind::Usage` with the nearest known kind.
+pub fn find(spec: &recipe::Layer) -> Result<&'static Entry> {
+    let found = ALL.iter().find(|entry| entry.name == spec.kind);
+    found.ok_or_else(|| spec.unknown_kind(ALL.iter().map(|entry| entry.name)))
+}
+
+/// The layer's settings, checked.
+pub fn settings(spec: &recipe::Layer) -> Result<Settings> {
+    let entry = find(spec)?;
+    spec.settings.resolve_with(&format!("layer `{}`", entry.name), &(entry.required)(), &[])
+}

@@ -1,0 +1,170 @@
+//! Layers and models: forward and backward in one file.
+
+use crate::error::{Error, Result};
+use crate::gpu::{Dtype, Gpu, Phase, Recorder, Tensor};
+use crate::ops::variants::{Choices, Shape};
+use crate::param::Param;
+use crate::recipe;
+
+pub mod layer;
+mod linear;
+mod relu;
+
+use layer::{Context, Layer};
+
+/// A sequence of layers from features to classes.
+pub struct Model {
+    layers: Vec<Box<dyn Layer>>,
+    pub features: usize,
+    pub classes: usize,
+}
+
+/// The activations of one batch: `values[0]` is the batch, `values[i + 1]` the output of layer i.
+pub struct Activations {
+    pub values: Vec<Tensor>,
+}
+
+impl Activations {
+    pub fn logits(&self) -> &Tensor {
+        self.values.last().expect("a model has an input")
+    }
+}
+
+impl Model {
+    /// Builds the layers and writes their initial weights, a function of `seed`.
+    ///
+    /// # Errors
+    /// `Kind::Usage` for an unknown layer or key, or where the last layer is not as wide as there are classes.
+    pub fn new(
+        gpu: &Gpu,
+        recipe: &recipe::Model,
+        features: usize,
+        classes: usize,
+        seed: u64,
+    ) -> Result<Self> {
+        let mut layers: Vec<Box<dyn Layer>> = Vec::new();
+        let mut width = features;
+        let mut params = 0;
+        for (index, spec) in specs(recipe, classes).iter().enumerate() {
+            let entry = layer::find(spec)?;
+            let settings = layer::settings(spec)?;
+            let name = spec.name.clone().unwrap_or_else(|| format!("{}{index}", entry.name));
+            let context = Context { gpu, name: &name, inputs: width, seed, first_param: params };
+            let layer = (entry.build)(&context, &settings)?;
+            width = layer.outputs();
+            params += layer.params().len() as u32;
+            layers.push(layer);
+        }
+        if width != classes {
+            return Err(Error::usage(format!(
+                "the last layer has {width} outputs; the data has {classes} classes"
+            ))
+            .hint(format!("a last [[model.layer]] of type \"linear\" with out = {classes}")));
+        }
+        Ok(Self { layers: fuse(layers), features, classes })
+    }
+
+    /// All parameters, from the input to the output.
+    pub fn params(&self) -> Vec<&Param> {
+        self.layers.iter().flat_map(|layer| layer.params()).collect()
+    }
+    pub fn params_mut(&mut self) -> Vec<&mut Param> {
+        self.layers.iter_mut().flat_map(|layer| layer.params_mut()).collect()
+    }
+    /// The dense products of one step with `cols` columns.
+    pub fn products(&self, cols: usize) -> Vec<Shape> {
+        self.layers.iter().flat_map(|layer| layer.products(cols)).collect()
+    }
+
+    /// Tensors for the activations of a batch of `cols` columns.
+    pub fn activations(&self, gpu: &Gpu, cols: usize) -> Result<Activations> {
+        let mut values = vec![gpu.tensor("batch", Dtype::F32, &[self.features, cols])?];
+        for layer in &self.layers {
+            values.push(gpu.tensor(
+                &format!("{}.out", layer.name()),
+                Dtype::F32,
+                &[layer.outputs(), cols],
+            )?);
+        }
+        Ok(Activations { values })
+    }
+
+    /// Records the forward pass from `a.values[0]` to `a.logits()`.
+    pub fn forward(&self, rec: &mut Recorder, choices: &Choices, a: &Activations) -> Result<()> {
+        rec.phase(Phase::Forward);
+        for (layer, pair) in self.layers.iter().zip(a.values.windows(2)) {
+            rec.scope(layer.name());
+            layer.forward(rec, choices, &pair[0], &pair[1])?;
+        }
+        Ok(())
+    }
+
+    /// Records the backward pass from `d_logits`: every parameter's gradient. The first layer's input needs
+    /// none.
+    pub fn backward(
+        &self,
+        rec: &mut Recorder,
+        choices: &Choices,
+        a: &Activations,
+        d_logits: &Tensor,
+    ) -> Result<()> {
+        rec.phase(Phase::Backward);
+        // Gradients of activations are needed for one layer only: two buffers take turns.
+        let cols = d_logits.shape[1];
+        let hidden = self.layers.len().saturating_sub(1);
+        let widest = self.layers[..hidden].iter().map(|layer| layer.outputs()).max().unwrap_or(0);
+        let turns: Vec<Tensor> = (0..hidden.min(2))
+            .map(|turn| rec.gpu.tensor(&format!("d_activation {turn}"), Dtype::F32, &[widest, cols]))
+            .collect::<Result<_>>()?;
+        let mut d_y = d_logits.clone();
+        for (index, layer) in self.layers.iter().enumerate().rev() {
+            rec.scope(layer.name());
+            let d_x =
+                (index > 0).then(|| turns[index % turns.len()].rows(0..self.layers[index - 1].outputs()));
+            layer.backward(rec, choices, &a.values[index], &a.values[index + 1], &d_y, d_x.as_ref())?;
+            if let Some(d_x) = d_x {
+                d_y = d_x;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The list of layers that a recipe means.
+fn specs(recipe: &recipe::Model, classes: usize) -> Vec<recipe::Layer> {
+    let linear = |name: String, out: usize| recipe::Layer {
+        kind: "linear".into(),
+        name: Some(name),
+        settings: toml::Table::from_iter([("out".to_string(), toml::Value::Integer(out as i64))]).into(),
+    };
+    match recipe {
+        recipe::Model::Layers(layers) => layers.clone(),
+        recipe::Model::Mlp { hidden, activation } => {
+            let mut all = Vec::new();
+            for (index, &out) in hidden.iter().enumerate() {
+                all.push(linear(format!("fc{}", index + 1), out as usize));
+                let name = Some(format!("act{}", index + 1));
+                all.push(recipe::Layer { kind: activation.clone(), name, settings: Default::default() });
+            }
+            all.push(linear("head".into(), classes));
+            all
+        }
+    }
+}
+
+/// Lets a layer do its successor's work where both can: linear, ReLU and a layer that knows that its input
+/// is rectified become two instead of three.
+fn fuse(layers: Vec<Box<dyn Layer>>) -> Vec<Box<dyn Layer>> {
+    let mut fused: Vec<Box<dyn Layer>> = Vec::new();
+    let mut rest = layers.into_iter().peekable();
+    while let Some(layer) = rest.next() {
+        let next_knows = rest.peek().is_some_and(|next| next.takes_rectified_input());
+        let absorbed =
+            layer.is_relu() && next_knows && fused.last_mut().is_some_and(|before| before.rectify_output());
+        match rest.peek_mut() {
+            Some(next) if absorbed => next.set_rectified_input(),
+            _ => fused.push(layer),
+        }
+    }
+    fused
+}

@@ -1,0 +1,45 @@
+//! ReLU as a layer of its own, where no linear layer can do it on the way.
+
+use super::layer::{Entry, Layer};
+use crate::error::Result;
+use crate::gpu::{Recorder, Tensor};
+use crate::ops::relu;
+use crate::ops::variants::Choices;
+
+pub const ENTRY: Entry = Entry {
+    name: "relu",
+    about: "y = max(x, 0)",
+    required: Vec::new,
+    build: |context, _| Ok(Box::new(Relu { name: context.name.to_string(), width: context.inputs })),
+};
+
+struct Relu {
+    name: String,
+    width: usize,
+}
+
+impl Layer for Relu {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    fn outputs(&self) -> usize {
+        self.width
+    }
+    fn forward(&self, rec: &mut Recorder, _: &Choices, x: &Tensor, y: &Tensor) -> Result<()> {
+        relu::record_forward(rec, x, y)
+    }
+    fn backward(
+        &self,
+        rec: &mut Recorder,
+        _: &Choices,
+        _x: &Tensor,
+        y: &Tensor,
+        d_y: &Tensor,
+        d_x: Option<&Tensor>,
+    ) -> Result<()> {
+        d_x.map_or(Ok(()), |d_x| relu::record_backward(rec, y, d_y, d_x))
+    }
+    fn is_relu(&self) -> bool {
+        true
+    }
+}

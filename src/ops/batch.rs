@@ -1,0 +1,140 @@
+//! Batches, assembled on the device from a data set that lives there.
+
+use super::{Step, groups};
+use crate::error::Result;
+use crate::gpu::check::{Check, Tolerance, Trial};
+use crate::gpu::{Kernel, Recorder, Tensor, Twin, Uniform};
+use crate::{bind, source, wgsl_struct};
+
+wgsl_struct! {
+    /// See `shaders/ops/batch.wgsl`.
+    pub struct Args { features: u32, cols: u32, scale: f32, shift: f32, begin: u32, end: u32 }
+}
+
+const FROM_BYTES: Kernel = Kernel::new(source!("ops/batch"), twin_bytes).entry("from_bytes");
+const FROM_FLOATS: Kernel = Kernel::new(source!("ops/batch"), twin_floats).entry("from_floats");
+const WG: usize = 64;
+
+/// Samples `begin .. end` of a set, in one binding.
+pub struct Part {
+    pub begin: usize,
+    pub end: usize,
+    /// `(end - begin, features)`: bytes, four to a word (u32), or floats (f32).
+    pub samples: Tensor,
+}
+
+/// A data set on the device.
+pub struct Set {
+    pub parts: Vec<Part>,
+    /// Bytes, four to a word.
+    pub labels: Tensor,
+    /// `(samples,)`: the order of this epoch, rewritten by the host between epochs.
+    pub order: Tensor,
+    pub features: usize,
+    pub scale: f32,
+    pub shift: f32,
+}
+
+/// Fills `x` (features, cols) and `label` (cols,) with samples `order[first ..]`; columns from `live` on
+/// become 0. The value of a feature is `sample * scale + shift`.
+pub fn record(rec: &mut Recorder, set: &Set, step: &Uniform, x: &Tensor, label: &Tensor) -> Result<()> {
+    let cols = label.len();
+    for part in &set.parts {
+        let args = Args {
+            features: set.features as u32,
+            cols: cols as u32,
+            scale: set.scale,
+            shift: set.shift,
+            begin: part.begin as u32,
+            end: part.end as u32,
+        };
+        let groups = groups(cols * set.features.div_ceil(4), WG);
+        let (labels, order) = (&set.labels, &set.order);
+        let flops = 2 * (cols * set.features) as u64;
+        match part.samples.dtype {
+            crate::gpu::Dtype::U32 => {
+                let binds = bind! { args: &args, step: step, samples: &part.samples, labels: labels,
+                order: order, x: x, label: label };
+                rec.dispatch(&FROM_BYTES, binds, groups, flops)?;
+            }
+            crate::gpu::Dtype::F32 => {
+                let binds = bind! { args: &args, step: step, floats: &part.samples, labels: labels,
+                order: order, x: x, label: label };
+                rec.dispatch(&FROM_FLOATS, binds, groups, flops)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Bytes, four to a word, little endian; the last word is padded with 0.
+pub fn pack_bytes(bytes: &[u8]) -> Vec<u32> {
+    let word = |chunk: &[u8]| chunk.iter().rev().fold(0, |word, &byte| word << 8 | byte as u32);
+    bytes.chunks(4).map(word).collect()
+}
+
+fn byte(words: &[u32], i: usize) -> u32 {
+    words[i / 4] >> (i % 4 * 8) & 0xff
+}
+
+fn twin_bytes(t: &Twin) {
+    let samples = t.u32("samples");
+    twin(t, |i| byte(&samples, i) as f32);
+}
+
+fn twin_floats(t: &Twin) {
+    let samples = t.f32("floats");
+    twin(t, |i| samples[i]);
+}
+
+fn twin(t: &Twin, value: impl Fn(usize) -> f32) {
+    let (args, step): (Args, Step) = (t.get("args"), t.get("step"));
+    let (labels, order) = (t.u32("labels"), t.u32("order"));
+    let (mut x, mut label) = (t.f32_mut("x"), t.u32_mut("label"));
+    let (features, cols) = (args.features as usize, args.cols as usize);
+    for col in 0..cols {
+        if col >= step.live as usize {
+            if args.begin == 0 {
+                (0..features).for_each(|f| x[f * cols + col] = 0.0);
+                label[col] = 0;
+            }
+            continue;
+        }
+        let sample = order[step.first as usize + col];
+        if (args.begin..args.end).contains(&sample) {
+            label[col] = byte(&labels, sample as usize);
+            let row = (sample - args.begin) as usize * features;
+            (0..features).for_each(|f| x[f * cols + col] = value(row + f) * args.scale + args.shift);
+        }
+    }
+}
+
+pub fn checks() -> Vec<Check> {
+    vec![
+        Check::new("ops/batch:from_bytes", |t, n| check(t, n, false)),
+        Check::new("ops/batch:from_floats", |t, n| check(t, n, true)),
+    ]
+}
+
+fn check(t: &mut Trial, features: usize, floats: bool) -> Result<()> {
+    let (samples, cols) = (37, 68);
+    let step = t.gpu.uniform("step", &Step { first: 2, live: 33, ..Default::default() })?;
+    let mut parts = Vec::new();
+    for (begin, end) in [(0, 20), (20, samples)] {
+        let len = (end - begin) * features;
+        let samples = if floats { t.input("samples", &[len])? } else { t.bits("samples", len.div_ceil(4))? };
+        parts.push(Part { begin, end, samples });
+    }
+    let set = Set {
+        parts,
+        labels: t.bits("labels", samples.div_ceil(4))?,
+        order: t.indices("order", &[samples], samples as u32)?,
+        features,
+        scale: 0.5,
+        shift: -1.0,
+    };
+    // A product and a sum: the device may fuse them.
+    let x = t.output("x", &[features, cols], Tolerance { abs: 1e-5, rel: 1e-6 })?;
+    let label = t.output_u32("label", &[cols])?;
+    record(&mut t.rec, &set, &step, &x, &label)
+}

@@ -1,0 +1,186 @@
+//! Softmax cross-entropy with hard or soft targets, its gradient, and the right answers.
+
+use super::{Step, groups};
+use crate::error::Result;
+use crate::gpu::check::{Check, Tolerance, Trial};
+use crate::gpu::{Kernel, Recorder, Tensor, Twin, Uniform};
+use crate::{bind, source, wgsl_struct};
+
+wgsl_struct! {
+    /// See `shaders/ops/cross_entropy.wgsl`.
+    pub struct Args { classes: u32, cols: u32, smoothing: f32 }
+}
+
+const HARD: Kernel = Kernel::new(source!("ops/cross_entropy"), twin_hard).entry("hard");
+const JUDGE: Kernel = Kernel::new(source!("ops/cross_entropy"), twin_judge).entry("judge");
+const BY_SOFT: Kernel = Kernel::new(source!("ops/cross_entropy"), twin_soft).entry("by_soft");
+const WG: usize = 64;
+
+/// What the loss is measured against.
+pub enum Target<'a> {
+    /// One class a column `(cols,)`, with label smoothing.
+    Hard { label: &'a Tensor, smoothing: f32 },
+    /// Probabilities `(classes, cols)`; hits still compare with the class.
+    Soft { label: &'a Tensor, soft: &'a Tensor },
+}
+
+/// Losses `(cols,)` and hits `(cols,)` of `logits` (classes, cols), and `d_logits`, the gradient of the
+/// mean loss over the live columns. Columns without a sample give 0.
+pub fn record(
+    rec: &mut Recorder,
+    step: &Uniform,
+    logits: &Tensor,
+    target: Target,
+    d_logits: &Tensor,
+    loss: &Tensor,
+    hit: &Tensor,
+) -> Result<()> {
+    let (classes, cols) = (logits.shape[0], logits.shape[1]);
+    let flops = 8 * logits.len() as u64;
+    let mut args = Args { classes: classes as u32, cols: cols as u32, smoothing: 0.0 };
+    match target {
+        Target::Hard { label, smoothing } => {
+            args.smoothing = smoothing;
+            let binds = bind! { args: &args, step: step, logits: logits, label: label, d_logits: d_logits,
+            loss: loss, hit: hit };
+            rec.dispatch(&HARD, binds, groups(cols, WG), flops)
+        }
+        Target::Soft { label, soft } => {
+            let binds = bind! { args: &args, step: step, logits: logits, label: label, soft: soft,
+            d_logits: d_logits, loss: loss, hit: hit };
+            rec.dispatch(&BY_SOFT, binds, groups(cols, WG), flops)
+        }
+    }
+}
+
+/// Losses and hits alone, for evaluation.
+pub fn record_judgement(
+    rec: &mut Recorder,
+    step: &Uniform,
+    logits: &Tensor,
+    label: &Tensor,
+    loss: &Tensor,
+    hit: &Tensor,
+) -> Result<()> {
+    let (classes, cols) = (logits.shape[0], logits.shape[1]);
+    let args = Args { classes: classes as u32, cols: cols as u32, smoothing: 0.0 };
+    let binds = bind! { args: &args, step: step, logits: logits, label: label, loss: loss, hit: hit };
+    rec.dispatch(&JUDGE, binds, groups(cols, WG), 6 * logits.len() as u64)
+}
+
+/// The probabilities, the loss against `target`, and the arg max (ties to the lower class) of one column.
+fn column(logits: &[f32], col: usize, cols: usize, target: impl Fn(usize) -> f64) -> (Vec<f64>, f64, usize) {
+    let values: Vec<f64> = logits[col..].iter().step_by(cols).map(|&v| v as f64).collect();
+    let peak = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let total: f64 = values.iter().map(|v| (v - peak).exp()).sum();
+    let log_total = peak + total.ln();
+    let loss = values.iter().enumerate().map(|(k, v)| target(k) * (log_total - v)).sum();
+    let best = (0..values.len()).fold(0, |best, k| if values[k] > values[best] { k } else { best });
+    (values.iter().map(|v| (v - peak).exp() / total).collect(), loss, best)
+}
+
+fn twin_hard(t: &Twin) {
+    let args: Args = t.get("args");
+    let label = t.u32("label");
+    let off = args.smoothing as f64 / args.classes as f64;
+    let target = |k: usize, col: usize| {
+        if k as u32 == label[col] { 1.0 - args.smoothing as f64 + off } else { off }
+    };
+    let best = gradient(t, target);
+    hits(t, &best);
+}
+
+fn twin_soft(t: &Twin) {
+    let args: Args = t.get("args");
+    let soft = t.f32("soft");
+    let best = gradient(t, |k, col| soft[k * args.cols as usize + col] as f64);
+    hits(t, &best);
+}
+
+fn gradient(t: &Twin, target: impl Fn(usize, usize) -> f64) -> Vec<usize> {
+    let (args, step): (Args, Step) = (t.get("args"), t.get("step"));
+    let logits = t.f32("logits");
+    let (mut d_logits, mut losses) = (t.f32_mut("d_logits"), t.f32_mut("loss"));
+    let cols = args.cols as usize;
+    let mut all = Vec::new();
+    for col in 0..cols {
+        let live = col < step.live as usize;
+        let (p, loss, best) = column(&logits, col, cols, |k| target(k, col));
+        for (k, p) in p.iter().enumerate() {
+            d_logits[k * cols + col] =
+                if live { ((p - target(k, col)) / step.live as f64) as f32 } else { 0.0 };
+        }
+        losses[col] = if live { loss as f32 } else { 0.0 };
+        all.push(best);
+    }
+    all
+}
+
+fn hits(t: &Twin, best: &[usize]) {
+    let step: Step = t.get("step");
+    let label = t.u32("label");
+    let mut hit = t.u32_mut("hit");
+    for (col, &best) in best.iter().enumerate() {
+        hit[col] = u32::from(col < step.live as usize && best as u32 == label[col]);
+    }
+}
+
+fn twin_judge(t: &Twin) {
+    let (args, step): (Args, Step) = (t.get("args"), t.get("step"));
+    let (logits, label) = (t.f32("logits"), t.u32("label"));
+    let mut losses = t.f32_mut("loss");
+    let cols = args.cols as usize;
+    let mut all = Vec::new();
+    for col in 0..cols {
+        let one_hot = |k: usize| if k as u32 == label[col] { 1.0 } else { 0.0 };
+        let (_, loss, best) = column(&logits, col, cols, one_hot);
+        losses[col] = if col < step.live as usize { loss as f32 } else { 0.0 };
+        all.push(best);
+    }
+    drop(losses);
+    hits(t, &all);
+}
+
+pub fn checks() -> Vec<Check> {
+    vec![
+        Check::new("ops/cross_entropy:hard", |t, n| check(t, n, Case::Hard)),
+        Check::new("ops/cross_entropy:judge", |t, n| check(t, n, Case::Judge)),
+        Check::new("ops/cross_entropy:by_soft", |t, n| check(t, n, Case::Soft)),
+    ]
+}
+
+enum Case {
+    Hard,
+    Judge,
+    Soft,
+}
+
+fn check(t: &mut Trial, cols: usize, case: Case) -> Result<()> {
+    let classes = 7;
+    let step =
+        t.gpu.uniform("step", &Step { live: cols.saturating_sub(1).max(1) as u32, ..Default::default() })?;
+    let logits = t.input("logits", &[classes, cols])?;
+    let label = t.indices("label", &[cols], classes as u32)?;
+    let soft = t.input("soft", &[classes, cols])?;
+    // exp and log differ by a few units in the last place from device to device.
+    let close = Tolerance { abs: 3e-6, rel: 3e-6 };
+    let d_logits = t.output("d_logits", &[classes, cols], close)?;
+    let loss = t.output("loss", &[cols], Tolerance { abs: 2e-5, rel: 3e-6 })?;
+    let hit = t.output_u32("hit", &[cols])?;
+    match case {
+        Case::Hard => {
+            let target = Target::Hard { label: &label, smoothing: 0.1 };
+            record(&mut t.rec, &step, &logits, target, &d_logits, &loss, &hit)
+        }
+        Case::Judge => record_judgement(&mut t.rec, &step, &logits, &label, &loss, &hit),
+        Case::Soft => record(
+            &mut t.rec,
+            &step,
+            &logits,
+            Target::Soft { label: &label, soft: &soft },
+            &d_logits,
+            &loss,
+            &hit,
+        ),
+    }
+}

@@ -1,0 +1,170 @@
+//! The three products of a linear layer, split over blocks of rows where a weight exceeds one binding.
+
+use std::ops::Range;
+
+use super::variants::{Choices, Product, Shape, Variant};
+use crate::error::Result;
+use crate::gpu::check::{Tolerance, Trial};
+use crate::gpu::{Recorder, Tensor, Twin};
+use crate::{bind, wgsl_struct};
+
+wgsl_struct! {
+    /// See `shaders/ops/linear_plain.wgsl`.
+    pub struct Args { rows: u32, inner: u32, cols: u32, relu: u32, accumulate: u32 }
+}
+
+/// Rows `rows` of a weight: one binding's worth.
+pub struct Rows<'a> {
+    pub rows: Range<usize>,
+    /// `(rows, inner)`.
+    pub tensor: &'a Tensor,
+}
+
+/// `y = weight x + bias`, rectified if `relu`. x: (inner, cols), y: (rows, cols), bias: (rows,).
+pub fn forward(
+    rec: &mut Recorder,
+    choices: &Choices,
+    weight: &[Rows],
+    bias: &Tensor,
+    x: &Tensor,
+    y: &Tensor,
+    relu: bool,
+) -> Result<()> {
+    for block in weight {
+        let shape = Shape::new(block.rows.len(), x.shape[0], x.shape[1]);
+        let args = shape.args(relu, false);
+        let (bias, y) = (&bias.rows(block.rows.clone()), &y.rows(block.rows.clone()));
+        let binds = bind! { args: &args, weight: block.tensor, bias: bias, x: x, y: y };
+        choices.pick(Product::Forward, shape).dispatch(rec, binds, shape)?;
+    }
+    Ok(())
+}
+
+/// `d_x = weight^T d_y`, and 0 where `x` is not positive if `relu`: x was rectified on its way in.
+pub fn input_grad(
+    rec: &mut Recorder,
+    choices: &Choices,
+    weight: &[Rows],
+    x: &Tensor,
+    d_y: &Tensor,
+    d_x: &Tensor,
+    relu: bool,
+) -> Result<()> {
+    for (index, block) in weight.iter().enumerate() {
+        let shape = Shape::new(block.rows.len(), x.shape[0], x.shape[1]);
+        let args = shape.args(relu, index > 0);
+        let d_y = &d_y.rows(block.rows.clone());
+        let binds = bind! { args: &args, weight: block.tensor, x: x, d_y: d_y, d_x: d_x };
+        choices.pick(Product::InputGrad, shape).dispatch(rec, binds, shape)?;
+    }
+    Ok(())
+}
+
+/// `d_weight = d_y x^T` and `d_bias = sum over columns of d_y`.
+pub fn weight_grad(
+    rec: &mut Recorder,
+    choices: &Choices,
+    d_weight: &[Rows],
+    d_bias: &Tensor,
+    x: &Tensor,
+    d_y: &Tensor,
+) -> Result<()> {
+    for block in d_weight {
+        let shape = Shape::new(block.rows.len(), x.shape[0], x.shape[1]);
+        let args = shape.args(false, false);
+        let (d_bias, d_y) = (&d_bias.rows(block.rows.clone()), &d_y.rows(block.rows.clone()));
+        let binds = bind! { args: &args, x: x, d_y: d_y, d_weight: block.tensor, d_bias: d_bias };
+        choices.pick(Product::WeightGrad, shape).dispatch(rec, binds, shape)?;
+    }
+    Ok(())
+}
+
+pub(super) fn twin_forward(t: &Twin) {
+    let args: Args = t.get("args");
+    let (weight, bias, x) = (t.f32("weight"), t.f32("bias"), t.f32("x"));
+    let (inner, cols) = (args.inner as usize, args.cols as usize);
+    let mut sums = vec![0.0f64; cols];
+    for (o, y) in t.f32_mut("y").chunks_mut(cols).enumerate() {
+        sums.fill(bias[o] as f64);
+        for (k, x) in x.chunks(cols).enumerate() {
+            let w = weight[o * inner + k] as f64;
+            sums.iter_mut().zip(x).for_each(|(sum, &x)| *sum += w * x as f64);
+        }
+        for (y, &sum) in y.iter_mut().zip(&sums) {
+            *y = if args.relu != 0 { (sum as f32).max(0.0) } else { sum as f32 };
+        }
+    }
+}
+
+pub(super) fn twin_input_grad(t: &Twin) {
+    let args: Args = t.get("args");
+    let (weight, x, d_y) = (t.f32("weight"), t.f32("x"), t.f32("d_y"));
+    let (inner, cols) = (args.inner as usize, args.cols as usize);
+    let mut sums = vec![0.0f64; cols];
+    for (k, d_x) in t.f32_mut("d_x").chunks_mut(cols).enumerate() {
+        for (sum, &before) in sums.iter_mut().zip(d_x.iter()) {
+            *sum = if args.accumulate != 0 { before as f64 } else { 0.0 };
+        }
+        for (o, d_y) in d_y.chunks(cols).enumerate() {
+            let w = weight[o * inner + k] as f64;
+            sums.iter_mut().zip(d_y).for_each(|(sum, &d)| *sum += w * d as f64);
+        }
+        for (c, (d_x, &sum)) in d_x.iter_mut().zip(&sums).enumerate() {
+            let open = args.relu == 0 || x[k * cols + c] > 0.0;
+            *d_x = if open { sum as f32 } else { 0.0 };
+        }
+    }
+}
+
+pub(super) fn twin_weight_grad(t: &Twin) {
+    let args: Args = t.get("args");
+    let (x, d_y) = (t.f32("x"), t.f32("d_y"));
+    let (mut d_weight, mut d_bias) = (t.f32_mut("d_weight"), t.f32_mut("d_bias"));
+    let (inner, cols) = (args.inner as usize, args.cols as usize);
+    for (o, d_y) in d_y.chunks(cols).enumerate() {
+        d_bias[o] = d_y.iter().map(|&d| d as f64).sum::<f64>() as f32;
+        for (k, x) in x.chunks(cols).enumerate() {
+            d_weight[o * inner + k] =
+                d_y.iter().zip(x).map(|(&d, &x)| d as f64 * x as f64).sum::<f64>() as f32;
+        }
+    }
+}
+
+/// Records one variant on a ragged shape: `size` rows, about as many inputs, and a few columns.
+pub(super) fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()> {
+    if size == 0 {
+        return Ok(()); // a layer has at least one row and one input: the recipe is refused otherwise
+    }
+    // 65 rows x 63 inputs and the like: neither a multiple of any tile; 64 inputs where vec4 needs it.
+    for (inner, cols) in [(size, 4), (size.abs_diff(2).max(1), 68), (size.next_multiple_of(4), 132)] {
+        let shape = Shape::new(size, inner, cols);
+        if !(variant.fits)(shape) {
+            continue;
+        }
+        let (weight, bias) = (t.input("weight", &[size, inner])?, t.input("bias", &[size])?);
+        let (x, d_y) = (t.input("x", &[inner, cols])?, t.input("d_y", &[size, cols])?);
+        for flag in [false, true] {
+            let args = shape.args(flag, flag);
+            match variant.product {
+                Product::Forward => {
+                    let y = t.output("y", &[size, cols], Tolerance::sum(inner))?;
+                    let binds = bind! { args: &args, weight: &weight, bias: &bias, x: &x, y: &y };
+                    variant.dispatch(&mut t.rec, binds, shape)?;
+                }
+                Product::InputGrad => {
+                    let d_x = t.input("d_x", &[inner, cols])?;
+                    t.compare(&d_x, Tolerance::sum(size));
+                    let binds = bind! { args: &args, weight: &weight, x: &x, d_y: &d_y, d_x: &d_x };
+                    variant.dispatch(&mut t.rec, binds, shape)?;
+                }
+                Product::WeightGrad => {
+                    let d_weight = t.output("d_weight", &[size, inner], Tolerance::sum(cols))?;
+                    let d_bias = t.output("d_bias", &[size], Tolerance::sum(cols))?;
+                    let binds = bind! { args: &args, x: &x, d_y: &d_y, d_weight: &d_weight, d_bias: &d_bias };
+                    variant.dispatch(&mut t.rec, binds, shape)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! Mathematics that several rooms share, each kernel with its CPU twin beside it.
+
+use crate::gpu::check::Check;
+
+pub mod batch;
+pub mod cross_entropy;
+pub mod linear;
+pub mod random_words;
+pub mod relu;
+pub mod sum;
+pub mod tally;
+pub mod variants;
+
+/// The numbers that change from step to step.
+pub mod step {
+    crate::wgsl_struct! {
+        /// See `shaders/common/step.wgsl`.
+        pub struct Step {
+            /// Counts from 0.
+            step: u32,
+            /// Where this batch begins in the order of samples.
+            first: u32,
+            /// Columns of the batch that hold a sample.
+            live: u32,
+            /// Learning rate.
+            rate: f32,
+            /// `1 - beta1^t` of Adam and its kin.
+            correction1: f32,
+            /// `1 - beta2^t`.
+            correction2: f32,
+        }
+    }
+}
+pub use step::Step;
+
+/// Workgroups for `len` invocations, `size` to a workgroup.
+pub fn groups(len: usize, size: usize) -> u64 {
+    len.div_ceil(size) as u64
+}
+
+/// Every check of this room.
+pub fn checks() -> Vec<Check> {
+    let mut all = Vec::new();
+    all.extend(batch::checks());
+    all.extend(cross_entropy::checks());
+    all.extend(variants::checks());
+    all.extend(random_words::checks());
+    all.extend(relu::checks());
+    all.extend(sum::checks());
+    all.extend(tally::checks());
+    all
+}

@@ -1,0 +1,60 @@
+//! The recipes that come with the program, by name.
+
+/// Name and text of each.
+pub const BUILT_IN: &[(&str, &str)] = &[
+    ("digits-dense", include_str!("../../assets/recipes/digits-dense.toml")),
+    ("digits-gmp-90", include_str!("../../assets/recipes/digits-gmp-90.toml")),
+    ("fashion-dense", include_str!("../../assets/recipes/fashion-dense.toml")),
+    ("fashion-gmp-90", include_str!("../../assets/recipes/fashion-gmp-90.toml")),
+    ("fashion-gmp-98", include_str!("../../assets/recipes/fashion-gmp-98.toml")),
+    ("fashion-mini-gmp-90", include_str!("../../assets/recipes/fashion-mini-gmp-90.toml")),
+];
+
+/// The text of a built-in recipe.
+pub fn built_in(name: &str) -> Option<&'static str> {
+    BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::{Distribution, Duration, Model, Recipe};
+
+    #[test]
+    fn all_parse_and_come_back() {
+        for (name, text) in BUILT_IN {
+            let recipe = Recipe::parse(text, name, &[]).unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert_eq!(recipe.run.name, *name);
+            assert_eq!(Recipe::parse(&recipe.to_toml(), "again", &[]).unwrap(), recipe, "{name}");
+            assert!(text.starts_with("# "), "{name} does not say what it is");
+            assert_eq!(recipe.sparsity.method == "none", name.ends_with("-dense"), "{name}");
+            // A run of any length that its epochs could make must meet its schedule.
+            for steps_per_epoch in [23, 47, 469] {
+                let total = steps_per_epoch * u64::from(recipe.run.epochs);
+                recipe.sparsity.schedule.check(total, steps_per_epoch).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_is_listed() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/recipes");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter_map(|file| file.strip_suffix(".toml").map(String::from))
+            .collect();
+        files.sort();
+        assert_eq!(files, BUILT_IN.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_recipe_says_what_its_name_does() {
+        let recipe = Recipe::parse(built_in("fashion-gmp-90").unwrap(), "fashion-gmp-90", &[]).unwrap();
+        assert_eq!(recipe.sparsity.target, 0.9);
+        assert_eq!(recipe.sparsity.distribution, Distribution::Global);
+        assert_eq!(recipe.sparsity.schedule.end, Duration::Percent(75.0));
+        assert_eq!(recipe.model, Model::Mlp { hidden: vec![512, 512], activation: "relu".into() });
+        assert_eq!(built_in("fashion-gmp-91"), None);
+    }
+}

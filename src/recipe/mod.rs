@@ -1,0 +1,125 @@
+//! A recipe: everything a run is made from, read from TOML into types, once and strictly.
+//!
+//! Unknown keys, wrong types and values out of range are errors that say where and name the nearest known
+//! word. Keys that belong to an optimizer, a layer or a method stay [`Settings`] until their registry checks
+//! them.
+
+mod anneal;
+mod built_in;
+mod duration;
+mod learning_rate;
+mod model;
+mod optim;
+mod run;
+mod schedule;
+mod section;
+mod settings;
+mod source;
+mod sparsity;
+#[cfg(test)]
+mod tests;
+mod words;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use anneal::{
+    cosine, drop_constant, drop_cosine, drop_exponential, granet_rate, jaxpruner_polynomial, polynomial,
+    progress,
+};
+pub use built_in::{BUILT_IN, built_in};
+pub use duration::Duration;
+pub use learning_rate::{LrSchedule, Shape};
+pub use model::{Layer, Model};
+pub use optim::Optim;
+pub use run::{Data, Dump, Run, What};
+pub use schedule::{Curve, PruneSchedule};
+pub use settings::Settings;
+pub use sparsity::{Distribution, Rule, Sparsity, Storage};
+pub use words::{glob, nearest, unknown};
+
+use crate::error::{Error, Result};
+use section::Section;
+use writer::Writer;
+
+/// A run before it is run; every default is filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recipe {
+    pub run: Run,
+    pub data: Data,
+    pub model: Model,
+    pub optim: Optim,
+    pub sparsity: Sparsity,
+    pub dump: Dump,
+}
+
+impl Recipe {
+    /// Reads a recipe. `origin` is what messages call it: a file's path, or a built-in recipe's name. The
+    /// name of the run defaults to the stem of `origin`, or to "run". `overrides` are `key.path=value`, laid
+    /// over the text.
+    ///
+    /// Errors are of kind `Usage`.
+    pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Recipe> {
+        let (table, places) = source::read(text, origin, overrides)?;
+        let mut root = Section::root(table, Arc::new(places));
+        let recipe = Recipe {
+            run: Run::read(root.section("run")?, &default_name(origin))?,
+            data: Data::read(root.section("data")?)?,
+            model: Model::read(root.section("model")?)?,
+            optim: Optim::read(root.section("optim")?)?,
+            sparsity: Sparsity::read(root.section("sparsity")?)?,
+            dump: Dump::read(root.section("dump")?)?,
+        };
+        root.finish()?;
+        Ok(recipe)
+    }
+
+    /// Reads a recipe from a file. One that is not there is an error of kind `Usage`, one that cannot be read
+    /// of kind `FileSystem`.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Recipe> {
+        let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => absent(path),
+            _ => Error::file("read", path, error),
+        })?;
+        let text = String::from_utf8(bytes)
+            .map_err(|e| Error::usage(format!("{} is not text", path.display())).at(e.to_string()))?;
+        Recipe::parse(&text, &path.display().to_string(), overrides)
+    }
+
+    /// A built-in recipe by its name, or else a file by its path.
+    pub fn find(name_or_path: &str, overrides: &[String]) -> Result<Recipe> {
+        match built_in(name_or_path) {
+            Some(text) => Recipe::parse(text, name_or_path, overrides),
+            None => Recipe::load(Path::new(name_or_path), overrides),
+        }
+    }
+
+    /// The recipe as resolved: every key, also those left to their defaults. Reading it gives an equal
+    /// recipe.
+    pub fn to_toml(&self) -> String {
+        let mut w = Writer::default();
+        self.run.write(&mut w);
+        self.data.write(&mut w);
+        self.model.write(&mut w);
+        self.optim.write(&mut w);
+        self.sparsity.write(&mut w);
+        self.dump.write(&mut w);
+        w.finish()
+    }
+}
+
+fn default_name(origin: &str) -> String {
+    let file = origin.rsplit(['/', '\\']).next().unwrap_or(origin);
+    let stem = file.strip_suffix(".toml").unwrap_or(file);
+    if run::is_folder_name(stem) { stem.to_string() } else { "run".to_string() }
+}
+
+fn absent(path: &Path) -> Error {
+    let error = Error::usage(format!("no recipe at {}", path.display()));
+    let names = BUILT_IN.iter().map(|(name, _)| *name);
+    match nearest(&path.display().to_string(), names.clone()) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.at(format!("built in: {}", names.collect::<Vec<_>>().join(", "))),
+    }
+}

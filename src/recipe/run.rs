@@ -1,0 +1,162 @@
+//! `[run]`, `[data]` and `[dump]`: how long, on what, and what is kept of it.
+
+use super::duration::{self, Duration};
+use super::section::Section;
+use super::words;
+use super::writer::Writer;
+use crate::error::Result;
+
+/// `[run]`: the length of a training run, and how often it speaks, is measured and is saved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// The name of the run's folder: letters, digits, `-`, `_` and `.`, the last not in front.
+    pub name: String,
+    /// Up to 2^63 - 1, where TOML's integers end.
+    pub seed: u64,
+    /// At least 1.
+    pub epochs: u32,
+    /// Columns per step, at least 1.
+    pub batch: u32,
+    pub log_every: Duration,
+    pub eval_every: Duration,
+    pub checkpoint_every: Duration,
+    /// How many of the last checkpoints are kept, at least 1.
+    pub keep: u32,
+    /// Whether kernel variants are timed on this device.
+    pub autotune: bool,
+}
+
+impl Run {
+    pub(super) fn read(mut section: Section, default_name: &str) -> Result<Run> {
+        let name = section.take("name", "letters, digits, `-`, `_` and `.`, the last not in front", |v| {
+            v.as_str().filter(|name| is_folder_name(name)).map(String::from)
+        })?;
+        let seed = section.take("seed", "a whole number from 0 to 9223372036854775807", |v| {
+            v.as_integer().and_then(|i| u64::try_from(i).ok())
+        })?;
+        let run = Run {
+            name: name.unwrap_or_else(|| default_name.to_string()),
+            seed: seed.unwrap_or(0),
+            epochs: section.count("epochs", 10)?,
+            batch: section.count("batch", 128)?,
+            log_every: section.period("log_every", Duration::Steps(50))?,
+            eval_every: section.period("eval_every", Duration::Epochs(1.0))?,
+            checkpoint_every: section.period("checkpoint_every", Duration::Epochs(1.0))?,
+            keep: section.count("keep", 2)?,
+            autotune: section.flag("autotune", true)?,
+        };
+        section.finish()?;
+        Ok(run)
+    }
+
+    pub(super) fn write(&self, w: &mut Writer) {
+        w.section("[run]");
+        w.key("name", self.name.as_str());
+        w.key("seed", self.seed as i64);
+        w.key("epochs", self.epochs);
+        w.key("batch", self.batch);
+        w.key("log_every", self.log_every.to_string());
+        w.key("eval_every", self.eval_every.to_string());
+        w.key("checkpoint_every", self.checkpoint_every.to_string());
+        w.key("keep", self.keep);
+        w.key("autotune", self.autotune);
+    }
+}
+
+/// Whether a name is a folder's on every system, and stays within the folder above it.
+pub(super) fn is_folder_name(name: &str) -> bool {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty() && name.len() <= 100 && !name.starts_with('.') && name.chars().all(fine)
+}
+
+/// `[data]`: the data set, by its name in the registry of data sets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Data {
+    pub name: String,
+    /// Share of the training set that is held out, 0 up to (not including) 1; 0 holds nothing out.
+    pub validation: f64,
+}
+
+impl Data {
+    pub(super) fn read(mut section: Section) -> Result<Data> {
+        let name = section.text("name")?.ok_or_else(|| {
+            section.missing("name").hint("name a data set under [data]; `coppice ls data` lists them")
+        })?;
+        let validation = section
+            .number("validation", "a number from 0 up to, not including, 1", |x| (0.0..1.0).contains(&x))?;
+        section.finish()?;
+        Ok(Data { name, validation: validation.unwrap_or(0.1) })
+    }
+
+    pub(super) fn write(&self, w: &mut Writer) {
+        w.section("[data]");
+        w.key("name", self.name.as_str());
+        w.key("validation", self.validation);
+    }
+}
+
+/// `[dump]`: tensors that are written out during the run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dump {
+    /// `None` is off, written `"off"`.
+    pub every: Option<Duration>,
+    /// Patterns over the names of parameters, for [`glob`](super::glob).
+    pub tensors: Vec<String>,
+    pub what: Vec<What>,
+}
+
+/// What of a parameter is written out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    Weight,
+    Mask,
+    Grad,
+    Score,
+}
+
+impl What {
+    pub const ALL: &[What] = &[What::Weight, What::Mask, What::Grad, What::Score];
+
+    /// As recipes write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            What::Weight => "weight",
+            What::Mask => "mask",
+            What::Grad => "grad",
+            What::Score => "score",
+        }
+    }
+}
+
+impl Dump {
+    pub(super) fn read(mut section: Section) -> Result<Dump> {
+        let expected = format!("\"off\", or {}, more than 0", duration::EXPECTED);
+        let every = section.take("every", &expected, |v| match v.as_str() {
+            Some("off") => Some(None),
+            _ => Duration::from_value(v).filter(|d| !d.is_zero()).map(Some),
+        })?;
+        let list = |v: &toml::Value| -> Option<Vec<String>> {
+            let words: Option<Vec<String>> =
+                v.as_array()?.iter().map(|t| t.as_str().map(String::from)).collect();
+            words.filter(|words| !words.is_empty())
+        };
+        let tensors = section.take("tensors", "a list of patterns, not empty", list)?;
+        let what = match section.take("what", "a list of words, not empty", list)? {
+            None => vec![What::Weight, What::Mask],
+            Some(words) => {
+                let what = |word: &String| words::named("part of a tensor", word, What::ALL, What::name);
+                let what: Result<_> = words.iter().map(what).collect();
+                what.map_err(|error| section.locate("what", error))?
+            }
+        };
+        section.finish()?;
+        Ok(Dump { every: every.flatten(), tensors: tensors.unwrap_or_else(|| vec!["*".to_string()]), what })
+    }
+
+    pub(super) fn write(&self, w: &mut Writer) {
+        w.section("[dump]");
+        w.key("every", self.every.map_or("off".to_string(), |every| every.to_string()));
+        w.key("tensors", self.tensors.clone());
+        w.key("what", self.what.iter().map(|what| what.name()).collect::<Vec<_>>());
+    }
+}

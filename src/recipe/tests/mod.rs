@@ -1,0 +1,162 @@
+//! Whole recipes: what is assumed, what overrides what, and where a recipe is found.
+
+mod refusals;
+mod round_trip;
+
+use toml::Value;
+
+use super::*;
+use crate::error::Kind;
+
+/// The least a recipe may say.
+const LEAST: &str =
+    "[data]\nname = 'digits'\n[model]\npreset = 'mlp'\nhidden = [8]\n[optim]\nname = 'sgd'\nlr = 0.1\n";
+
+fn with(overrides: &[&str]) -> Result<Recipe> {
+    let overrides: Vec<String> = overrides.iter().map(|text| text.to_string()).collect();
+    Recipe::parse(LEAST, "least.toml", &overrides)
+}
+
+#[test]
+fn the_least_recipe_has_every_default() {
+    let written = with(&[]).unwrap().to_toml();
+    assert_eq!(
+        written,
+        r#"[run]
+name = "least"
+seed = 0
+epochs = 10
+batch = 128
+log_every = "50"
+eval_every = "1ep"
+checkpoint_every = "1ep"
+keep = 2
+autotune = true
+
+[data]
+name = "digits"
+validation = 0.1
+
+[model]
+preset = "mlp"
+hidden = [8]
+activation = "relu"
+
+[optim]
+name = "sgd"
+
+[optim.lr]
+type = "constant"
+value = 0.1
+warmup = "0"
+
+[sparsity]
+method = "none"
+target = 0.0
+init = 1.0
+distribution = "global"
+latent = false
+storage = "masked"
+
+[sparsity.schedule]
+type = "cubic"
+begin = "0"
+end = "75%"
+every = "100"
+power = 3.0
+
+[dump]
+every = "off"
+tensors = ["*"]
+what = ["weight", "mask"]
+"#
+    );
+    assert_eq!(Recipe::parse(&written, "elsewhere", &[]).unwrap(), with(&[]).unwrap());
+}
+
+#[test]
+fn overrides_win() {
+    let recipe = with(&[
+        "run.epochs=3",
+        "run.name=other",
+        "optim.lr.type=cosine",
+        "sparsity.method=gmp",
+        "sparsity.target=0.5",
+        "sparsity.schedule.end=50%",
+        "optim.momentum=0.5",
+    ]);
+    assert!(recipe.unwrap_err().to_string().contains("`optim.lr` is no table"), "lr is a number here");
+    let recipe = with(&[
+        "run.epochs=3",
+        "run.name=other",
+        "optim.lr={ type = 'cosine', start = 0.2 }",
+        "optim.lr.end=0.1",
+        "sparsity.method=gmp",
+        "sparsity.target=0.5",
+        "sparsity.schedule.end=50%",
+        "optim.momentum=0.5",
+        "dump.every=2ep",
+    ])
+    .unwrap();
+    assert_eq!((recipe.run.epochs, recipe.run.name.as_str()), (3, "other"));
+    assert_eq!(recipe.optim.lr.shape, Shape::Cosine { start: 0.2, end: 0.1 });
+    assert_eq!((recipe.sparsity.method.as_str(), recipe.sparsity.target), ("gmp", 0.5));
+    assert_eq!(recipe.sparsity.schedule.end, Duration::Percent(50.0));
+    assert_eq!(recipe.optim.settings.f64("momentum").unwrap(), 0.5);
+    assert_eq!(recipe.dump.every, Some(Duration::Epochs(2.0)));
+}
+
+#[test]
+fn layers_keep_their_settings() {
+    let text = "[data]\nname = 'digits'\n[optim]\nname = 'sgd'\nlr = 1\n\
+                [[model.layer]]\ntype = 'linear'\nname = 'fc1'\nout = 16\n[[model.layer]]\ntype = 'relu'\n";
+    let recipe = Recipe::parse(text, "layers.toml", &[]).unwrap();
+    let Model::Layers(layers) = &recipe.model else { panic!("not layers: {:?}", recipe.model) };
+    assert_eq!((layers[0].kind.as_str(), layers[0].name.as_deref()), ("linear", Some("fc1")));
+    assert_eq!(layers[0].settings.u32("out").unwrap(), 16);
+    assert_eq!((layers[1].kind.as_str(), layers[1].name.as_deref()), ("relu", None));
+    let text =
+        layers[0].settings.resolve("layer `linear`", &[("outs", Value::Integer(1))]).unwrap_err().to_string();
+    assert!(
+        text.starts_with("unknown key `model.layer.0.out` of layer `linear`\n  where: layers.toml, line 9"),
+        "{text}"
+    );
+    let text = layers[1].unknown_kind(["linear", "gelu"]).to_string();
+    assert_eq!(
+        text,
+        "unknown layer type `relu`\n  known: linear, gelu\n  where: layers.toml, line 11\n  try: did you mean `gelu`?"
+    );
+    assert_eq!(Recipe::parse(&recipe.to_toml(), "again", &[]).unwrap().model, recipe.model);
+}
+
+#[test]
+fn files_are_found_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("my-run.toml");
+    std::fs::write(&path, LEAST).unwrap();
+    assert_eq!(Recipe::load(&path, &["run.seed=3".to_string()]).unwrap().run.name, "my-run");
+    assert_eq!(Recipe::find(path.to_str().unwrap(), &[]).unwrap(), Recipe::load(&path, &[]).unwrap());
+    assert_eq!(Recipe::find("digits-dense", &[]).unwrap().run.name, "digits-dense");
+
+    let error = Recipe::find("digits-dens", &[]).unwrap_err();
+    assert_eq!(error.kind, Kind::Usage);
+    assert_eq!(error.to_string(), "no recipe at digits-dens\n  try: did you mean `digits-dense`?");
+    let error = Recipe::load(folder.path(), &[]).unwrap_err();
+    assert_eq!(error.kind, Kind::FileSystem, "a folder is no recipe");
+    std::fs::write(&path, [0xff, 0xfe]).unwrap();
+    assert!(Recipe::load(&path, &[]).unwrap_err().to_string().contains("is not text"));
+}
+
+#[test]
+fn names_come_from_the_origin() {
+    for (origin, name) in [
+        ("a/b/gmp-0.9.toml", "gmp-0.9"),
+        ("C:\\r\\x.toml", "x"),
+        ("gmp-0.9", "gmp-0.9"),
+        ("<stdin>", "run"),
+        ("", "run"),
+        (".toml", "run"),
+    ] {
+        assert_eq!(Recipe::parse(LEAST, origin, &[]).unwrap().run.name, name, "{origin}");
+    }
+}

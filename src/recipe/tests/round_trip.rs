@@ -1,0 +1,173 @@
+//! Any recipe is written and read back; any text is read or refused; no misspelt key is ignored.
+
+use proptest::prelude::*;
+use toml::Value;
+
+use super::{LEAST, with};
+use crate::error::Kind;
+use crate::recipe::*;
+
+fn a_duration() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        (1..i64::MAX as u64).prop_map(Duration::Steps),
+        (1e-3..1e4f64).prop_map(Duration::Epochs),
+        (1e-3..=100.0f64).prop_map(Duration::Percent),
+    ]
+}
+
+fn a_setting() -> impl Strategy<Value = Value> {
+    let plain = prop_oneof![
+        any::<i64>().prop_map(Value::Integer),
+        (-1e6..1e6f64).prop_map(Value::Float),
+        any::<bool>().prop_map(Value::Boolean),
+        "(?s).{0,6}".prop_map(Value::String),
+    ];
+    plain.prop_recursive(2, 6, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::Array),
+            prop::collection::btree_map("[a-z .]{1,4}", inner, 0..3)
+                .prop_map(|map| Value::Table(map.into_iter().collect())),
+        ]
+    })
+}
+
+/// Keys start with `x`, which no key of a section does.
+fn some_settings() -> impl Strategy<Value = Settings> {
+    prop::collection::btree_map("x[a-z\" =#]{0,4}", a_setting(), 0..3)
+        .prop_map(|map| map.into_iter().collect::<toml::Table>().into())
+}
+
+fn a_model() -> impl Strategy<Value = Model> {
+    let layer = ("[a-z]{1,5}", prop::option::of("[a-z]{1,5}"), some_settings())
+        .prop_map(|(kind, name, settings)| Layer { kind, name, settings });
+    prop_oneof![
+        (prop::collection::vec(1..u32::MAX, 0..4), "[a-z]{1,5}")
+            .prop_map(|(hidden, activation)| Model::Mlp { hidden, activation }),
+        prop::collection::vec(layer, 1..4).prop_map(Model::Layers),
+    ]
+}
+
+fn an_lr() -> impl Strategy<Value = LrSchedule> {
+    let shape = prop_oneof![
+        (0.0..10.0f64).prop_map(|value| Shape::Constant { value }),
+        (0.0..10.0f64, 0.0..10.0f64).prop_map(|(start, end)| Shape::Cosine { start, end }),
+        (0.0..10.0f64, 0.01..2.0f64, prop::collection::vec(a_duration(), 0..3))
+            .prop_map(|(start, factor, at)| Shape::Step { start, factor, at }),
+    ];
+    (shape, a_duration()).prop_map(|(shape, warmup)| LrSchedule { shape, warmup })
+}
+
+fn a_schedule() -> impl Strategy<Value = PruneSchedule> {
+    let steps = Duration::Steps;
+    (0..3usize, 0..1000u64, 0..1000u64, a_duration(), 0.1..9.0f64).prop_map(
+        move |(kind, begin, length, every, power)| match Curve::ALL[kind] {
+            kind @ Curve::OneShot => {
+                PruneSchedule { kind, begin: steps(begin), end: steps(begin), every: steps(1), power: 1.0 }
+            }
+            kind => {
+                let power = if kind == Curve::Cubic { power } else { 1.0 };
+                PruneSchedule { kind, begin: steps(begin), end: steps(begin + length), every, power }
+            }
+        },
+    )
+}
+
+fn a_sparsity() -> impl Strategy<Value = Sparsity> {
+    let rule = ("[a-z*?]{1,5}", 0..3usize, 0.0..0.99f64).prop_map(|(pattern, which, target)| Rule {
+        pattern,
+        dense: which == 1,
+        target: (which == 2).then_some(target),
+    });
+    let rules = prop::collection::vec(rule, 0..3);
+    (0.0..0.99f64, 0..4usize, a_schedule(), any::<bool>(), rules, some_settings()).prop_map(
+        |(target, distribution, schedule, latent, rules, settings)| Sparsity {
+            method: if target < 0.2 { "none" } else { "gmp" }.to_string(),
+            target: if target < 0.2 { 0.0 } else { target },
+            init: if target < 0.2 { 1.0 } else { 0.9 },
+            distribution: Distribution::ALL[distribution],
+            schedule,
+            latent,
+            storage: Storage::Masked,
+            rules,
+            settings,
+        },
+    )
+}
+
+fn a_run() -> impl Strategy<Value = Run> {
+    let counts = (1..u32::MAX, 1..u32::MAX, 1..u32::MAX);
+    (
+        "[a-z][a-z0-9._-]{0,8}",
+        0..=i64::MAX as u64,
+        counts,
+        [a_duration(), a_duration(), a_duration()],
+        any::<bool>(),
+    )
+        .prop_map(
+            |(name, seed, (epochs, batch, keep), [log_every, eval_every, checkpoint_every], autotune)| Run {
+                name,
+                seed,
+                epochs,
+                batch,
+                log_every,
+                eval_every,
+                checkpoint_every,
+                keep,
+                autotune,
+            },
+        )
+}
+
+fn a_recipe() -> impl Strategy<Value = Recipe> {
+    let data = ("(?s).{1,8}", 0.0..0.99f64).prop_map(|(name, validation)| Data { name, validation });
+    let optim = ("[a-z]{1,6}", an_lr(), some_settings()).prop_map(|(name, lr, settings)| Optim {
+        name,
+        lr,
+        settings,
+    });
+    let dump = (
+        prop::option::of(a_duration()),
+        prop::collection::vec("[a-z*?.\"]{1,5}", 1..3),
+        prop::sample::subsequence(What::ALL, 1..=4),
+    )
+        .prop_map(|(every, tensors, what)| Dump { every, tensors, what });
+    (a_run(), data, a_model(), optim, a_sparsity(), dump).prop_map(
+        |(run, data, model, optim, sparsity, dump)| Recipe { run, data, model, optim, sparsity, dump },
+    )
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(recipe in a_recipe()) {
+        let text = recipe.to_toml();
+        match Recipe::parse(&text, "again", &[]) {
+            Ok(again) => prop_assert_eq!(again, recipe, "{}", text),
+            Err(error) => prop_assert!(false, "{}\n{}", error, text),
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(text in "(?s).{0,60}", key in "[a-z.]{0,20}", value in ".{0,10}") {
+        let _ = Recipe::parse(&text, "any", &[]);
+        if let Err(error) = Recipe::parse(LEAST, "any", &[format!("{key}={value}")]) {
+            prop_assert_eq!(error.kind, Kind::Usage);
+        }
+    }
+
+    /// One letter off, in any key of the resolved recipe, is noticed: at once, or by the owner of the
+    /// settings.
+    #[test]
+    fn no_misspelt_key_is_ignored(line in 0..64usize) {
+        let text = with(&[]).unwrap().to_toml();
+        let lines: Vec<&str> = text.lines().collect();
+        let line = line % lines.len();
+        prop_assume!(lines[line].contains(" = "));
+        let changed: Vec<String> =
+            lines.iter().enumerate().map(|(i, l)| if i == line { format!("q{l}") } else { l.to_string() }).collect();
+        let noticed = Recipe::parse(&changed.join("\n"), "x", &[]).and_then(|recipe| {
+            recipe.optim.settings.resolve("optimizer", &[])?;
+            recipe.sparsity.settings.resolve("method", &[])
+        });
+        prop_assert!(noticed.is_err(), "{}", lines[line]);
+    }
+}

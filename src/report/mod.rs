@@ -1,0 +1,11 @@
+//! What a person sees: inspection, pictures, dumps. Listeners to events; nothing here changes a run.
+
+pub mod diff;
+pub mod dump;
+pub mod font;
+pub mod inspect;
+pub mod load;
+pub mod mask;
+pub mod mosaic;
+pub mod picture;
+pub mod stats;

@@ -1,0 +1,217 @@
+//! From a sparsity to integer budgets: how many weights each tensor, or a group of them, keeps.
+
+use crate::error::{Error, Result};
+use crate::recipe::{Distribution, Rule, glob};
+
+/// The roundings in use; a method names its own. Coppice's is `HalfEven`, at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// `round_even(N (1 - s))`.
+    HalfEven,
+    /// `N - floor(N s)`.
+    FloorZeros,
+    /// `trunc(N (1 - s))`, after adding `1e-9 N` because decimal fractions are not exact.
+    TruncKeep,
+}
+
+impl Rounding {
+    /// The number of weights kept of `len` at sparsity `s`.
+    pub fn keep(self, len: usize, s: f64) -> usize {
+        let n = len as f64;
+        match self {
+            Rounding::HalfEven => (n * (1.0 - s)).round_ties_even() as usize,
+            Rounding::FloorZeros => len - (n * s + 1e-9 * n).floor() as usize,
+            Rounding::TruncKeep => (n * (1.0 - s) + 1e-9 * n).trunc() as usize,
+        }
+    }
+}
+
+/// The count rule of Coppice: half-even, at least 1 (and 0 of nothing).
+pub fn keep(len: usize, s: f64) -> usize {
+    Rounding::HalfEven.keep(len, s).max(1).min(len)
+}
+
+/// Splits `total` over shares, exactly: whole parts first, then the largest remainders, ties to the lower
+/// index; no share exceeds its limit.
+pub fn largest_remainder(total: usize, shares: &[f64], limits: &[usize]) -> Vec<usize> {
+    let mut parts: Vec<usize> =
+        shares.iter().zip(limits).map(|(s, &limit)| (s.floor() as usize).min(limit)).collect();
+    let mut order: Vec<usize> = (0..shares.len()).collect();
+    order.sort_by(|&a, &b| shares[b].fract().total_cmp(&shares[a].fract()).then(a.cmp(&b)));
+    let mut left = total.saturating_sub(parts.iter().sum());
+    while left > 0 && parts.iter().zip(limits).any(|(part, limit)| part < limit) {
+        for &i in &order {
+            if left > 0 && parts[i] < limits[i] {
+                parts[i] += 1;
+                left -= 1;
+            }
+        }
+    }
+    while parts.iter().sum::<usize>() > total {
+        let most = (0..parts.len()).max_by_key(|&i| parts[i]).expect("parts");
+        parts[most] -= 1;
+    }
+    parts
+}
+
+/// Densities by Erdos-Renyi: `min(1, eps p)` with `p = (sum of dims / product of dims)^power`, so that
+/// `keep` weights remain. With `channels_only` the dims are the first two alone (ER), else all (ERK).
+///
+/// Evci et al., 2020; see rigl's `get_mask_random` for the loop that forces tensors dense.
+pub fn erdos_renyi(shapes: &[Vec<usize>], keep: f64, power: f64, channels_only: bool) -> Vec<f64> {
+    let lens: Vec<f64> = shapes.iter().map(|shape| shape.iter().product::<usize>() as f64).collect();
+    let raw = |shape: &Vec<usize>| {
+        let dims = if channels_only { &shape[..2] } else { &shape[..] };
+        let (sum, product) = (dims.iter().sum::<usize>() as f64, dims.iter().product::<usize>() as f64);
+        (sum / product).powf(power)
+    };
+    let p: Vec<f64> = shapes.iter().map(raw).collect();
+    let mut dense = vec![false; shapes.len()];
+    loop {
+        let open = || (0..shapes.len()).filter(|&l| !dense[l]);
+        let rest = keep - (0..shapes.len()).filter(|&l| dense[l]).map(|l| lens[l]).sum::<f64>();
+        let eps = rest / open().map(|l| p[l] * lens[l]).sum::<f64>();
+        let largest = open().map(|l| p[l]).fold(0.0, f64::max);
+        if open().next().is_none() || largest * eps <= 1.0 {
+            return (0..shapes.len()).map(|l| if dense[l] { 1.0 } else { eps * p[l] }).collect();
+        }
+        (0..shapes.len()).for_each(|l| dense[l] |= p[l] == largest);
+    }
+}
+
+/// A maskable tensor as budgets see it.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    pub name: String,
+    pub shape: Vec<usize>,
+}
+
+impl Tensor {
+    fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// Tensors among which one exact top-k selects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Indices of tensors.
+    pub members: Vec<usize>,
+    /// Weights in all.
+    pub len: usize,
+    /// A sparsity of the group's own, by a rule.
+    pub target: Option<f64>,
+}
+
+/// Which tensors are pruned, together or each by itself.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    pub groups: Vec<Group>,
+    tensors: Vec<Tensor>,
+    distribution: Distribution,
+    /// Weights of layers that rules keep dense: they count towards the total.
+    dense: usize,
+}
+
+impl Budget {
+    /// Applies the rules (later ones win) and forms the groups.
+    ///
+    /// # Errors
+    /// `Kind::Usage` for a rule that matches nothing, or if nothing is left to prune.
+    pub fn new(tensors: Vec<Tensor>, distribution: Distribution, rules: &[Rule]) -> Result<Self> {
+        for rule in rules {
+            if !tensors.iter().any(|t| matches(rule, t)) {
+                let names = tensors.iter().map(|t| t.name.as_str()).collect::<Vec<_>>().join(", ");
+                return Err(Error::usage(format!(
+                    "a sparsity rule matches no layer: match = \"{}\"",
+                    rule.pattern
+                ))
+                .at(format!("prunable: {names}"))
+                .hint("a name from this list, or a pattern such as \"fc*\""));
+            }
+        }
+        let rule_of = |t: &Tensor| rules.iter().rfind(|rule| matches(rule, t));
+        let mut groups: Vec<Group> = Vec::new();
+        let mut shared = Group { members: Vec::new(), len: 0, target: None };
+        let mut dense = 0;
+        for (index, tensor) in tensors.iter().enumerate() {
+            let own = |target| Group { members: vec![index], len: tensor.len(), target };
+            match rule_of(tensor) {
+                Some(rule) if rule.dense => dense += tensor.len(),
+                Some(Rule { target: Some(target), .. }) => groups.push(own(Some(*target))),
+                _ if distribution == Distribution::Global => {
+                    shared.members.push(index);
+                    shared.len += tensor.len();
+                }
+                _ => groups.push(own(None)),
+            }
+        }
+        if !shared.members.is_empty() {
+            groups.push(shared);
+        }
+        if groups.is_empty() {
+            return Err(Error::usage("nothing is left to prune: rules keep every layer dense"));
+        }
+        Ok(Self { groups, tensors, distribution, dense })
+    }
+
+    /// Weights of all maskable tensors.
+    pub fn total(&self) -> usize {
+        self.tensors.iter().map(Tensor::len).sum()
+    }
+
+    /// The number each group keeps when the whole network's sparsity is `s`. The sum with the dense layers
+    /// is exactly `keep(total, s)`. `own` gives the sparsity due for a group whose target a rule sets.
+    ///
+    /// # Errors
+    /// `Kind::Usage` if dense layers and rules leave less than one weight a tensor, or demand more.
+    pub fn keeps(&self, s: f64, own: impl Fn(f64) -> f64) -> Result<Vec<usize>> {
+        let fixed = |group: &Group| group.target.map(|target| keep(group.len, own(target)));
+        let taken: usize = self.dense + self.groups.iter().filter_map(fixed).sum::<usize>();
+        let open: Vec<&Group> = self.groups.iter().filter(|group| group.target.is_none()).collect();
+        let most: usize = open.iter().map(|group| group.len).sum();
+        let least: usize = open.iter().map(|group| group.members.len()).sum();
+        let wanted = keep(self.total(), s);
+        let free = wanted.checked_sub(taken).filter(|free| (least..=most).contains(free) || open.is_empty());
+        let Some(free) = free else {
+            return Err(Error::usage(format!("sparsity {s} cannot be met"))
+                .at(format!(
+                    "it keeps {wanted} of {} weights; rules alone keep {taken}, the other layers can \
+                             keep {least} to {most}",
+                    self.total()
+                ))
+                .hint("another target, or fewer rules"));
+        };
+        let mut split = self.split(&open, free).into_iter();
+        let part =
+            |group: &Group| fixed(group).unwrap_or_else(|| split.next().expect("one part an open group"));
+        Ok(self.groups.iter().map(part).collect())
+    }
+
+    fn split(&self, open: &[&Group], free: usize) -> Vec<usize> {
+        let lens: Vec<usize> = open.iter().map(|group| group.len).collect();
+        let all: usize = lens.iter().sum();
+        let shares: Vec<f64> = match self.distribution {
+            Distribution::Global | Distribution::Uniform => {
+                lens.iter().map(|&len| free as f64 * len as f64 / all.max(1) as f64).collect()
+            }
+            Distribution::Erk | Distribution::Er => {
+                let shapes: Vec<Vec<usize>> =
+                    open.iter().map(|group| self.tensors[group.members[0]].shape.clone()).collect();
+                let densities = erdos_renyi(&shapes, free as f64, 1.0, self.distribution == Distribution::Er);
+                densities.iter().zip(&lens).map(|(d, &len)| d * len as f64).collect()
+            }
+        };
+        largest_remainder(free, &shares, &lens)
+    }
+}
+
+fn matches(rule: &Rule, tensor: &Tensor) -> bool {
+    // `fc1` names the layer, `fc1.weight` its tensor; a rule may say either.
+    let layer = tensor.name.rsplit_once('.').map_or(tensor.name.as_str(), |(layer, _)| layer);
+    glob(&rule.pattern, &tensor.name) || glob(&rule.pattern, layer)
+}
+
+#[cfg(test)]
+#[path = "budget_tests.rs"]
+mod tests;

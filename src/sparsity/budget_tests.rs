@@ -1,0 +1,112 @@
+//! Budgets against worked numbers: the roundings, Erdos-Renyi densities, and exact splits.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn the_roundings_agree_with_the_worked_table() {
+    use Rounding::*;
+    for (len, s, half_even, trunc, floor) in
+        [(10, 0.35, 6, 6, 7), (10, 0.25, 8, 7, 8), (10, 0.45, 6, 5, 6), (7, 0.5, 4, 3, 4), (5, 0.5, 2, 2, 3)]
+    {
+        assert_eq!(HalfEven.keep(len, s), half_even, "half-even {len} {s}");
+        assert_eq!(TruncKeep.keep(len, s), trunc, "trunc-keep {len} {s}");
+        assert_eq!(FloorZeros.keep(len, s), floor, "floor-zeros {len} {s}");
+    }
+    assert_eq!(TruncKeep.keep(10, 0.9), 1, "0.9 is not exact: plain truncation gives 0");
+    assert_eq!(keep(10, 0.9), 1);
+    assert_eq!(keep(10, 0.99), 1, "at least one");
+    assert_eq!(keep(0, 0.5), 0, "and none of nothing");
+}
+
+/// Weights kept as the published tables count them.
+fn floor_zeros(shapes: &[Vec<usize>], s: f64) -> f64 {
+    shapes.iter().map(|shape| Rounding::FloorZeros.keep(shape.iter().product(), s) as f64).sum()
+}
+
+fn close(got: &[f64], want: &[f64]) {
+    assert_eq!(got.len(), want.len());
+    for (got, want) in got.iter().zip(want) {
+        assert!((got - want).abs() <= 6e-5, "{got} is not {want}");
+    }
+}
+
+#[test]
+fn erdos_renyi_agrees_with_the_worked_tables() {
+    let small = vec![vec![2, 4], vec![3, 6], vec![2, 4, 6]];
+    let density = |s: &[f64]| s.iter().map(|s| 1.0 - s).collect::<Vec<_>>();
+    close(&erdos_renyi(&small, floor_zeros(&small, 0.5), 1.0, false), &density(&[0.0, 0.3095, 0.6548]));
+    close(&erdos_renyi(&small, floor_zeros(&small, 0.8), 1.0, false), &density(&[0.5556, 0.7037, 0.8519]));
+    close(&erdos_renyi(&small, floor_zeros(&small, 0.5), 2.0, false), &density(&[0.0, 0.0333, 0.7583]));
+
+    let lenet = vec![vec![300, 784], vec![100, 300], vec![10, 100]];
+    for (s, want) in [
+        (0.5, [0.434099, 1.0, 1.0]),
+        (0.8, [0.162241, 0.469362, 1.0]),
+        (0.9, [0.079568, 0.230189, 1.0]),
+        (0.95, [0.038484, 0.111334, 0.918507]),
+        (0.99, [0.007697, 0.022267, 0.183701]),
+    ] {
+        close(&erdos_renyi(&lenet, floor_zeros(&lenet, s), 1.0, false), &want);
+    }
+    let caffe = vec![vec![20, 1, 5, 5], vec![50, 20, 5, 5], vec![500, 800], vec![10, 500]];
+    close(&erdos_renyi(&caffe, floor_zeros(&caffe, 0.8), 1.0, false), &[1.0, 0.186899, 0.189819, 1.0]);
+    close(&erdos_renyi(&caffe, floor_zeros(&caffe, 0.8), 1.0, true), &[1.0, 1.0, 0.139, 1.0]);
+    close(&erdos_renyi(&caffe, floor_zeros(&caffe, 0.95), 1.0, false), &[0.726116, 0.037477, 0.038063, 1.0]);
+}
+
+#[test]
+fn nothing_pruned_is_all_dense() {
+    let lenet = vec![vec![300, 784], vec![100, 300], vec![10, 100]];
+    close(&erdos_renyi(&lenet, 266_200.0, 1.0, false), &[1.0, 1.0, 1.0]);
+}
+
+fn tensors() -> Vec<Tensor> {
+    let tensor = |name: &str, shape: [usize; 2]| Tensor { name: name.into(), shape: shape.to_vec() };
+    vec![tensor("fc1.weight", [300, 784]), tensor("fc2.weight", [100, 300]), tensor("head.weight", [10, 100])]
+}
+
+fn rule(pattern: &str, dense: bool, target: Option<f64>) -> Rule {
+    Rule { pattern: pattern.into(), dense, target }
+}
+
+#[test]
+fn the_last_rule_wins_and_dense_layers_count_towards_the_total() {
+    let rules = [rule("*", true, None), rule("fc*", false, None)];
+    let budget = Budget::new(tensors(), Distribution::Uniform, &rules).unwrap();
+    assert_eq!(budget.groups.len(), 2);
+    let keeps = budget.keeps(0.9, |target| target).unwrap();
+    assert_eq!(keeps.iter().sum::<usize>() + 1000, 26_620);
+}
+
+#[test]
+fn what_cannot_be_met_is_refused() {
+    let nothing = Budget::new(tensors(), Distribution::Global, &[rule("conv*", true, None)]).unwrap_err();
+    assert!(nothing.to_string().contains("matches no layer") && nothing.to_string().contains("fc1.weight"));
+    let all = Budget::new(tensors(), Distribution::Global, &[rule("*", true, None)]).unwrap_err();
+    assert!(all.to_string().contains("nothing is left"));
+    let much = Budget::new(tensors(), Distribution::Global, &[rule("fc1", true, None)]).unwrap();
+    assert!(much.keeps(0.9, |t| t).unwrap_err().to_string().contains("cannot be met"));
+}
+
+proptest! {
+    #[test]
+    fn budgets_are_exact(
+        dims in prop::collection::vec((1usize..60, 1usize..60), 1..6),
+        s in 0.0f64..0.999,
+        kind in 0usize..4,
+    ) {
+        let tensors: Vec<Tensor> = dims.iter().enumerate()
+            .map(|(i, &(a, b))| Tensor { name: format!("t{i}"), shape: vec![a, b] }).collect();
+        let budget = Budget::new(tensors, Distribution::ALL[kind], &[]).unwrap();
+        if let Ok(keeps) = budget.keeps(s, |t| t) {
+            prop_assert_eq!(keeps.iter().sum::<usize>(), keep(budget.total(), s));
+            for (group, &kept) in budget.groups.iter().zip(&keeps) {
+                prop_assert!(kept <= group.len);
+            }
+        } else {
+            prop_assert!(keep(budget.total(), s) < dims.len(), "only too small a budget is refused");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Gradual magnitude pruning: the sparsity rises along a cubic, the smallest magnitudes go.
+//!
+//! Zhu & Gupta, 2017, "To prune, or not to prune", Section 3. Pruned weights and their slots are 0, or, with
+//! `latent`, keep their value behind the mask and may come back.
+
+use super::{Entry, Method};
+use crate::param::Flow;
+use crate::recipe::PruneSchedule;
+use crate::sparsity::{Length, Stage};
+
+pub const ENTRY: Entry = Entry {
+    name: "gmp",
+    about: "gradual magnitude pruning along a schedule, per tensor or global, held or latent",
+    paper: "Zhu & Gupta 2017",
+    order: &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::Update],
+    settings: Vec::new,
+    build: |recipe, _| {
+        Ok(Some(Box::new(Gmp {
+            schedule: recipe.schedule.clone(),
+            initial: recipe.initial(),
+            target: recipe.target,
+            flow: if recipe.latent { Flow::Latent } else { Flow::Held },
+        })))
+    },
+};
+
+struct Gmp {
+    schedule: PruneSchedule,
+    initial: f64,
+    target: f64,
+    flow: Flow,
+}
+
+impl Method for Gmp {
+    fn flow(&self) -> Flow {
+        self.flow
+    }
+    fn due(&self, step: u64, length: Length) -> Option<f64> {
+        let due = self.schedule.updates_at(step, length.steps, length.steps_per_epoch);
+        due.then(|| self.sparsity(step, self.target, length))
+    }
+    fn sparsity(&self, step: u64, target: f64, length: Length) -> f64 {
+        self.schedule.sparsity(step, self.initial.min(target), target, length.steps, length.steps_per_epoch)
+    }
+}

@@ -1,0 +1,236 @@
+//! Exact top-k of magnitudes over one or many tensors, by radix select on the device.
+
+use crate::error::Result;
+use crate::gpu::check::Check;
+use crate::gpu::{Dtype, Gpu, Kernel, Recorder, Tensor, Twin, Uniform};
+use crate::{bind, source, wgsl_struct};
+
+wgsl_struct! {
+    /// See `shaders/sparsity/topk.wgsl`.
+    pub struct Args { len: u32, shift: u32, bits: u32, first_block: u32, blocks: u32, tensor: u32 }
+}
+wgsl_struct! {
+    /// The number of weights to keep; written by the host before a mask update.
+    pub struct Keep { keep: u32 }
+}
+
+const BEGIN: Kernel = Kernel::new(source!("sparsity/topk"), twin_begin).entry("begin");
+const COUNT: Kernel = Kernel::new(source!("sparsity/topk"), twin_count).entry("count");
+const PICK: Kernel = Kernel::new(source!("sparsity/topk"), twin_pick).entry("pick");
+const TIES: Kernel = Kernel::new(source!("sparsity/topk"), twin_ties).entry("ties");
+const SCAN: Kernel = Kernel::new(source!("sparsity/topk"), twin_scan).entry("scan");
+const MARK: Kernel = Kernel::new(source!("sparsity/topk"), twin_mark).entry("mark");
+
+const BINS: usize = 2048;
+/// Elements of one workgroup of `count`.
+const COUNTED: usize = 256 * 64;
+/// Elements of one workgroup of `ties` and `mark`.
+const BLOCK: usize = 8192;
+/// Lowest bit and number of bits of each round; the sign is not looked at.
+const ROUNDS: [(u32, u32); 3] = [(20, 11), (9, 11), (0, 9)];
+const INFINITY: u32 = 0x7f80_0000;
+
+/// What a selection did to one tensor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    pub kept: u32,
+    pub grown: u32,
+    pub dropped: u32,
+    /// Scores that were not a number: the selection is to be refused.
+    pub nans: u32,
+}
+
+/// Selects, over all its tensors together, the `keep` largest |scores|, ties to the lower index.
+pub struct Selection {
+    keep: Uniform,
+    counts: Tensor,
+    tensors: usize,
+}
+
+impl Selection {
+    /// Records the selection over pairs of a score and the mask to be written.
+    ///
+    /// Masks are bits: i % 32 of word i / 32. They are read, too, to count what changes.
+    pub fn record(rec: &mut Recorder, pairs: &[(&Tensor, &Tensor)]) -> Result<Self> {
+        let gpu = rec.gpu.clone();
+        let blocks: Vec<usize> = pairs.iter().map(|(score, _)| score.len().div_ceil(BLOCK)).collect();
+        let keep = gpu.uniform("keep", &Keep { keep: 0 })?;
+        let histogram = &gpu.tensor("histogram", Dtype::U32, &[BINS])?;
+        let chosen = &gpu.tensor("chosen", Dtype::U32, &[2])?;
+        let tie_counts = &gpu.tensor("tie counts", Dtype::U32, &[blocks.iter().sum::<usize>()])?;
+        let counts = gpu.tensor("mask counts", Dtype::U32, &[pairs.len() * 4])?;
+
+        let args = Args { len: counts.len() as u32, ..Default::default() };
+        let binds =
+            bind! { args: &args, budget: &keep, histogram: histogram, chosen: chosen, counts: &counts };
+        rec.dispatch(&BEGIN, binds, 1, 0)?;
+        for (shift, bits) in ROUNDS {
+            for (index, (score, _)) in pairs.iter().enumerate() {
+                let len = score.len() as u32;
+                let args = Args { len, shift, bits, tensor: index as u32, ..Default::default() };
+                let binds = bind! { args: &args, score: *score, histogram: histogram, chosen: chosen, counts: &counts };
+                rec.dispatch(&COUNT, binds, score.len().div_ceil(COUNTED) as u64, score.len() as u64)?;
+            }
+            let args = Args { shift, bits, ..Default::default() };
+            rec.dispatch(&PICK, bind! { args: &args, histogram: histogram, chosen: chosen }, 1, 0)?;
+        }
+        let args_of = |index: usize| Args {
+            len: pairs[index].0.len() as u32,
+            first_block: blocks[..index].iter().sum::<usize>() as u32,
+            tensor: index as u32,
+            ..Default::default()
+        };
+        for (index, (score, _)) in pairs.iter().enumerate() {
+            let binds =
+                bind! { args: &args_of(index), score: *score, chosen: chosen, tie_counts: tie_counts };
+            rec.dispatch(&TIES, binds, blocks[index] as u64, score.len() as u64)?;
+        }
+        let args = Args { blocks: tie_counts.len() as u32, ..Default::default() };
+        rec.dispatch(&SCAN, bind! { args: &args, tie_counts: tie_counts }, 1, 0)?;
+        for (index, (score, mask)) in pairs.iter().enumerate() {
+            let binds = bind! { args: &args_of(index), budget: &keep, score: *score, chosen: chosen,
+            tie_counts: tie_counts, mask: *mask, counts: &counts };
+            rec.dispatch(&MARK, binds, blocks[index] as u64, score.len() as u64)?;
+        }
+        Ok(Self { keep, counts, tensors: pairs.len() })
+    }
+
+    /// Sets how many the next replay keeps.
+    pub fn keep(&self, keep: usize) -> Result<()> {
+        self.keep.write(&Keep { keep: keep as u32 })
+    }
+
+    /// What the last replay did, by tensor. Waits for the device.
+    pub fn counts(&self) -> Result<Vec<Count>> {
+        let words = self.counts.read_u32()?;
+        let count = |w: &[u32]| Count { kept: w[0], grown: w[1], dropped: w[2], nans: w[3] };
+        Ok(words.chunks_exact(4).take(self.tensors).map(count).collect())
+    }
+}
+
+/// The oracle: indices of the `k` largest |scores|, ties to the lower index, by sorting.
+pub fn top_k(scores: &[f32], k: usize) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].abs().total_cmp(&scores[a].abs()).then(a.cmp(&b)));
+    let mut kept = vec![false; scores.len()];
+    order.iter().take(k).for_each(|&i| kept[i] = true);
+    kept
+}
+
+fn key(score: f32) -> u32 {
+    score.to_bits() & 0x7fff_ffff
+}
+
+fn twin_begin(t: &Twin) {
+    let keep: Keep = t.get("budget");
+    t.u32_mut("histogram").fill(0);
+    t.u32_mut("counts").fill(0);
+    t.u32_mut("chosen").copy_from_slice(&[0, keep.keep]);
+}
+
+fn twin_count(t: &Twin) {
+    let args: Args = t.get("args");
+    let prefix = t.u32("chosen")[0];
+    let (mut histogram, mut counts) = (t.u32_mut("histogram"), t.u32_mut("counts"));
+    let above = args.shift + args.bits;
+    for k in t.f32("score").iter().map(|&score| key(score)) {
+        if k >> above == prefix {
+            histogram[(k >> args.shift & ((1 << args.bits) - 1)) as usize] += 1;
+        }
+        counts[args.tensor as usize * 4 + 3] += u32::from(above == 31 && k > INFINITY);
+    }
+}
+
+fn twin_pick(t: &Twin) {
+    let args: Args = t.get("args");
+    let (mut histogram, mut chosen) = (t.u32_mut("histogram"), t.u32_mut("chosen"));
+    let mut above = 0;
+    for bin in (0..BINS).rev() {
+        if above < chosen[1] && chosen[1] <= above + histogram[bin] {
+            chosen[0] = chosen[0] << args.bits | bin as u32;
+            chosen[1] -= above;
+            break;
+        }
+        above += histogram[bin];
+    }
+    histogram.fill(0);
+}
+
+fn twin_ties(t: &Twin) {
+    let args: Args = t.get("args");
+    let threshold = t.u32("chosen")[0];
+    let mut ties = t.u32_mut("tie_counts");
+    for (block, scores) in t.f32("score").chunks(BLOCK).enumerate() {
+        let equal = scores.iter().filter(|&&score| key(score) == threshold).count();
+        ties[args.first_block as usize + block] = equal as u32;
+    }
+}
+
+fn twin_scan(t: &Twin) {
+    let mut before = 0;
+    for n in t.u32_mut("tie_counts").iter_mut() {
+        before += std::mem::replace(n, before);
+    }
+}
+
+fn twin_mark(t: &Twin) {
+    let (args, keep): (Args, Keep) = (t.get("args"), t.get("budget"));
+    let (chosen, score) = (t.u32("chosen"), t.f32("score"));
+    let (mut mask, mut counts) = (t.u32_mut("mask"), t.u32_mut("counts"));
+    let counts = &mut counts[args.tensor as usize * 4..][..4];
+    // Blocks come in order of index: the first block's number of ties before it is the tensor's own.
+    let mut rank = t.u32("tie_counts")[args.first_block as usize];
+    for (word, scores) in mask.iter_mut().zip(score.chunks(32)) {
+        let mut bits = 0u32;
+        for (j, k) in scores.iter().map(|&score| key(score)).enumerate() {
+            let tie = k == chosen[0];
+            if keep.keep > 0 && (k > chosen[0] || (tie && rank < chosen[1])) {
+                bits |= 1 << j;
+            }
+            rank += u32::from(tie && keep.keep > 0);
+        }
+        counts[0] += bits.count_ones();
+        counts[1] += (bits & !*word).count_ones();
+        counts[2] += (*word & !bits).count_ones();
+        *word = bits;
+    }
+}
+
+/// Every share of the elements, over two tensors, with many ties among the scores.
+pub fn checks() -> Vec<Check> {
+    let shares = [("none", 0.0), ("one", 1e-9), ("half", 0.5), ("most", 0.97), ("all", 1.0)];
+    let one = |(name, share): (&str, f64)| {
+        Check::new(format!("sparsity/topk ({name})"), move |t, n| {
+            let sizes = [n * 40, n];
+            let mut scores = Vec::new();
+            let mut masks = Vec::new();
+            for size in sizes {
+                let values: Vec<f32> = t.values(size).iter().map(|v| (v * 9.0).round() / 9.0).collect();
+                scores.push(t.gpu.upload_f32("score", &[size], &values)?);
+                masks.push(t.bits("mask", size.div_ceil(32))?);
+                t.compare(&masks[masks.len() - 1], crate::gpu::check::Tolerance::EXACT);
+            }
+            let pairs: Vec<_> = scores.iter().zip(&masks).collect();
+            let selection = Selection::record(&mut t.rec, &pairs)?;
+            selection.keep((share * sizes.iter().sum::<usize>() as f64).ceil() as usize)?;
+            t.compare(&selection.counts, crate::gpu::check::Tolerance::EXACT);
+            Ok(())
+        })
+    };
+    shares.map(one).into()
+}
+
+/// Runs one selection by itself.
+pub fn select(gpu: &Gpu, scores: &[&[f32]], keep: usize) -> Result<(Vec<Vec<u32>>, Vec<Count>)> {
+    let upload = |s: &&[f32]| gpu.upload_f32("score", &[s.len()], s);
+    let scores = scores.iter().map(upload).collect::<Result<Vec<_>>>()?;
+    let mask =
+        |s: &Tensor| gpu.upload_u32("mask", &[s.len().div_ceil(32)], &crate::param::full_mask(s.len()));
+    let masks = scores.iter().map(mask).collect::<Result<Vec<_>>>()?;
+    let pairs: Vec<_> = scores.iter().zip(&masks).collect();
+    let mut rec = Recorder::new(gpu);
+    let selection = Selection::record(&mut rec, &pairs)?;
+    selection.keep(keep)?;
+    rec.finish()?.replay()?;
+    Ok((masks.iter().map(Tensor::read_u32).collect::<Result<_>>()?, selection.counts()?))
+}

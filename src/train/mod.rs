@@ -1,0 +1,3 @@
+//! The training loop, its events and its checkpoints.
+
+pub mod checkpoint;

@@ -1,0 +1,44 @@
+//! Devices for tests: one for each backend of this machine.
+#![allow(dead_code)] // each test file uses its own part
+
+use coppice::gpu::{Choice, Gpu, adapters};
+
+/// One device for each backend that this machine offers, software ones included.
+///
+/// With `COPPICE_REQUIRE_GPU=1` a machine without an adapter fails; `COPPICE_REQUIRE_GPU=vulkan,gl` asks
+/// for these backends by name.
+pub fn devices() -> Vec<Gpu> {
+    quiet();
+    let mut seen = Vec::new();
+    let mut all = Vec::new();
+    for adapter in adapters() {
+        if adapter.obstacle().is_none() && !seen.contains(&adapter.backend()) {
+            all.push(Gpu::open(&Choice::Index(adapter.index)).expect("an adapter opens"));
+            seen.push(adapter.backend());
+        }
+    }
+    let required = std::env::var("COPPICE_REQUIRE_GPU").unwrap_or_default().to_lowercase();
+    assert!(required.is_empty() || !all.is_empty(), "COPPICE_REQUIRE_GPU is set, but no adapter can be used");
+    for name in required.split(',').filter(|name| !["", "1"].contains(name)) {
+        assert!(seen.iter().any(|backend| backend.to_lowercase() == name), "no adapter on {name}; found {seen:?}");
+    }
+    if all.is_empty() {
+        eprintln!("no adapter: kernels are checked for their bindings only");
+        all.push(Gpu::counted());
+    }
+    all
+}
+
+/// The best adapter, or the twin.
+pub fn device() -> Gpu {
+    quiet();
+    Gpu::open(&Choice::Auto).expect("a device")
+}
+
+/// Software drivers complain when this is unset.
+fn quiet() {
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: tests that open devices call this before any other thread of theirs exists.
+        unsafe { std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir()) };
+    }
+}

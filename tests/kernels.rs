@@ -1,0 +1,65 @@
+//! Every kernel against its CPU twin, on every adapter of this machine, on ragged sizes; and the harness
+//! against wrong answers.
+
+mod common;
+
+use coppice::gpu::check::{Check, SIZES, Tolerance, compare_f32};
+use coppice::{ops, optim, sparsity};
+
+fn all() -> Vec<Check> {
+    let mut all = ops::checks();
+    all.extend(optim::checks());
+    all.extend(sparsity::checks());
+    all
+}
+
+#[test]
+fn every_kernel_agrees_with_its_twin() {
+    for gpu in common::devices() {
+        let mut wrong = Vec::new();
+        for check in all() {
+            for size in SIZES {
+                if let Err(error) = check.run(&gpu, size) {
+                    wrong.push(error.to_string());
+                    break;
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "on {:?}:\n{}", gpu.identity(), wrong.join("\n"));
+    }
+}
+
+#[test]
+fn the_harness_fails_on_a_wrong_answer_and_on_nan() {
+    let close = Tolerance { abs: 1e-3, rel: 1e-3 };
+    assert!(compare_f32("x", &[1.0, 2.0], &[1.0, 2.0005], close).is_ok());
+    for wrong in [[1.0, 2.1], [f32::NAN, 2.0], [1.0, f32::INFINITY], [1.0, -2.0]] {
+        let error = compare_f32("x", &wrong, &[1.0, 2.0], close).unwrap_err().to_string();
+        assert!(error.contains("x[") && error.contains("largest error"), "{error}");
+    }
+    assert!(compare_f32("x", &[1.0], &[f32::NAN], close).is_err());
+    assert!(compare_f32("x", &[1.0], &[1.0, 2.0], close).is_err());
+}
+
+#[test]
+fn a_kernel_with_a_wrong_twin_is_caught() {
+    use coppice::gpu::{Kernel, Twin};
+    use coppice::{bind, source, wgsl_struct};
+    wgsl_struct! {
+        struct Args { len: u32 }
+    }
+    fn wrong(t: &Twin) {
+        let x = t.f32("x");
+        t.f32_mut("y").iter_mut().zip(x.iter()).for_each(|(y, &x)| *y = x.max(-0.01));
+    }
+    const RELU: Kernel = Kernel::new(source!("ops/relu"), wrong).entry("forward");
+    let check = Check::new("relu with a leak", |t, n| {
+        let x = t.input("x", &[n])?;
+        let y = t.output("y", &[n], Tolerance::ROUNDING)?;
+        let args = Args { len: n as u32 };
+        t.rec.dispatch(&RELU, bind! { args: &args, x: &x, y: &y }, n.div_ceil(256) as u64, 0)
+    });
+    for gpu in common::devices() {
+        assert!(check.run(&gpu, 257).is_err(), "a leak of 0.01 went unnoticed on {:?}", gpu.identity());
+    }
+}
