@@ -3,6 +3,7 @@
 //!
 //! The rooms, in the order in which they may use each other, are described in `docs/ARCHITECTURE.md`.
 
+pub mod cli;
 pub mod data;
 pub mod error;
 pub mod gpu;

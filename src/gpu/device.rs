@@ -82,6 +82,12 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
+    /// The buffer for reading back is there from the start; plans count it, too.
+    fn with_staging() -> Arc<Self> {
+        let ledger = Arc::new(Ledger::default());
+        ledger.add(STAGING_BYTES);
+        ledger
+    }
     fn add(&self, bytes: u64) {
         let now = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.peak.fetch_max(now, Ordering::Relaxed);
@@ -97,7 +103,7 @@ pub(super) struct Adaptive {
     pub queue: wgpu::Queue,
     pub timestamps: bool,
     fault: Arc<Mutex<Option<Error>>>,
-    staging: Mutex<Option<Buffer>>,
+    staging: Mutex<wgpu::Buffer>,
     pub pipelines: Mutex<HashMap<String, (wgpu::ComputePipeline, wgpu::BindGroupLayout)>>,
     pub pace: Mutex<Pace>,
 }
@@ -157,7 +163,7 @@ impl Gpu {
             driver: format!("coppice {}", env!("CARGO_PKG_VERSION")),
             reason,
         };
-        Gpu(Arc::new(Inner { target, limits, identity, ledger: Default::default() }))
+        Gpu(Arc::new(Inner { target, limits, identity, ledger: Ledger::with_staging() }))
     }
 
     fn on(adapter: &Adapter, limits: Limits, reason: String) -> Result<Self> {
@@ -199,6 +205,12 @@ impl Gpu {
                 });
             }
         });
+        let staging = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("staging"),
+            size: STAGING_BYTES,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
         let identity = Identity {
             adapter: adapter.name().to_string(),
             backend: adapter.backend(),
@@ -212,12 +224,12 @@ impl Gpu {
             queue,
             timestamps: optional.contains(wgpu::Features::TIMESTAMP_QUERY),
             fault,
-            staging: Mutex::new(None),
+            staging: Mutex::new(staging),
             pipelines: Default::default(),
             pace: Mutex::new(Pace::new(software, f64::from(limits.submission_ms) / 1e3)),
         };
         let target = Target::Device(Box::new(adaptive));
-        Ok(Gpu(Arc::new(Inner { target, limits, identity, ledger: Default::default() })))
+        Ok(Gpu(Arc::new(Inner { target, limits, identity, ledger: Ledger::with_staging() })))
     }
 
     pub fn identity(&self) -> &Identity {
@@ -328,19 +340,12 @@ impl Gpu {
         match (&self.0.target, &span.buffer.storage) {
             (Target::Device(d), Storage::Device(buffer)) => {
                 self.finish()?;
-                let mut staging = d.staging.lock().unwrap();
-                if staging.is_none() {
-                    let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-                    *staging = Some(self.buffer("staging", STAGING_BYTES, usage)?);
-                }
-                let Some(Storage::Device(staging)) = staging.as_ref().map(|s| &s.storage) else {
-                    unreachable!()
-                };
+                let staging = d.staging.lock().unwrap();
                 let mut words = Vec::with_capacity(span.words);
                 while words.len() < span.words {
                     let take = (span.words - words.len()).min(STAGING_BYTES as usize / 4);
                     let first = (span.first + words.len()) as u64 * 4;
-                    d.fetch(buffer, first, staging, take as u64 * 4, &mut words)?;
+                    d.fetch(buffer, first, &staging, take as u64 * 4, &mut words)?;
                 }
                 Ok(words)
             }

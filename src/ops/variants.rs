@@ -151,11 +151,10 @@ impl Choices {
         Ok(measured)
     }
 
-    /// Takes over what `other` knows and this does not.
-    pub fn learn(&mut self, other: &Choices) {
-        for (key, name) in &other.0 {
-            self.0.entry(key.clone()).or_insert_with(|| name.clone());
-        }
+    /// What is known of these shapes.
+    pub fn only(&self, shapes: &[Shape]) -> Choices {
+        let keys = shapes.iter().flat_map(|&shape| Product::ALL.map(|product| Self::key(product, shape)));
+        Choices(keys.filter_map(|key| self.0.get(&key).map(|name| (key.clone(), name.clone()))).collect())
     }
 }
 

@@ -1,7 +1,9 @@
 //! What a person sees: inspection, pictures, dumps. Listeners to events; nothing here changes a run.
 
+pub mod console;
 pub mod diff;
 pub mod dump;
+pub mod files;
 pub mod font;
 pub mod inspect;
 pub mod load;
@@ -9,3 +11,4 @@ pub mod mask;
 pub mod mosaic;
 pub mod picture;
 pub mod stats;
+pub mod table;

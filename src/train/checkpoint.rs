@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::compact::{compact, expand};
 use crate::error::{Error, Result};
 use crate::store::{Arrays, folder, safetensors};
 
@@ -121,11 +122,15 @@ pub fn read(path: &Path) -> Result<Snapshot> {
     let (Some(SCHEMA), Some(step), Some(digest)) = (schema, step, json["digest"].as_str()) else {
         return Err(wrong(format!("schema {}, step {}", json["schema"], json["step"])));
     };
-    Ok(Snapshot { step, arrays, digest: digest.to_string(), state: json["state"].take() })
+    let digest = digest.to_string();
+    let state = json["state"].take();
+    let shape_of = |name: &str| serde_json::from_value(state["shapes"][name].clone()).ok();
+    let arrays = expand(arrays, shape_of).map_err(|e| e.at(path.display().to_string()))?;
+    Ok(Snapshot { step, arrays, digest, state })
 }
 
 fn write(inside: &Path, snapshot: &Snapshot) -> Result<()> {
-    safetensors::write(&inside.join(TENSORS), &snapshot.arrays, &[])?;
+    safetensors::write(&inside.join(TENSORS), &compact(&snapshot.arrays)?, &[])?;
     let Snapshot { step, state, digest, .. } = snapshot;
     let json = json!({ "schema": SCHEMA, "step": step, "digest": digest, "state": state });
     folder::write_file_atomic(&inside.join(STATE), format!("{json:#}\n").as_bytes())

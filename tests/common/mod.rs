@@ -20,7 +20,10 @@ pub fn devices() -> Vec<Gpu> {
     let required = std::env::var("COPPICE_REQUIRE_GPU").unwrap_or_default().to_lowercase();
     assert!(required.is_empty() || !all.is_empty(), "COPPICE_REQUIRE_GPU is set, but no adapter can be used");
     for name in required.split(',').filter(|name| !["", "1"].contains(name)) {
-        assert!(seen.iter().any(|backend| backend.to_lowercase() == name), "no adapter on {name}; found {seen:?}");
+        assert!(
+            seen.iter().any(|backend| backend.to_lowercase() == name),
+            "no adapter on {name}; found {seen:?}"
+        );
     }
     if all.is_empty() {
         eprintln!("no adapter: kernels are checked for their bindings only");

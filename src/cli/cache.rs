@@ -1,0 +1,49 @@
+//! Measured choices of kernel variants, kept per adapter, driver and version in the user's cache folder.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::error::Result;
+use crate::gpu::{Gpu, Identity};
+use crate::ops::variants::{Choices, Shape};
+use crate::store::folder::write_file_atomic;
+
+/// `$COPPICE_CACHE`, or the platform's folder for caches; `None` where there is none.
+fn file() -> Option<PathBuf> {
+    let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = from("COPPICE_CACHE")
+        .or_else(|| from("XDG_CACHE_HOME").map(|path| path.join("coppice")))
+        .or_else(|| from("LOCALAPPDATA").map(|path| path.join("coppice")))
+        .or_else(|| from("HOME").map(|path| path.join(".cache").join("coppice")))?;
+    Some(home.join("variants.json"))
+}
+
+fn key(identity: &Identity) -> String {
+    let Identity { adapter, backend, driver, .. } = identity;
+    format!("{adapter} | {backend} | {driver} | coppice {}", env!("CARGO_PKG_VERSION"))
+}
+
+fn read() -> BTreeMap<String, Choices> {
+    let text = file().and_then(|path| std::fs::read_to_string(path).ok());
+    text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}
+
+/// What is known of a device. A cache that cannot be read counts as empty: it is only a cache.
+pub fn known(identity: &Identity) -> Choices {
+    read().remove(&key(identity)).unwrap_or_default()
+}
+
+/// The choices for these shapes: from the cache, and measured now where it lacks some.
+pub fn choices(gpu: &Gpu, shapes: &[Shape]) -> Result<Choices> {
+    let mut choices = known(gpu.identity());
+    if choices.measure(gpu, shapes)? {
+        let mut all = read();
+        all.insert(key(gpu.identity()), choices.clone());
+        if let (Some(path), Ok(text)) = (file(), serde_json::to_string_pretty(&all)) {
+            // A read-only home costs a new measurement next time, nothing more.
+            let _ = path.parent().map(std::fs::create_dir_all);
+            let _ = write_file_atomic(&path, text.as_bytes());
+        }
+    }
+    Ok(choices.only(shapes))
+}

@@ -1,0 +1,115 @@
+//! Drives a run with its listeners: console, files, signals.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::ops::variants::Choices;
+use crate::recipe::Recipe;
+use crate::report::console::Console;
+use crate::report::dump::write_dump;
+use crate::report::files::Files;
+use crate::train::{Control, Event, Meta, RunFolder, Session, Started, Summary, train};
+
+/// What to do with a run besides what its recipe says.
+#[derive(Default)]
+pub struct Options {
+    /// Stop when this many steps are done.
+    pub max_steps: Option<u64>,
+    pub quiet: bool,
+    pub autotune: bool,
+}
+
+/// Opens the data of a recipe.
+pub fn data(recipe: &Recipe) -> Result<Dataset> {
+    crate::data::open(&recipe.data.name, recipe.data.validation)
+}
+
+/// The kernel variants for a recipe on a device: measured, or the fixed defaults.
+pub fn choices(gpu: &Gpu, recipe: &Recipe, data: &Dataset, autotune: bool) -> Result<Choices> {
+    if !(autotune && recipe.run.autotune) {
+        return Ok(Choices::default());
+    }
+    super::cache::choices(gpu, &Session::products(gpu, recipe, data)?)
+}
+
+/// Starts a new run in the folder `path`.
+pub fn start(gpu: &Gpu, recipe: &Recipe, data: &Dataset, path: &Path, options: &Options) -> Result<Summary> {
+    let choices = choices(gpu, recipe, data, options.autotune)?;
+    let session = Session::new(gpu, recipe, data, choices)?;
+    let meta = Meta {
+        schema: 1,
+        version: env!("CARGO_PKG_VERSION").into(),
+        device: gpu.identity().clone(),
+        data_hash: data.hash.clone(),
+        variants: session.choices.clone(),
+    };
+    let folder = RunFolder::create(path, &session.recipe, &meta)?;
+    go(session, data, &folder, options, Vec::new())
+}
+
+/// Trains a session in its folder to the end. `warnings` are told first.
+pub fn go(
+    mut session: Session,
+    data: &Dataset,
+    folder: &RunFolder,
+    options: &Options,
+    warnings: Vec<Error>,
+) -> Result<Summary> {
+    let mut console = Console::new(options.quiet);
+    let mut files = Files::open(&folder.path, session.step)?;
+    let mut emit = |event: Event| {
+        console.listen(&event);
+        files.listen(&event)
+    };
+    let params = session.model.params();
+    let started = Started {
+        name: session.recipe.run.name.clone(),
+        device: session.gpu.identity().clone(),
+        data: data.name.clone(),
+        samples: session.samples(),
+        parameters: params.iter().map(|p| p.len()).sum(),
+        maskable: params.iter().filter(|p| p.is_maskable()).map(|p| p.len()).sum(),
+        first_step: session.step,
+        steps: session.length.steps,
+        steps_per_epoch: session.length.steps_per_epoch,
+    };
+    emit(Event::Started(&started))?;
+    for warning in &warnings {
+        emit(Event::Warned(warning))?;
+    }
+    let signal = signals()?;
+    let asked = || match signal.load(Ordering::Relaxed) {
+        0 => None,
+        number => Some(number as i32),
+    };
+    let path: PathBuf = folder.path.clone();
+    let dump = |step: u64, tensors: &[_], samples: &[u32]| write_dump(&path, step, tensors, samples);
+    let control = Control {
+        folder: Some(folder.path.clone()),
+        stop_at: options.max_steps,
+        signal: &asked,
+        dump: Some(&dump),
+    };
+    train(&mut session, &control, &mut emit)
+}
+
+/// A number that becomes that of the first SIGINT or SIGTERM. A second one ends the program at once.
+fn signals() -> Result<Arc<AtomicUsize>> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let asked = Arc::new(AtomicUsize::new(0));
+    for signal in [SIGINT, SIGTERM] {
+        let again = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let register = || -> std::io::Result<()> {
+            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, again.clone())?;
+            signal_hook::flag::register(signal, again.clone())?;
+            signal_hook::flag::register_usize(signal, asked.clone(), signal as usize)?;
+            Ok(())
+        };
+        register().map_err(|e| Error::internal("cannot listen to signals").at(e.to_string()))?;
+    }
+    Ok(asked)
+}

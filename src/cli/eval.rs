@@ -1,0 +1,99 @@
+//! `coppice eval`: a trained network on data that it was not trained on.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::{Device, drive, print_json, say};
+use crate::error::{Error, Kind, Result};
+use crate::ops::variants::Choices;
+use crate::recipe::Recipe;
+use crate::report::load::load_any;
+use crate::train::{Part, RunFolder, Session, evaluate_all};
+
+#[derive(clap::Args)]
+pub struct Eval {
+    /// The folder of a run, a checkpoint in it, or a safetensors file
+    what: PathBuf,
+    /// Another data set of the same shape
+    #[arg(long, value_name = "D")]
+    data: Option<String>,
+    /// The recipe of a file that does not lie in a run's folder
+    #[arg(long, value_name = "RECIPE")]
+    recipe: Option<String>,
+    /// Fail (exit code 10) if the test accuracy, 0 to 1, is lower
+    #[arg(long, value_name = "X")]
+    min_accuracy: Option<f64>,
+    #[command(flatten)]
+    device: Device,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Eval {
+    pub fn run(&self) -> Result<()> {
+        if !self.min_accuracy.is_none_or(|x| (0.0..=1.0).contains(&x)) {
+            return Err(Error::usage("--min-accuracy is a number from 0 to 1"));
+        }
+        let (mut recipe, variants) = self.recipe()?;
+        if let Some(name) = &self.data {
+            recipe.data.name = name.clone();
+        }
+        let data = drive::data(&recipe)?;
+        let (arrays, damaged) = load_any(&self.what)?;
+        for error in damaged {
+            eprintln!("warning: {error}");
+        }
+        let gpu = self.device.open()?;
+        let mut session = Session::new(&gpu, &recipe, &data, variants)?;
+        session.load_weights(&arrays)?;
+        let found = evaluate_all(&session)?;
+        let test =
+            found.iter().find(|e| e.part == Part::Test).ok_or_else(|| Error::internal("no test part"))?;
+        if self.json {
+            let validation = found.iter().find(|e| e.part == Part::Validation);
+            print_json(&json!({
+                "schema": 1, "data": data.name, "samples": test.samples,
+                "test_loss": test.loss, "test_accuracy": test.accuracy,
+                "val_loss": validation.map(|e| e.loss), "val_accuracy": validation.map(|e| e.accuracy),
+                "adapter": gpu.identity().adapter, "backend": gpu.identity().backend,
+            }))?;
+        } else {
+            for e in &found {
+                let part = if e.part == Part::Test { "test" } else { "validation" };
+                say(&format!(
+                    "{part}: accuracy {:.2} %, loss {:.4}, {} samples of {}",
+                    e.accuracy * 100.0,
+                    e.loss,
+                    e.samples,
+                    data.name
+                ))?;
+            }
+        }
+        match self.min_accuracy {
+            Some(least) if !(test.accuracy >= least) => {
+                Err(Error::new(Kind::Check, format!("test accuracy {} is below {least}", test.accuracy)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn recipe(&self) -> Result<(Recipe, Choices)> {
+        if let Some(recipe) = &self.recipe {
+            return Ok((Recipe::find(recipe, &[])?, Choices::default()));
+        }
+        let run = home_of(&self.what).ok_or_else(|| {
+            Error::usage(format!("no recipe for {}", self.what.display()))
+                .at("it is not in a run's folder")
+                .hint("--recipe RECIPE: the one that it was trained with")
+        })?;
+        let (recipe, meta) = RunFolder::read(run)?;
+        Ok((recipe, meta.variants))
+    }
+}
+
+/// The run's folder in which something lies.
+pub fn home_of(path: &Path) -> Option<&Path> {
+    path.ancestors().find(|folder| folder.join("config.toml").is_file() && folder.join("meta.json").is_file())
+}

@@ -1,0 +1,89 @@
+//! `coppice inspect`: what is in a run, a checkpoint, a dump or a safetensors file.
+
+use std::path::{Path, PathBuf};
+
+use super::{print_json, say};
+use crate::error::{Error, Result};
+use crate::report::diff::diff;
+use crate::report::inspect::{Options, inspect, selected};
+use crate::report::load::load_any;
+use crate::report::stats::Pattern;
+use crate::report::{mask, picture};
+use crate::store::Arrays;
+
+#[derive(clap::Args)]
+pub struct Inspect {
+    /// The folder of a run, a checkpoint or a dump, or a safetensors or .npy file
+    what: PathBuf,
+    /// Only tensors whose name matches, such as `fc*`
+    #[arg(long, value_name = "PATTERN")]
+    layer: Option<String>,
+    /// Test this N:M pattern, such as 2:4; may be given several times
+    #[arg(long, value_name = "N:M")]
+    nm: Vec<String>,
+    /// Compare with another one
+    #[arg(long, value_name = "OTHER")]
+    diff: Option<PathBuf>,
+    /// Draw every weight of rank 2 or more into this folder
+    #[arg(long, value_name = "DIR")]
+    png: Option<PathBuf>,
+    /// Show optimizer slots and gradients, too
+    #[arg(long)]
+    all: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Inspect {
+    pub fn run(&self) -> Result<()> {
+        let mut options = Options { layer: self.layer.clone(), companions: self.all, ..Default::default() };
+        if !self.nm.is_empty() {
+            options.patterns = self.nm.iter().map(|text| Pattern::parse(text)).collect::<Result<_>>()?;
+        }
+        let arrays = load(&self.what)?;
+        if selected(&arrays, &options).is_empty() {
+            return Err(Error::usage("no tensor matches")
+                .at(format!("there are: {}", arrays.keys().cloned().collect::<Vec<_>>().join(", ")))
+                .hint("another --layer pattern"));
+        }
+        if let Some(folder) = &self.png {
+            draw(&arrays, &options, folder)?;
+        }
+        match &self.diff {
+            Some(other) => {
+                let found = diff(&arrays, &load(other)?, &options)?;
+                if self.json { print_json(&found) } else { say(&found.table()) }
+            }
+            None => {
+                let found = inspect(&arrays, &options)?;
+                if self.json { print_json(&found) } else { say(&found.table()) }
+            }
+        }
+    }
+}
+
+fn load(path: &Path) -> Result<Arrays> {
+    let (arrays, damaged) = load_any(path)?;
+    for error in damaged {
+        eprintln!("warning: {error}");
+    }
+    Ok(arrays)
+}
+
+fn draw(arrays: &Arrays, options: &Options, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::file("create", folder, e))?;
+    for name in selected(arrays, options) {
+        let array = &arrays[name];
+        if array.shape.len() < 2 {
+            continue;
+        }
+        let values = array.to_f32();
+        let kept = mask::kept(arrays, name, &values)?;
+        let columns = array.shape[1..].iter().product();
+        let path = folder.join(format!("{}.png", name.replace(['/', '\\'], "_")));
+        picture::mask_picture(Some(&values), &kept, array.shape[0], columns).save_png(&path)?;
+        eprintln!("drew {}", path.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! The command line: flags, commands, exit codes. Results go to stdout, everything else to stderr.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this room speaks to people and to scripts")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+
+use crate::error::{Error, Kind, Result};
+use crate::gpu::{Choice, Gpu};
+
+mod bench;
+mod cache;
+mod demo;
+mod devices;
+mod drive;
+mod eval;
+mod export;
+mod inspect;
+mod list;
+mod plan;
+mod selftest;
+mod train;
+
+#[derive(Parser)]
+#[command(
+    name = "coppice",
+    version,
+    about = "Trains neural networks and prunes them while they train, on any GPU."
+)]
+#[command(
+    after_help = "Exit codes: 0 done; 1 internal fault; 2 usage or recipe; 3 data; 4 checkpoint; 5 file system; \
+6 memory; 7 device; 8 numbers; 10 a requested check failed; 130, 143 interrupted after a saved checkpoint."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train on the embedded digits, dense and 90 % sparse: a table and a picture of the masks
+    Demo(demo::Demo),
+    /// Train a recipe: a file or a built-in name (`coppice ls recipes`)
+    Train(train::Train),
+    /// Go on with a run from its last good checkpoint
+    Resume(train::Resume),
+    /// Measure a trained network on the validation and test parts
+    Eval(eval::Eval),
+    /// Show what a recipe will do: budgets, schedule, memory, operations, kernels; trains nothing
+    Plan(plan::Plan),
+    /// Look into a run, a checkpoint, a dump or any safetensors file
+    Inspect(inspect::Inspect),
+    /// Write the weights of a run to a file for other programs
+    Export(export::Export),
+    /// Measure this device: kernels, a training step, selection of weights, ceilings
+    Bench(bench::Bench),
+    /// List adapters, their limits and the one that would be chosen
+    Devices(devices::Devices),
+    /// Run every kernel against its CPU twin on this device
+    Selftest(selftest::Selftest),
+    /// List recipes, layers, data sets, optimizers and methods
+    Ls(list::Ls),
+    /// Copy a built-in recipe to a file, to be changed
+    Cp(list::Cp),
+}
+
+/// Which device to run on.
+#[derive(Args)]
+struct Device {
+    /// An adapter by number or name (`coppice devices`), `twin` for the CPU twins, or `auto`
+    #[arg(long, value_name = "D", default_value = "auto")]
+    device: String,
+}
+
+impl Device {
+    fn choice(&self) -> Choice {
+        self.device.parse().unwrap_or_default()
+    }
+    fn open(&self) -> Result<Gpu> {
+        Gpu::open(&self.choice())
+    }
+}
+
+/// A recipe with what the command line lays over it.
+#[derive(Args)]
+struct RecipeArgs {
+    /// A recipe: a file, or the name of a built-in one
+    recipe: String,
+    /// Set a key of the recipe, such as `-s optim.lr=0.05`
+    #[arg(short = 's', long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// The seed of the run
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+impl RecipeArgs {
+    fn read(&self) -> Result<crate::recipe::Recipe> {
+        let mut set = self.set.clone();
+        set.extend(self.seed.map(|seed| format!("run.seed={seed}")));
+        crate::train::resolve(&crate::recipe::Recipe::find(&self.recipe, &set)?)
+    }
+}
+
+/// Parses the command line, runs the command, and turns its error into an exit code.
+pub fn main() -> ExitCode {
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() && cfg!(target_os = "linux") {
+        // SAFETY: the first thing that the program does; no other thread exists. Software drivers print a
+        // complaint when this is unset, on every start.
+        unsafe { std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir()) };
+    }
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.kind.exit_code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Demo(args) => args.run(),
+        Command::Train(args) => args.run(),
+        Command::Resume(args) => args.run(),
+        Command::Eval(args) => args.run(),
+        Command::Plan(args) => args.run(),
+        Command::Inspect(args) => args.run(),
+        Command::Export(args) => args.run(),
+        Command::Bench(args) => args.run(),
+        Command::Devices(args) => args.run(),
+        Command::Selftest(args) => args.run(),
+        Command::Ls(args) => args.run(),
+        Command::Cp(args) => args.run(),
+    }
+}
+
+/// Prints one JSON object on a line of its own.
+fn print_json(value: &impl Serialize) -> Result<()> {
+    say(&serde_json::to_string(value).map_err(|e| Error::internal(e.to_string()))?)
+}
+
+/// Writes a line to stdout. A reader that went away (`| head`) is no error.
+fn say(line: &str) -> Result<()> {
+    use std::io::Write;
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::new(Kind::FileSystem, "cannot write to stdout").at(e.to_string()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where runs go unless told otherwise.
+fn runs() -> PathBuf {
+    PathBuf::from("runs")
+}

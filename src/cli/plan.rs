@@ -1,0 +1,122 @@
+//! `coppice plan`: what a recipe will do, without training.
+
+use serde_json::json;
+
+use super::{Device, RecipeArgs, cache, drive, print_json, say};
+use crate::error::Result;
+use crate::gpu::{Gpu, Phase};
+use crate::report::table;
+use crate::train::Session;
+
+#[derive(clap::Args)]
+pub struct Plan {
+    #[command(flatten)]
+    recipe: RecipeArgs,
+    #[command(flatten)]
+    device: Device,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Plan {
+    pub fn run(&self) -> Result<()> {
+        let recipe = self.recipe.read()?;
+        let data = drive::data(&recipe)?;
+        let identity = self.device.open()?.identity().clone();
+        // Recording needs no device: memory is counted, kernels are those known to be fastest on it.
+        let gpu = Gpu::counted();
+        let choices = if recipe.run.autotune { cache::known(&identity) } else { Default::default() };
+        let run = Session::new(&gpu, &recipe, &data, choices)?;
+        let updates = run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.schedule())?;
+        let budgets =
+            run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.budgets(recipe.sparsity.target))?;
+        let plans = run.plans();
+        let cost = |phase: Phase| plans[0].cost_of(phase) + plans[1].cost_of(phase);
+        let dispatches = || plans.iter().flat_map(|plan| &plan.dispatches);
+        let memory = gpu.memory().peak_bytes;
+        let stored = crate::train::stored_bytes(&run.weights()?)?;
+        if self.json {
+            let layers: Vec<_> = run
+                .model
+                .params()
+                .iter()
+                .map(|p| json!({ "name": p.name, "shape": p.shape, "total": p.len(), "maskable": p.is_maskable() }))
+                .collect();
+            let groups: Vec<_> = budgets
+                .iter()
+                .map(|(names, keep, len)| json!({ "tensors": names, "keep": keep, "total": len }))
+                .collect();
+            let steps: Vec<_> = updates
+                .iter()
+                .map(|(step, s, kept)| json!({ "step": step, "sparsity": s, "kept": kept }))
+                .collect();
+            let kernels: Vec<_> = dispatches()
+                .map(|d| json!({ "label": d.label, "phase": d.phase, "groups": d.groups, "flops": d.cost.flops, "bytes": d.cost.bytes }))
+                .collect();
+            let phases: serde_json::Map<_, _> =
+                Phase::ALL.iter().map(|&p| (p.name().to_string(), json!(cost(p)))).collect();
+            return print_json(&json!({
+                "schema": 1, "recipe": recipe.run.name, "device": identity,
+                "steps": run.length.steps, "steps_per_epoch": run.length.steps_per_epoch,
+                "device_bytes": memory, "dense_bytes": stored, "layers": layers, "budgets": groups, "mask_updates": steps,
+                "cost": phases, "dispatches": kernels,
+            }));
+        }
+        say(&format!("{} on {} ({})", recipe.run.name, identity.adapter, identity.backend))?;
+        say(&format!(
+            "{} steps, {} an epoch; batch {}",
+            run.length.steps, run.length.steps_per_epoch, recipe.run.batch
+        ))?;
+        let lines: Vec<_> = run
+            .model
+            .params()
+            .iter()
+            .map(|p| {
+                vec![
+                    p.name.clone(),
+                    format!("{:?}", p.shape),
+                    p.len().to_string(),
+                    if p.is_maskable() { "yes" } else { "no" }.into(),
+                ]
+            })
+            .collect();
+        say(&table::rows(&["parameter", "shape", "values", "prunable"], &lines))?;
+        if !budgets.is_empty() {
+            let line = |(names, keep, len): &(Vec<String>, usize, usize)| {
+                vec![names.join(" "), keep.to_string(), len.to_string()]
+            };
+            say(&table::rows(
+                &["selected together", "keep at the end", "of"],
+                &budgets.iter().map(line).collect::<Vec<_>>(),
+            ))?;
+            say(&format!("{} mask updates:", updates.len()))?;
+            for (index, (step, sparsity, kept)) in updates.iter().enumerate() {
+                // The first, the last, and about ten in between.
+                if index == 0 || index + 1 == updates.len() || index % updates.len().div_ceil(10) == 0 {
+                    say(&format!("  step {step:>7}  sparsity {sparsity:.4}  {kept} kept"))?;
+                }
+            }
+        }
+        let line = |d: &crate::gpu::Dispatch| {
+            vec![
+                d.label.clone(),
+                d.phase.name().into(),
+                d.groups.to_string(),
+                format!("{:.2}", d.cost.flops as f64 / 1e6),
+                format!("{:.2}", d.cost.bytes as f64 / 1e6),
+            ]
+        };
+        say(&table::rows(
+            &["dispatch", "phase", "workgroups", "MFLOP", "MB"],
+            &dispatches().map(line).collect::<Vec<_>>(),
+        ))?;
+        let all = plans[0].cost() + plans[1].cost();
+        say(&format!(
+            "a step: {:.1} MFLOP, {:.1} MB moved at least",
+            all.flops as f64 / 1e6,
+            all.bytes as f64 / 1e6
+        ))?;
+        say(&format!("device memory: {}; weights and biases: {}", table::bytes(memory), table::bytes(stored)))
+    }
+}

@@ -1,0 +1,133 @@
+//! `coppice train` and `coppice resume`.
+
+use std::path::PathBuf;
+
+use super::{Device, RecipeArgs, drive, print_json, runs, say};
+use crate::error::{Error, Kind, Result};
+use crate::gpu::{Choice, Gpu};
+use crate::report::table;
+use crate::train::checkpoint::{self, Which};
+use crate::train::{RunFolder, Session, Summary};
+
+#[derive(clap::Args)]
+pub struct Train {
+    #[command(flatten)]
+    recipe: RecipeArgs,
+    /// The run's folder; by default runs/NAME, numbered if that exists
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    device: Device,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(clap::Args)]
+pub struct Resume {
+    /// The folder of a run
+    run: PathBuf,
+    /// The device; by default the one of the run, if it is there
+    #[arg(long, value_name = "D")]
+    device: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(clap::Args)]
+struct Common {
+    /// Stop, with a checkpoint, when this many steps of the run are done
+    #[arg(long, value_name = "N")]
+    max_steps: Option<u64>,
+    /// Print the results as one JSON object, the last line of stdout
+    #[arg(long)]
+    json: bool,
+    /// Say nothing but warnings and results
+    #[arg(short, long)]
+    quiet: bool,
+    /// Take the fixed default kernels instead of measuring which is fastest here
+    #[arg(long)]
+    no_autotune: bool,
+}
+
+impl Common {
+    fn options(&self) -> drive::Options {
+        drive::Options { max_steps: self.max_steps, quiet: self.quiet, autotune: !self.no_autotune }
+    }
+    fn report(&self, summary: &Summary) -> Result<()> {
+        if self.json {
+            return print_json(summary);
+        }
+        say(&table::summaries(&[(&name(summary), summary)]))?;
+        say(&table::layers(summary))?;
+        say(&format!("digest {}", summary.digest))
+    }
+}
+
+fn name(summary: &Summary) -> String {
+    let folder = summary.run.as_ref().and_then(|path| path.file_name());
+    folder.map_or("run".into(), |name| name.to_string_lossy().into_owned())
+}
+
+impl Train {
+    pub fn run(&self) -> Result<()> {
+        let recipe = self.recipe.read()?;
+        let data = drive::data(&recipe)?;
+        let gpu = self.device.open()?;
+        let path = self.out.clone().unwrap_or_else(|| RunFolder::free(&runs(), &recipe.run.name));
+        let summary = drive::start(&gpu, &recipe, &data, &path, &self.common.options())?;
+        self.common.report(&summary)
+    }
+}
+
+impl Resume {
+    pub fn run(&self) -> Result<()> {
+        let (folder, recipe, meta) = RunFolder::open(&self.run)?;
+        let data = drive::data(&recipe)?;
+        if data.hash != meta.data_hash {
+            return Err(Error::data(format!("data set `{}` is not what this run was trained on", data.name))
+                .at(format!("expected: SHA-256 {}; found: {}", meta.data_hash, data.hash))
+                .hint("restore the data, or train anew"));
+        }
+        let mut warnings = Vec::new();
+        let gpu = match &self.device {
+            Some(device) => Gpu::open(&device.parse().unwrap_or_default())?,
+            None => same_device(&meta.device)?,
+        };
+        let identity = gpu.identity();
+        let differs = |what: &str, then: &str, now: &str| {
+            (then != now).then(|| {
+                Error::new(Kind::Device, format!("the run goes on with another {what}: its bits may differ"))
+                    .at(format!("then: {then}; now: {now}"))
+            })
+        };
+        warnings.extend(differs("adapter", &meta.device.adapter, &identity.adapter));
+        warnings.extend(differs("backend", &meta.device.backend, &identity.backend));
+        warnings.extend(differs("driver", &meta.device.driver, &identity.driver));
+        let mut session = Session::new(&gpu, &recipe, &data, meta.variants.clone())?;
+        match checkpoint::load(&self.run, Which::Last) {
+            Ok((snapshot, damaged)) => {
+                warnings.extend(damaged);
+                session.restore(&snapshot)?;
+            }
+            // Killed before its first checkpoint: it begins again.
+            Err(error) if checkpoint::list(&self.run)?.is_empty() => {
+                warnings.push(error.hint("the run begins at step 0"));
+            }
+            Err(error) => return Err(error),
+        }
+        let summary = drive::go(session, &data, &folder, &self.common.options(), warnings)?;
+        self.common.report(&summary)
+    }
+}
+
+/// The device that a run was trained on, or the best one where that is gone.
+fn same_device(then: &crate::gpu::Identity) -> Result<Gpu> {
+    if then.backend == "twin" {
+        return Ok(Gpu::twin());
+    }
+    let same = |a: &crate::gpu::Adapter| a.name() == then.adapter && a.backend() == then.backend;
+    match crate::gpu::adapters().iter().find(|adapter| same(adapter)) {
+        Some(adapter) => Gpu::open(&Choice::Index(adapter.index)),
+        None => Gpu::open(&Choice::Auto),
+    }
+}

@@ -1,0 +1,132 @@
+//! What a run writes down as it goes: `metrics.jsonl`, `log.txt` and `masks/updates.jsonl` in its folder.
+//!
+//! Each line is one JSON object with a `step`. On resume, lines after the checkpoint are cut off first: the
+//! steps that wrote them are about to happen again.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result};
+use crate::store::folder::{failed, write_file_atomic};
+use crate::train::Event;
+
+/// Appends to the files of a run.
+pub struct Files {
+    metrics: Lines,
+    masks: Lines,
+    log: Lines,
+}
+
+struct Lines {
+    path: PathBuf,
+    file: File,
+}
+
+impl Lines {
+    fn open(path: PathBuf) -> Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        Ok(Self { file: file.map_err(|e| failed("open", &path, e))?, path })
+    }
+    fn add(&mut self, line: &str) -> Result<()> {
+        writeln!(self.file, "{line}").map_err(|e| failed("write", &self.path, e))
+    }
+}
+
+impl Files {
+    /// Opens the files of the run in `folder`, which goes on after `step` steps.
+    pub fn open(folder: &Path, step: u64) -> Result<Self> {
+        let masks = folder.join("masks");
+        fs::create_dir_all(&masks).map_err(|e| failed("create", &masks, e))?;
+        let (metrics, updates) = (folder.join("metrics.jsonl"), masks.join("updates.jsonl"));
+        // A mask update belongs to the step that it precedes; a figure to the steps done.
+        cut(&metrics, |line_step| line_step <= step)?;
+        cut(&updates, |line_step| line_step < step)?;
+        Ok(Self {
+            metrics: Lines::open(metrics)?,
+            masks: Lines::open(updates)?,
+            log: Lines::open(folder.join("log.txt"))?,
+        })
+    }
+
+    pub fn listen(&mut self, event: &Event) -> Result<()> {
+        match event {
+            Event::Started(s) => {
+                let d = &s.device;
+                self.log.add(&format!(
+                    "device {} on {} ({}, {}): {}",
+                    d.adapter, d.backend, d.class, d.driver, d.reason
+                ))?;
+                self.log.add(&format!(
+                    "data {}: {:?} samples; from step {} to {}",
+                    s.data, s.samples, s.first_step, s.steps
+                ))
+            }
+            Event::Logged(log) => self.metrics.add(&tagged("train", json!(log))),
+            Event::Evaluated(e) => self.metrics.add(&tagged("evaluation", json!(e))),
+            Event::MasksChanged(change) => self.masks.add(&json!(change).to_string()),
+            Event::Saved { step, path, best } => {
+                let best = if *best { ", the best so far" } else { "" };
+                self.log.add(&format!("step {step}: saved {}{best}", path.display()))
+            }
+            Event::Dumped { step, path } => self.log.add(&format!("step {step}: dumped {}", path.display())),
+            Event::Warned(error) => self.log.add(&format!("warning: {error}")),
+            Event::Finished(s) => self.log.add(&format!(
+                "done: {} steps, test accuracy {}, digest {}",
+                s.steps, s.test_accuracy, s.digest
+            )),
+            Event::Stepped { .. } => Ok(()),
+        }
+    }
+}
+
+fn tagged(kind: &str, value: Value) -> String {
+    let mut object = serde_json::Map::from_iter([("kind".to_string(), json!(kind))]);
+    if let Value::Object(fields) = value {
+        object.extend(fields);
+    }
+    Value::Object(object).to_string()
+}
+
+/// Keeps the lines whose step passes; a last line that was cut off by a crash goes.
+fn cut(path: &Path, keep: impl Fn(u64) -> bool) -> Result<()> {
+    let Ok(file) = File::open(path) else { return Ok(()) };
+    let mut kept = String::new();
+    for line in BufReader::new(file).lines() {
+        let line = line.map_err(|e| failed("read", path, e))?;
+        let step = serde_json::from_str::<Value>(&line).ok().and_then(|value| value["step"].as_u64());
+        if step.is_some_and(&keep) {
+            kept.push_str(&line);
+            kept.push('\n');
+        }
+    }
+    write_file_atomic(path, kept.as_bytes())
+}
+
+/// The lines of a JSONL file, in order.
+pub fn read_lines(path: &Path) -> Result<Vec<Value>> {
+    let text = fs::read_to_string(path).map_err(|e| failed("read", path, e))?;
+    let parse = |line: &str| {
+        serde_json::from_str(line)
+            .map_err(|e| Error::checkpoint(format!("{} is damaged", path.display())).at(e.to_string()))
+    };
+    text.lines().map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_after_the_checkpoint_and_torn_ones_are_cut() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("metrics.jsonl");
+        fs::write(&path, "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n{\"st").unwrap();
+        cut(&path, |step| step <= 2).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"step\":1}\n{\"step\":2}\n");
+        assert_eq!(read_lines(&path).unwrap().len(), 2);
+        cut(&home.path().join("absent"), |_| true).unwrap();
+    }
+}

@@ -1,0 +1,129 @@
+//! What a run tells its listeners. The run itself prints and draws nothing.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::error::Error;
+use crate::gpu::{Clock, Cost, Identity};
+use crate::sparsity::Change;
+
+/// Something that happened in a run.
+pub enum Event<'a> {
+    Started(&'a Started),
+    /// A step was submitted.
+    Stepped {
+        step: u64,
+        steps: u64,
+    },
+    Logged(&'a Log),
+    Evaluated(&'a Evaluation),
+    MasksChanged(&'a Change),
+    Saved {
+        step: u64,
+        path: PathBuf,
+        best: bool,
+    },
+    Dumped {
+        step: u64,
+        path: PathBuf,
+    },
+    /// Something that is not as it should be and does not stop the run.
+    Warned(&'a Error),
+    Finished(&'a Summary),
+}
+
+/// A run as it begins or goes on.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Started {
+    pub name: String,
+    pub device: Identity,
+    pub data: String,
+    /// Samples to train on, held out, and to test on.
+    pub samples: [usize; 3],
+    pub parameters: usize,
+    pub maskable: usize,
+    /// The first step of this session; more than 0 after a resume.
+    pub first_step: u64,
+    pub steps: u64,
+    pub steps_per_epoch: u64,
+}
+
+/// Training figures since the last log line.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Log {
+    /// Steps done.
+    pub step: u64,
+    pub epoch: f64,
+    /// Mean loss of a sample since the last log line.
+    pub train_loss: f64,
+    pub train_accuracy: f64,
+    pub learning_rate: f64,
+    pub sparsity: f64,
+}
+
+/// The part of a data set that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    Validation,
+    Test,
+}
+
+/// Loss and accuracy on samples that are not trained on.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Evaluation {
+    pub step: u64,
+    pub epoch: f64,
+    pub part: Part,
+    pub loss: f64,
+    /// 0 to 1.
+    pub accuracy: f64,
+    pub samples: usize,
+}
+
+/// A maskable layer at the end of a run.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Layer {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub kept: usize,
+    pub total: usize,
+    /// `dense` or `masked`.
+    pub storage: &'static str,
+}
+
+/// What a run came to. This is what `--json` prints.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Summary {
+    pub schema: u32,
+    pub steps: u64,
+    pub epochs: f64,
+    pub train_loss: Option<f64>,
+    pub val_loss: Option<f64>,
+    pub val_accuracy: Option<f64>,
+    pub test_loss: f64,
+    pub test_accuracy: f64,
+    /// Share of pruned weights among the maskable ones.
+    pub sparsity: f64,
+    pub kept: usize,
+    pub total: usize,
+    pub layers: Vec<Layer>,
+    /// Medians of timed steps by phase; `total` is wall clock over steps, mask updates included.
+    pub ms_per_step: BTreeMap<&'static str, f64>,
+    /// Which clock the phases were timed with.
+    pub clock: Clock,
+    /// Training alone, without compiling shaders, evaluating or saving.
+    pub seconds: f64,
+    /// Operations and bytes of one step.
+    pub step_cost: Cost,
+    pub peak_device_bytes: u64,
+    /// Weights, biases and masks as a checkpoint stores them.
+    pub stored_bytes: u64,
+    pub adapter: String,
+    pub backend: String,
+    pub seed: u64,
+    /// The run's folder, if there is one.
+    pub run: Option<PathBuf>,
+    /// SHA-256 over all tensors, masks, optimizer state, step and data position.
+    pub digest: String,
+}

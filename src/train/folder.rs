@@ -1,0 +1,123 @@
+//! A run's folder: made once, never overwritten, locked while a process trains in it.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Kind, Result};
+use crate::gpu::Identity;
+use crate::ops::variants::Choices;
+use crate::recipe::Recipe;
+use crate::store::folder::{failed, write_file_atomic};
+
+/// What a run was trained with.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Meta {
+    pub schema: u32,
+    pub version: String,
+    pub device: Identity,
+    /// SHA-256 of the data set.
+    pub data_hash: String,
+    /// The kernel variants in use: resuming takes the same, so that the bits stay the same.
+    pub variants: Choices,
+}
+
+/// A run's folder, locked for as long as this value lives.
+pub struct RunFolder {
+    pub path: PathBuf,
+    _lock: File,
+}
+
+impl RunFolder {
+    /// Makes the folder for a new run and writes its recipe, as resolved, and its record.
+    ///
+    /// # Errors
+    /// `Kind::FileSystem` if something is there already or it cannot be written.
+    pub fn create(path: &Path, recipe: &Recipe, meta: &Meta) -> Result<Self> {
+        if path.exists() {
+            return Err(Error::new(Kind::FileSystem, format!("{} exists already", path.display()))
+                .at("a run's folder is never overwritten")
+                .hint(format!("another folder (--out), or `coppice resume {}`", path.display())));
+        }
+        fs::create_dir_all(path).map_err(|e| failed("create the run's folder", path, e))?;
+        let folder = Self { path: path.to_path_buf(), _lock: lock(path)? };
+        write_file_atomic(&path.join("config.toml"), recipe.to_toml().as_bytes())?;
+        folder.write_meta(meta)?;
+        Ok(folder)
+    }
+
+    /// A free name for a run below `home`: `name`, or `name-2`, `name-3` and so on.
+    pub fn free(home: &Path, name: &str) -> PathBuf {
+        let numbered = (2..).map(|n| home.join(format!("{name}-{n}")));
+        let mut all = std::iter::once(home.join(name)).chain(numbered);
+        all.find(|path| !path.exists()).expect("numbers do not end")
+    }
+
+    /// Opens the folder of a run that is to go on, with its recipe and its record.
+    ///
+    /// # Errors
+    /// `Kind::Checkpoint` if it is no run's folder, `Kind::FileSystem` if another process trains in it.
+    pub fn open(path: &Path) -> Result<(Self, Recipe, Meta)> {
+        let (recipe, meta) = Self::read(path)?;
+        Ok((Self { path: path.to_path_buf(), _lock: lock(path)? }, recipe, meta))
+    }
+
+    /// The recipe and the record of a run, without locking it.
+    pub fn read(path: &Path) -> Result<(Recipe, Meta)> {
+        let config = path.join("config.toml");
+        if !config.is_file() {
+            return Err(Error::checkpoint(format!("{} is not the folder of a run", path.display()))
+                .at("expected: a folder with config.toml and meta.json")
+                .hint("the folder that `coppice train` named, such as runs/NAME"));
+        }
+        let recipe = Recipe::load(&config, &[])?;
+        let file = path.join("meta.json");
+        let text = fs::read_to_string(&file).map_err(|e| failed("read", &file, e))?;
+        let meta = serde_json::from_str(&text)
+            .map_err(|e| Error::checkpoint(format!("{} cannot be read", file.display())).at(e.to_string()))?;
+        Ok((recipe, meta))
+    }
+
+    pub fn write_meta(&self, meta: &Meta) -> Result<()> {
+        let text = serde_json::to_string_pretty(meta).map_err(|e| Error::internal(e.to_string()))?;
+        write_file_atomic(&self.path.join("meta.json"), format!("{text}\n").as_bytes())
+    }
+}
+
+fn lock(path: &Path) -> Result<File> {
+    let file_path = path.join("lock");
+    let file = File::create(&file_path).map_err(|e| failed("open", &file_path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(Error::new(Kind::FileSystem, format!("{} is in use", path.display()))
+                .at("another process trains in it")
+                .hint("wait until that one is done, or stop it"))
+        }
+        // Some file systems have no locks: then the user has to see to it.
+        Err(TryLockError::Error(_)) => Ok(file),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meta() -> Meta {
+        let device = crate::gpu::Gpu::twin().identity().clone();
+        Meta { schema: 1, version: "0".into(), device, data_hash: "h".into(), variants: Choices::default() }
+    }
+
+    #[test]
+    fn a_folder_is_locked_and_never_overwritten() {
+        let home = tempfile::tempdir().unwrap();
+        let recipe = Recipe::find("digits-dense", &[]).unwrap();
+        let path = RunFolder::free(home.path(), "a");
+        let held = RunFolder::create(&path, &recipe, &meta()).unwrap();
+        assert_eq!(RunFolder::create(&path, &recipe, &meta()).err().unwrap().kind, Kind::FileSystem);
+        assert!(RunFolder::open(&path).err().unwrap().to_string().contains("in use"));
+        assert_eq!(RunFolder::free(home.path(), "a"), home.path().join("a-2"));
+        drop(held);
+        let (_, again, record) = RunFolder::open(&path).unwrap();
+        assert_eq!((again, record), (recipe, meta()));
+    }
+}

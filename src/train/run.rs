@@ -1,0 +1,343 @@
+//! The loop: steps, evaluations, checkpoints and dumps in the order in which they happen.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::checkpoint;
+use super::event::{Evaluation, Event, Layer, Log, Part, Summary};
+use super::session::Session;
+use super::stored_bytes;
+use crate::error::{Error, Kind, Result};
+use crate::gpu::{Phase, Timing};
+use crate::param::kept;
+use crate::recipe::What;
+use crate::sparsity::Change;
+use crate::store::Array;
+
+/// Steps whose dispatches are timed one by one, over a whole run.
+const TIMED_STEPS: u64 = 20;
+/// Each timed step lies this far into its interval: not at its start, where masks change and data is fresh.
+const TIMED_OFFSET: u64 = 3;
+
+/// What drives and bounds a run from outside.
+pub struct Control<'a> {
+    /// Where checkpoints and dumps go; without it nothing is saved.
+    pub folder: Option<PathBuf>,
+    /// Stop, with a checkpoint, when this many steps of the run are done.
+    pub stop_at: Option<u64>,
+    /// The signal that asks the run to stop, once there is one.
+    pub signal: &'a dyn Fn() -> Option<i32>,
+    /// Writes a dump: a function of the report room, handed in because calls go down.
+    pub dump: Option<&'a Dump<'a>>,
+}
+
+/// Writes tensors (name, what, values) of a step and the numbers of its samples; returns the folder.
+pub type Dump<'a> = dyn Fn(u64, &[(String, String, Array)], &[u32]) -> Result<PathBuf> + 'a;
+
+/// Trains to the end, or to `stop_at`, and says what came of it.
+///
+/// # Errors
+/// `Kind::Interrupted` after a checkpoint was saved; `Kind::Numbers` if the loss is not finite; whatever the
+/// device and the file system report.
+pub fn train(
+    run: &mut Session,
+    control: &Control,
+    emit: &mut dyn FnMut(Event) -> Result<()>,
+) -> Result<Summary> {
+    let last = control.stop_at.unwrap_or(run.length.steps).min(run.length.steps);
+    let mut watch = Watch::default();
+    let mut notes = Notes { last: None, sparsity: run.sparsity() };
+    while run.step < last {
+        let step = run.step;
+        let change = watch.step(run, timed_at(run, step))?;
+        if let Some(change) = change {
+            notes.sparsity = change.sparsity;
+            emit(Event::MasksChanged(&change))?;
+        }
+        emit(Event::Stepped { step: run.step, steps: run.length.steps })?;
+        let done = run.step == last;
+        if due(run, run.recipe.dump.every) {
+            emit(dump(run, step, control)?)?;
+        }
+        if done || due(run, Some(run.recipe.run.log_every)) {
+            watch.pause(run)?;
+            notes.log(run)?;
+            emit(Event::Logged(notes.last.as_ref().expect("just logged")))?;
+        }
+        let mut best = false;
+        if done || due(run, Some(run.recipe.run.eval_every)) {
+            watch.pause(run)?;
+            if let Some(evaluation) = evaluate(run, Part::Validation)? {
+                best = is_best(run, &evaluation);
+                emit(Event::Evaluated(&evaluation))?;
+            }
+        }
+        let signal = (control.signal)();
+        if done || best || signal.is_some() || due(run, Some(run.recipe.run.checkpoint_every)) {
+            watch.pause(run)?;
+            if let Some(event) = save(run, control, best)? {
+                emit(event)?;
+            }
+        }
+        if let Some(signal) = signal {
+            let place = control.folder.as_ref().map_or("no folder".into(), |path| path.display().to_string());
+            return Err(Error::new(
+                Kind::Interrupted(signal),
+                format!("stopped at step {} of {}", run.step, run.length.steps),
+            )
+            .at(format!("saved in {place}"))
+            .hint(format!("`coppice resume {place}` goes on from here")));
+        }
+    }
+    watch.pause(run)?;
+    let summary = summarise(run, control, &watch, &mut notes, emit)?;
+    emit(Event::Finished(&summary))?;
+    Ok(summary)
+}
+
+/// Whether something that happens every so often is due after the steps done so far.
+fn due(run: &Session, every: Option<crate::recipe::Duration>) -> bool {
+    let period = every.map(|every| every.period(run.length.steps, run.length.steps_per_epoch));
+    period.is_some_and(|period| run.step.is_multiple_of(period))
+}
+
+fn timed_at(run: &Session, step: u64) -> bool {
+    let interval = (run.length.steps / TIMED_STEPS).max(1);
+    step % interval == TIMED_OFFSET.min(interval - 1)
+}
+
+fn save(run: &Session, control: &Control, best: bool) -> Result<Option<Event<'static>>> {
+    let Some(folder) = &control.folder else { return Ok(None) };
+    // Weights after a loss that is not finite must not replace good ones.
+    let totals = run.totals.read_u32()?;
+    if crate::ops::tally::Totals::from_words(&totals).broken.is_some() {
+        run.take_totals()?;
+    }
+    let path = checkpoint::save(folder, &run.snapshot()?, run.recipe.run.keep as usize, best)?;
+    Ok(Some(Event::Saved { step: run.step, path, best }))
+}
+
+fn dump(run: &Session, step: u64, control: &Control) -> Result<Event<'static>> {
+    let write = control.dump.ok_or_else(|| {
+        Error::usage("the recipe asks for dumps, but the run has no folder").hint("dump.every = \"off\"")
+    })?;
+    let spec = &run.recipe.dump;
+    let (weights, grads) = (run.weights()?, run.grads()?);
+    let mut all = Vec::new();
+    for param in run.model.params() {
+        if !spec.tensors.iter().any(|pattern| crate::recipe::glob(pattern, &param.name)) {
+            continue;
+        }
+        for what in &spec.what {
+            let array = match what {
+                What::Weight => weights[&param.name].clone(),
+                What::Grad => grads[&param.name].clone(),
+                What::Score => {
+                    let scores: Vec<f32> = weights[&param.name].to_f32().iter().map(|w| w.abs()).collect();
+                    Array::f32(param.shape.clone(), &scores)
+                }
+                What::Mask if param.is_maskable() => {
+                    let words = param.read_mask()?;
+                    let bits: Vec<u8> =
+                        (0..param.len()).map(|i| (words[i / 32] >> (i % 32) & 1) as u8).collect();
+                    Array::u8(param.shape.clone(), &bits)
+                }
+                What::Mask => continue,
+            };
+            // The weight itself needs no suffix to its name.
+            let what = if *what == What::Weight { "value" } else { what.name() };
+            all.push((param.name.clone(), what.to_string(), array));
+        }
+    }
+    Ok(Event::Dumped { step: run.step, path: write(run.step, &all, &run.samples_of(step)?)? })
+}
+
+fn evaluate(run: &Session, part: Part) -> Result<Option<Evaluation>> {
+    let totals = run.evaluate(part)?;
+    Ok(totals.map(|totals| Evaluation {
+        step: run.step,
+        epoch: run.epoch(),
+        part,
+        loss: totals.mean_loss(),
+        accuracy: totals.accuracy(),
+        samples: totals.samples as usize,
+    }))
+}
+
+/// Loss and accuracy on the validation part, if there is one, and on the test part.
+pub fn evaluate_all(run: &Session) -> Result<Vec<Evaluation>> {
+    Ok([evaluate(run, Part::Validation)?, evaluate(run, Part::Test)?].into_iter().flatten().collect())
+}
+
+/// Wall-clock time of training alone, and the times of single dispatches.
+#[derive(Default)]
+struct Watch {
+    running: Option<Instant>,
+    total: Duration,
+    steps: u64,
+    masks: Duration,
+    phases: BTreeMap<Phase, Vec<f64>>,
+}
+
+impl Watch {
+    fn step(&mut self, run: &mut Session, timed: bool) -> Result<Option<Change>> {
+        self.running.get_or_insert_with(Instant::now);
+        self.steps += 1;
+        let due = run.pruner.as_ref().is_some_and(|pruner| pruner.due(run.step).is_some());
+        if due {
+            run.gpu.finish()?; // what comes next is the mask update's own time, nearly
+        }
+        let began = Instant::now();
+        if timed && !due {
+            let (change, times) = run.advance_timed()?;
+            self.note(&times);
+            return Ok(change);
+        }
+        let change = run.advance()?;
+        if change.is_some() {
+            self.masks += began.elapsed();
+        }
+        Ok(change)
+    }
+    fn note(&mut self, times: &[Timing]) {
+        let mut sums: BTreeMap<Phase, f64> = BTreeMap::new();
+        for timing in times {
+            *sums.entry(timing.phase).or_default() += timing.ms;
+        }
+        for (phase, ms) in sums {
+            self.phases.entry(phase).or_default().push(ms);
+        }
+    }
+    /// Stops the clock until the next step.
+    fn pause(&mut self, run: &Session) -> Result<()> {
+        if let Some(began) = self.running.take() {
+            run.gpu.finish()?;
+            self.total += began.elapsed();
+        }
+        Ok(())
+    }
+    fn ms_per_step(&self) -> BTreeMap<&'static str, f64> {
+        let steps = self.steps.max(1) as f64;
+        let mut all: BTreeMap<&'static str, f64> =
+            self.phases.iter().map(|(phase, all)| (phase.name(), median(all))).collect();
+        all.insert(Phase::Masks.name(), self.masks.as_secs_f64() * 1e3 / steps);
+        all.insert("total", self.total.as_secs_f64() * 1e3 / steps);
+        all
+    }
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    if sorted.is_empty() { 0.0 } else { (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0 }
+}
+
+/// What was last said.
+struct Notes {
+    last: Option<Log>,
+    sparsity: f64,
+}
+
+impl Notes {
+    fn log(&mut self, run: &Session) -> Result<()> {
+        let totals = run.take_totals()?;
+        if totals.samples == 0 {
+            return self.last.as_ref().map(|_| ()).ok_or_else(|| Error::internal("nothing was trained"));
+        }
+        self.last = Some(Log {
+            step: run.step,
+            epoch: run.epoch(),
+            train_loss: totals.mean_loss(),
+            train_accuracy: totals.accuracy(),
+            learning_rate: run.learning_rate(),
+            sparsity: self.sparsity,
+        });
+        Ok(())
+    }
+}
+
+/// Notes an evaluation if it is the best so far; a smaller loss settles equal accuracies.
+fn is_best(run: &mut Session, now: &Evaluation) -> bool {
+    let better = run.best.is_none_or(|(accuracy, loss)| (now.accuracy, -now.loss) > (accuracy, -loss));
+    if better {
+        run.best = Some((now.accuracy, now.loss));
+    }
+    better
+}
+
+fn summarise(
+    run: &Session,
+    control: &Control,
+    watch: &Watch,
+    notes: &mut Notes,
+    emit: &mut dyn FnMut(Event) -> Result<()>,
+) -> Result<Summary> {
+    let mut found = evaluate_all(run)?;
+    let test = found.pop().ok_or_else(|| Error::internal("there is no test part"))?;
+    let validation = found.pop();
+    emit(Event::Evaluated(&test))?;
+    let layers = layers(run)?;
+    let (kept, total) =
+        layers.iter().fold((0, 0), |(kept, total), layer| (kept + layer.kept, total + layer.total));
+    let costs = run.plans().map(|plan| plan.cost());
+    Ok(Summary {
+        schema: 1,
+        steps: run.step,
+        epochs: run.epoch(),
+        train_loss: notes.last.as_ref().map(|log| log.train_loss),
+        val_loss: validation.as_ref().map(|e| e.loss),
+        val_accuracy: validation.as_ref().map(|e| e.accuracy),
+        test_loss: test.loss,
+        test_accuracy: test.accuracy,
+        sparsity: 1.0 - kept as f64 / total.max(1) as f64,
+        kept,
+        total,
+        layers,
+        ms_per_step: watch.ms_per_step(),
+        clock: run.gpu.clock(),
+        seconds: watch.total.as_secs_f64(),
+        step_cost: costs[0] + costs[1],
+        peak_device_bytes: run.gpu.memory().peak_bytes,
+        stored_bytes: stored_bytes(&run.weights()?)?,
+        adapter: run.gpu.identity().adapter.clone(),
+        backend: run.gpu.identity().backend.clone(),
+        seed: run.recipe.run.seed,
+        run: control.folder.clone(),
+        digest: run.snapshot()?.digest,
+    })
+}
+
+/// Counts what is kept, and checks it: against the masks' own zeros, and against the target at the end.
+fn layers(run: &Session) -> Result<Vec<Layer>> {
+    let mut all = Vec::new();
+    for param in run.model.params().into_iter().filter(|param| param.is_maskable()) {
+        let mask = param.read_mask()?;
+        let pruned_but_not_zero = param
+            .read()?
+            .iter()
+            .enumerate()
+            .filter(|&(i, &w)| mask[i / 32] >> (i % 32) & 1 == 0 && w != 0.0)
+            .count();
+        if pruned_but_not_zero > 0 {
+            return Err(Error::internal(format!(
+                "{pruned_but_not_zero} pruned weights of `{}` are not 0",
+                param.name
+            )));
+        }
+        all.push(Layer {
+            name: param.name.clone(),
+            shape: param.shape.clone(),
+            kept: kept(&mask),
+            total: param.len(),
+            storage: if param.is_masked() { "masked" } else { "dense" },
+        });
+    }
+    let (have, total): (usize, usize) =
+        all.iter().fold((0, 0), |(k, t), layer| (k + layer.kept, t + layer.total));
+    let wanted = crate::sparsity::budget::keep(total, run.recipe.sparsity.target);
+    if run.is_done() && run.pruner.is_some() && have != wanted && !run.gpu.is_counted() {
+        return Err(Error::internal(format!("the run keeps {have} weights; {wanted} were asked for")));
+    }
+    Ok(all)
+}
