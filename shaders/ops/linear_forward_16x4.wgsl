@@ -1,3 +1,6 @@
-const LANES = 8u; const ROWS = 16u; const QUADS = 4u;
-//#use ops/linear_forward_register
+// linear_forward_block, 16 rows by 4 quads of columns an invocation, 8 invocations side by side.
+// Needs inner % 4 == 0.
+const ROWS = 16u; const QUADS = 4u; const DOWN = 1u; const ACROSS = 8u;
+//#use ops/linear_forward_block
 //#use ops/linear_weight_quads
+//#use ops/linear_x_quads

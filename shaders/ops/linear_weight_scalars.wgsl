@@ -10,5 +10,5 @@ fn weight_at(row: u32, k: u32) -> f32 {
 fn weight_quad(row: u32, quad: u32) -> vec4<f32> {
     let r = min(row, args.rows - 1u);
     let k = 4u * quad;
-    return vec4(weight_at(r, k), weight_at(r, k + 1u), weight_at(r, k + 2u), weight_at(r, k + 3u));
+    return vec4<f32>(weight_at(r, k), weight_at(r, k + 1u), weight_at(r, k + 2u), weight_at(r, k + 3u));
 }

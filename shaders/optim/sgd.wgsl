@@ -1,25 +1,46 @@
-// SGD: v = momentum v + g; w -= rate v, or, with Nesterov's look-ahead, w -= rate (g + momentum v).
-// Weight decay is added to the gradient.   Sutskever, Martens, Dahl & Hinton, 2013; PyTorch's form.
-// weight, grad, velocity: (len,). One invocation per four weights.
+// SGD with momentum: g = grad + decay * w; v = momentum * v + g; w -= rate * v.
+// Nesterov: w -= rate * (g + momentum * v).   Sutskever et al., 2013, in the form of PyTorch.
+// weight, grad, velocity: (len,). One invocation per four weights. `main` reads buffers; `by_texels` reads
+// textures of the same tensors, which software adapters do several times as fast.
 //#use common/grid
 //#use common/step
+//#use ops/texels
 //#use optim/update
 
 struct Args { quads: u32, flow: u32, momentum: f32, weight_decay: f32, nesterov: u32 }
 @group(0) @binding(1) var<uniform> args: Args;
+@group(0) @binding(2) var<storage, read> grad: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> velocity: array<vec4<f32>>;
+@group(0) @binding(8) var grad_texels: texture_2d<f32>;
+@group(0) @binding(9) var weight_texels: texture_2d<f32>;
+@group(0) @binding(10) var velocity_texels: texture_2d<f32>;
+
+fn update(i: u32, w: vec4<f32>, gradient: vec4<f32>, old: vec4<f32>) {
+    let is_kept = kept(i, args.flow);
+    let g = select(vec4<f32>(0.0), gradient + args.weight_decay * w, is_kept);
+    let v = args.momentum * old + g;
+    let direction = select(v, g + args.momentum * v, args.nesterov != 0u);
+    velocity[i] = hold(v, is_kept, args.flow);
+    weight[i] = hold(w - step.rate * direction, is_kept, args.flow);
+}
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
+    let off = stopped();
     let group = group_index(id, groups);
     let i = group * WG + lane;
-    if !(group < grid.end && i < args.quads) || stopped() { return; }
-    let is_kept = kept(i, args.flow);
-    let w = weight[i];
-    let g = select(vec4<f32>(0.0), grad[i] + args.weight_decay * w, is_kept);
-    let v = args.momentum * velocity[i] + g;
-    let direction = select(v, g + args.momentum * v, args.nesterov != 0u);
-    velocity[i] = hold(v, is_kept, args.flow);
-    weight[i] = hold(w - step.rate * direction, is_kept, args.flow);
+    if !(group < grid.end && i < args.quads) || off { return; }
+    update(i, weight[i], grad[i], velocity[i]);
+}
+
+@compute @workgroup_size(WG)
+fn by_texels(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+             @builtin(local_invocation_index) lane: u32) {
+    let off = stopped();
+    let group = group_index(id, groups);
+    let i = group * WG + lane;
+    if !(group < grid.end && i < args.quads) || off { return; }
+    let at = texel(i);
+    update(i, textureLoad(weight_texels, at, 0), textureLoad(grad_texels, at, 0), textureLoad(velocity_texels, at, 0));
 }

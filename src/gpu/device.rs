@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::adapter::{Adapter, Choice, choose};
 use super::kernel::WgslStruct;
 use super::pace::Pace;
-use super::tensor::{Buffer, Dtype, Span, Storage, Tensor, Uniform};
+use super::tensor::{Buffer, Dtype, Span, Storage, TEXELS, Tensor, Uniform, texel_rows};
 use crate::error::{Error, Kind, Result};
 
 /// How long a wait for the device may take before it counts as hung. A submission aims at 50 ms.
@@ -154,6 +154,11 @@ impl Gpu {
     pub fn counted_with(limits: Limits) -> Self {
         Self::without(Target::Counted, limits, "none", "none", "plans are only counted".into())
     }
+    /// As [`Gpu::counted`], with the kernels that the device of this identity would use.
+    pub fn counted_as(identity: &Identity) -> Self {
+        let (limits, ledger) = (Limits::default(), Ledger::with_staging());
+        Gpu(Arc::new(Inner { target: Target::Counted, limits, identity: identity.clone(), ledger }))
+    }
 
     fn without(target: Target, limits: Limits, adapter: &str, backend: &str, reason: String) -> Self {
         let identity = Identity {
@@ -251,6 +256,13 @@ impl Gpu {
     pub fn is_device(&self) -> bool {
         matches!(self.0.target, Target::Device(_))
     }
+    /// Whether kernels that move much and compute little read through textures: software adapters fetch a texel
+    /// several times as fast as a word of a buffer (docs/performance.md).
+    pub fn prefers_texels(&self) -> bool {
+        self.0.identity.class == "cpu"
+            && self.0.identity.backend != "twin"
+            && self.0.identity.backend != "none"
+    }
     /// Whether nothing runs at all.
     pub fn is_counted(&self) -> bool {
         matches!(self.0.target, Target::Counted)
@@ -314,7 +326,41 @@ impl Gpu {
             Target::Counted => Storage::Counted,
         };
         self.0.ledger.add(bytes);
-        Ok(Buffer { label: label.to_string(), bytes, storage, ledger: self.0.ledger.clone() })
+        Ok(Buffer {
+            label: label.to_string(),
+            bytes,
+            storage,
+            ledger: self.0.ledger.clone(),
+            mirrors: Default::default(),
+        })
+    }
+
+    /// The texture that mirrors a span, made at the first asking; `None` where there is no device.
+    pub(super) fn mirror(&self, span: &Span) -> Result<Option<wgpu::Texture>> {
+        let mut mirrors = span.buffer.mirrors.lock().unwrap();
+        let key = (span.first, span.words);
+        if let Some(texture) = mirrors.get(&key) {
+            return Ok(texture.clone());
+        }
+        let size = wgpu::Extent3d { width: TEXELS, height: texel_rows(span.words), depth_or_array_layers: 1 };
+        let texture = match &self.0.target {
+            Target::Device(d) => Some(d.checked(|| {
+                d.device.create_texture(&wgpu::TextureDescriptor {
+                    label: Some(&span.buffer.label),
+                    size,
+                    mip_level_count: 1,
+                    sample_count: 1,
+                    dimension: wgpu::TextureDimension::D2,
+                    format: wgpu::TextureFormat::Rgba32Float,
+                    usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+                    view_formats: &[],
+                })
+            })?),
+            _ => None,
+        };
+        self.0.ledger.add(size.height as u64 * TEXELS as u64 * 16);
+        mirrors.insert(key, texture.clone());
+        Ok(texture)
     }
 
     pub(super) fn write(&self, span: &Span, bytes: &[u8]) -> Result<()> {

@@ -14,13 +14,21 @@ pub struct Kernel {
     pub entry: &'static str,
     /// Values of `override` constants.
     pub constants: &'static [(&'static str, f64)],
+    /// Whether the shader clamps every read, guards every write and ends every loop by itself, so that the
+    /// driver's checks of these may be left out: docs/decisions/0010.
+    pub proven: bool,
     pub twin: fn(&Twin),
 }
 
 impl Kernel {
     /// A kernel whose entry point is `main`.
     pub const fn new(source: Source, twin: fn(&Twin)) -> Self {
-        Self { source, entry: "main", constants: &[], twin }
+        Self { source, entry: "main", constants: &[], proven: false, twin }
+    }
+    /// Leaves run-time checks out. Only for shaders that need none: see [`Kernel::proven`].
+    pub const fn proven(mut self) -> Self {
+        self.proven = true;
+        self
     }
     pub const fn entry(mut self, entry: &'static str) -> Self {
         self.entry = entry;
@@ -177,7 +185,9 @@ impl Twin<'_> {
         }
     }
     fn span(&self, name: &str) -> &Span {
-        let found = self.spans.iter().find(|(bound, _)| bound == name);
+        // A variant may read the same tensor through a texture.
+        let matches = |bound: &str| bound == name || bound.strip_suffix("_texels") == Some(name);
+        let found = self.spans.iter().find(|(bound, _)| matches(bound));
         &found.unwrap_or_else(|| panic!("a twin asks for `{name}`, which its shader does not have")).1
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::device::Gpu;
-use super::kernel::{Bind, Kernel};
+use super::kernel::{Bind, Kernel, Scalar};
 use super::reflect::{Access, Interface, Layout, Slot, reflect};
 use super::replay::Compiled;
 use super::tensor::{Span, Tensor};
@@ -79,6 +79,9 @@ pub struct Recorder {
     dispatches: Vec<Dispatch>,
 }
 
+/// The most that a texture of 1,024 texels a row holds within WebGPU's default of 8,192 rows.
+pub(super) const MOST_TEXEL_BYTES: u64 = 1024 * 8192 * 16;
+
 /// Bindings of storage start on a multiple of this many bytes on every device.
 pub(super) const OFFSET_ALIGNMENT: u64 = 256;
 
@@ -139,7 +142,9 @@ impl Recorder {
                     for (other, span) in &spans {
                         let other = interface.slots.iter().find(|s| s.name == *other).map(|s| s.access);
                         let shared = Arc::ptr_eq(&span.buffer, &tensor.span.buffer);
-                        if shared && (other, slot.access) != (Some(Access::Read), Access::Read) {
+                        // A texture is a copy, made before the kernel runs.
+                        let copied = other == Some(Access::Texels) || slot.access == Access::Texels;
+                        if shared && !copied && !(is_read(other) && is_read(Some(slot.access))) {
                             return Err(fault(format!("`{}` is bound twice and written", tensor.label())));
                         }
                     }
@@ -173,6 +178,10 @@ impl Recorder {
     }
 }
 
+fn is_read(access: Option<Access>) -> bool {
+    matches!(access, Some(Access::Read | Access::Texels))
+}
+
 fn check(slot: &Slot, bind: &Bind, binding_bytes: u64) -> Result<(), String> {
     let name = &slot.name;
     match (bind, &slot.layout, slot.access) {
@@ -200,6 +209,10 @@ fn check(slot: &Slot, bind: &Bind, binding_bytes: u64) -> Result<(), String> {
                 ));
             }
             Ok(())
+        }
+        (Bind::Tensor(tensor), Layout::Texels, Access::Texels) => {
+            let fits = tensor.dtype.scalar() == Scalar::F32 && tensor.bytes() <= MOST_TEXEL_BYTES;
+            if fits { Ok(()) } else { Err(format!("`{name}`: {tensor:?} cannot be copied into a texture")) }
         }
         (Bind::Constant { fields, .. }, Layout::Struct { fields: shader, .. }, Access::Uniform) => {
             if fields == shader {

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::device::{Adaptive, Gpu, Target};
 use super::plan::{Phase, Plan};
+use super::replay::Step;
 use super::tensor::Span;
 use crate::error::Result;
 
@@ -94,13 +95,8 @@ impl Plan {
     ) -> Result<Vec<f64>> {
         let mut query = 0;
         for step in &self.compiled.steps {
-            for slice in &step.slices {
-                let writes = wgpu::ComputePassTimestampWrites {
-                    query_set: set,
-                    beginning_of_pass_write_index: Some(query),
-                    end_of_pass_write_index: Some(query + 1),
-                };
-                one_pass(d, &step.pipeline, slice, Some(writes))?;
+            for (index, slice) in step.slices.iter().enumerate() {
+                one_pass(d, step, index, slice, Some((set, query)))?;
                 query += 2;
             }
         }
@@ -120,9 +116,9 @@ impl Plan {
         let mut all = Vec::new();
         for step in &self.compiled.steps {
             let mut ms = 0.0;
-            for slice in &step.slices {
+            for (index, slice) in step.slices.iter().enumerate() {
                 let began = Instant::now();
-                one_pass(d, &step.pipeline, slice, None)?;
+                one_pass(d, step, index, slice, None)?;
                 d.wait(None)?;
                 ms += began.elapsed().as_secs_f64() * 1e3;
             }
@@ -132,17 +128,34 @@ impl Plan {
     }
 }
 
+/// Submits one slice by itself. Its time begins before the copies into textures that it needs: an empty pass
+/// marks that instant.
 fn one_pass(
     d: &Adaptive,
-    pipeline: &wgpu::ComputePipeline,
+    step: &Step,
+    index: usize,
     (bind_group, size): &(wgpu::BindGroup, glam::UVec3),
-    timestamp_writes: Option<wgpu::ComputePassTimestampWrites>,
+    stamps: Option<(&wgpu::QuerySet, u32)>,
 ) -> Result<()> {
+    let writes = |begin: bool, end: bool| {
+        stamps.map(|(query_set, query)| wgpu::ComputePassTimestampWrites {
+            query_set,
+            beginning_of_pass_write_index: begin.then_some(query),
+            end_of_pass_write_index: end.then_some(query + 1),
+        })
+    };
+    let copies = if index == 0 { &step.copies[..] } else { &[] };
     let mut encoder = d.device.create_command_encoder(&Default::default());
+    if !copies.is_empty() {
+        let timestamp_writes = writes(true, false);
+        drop(encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes }));
+        copies.iter().for_each(|copy| copy.encode(&mut encoder));
+    }
     {
+        let timestamp_writes = writes(copies.is_empty(), true);
         let mut pass =
             encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
-        pass.set_pipeline(pipeline);
+        pass.set_pipeline(&step.pipeline);
         pass.set_bind_group(0, bind_group, &[]);
         pass.dispatch_workgroups(size.x, size.y, size.z);
     }

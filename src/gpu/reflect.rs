@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use glam::UVec3;
 use naga::valid::{Capabilities, GlobalUse, ValidationFlags, Validator};
-use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner};
+use naga::{AddressSpace, ImageClass, ImageDimension, Module, ScalarKind, StorageAccess, TypeInner};
 
 use super::kernel::{Field, Kernel, Scalar};
 use super::shader::expand;
@@ -17,6 +17,8 @@ pub enum Access {
     Uniform,
     Read,
     ReadWrite,
+    /// Read through a texture into which the tensor is copied first: see `shaders/ops/texels.wgsl`.
+    Texels,
 }
 
 /// What lies behind a binding.
@@ -26,6 +28,8 @@ pub enum Layout {
     Struct { fields: Vec<Field>, size: u32 },
     /// A run-time sized array whose elements hold `width` scalars.
     Array { scalar: Scalar, width: u32 },
+    /// A two-dimensional texture of four floats a texel.
+    Texels,
 }
 
 /// One binding of an entry point.
@@ -94,6 +98,7 @@ fn read(kernel: &Kernel, text: &str) -> Result<Interface> {
             AddressSpace::Uniform => Access::Uniform,
             AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => Access::ReadWrite,
             AddressSpace::Storage { .. } => Access::Read,
+            AddressSpace::Handle => Access::Texels,
             other => return Err(fault(format!("binding `{name}` is in {other:?}, which no kernel uses"))),
         };
         if binding.group != 0 {
@@ -102,8 +107,9 @@ fn read(kernel: &Kernel, text: &str) -> Result<Interface> {
                 binding.group
             )));
         }
-        let layout = layout(&module, global.ty)
-            .ok_or_else(|| fault(format!("binding `{name}` is neither a struct of scalars nor an array")))?;
+        let layout = layout(&module, global.ty).ok_or_else(|| {
+            fault(format!("binding `{name}` is neither a struct of scalars, nor an array, nor texels"))
+        })?;
         slots.push(Slot { name, binding: binding.binding, access, layout });
     }
     slots.sort_by_key(|slot| slot.binding);
@@ -126,6 +132,10 @@ fn layout(module: &Module, ty: naga::Handle<naga::Type>) -> Option<Layout> {
             let (scalar, width) = scalar(module, *base)?;
             Some(Layout::Array { scalar, width })
         }
+        TypeInner::Image { dim: ImageDimension::D2, arrayed: false, class } => match class {
+            ImageClass::Sampled { kind: ScalarKind::Float, multi: false } => Some(Layout::Texels),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -10,11 +10,21 @@ use super::kernel::{Kernel, Twin};
 use super::plan::{Cost, Dispatch, OFFSET_ALIGNMENT, Plan};
 use super::reflect::{Access, Interface};
 use super::shader::expand;
-use super::tensor::{Buffer, Storage};
+use super::tensor::{Buffer, Span, Storage, TEXELS};
 use crate::error::{Error, Result};
+
+/// Brings a texture up to date with the tensor that it mirrors.
+pub(super) struct Copy {
+    buffer: Arc<Buffer>,
+    first: usize,
+    words: usize,
+    texture: wgpu::Texture,
+}
 
 /// One dispatch as the device sees it; a long one is cut into several.
 pub(super) struct Step {
+    /// Mirrors that have to be brought up to date first.
+    pub copies: Vec<Copy>,
     pub pipeline: wgpu::ComputePipeline,
     pub slices: Vec<(wgpu::BindGroup, UVec3)>,
     /// Cost of one slice.
@@ -33,6 +43,9 @@ impl Compiled {
         // The twin needs no uniforms, but its memory is counted as the device's is.
         let mut pool = Pool::default();
         let grids: Vec<Vec<(u64, UVec3)>> = dispatches.iter().map(|d| grids(gpu, d, &mut pool)).collect();
+        let mut fresh = Vec::new();
+        let copies: Vec<Vec<Copy>> =
+            dispatches.iter().map(|d| copies(gpu, d, &mut fresh)).collect::<Result<_>>()?;
         for (_, bytes) in dispatches.iter().flat_map(|d| &d.constants) {
             pool.place(bytes);
         }
@@ -44,8 +57,8 @@ impl Compiled {
         let mut steps = Vec::new();
         if let (Target::Device(d), Storage::Device(buffer)) = (&gpu.0.target, &uniforms.storage) {
             d.queue.write_buffer(buffer, 0, &pool.bytes);
-            for (dispatch, grids) in dispatches.iter().zip(grids) {
-                steps.push(step(d, dispatch, &grids, buffer, &mut pool)?);
+            for ((dispatch, grids), copies) in dispatches.iter().zip(grids).zip(copies) {
+                steps.push(step(gpu, d, dispatch, &grids, copies, buffer, &mut pool)?);
             }
         }
         Ok(Self { steps, _uniforms: Some(Arc::new(uniforms)) })
@@ -69,6 +82,51 @@ impl Pool {
         self.bytes.resize(self.bytes.len().next_multiple_of(OFFSET_ALIGNMENT as usize), 0);
         self.known.insert(bytes.to_vec(), offset);
         offset
+    }
+}
+
+/// The mirrors that a dispatch reads and that are not up to date within this replay; notes what it writes.
+fn copies(gpu: &Gpu, dispatch: &Dispatch, fresh: &mut Vec<Span>) -> Result<Vec<Copy>> {
+    let mut all = Vec::new();
+    for slot in dispatch.interface.slots.iter().filter(|slot| slot.access == Access::Texels) {
+        let span = &dispatch.spans.iter().find(|(name, _)| *name == slot.name).expect("checked").1;
+        let same = |other: &Span| Arc::ptr_eq(&other.buffer, &span.buffer) && other.range() == span.range();
+        if let (Some(texture), false) = (gpu.mirror(span)?, fresh.iter().any(same)) {
+            all.push(Copy { buffer: span.buffer.clone(), first: span.first, words: span.words, texture });
+            fresh.push(span.clone());
+        }
+    }
+    for output in &dispatch.outputs {
+        fresh.retain(|span| !Arc::ptr_eq(&span.buffer, &output.span.buffer));
+    }
+    Ok(all)
+}
+
+impl Copy {
+    /// Copies whole rows, and what is left of the last one.
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+        let Storage::Device(buffer) = &self.buffer.storage else { return };
+        let texels = self.words.div_ceil(4) as u32;
+        let mut part = |row: u32, width: u32, height: u32| {
+            if width == 0 || height == 0 {
+                return;
+            }
+            let layout = wgpu::TexelCopyBufferLayout {
+                offset: self.first as u64 * 4 + row as u64 * TEXELS as u64 * 16,
+                bytes_per_row: Some(TEXELS * 16),
+                rows_per_image: Some(height),
+            };
+            let to = wgpu::TexelCopyTextureInfo {
+                texture: &self.texture,
+                mip_level: 0,
+                origin: wgpu::Origin3d { x: 0, y: row, z: 0 },
+                aspect: wgpu::TextureAspect::All,
+            };
+            let size = wgpu::Extent3d { width, height, depth_or_array_layers: 1 };
+            encoder.copy_buffer_to_texture(wgpu::TexelCopyBufferInfo { buffer, layout }, to, size);
+        };
+        part(0, TEXELS, texels / TEXELS);
+        part(texels / TEXELS, texels % TEXELS, 1);
     }
 }
 
@@ -96,9 +154,11 @@ fn fold(groups: u32, limit: u32) -> UVec3 {
 }
 
 fn step(
+    gpu: &Gpu,
     d: &Adaptive,
     dispatch: &Dispatch,
     grids: &[(u64, UVec3)],
+    copies: Vec<Copy>,
     uniforms: &wgpu::Buffer,
     pool: &mut Pool,
 ) -> Result<Step> {
@@ -110,12 +170,21 @@ fn step(
             size: std::num::NonZeroU64::new(bytes.next_multiple_of(16) as u64),
         })
     };
+    let mut views = HashMap::new();
+    for slot in dispatch.interface.slots.iter().filter(|slot| slot.access == Access::Texels) {
+        let span = &dispatch.spans.iter().find(|(name, _)| *name == slot.name).expect("checked").1;
+        if let Some(texture) = gpu.mirror(span)? {
+            views.insert(slot.binding, texture.create_view(&Default::default()));
+        }
+    }
     let mut slices = Vec::new();
     for &(grid, size) in grids {
         let mut entries = Vec::new();
         for slot in &dispatch.interface.slots {
             let resource = if slot.name == "grid" {
                 in_pool(grid, 16)
+            } else if let Some(view) = views.get(&slot.binding) {
+                wgpu::BindingResource::TextureView(view)
             } else if let Some((_, bytes)) = dispatch.constants.iter().find(|(name, _)| *name == slot.name) {
                 in_pool(pool.place(bytes), bytes.len())
             } else {
@@ -140,7 +209,7 @@ fn step(
     }
     let parts = slices.len() as u64;
     let cost = Cost { flops: dispatch.cost.flops / parts, bytes: dispatch.cost.bytes / parts };
-    Ok(Step { pipeline, slices, cost })
+    Ok(Step { copies, pipeline, slices, cost })
 }
 
 fn pipeline(
@@ -159,14 +228,15 @@ fn pipeline(
         .map(|slot| wgpu::BindGroupLayoutEntry {
             binding: slot.binding,
             visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer {
-                ty: match slot.access {
-                    Access::Uniform => wgpu::BufferBindingType::Uniform,
-                    Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
-                    Access::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
+            ty: match slot.access {
+                Access::Uniform => buffer_binding(wgpu::BufferBindingType::Uniform),
+                Access::Read => buffer_binding(wgpu::BufferBindingType::Storage { read_only: true }),
+                Access::ReadWrite => buffer_binding(wgpu::BufferBindingType::Storage { read_only: false }),
+                Access::Texels => wgpu::BindingType::Texture {
+                    sample_type: wgpu::TextureSampleType::Float { filterable: false },
+                    view_dimension: wgpu::TextureViewDimension::D2,
+                    multisampled: false,
                 },
-                has_dynamic_offset: false,
-                min_binding_size: None,
             },
             count: None,
         })
@@ -175,7 +245,13 @@ fn pipeline(
         let label = Some(key.as_str());
         let shader =
             wgpu::ShaderModuleDescriptor { label, source: wgpu::ShaderSource::Wgsl(text.as_str().into()) };
-        let module = d.device.create_shader_module(shader);
+        let module = if kernel.proven {
+            // SAFETY: the shader is one of our own, and its kernel is declared only where every read is clamped,
+            // every write guarded, every divisor positive and every loop counted; tests run it on ragged sizes.
+            unsafe { d.device.create_shader_module_trusted(shader, wgpu::ShaderRuntimeChecks::unchecked()) }
+        } else {
+            d.device.create_shader_module(shader)
+        };
         let layout =
             d.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
         let whole = d.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
@@ -198,6 +274,10 @@ fn pipeline(
     })?;
     d.pipelines.lock().unwrap().insert(key, made.clone());
     Ok(made)
+}
+
+fn buffer_binding(ty: wgpu::BufferBindingType) -> wgpu::BindingType {
+    wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None }
 }
 
 impl Plan {
@@ -230,7 +310,7 @@ impl Plan {
     fn submit(&self, d: &Adaptive, steps: &[Step]) -> Result<()> {
         let mut pass = Submission::default();
         for step in steps {
-            for slice in &step.slices {
+            for (index, slice) in step.slices.iter().enumerate() {
                 let (seconds, aim) = {
                     let pace = d.pace.lock().unwrap();
                     (pace.estimate(step.cost), pace.aim_seconds())
@@ -239,7 +319,8 @@ impl Plan {
                     std::mem::take(&mut pass).submit(d)?;
                 }
                 pass.seconds += seconds;
-                pass.slices.push((&step.pipeline, slice));
+                let copies = if index == 0 { &step.copies[..] } else { &[] };
+                pass.slices.push((copies, &step.pipeline, slice));
             }
         }
         pass.submit(d)
@@ -252,7 +333,7 @@ impl Dispatch {
     }
 }
 
-type Slice<'a> = (&'a wgpu::ComputePipeline, &'a (wgpu::BindGroup, UVec3));
+type Slice<'a> = (&'a [Copy], &'a wgpu::ComputePipeline, &'a (wgpu::BindGroup, UVec3));
 
 #[derive(Default)]
 struct Submission<'a> {
@@ -267,10 +348,12 @@ impl Submission<'_> {
         }
         let mut encoder =
             d.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("plan") });
-        {
+        // A pass ends where textures have to be brought up to date.
+        for run in self.slices.chunk_by(|_, (copies, ..)| copies.is_empty()) {
+            run[0].0.iter().for_each(|copy| copy.encode(&mut encoder));
             let mut pass = encoder
                 .begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes: None });
-            for (pipeline, (bind_group, size)) in self.slices {
+            for (_, pipeline, (bind_group, size)) in run {
                 pass.set_pipeline(pipeline);
                 pass.set_bind_group(0, bind_group, &[]);
                 pass.dispatch_workgroups(size.x, size.y, size.z);

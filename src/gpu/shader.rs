@@ -21,8 +21,30 @@ macro_rules! source {
 }
 
 /// What shaders may include. Everything else belongs to the Rust file of the same path.
-const PARTS: &[Source] =
-    &[source!("common/grid"), source!("common/philox"), source!("common/step"), source!("optim/update")];
+const PARTS: &[Source] = &[
+    source!("common/grid"),
+    source!("common/philox"),
+    source!("common/step"),
+    source!("ops/linear_args"),
+    source!("ops/linear_d_weight_quads"),
+    source!("ops/linear_d_weight_scalars"),
+    source!("ops/linear_d_y_quads"),
+    source!("ops/linear_d_y_texels"),
+    source!("ops/linear_forward_block"),
+    source!("ops/linear_forward_tile_part"),
+    source!("ops/linear_input_grad_block"),
+    source!("ops/linear_input_grad_tile_part"),
+    source!("ops/linear_tile"),
+    source!("ops/linear_weight_grad_block"),
+    source!("ops/linear_weight_grad_tile_part"),
+    source!("ops/linear_weight_quads"),
+    source!("ops/linear_weight_scalars"),
+    source!("ops/linear_weight_texels"),
+    source!("ops/linear_x_quads"),
+    source!("ops/linear_x_texels"),
+    source!("ops/texels"),
+    source!("optim/update"),
+];
 
 /// The whole text of a shader: each `//#use path` line replaced by that file, at its first mention.
 pub fn expand(source: &Source) -> Result<String> {

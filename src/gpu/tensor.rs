@@ -1,7 +1,8 @@
 //! Tensors and small uniform structs in the memory of a device, or of its twin.
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use super::device::{Gpu, Ledger};
 use super::kernel::{Field, Scalar, WgslStruct};
@@ -35,11 +36,33 @@ pub(super) struct Buffer {
     pub bytes: u64,
     pub storage: Storage,
     pub ledger: Arc<Ledger>,
+    /// Textures that mirror parts of the buffer, by first word and number of words.
+    pub mirrors: Mutex<HashMap<(usize, usize), Option<wgpu::Texture>>>,
+}
+
+/// Texels in a row of a mirror: see `shaders/ops/texels.wgsl`.
+pub(super) const TEXELS: u32 = 1024;
+
+impl Buffer {
+    /// Bytes of the mirrors, counted with the buffer's own.
+    fn mirror_bytes(&self) -> u64 {
+        self.mirrors
+            .lock()
+            .unwrap()
+            .keys()
+            .map(|&(_, words)| texel_rows(words) as u64 * TEXELS as u64 * 16)
+            .sum()
+    }
+}
+
+/// Rows of a texture that holds so many words.
+pub(super) fn texel_rows(words: usize) -> u32 {
+    words.div_ceil(4 * TEXELS as usize).max(1) as u32
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.ledger.free(self.bytes);
+        self.ledger.free(self.bytes + self.mirror_bytes());
     }
 }
 

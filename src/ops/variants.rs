@@ -79,31 +79,145 @@ fn any(_: Shape) -> bool {
     true
 }
 
-const PLAIN_WG: usize = 64;
+/// Weights are read four inputs at a time.
+fn in_quads(s: Shape) -> bool {
+    s.inner.is_multiple_of(4)
+}
+
+/// Outputs of one workgroup of the plain kernels.
+const PLAIN: usize = 64;
+/// Side of a tile in workgroup memory.
+const TILE: usize = 64;
+
+/// A register block of so many lines (rows, or quads of inputs) by so many quads, for software adapters.
+macro_rules! block {
+    ($product:ident, $name:literal, $file:literal, $twin:ident, $lines:expr, $columns:expr, $fits:expr) => {
+        Variant {
+            name: $name,
+            product: Product::$product,
+            kernel: Kernel::new(source!($file), $twin).proven(),
+            groups: |s: Shape| {
+                let (lines, columns): (fn(Shape) -> usize, fn(Shape) -> usize) = ($lines, $columns);
+                (lines(s) * columns(s)) as u64
+            },
+            fits: $fits,
+        }
+    };
+}
+macro_rules! forward {
+    ($name:literal, $file:literal, $rows:literal, $quads:literal, $fits:expr) => {
+        block!(
+            Forward,
+            $name,
+            $file,
+            twin_forward,
+            |s| s.rows.div_ceil($rows),
+            |s| s.cols.div_ceil(32 * $quads),
+            $fits
+        )
+    };
+}
+macro_rules! input_grad {
+    ($name:literal, $file:literal, $inputs:literal, $quads:literal, $fits:expr) => {
+        block!(
+            InputGrad,
+            $name,
+            $file,
+            twin_input_grad,
+            |s| s.inner.div_ceil(4 * $inputs),
+            |s| s.cols.div_ceil(32 * $quads),
+            $fits
+        )
+    };
+}
+macro_rules! weight_grad {
+    ($name:literal, $file:literal, $rows:literal, $inputs:literal, $fits:expr) => {
+        block!(
+            WeightGrad,
+            $name,
+            $file,
+            twin_weight_grad,
+            |s| s.rows.div_ceil($rows),
+            |s| s.inner.div_ceil(32 * $inputs),
+            $fits
+        )
+    };
+}
+/// A product in 64 x 64 tiles through workgroup memory, for GPUs.
+macro_rules! tile {
+    ($product:ident, $name:literal, $file:literal, $twin:ident, $lines:ident, $columns:ident, $fits:expr) => {
+        block!(
+            $product,
+            $name,
+            $file,
+            $twin,
+            |s| s.$lines.div_ceil(TILE),
+            |s| s.$columns.div_ceil(TILE),
+            $fits
+        )
+    };
+}
+/// The yardstick: one invocation an output.
+macro_rules! plain {
+    ($product:ident, $name:literal, $entry:literal, $twin:ident, $lines:ident, $columns:ident) => {
+        Variant {
+            name: $name,
+            product: Product::$product,
+            kernel: Kernel::new(source!("ops/linear_plain"), $twin).entry($entry),
+            groups: |s| (s.$lines * s.$columns).div_ceil(PLAIN) as u64,
+            fits: any,
+        }
+    };
+}
 
 /// All variants; of those that fit, the first of each product is the fixed default.
 pub const ALL: &[Variant] = &[
-    Variant {
-        name: "forward/plain",
-        product: Product::Forward,
-        kernel: Kernel::new(source!("ops/linear_plain"), twin_forward).entry("forward"),
-        groups: |s| (s.rows * s.cols).div_ceil(PLAIN_WG) as u64,
-        fits: any,
-    },
-    Variant {
-        name: "input_grad/plain",
-        product: Product::InputGrad,
-        kernel: Kernel::new(source!("ops/linear_plain"), twin_input_grad).entry("input_grad"),
-        groups: |s| (s.inner * s.cols).div_ceil(PLAIN_WG) as u64,
-        fits: any,
-    },
-    Variant {
-        name: "weight_grad/plain",
-        product: Product::WeightGrad,
-        kernel: Kernel::new(source!("ops/linear_plain"), twin_weight_grad).entry("weight_grad"),
-        groups: |s| (s.rows * s.inner).div_ceil(PLAIN_WG) as u64,
-        fits: any,
-    },
+    forward!("forward/16x4_texels", "ops/linear_forward_16x4_texels", 16, 4, in_quads),
+    forward!("forward/16x4_any", "ops/linear_forward_16x4_any", 16, 4, any),
+    forward!("forward/10x2_texels", "ops/linear_forward_10x2_texels", 10, 2, in_quads),
+    forward!("forward/32x4_texels", "ops/linear_forward_32x4_texels", 32, 4, in_quads),
+    forward!("forward/16x4", "ops/linear_forward_16x4", 16, 4, in_quads),
+    tile!(Forward, "forward/tile", "ops/linear_forward_tile", twin_forward, rows, cols, in_quads),
+    tile!(Forward, "forward/tile_any", "ops/linear_forward_tile_any", twin_forward, rows, cols, any),
+    plain!(Forward, "forward/plain", "forward", twin_forward, rows, cols),
+    input_grad!("input_grad/4x4_texels", "ops/linear_input_grad_4x4_texels", 4, 4, in_quads),
+    input_grad!("input_grad/4x4_any", "ops/linear_input_grad_4x4_any", 4, 4, any),
+    input_grad!("input_grad/4x4", "ops/linear_input_grad_4x4", 4, 4, in_quads),
+    tile!(InputGrad, "input_grad/tile", "ops/linear_input_grad_tile", twin_input_grad, inner, cols, in_quads),
+    tile!(
+        InputGrad,
+        "input_grad/tile_any",
+        "ops/linear_input_grad_tile_any",
+        twin_input_grad,
+        inner,
+        cols,
+        any
+    ),
+    plain!(InputGrad, "input_grad/plain", "input_grad", twin_input_grad, inner, cols),
+    weight_grad!("weight_grad/16x4_texels", "ops/linear_weight_grad_16x4_texels", 16, 4, in_quads),
+    weight_grad!("weight_grad/16x4_any", "ops/linear_weight_grad_16x4_any", 16, 4, any),
+    weight_grad!("weight_grad/10x4_texels", "ops/linear_weight_grad_10x4_texels", 10, 4, in_quads),
+    weight_grad!("weight_grad/32x4_texels", "ops/linear_weight_grad_32x4_texels", 32, 4, in_quads),
+    weight_grad!("weight_grad/16x4", "ops/linear_weight_grad_16x4", 16, 4, in_quads),
+    tile!(
+        WeightGrad,
+        "weight_grad/tile",
+        "ops/linear_weight_grad_tile",
+        twin_weight_grad,
+        rows,
+        inner,
+        in_quads
+    ),
+    tile!(
+        WeightGrad,
+        "weight_grad/tile_any",
+        "ops/linear_weight_grad_tile_any",
+        twin_weight_grad,
+        rows,
+        inner,
+        any
+    ),
+    plain!(WeightGrad, "weight_grad/plain", "weight_grad", twin_weight_grad, rows, inner),
 ];
 
 /// The variants that can do a product of this shape.
@@ -119,6 +233,15 @@ pub struct Choices(BTreeMap<String, String>);
 impl Choices {
     fn key(product: Product, shape: Shape) -> String {
         format!("{} {}x{}x{}", product.name(), shape.rows, shape.inner, shape.cols)
+    }
+
+    /// The plain kernels for these shapes: one sum an invocation, in one order whatever the blocks of rows.
+    pub fn plain(shapes: &[Shape]) -> Choices {
+        let entry = |(product, shape): (Product, Shape)| {
+            (Self::key(product, shape), format!("{}/plain", product.name()))
+        };
+        let all = shapes.iter().flat_map(|&shape| Product::ALL.map(|product| (product, shape)));
+        Choices(all.map(entry).collect())
     }
 
     /// The chosen variant, or the fixed default where none was measured.

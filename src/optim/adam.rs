@@ -13,7 +13,8 @@ wgsl_struct! {
     pub struct Args { quads: u32, flow: u32, beta1: f32, beta2: f32, epsilon: f32, weight_decay: f32 }
 }
 
-const MAIN: Kernel = Kernel::new(source!("optim/adam"), twin);
+const MAIN: Kernel = Kernel::new(source!("optim/adam"), twin).proven();
+const BY_TEXELS: Kernel = MAIN.entry("by_texels");
 
 pub const ENTRY: Entry = Entry {
     name: "adam",
@@ -67,9 +68,18 @@ impl Rule for Adam {
             epsilon: self.epsilon,
             weight_decay: self.weight_decay,
         };
-        let binds = bind! { args: &args, step: t.step, totals: t.totals, grad: &t.block.grad, mask: &t.block.mask,
-        weight: t.block.stored(), first: &t.slots[0], second: &t.slots[1] };
-        rec.dispatch(&MAIN, binds, t.groups(), 14 * t.block.weight.len() as u64)
+        let (grad, mask, weight) = (&t.block.grad, &t.block.mask, t.block.stored());
+        let (first, second) = (&t.slots[0], &t.slots[1]);
+        let flops = 14 * t.block.weight.len() as u64;
+        if t.texels {
+            let binds = bind! { args: &args, step: t.step, totals: t.totals, grad_texels: grad, mask: mask,
+            weight_texels: weight, weight: weight, first_texels: first, first: first, second_texels: second,
+            second: second };
+            return rec.dispatch(&BY_TEXELS, binds, t.groups(), flops);
+        }
+        let binds = bind! { args: &args, step: t.step, totals: t.totals, grad: grad, mask: mask, weight: weight,
+        first: first, second: second };
+        rec.dispatch(&MAIN, binds, t.groups(), flops)
     }
 
     /// `1 - beta^t` in f64: f32 loses half its digits at small t and beta near 1.

@@ -45,6 +45,8 @@ pub struct Target<'a> {
     pub step: &'a Uniform,
     /// The totals whose flag stops updates once a loss is not finite.
     pub totals: &'a Tensor,
+    /// Whether to read through textures.
+    pub texels: bool,
 }
 
 impl Target<'_> {
@@ -103,10 +105,11 @@ impl Optimizer {
         totals: &Tensor,
     ) -> Result<()> {
         rec.phase(Phase::Update);
+        let texels = rec.gpu.prefers_texels();
         for (param, blocks) in params.iter().zip(&self.slots) {
             rec.scope(&param.name);
             for (block, slots) in param.blocks.iter().zip(blocks) {
-                self.rule.record(rec, &Target { block, flow: param.flow, slots, step, totals })?;
+                self.rule.record(rec, &Target { block, flow: param.flow, slots, step, totals, texels })?;
             }
         }
         Ok(())
@@ -159,40 +162,44 @@ fn update_checks(
     rule: impl Fn() -> Box<dyn Rule> + Send + Sync + Clone + 'static,
 ) -> Vec<crate::gpu::check::Check> {
     use crate::gpu::check::{Check, Tolerance};
-    let cases = [(Flow::Free, 0), (Flow::Held, 0), (Flow::Latent, 0), (Flow::Held, 7)];
-    let one = |(flow, broken): (Flow, u32)| {
+    let cases = [
+        (Flow::Free, 0, false),
+        (Flow::Held, 0, false),
+        (Flow::Latent, 0, false),
+        (Flow::Held, 7, false),
+        (Flow::Held, 0, true),
+    ];
+    let one = |(flow, broken, texels): (Flow, u32, bool)| {
+        let suffix = match (broken, texels) {
+            (0, false) => "",
+            (0, true) => ", texels",
+            _ => ", stopped",
+        };
         let rule = rule.clone();
-        Check::new(
-            format!("optim/{name} ({flow:?}{})", if broken > 0 { ", stopped" } else { "" }),
-            move |t, n| {
-                // One unit in the last place a rounding, over a handful of operations; division and root included.
-                let close = Tolerance { abs: 2e-6, rel: 4e-6 };
-                let step = crate::ops::Step {
-                    rate: 0.1,
-                    correction1: 0.271,
-                    correction2: 0.003,
-                    ..Default::default()
-                };
-                let step = t.gpu.uniform("step", &step)?;
-                let weight = t.input("weight", &[n])?;
-                t.compare(&weight, close);
-                let (grad, mask) = (t.input("grad", &[n])?, t.bits("mask", n.div_ceil(32).max(1))?);
-                let totals = t.gpu.upload_u32("totals", &[5], &[0, 0, 0, 0, broken])?;
-                let mut all = Vec::new();
-                for slot in 0..slots {
-                    // Second moments are squares: never negative.
-                    let values: Vec<f32> =
-                        t.values(n).iter().map(|v| if slot == 1 { v * v } else { *v }).collect();
-                    all.push(t.gpu.upload_f32("slot", &[n], &values)?);
-                    t.compare(&all[slot], close);
-                }
-                let block = Block { rows: 0..n, weight, grad, mask, latent: None };
-                rule().record(
-                    &mut t.rec,
-                    &Target { block: &block, flow, slots: &all, step: &step, totals: &totals },
-                )
-            },
-        )
+        Check::new(format!("optim/{name} ({flow:?}{suffix})"), move |t, n| {
+            // One unit in the last place a rounding, over a handful of operations; division and root included.
+            let close = Tolerance { abs: 2e-6, rel: 4e-6 };
+            let step =
+                crate::ops::Step { rate: 0.1, correction1: 0.271, correction2: 0.003, ..Default::default() };
+            let step = t.gpu.uniform("step", &step)?;
+            let weight = t.input("weight", &[n])?;
+            t.compare(&weight, close);
+            let (grad, mask) = (t.input("grad", &[n])?, t.bits("mask", n.div_ceil(32).max(1))?);
+            let totals = t.gpu.upload_u32("totals", &[5], &[0, 0, 0, 0, broken])?;
+            let mut all = Vec::new();
+            for slot in 0..slots {
+                // Second moments are squares: never negative.
+                let values: Vec<f32> =
+                    t.values(n).iter().map(|v| if slot == 1 { v * v } else { *v }).collect();
+                all.push(t.gpu.upload_f32("slot", &[n], &values)?);
+                t.compare(&all[slot], close);
+            }
+            let block = Block { rows: 0..n, weight, grad, mask, latent: None };
+            rule().record(
+                &mut t.rec,
+                &Target { block: &block, flow, slots: &all, step: &step, totals: &totals, texels },
+            )
+        })
     };
     cases.map(one).into()
 }

@@ -13,7 +13,8 @@ wgsl_struct! {
     pub struct Args { quads: u32, flow: u32, momentum: f32, weight_decay: f32, nesterov: u32 }
 }
 
-const MAIN: Kernel = Kernel::new(source!("optim/sgd"), twin);
+const MAIN: Kernel = Kernel::new(source!("optim/sgd"), twin).proven();
+const BY_TEXELS: Kernel = MAIN.entry("by_texels");
 
 pub const ENTRY: Entry = Entry {
     name: "sgd",
@@ -60,9 +61,16 @@ impl Rule for Sgd {
             weight_decay: self.weight_decay,
             nesterov: self.nesterov as u32,
         };
-        let binds = bind! { args: &args, step: t.step, totals: t.totals, grad: &t.block.grad, mask: &t.block.mask,
-        weight: t.block.stored(), velocity: &t.slots[0] };
-        rec.dispatch(&MAIN, binds, t.groups(), 6 * t.block.weight.len() as u64)
+        let (grad, mask, weight, velocity) = (&t.block.grad, &t.block.mask, t.block.stored(), &t.slots[0]);
+        let flops = 6 * t.block.weight.len() as u64;
+        if t.texels {
+            let binds = bind! { args: &args, step: t.step, totals: t.totals, grad_texels: grad, mask: mask,
+            weight_texels: weight, weight: weight, velocity_texels: velocity, velocity: velocity };
+            return rec.dispatch(&BY_TEXELS, binds, t.groups(), flops);
+        }
+        let binds = bind! { args: &args, step: t.step, totals: t.totals, grad: grad, mask: mask, weight: weight,
+        velocity: velocity };
+        rec.dispatch(&MAIN, binds, t.groups(), flops)
     }
 }
 

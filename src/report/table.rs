@@ -6,7 +6,9 @@ use crate::train::Summary;
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_style(presets::ASCII_BORDERS_ONLY_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
     for column in 1..header.len() {
         if let Some(column) = table.column_mut(column) {

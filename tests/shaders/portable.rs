@@ -4,11 +4,12 @@
 use naga::back::{glsl, hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use naga::{AddressSpace, Module, ShaderStage};
+use naga::{AddressSpace, ImageClass, Module, ShaderStage, TypeInner};
 
 // https://www.w3.org/TR/webgpu/#limits, the column of defaults.
 const STORAGE_BUFFERS: u32 = 8;
 const UNIFORM_BUFFERS: u32 = 12;
+const TEXTURES: u32 = 16;
 const UNIFORM_BYTES: u32 = 65536;
 const INVOCATIONS: u32 = 256;
 const WORKGROUP: [u32; 3] = [256, 256, 64];
@@ -58,11 +59,12 @@ fn faults_of(module: &Module, info: &ModuleInfo, entry: &str) -> Vec<String> {
 /// Where the only entry point of `module` asks for more than WebGPU promises everywhere.
 fn beyond_limits(module: &Module, info: &ModuleInfo) -> Vec<String> {
     let mut all = Vec::new();
-    let (mut storage, mut uniform, mut workgroup_bytes) = (0, 0, 0);
+    let (mut storage, mut uniform, mut textures, mut workgroup_bytes) = (0, 0, 0, 0);
     let uses = info.get_entry_point(0);
     for (_, global) in module.global_variables.iter().filter(|(handle, _)| !uses[*handle].is_empty()) {
         let name = global.name.as_deref().unwrap_or_default();
-        let bytes = module.types[global.ty].inner.size(module.to_ctx());
+        let ty = &module.types[global.ty].inner;
+        let bytes = ty.size(module.to_ctx());
         match global.space {
             AddressSpace::Storage { .. } => storage += 1,
             AddressSpace::Uniform => {
@@ -72,18 +74,23 @@ fn beyond_limits(module: &Module, info: &ModuleInfo) -> Vec<String> {
                 }
             }
             AddressSpace::WorkGroup => workgroup_bytes += bytes.next_multiple_of(16),
+            AddressSpace::Handle if is_sampled(ty) => textures += 1,
             AddressSpace::Private => {}
-            other => all.push(format!("`{name}` lives in {other:?}, which kernels do not use")),
+            other => all.push(format!("`{name}` is in {other:?}, and no texture to load from")),
         }
         if let Some(binding) = global.binding.filter(|binding| binding.group != 0) {
             all.push(format!("`{name}` is in group {}; kernels use group 0 alone", binding.group));
         }
     }
-    if storage > STORAGE_BUFFERS {
-        all.push(format!("uses {storage} storage buffers, of {STORAGE_BUFFERS}"));
-    }
-    if uniform > UNIFORM_BUFFERS {
-        all.push(format!("uses {uniform} uniform buffers, of {UNIFORM_BUFFERS}"));
+    let counts = [
+        ("storage buffers", storage, STORAGE_BUFFERS),
+        ("uniform buffers", uniform, UNIFORM_BUFFERS),
+        ("textures", textures, TEXTURES),
+    ];
+    for (what, used, limit) in counts {
+        if used > limit {
+            all.push(format!("uses {used} {what}, of {limit}"));
+        }
     }
     if workgroup_bytes > WORKGROUP_BYTES {
         all.push(format!("takes {workgroup_bytes} bytes of workgroup memory, of {WORKGROUP_BYTES}"));
@@ -96,6 +103,11 @@ fn beyond_limits(module: &Module, info: &ModuleInfo) -> Vec<String> {
         all.push(format!("its workgroup is {x} x {y} x {z}, of {WORKGROUP:?}"));
     }
     all
+}
+
+/// A texture that is read; storage textures and samplers have no use here.
+fn is_sampled(ty: &TypeInner) -> bool {
+    matches!(ty, TypeInner::Image { class: ImageClass::Sampled { .. }, .. })
 }
 
 /// What wgpu hands to drivers.

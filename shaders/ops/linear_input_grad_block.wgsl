@@ -1,0 +1,57 @@
+// d_x = weight^T d_y, added to what is there if args.accumulate, then 0 where x is not positive if args.relu.
+// weight: (rows, inner). d_y: (rows, cols). x, d_x: (inner, cols). Blocked in registers: for software adapters.
+// An invocation makes INPUTS quads of inputs by QUADS quads of columns; a workgroup is DOWN by ACROSS of those.
+// Workgroups: ceil(inner / (4 DOWN INPUTS)) * ceil(cols / (4 ACROSS QUADS)).
+//#use common/grid
+//#use ops/linear_args
+@group(0) @binding(7) var<storage, read_write> d_x: array<vec4<f32>>;
+
+@compute @workgroup_size(DOWN * ACROSS)
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    if !(group < grid.end) { return; }
+    let quads = args.cols / 4u;
+    let tiles = (quads + ACROSS * QUADS - 1u) / (ACROSS * QUADS);
+    let input_0 = (group / tiles * DOWN + lane / ACROSS) * INPUTS; // in quads of inputs
+    let quad_0 = group % tiles * (ACROSS * QUADS) + lane % ACROSS;
+
+    // As in linear_forward_block: constant loops, clamped reads. Four rows a round, so that `sum` is touched once for
+    // four products; the rows past the end are the last one again, weighted with zero.
+    var sum: array<array<array<vec4<f32>, QUADS>, 4>, INPUTS>; // [input / 4][input % 4][quad]
+    for (var row = 0u; row < args.rows; row += 4u) {
+        var dy: array<array<vec4<f32>, QUADS>, 4>;
+        for (var j = 0u; j < 4u; j++) {
+            let first = min(row + j, args.rows - 1u) * quads;
+            for (var q = 0u; q < QUADS; q++) { dy[j][q] = d_y_quad(first + min(quad_0 + q * ACROSS, quads - 1u)); }
+        }
+        for (var i = 0u; i < INPUTS; i++) {
+            var w: array<vec4<f32>, 4>;
+            for (var j = 0u; j < 4u; j++) {
+                w[j] = select(vec4<f32>(0.0), weight_quad(row + j, input_0 + i), row + j < args.rows);
+            }
+            for (var m = 0u; m < 4u; m++) {
+                for (var q = 0u; q < QUADS; q++) {
+                    sum[i][m][q] = sum[i][m][q] + w[0][m] * dy[0][q] + w[1][m] * dy[1][q]
+                        + w[2][m] * dy[2][q] + w[3][m] * dy[3][q];
+                }
+            }
+        }
+    }
+
+    for (var i = 0u; i < INPUTS; i++) {
+        for (var m = 0u; m < 4u; m++) {
+            let input = (input_0 + i) * 4u + m;
+            for (var q = 0u; q < QUADS; q++) {
+                let quad = quad_0 + q * ACROSS;
+                if input < args.inner && quad < quads {
+                    let at = input * quads + quad;
+                    var value = sum[i][m][q];
+                    if args.accumulate != 0u { value += d_x[at]; }
+                    if args.relu != 0u { value = select(vec4<f32>(0.0), value, x_quad(at) > vec4<f32>(0.0)); }
+                    d_x[at] = value;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+// d_weight = d_y x^T; d_bias = sum of d_y over the columns. Blocked in registers: for software adapters.
+// d_y: (rows, cols). x: (inner, cols). d_weight: (rows, inner). d_bias: (rows,).
+// An invocation makes ROWS rows of INPUTS quads of inputs; a workgroup is DOWN by ACROSS of those.
+// Workgroups: ceil(rows / (DOWN ROWS)) * ceil(inner / (4 ACROSS INPUTS)).
+//#use common/grid
+//#use ops/linear_args
+@group(0) @binding(9) var<storage, read_write> d_bias: array<f32>;
+
+@compute @workgroup_size(DOWN * ACROSS)
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    if !(group < grid.end) { return; }
+    let quads = args.cols / 4u;
+    let tiles = ((args.inner + 3u) / 4u + ACROSS * INPUTS - 1u) / (ACROSS * INPUTS);
+    let row_0 = (group / tiles * DOWN + lane / ACROSS) * ROWS;
+    let input_0 = group % tiles * (ACROSS * INPUTS) + lane % ACROSS; // in quads of inputs
+
+    // As in linear_forward_block: constant loops, clamped reads.
+    var sum: array<array<vec4<f32>, INPUTS>, ROWS>; // [row][input / 4], one input a component
+    var total: array<vec4<f32>, ROWS>;
+    for (var c = 0u; c < quads; c++) {
+        var xs: array<array<vec4<f32>, 4>, INPUTS>;
+        for (var i = 0u; i < INPUTS; i++) {
+            for (var m = 0u; m < 4u; m++) {
+                xs[i][m] = x_quad(min(4u * (input_0 + i * ACROSS) + m, args.inner - 1u) * quads + c);
+            }
+        }
+        for (var r = 0u; r < ROWS; r++) {
+            let dy = d_y_quad(min(row_0 + r, args.rows - 1u) * quads + c);
+            total[r] += dy;
+            for (var i = 0u; i < INPUTS; i++) {
+                sum[r][i] += vec4<f32>(dot(dy, xs[i][0]), dot(dy, xs[i][1]), dot(dy, xs[i][2]), dot(dy, xs[i][3]));
+            }
+        }
+    }
+
+    for (var r = 0u; r < ROWS; r++) {
+        let row = row_0 + r;
+        if row < args.rows {
+            for (var i = 0u; i < INPUTS; i++) { write_d_weight(row, input_0 + i * ACROSS, sum[r][i]); }
+            if input_0 == 0u { d_bias[row] = total[r].x + total[r].y + total[r].z + total[r].w; }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+// A tensor mirrored in an rgba32float texture of 1024 texels a row: quad i is texel (i % 1024, i / 1024).
+// Software adapters read storage buffers one lane and one number at a time; a texel comes about seven times as fast.
+const TEXELS = 1024u; // a row of the texture
+
+fn texel(i: u32) -> vec2<u32> {
+    return vec2<u32>(i % TEXELS, i / TEXELS);
+}

@@ -1,0 +1,220 @@
+//! The program as a user meets it: commands, exit codes, messages, interruption and resume.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+fn coppice(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_coppice"));
+    command.args(args).current_dir(folder).env("COPPICE_CACHE", folder.join("cache"));
+    command.env("XDG_RUNTIME_DIR", folder);
+    command
+}
+
+fn run(folder: &Path, args: &[&str]) -> Output {
+    coppice(folder, args).output().unwrap()
+}
+
+/// Runs a command that must succeed; returns the JSON object on the last line of stdout.
+fn json(folder: &Path, args: &[&str]) -> Value {
+    let output = run(folder, args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let value: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(value["schema"], 1, "{args:?}");
+    value
+}
+
+/// Runs a command that must fail with this exit code; returns stderr.
+fn fails(folder: &Path, code: i32, args: &[&str]) -> String {
+    let output = run(folder, args);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    stderr
+}
+
+/// A short run on the digits.
+const SHORT: [&str; 7] = ["train", "digits-gmp-90", "-q", "--json", "--no-autotune", "-s", "run.epochs=3"];
+
+fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    SHORT.iter().copied().chain(more.iter().copied()).collect()
+}
+
+#[test]
+fn a_run_leaves_its_folder_and_can_be_measured_inspected_and_exported() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let dump = ["--out", "r", "-s", "dump.every=30", "-s", "dump.what=['weight','mask','grad','score']"];
+    let summary = json(home, &with(&dump));
+    assert_eq!((summary["kept"].as_u64(), summary["total"].as_u64()), (Some(1702), Some(17024)));
+    for key in [
+        "steps",
+        "epochs",
+        "train_loss",
+        "val_loss",
+        "val_accuracy",
+        "test_loss",
+        "test_accuracy",
+        "sparsity",
+        "layers",
+        "ms_per_step",
+        "seconds",
+        "peak_device_bytes",
+        "stored_bytes",
+        "adapter",
+        "backend",
+        "seed",
+        "run",
+        "digest",
+    ] {
+        assert!(!summary[key].is_null(), "{key}");
+    }
+    for file in [
+        "config.toml",
+        "meta.json",
+        "metrics.jsonl",
+        "log.txt",
+        "masks/updates.jsonl",
+        "ckpt/last",
+        "ckpt/best",
+        "dumps/step-000000030/index.json",
+        "dumps/step-000000030/fc1.weight.npy",
+        "dumps/step-000000030/fc1.weight.mask.png",
+        "dumps/step-000000030/fc1.weight.grad.npy",
+        "dumps/step-000000030/fc1.weight.score.npy",
+    ] {
+        assert!(home.join("r").join(file).is_file(), "{file}");
+    }
+    let eval = json(home, &["eval", "r", "--json"]);
+    assert_eq!(eval["test_accuracy"], summary["test_accuracy"]);
+    let inspected = json(home, &["inspect", "r", "--nm", "2:4", "--json"]);
+    assert_eq!(inspected["kept"], 1702);
+    json(home, &["inspect", "r/dumps/step-000000030", "--json"]);
+    assert!(run(home, &["export", "r", "--to", "safetensors", "out.safetensors"]).status.success());
+    let exported = json(home, &["inspect", "out.safetensors", "--png", "pictures", "--json"]);
+    assert_eq!(exported["kept"], 1702);
+    assert!(home.join("pictures/fc1.weight.png").is_file());
+    let diff = json(home, &["inspect", "r", "--diff", "out.safetensors", "--layer", "*.weight", "--json"]);
+    assert_eq!(diff["equal"], true, "{diff}");
+    let eval = json(home, &["eval", "out.safetensors", "--recipe", "digits-gmp-90", "--json"]);
+    assert_eq!(eval["test_accuracy"], summary["test_accuracy"]);
+    fails(home, 10, &["eval", "r", "--min-accuracy", "0.9999"]);
+    let again = fails(home, 5, &with(&["--out", "r"]));
+    assert!(again.contains("never overwritten"), "{again}");
+    // The recipe of the run is complete: it gives the same run.
+    let same = json(
+        home,
+        &["train", "r/config.toml", "-q", "--json", "--no-autotune", "--out", "s", "-s", "dump.every=off"],
+    );
+    assert_eq!(same["digest"], summary["digest"]);
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_exit_code() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let typo = fails(home, 2, &with(&["-s", "optim.momentun=0.5"]));
+    assert!(typo.contains("did you mean `momentum`"), "{typo}");
+    assert!(fails(home, 2, &["train", "digits-gmp-9"]).contains("digits-gmp-90"));
+    assert!(fails(home, 2, &with(&["-s", "optim.name=sdg"])).contains("sgd"));
+    assert!(
+        fails(home, 2, &with(&["-s", "sparsity.schedule.end=100%"])).contains("does not end within the run")
+    );
+    assert!(
+        fails(home, 2, &with(&["-s", "sparsity.rule=[{match='conv*', dense=true}]"]))
+            .contains("matches no layer")
+    );
+    assert!(fails(home, 3, &with(&["-s", "data.name=idx:nowhere"])).contains("nowhere"));
+    assert!(fails(home, 7, &with(&["--device", "no such adapter"])).contains("no such adapter"));
+    assert!(fails(home, 4, &["resume", "nothing"]).contains("not the folder of a run"));
+    fails(home, 2, &["no-such-command"]);
+    assert!(!home.join("runs").exists(), "nothing was begun");
+}
+
+#[test]
+fn the_lists_are_complete() {
+    let home = tempfile::tempdir().unwrap();
+    let lists = json(home.path(), &["ls", "--json"]);
+    for list in ["recipes", "layers", "data", "optimizers", "methods"] {
+        assert!(!lists[list].as_array().unwrap().is_empty(), "{list}");
+    }
+    assert!(run(home.path(), &["cp", "digits-gmp-90"]).status.success());
+    let plan = json(home.path(), &["plan", "digits-gmp-90.toml", "--json"]);
+    assert_eq!(plan["mask_updates"].as_array().unwrap().last().unwrap()["kept"], 1702);
+    json(home.path(), &["devices", "--json"]);
+    let test = json(home.path(), &["selftest", "--json"]);
+    assert_eq!(test["failed"], 0);
+    fails(home.path(), 5, &["cp", "digits-gmp-90"]);
+}
+
+#[cfg(unix)]
+fn signal(child: &std::process::Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_says_so_and_goes_on_to_the_same_end() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let whole = json(home, &with(&["--out", "whole"]));
+    for (name, code) in [("-INT", 130), ("-TERM", 143)] {
+        let folder = format!("run{name}");
+        let child = coppice(home, &with(&["--out", &folder]))
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_for(&home.join(&folder).join("metrics.jsonl"));
+        signal(&child, name);
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        assert!(stderr.contains("coppice resume"), "{stderr}");
+        let resumed = json(home, &["resume", &folder, "-q", "--json"]);
+        assert_eq!(resumed["digest"], whole["digest"]);
+    }
+}
+
+#[cfg(unix)]
+fn wait_for(path: &Path) {
+    for _ in 0..600 {
+        if path.is_file() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("{} did not appear", path.display());
+}
+
+#[cfg(unix)]
+#[test]
+fn killed_at_any_instant_a_run_goes_on_to_the_same_end() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let often = ["-s", "run.checkpoint_every=2"];
+    let whole = json(home, &with(&[&often[..], &["--out", "whole"]].concat()));
+    let mut child =
+        coppice(home, &with(&[&often[..], &["--out", "r"]].concat())).stdout(Stdio::null()).spawn().unwrap();
+    wait_for(&home.join("r/metrics.jsonl"));
+    for instant in 0..20u64 {
+        // Pseudo-random pauses, the same on every run of this test.
+        std::thread::sleep(Duration::from_millis(40 + instant * 2654435761 % 157));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        child = coppice(home, &["resume", "r", "-q", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let last: Value =
+        serde_json::from_str(String::from_utf8_lossy(&output.stdout).lines().last().unwrap()).unwrap();
+    assert_eq!(last["digest"], whole["digest"]);
+    let steps = |folder: &str| {
+        let text = std::fs::read_to_string(home.join(folder).join("metrics.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(steps("r"), steps("whole"), "the metrics are those of a run that never stopped");
+}

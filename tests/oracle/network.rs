@@ -1,0 +1,213 @@
+//! The network of the golden files, in Coppice, and the files themselves. `make_golden.py` is its twin.
+
+use coppice::error::Result;
+use coppice::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
+use coppice::nn::Model;
+use coppice::ops::Step;
+use coppice::ops::batch::{self, Part, Set, pack_bytes};
+use coppice::ops::cross_entropy::{self, Target};
+use coppice::ops::tally::{self, Totals};
+use coppice::ops::variants::Choices;
+use coppice::optim::Optimizer;
+use coppice::param::Flow;
+use coppice::recipe;
+
+const INPUTS: usize = 12;
+const HIDDEN: [u32; 2] = [16, 8];
+const CLASSES: usize = 5;
+const SAMPLES: usize = 16;
+
+/// As `make_golden.py`: (23 i^2 + 7919 i + 757 t) mod 1000 - 500, over `divisor`, rounded once.
+fn value(t: usize, i: usize, divisor: f32) -> f32 {
+    let number = (23 * i * i + 7919 * i + 757 * t) % 1000;
+    (number as i32 - 500) as f32 / divisor
+}
+
+/// Whether a mask keeps weight `i` of its matrix.
+pub fn keeps(i: usize) -> bool {
+    31 * i % 10 < 4
+}
+
+/// How a network is trained.
+#[derive(Clone)]
+pub struct Setting {
+    optimizer: toml::Table,
+    pub masked: bool,
+}
+
+impl Setting {
+    /// No mask, and an optimizer of no interest.
+    pub fn dense() -> Self {
+        let settings = [("name".to_string(), "sgd".into()), ("lr".to_string(), 0.1.into())];
+        Self { optimizer: settings.into_iter().collect(), masked: false }
+    }
+    /// Multiplies a number of the optimizer. False if it has none of that name, or if it is 0.
+    pub fn scale(&mut self, key: &str, by: f64) -> bool {
+        match self.optimizer.get_mut(key) {
+            Some(toml::Value::Float(value)) if *value != 0.0 => *value *= by,
+            _ => return false,
+        }
+        true
+    }
+    fn rate(&self) -> f64 {
+        self.optimizer["lr"].as_float().expect("a rate is a number")
+    }
+    /// As a recipe would have it.
+    fn recipe(&self) -> recipe::Optim {
+        let mut settings = self.optimizer.clone();
+        let name = settings.remove("name").expect("an optimizer has a name");
+        settings.remove("lr");
+        let shape = recipe::Shape::Constant { value: self.rate() };
+        let lr = recipe::LrSchedule { shape, warmup: recipe::Duration::ZERO };
+        recipe::Optim { name: name.as_str().expect("a text").into(), lr, settings: settings.into() }
+    }
+}
+
+/// One run of `training.json`.
+pub struct Run {
+    pub name: String,
+    pub setting: Setting,
+    /// Before each step.
+    pub losses: Vec<f64>,
+    /// Of all weights and biases after the last step.
+    pub sum: f64,
+    pub norm: f64,
+}
+
+fn numbers(value: &serde_json::Value) -> Vec<f64> {
+    value.as_array().expect("a list").iter().map(|v| v.as_f64().expect("a number")).collect()
+}
+
+/// All runs of `training.json`.
+pub fn runs() -> Vec<Run> {
+    let file: serde_json::Value = serde_json::from_str(include_str!("training.json")).expect("JSON");
+    let run = |run: &serde_json::Value| {
+        let masked = run["masked"].as_bool().expect("yes or no");
+        let optimizer = toml::Table::try_from(&run["optimizer"]).expect("a table of settings");
+        Run {
+            name: format!(
+                "{}{}",
+                run["name"].as_str().expect("a name"),
+                if masked { ", masked" } else { "" }
+            ),
+            setting: Setting { optimizer, masked },
+            losses: numbers(&run["losses"]),
+            sum: run["sum"].as_f64().expect("a number"),
+            norm: run["norm"].as_f64().expect("a number"),
+        }
+    };
+    let all: Vec<_> = file["runs"].as_array().expect("a list of runs").iter().map(run).collect();
+    assert!(all.len() == 6 && all.iter().all(|run| run.losses.len() == 10), "training.json was cut");
+    all
+}
+
+/// The gradients of `gradients.json`, by parameter, from the input to the output.
+pub fn gradients() -> Vec<(String, Vec<f32>)> {
+    let file: serde_json::Value = serde_json::from_str(include_str!("gradients.json")).expect("JSON");
+    let grads = file["gradients"].as_object().expect("parameters by name");
+    let single = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect();
+    grads.iter().map(|(name, values)| (name.clone(), single(numbers(values)))).collect()
+}
+
+/// The network with everything that a step touches, as three plans.
+pub struct Network {
+    pub model: Model,
+    optimizer: Optimizer,
+    rate: f32,
+    step: Uniform,
+    loss: Tensor,
+    totals: Tensor,
+    forward: Plan,
+    backward: Plan,
+    update: Plan,
+}
+
+impl Network {
+    pub fn new(gpu: &Gpu, setting: &Setting) -> Result<Self> {
+        let mlp = recipe::Model::Mlp { hidden: HIDDEN.to_vec(), activation: "relu".into() };
+        let mut model = Model::new(gpu, &mlp, INPUTS, CLASSES, 0)?;
+        for (t, param) in (1..).zip(model.params_mut()) {
+            let is_masked = setting.masked && param.is_maskable();
+            if is_masked {
+                param.mask_with(gpu, Flow::Held)?;
+                let mut bits = vec![0u32; param.len().div_ceil(32)];
+                (0..param.len()).filter(|&i| keeps(i)).for_each(|i| bits[i / 32] |= 1 << (i % 32));
+                param.write_mask(&bits)?;
+            }
+            let divisor = if param.is_maskable() { 1000.0 } else { 5000.0 };
+            let start = |i| if is_masked && !keeps(i) { 0.0 } else { value(t, i, divisor) };
+            param.write(&(0..param.len()).map(start).collect::<Vec<_>>())?;
+        }
+        let optimizer = Optimizer::new(gpu, &setting.recipe(), &model.params())?;
+
+        let samples: Vec<f32> = (0..SAMPLES * INPUTS).map(|i| value(0, i, 500.0)).collect();
+        let samples = gpu.upload_f32("samples", &[SAMPLES, INPUTS], &samples)?;
+        let labels: Vec<u8> = (0..SAMPLES).map(|i| (i % CLASSES) as u8).collect();
+        let order: Vec<u32> = (0..SAMPLES as u32).collect();
+        let set = Set {
+            parts: vec![Part { begin: 0, end: SAMPLES, samples }],
+            labels: gpu.upload_u32("labels", &[SAMPLES / 4], &pack_bytes(&labels))?,
+            order: gpu.upload_u32("order", &[SAMPLES], &order)?,
+            features: INPUTS,
+            scale: 1.0,
+            shift: 0.0,
+        };
+        let step = gpu.uniform("step", &Step { live: SAMPLES as u32, ..Default::default() })?;
+        let u32s = |label: &str| gpu.upload_u32(label, &[SAMPLES], &[0; SAMPLES]);
+        let (label, hit) = (u32s("label")?, u32s("hit")?);
+        let loss = gpu.upload_f32("loss", &[SAMPLES], &[0.0; SAMPLES])?;
+        let d_logits = gpu.upload_f32("d_logits", &[CLASSES, SAMPLES], &[0.0; CLASSES * SAMPLES])?;
+        let totals = Totals::tensor(gpu)?;
+        let (choices, values) = (Choices::default(), model.activations(gpu, SAMPLES)?);
+
+        let mut rec = Recorder::new(gpu);
+        batch::record(&mut rec, &set, &step, &values.values[0], &label)?;
+        model.forward(&mut rec, &choices, &values)?;
+        rec.phase(Phase::Loss);
+        let target = Target::Hard { label: &label, smoothing: 0.0 };
+        cross_entropy::record(&mut rec, &step, values.logits(), target, &d_logits, &loss, &hit)?;
+        let forward = rec.finish()?;
+
+        let mut rec = Recorder::new(gpu);
+        model.backward(&mut rec, &choices, &values, &d_logits)?;
+        let backward = rec.finish()?;
+
+        let mut rec = Recorder::new(gpu);
+        tally::record(&mut rec, &step, &loss, &hit, &totals)?;
+        optimizer.record(&mut rec, &model.params(), &step, &totals)?;
+        let update = rec.finish()?;
+        let rate = setting.rate() as f32;
+        Ok(Self { model, optimizer, rate, step, loss, totals, forward, backward, update })
+    }
+
+    /// The mean loss of the samples.
+    pub fn evaluate(&self) -> Result<f64> {
+        self.forward.replay()?;
+        let loss = self.loss.read_f32()?;
+        Ok(loss.iter().map(|&v| v as f64).sum::<f64>() / SAMPLES as f64)
+    }
+    /// Computes all gradients; returns the mean loss.
+    pub fn differentiate(&self) -> Result<f64> {
+        let loss = self.evaluate()?;
+        self.backward.replay()?;
+        Ok(loss)
+    }
+    /// One training step; returns the mean loss before it. `step` counts from 0.
+    pub fn step(&self, step: u32) -> Result<f64> {
+        let (correction1, correction2) = self.optimizer.corrections(step as u64 + 1);
+        let live = SAMPLES as u32;
+        self.step.write(&Step { step, first: 0, live, rate: self.rate, correction1, correction2 })?;
+        let loss = self.differentiate()?;
+        self.update.replay()?;
+        Ok(loss)
+    }
+    /// All weights and biases, end to end.
+    pub fn parameters(&self) -> Result<Vec<f32>> {
+        let all: Result<Vec<_>> = self.model.params().into_iter().map(|param| param.read()).collect();
+        Ok(all?.concat())
+    }
+    /// The mean loss over all steps as the device counted it.
+    pub fn mean_loss(&self) -> Result<f64> {
+        Ok(Totals::from_words(&self.totals.read_u32()?).mean_loss())
+    }
+}

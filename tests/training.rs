@@ -1,0 +1,203 @@
+//! A run is a function of its recipe, data and device: the same bits on every rerun, whatever is logged,
+//! dumped, cut into pieces or resumed.
+
+mod common;
+
+use coppice::data::{Dataset, Source, Split};
+use coppice::error::Kind;
+use coppice::gpu::{Choice, Gpu, Limits, adapters};
+use coppice::ops::variants::Choices;
+use coppice::random::{Stream, uniform, word};
+use coppice::recipe::Recipe;
+use coppice::train::checkpoint::{self, Which};
+use coppice::train::{Control, Event, Part, Session, Summary, train};
+
+/// 300 random samples of 20 bytes, the last batch not full; three classes by the largest of three features.
+fn data() -> Dataset {
+    let split = |samples: u32, tensor: u32| {
+        let byte = |i| word(3, Stream::Test, 0, tensor, i) as u8;
+        let values: Vec<u8> = (0..samples * 20).map(byte).collect();
+        let class = |row: &[u8]| (0..3u8).max_by_key(|&k| row[k as usize]).unwrap();
+        let labels = values.chunks(20).map(class).collect();
+        Split::bytes(values, labels)
+    };
+    let source = Source {
+        name: "bytes".into(),
+        shape: vec![20],
+        classes: 3,
+        scale: 1.0 / 128.0,
+        shift: -1.0,
+        train: split(300, 0),
+        test: split(70, 1),
+        origin: "made by the test".into(),
+    };
+    Dataset::from_arrays(source, 0.1).unwrap()
+}
+
+fn recipe(more: &[&str]) -> Recipe {
+    let text = "
+        run = { epochs = 6, batch = 32, seed = 5, log_every = '7', checkpoint_every = '10' }
+        data = { name = 'bytes' }
+        model = { preset = 'mlp', hidden = [33, 17] }
+        optim = { name = 'sgd', lr = { type = 'cosine', start = 0.1 }, momentum = 0.9, weight_decay = 1e-4 }
+        sparsity = { method = 'gmp', target = 0.8, schedule = { every = '5' } }";
+    let more: Vec<String> = more.iter().map(|key| key.to_string()).collect();
+    Recipe::parse(text, "test", &more).unwrap()
+}
+
+fn run(gpu: &Gpu, recipe: &Recipe, control: &Control) -> Summary {
+    let mut session = Session::new(gpu, recipe, &data(), Choices::default()).unwrap();
+    train(&mut session, control, &mut |_| Ok(())).unwrap()
+}
+
+const FREE: Control = Control { folder: None, stop_at: None, signal: &|| None, dump: None };
+
+#[test]
+fn reruns_have_the_same_digest_and_exact_sparsity() {
+    for gpu in common::devices() {
+        let runs: Vec<Summary> = (0..3).map(|_| run(&gpu, &recipe(&[]), &FREE)).collect();
+        assert!(runs.iter().all(|r| r.digest == runs[0].digest));
+        // 20 x 33 + 33 x 17 + 17 x 3 weights, a fifth of them kept.
+        assert_eq!((runs[0].total, runs[0].kept), (1272, 254));
+        if !gpu.is_counted() {
+            let other = run(&gpu, &recipe(&["run.seed=6"]), &FREE);
+            assert_ne!(other.digest, runs[0].digest, "another seed gives other bits");
+            assert!(runs[0].test_accuracy > 0.6, "{}", runs[0].test_accuracy);
+        }
+    }
+}
+
+#[test]
+fn adapters_and_the_twin_learn_alike() {
+    let twin = run(&Gpu::twin(), &recipe(&["run.epochs=2"]), &FREE);
+    for gpu in common::devices().into_iter().filter(Gpu::is_device) {
+        let device = run(&gpu, &recipe(&["run.epochs=2"]), &FREE);
+        let close = (device.train_loss.unwrap() - twin.train_loss.unwrap()).abs() < 1e-3;
+        assert!(close, "{:?} and {:?}", device.train_loss, twin.train_loss);
+    }
+}
+
+#[test]
+fn stopping_and_resuming_at_every_step_changes_no_bit() {
+    let gpu = common::device();
+    let recipe = recipe(&["run.epochs=2"]);
+    let whole = run(&gpu, &recipe, &FREE);
+    for method in ["held", "latent"] {
+        let recipe = if method == "latent" {
+            self::recipe(&["run.epochs=2", "sparsity.latent=true"])
+        } else {
+            recipe.clone()
+        };
+        let whole = if method == "latent" { run(&gpu, &recipe, &FREE) } else { whole.clone() };
+        for stop in 1..whole.steps {
+            let home = tempfile::tempdir().unwrap();
+            let control = Control { folder: Some(home.path().to_path_buf()), stop_at: Some(stop), ..FREE };
+            run(&gpu, &recipe, &control);
+            let (snapshot, damaged) = checkpoint::load(home.path(), Which::Last).unwrap();
+            assert!(damaged.is_empty());
+            let mut session = Session::new(&gpu, &recipe, &data(), Choices::default()).unwrap();
+            session.restore(&snapshot).unwrap();
+            assert_eq!(session.step, stop);
+            let rest = train(
+                &mut session,
+                &Control { folder: Some(home.path().to_path_buf()), ..FREE },
+                &mut |_| Ok(()),
+            );
+            assert_eq!(rest.unwrap().digest, whole.digest, "{method}, resumed at step {stop}");
+        }
+    }
+}
+
+#[test]
+fn dumps_logs_and_evaluations_change_no_bit() {
+    let gpu = common::device();
+    let plain = run(&gpu, &recipe(&[]), &FREE);
+    let home = tempfile::tempdir().unwrap();
+    let write = |step, tensors: &[_], samples: &[u32]| {
+        coppice::report::dump::write_dump(home.path(), step, tensors, samples)
+    };
+    let dumping =
+        recipe(&["dump.every='3'", "dump.what=['weight','mask','grad','score']", "run.eval_every='4'"]);
+    let control = Control { folder: Some(home.path().to_path_buf()), dump: Some(&write), ..FREE };
+    let dumped = run(&gpu, &dumping, &control);
+    let weights = |run: &Summary| run.digest.clone();
+    // The best validation is part of the state; how often it is measured is part of the recipe.
+    assert_eq!(dumped.test_loss, plain.test_loss);
+    assert_eq!(dumped.kept, plain.kept);
+    let again = run(&gpu, &recipe(&["run.eval_every='4'"]), &FREE);
+    assert_eq!(weights(&dumped), weights(&again));
+    assert!(home.path().join("dumps/step-000000003/index.json").is_file());
+    assert!(home.path().join("dumps/step-000000003/fc1.weight.mask.npy").is_file());
+}
+
+#[test]
+fn split_tensors_and_cut_grids_change_no_bit() {
+    let adapter = adapters().into_iter().find(|a| a.obstacle().is_none());
+    let choice = adapter.map_or(Choice::Twin, |a| Choice::Index(a.index));
+    let recipe = recipe(&["model.hidden=[200,150]", "run.epochs=1"]);
+    let whole = run(&Gpu::open(&choice).unwrap(), &recipe, &FREE);
+    // 150 x 200 weights are 120,000 bytes: in blocks of 64 rows, they need two bindings; the data needs one.
+    let small = Limits { binding_bytes: 100_000, groups: 3, submission_ms: 50 };
+    let split = run(&Gpu::open_with(&choice, small).unwrap(), &recipe, &FREE);
+    assert_eq!(split.train_loss, whole.train_loss);
+    assert_eq!(split.digest, whole.digest);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_the_run_before_the_weights_change() {
+    for gpu in common::devices().into_iter().filter(Gpu::is_device).chain([Gpu::twin()]) {
+        let recipe =
+            recipe(&["optim.lr=1e30", "run.log_every='50'", "sparsity.method='none'", "sparsity.target=0"]);
+        let mut session = Session::new(&gpu, &recipe, &data(), Choices::default()).unwrap();
+        let error = train(&mut session, &FREE, &mut |_| Ok(())).unwrap_err();
+        assert_eq!(error.kind, Kind::Numbers, "{error}");
+        assert!(error.to_string().contains("step"), "{error}");
+        let weights = session.weights().unwrap();
+        assert!(
+            weights["fc1.weight"].to_f32().iter().all(|w| w.is_finite()),
+            "weights on {:?}",
+            gpu.identity()
+        );
+    }
+}
+
+#[test]
+fn no_buffer_is_made_after_the_second_step_and_memory_is_as_planned() {
+    let gpu = common::device();
+    let recipe = recipe(&[]);
+    let counted = Gpu::counted_as(gpu.identity());
+    Session::new(&counted, &recipe, &data(), Choices::default()).unwrap();
+    let mut session = Session::new(&gpu, &recipe, &data(), Choices::default()).unwrap();
+    session.advance().unwrap();
+    session.advance().unwrap();
+    let before = gpu.memory();
+    while !session.is_done() {
+        session.advance_timed().unwrap();
+    }
+    session.evaluate(Part::Test).unwrap();
+    session.take_totals().unwrap();
+    assert_eq!(gpu.memory().buffers, before.buffers);
+    let (planned, real) = (counted.memory().peak_bytes as f64, gpu.memory().peak_bytes as f64);
+    assert!((planned / real - 1.0).abs() < 0.05, "planned {planned}, measured {real}");
+}
+
+#[test]
+fn a_custom_model_with_a_lone_relu_learns() {
+    let layers = r#"model = { layer = [
+        { type = "relu" }, { type = "linear", out = 24 }, { type = "relu" }, { type = "relu" }, { type = "linear", out = 3 } ] }"#;
+    let text = format!(
+        "run = {{ epochs = 6, batch = 32, seed = {} }}\ndata = {{ name = 'bytes' }}\n{layers}\noptim = {{ name = 'adam', lr = 0.01 }}",
+        (uniform(1, Stream::Test, 0, 0, 0) * 100.0) as u32
+    );
+    let recipe = Recipe::parse(&text, "test", &[]).unwrap();
+    let mut losses = Vec::new();
+    let mut session = Session::new(&common::device(), &recipe, &data(), Choices::default()).unwrap();
+    train(&mut session, &FREE, &mut |event| {
+        if let Event::Evaluated(e) = event {
+            losses.push(e.loss);
+        }
+        Ok(())
+    })
+    .unwrap();
+    assert!(losses.last() < losses.first(), "{losses:?}");
+}
