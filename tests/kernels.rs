@@ -63,3 +63,28 @@ fn a_kernel_with_a_wrong_twin_is_caught() {
         assert!(check.run(&gpu, 257).is_err(), "a leak of 0.01 went unnoticed on {:?}", gpu.identity());
     }
 }
+
+#[test]
+fn lockstep_names_the_first_dispatch_that_differs() {
+    use coppice::gpu::check::lockstep;
+    use coppice::gpu::{Gpu, Plan, Recorder};
+    use coppice::ops::relu;
+    let record = |gpu: &Gpu, values: &[f32]| -> Plan {
+        let mut rec = Recorder::new(gpu);
+        let x = gpu.upload_f32("x", &[3], values).unwrap();
+        let y = gpu.upload_f32("y", &[3], &[0.0; 3]).unwrap();
+        let z = gpu.upload_f32("z", &[3], &[0.0; 3]).unwrap();
+        rec.scope("first");
+        relu::record_forward(&mut rec, &x, &y).unwrap();
+        rec.scope("second");
+        relu::record_forward(&mut rec, &y, &z).unwrap();
+        rec.finish().unwrap()
+    };
+    for gpu in common::devices().iter().filter(|gpu| gpu.is_device()) {
+        let twin = record(&Gpu::twin(), &[-1.0, 0.5, 2.0]);
+        lockstep(&record(gpu, &[-1.0, 0.5, 2.0]), &twin, Tolerance::EXACT).unwrap();
+        let error =
+            lockstep(&record(gpu, &[-1.0, 0.5, 2.5]), &twin, Tolerance::EXACT).unwrap_err().to_string();
+        assert!(error.contains("dispatch 0: first"), "{error}");
+    }
+}

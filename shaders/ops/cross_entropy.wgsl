@@ -68,7 +68,7 @@ fn judge(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: 
     let col = group * WG + lane;
     if !(group < grid.end && col < args.cols) { return; }
     let c = column(col);
-    finish(col, c.peak + log(c.total) - logits[label[col] * args.cols + col], c.best == label[col]);
+    finish(col, c.peak + log(c.total) - logits[min(label[col], args.classes - 1u) * args.cols + col], c.best == label[col]);
 }
 
 @compute @workgroup_size(WG)

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Device, RecipeArgs, cache, drive, print_json, say};
 use crate::error::Result;
-use crate::gpu::{Gpu, Phase};
+use crate::gpu::{Cost, Gpu, Phase};
 use crate::report::table;
 use crate::train::Session;
 
@@ -31,11 +31,13 @@ impl Plan {
         let updates = run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.schedule())?;
         let budgets =
             run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.budgets(recipe.sparsity.target))?;
-        let plans = run.plans();
-        let cost = |phase: Phase| plans[0].cost_of(phase) + plans[1].cost_of(phase);
+        let [before, after] = run.plans();
+        let plans: Vec<&crate::gpu::Plan> =
+            [before, after].into_iter().chain(run.pruner.as_ref().map(|pruner| pruner.plan())).collect();
+        let cost = |phase: Phase| plans.iter().fold(Cost::default(), |sum, plan| sum + plan.cost_of(phase));
         let dispatches = || plans.iter().flat_map(|plan| &plan.dispatches);
         let memory = gpu.memory().peak_bytes;
-        let stored = crate::train::stored_bytes(&run.weights()?)?;
+        let stored = 4 * run.model.params().iter().map(|p| p.len() as u64).sum::<u64>();
         if self.json {
             let layers: Vec<_> = run
                 .model
@@ -111,7 +113,7 @@ impl Plan {
             &["dispatch", "phase", "workgroups", "MFLOP", "MB"],
             &dispatches().map(line).collect::<Vec<_>>(),
         ))?;
-        let all = plans[0].cost() + plans[1].cost();
+        let all = before.cost() + after.cost();
         say(&format!(
             "a step: {:.1} MFLOP, {:.1} MB moved at least",
             all.flops as f64 / 1e6,

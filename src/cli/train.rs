@@ -16,6 +16,9 @@ pub struct Train {
     /// The run's folder; by default runs/NAME, numbered if that exists
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Take the fixed default kernels instead of measuring which is fastest here
+    #[arg(long)]
+    no_autotune: bool,
     #[command(flatten)]
     device: Device,
     #[command(flatten)]
@@ -44,14 +47,11 @@ struct Common {
     /// Say nothing but warnings and results
     #[arg(short, long)]
     quiet: bool,
-    /// Take the fixed default kernels instead of measuring which is fastest here
-    #[arg(long)]
-    no_autotune: bool,
 }
 
 impl Common {
     fn options(&self) -> drive::Options {
-        drive::Options { max_steps: self.max_steps, quiet: self.quiet, autotune: !self.no_autotune }
+        drive::Options { max_steps: self.max_steps, quiet: self.quiet, autotune: true }
     }
     fn report(&self, summary: &Summary) -> Result<()> {
         if self.json {
@@ -74,7 +74,8 @@ impl Train {
         let data = drive::data(&recipe)?;
         let gpu = self.device.open()?;
         let path = self.out.clone().unwrap_or_else(|| RunFolder::free(&runs(), &recipe.run.name));
-        let summary = drive::start(&gpu, &recipe, &data, &path, &self.common.options())?;
+        let options = drive::Options { autotune: !self.no_autotune, ..self.common.options() };
+        let summary = drive::start(&gpu, &recipe, &data, &path, &options)?;
         self.common.report(&summary)
     }
 }

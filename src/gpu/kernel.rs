@@ -14,20 +14,34 @@ pub struct Kernel {
     pub entry: &'static str,
     /// Values of `override` constants.
     pub constants: &'static [(&'static str, f64)],
-    /// Whether the shader clamps every read, guards every write and ends every loop by itself, so that the
-    /// driver's checks of these may be left out: docs/decisions/0010.
-    pub proven: bool,
+    /// Which run-time checks the driver adds: docs/decisions/0010.
+    pub(super) checks: Checks,
     pub twin: fn(&Twin),
 }
 
+/// Run-time checks of a shader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Checks {
+    /// All that wgpu offers: the shader is somebody else's.
+    All,
+    /// Indices alone: the shader is ours, and each of its loops ends.
+    Indices,
+    /// None: besides, every read is clamped or guarded, every write guarded, every divisor positive.
+    None,
+}
+
 impl Kernel {
-    /// A kernel whose entry point is `main`.
+    /// A kernel whose entry point is `main`, with all run-time checks.
     pub const fn new(source: Source, twin: fn(&Twin)) -> Self {
-        Self { source, entry: "main", constants: &[], proven: false, twin }
+        Self { source, entry: "main", constants: &[], checks: Checks::All, twin }
     }
-    /// Leaves run-time checks out. Only for shaders that need none: see [`Kernel::proven`].
-    pub const fn proven(mut self) -> Self {
-        self.proven = true;
+    /// One of our own shaders: all of its loops end.
+    pub(crate) const fn own(source: Source, twin: fn(&Twin)) -> Self {
+        Self { source, entry: "main", constants: &[], checks: Checks::Indices, twin }
+    }
+    /// One of our own shaders that, besides, never reads or writes out of bounds, whatever the data.
+    pub(crate) const fn proven(mut self) -> Self {
+        self.checks = Checks::None;
         self
     }
     pub const fn entry(mut self, entry: &'static str) -> Self {

@@ -132,10 +132,11 @@ fn layout(module: &Module, ty: naga::Handle<naga::Type>) -> Option<Layout> {
             let (scalar, width) = scalar(module, *base)?;
             Some(Layout::Array { scalar, width })
         }
-        TypeInner::Image { dim: ImageDimension::D2, arrayed: false, class } => match class {
-            ImageClass::Sampled { kind: ScalarKind::Float, multi: false } => Some(Layout::Texels),
-            _ => None,
-        },
+        TypeInner::Image {
+            dim: ImageDimension::D2,
+            arrayed: false,
+            class: ImageClass::Sampled { kind: ScalarKind::Float, multi: false },
+        } => Some(Layout::Texels),
         _ => None,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use glam::UVec3;
 
 use super::device::{Adaptive, Gpu, Target};
-use super::kernel::{Kernel, Twin};
+use super::kernel::{Checks, Kernel, Twin};
 use super::plan::{Cost, Dispatch, OFFSET_ALIGNMENT, Plan};
 use super::reflect::{Access, Interface};
 use super::shader::expand;
@@ -217,7 +217,7 @@ fn pipeline(
     kernel: &Kernel,
     interface: &Interface,
 ) -> Result<(wgpu::ComputePipeline, wgpu::BindGroupLayout)> {
-    let key = format!("{} {:?}", kernel.name(), kernel.constants);
+    let key = format!("{} {:?} {:?}", kernel.name(), kernel.constants, kernel.checks);
     if let Some((pipeline, layout)) = d.pipelines.lock().unwrap().get(&key) {
         return Ok((pipeline.clone(), layout.clone()));
     }
@@ -245,13 +245,13 @@ fn pipeline(
         let label = Some(key.as_str());
         let shader =
             wgpu::ShaderModuleDescriptor { label, source: wgpu::ShaderSource::Wgsl(text.as_str().into()) };
-        let module = if kernel.proven {
-            // SAFETY: the shader is one of our own, and its kernel is declared only where every read is clamped,
-            // every write guarded, every divisor positive and every loop counted; tests run it on ragged sizes.
-            unsafe { d.device.create_shader_module_trusted(shader, wgpu::ShaderRuntimeChecks::unchecked()) }
-        } else {
-            d.device.create_shader_module(shader)
-        };
+        let mut checks = wgpu::ShaderRuntimeChecks::checked();
+        checks.force_loop_bounding = kernel.checks == Checks::All;
+        checks.bounds_checks = kernel.checks != Checks::None;
+        checks.int_div_checks = kernel.checks != Checks::None;
+        // SAFETY: less than all checks are asked for by our own kernels only, where they are declared, and there only
+        // what the shader does by itself is left out; tests run every kernel on ragged sizes.
+        let module = unsafe { d.device.create_shader_module_trusted(shader, checks) };
         let layout =
             d.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
         let whole = d.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {

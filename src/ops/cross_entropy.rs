@@ -11,9 +11,9 @@ wgsl_struct! {
     pub struct Args { classes: u32, cols: u32, smoothing: f32 }
 }
 
-const HARD: Kernel = Kernel::new(source!("ops/cross_entropy"), twin_hard).entry("hard");
-const JUDGE: Kernel = Kernel::new(source!("ops/cross_entropy"), twin_judge).entry("judge");
-const BY_SOFT: Kernel = Kernel::new(source!("ops/cross_entropy"), twin_soft).entry("by_soft");
+const HARD: Kernel = Kernel::own(source!("ops/cross_entropy"), twin_hard).entry("hard").proven();
+const JUDGE: Kernel = Kernel::own(source!("ops/cross_entropy"), twin_judge).entry("judge").proven();
+const BY_SOFT: Kernel = Kernel::own(source!("ops/cross_entropy"), twin_soft).entry("by_soft").proven();
 const WG: usize = 64;
 
 /// What the loss is measured against.

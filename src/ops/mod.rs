@@ -3,6 +3,7 @@
 use crate::gpu::check::Check;
 
 pub mod batch;
+pub mod ceilings;
 pub mod cross_entropy;
 pub mod linear;
 pub mod random_words;
@@ -42,6 +43,7 @@ pub fn groups(len: usize, size: usize) -> u64 {
 pub fn checks() -> Vec<Check> {
     let mut all = Vec::new();
     all.extend(batch::checks());
+    all.extend(ceilings::checks());
     all.extend(cross_entropy::checks());
     all.extend(variants::checks());
     all.extend(random_words::checks());

@@ -12,7 +12,7 @@ wgsl_struct! {
     pub struct Args { len: u32, seed_low: u32, seed_high: u32, stream: u32, step: u32, tensor: u32 }
 }
 
-const MAIN: Kernel = Kernel::new(source!("ops/random_words"), twin);
+const MAIN: Kernel = Kernel::own(source!("ops/random_words"), twin);
 const WG: usize = 64;
 
 /// Fills `out` with the words of (seed, stream, step, tensor).

@@ -11,8 +11,8 @@ wgsl_struct! {
     pub struct Args { len: u32 }
 }
 
-const FORWARD: Kernel = Kernel::new(source!("ops/relu"), twin_forward).entry("forward");
-const BACKWARD: Kernel = Kernel::new(source!("ops/relu"), twin_backward).entry("backward");
+const FORWARD: Kernel = Kernel::own(source!("ops/relu"), twin_forward).entry("forward");
+const BACKWARD: Kernel = Kernel::own(source!("ops/relu"), twin_backward).entry("backward");
 const WG: usize = 256;
 
 /// `y = max(x, 0)`, any shape.

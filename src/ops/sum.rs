@@ -11,8 +11,8 @@ wgsl_struct! {
     pub struct Args { len: u32 }
 }
 
-const PARTIAL: Kernel = Kernel::new(source!("ops/sum"), twin_partial).entry("partial");
-const TOTAL: Kernel = Kernel::new(source!("ops/sum"), twin_total).entry("total");
+const PARTIAL: Kernel = Kernel::own(source!("ops/sum"), twin_partial).entry("partial");
+const TOTAL: Kernel = Kernel::own(source!("ops/sum"), twin_total).entry("total");
 /// Elements that one workgroup adds.
 const BLOCK: usize = 4096;
 

@@ -11,7 +11,7 @@ wgsl_struct! {
     pub struct Args { cols: u32 }
 }
 
-const MAIN: Kernel = Kernel::new(source!("ops/tally"), twin);
+const MAIN: Kernel = Kernel::own(source!("ops/tally"), twin);
 
 /// What the device has counted since the totals were last cleared.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -13,7 +13,7 @@ wgsl_struct! {
     pub struct Args { quads: u32, flow: u32, beta1: f32, beta2: f32, epsilon: f32, weight_decay: f32 }
 }
 
-const MAIN: Kernel = Kernel::new(source!("optim/adam"), twin).proven();
+const MAIN: Kernel = Kernel::own(source!("optim/adam"), twin).proven();
 const BY_TEXELS: Kernel = MAIN.entry("by_texels");
 
 pub const ENTRY: Entry = Entry {

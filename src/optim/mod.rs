@@ -72,7 +72,8 @@ pub fn resolve(recipe: &Optim) -> Result<(&'static Entry, Settings)> {
     let entry = ALL
         .iter()
         .find(|entry| entry.name == recipe.name)
-        .ok_or_else(|| unknown("optimizer", &recipe.name, ALL.iter().map(|entry| entry.name)))?;
+        .ok_or_else(|| unknown("optimizer", &recipe.name, ALL.iter().map(|entry| entry.name)))
+        .map_err(|error| recipe.settings.locate("name", error))?;
     let settings = recipe.settings.resolve(&format!("optimizer `{}`", entry.name), &(entry.settings)())?;
     Ok((entry, settings))
 }

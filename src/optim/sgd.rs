@@ -13,7 +13,7 @@ wgsl_struct! {
     pub struct Args { quads: u32, flow: u32, momentum: f32, weight_decay: f32, nesterov: u32 }
 }
 
-const MAIN: Kernel = Kernel::new(source!("optim/sgd"), twin).proven();
+const MAIN: Kernel = Kernel::own(source!("optim/sgd"), twin).proven();
 const BY_TEXELS: Kernel = MAIN.entry("by_texels");
 
 pub const ENTRY: Entry = Entry {

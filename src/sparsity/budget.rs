@@ -172,7 +172,7 @@ impl Budget {
         let most: usize = open.iter().map(|group| group.len).sum();
         let least: usize = open.iter().map(|group| group.members.len()).sum();
         let wanted = keep(self.total(), s);
-        let free = wanted.checked_sub(taken).filter(|free| (least..=most).contains(free) || open.is_empty());
+        let free = wanted.checked_sub(taken).filter(|free| (least..=most).contains(free));
         let Some(free) = free else {
             return Err(Error::usage(format!("sparsity {s} cannot be met"))
                 .at(format!(

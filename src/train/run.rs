@@ -182,18 +182,20 @@ struct Watch {
 
 impl Watch {
     fn step(&mut self, run: &mut Session, timed: bool) -> Result<Option<Change>> {
-        self.running.get_or_insert_with(Instant::now);
-        self.steps += 1;
         let due = run.pruner.as_ref().is_some_and(|pruner| pruner.due(run.step).is_some());
         if due {
             run.gpu.finish()?; // what comes next is the mask update's own time, nearly
         }
         let began = Instant::now();
         if timed && !due {
+            // Its dispatches go one by one: it counts for the phases, not for the time of a step.
+            self.pause(run)?;
             let (change, times) = run.advance_timed()?;
             self.note(&times);
             return Ok(change);
         }
+        self.running.get_or_insert_with(Instant::now);
+        self.steps += 1;
         let change = run.advance()?;
         if change.is_some() {
             self.masks += began.elapsed();
@@ -258,7 +260,12 @@ impl Notes {
 }
 
 /// Notes an evaluation if it is the best so far; a smaller loss settles equal accuracies.
+///
+/// Before the masks have reached their target nothing counts: a denser network would win.
 fn is_best(run: &mut Session, now: &Evaluation) -> bool {
+    if run.sparsity() < run.recipe.sparsity.target {
+        return false;
+    }
     let better = run.best.is_none_or(|(accuracy, loss)| (now.accuracy, -now.loss) > (accuracy, -loss));
     if better {
         run.best = Some((now.accuracy, now.loss));

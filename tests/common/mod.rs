@@ -1,5 +1,6 @@
 //! Devices for tests: one for each backend of this machine.
-#![allow(dead_code)] // each test file uses its own part
+#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::print_stderr, reason = "a test says what it could not run")]
 
 use coppice::gpu::{Choice, Gpu, adapters};
 

@@ -19,9 +19,11 @@ pub struct Entry {
     pub order: &'static [Stage],
     /// Settings of its own, with their defaults.
     pub settings: fn() -> Vec<(&'static str, Value)>,
-    /// The method; `None` prunes nothing.
-    pub build: fn(&Sparsity, &Settings) -> Result<Option<Box<dyn Method>>>,
+    pub build: Build,
 }
+
+/// Makes a method from its recipe; `None` prunes nothing.
+pub type Build = fn(&Sparsity, &Settings) -> Result<Option<Box<dyn Method>>>;
 
 /// All methods.
 pub const ALL: &[Entry] = &[none::ENTRY, gmp::ENTRY];

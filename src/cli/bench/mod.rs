@@ -1,0 +1,116 @@
+//! `coppice bench`: what this device can do. Every figure is a median of repeats, with its spread.
+
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::{Device, print_json, say};
+use crate::error::Result;
+use crate::gpu::{Gpu, Plan};
+use crate::report::table;
+
+mod ceilings;
+mod kernels;
+mod step;
+mod topk;
+
+#[derive(clap::Args)]
+pub struct Bench {
+    /// What to measure; everything if left out
+    #[arg(value_parser = ["ceilings", "kernels", "step", "topk"])]
+    what: Option<String>,
+    #[command(flatten)]
+    device: Device,
+    /// Timed repeats of each figure
+    #[arg(long, default_value_t = 7)]
+    repeats: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// A table of measurements.
+struct Sheet {
+    name: &'static str,
+    title: String,
+    header: &'static [&'static str],
+    rows: Vec<Vec<String>>,
+}
+
+impl Bench {
+    pub fn run(&self) -> Result<()> {
+        let gpu = self.device.open()?;
+        let repeats = self.repeats.max(1);
+        type Measure = fn(&Gpu, usize) -> Result<Vec<Sheet>>;
+        let all: [(&str, Measure); 4] = [
+            ("ceilings", ceilings::measure),
+            ("kernels", kernels::measure),
+            ("step", step::measure),
+            ("topk", topk::measure),
+        ];
+        let id = gpu.identity();
+        if !self.json {
+            say(&format!("{} on {} ({}); {repeats} repeats, medians", id.adapter, id.backend, id.driver))?;
+        }
+        let mut sheets = Vec::new();
+        for (name, measure) in all {
+            if self.what.as_deref().is_none_or(|what| what == name) {
+                for sheet in measure(&gpu, repeats)? {
+                    if !self.json {
+                        say(&format!("\n{}", sheet.title))?;
+                        say(&table::rows(sheet.header, &sheet.rows))?;
+                    }
+                    sheets.push(sheet);
+                }
+            }
+        }
+        if !self.json {
+            return Ok(());
+        }
+        let object = |sheet: &Sheet| {
+            let row = |row: &Vec<String>| {
+                let cell =
+                    |text: &String| text.parse::<f64>().map_or_else(|_| json!(text), |number| json!(number));
+                serde_json::Map::from_iter(
+                    sheet.header.iter().map(|key| key.to_string()).zip(row.iter().map(cell)),
+                )
+            };
+            json!({ "name": sheet.name, "title": sheet.title, "rows": sheet.rows.iter().map(row).collect::<Vec<_>>() })
+        };
+        let tables: Vec<_> = sheets.iter().map(object).collect();
+        print_json(&json!({ "schema": 1, "device": id, "repeats": repeats, "tables": tables }))
+    }
+}
+
+/// Least, median and largest of some times.
+#[derive(Clone, Copy)]
+struct Times {
+    least: f64,
+    median: f64,
+    most: f64,
+}
+
+impl Times {
+    fn of(mut ms: Vec<f64>) -> Self {
+        ms.sort_by(f64::total_cmp);
+        Self { least: ms[0], median: ms[ms.len() / 2], most: ms[ms.len() - 1] }
+    }
+    fn spread(&self) -> String {
+        format!("{:.3}..{:.3}", self.least, self.most)
+    }
+}
+
+/// Milliseconds of a replay, waiting included, after one that is not counted.
+fn time(gpu: &Gpu, plan: &Plan, repeats: usize) -> Result<Times> {
+    let mut all = Vec::new();
+    for repeat in 0..=repeats {
+        gpu.finish()?;
+        let began = Instant::now();
+        plan.replay()?;
+        gpu.finish()?;
+        if repeat > 0 {
+            all.push(began.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    Ok(Times::of(all))
+}

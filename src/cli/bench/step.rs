@@ -1,0 +1,147 @@
+//! A whole training step, dispatch by dispatch, at two widths.
+
+use std::time::Instant;
+
+use super::{Sheet, Times};
+use crate::cli::cache;
+use crate::data::{Dataset, Source, Split};
+use crate::error::Result;
+use crate::gpu::{Gpu, Phase};
+use crate::ops::variants::Choices;
+use crate::random::{Stream, word};
+use crate::recipe::Recipe;
+use crate::train::Session;
+
+/// Steps before the first that counts: pipelines are compiled at their first use.
+const WARM_UP: usize = 20;
+
+/// 1,280 random images of 784 bytes: speed does not depend on what they show.
+fn data() -> Result<Dataset> {
+    let split = |samples: u32, tensor: u32| {
+        let images = (0..samples * 784 / 4)
+            .flat_map(|i| word(1, Stream::Synthetic, 0, tensor, i).to_le_bytes())
+            .collect();
+        Split::bytes(images, (0..samples).map(|i| (i % 10) as u8).collect())
+    };
+    Dataset::from_arrays(
+        Source {
+            name: "random".into(),
+            shape: vec![784],
+            classes: 10,
+            scale: 1.0 / 128.0,
+            shift: -1.0,
+            train: split(1280, 0),
+            test: split(128, 1),
+            origin: "made by the benchmark".into(),
+        },
+        0.0,
+    )
+}
+
+fn recipe(width: usize, sparse: bool) -> Result<Recipe> {
+    let method = if sparse { "method = 'gmp'\ntarget = 0.9\nschedule = { every = 100 }" } else { "" };
+    let text = format!(
+        "run = {{ epochs = 1000 }}\ndata = {{ name = 'random' }}\nmodel = {{ preset = 'mlp', hidden = [{width}, {width}] }}\n\
+         optim = {{ name = 'sgd', lr = 0.001, weight_decay = 5e-4 }}\n[sparsity]\n{method}"
+    );
+    Recipe::parse(&text, "bench", &[])
+}
+
+pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
+    let data = data()?;
+    let mut totals = Vec::new();
+    let mut sheets = Vec::new();
+    for width in [512, 1024] {
+        let recipe_dense = recipe(width, false)?;
+        let fast = cache::choices(gpu, &Session::products(gpu, &recipe_dense, &data)?)?;
+        for (name, sparse, choices) in [("dense", false, &fast), ("gmp, masks every 100 steps", true, &fast)]
+        {
+            let mut run = Session::new(gpu, &recipe(width, sparse)?, &data, choices.clone())?;
+            totals.push(whole(gpu, &mut run, width, name, repeats)?);
+            if !sparse {
+                sheets.push(dispatches(&mut run, width, repeats)?);
+            }
+        }
+        if width == 512 {
+            let plain = Choices::plain(&Session::products(gpu, &recipe_dense, &data)?);
+            let mut run = Session::new(gpu, &recipe_dense, &data, plain)?;
+            totals.push(whole(gpu, &mut run, width, "dense, plain kernels", 2)?);
+        }
+    }
+    let title =
+        "training steps, 784-width-width-10, batch 128, SGD with momentum; ms by wall clock over many steps"
+            .to_string();
+    sheets.insert(
+        0,
+        Sheet { name: "steps", title, header: &["width", "what", "ms / step", "spread"], rows: totals },
+    );
+    Ok(sheets)
+}
+
+/// Wall-clock time a step over blocks of steps, as a run takes them.
+fn whole(gpu: &Gpu, run: &mut Session, width: usize, name: &str, repeats: usize) -> Result<Vec<String>> {
+    const BLOCK: usize = 20;
+    for _ in 0..WARM_UP {
+        run.advance()?;
+    }
+    let mut all = Vec::new();
+    for _ in 0..repeats {
+        gpu.finish()?;
+        let began = Instant::now();
+        for _ in 0..BLOCK {
+            run.advance()?;
+        }
+        gpu.finish()?;
+        all.push(began.elapsed().as_secs_f64() * 1e3 / BLOCK as f64);
+    }
+    let times = Times::of(all);
+    Ok(vec![width.to_string(), name.to_string(), format!("{:.2}", times.median), times.spread()])
+}
+
+/// Every dispatch by itself.
+fn dispatches(run: &mut Session, width: usize, repeats: usize) -> Result<Sheet> {
+    let mut all: Vec<(String, Phase, Vec<f64>)> = Vec::new();
+    for repeat in 0..WARM_UP + repeats {
+        let (_, times) = run.advance_timed()?;
+        if repeat == WARM_UP {
+            all = times.iter().map(|t| (t.label.clone(), t.phase, Vec::new())).collect();
+        }
+        if repeat >= WARM_UP {
+            times.iter().zip(&mut all).for_each(|(time, (_, _, ms))| ms.push(time.ms));
+        }
+    }
+    let costs: Vec<_> = run.plans().iter().flat_map(|plan| &plan.dispatches).map(|d| d.cost).collect();
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut sums = std::collections::BTreeMap::<Phase, f64>::new();
+    for ((label, phase, ms), cost) in all.into_iter().zip(costs) {
+        let times = Times::of(ms);
+        *sums.entry(phase).or_default() += times.median;
+        rows.push(vec![
+            label,
+            phase.name().into(),
+            format!("{:.3}", times.median),
+            times.spread(),
+            format!("{:.1}", cost.flops as f64 / times.median / 1e6),
+            format!("{:.1}", cost.bytes as f64 / times.median / 1e6),
+        ]);
+    }
+    for (phase, ms) in sums {
+        rows.push(vec![
+            "all".into(),
+            phase.name().into(),
+            format!("{ms:.3}"),
+            String::new(),
+            String::new(),
+            String::new(),
+        ]);
+    }
+    let title =
+        format!("one dense step at width {width}, dispatch by dispatch, timed by {:?}", run.gpu.clock())
+            .to_lowercase();
+    Ok(Sheet {
+        name: "dispatches",
+        title,
+        header: &["dispatch", "phase", "ms", "spread", "GFLOP/s", "GB/s"],
+        rows,
+    })
+}
