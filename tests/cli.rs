@@ -150,6 +150,19 @@ fn the_lists_are_complete() {
     fails(home.path(), 5, &["cp", "digits-gmp-90"]);
 }
 
+#[test]
+fn the_number_of_threads_of_a_software_driver_changes_no_bit() {
+    let home = tempfile::tempdir().unwrap();
+    let digest = |threads: &str| {
+        let output =
+            coppice(home.path(), &with(&["--out", threads])).env("LP_NUM_THREADS", threads).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let value: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        value["digest"].clone()
+    };
+    assert_eq!(digest("1"), digest("2"));
+}
+
 #[cfg(unix)]
 fn signal(child: &std::process::Child, name: &str) {
     assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());

@@ -110,9 +110,10 @@ impl Resume {
                 warnings.extend(damaged);
                 session.restore(&snapshot)?;
             }
-            // Killed before its first checkpoint: it begins again.
-            Err(error) if checkpoint::list(&self.run)?.is_empty() => {
-                warnings.push(error.hint("the run begins at step 0"));
+            Err(_) if checkpoint::list(&self.run)?.is_empty() => {
+                warnings.push(Error::checkpoint(
+                    "the run was stopped before its first checkpoint: it begins at step 0",
+                ));
             }
             Err(error) => return Err(error),
         }
