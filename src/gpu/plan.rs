@@ -171,6 +171,13 @@ impl Recorder {
         Ok(())
     }
 
+    /// Says how many bytes the last dispatch moves, where it touches only a part of what is bound to it.
+    pub fn moves(&mut self, bytes: u64) {
+        if let Some(last) = self.dispatches.last_mut() {
+            last.cost.bytes = bytes;
+        }
+    }
+
     /// Makes pipelines and bind groups. The plan can be replayed from now on.
     pub fn finish(self) -> Result<Plan> {
         let compiled = Compiled::new(&self.gpu, &self.dispatches)?;

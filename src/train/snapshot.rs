@@ -6,10 +6,8 @@ use super::checkpoint::Snapshot;
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::gpu::Tensor;
+use crate::ops::tally::Totals;
 use crate::store::{Array, Arrays, digest};
-
-/// Accuracy and loss of the best validation, as the bits of two f64.
-const BEST: &str = "best";
 
 impl Session {
     /// Weights, biases and masks, as people know them: `fc1.weight`, `fc1.weight.mask`. Masks are bits,
@@ -50,16 +48,17 @@ impl Session {
                 arrays.insert(format!("{}.{name}", param.name), Array::f32(param.shape.clone(), &values));
             }
         }
-        arrays.insert("totals".into(), Array::u32(vec![self.totals.len()], &self.totals.read_u32()?));
-        if let Some((accuracy, loss)) = self.best {
-            let words = [accuracy.to_bits(), loss.to_bits()].map(|bits| [bits as u32, (bits >> 32) as u32]);
-            arrays.insert(BEST.into(), Array::u32(vec![4], words.as_flattened()));
-        }
+        let totals = self.totals.read_u32()?;
+        // The bits of two f64: JSON may change the last digit of a number.
+        let best =
+            self.best.map(|(accuracy, loss)| [accuracy.to_bits().to_string(), loss.to_bits().to_string()]);
         // The position in the data is a function of step and seed; it is stored for people.
         let state = json!({
             "epoch": self.step / self.length.steps_per_epoch,
             "batch": self.step % self.length.steps_per_epoch,
             "seed": self.recipe.run.seed,
+            "totals": totals,
+            "best": best,
             "optimizer": self.optimizer.entry.name,
             "shapes": self.model.params().iter().map(|p| (p.name.clone(), json!(p.shape))).collect::<serde_json::Map<_, _>>(),
         });
@@ -68,7 +67,7 @@ impl Session {
             hash.array(name, array);
         }
         hash.bytes("step", &self.step.to_le_bytes());
-        hash.bytes("seed", &self.recipe.run.seed.to_le_bytes());
+        hash.bytes("state", state.to_string().as_bytes());
         Ok(Snapshot { step: self.step, arrays, state, digest: hash.hex() })
     }
 
@@ -93,14 +92,14 @@ impl Session {
                 }
             }
         }
-        self.totals.write(&find(arrays, "totals", &[self.totals.len()])?.to_u32()?)?;
-        self.best = match arrays.get(BEST) {
-            Some(array) if array.len() == 4 => {
-                let w: Vec<u64> = array.to_u32()?.into_iter().map(u64::from).collect();
-                Some((f64::from_bits(w[0] | w[1] << 32), f64::from_bits(w[2] | w[3] << 32)))
-            }
-            _ => None,
-        };
+        let state = |key: &str| snapshot.state[key].clone();
+        let damaged =
+            |e: serde_json::Error| Error::checkpoint("the checkpoint's state is damaged").at(e.to_string());
+        let totals: [u32; Totals::WORDS] = serde_json::from_value(state("totals")).map_err(damaged)?;
+        self.totals.write(&totals)?;
+        let best: Option<[String; 2]> = serde_json::from_value(state("best")).map_err(damaged)?;
+        let number = |bits: String| bits.parse().map(f64::from_bits).ok();
+        self.best = best.and_then(|[accuracy, loss]| Some((number(accuracy)?, number(loss)?)));
         self.show_latent()?;
         self.step = snapshot.step;
         self.enter()
