@@ -55,7 +55,7 @@ const FREE: Control = Control { folder: None, stop_at: None, signal: &|| None, d
 #[test]
 fn reruns_have_the_same_digest_and_exact_sparsity() {
     for gpu in common::devices() {
-        let runs: Vec<Summary> = (0..3).map(|_| run(&gpu, &recipe(&[]), &FREE)).collect();
+        let runs: Vec<Summary> = (0..5).map(|_| run(&gpu, &recipe(&[]), &FREE)).collect();
         assert!(runs.iter().all(|r| r.digest == runs[0].digest));
         // 20 x 33 + 33 x 17 + 17 x 3 weights, a fifth of them kept.
         assert_eq!((runs[0].total, runs[0].kept), (1272, 254));
@@ -144,7 +144,7 @@ fn split_tensors_and_cut_grids_change_no_bit() {
     };
     let whole = plain(&Gpu::open(&choice).unwrap());
     // 150 x 200 weights are 120,000 bytes: in blocks of 64 rows, they need two bindings; the data needs one.
-    let small = Limits { binding_bytes: 100_000, groups: 3, submission_ms: 50 };
+    let small = Limits { binding_bytes: 100_000, groups: 3, submission_ms: 1 };
     let split = plain(&Gpu::open_with(&choice, small).unwrap());
     assert_eq!(split.train_loss, whole.train_loss);
     assert_eq!(split.digest, whole.digest);

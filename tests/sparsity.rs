@@ -1,0 +1,175 @@
+//! Exact selection on every device, against a sort; and what gradual magnitude pruning promises.
+
+mod common;
+
+use coppice::data::{Dataset, Source, Split};
+use coppice::error::Kind;
+use coppice::gpu::Gpu;
+use coppice::ops::variants::Choices;
+use coppice::param::kept;
+use coppice::random::{Stream, uniform, word};
+use coppice::recipe::Recipe;
+use coppice::sparsity::topk::{select, top_k};
+use coppice::train::Session;
+
+fn everywhere() -> Vec<Gpu> {
+    let mut all: Vec<Gpu> = common::devices().into_iter().filter(Gpu::is_device).collect();
+    all.push(Gpu::twin());
+    all
+}
+
+fn bits(mask: &[u32], len: usize) -> Vec<bool> {
+    (0..len).map(|i| mask[i / 32] >> (i % 32) & 1 == 1).collect()
+}
+
+#[test]
+fn ties_go_to_the_lower_index() {
+    let scores = [0.5, 0.2, -0.5, 0.5, 0.1, 0.5];
+    for gpu in everywhere() {
+        for (keep, want) in [(3, [1, 0, 1, 1, 0, 0]), (2, [1, 0, 1, 0, 0, 0]), (1, [1, 0, 0, 0, 0, 0])] {
+            let (masks, counts) = select(&gpu, &[&scores], keep).unwrap();
+            assert_eq!(bits(&masks[0], 6), want.map(|bit| bit == 1), "keep {keep} on {:?}", gpu.identity());
+            assert_eq!((counts[0].kept as usize, counts[0].dropped as usize), (keep, 6 - keep));
+        }
+    }
+}
+
+#[test]
+fn selection_over_several_tensors_is_that_of_a_sort() {
+    for gpu in everywhere() {
+        for case in 0..12u32 {
+            let len = |tensor: u32| (word(9, Stream::Test, case, tensor, 0) % 20_000) as usize;
+            let coarse = [1.0, 4.0, 1000.0][case as usize % 3]; // few, some or no equal scores
+            let tensor = |tensor: u32| -> Vec<f32> {
+                let value = |i| (uniform(9, Stream::Test, case, tensor + 9, i) * 2.0 - 1.0) * coarse;
+                (0..len(tensor) as u32)
+                    .map(|i| if coarse < 5.0 { value(i).round() } else { value(i) })
+                    .collect()
+            };
+            let tensors = [tensor(1), tensor(2), tensor(3)];
+            let all: Vec<f32> = tensors.concat();
+            let keep = (word(9, Stream::Test, case, 99, 0) as usize) % (all.len() + 1);
+            let slices: Vec<&[f32]> = tensors.iter().map(|t| &t[..]).collect();
+            let (masks, counts) = select(&gpu, &slices, keep).unwrap();
+            let got: Vec<bool> =
+                masks.iter().zip(&tensors).flat_map(|(mask, t)| bits(mask, t.len())).collect();
+            assert_eq!(got, top_k(&all, keep), "case {case} on {:?}", gpu.identity());
+            assert_eq!(counts.iter().map(|count| count.kept as usize).sum::<usize>(), keep);
+            assert_eq!(masks.iter().map(|mask| kept(mask)).sum::<usize>(), keep);
+        }
+    }
+}
+
+#[test]
+fn a_score_that_is_not_a_number_is_counted() {
+    for gpu in everywhere() {
+        let (_, counts) = select(&gpu, &[&[1.0, 2.0], &[f32::NAN, -f32::NAN, 3.0]], 2).unwrap();
+        assert_eq!((counts[0].nans, counts[1].nans), (0, 2));
+    }
+}
+
+fn data() -> Dataset {
+    let split = |samples: u32, tensor: u32| {
+        let values: Vec<f32> =
+            (0..samples * 12).map(|i| uniform(2, Stream::Test, 0, tensor, i) - 0.5).collect();
+        let labels = values.chunks(12).map(|row| u8::from(row[0] > 0.0)).collect();
+        Split::floats(values, labels)
+    };
+    let (train, test) = (split(96, 0), split(32, 1));
+    let (name, origin) = ("signs".to_string(), "made by the test".to_string());
+    Dataset::from_arrays(
+        Source { name, shape: vec![12], classes: 2, scale: 1.0, shift: 0.0, train, test, origin },
+        0.0,
+    )
+    .unwrap()
+}
+
+fn session(gpu: &Gpu, optim: &str, sparsity: &str) -> Session {
+    let text = format!(
+        "run = {{ epochs = 8, batch = 32 }}\ndata = {{ name = 'signs', validation = 0.0 }}\n\
+         model = {{ preset = 'mlp', hidden = [19] }}\noptim = {optim}\n[sparsity]\nmethod = 'gmp'\n{sparsity}"
+    );
+    Session::new(gpu, &Recipe::parse(&text, "test", &[]).unwrap(), &data(), Choices::default()).unwrap()
+}
+
+const OPTIMIZERS: [&str; 3] = [
+    "{ name = 'sgd', lr = 0.1, momentum = 0.9, weight_decay = 0.01 }",
+    "{ name = 'sgd', lr = 0.1, momentum = 0.9, nesterov = true }",
+    "{ name = 'adam', lr = 0.01 }",
+];
+
+#[test]
+fn held_weights_and_their_slots_stay_zero_and_the_count_never_rises() {
+    for gpu in everywhere() {
+        for optim in OPTIMIZERS {
+            for distribution in ["global", "uniform", "erk"] {
+                let sparsity = format!(
+                    "target = 0.9\ndistribution = '{distribution}'\nschedule = {{ every = '3', end = '60%' }}"
+                );
+                let mut run = session(&gpu, optim, &sparsity);
+                let mut before = usize::MAX;
+                while !run.is_done() {
+                    let change = run.advance().unwrap();
+                    let mut now = 0;
+                    for (index, param) in run.model.params().iter().enumerate().filter(|(_, p)| p.is_masked())
+                    {
+                        let mask = bits(&param.read_mask().unwrap(), param.len());
+                        now += mask.iter().filter(|kept| **kept).count();
+                        let slots = run.optimizer.slots_of(index).iter().flatten();
+                        let tensors =
+                            slots.map(|slot| slot.read_f32().unwrap()).chain([param.read().unwrap()]);
+                        for values in tensors {
+                            let leaks = values
+                                .iter()
+                                .zip(&mask)
+                                .filter(|(v, kept)| !**kept && v.to_bits() != 0)
+                                .count();
+                            assert_eq!(leaks, 0, "{optim}, {distribution}, step {}", run.step);
+                        }
+                    }
+                    assert!(now <= before, "{now} kept after {before}");
+                    assert!(change.is_none_or(|change| change.kept == now));
+                    before = now;
+                }
+                assert_eq!(before, 27, "a tenth of 12 x 19 + 19 x 2, half to even");
+            }
+        }
+    }
+}
+
+#[test]
+fn latent_weights_live_on_behind_their_masks() {
+    for gpu in everywhere() {
+        let mut run = session(
+            &gpu,
+            OPTIMIZERS[0],
+            "target = 0.8\nlatent = true\nschedule = { every = '3', end = '60%' }",
+        );
+        while !run.is_done() {
+            run.advance().unwrap();
+        }
+        let param = &run.model.params()[0];
+        let mask = bits(&param.read_mask().unwrap(), param.len());
+        let seen = param.read().unwrap();
+        let stored = param.gather(|block| block.stored()).unwrap();
+        assert!(seen.iter().zip(&mask).all(|(w, kept)| *kept || *w == 0.0), "forward sees zeros");
+        assert!(
+            stored.iter().zip(&mask).any(|(w, kept)| !*kept && *w != 0.0),
+            "a value is kept behind the mask"
+        );
+    }
+}
+
+#[test]
+fn a_weight_that_is_not_a_number_is_refused_with_its_layer() {
+    for gpu in everywhere() {
+        let mut run = session(&gpu, OPTIMIZERS[0], "target = 0.8\nschedule = { every = '3', end = '60%' }");
+        let param = &run.model.params()[0];
+        let mut values = param.read().unwrap();
+        values[5] = f32::NAN;
+        param.write(&values).unwrap();
+        let error = run.advance().unwrap_err();
+        assert_eq!(error.kind, Kind::Numbers);
+        assert!(error.to_string().contains("fc1.weight"), "{error}");
+    }
+}
