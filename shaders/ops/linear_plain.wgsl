@@ -4,16 +4,9 @@
 // weight_grad: d_weight[o,k] = sum_c d_y[o,c] x[k,c];  d_bias[o] = sum_c d_y[o,c]
 // weight, d_weight: (rows, inner). x, d_x: (inner, cols). y, d_y: (rows, cols). bias, d_bias: (rows,).
 //#use common/grid
+//#use ops/linear_args
 const WG = 64u;
 
-struct Args {
-    rows: u32,
-    inner: u32,
-    cols: u32,
-    relu: u32,       // forward: y is rectified; input_grad: x was
-    accumulate: u32, // input_grad adds to what is there
-}
-@group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read> x: array<f32>;

@@ -71,6 +71,21 @@ impl Plan {
         Ok(Profiler { queries: Some((set, tensor)) })
     }
 
+    /// Milliseconds of `repeats` replays, waiting included, after one that is not counted.
+    pub fn time(&self, repeats: usize) -> Result<Vec<f64>> {
+        let mut all = Vec::new();
+        for repeat in 0..=repeats {
+            self.gpu.finish()?;
+            let began = Instant::now();
+            self.replay()?;
+            self.gpu.finish()?;
+            if repeat > 0 {
+                all.push(began.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+        Ok(all)
+    }
+
     /// Replays the plan as `replay` does, timing each dispatch. The results are the same.
     pub fn profile(&self, profiler: &Profiler) -> Result<Vec<Timing>> {
         self.gpu.finish()?;

@@ -121,10 +121,6 @@ impl Tensor {
     pub fn bytes(&self) -> u64 {
         self.len() as u64 * 4
     }
-    /// Whether two tensors lie in the same buffer.
-    pub fn shares_memory(&self, other: &Tensor) -> bool {
-        Arc::ptr_eq(&self.span.buffer, &other.span.buffer)
-    }
 
     /// Rows `rows` of a tensor of rank ≥ 1, without copying. To be bound, the first must start on a
     /// multiple of 256 bytes.
@@ -157,10 +153,6 @@ impl Tensor {
     pub fn read_u32(&self) -> Result<Vec<u32>> {
         debug_assert_eq!(self.dtype, Dtype::U32);
         self.gpu.read(&self.span)
-    }
-    /// The values as raw bytes, little endian, whatever the type.
-    pub fn read_bytes(&self) -> Result<Vec<u8>> {
-        Ok(self.gpu.read(&self.span)?.iter().flat_map(|word| word.to_le_bytes()).collect())
     }
 }
 

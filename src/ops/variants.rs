@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::time::Instant;
 
 use super::linear::{Args, twin_forward, twin_input_grad, twin_weight_grad};
 use crate::error::Result;
@@ -312,18 +311,7 @@ pub fn time_all(
             }
         };
         variant.dispatch(&mut rec, binds as &[(&str, Bind)], shape)?;
-        let plan = rec.finish()?;
-        let mut all_ms = Vec::new();
-        for repeat in 0..=repeats {
-            gpu.finish()?;
-            let began = Instant::now();
-            plan.replay()?;
-            gpu.finish()?;
-            if repeat > 0 {
-                all_ms.push(began.elapsed().as_secs_f64() * 1e3);
-            }
-        }
-        all.push((variant, all_ms));
+        all.push((variant, rec.finish()?.time(repeats)?));
     }
     Ok(all)
 }

@@ -1,6 +1,6 @@
 //! What this device can do at most: the floor under every other figure follows from it.
 
-use super::{Sheet, time};
+use super::{Sheet, Times};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Recorder};
 use crate::ops::ceilings::{Ceiling, record};
@@ -21,7 +21,7 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
         record(&mut rec, what, rounds, &x, &y)?;
         let plan = rec.finish()?;
         let flops = plan.cost().flops as f64;
-        let times = time(gpu, &plan, repeats)?;
+        let times = Times::of(plan.time(repeats)?);
         let figure = match (what, rounds) {
             (Ceiling::Arithmetic, _) => format!("{:.1} GFLOP/s", flops / times.median / 1e6),
             (_, 1) => format!("{:.2} GB/s", 2.0 * len as f64 * 4.0 / times.median / 1e6),

@@ -1,12 +1,10 @@
 //! `coppice bench`: what this device can do. Every figure is a median of repeats, with its spread.
 
-use std::time::Instant;
-
 use serde_json::json;
 
 use super::{Device, print_json, say};
 use crate::error::Result;
-use crate::gpu::{Gpu, Plan};
+use crate::gpu::Gpu;
 use crate::report::table;
 
 mod ceilings;
@@ -98,19 +96,4 @@ impl Times {
     fn spread(&self) -> String {
         format!("{:.3}..{:.3}", self.least, self.most)
     }
-}
-
-/// Milliseconds of a replay, waiting included, after one that is not counted.
-fn time(gpu: &Gpu, plan: &Plan, repeats: usize) -> Result<Times> {
-    let mut all = Vec::new();
-    for repeat in 0..=repeats {
-        gpu.finish()?;
-        let began = Instant::now();
-        plan.replay()?;
-        gpu.finish()?;
-        if repeat > 0 {
-            all.push(began.elapsed().as_secs_f64() * 1e3);
-        }
-    }
-    Ok(Times::of(all))
 }

@@ -1,6 +1,6 @@
 //! The exact global top-k over 1, 4 and 16 million weights, beside the time of reading them once.
 
-use super::{Sheet, time};
+use super::{Sheet, Times};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Recorder};
 use crate::ops::sum;
@@ -18,11 +18,11 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
         let mut rec = Recorder::new(gpu);
         let selection = Selection::record(&mut rec, &[(&score, &mask)])?;
         selection.keep(len / 10)?;
-        let select = time(gpu, &rec.finish()?, repeats)?;
+        let select = Times::of(rec.finish()?.time(repeats)?);
         let result = gpu.tensor("sum", Dtype::F32, &[1])?;
         let mut rec = Recorder::new(gpu);
         sum::record_squares(&mut rec, &score, &result)?;
-        let once = time(gpu, &rec.finish()?, repeats)?;
+        let once = Times::of(rec.finish()?.time(repeats)?);
         rows.push(vec![
             format!("{len}"),
             format!("{:.2}", select.median),
