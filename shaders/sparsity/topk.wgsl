@@ -8,6 +8,7 @@ const WG = 256u;
 const BINS = 2048u;
 const EACH = 64u;        // elements per invocation of `count`
 const BLOCK = 8192u;     // elements per workgroup of `ties` and `mark`: 32 per invocation
+const ROW = 16u;         // WG = ROW * ROW
 const KEPT = 0u;
 const GROWN = 1u;
 const DROPPED = 2u;
@@ -34,10 +35,25 @@ struct Budget { keep: u32 }
 
 var<workgroup> bins: array<atomic<u32>, BINS>;
 var<workgroup> sums: array<u32, WG>;
+var<workgroup> rows: array<u32, ROW>; // sums of ROW lanes each
 var<workgroup> changes: array<atomic<u32>, 4>;
 
 fn key(i: u32) -> u32 {
     return bitcast<u32>(score[i]) & 0x7fffffffu;
+}
+
+// The sum of `sums` over all lanes before this one. Everybody has written `sums` and waited.
+fn sum_before(lane: u32) -> u32 {
+    if lane < ROW {
+        var sum = 0u;
+        for (var j = 0u; j < ROW; j++) { sum += sums[lane * ROW + j]; }
+        rows[lane] = sum;
+    }
+    workgroupBarrier();
+    var before = 0u;
+    for (var r = 0u; r < lane / ROW; r++) { before += rows[r]; }
+    for (var other = lane / ROW * ROW; other < lane; other++) { before += sums[other]; }
+    return before;
 }
 
 // One workgroup. Forgets the last selection.
@@ -90,8 +106,10 @@ fn pick(@builtin(local_invocation_index) lane: u32) {
     let prefix = chosen[0];
     storageBarrier(); // everybody has read `chosen` before somebody writes it
     workgroupBarrier();
+    let up_to_here = sum_before(lane) + own;
     var above = 0u;
-    for (var other = lane + 1u; other < WG; other++) { above += sums[other]; }
+    for (var r = 0u; r < ROW; r++) { above += rows[r]; }
+    above -= up_to_here;
     if above < wanted && wanted <= above + own {
         var bin = lane * OWN + OWN - 1u;
         var n = atomicLoad(&histogram[bin]);
@@ -137,8 +155,7 @@ fn scan(@builtin(local_invocation_index) lane: u32) {
     for (var b = lane * own; b < min((lane + 1u) * own, args.blocks); b++) { sum += tie_counts[b]; }
     sums[lane] = sum;
     workgroupBarrier();
-    var before = 0u;
-    for (var other = 0u; other < lane; other++) { before += sums[other]; }
+    var before = sum_before(lane);
     for (var b = lane * own; b < min((lane + 1u) * own, args.blocks); b++) {
         let n = tie_counts[b];
         tie_counts[b] = before;
@@ -156,8 +173,7 @@ fn mark(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     sums[lane] = ties_of_word(first);
     if lane < 4u { atomicStore(&changes[lane], 0u); }
     workgroupBarrier();
-    var rank = tie_counts[args.first_block + group];
-    for (var other = 0u; other < lane; other++) { rank += sums[other]; }
+    var rank = tie_counts[args.first_block + group] + sum_before(lane);
     let threshold = chosen[0];
     let take = chosen[1];
     var bits = 0u;

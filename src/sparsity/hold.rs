@@ -11,8 +11,8 @@ wgsl_struct! {
     pub struct Args { quads: u32 }
 }
 
-const IN_PLACE: Kernel = Kernel::own(source!("sparsity/hold"), twin_in_place).entry("in_place");
-const EFFECTIVE: Kernel = Kernel::own(source!("sparsity/hold"), twin_effective).entry("effective");
+const IN_PLACE: Kernel = Kernel::own(source!("sparsity/hold"), twin_in_place).entry("in_place").proven();
+const EFFECTIVE: Kernel = Kernel::own(source!("sparsity/hold"), twin_effective).entry("effective").proven();
 const WG: usize = 64;
 
 /// Sets `values` to 0 where `mask` has no bit.

@@ -14,12 +14,12 @@ wgsl_struct! {
     pub struct Keep { keep: u32 }
 }
 
-const BEGIN: Kernel = Kernel::own(source!("sparsity/topk"), twin_begin).entry("begin");
-const COUNT: Kernel = Kernel::own(source!("sparsity/topk"), twin_count).entry("count");
-const PICK: Kernel = Kernel::own(source!("sparsity/topk"), twin_pick).entry("pick");
-const TIES: Kernel = Kernel::own(source!("sparsity/topk"), twin_ties).entry("ties");
-const SCAN: Kernel = Kernel::own(source!("sparsity/topk"), twin_scan).entry("scan");
-const MARK: Kernel = Kernel::own(source!("sparsity/topk"), twin_mark).entry("mark");
+const BEGIN: Kernel = Kernel::own(source!("sparsity/topk"), twin_begin).entry("begin").proven();
+const COUNT: Kernel = Kernel::own(source!("sparsity/topk"), twin_count).entry("count").proven();
+const PICK: Kernel = Kernel::own(source!("sparsity/topk"), twin_pick).entry("pick").proven();
+const TIES: Kernel = Kernel::own(source!("sparsity/topk"), twin_ties).entry("ties").proven();
+const SCAN: Kernel = Kernel::own(source!("sparsity/topk"), twin_scan).entry("scan").proven();
+const MARK: Kernel = Kernel::own(source!("sparsity/topk"), twin_mark).entry("mark").proven();
 
 const BINS: usize = 2048;
 /// Elements of one workgroup of `count`.
