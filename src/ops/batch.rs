@@ -11,8 +11,8 @@ wgsl_struct! {
     pub struct Args { features: u32, cols: u32, scale: f32, shift: f32, begin: u32, end: u32 }
 }
 
-const FROM_BYTES: Kernel = Kernel::own(source!("ops/batch"), twin_bytes).entry("from_bytes");
-const FROM_FLOATS: Kernel = Kernel::own(source!("ops/batch"), twin_floats).entry("from_floats");
+const FROM_BYTES: Kernel = Kernel::own(source!("ops/batch"), twin_bytes).entry("from_bytes").proven();
+const FROM_FLOATS: Kernel = Kernel::own(source!("ops/batch"), twin_floats).entry("from_floats").proven();
 const WG: usize = 64;
 
 /// Samples `begin .. end` of a set, in one binding.
