@@ -1,11 +1,12 @@
-//! Measured choices of kernel variants, kept per adapter, driver and version in the user's cache folder.
+//! Measured choices of kernel variants, kept per adapter, driver and set of kernels in the user's cache folder.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::error::Result;
 use crate::gpu::{Gpu, Identity};
-use crate::ops::variants::{Choices, Shape};
+use crate::ops::variants::{Choices, Shape, inventory};
+use crate::store::digest::hash_bytes;
 use crate::store::folder::write_file_atomic;
 
 /// `$COPPICE_CACHE`, or the platform's folder for caches; `None` where there is none.
@@ -18,9 +19,11 @@ fn file() -> Option<PathBuf> {
     Some(home.join("variants.json"))
 }
 
-fn key(identity: &Identity) -> String {
+/// The device, and the kernels that were compared: other kernels are compared anew.
+fn key(identity: &Identity) -> Result<String> {
     let Identity { adapter, backend, driver, .. } = identity;
-    format!("{adapter} | {backend} | {driver} | coppice {}", env!("CARGO_PKG_VERSION"))
+    let kernels = hash_bytes(inventory()?.as_bytes());
+    Ok(format!("{adapter} | {backend} | {driver} | kernels {}", &kernels[..16]))
 }
 
 fn read() -> BTreeMap<String, Choices> {
@@ -29,16 +32,16 @@ fn read() -> BTreeMap<String, Choices> {
 }
 
 /// What is known of a device. A cache that cannot be read counts as empty: it is only a cache.
-pub fn known(identity: &Identity) -> Choices {
-    read().remove(&key(identity)).unwrap_or_default()
+pub fn known(identity: &Identity) -> Result<Choices> {
+    Ok(read().remove(&key(identity)?).unwrap_or_default())
 }
 
 /// The choices for these shapes: from the cache, and measured now where it lacks some.
 pub fn choices(gpu: &Gpu, shapes: &[Shape]) -> Result<Choices> {
-    let mut choices = known(gpu.identity());
+    let mut choices = known(gpu.identity())?;
     if choices.measure(gpu, shapes)? {
         let mut all = read();
-        all.insert(key(gpu.identity()), choices.clone());
+        all.insert(key(gpu.identity())?, choices.clone());
         if let (Some(path), Ok(text)) = (file(), serde_json::to_string_pretty(&all)) {
             // A read-only home costs a new measurement next time, nothing more.
             let _ = path.parent().map(std::fs::create_dir_all);

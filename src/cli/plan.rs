@@ -26,7 +26,7 @@ impl Plan {
         let identity = self.device.open()?.identity().clone();
         // Recording needs no device: memory is counted, kernels are those known to be fastest on it.
         let gpu = Gpu::counted_as(&identity);
-        let choices = if recipe.run.autotune { cache::known(&identity) } else { Default::default() };
+        let choices = if recipe.run.autotune { cache::known(&identity)? } else { Default::default() };
         let run = Session::new(&gpu, &recipe, &data, choices)?;
         let updates = run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.schedule())?;
         let budgets =

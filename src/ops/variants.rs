@@ -9,7 +9,7 @@ use std::collections::btree_map::Entry;
 use super::linear::{Args, twin_forward, twin_input_grad, twin_weight_grad};
 use crate::error::Result;
 use crate::gpu::check::Check;
-use crate::gpu::{Bind, Dtype, Gpu, Kernel, Recorder};
+use crate::gpu::{Bind, Dtype, Gpu, Kernel, Recorder, expand};
 use crate::{bind, source};
 
 /// The three products of a linear layer.
@@ -223,6 +223,13 @@ pub const ALL: &[Variant] = &[
 /// The variants that can do a product of this shape.
 pub fn fitting(product: Product, shape: Shape) -> impl Iterator<Item = &'static Variant> {
     ALL.iter().filter(move |variant| variant.product == product && (variant.fits)(shape))
+}
+
+/// The names of all variants and the text of their shaders, in one: a measurement holds for these alone.
+pub fn inventory() -> Result<String> {
+    let texts =
+        ALL.iter().map(|variant| Ok(format!("{}\n{}", variant.name, expand(&variant.kernel.source)?)));
+    texts.collect()
 }
 
 /// Which variant does which product: from `forward 512x784x128` to a variant's name.
