@@ -52,7 +52,7 @@ impl Kernel {
         self.constants = constants;
         self
     }
-    /// `ops/linear_forward_rows8` or, for an entry point that is not `main`, `sparsity/topk:pick`.
+    /// `optim/sgd` or, for an entry point that is not `main`, `sparsity/topk:pick`.
     pub fn name(&self) -> String {
         match self.entry {
             "main" => self.source.path.to_string(),

@@ -81,19 +81,25 @@ pub fn train(
             }
         }
         if let Some(signal) = signal {
-            let place = control.folder.as_ref().map_or("no folder".into(), |path| path.display().to_string());
-            return Err(Error::new(
-                Kind::Interrupted(signal),
-                format!("stopped at step {} of {}", run.step, run.length.steps),
-            )
-            .at(format!("saved in {place}"))
-            .hint(format!("`coppice resume {place}` goes on from here")));
+            return Err(interrupted(run, control, signal));
         }
     }
     watch.pause(run)?;
     let summary = summarise(run, control, &watch, &mut notes, emit)?;
     emit(Event::Finished(&summary))?;
     Ok(summary)
+}
+
+/// What is said when a signal stopped the run, after its checkpoint was saved.
+fn interrupted(run: &Session, control: &Control, signal: i32) -> Error {
+    let what = format!("stopped at step {} of {}", run.step, run.length.steps);
+    let error = Error::new(Kind::Interrupted(signal), what);
+    match control.folder.as_ref().map(|path| path.display()) {
+        Some(path) => {
+            error.at(format!("saved in {path}")).hint(format!("`coppice resume {path}` goes on from here"))
+        }
+        None => error.at("nothing was saved: the run has no folder"),
+    }
 }
 
 /// Whether something that happens every so often is due after the steps done so far.
