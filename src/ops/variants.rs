@@ -251,6 +251,15 @@ impl Choices {
         Choices(all.map(entry).collect())
     }
 
+    /// What was chosen under a key of somebody else's.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
+    }
+    /// Notes a choice under a key of somebody else's.
+    pub fn set(&mut self, key: String, choice: String) {
+        self.0.insert(key, choice);
+    }
+
     /// The chosen variant, or the fixed default where none was measured.
     pub fn pick(&self, product: Product, shape: Shape) -> &'static Variant {
         let chosen = self.0.get(&Self::key(product, shape));

@@ -1,0 +1,6 @@
+// input_grad of blocks of 8 rows by 1 input; operands from textures, 8 invocations side by side: for software adapters.
+const HEIGHT = 8u; const QUADS = 4u; const EACH = 4u; const DOWN = 1u; const ACROSS = 8u;
+//#use ops/packed/input_grad_part
+//#use ops/packed/values_texels
+//#use ops/linear_x_texels
+//#use ops/linear_d_y_texels

@@ -1,0 +1,6 @@
+// weight_grad of blocks of 4 rows by 1 input, 4 a chunk; operands from buffers, 64 invocations a workgroup: for GPUs.
+const HEIGHT = 4u; const EACH = 4u; const WG = 64u;
+//#use ops/packed/weight_grad_part
+//#use ops/packed/columns_list
+//#use ops/linear_x_quads
+//#use ops/linear_d_y_quads

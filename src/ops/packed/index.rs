@@ -1,0 +1,88 @@
+//! A pattern in a device's memory, in row order and, where gradients flow on, in order of input.
+
+use super::CHUNK;
+use super::pattern::{Form, Pattern, most_chunks};
+use crate::error::Result;
+use crate::gpu::{Dtype, Gpu, Tensor};
+
+/// The row of a chunk that is not used.
+pub const NONE: u32 = u32::MAX;
+
+/// Where the values of a packed weight belong.
+#[derive(Clone)]
+pub struct Index {
+    pub pattern: Pattern,
+    /// (rows of blocks + 1,).
+    pub starts: Tensor,
+    /// The input of each entry; of an N:M weight, bytes.
+    pub columns: Tensor,
+    /// (most chunks, 2): row and first entry.
+    pub chunks: Tensor,
+    pub transposed: Option<Transposed>,
+}
+
+/// The entries in order of input.
+#[derive(Clone)]
+pub struct Transposed {
+    /// (inner + 1,).
+    pub starts: Tensor,
+    /// The row of blocks of each entry.
+    pub rows: Tensor,
+    /// Its number in row order.
+    pub from: Tensor,
+}
+
+impl Index {
+    /// Uploads a pattern; `transposed` says whether its input gradient will be asked for.
+    ///
+    /// # Errors
+    /// `Kind::Memory` where the device has no room, or a list exceeds one binding.
+    pub fn new(gpu: &Gpu, name: &str, pattern: Pattern, transposed: bool) -> Result<Self> {
+        let words = |what: &str, len: usize| gpu.tensor(&format!("{name}.{what}"), Dtype::U32, &[len]);
+        let entries = pattern.entries();
+        let columns = match pattern.form {
+            Form::Groups { .. } => entries.div_ceil(4),
+            _ => entries,
+        };
+        let chunks = most_chunks(entries, pattern.heads(), CHUNK);
+        let index = Self {
+            starts: words("starts", pattern.starts.len())?,
+            columns: words("columns", columns)?,
+            chunks: words("chunks", 2 * chunks)?,
+            transposed: match transposed {
+                false => None,
+                true => Some(Transposed {
+                    starts: words("starts by input", pattern.inner + 1)?,
+                    rows: words("rows by input", entries)?,
+                    from: words("order by input", entries)?,
+                }),
+            },
+            pattern,
+        };
+        index.upload()?;
+        Ok(index)
+    }
+
+    /// Takes over another pattern of as many entries, in the same memory.
+    pub fn replace(&mut self, pattern: Pattern) -> Result<()> {
+        debug_assert_eq!(pattern.entries(), self.pattern.entries());
+        self.pattern = pattern;
+        self.upload()
+    }
+
+    fn upload(&self) -> Result<()> {
+        let pattern = &self.pattern;
+        self.starts.write(&pattern.starts)?;
+        self.columns.write(&pattern.offsets())?;
+        let mut chunks = pattern.chunks(CHUNK).concat();
+        chunks.resize(self.chunks.len(), NONE);
+        self.chunks.write(&chunks)?;
+        if let Some(t) = &self.transposed {
+            let (starts, rows, from) = pattern.transposed();
+            t.starts.write(&starts)?;
+            t.rows.write(&rows)?;
+            t.from.write(&from)?;
+        }
+        Ok(())
+    }
+}

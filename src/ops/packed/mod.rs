@@ -1,0 +1,22 @@
+//! Packed weights: only what is kept exists, as values and the places they belong to.
+//!
+//! [`Pattern`] says on the host which weights those are, [`Index`] holds it on a device, and [`products`] are
+//! the three products of a linear layer over it. One format serves single weights, blocks and N:M: a row of
+//! blocks of `height` rows holds its entries in order of input, an entry `height` values.
+
+mod index;
+mod pattern;
+pub mod products;
+
+pub use index::{Index, NONE, Transposed};
+pub use pattern::{Form, Pattern};
+
+use crate::gpu::check::Check;
+
+/// Entries of one row that one invocation of the weight gradient works on.
+pub const CHUNK: usize = 4;
+
+/// Every check of packed weights.
+pub fn checks() -> Vec<Check> {
+    products::checks()
+}
