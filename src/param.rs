@@ -1,11 +1,13 @@
 //! A weight with its gradient and its mask, and a name.
 //!
-//! A weight that exceeds one binding lies in several blocks of whole rows; all others in one.
+//! A weight that exceeds one binding lies in several blocks of whole rows; all others in one. A packed weight has
+//! one block, whose tensors hold the kept values alone, and an index that says where they belong.
 
 use std::ops::Range;
 
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Tensor};
+use crate::ops::packed::{Form, Index, Pattern};
 
 /// Blocks begin on rows that are multiples of this, so that slices of activations start on 256 bytes.
 const ROW_ALIGNMENT: usize = 64;
@@ -39,28 +41,64 @@ impl Block {
     pub fn stored(&self) -> &Tensor {
         self.latent.as_ref().unwrap_or(&self.weight)
     }
+    fn write(&self, values: &[f32]) -> Result<()> {
+        self.weight.write(values)?;
+        self.latent.as_ref().map_or(Ok(()), |latent| latent.write(values))
+    }
     /// Groups of four weights, the last one padded.
     pub fn quads(&self) -> usize {
         self.weight.len().div_ceil(4)
     }
 }
 
-/// A named parameter.
+/// The value of an element before the first step.
+pub type Initial = Box<dyn Fn(u32) -> f32>;
+
+/// What a packed parameter has besides its one block of values.
+pub struct Packed {
+    pub index: Index,
+    /// A bit for every value: what the last selection among them picked.
+    pub picked: Tensor,
+}
+
+/// A named parameter. It is declared first, and gets its memory once it is known how it is stored.
 pub struct Param {
     /// `fc1.weight`.
     pub name: String,
     /// `(out, in)` or `(out,)`.
     pub shape: Vec<usize>,
     pub flow: Flow,
+    /// What of it is kept together.
+    pub form: Form,
+    /// Whether gradients flow on to its input.
+    pub feeds_back: bool,
+    initial: Initial,
+    /// Of a packed parameter, one whose tensors hold the kept values alone.
     pub blocks: Vec<Block>,
+    pub packed: Option<Packed>,
 }
 
 impl Param {
-    /// A parameter of zeros without a mask.
+    /// A parameter that has no memory yet.
+    pub fn new(name: &str, shape: &[usize], initial: Initial) -> Self {
+        Self {
+            name: name.to_string(),
+            shape: shape.to_vec(),
+            flow: Flow::Free,
+            form: Form::Free,
+            feeds_back: true,
+            initial,
+            blocks: Vec::new(),
+            packed: None,
+        }
+    }
+
+    /// Stores all values, with a mask of ones unless it is free, and writes the initial ones.
     ///
     /// # Errors
     /// `Kind::Memory` if a single row exceeds a binding or the device has no room.
-    pub fn new(gpu: &Gpu, name: &str, shape: &[usize]) -> Result<Self> {
+    pub fn allocate(&mut self, gpu: &Gpu) -> Result<()> {
+        let (name, shape) = (&self.name, &self.shape);
         let width: usize = shape[1..].iter().product();
         let fit = (gpu.limits().binding_bytes as usize / (width.max(1) * 4)).min(shape[0].max(1));
         let step = if fit < shape[0] { fit / ROW_ALIGNMENT * ROW_ALIGNMENT } else { fit };
@@ -77,15 +115,177 @@ impl Param {
             let rows = begin..(begin + step).min(shape[0]);
             let mut extent = shape.to_vec();
             extent[0] = rows.len();
+            let len = rows.len() * width;
+            let mask = if self.flow == Flow::Free { vec![u32::MAX] } else { full_mask(len) };
+            let latent = match self.flow {
+                Flow::Latent => Some(gpu.tensor(&format!("{name}.latent"), Dtype::F32, &extent)?),
+                _ => None,
+            };
             blocks.push(Block {
                 rows,
                 weight: gpu.tensor(name, Dtype::F32, &extent)?,
                 grad: gpu.tensor(&format!("{name}.grad"), Dtype::F32, &extent)?,
-                mask: gpu.upload_u32(&format!("{name}.mask"), &[1], &[u32::MAX])?,
-                latent: None,
+                mask: gpu.upload_u32(&format!("{name}.mask"), &[mask.len()], &mask)?,
+                latent,
             });
         }
-        Ok(Self { name: name.to_string(), shape: shape.to_vec(), flow: Flow::Free, blocks })
+        (self.blocks, self.packed) = (blocks, None);
+        if gpu.is_counted() {
+            return Ok(());
+        }
+        // A block at a time: a large weight needs no second copy on the host.
+        for block in &self.blocks {
+            let first = (block.rows.start * width) as u32;
+            let values: Vec<f32> =
+                (0..block.weight.len() as u32).map(|i| (self.initial)(first + i)).collect();
+            block.write(&values)?;
+        }
+        Ok(())
+    }
+
+    /// Stores the values of `pattern` alone, and writes the initial ones.
+    ///
+    /// # Errors
+    /// `Kind::Memory` if they exceed a binding or the device has no room.
+    pub fn allocate_packed(&mut self, gpu: &Gpu, pattern: Pattern) -> Result<()> {
+        let values: Vec<f32> = pattern.flat().into_iter().map(|i| (self.initial)(i)).collect();
+        self.pack(gpu, pattern, &values)
+    }
+
+    /// Stores these values of `pattern` alone. What was stored before is given up first.
+    fn pack(&mut self, gpu: &Gpu, pattern: Pattern, values: &[f32]) -> Result<()> {
+        (self.blocks, self.packed) = (Vec::new(), None);
+        let (name, kept) = (&self.name, pattern.kept());
+        let index = Index::new(gpu, name, pattern, self.feeds_back)?;
+        let weight = gpu.upload_f32(name, &[kept], values)?;
+        let grad = gpu.tensor(&format!("{name}.grad"), Dtype::F32, &[kept])?;
+        let mask = gpu.upload_u32(&format!("{name}.mask"), &[1], &[u32::MAX])?;
+        let picked = gpu.tensor(&format!("{name}.picked"), Dtype::U32, &[kept.div_ceil(32)])?;
+        self.packed = Some(Packed { index, picked });
+        self.blocks = vec![Block { rows: 0..self.shape[0], weight, grad, mask, latent: None }];
+        Ok(())
+    }
+
+    /// Keeps the weights of `pattern` from now on, packed; `slots` are the optimizer's, by block. Weights that
+    /// were there keep their value and slots, others start at 0. Returns whether tensors were made anew.
+    pub fn repack(&mut self, gpu: &Gpu, pattern: Pattern, slots: &mut Vec<Vec<Tensor>>) -> Result<bool> {
+        let count = slots.first().map_or(0, Vec::len);
+        // Of each entry, where its value stands among those of before, if it was there.
+        let height = pattern.form.height();
+        let before: Vec<Option<usize>> = match &self.packed {
+            Some(packed) => {
+                let origin = pattern.origin(&packed.index.pattern).into_iter();
+                origin.flat_map(|o| (0..height).map(move |r| o.map(|o| o as usize * height + r))).collect()
+            }
+            None => pattern.flat().into_iter().map(|i| Some(i as usize)).collect(),
+        };
+        let moved = |values: Vec<f32>| -> Vec<f32> {
+            before.iter().map(|from| from.map_or(0.0, |from| values[from])).collect()
+        };
+        let values = moved(self.gather(|block| &block.weight)?);
+        let mut rest = Vec::new();
+        for slot in 0..count {
+            let mut all = Vec::new();
+            for block in slots.iter() {
+                all.extend(block[slot].read_f32()?);
+            }
+            rest.push(moved(all));
+        }
+        let anew = match &mut self.packed {
+            Some(packed) if packed.index.pattern.entries() == pattern.entries() => {
+                packed.index.replace(pattern)?;
+                self.blocks[0].weight.write(&values)?;
+                false
+            }
+            _ => {
+                self.pack(gpu, pattern, &values)?;
+                self.renew_slots(gpu, slots)?;
+                true
+            }
+        };
+        slots[0].iter().zip(&rest).try_for_each(|(slot, values)| slot.write(values))?;
+        Ok(anew)
+    }
+
+    /// Takes over kept values and slots, in rising order of their places, as a checkpoint holds them; packed or
+    /// masked. Returns whether tensors were made anew.
+    ///
+    /// # Errors
+    /// `Kind::Checkpoint` where the places are not of the parameter's form.
+    pub fn restore(
+        &mut self,
+        gpu: &Gpu,
+        packed: bool,
+        places: &[u32],
+        values: &[f32],
+        slot_values: &[Vec<f32>],
+        slots: &mut Vec<Vec<Tensor>>,
+    ) -> Result<bool> {
+        let len = self.len();
+        if !packed {
+            let dense = |kept: &[f32]| {
+                let mut all = vec![0.0; len];
+                places.iter().zip(kept).for_each(|(&i, &value)| all[i as usize] = value);
+                all
+            };
+            let anew = self.packed.is_some();
+            if anew {
+                self.allocate(gpu)?;
+                self.renew_slots(gpu, slots)?;
+            }
+            self.write(&dense(values))?;
+            self.write_mask(&mask_of(places, len))?;
+            for (slot, kept) in slot_values.iter().enumerate() {
+                let all = dense(kept);
+                let mut first = 0;
+                for block in slots.iter() {
+                    block[slot].write(&all[first..first + block[slot].len()])?;
+                    first += block[slot].len();
+                }
+            }
+            return Ok(anew);
+        }
+        let (rows, inner) = (self.shape[0], self.shape[1..].iter().product());
+        let pattern = match self.form {
+            Form::Free => Some(Pattern::from_places(Form::Free, rows, inner, places)),
+            form => Pattern::from_mask(form, rows, inner, &mask_of(places, len)),
+        };
+        let pattern = pattern.ok_or_else(|| {
+            let form = self.form.name();
+            Error::checkpoint(format!("the mask of `{}` is not of the pattern {form}", self.name))
+                .hint("the recipe that these weights were trained with")
+        })?;
+        let stored = pattern.from_order(values);
+        let slot_values: Vec<Vec<f32>> = slot_values.iter().map(|kept| pattern.from_order(kept)).collect();
+        let entries = pattern.entries();
+        let anew = match &mut self.packed {
+            Some(packed) if packed.index.pattern.entries() == entries => {
+                packed.index.replace(pattern)?;
+                self.blocks[0].weight.write(&stored)?;
+                false
+            }
+            _ => {
+                self.pack(gpu, pattern, &stored)?;
+                self.renew_slots(gpu, slots)?;
+                true
+            }
+        };
+        for (slot, values) in slot_values.iter().enumerate() {
+            slots[0][slot].write(values)?;
+        }
+        Ok(anew)
+    }
+
+    /// Gives an optimizer's slots the shapes that the blocks have now.
+    fn renew_slots(&self, gpu: &Gpu, slots: &mut Vec<Vec<Tensor>>) -> Result<()> {
+        let labels: Vec<String> =
+            slots.first().into_iter().flatten().map(|slot| slot.label().to_string()).collect();
+        slots.clear();
+        for block in &self.blocks {
+            let slot = |label: &String| gpu.tensor(label, Dtype::F32, &block.weight.shape);
+            slots.push(labels.iter().map(slot).collect::<Result<_>>()?);
+        }
+        Ok(())
     }
 
     pub fn len(&self) -> usize {
@@ -98,48 +298,51 @@ impl Param {
     pub fn is_maskable(&self) -> bool {
         self.shape.len() > 1
     }
+    /// Whether weights of it may be pruned, however it is stored.
     pub fn is_masked(&self) -> bool {
         self.flow != Flow::Free
     }
-
-    /// Gives every block a mask of ones, and a latent weight if pruned weights keep their value.
-    pub fn mask_with(&mut self, gpu: &Gpu, flow: Flow) -> Result<()> {
-        self.flow = flow;
-        for block in &mut self.blocks {
-            let len = block.weight.len();
-            block.mask =
-                gpu.upload_u32(&format!("{}.mask", self.name), &[len.div_ceil(32)], &full_mask(len))?;
-            if flow == Flow::Latent {
-                block.latent =
-                    Some(gpu.tensor(&format!("{}.latent", self.name), Dtype::F32, &block.weight.shape)?);
-            }
+    /// What an optimizer has to do about pruned weights: nothing where they do not exist.
+    pub fn update_flow(&self) -> Flow {
+        if self.packed.is_some() { Flow::Free } else { self.flow }
+    }
+    /// `dense`, `masked` or `packed`.
+    pub fn storage(&self) -> &'static str {
+        match (&self.packed, self.flow) {
+            (Some(_), _) => "packed",
+            (None, Flow::Free) => "dense",
+            (None, _) => "masked",
         }
-        Ok(())
     }
 
-    /// Sets the values, `shape` row by row. With a latent weight both get them.
+    /// Sets all values, `shape` row by row. With a latent weight both get them.
     pub fn write(&self, values: &[f32]) -> Result<()> {
+        if let Some(packed) = &self.packed {
+            let kept: Vec<f32> = packed.index.pattern.flat().iter().map(|&i| values[i as usize]).collect();
+            return self.blocks[0].write(&kept);
+        }
         let mut rest = values;
         for block in &self.blocks {
             let (own, others) = rest.split_at(block.weight.len());
-            block.weight.write(own)?;
-            if let Some(latent) = &block.latent {
-                latent.write(own)?;
-            }
+            block.write(own)?;
             rest = others;
         }
         Ok(())
     }
-    /// The values that forward and backward use.
+    /// The values that forward and backward use, zeros included.
     pub fn read(&self) -> Result<Vec<f32>> {
-        self.gather(|block| &block.weight)
+        self.dense(self.gather(|block| &block.weight)?)
     }
+    /// The gradient where there is one: that of weights that do not exist is 0.
     pub fn read_grad(&self) -> Result<Vec<f32>> {
-        self.gather(|block| &block.grad)
+        self.dense(self.gather(|block| &block.grad)?)
     }
-    /// One tensor of every block, end to end.
+    fn dense(&self, values: Vec<f32>) -> Result<Vec<f32>> {
+        Ok(self.packed.as_ref().map_or(values.clone(), |packed| packed.index.pattern.dense(&values)))
+    }
+    /// One tensor of every block, as stored, end to end.
     pub fn gather<'a>(&'a self, of: impl Fn(&'a Block) -> &'a Tensor) -> Result<Vec<f32>> {
-        let mut all = Vec::with_capacity(self.len());
+        let mut all = Vec::new();
         for block in &self.blocks {
             all.extend(of(block).read_f32()?);
         }
@@ -147,19 +350,43 @@ impl Param {
     }
     /// The mask as bits over the whole parameter: bit i % 32 of word i / 32.
     pub fn read_mask(&self) -> Result<Vec<u32>> {
+        if let Some(packed) = &self.packed {
+            return Ok(packed.index.pattern.mask());
+        }
+        if !self.is_masked() {
+            return Ok(full_mask(self.len()));
+        }
         let mut all = vec![0u32; self.len().div_ceil(32)];
         let mut first = 0;
         for block in &self.blocks {
             let words = block.mask.read_u32()?;
             for i in 0..block.weight.len() {
-                let bit = if self.is_masked() { words[i / 32] >> (i % 32) & 1 } else { 1 };
+                let bit = words[i / 32] >> (i % 32) & 1;
                 all[(first + i) / 32] |= bit << ((first + i) % 32);
             }
             first += block.weight.len();
         }
         Ok(all)
     }
-    /// Sets the mask from bits over the whole parameter.
+    /// The places of kept weights, in rising order.
+    pub fn places(&self) -> Result<Vec<u32>> {
+        match &self.packed {
+            Some(packed) => {
+                let mut flat = packed.index.pattern.flat();
+                flat.sort_unstable();
+                Ok(flat)
+            }
+            None => Ok(places(&self.read_mask()?)),
+        }
+    }
+    /// How many weights are kept.
+    pub fn kept(&self) -> Result<usize> {
+        match &self.packed {
+            Some(packed) => Ok(packed.index.pattern.kept()),
+            None => Ok(kept(&self.read_mask()?)),
+        }
+    }
+    /// Sets the mask from bits over the whole parameter. It must not be packed.
     pub fn write_mask(&self, bits: &[u32]) -> Result<()> {
         let mut first = 0;
         for block in &self.blocks {
@@ -173,6 +400,26 @@ impl Param {
         }
         Ok(())
     }
+}
+
+/// The places of the bits that are set, in rising order.
+pub fn places(mask: &[u32]) -> Vec<u32> {
+    let mut all = Vec::with_capacity(kept(mask));
+    for (word, &bits) in mask.iter().enumerate() {
+        let mut bits = bits;
+        while bits != 0 {
+            all.push(word as u32 * 32 + bits.trailing_zeros());
+            bits &= bits - 1;
+        }
+    }
+    all
+}
+
+/// A mask over `len` weights with these places set.
+pub fn mask_of(places: &[u32], len: usize) -> Vec<u32> {
+    let mut mask = vec![0u32; len.div_ceil(32)];
+    places.iter().for_each(|&i| mask[i as usize / 32] |= 1 << (i % 32));
+    mask
 }
 
 /// A mask that keeps all of `len` weights; bits beyond the end are 0.
@@ -202,10 +449,11 @@ mod tests {
     fn large_weights_lie_in_blocks_of_aligned_rows() {
         let limits = Limits { binding_bytes: 64 * 10 * 4 * 2 + 100, ..Limits::default() };
         let gpu = Gpu::counted_with(limits);
-        let param = Param::new(&gpu, "w", &[300, 10]).unwrap();
+        let mut param = Param::new("w", &[300, 10], Box::new(|_| 0.0));
+        param.allocate(&gpu).unwrap();
         let rows: Vec<_> = param.blocks.iter().map(|b| b.rows.clone()).collect();
         assert_eq!(rows, [0..128, 128..256, 256..300]);
-        let error = Param::new(&gpu, "w", &[300, 1000]).err().unwrap();
+        let error = Param::new("w", &[300, 1000], Box::new(|_| 0.0)).allocate(&gpu).unwrap_err();
         assert_eq!(error.kind, Kind::Memory);
     }
 }

@@ -52,8 +52,16 @@ fn compare_run(gpu: &Gpu, run: &Run, setting: &Setting) -> Result<()> {
 fn training_agrees_with_pytorch() {
     for gpu in devices() {
         for run in runs() {
-            compare_run(&gpu, &run, &run.setting)
-                .unwrap_or_else(|e| panic!("{} on {:?}: {e}", run.name, gpu.identity()));
+            for packed in [false, true] {
+                if packed && !run.setting.masked {
+                    continue;
+                }
+                let mut setting = run.setting.clone();
+                setting.packed = packed;
+                compare_run(&gpu, &run, &setting).unwrap_or_else(|e| {
+                    panic!("{}, packed {packed}, on {:?}: {e}", run.name, gpu.identity())
+                });
+            }
         }
     }
 }

@@ -87,7 +87,7 @@ fn data() -> Dataset {
 fn session(gpu: &Gpu, optim: &str, sparsity: &str) -> Session {
     let text = format!(
         "run = {{ epochs = 8, batch = 32 }}\ndata = {{ name = 'signs', validation = 0.0 }}\n\
-         model = {{ preset = 'mlp', hidden = [19] }}\noptim = {optim}\n[sparsity]\nmethod = 'gmp'\n{sparsity}"
+         model = {{ preset = 'mlp', hidden = [19] }}\noptim = {optim}\n[sparsity]\nmethod = 'gmp'\nstorage = 'masked'\n{sparsity}"
     );
     Session::new(gpu, &Recipe::parse(&text, "test", &[]).unwrap(), &data(), Choices::default()).unwrap()
 }

@@ -1,6 +1,6 @@
 // Exact top-k of |score| over one or many tensors by radix select; ties go to the lower index.
 // The bits of |x| order as u32 (NaN sorts above infinity and is counted, so that it can be refused).
-// Three rounds find the k-th largest key: 11, 11 and 9 bits. Then ties are numbered in order of index,
+// A score of EXCLUDED takes no part. Three rounds find the k-th largest key: 11, 11 and 9 bits. Then ties are numbered in order of index,
 // and the mask is written one word per invocation. Integer atomics only: the same on every device.
 // score: (len,). histogram: (2048,). tie_counts: one per block of 8,192 elements. counts: four a tensor.
 //#use common/grid
@@ -14,6 +14,7 @@ const GROWN = 1u;
 const DROPPED = 2u;
 const NANS = 3u;
 const INFINITY = 0x7f800000u;
+const EXCLUDED = 0x7f7fffffu; // the largest finite number
 
 struct Args {
     len: u32,
@@ -83,7 +84,7 @@ fn count(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: 
         let i = (group * EACH + j) * WG + lane;
         if i < args.len {
             let k = key(i);
-            if (k >> above) == prefix { atomicAdd(&bins[(k >> args.shift) & low], 1u); }
+            if (k >> above) == prefix && k != EXCLUDED { atomicAdd(&bins[(k >> args.shift) & low], 1u); }
             if above == 31u && k > INFINITY { atomicAdd(&changes[NANS], 1u); }
         }
     }
@@ -182,7 +183,7 @@ fn mark(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         if i < args.len && budget.keep != 0u {
             let k = key(i);
             let is_tie = k == threshold;
-            if k > threshold || (is_tie && rank < take) { bits |= 1u << j; }
+            if (k > threshold && k != EXCLUDED) || (is_tie && rank < take) { bits |= 1u << j; }
             rank += select(0u, 1u, is_tie);
         }
     }

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::data::Dataset;
 use crate::error::Result;
 use crate::gpu::{Gpu, Identity};
-use crate::ops::variants::{Choices, Shape, inventory};
+use crate::ops::packed::crossover;
+use crate::ops::variants::{Choices, inventory};
+use crate::recipe::Recipe;
 use crate::store::digest::hash_bytes;
 use crate::store::folder::write_file_atomic;
+use crate::train::{Prospect, Session};
 
 /// `$COPPICE_CACHE`, or the platform's folder for caches; `None` where there is none.
 fn file() -> Option<PathBuf> {
@@ -36,10 +40,21 @@ pub fn known(identity: &Identity) -> Result<Choices> {
     Ok(read().remove(&key(identity)?).unwrap_or_default())
 }
 
-/// The choices for these shapes: from the cache, and measured now where it lacks some.
-pub fn choices(gpu: &Gpu, shapes: &[Shape]) -> Result<Choices> {
+/// The choices for a recipe: from the cache, and measured now where it lacks some.
+pub fn choices(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Choices> {
     let mut choices = known(gpu.identity())?;
-    if choices.measure(gpu, shapes)? {
+    let mut shapes = Session::products(gpu, recipe, data)?;
+    let mut measured = false;
+    let prospects = Session::prospects(recipe, data)?;
+    // A weight that will be packed from the start needs no dense kernels of its own.
+    if prospects.iter().all(|prospect| prospect.choose) {
+        measured |= choices.measure(gpu, &shapes)?;
+    }
+    for Prospect { shape, form, feeds_back, density, choose } in prospects {
+        measured |= crossover::measure(gpu, &mut choices, form, shape, feeds_back, density, choose)?;
+        shapes.push(shape);
+    }
+    if measured {
         let mut all = read();
         all.insert(key(gpu.identity())?, choices.clone());
         if let (Some(path), Ok(text)) = (file(), serde_json::to_string_pretty(&all)) {
@@ -48,5 +63,5 @@ pub fn choices(gpu: &Gpu, shapes: &[Shape]) -> Result<Choices> {
             let _ = write_file_atomic(&path, text.as_bytes());
         }
     }
-    Ok(choices.only(shapes))
+    Ok(choices.only(&shapes))
 }

@@ -63,10 +63,10 @@ impl Demo {
 fn row(heading: &str, summary: &Summary) -> Result<mosaic::Row> {
     let heading = format!("{heading}: {:.2} % accuracy", summary.test_accuracy * 100.0);
     let Some(run) = &summary.run else { return Ok(mosaic::Row { heading, pictures: Vec::new() }) };
-    let (snapshot, _) = checkpoint::load(run, Which::Last)?;
+    let arrays = checkpoint::load(run, Which::Last)?.0.dense()?;
     let pictures = summary.layers.iter().map(|layer| {
         let label = format!("{} {}/{}", layer.name, layer.kept, layer.total);
-        Ok((label, draw(&snapshot.arrays, &layer.name, &layer.shape)?))
+        Ok((label, draw(&arrays, &layer.name, &layer.shape)?))
     });
     Ok(mosaic::Row { heading, pictures: pictures.collect::<Result<_>>()? })
 }

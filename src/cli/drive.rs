@@ -33,7 +33,7 @@ pub fn choices(gpu: &Gpu, recipe: &Recipe, data: &Dataset, autotune: bool) -> Re
     if !(autotune && recipe.run.autotune) {
         return Ok(Choices::default());
     }
-    super::cache::choices(gpu, &Session::products(gpu, recipe, data)?)
+    super::cache::choices(gpu, recipe, data)
 }
 
 /// Starts a new run in the folder `path`.

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Device, drive, print_json, say};
 use crate::error::{Error, Kind, Result};
 use crate::ops::variants::Choices;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Sparsity};
 use crate::report::load::load_any;
 use crate::train::{Part, RunFolder, Session, evaluate_all};
 
@@ -46,8 +46,10 @@ impl Eval {
             eprintln!("warning: {error}");
         }
         let gpu = self.device.open()?;
+        // Zeros are in place: the network is evaluated as any other.
+        recipe.sparsity = Sparsity::none();
         let mut session = Session::new(&gpu, &recipe, &data, variants)?;
-        session.load_weights(&arrays)?;
+        session.load_weights(&crate::report::mask::applied(&arrays)?)?;
         let found = evaluate_all(&session)?;
         let test =
             found.iter().find(|e| e.part == Part::Test).ok_or_else(|| Error::internal("no test part"))?;

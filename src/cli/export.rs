@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::say;
 use crate::error::{Error, Kind, Result};
 use crate::report::load::load_any;
-use crate::store::{Arrays, safetensors};
+use crate::store::safetensors;
 
 #[derive(clap::Args)]
 pub struct Export {
@@ -30,18 +30,8 @@ impl Export {
             eprintln!("warning: {error}");
         }
         let is_parameter = |name: &str| name.ends_with(".weight") || name.ends_with(".bias");
-        let mut weights: Arrays = arrays
-            .iter()
-            .filter(|(name, _)| is_parameter(name))
-            .map(|(n, a)| (n.clone(), a.clone()))
-            .collect();
-        for (name, array) in &mut weights {
-            // A latent weight is shipped as the network sees it: 0 behind its mask.
-            let mut values = array.to_f32();
-            let kept = crate::report::mask::kept(&arrays, name, &values)?;
-            values.iter_mut().zip(kept).filter(|(_, kept)| !kept).for_each(|(value, _)| *value = 0.0);
-            *array = crate::store::Array::f32(array.shape.clone(), &values);
-        }
+        let mut weights = crate::report::mask::applied(&arrays)?;
+        weights.retain(|name, _| is_parameter(name));
         safetensors::write(&self.out, &weights, &[("format", "pt")])?;
         say(&format!("{}: {} tensors", self.out.display(), weights.len()))
     }

@@ -32,8 +32,8 @@ impl Plan {
         let budgets =
             run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.budgets(recipe.sparsity.target))?;
         let [before, after] = run.plans();
-        let plans: Vec<&crate::gpu::Plan> =
-            [before, after].into_iter().chain(run.pruner.as_ref().map(|pruner| pruner.plan())).collect();
+        let masks = run.pruner.as_ref().map_or(Vec::new(), |pruner| pruner.plans());
+        let plans: Vec<&crate::gpu::Plan> = [before, after].into_iter().chain(masks).collect();
         let cost = |phase: Phase| plans.iter().fold(Cost::default(), |sum, plan| sum + plan.cost_of(phase));
         let dispatches = || plans.iter().flat_map(|plan| &plan.dispatches);
         let memory = gpu.memory().peak_bytes;

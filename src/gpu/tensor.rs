@@ -136,6 +136,17 @@ impl Tensor {
         Tensor { span, gpu: self.gpu.clone(), dtype: self.dtype, shape }
     }
 
+    /// The first elements, in another shape, without copying.
+    ///
+    /// # Panics
+    /// If there are not as many: a fault of the caller.
+    pub fn first(&self, shape: &[usize]) -> Tensor {
+        let words = shape.iter().product();
+        assert!(words <= self.span.words, "{words} of {self:?}");
+        let span = Span { buffer: self.span.buffer.clone(), first: self.span.first, words };
+        Tensor { span, gpu: self.gpu.clone(), dtype: self.dtype, shape: shape.to_vec() }
+    }
+
     /// Copies values in. The write is ordered before every later replay.
     pub fn write<T: bytemuck::Pod>(&self, values: &[T]) -> Result<()> {
         let bytes: &[u8] = bytemuck::cast_slice(values);

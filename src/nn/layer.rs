@@ -1,10 +1,12 @@
 //! What a layer is, and the list of all kinds.
 
+use std::ops::Range;
+
 use toml::Value;
 
 use super::{linear, relu};
-use crate::error::Result;
-use crate::gpu::{Gpu, Recorder, Tensor};
+use crate::error::{Error, Result};
+use crate::gpu::{Recorder, Tensor};
 use crate::ops::variants::{Choices, Shape};
 use crate::param::Param;
 use crate::recipe::{self, Settings};
@@ -23,7 +25,6 @@ pub const ALL: &[Entry] = &[linear::ENTRY, relu::ENTRY];
 
 /// What a layer is built from.
 pub struct Context<'a> {
-    pub gpu: &'a Gpu,
     pub name: &'a str,
     /// Features of its input.
     pub inputs: usize,
@@ -59,6 +60,21 @@ pub trait Layer {
         d_y: &Tensor,
         d_x: Option<&Tensor>,
     ) -> Result<()>;
+    /// Records the gradient of its weight, also where nothing is kept, for some of its rows: what growth goes by.
+    ///
+    /// # Errors
+    /// `Kind::Usage` for a layer without a weight that could grow.
+    fn dense_grad(
+        &self,
+        _rec: &mut Recorder,
+        _choices: &Choices,
+        _x: &Tensor,
+        _d_y: &Tensor,
+        _rows: Range<usize>,
+        _d_weight: &Tensor,
+    ) -> Result<()> {
+        Err(Error::usage(format!("layer `{}` has no weight that could grow", self.name())))
+    }
 
     fn is_relu(&self) -> bool {
         false

@@ -1,11 +1,14 @@
 //! A linear layer: `y = weight x + bias`, rectified if a ReLU follows it.
 
+use std::ops::Range;
+
 use toml::Value;
 
 use super::layer::{Context, Entry, Layer};
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::ops::linear::{self, Rows};
+use crate::ops::packed::products::{self, Packed};
 use crate::ops::variants::{Choices, Shape};
 use crate::param::Param;
 use crate::random::{self, Stream};
@@ -19,7 +22,7 @@ pub const ENTRY: Entry = Entry {
         if out == 0 {
             return Err(settings.wrong("out", "at least 1"));
         }
-        Ok(Box::new(Linear::new(context, out as usize)?))
+        Ok(Box::new(Linear::new(context, out as usize)))
     },
 };
 
@@ -33,21 +36,35 @@ struct Linear {
 
 impl Linear {
     /// Weights and biases are uniform in ±1/sqrt(inputs): PyTorch's default for linear layers.
-    fn new(c: &Context, out: usize) -> Result<Self> {
-        let weight = Param::new(c.gpu, &format!("{}.weight", c.name), &[out, c.inputs])?;
-        let bias = Param::new(c.gpu, &format!("{}.bias", c.name), &[out])?;
-        let bound = 1.0 / (c.inputs as f32).sqrt();
-        for (number, param) in (c.first_param..).zip([&weight, &bias]) {
-            let value = |i: u32| (random::uniform(c.seed, Stream::Init, 0, number, i) * 2.0 - 1.0) * bound;
-            let values: Vec<f32> = (0..param.len() as u32).map(value).collect();
-            param.write(&values)?;
+    fn new(c: &Context, out: usize) -> Self {
+        let (seed, bound) = (c.seed, 1.0 / (c.inputs as f32).sqrt());
+        let param = |what: &str, shape: &[usize], number: u32| {
+            let value = move |i: u32| (random::uniform(seed, Stream::Init, 0, number, i) * 2.0 - 1.0) * bound;
+            Param::new(&format!("{}.{what}", c.name), shape, Box::new(value))
+        };
+        Self {
+            name: c.name.to_string(),
+            weight: param("weight", &[out, c.inputs], c.first_param),
+            bias: param("bias", &[out], c.first_param + 1),
+            relu: false,
+            rectified_input: false,
         }
-        Ok(Self { name: c.name.to_string(), weight, bias, relu: false, rectified_input: false })
     }
 }
 
 fn rows<'a>(param: &'a Param, of: impl Fn(&'a crate::param::Block) -> &'a Tensor) -> Vec<Rows<'a>> {
     param.blocks.iter().map(|block| Rows { rows: block.rows.clone(), tensor: of(block) }).collect()
+}
+
+impl Linear {
+    fn shape(&self, rows: usize, cols: usize) -> Shape {
+        Shape::new(rows, self.weight.shape[1], cols)
+    }
+    /// The weight, where only what is kept of it exists.
+    fn packed(&self) -> Option<Packed<'_>> {
+        let packed = self.weight.packed.as_ref()?;
+        Some(Packed { index: &packed.index, values: &self.weight.blocks[0].weight })
+    }
 }
 
 impl Layer for Linear {
@@ -64,16 +81,17 @@ impl Layer for Linear {
         vec![&mut self.weight, &mut self.bias]
     }
     fn products(&self, cols: usize) -> Vec<Shape> {
-        self.weight
-            .blocks
-            .iter()
-            .map(|block| Shape::new(block.rows.len(), self.weight.shape[1], cols))
-            .collect()
+        let step = self.weight.blocks.first().map_or(self.weight.shape[0], |block| block.rows.len());
+        let rows = self.weight.shape[0];
+        (0..rows).step_by(step.max(1)).map(|begin| self.shape(step.min(rows - begin), cols)).collect()
     }
 
     fn forward(&self, rec: &mut Recorder, choices: &Choices, x: &Tensor, y: &Tensor) -> Result<()> {
         let bias = &self.bias.blocks[0].weight;
-        linear::forward(rec, choices, &rows(&self.weight, |b| &b.weight), bias, x, y, self.relu)
+        match self.packed() {
+            Some(weight) => products::forward(rec, choices, weight, bias, x, y, self.relu),
+            None => linear::forward(rec, choices, &rows(&self.weight, |b| &b.weight), bias, x, y, self.relu),
+        }
     }
 
     fn backward(
@@ -86,6 +104,15 @@ impl Layer for Linear {
         d_x: Option<&Tensor>,
     ) -> Result<()> {
         let d_bias = &self.bias.blocks[0].grad;
+        if let Some(weight) = self.packed() {
+            // The gradient's memory serves as the input gradient's scratch, before it is written.
+            let grad = &self.weight.blocks[0].grad;
+            if let Some(d_x) = d_x {
+                let relu = self.rectified_input;
+                products::input_grad(rec, choices, weight, grad, x, d_y, d_x, relu)?;
+            }
+            return products::weight_grad(rec, choices, weight.index, grad, d_bias, x, d_y);
+        }
         linear::weight_grad(rec, choices, &rows(&self.weight, |b| &b.grad), d_bias, x, d_y)?;
         match d_x {
             Some(d_x) => {
@@ -94,6 +121,19 @@ impl Layer for Linear {
             }
             None => Ok(()),
         }
+    }
+
+    fn dense_grad(
+        &self,
+        rec: &mut Recorder,
+        choices: &Choices,
+        x: &Tensor,
+        d_y: &Tensor,
+        rows: Range<usize>,
+        d_weight: &Tensor,
+    ) -> Result<()> {
+        let whole = self.shape(self.weight.shape[0], x.shape[1]);
+        linear::weight_grad_rows(rec, choices, whole, rows, d_weight, &self.bias.blocks[0].grad, x, d_y)
     }
 
     fn rectify_output(&mut self) -> bool {

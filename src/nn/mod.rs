@@ -31,17 +31,11 @@ impl Activations {
 }
 
 impl Model {
-    /// Builds the layers and writes their initial weights, a function of `seed`.
+    /// Builds the layers; their initial weights are a function of `seed`. Parameters have no memory yet.
     ///
     /// # Errors
     /// `Kind::Usage` for an unknown layer or key, or where the last layer is not as wide as there are classes.
-    pub fn new(
-        gpu: &Gpu,
-        recipe: &recipe::Model,
-        features: usize,
-        classes: usize,
-        seed: u64,
-    ) -> Result<Self> {
+    pub fn new(recipe: &recipe::Model, features: usize, classes: usize, seed: u64) -> Result<Self> {
         let mut layers: Vec<Box<dyn Layer>> = Vec::new();
         let mut width = features;
         let mut params = 0;
@@ -49,7 +43,7 @@ impl Model {
             let entry = layer::find(spec)?;
             let settings = layer::settings(spec)?;
             let name = spec.name.clone().unwrap_or_else(|| format!("{}{index}", entry.name));
-            let context = Context { gpu, name: &name, inputs: width, seed, first_param: params };
+            let context = Context { name: &name, inputs: width, seed, first_param: params };
             let layer = (entry.build)(&context, &settings)?;
             width = layer.outputs();
             params += layer.params().len() as u32;
@@ -61,7 +55,12 @@ impl Model {
             ))
             .hint(format!("a last [[model.layer]] of type \"linear\" with out = {classes}")));
         }
-        Ok(Self { layers: fuse(layers), features, classes })
+        let mut layers = fuse(layers);
+        // Nobody asks for the gradient of the batch.
+        if let Some(first) = layers.first_mut() {
+            first.params_mut().into_iter().for_each(|param| param.feeds_back = false);
+        }
+        Ok(Self { layers, features, classes })
     }
 
     /// All parameters, from the input to the output.
@@ -99,34 +98,70 @@ impl Model {
         Ok(())
     }
 
-    /// Records the backward pass from `d_logits`: every parameter's gradient. The first layer's input needs
-    /// none.
+    /// Tensors for the gradients of a batch's activations, but the batch's own: entry i is that of the output of
+    /// layer i. Each is needed for one layer only, so that two take turns, unless `all` are to be kept.
+    pub fn gradients(&self, gpu: &Gpu, cols: usize, all: bool) -> Result<Vec<Tensor>> {
+        let last = self.layers.len().saturating_sub(1);
+        let hidden = &self.layers[..last];
+        let tensor = |name: &str, rows: usize| gpu.tensor(name, Dtype::F32, &[rows, cols]);
+        let widest = hidden.iter().map(|layer| layer.outputs()).max().unwrap_or(0);
+        let turns: Vec<Tensor> = (0..if all { 0 } else { hidden.len().min(2) })
+            .map(|turn| tensor(&format!("d_activation {turn}"), widest))
+            .collect::<Result<_>>()?;
+        let mut gradients = Vec::new();
+        for (index, layer) in hidden.iter().enumerate() {
+            gradients.push(match turns.len() {
+                0 => tensor(&format!("{}.d_out", layer.name()), layer.outputs())?,
+                // The first layer's in the second, and so on.
+                turns_len => turns[(index + 1) % turns_len].rows(0..layer.outputs()),
+            });
+        }
+        if let Some(layer) = self.layers.last() {
+            gradients.push(tensor("d_logits", layer.outputs())?);
+        }
+        Ok(gradients)
+    }
+
+    /// Records the backward pass from the last of `d`, which the loss has written: every parameter's gradient. The
+    /// first layer's input needs none.
     pub fn backward(
         &self,
         rec: &mut Recorder,
         choices: &Choices,
         a: &Activations,
-        d_logits: &Tensor,
+        d: &[Tensor],
     ) -> Result<()> {
         rec.phase(Phase::Backward);
-        // Gradients of activations are needed for one layer only: two buffers take turns.
-        let cols = d_logits.shape[1];
-        let hidden = self.layers.len().saturating_sub(1);
-        let widest = self.layers[..hidden].iter().map(|layer| layer.outputs()).max().unwrap_or(0);
-        let turns: Vec<Tensor> = (0..hidden.min(2))
-            .map(|turn| rec.gpu.tensor(&format!("d_activation {turn}"), Dtype::F32, &[widest, cols]))
-            .collect::<Result<_>>()?;
-        let mut d_y = d_logits.clone();
         for (index, layer) in self.layers.iter().enumerate().rev() {
             rec.scope(layer.name());
-            let d_x =
-                (index > 0).then(|| turns[index % turns.len()].rows(0..self.layers[index - 1].outputs()));
-            layer.backward(rec, choices, &a.values[index], &a.values[index + 1], &d_y, d_x.as_ref())?;
-            if let Some(d_x) = d_x {
-                d_y = d_x;
-            }
+            let d_x = index.checked_sub(1).map(|before| &d[before]);
+            layer.backward(rec, choices, &a.values[index], &a.values[index + 1], &d[index], d_x)?;
         }
         Ok(())
+    }
+
+    /// Records the gradient of some rows of a parameter, also where nothing is kept, after a backward pass whose
+    /// gradients `d` were all kept. `param` counts all parameters, as [`Model::params`] lists them.
+    #[allow(clippy::too_many_arguments)] // a whole backward pass stands behind it
+    pub fn dense_grad(
+        &self,
+        rec: &mut Recorder,
+        choices: &Choices,
+        a: &Activations,
+        d: &[Tensor],
+        param: usize,
+        rows: std::ops::Range<usize>,
+        d_weight: &Tensor,
+    ) -> Result<()> {
+        let mut first = 0;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let own = layer.params().len();
+            if param < first + own {
+                return layer.dense_grad(rec, choices, &a.values[index], &d[index], rows, d_weight);
+            }
+            first += own;
+        }
+        Err(Error::internal(format!("there is no parameter {param}")))
     }
 }
 

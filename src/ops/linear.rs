@@ -79,6 +79,26 @@ pub fn weight_grad(
     Ok(())
 }
 
+/// `d_weight = d_y x^T` for some rows of a weight of shape `whole`, by the kernel that serves all of it: the same bits.
+/// The gradients of their biases are written, too.
+#[allow(clippy::too_many_arguments)] // what the product reads and writes, and for which rows
+pub fn weight_grad_rows(
+    rec: &mut Recorder,
+    choices: &Choices,
+    whole: Shape,
+    rows: Range<usize>,
+    d_weight: &Tensor,
+    d_bias: &Tensor,
+    x: &Tensor,
+    d_y: &Tensor,
+) -> Result<()> {
+    let shape = Shape { rows: rows.len(), ..whole };
+    let args = shape.args(false, false);
+    let (d_bias, d_y) = (&d_bias.rows(rows.clone()), &d_y.rows(rows));
+    let binds = bind! { args: &args, x: x, d_y: d_y, d_weight: d_weight, d_bias: d_bias };
+    choices.pick(Product::WeightGrad, whole).dispatch(rec, binds, shape)
+}
+
 pub(super) fn twin_forward(t: &Twin) {
     let args: Args = t.get("args");
     let (weight, bias, x) = (t.f32("weight"), t.f32("bias"), t.f32("x"));

@@ -227,9 +227,10 @@ pub fn fitting(product: Product, shape: Shape) -> impl Iterator<Item = &'static 
 
 /// The names of all variants and the text of their shaders, in one: a measurement holds for these alone.
 pub fn inventory() -> Result<String> {
-    let texts =
-        ALL.iter().map(|variant| Ok(format!("{}\n{}", variant.name, expand(&variant.kernel.source)?)));
-    texts.collect()
+    let dense = ALL.iter().map(|variant| (variant.name, variant.kernel));
+    let packed = super::packed::products::ALL.iter().map(|variant| (variant.name, variant.kernel));
+    let text = |(name, kernel): (&str, Kernel)| Ok(format!("{name}\n{}", expand(&kernel.source)?));
+    dense.chain(packed).map(text).collect()
 }
 
 /// Which variant does which product: from `forward 512x784x128` to a variant's name.
@@ -290,10 +291,12 @@ impl Choices {
         Ok(measured)
     }
 
-    /// What is known of these shapes.
+    /// What is known of these shapes, however they are stored.
     pub fn only(&self, shapes: &[Shape]) -> Choices {
-        let keys = shapes.iter().flat_map(|&shape| Product::ALL.map(|product| Self::key(product, shape)));
-        Choices(keys.filter_map(|key| self.0.get(&key).map(|name| (key.clone(), name.clone()))).collect())
+        let names: Vec<String> =
+            shapes.iter().map(|s| format!("{}x{}x{}", s.rows, s.inner, s.cols)).collect();
+        let concerns = |key: &str| key.split(' ').any(|word| names.iter().any(|name| name == word));
+        Choices(self.0.iter().filter(|(key, _)| concerns(key)).map(|(k, v)| (k.clone(), v.clone())).collect())
     }
 }
 

@@ -106,11 +106,13 @@ impl Optimizer {
         totals: &Tensor,
     ) -> Result<()> {
         rec.phase(Phase::Update);
-        let texels = rec.gpu.prefers_texels();
         for (param, blocks) in params.iter().zip(&self.slots) {
             rec.scope(&param.name);
+            // What is packed is small: copies into textures would cost more than they save.
+            let texels = rec.gpu.prefers_texels() && param.packed.is_none();
+            let flow = param.update_flow();
             for (block, slots) in param.blocks.iter().zip(blocks) {
-                self.rule.record(rec, &Target { block, flow: param.flow, slots, step, totals, texels })?;
+                self.rule.record(rec, &Target { block, flow, slots, step, totals, texels })?;
             }
         }
         Ok(())
@@ -118,6 +120,10 @@ impl Optimizer {
 
     pub fn corrections(&self, t: u64) -> (f32, f32) {
         self.rule.corrections(t)
+    }
+    /// Slots of one parameter, by block, to be replaced where its storage changes.
+    pub fn slots_mut(&mut self, param: usize) -> &mut Vec<Vec<Tensor>> {
+        &mut self.slots[param]
     }
     /// Slots of one parameter, by block.
     pub fn slots_of(&self, param: usize) -> &[Vec<Tensor>] {

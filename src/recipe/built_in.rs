@@ -52,7 +52,7 @@ mod tests {
     fn a_recipe_says_what_its_name_does() {
         let recipe = Recipe::parse(built_in("fashion-gmp-90").unwrap(), "fashion-gmp-90", &[]).unwrap();
         assert_eq!(recipe.sparsity.target, 0.9);
-        assert_eq!(recipe.sparsity.distribution, Distribution::Global);
+        assert_eq!(recipe.sparsity.spread(), Distribution::Global);
         assert_eq!(recipe.sparsity.schedule.end, Duration::Percent(75.0));
         assert_eq!(recipe.model, Model::Mlp { hidden: vec![512, 512], activation: "relu".into() });
         assert_eq!(built_in("fashion-gmp-91"), None);

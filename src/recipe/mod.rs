@@ -16,6 +16,7 @@ mod section;
 mod settings;
 mod source;
 mod sparsity;
+mod structure;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -37,6 +38,7 @@ pub use run::{Data, Dump, Run, What};
 pub use schedule::{Curve, PruneSchedule};
 pub use settings::Settings;
 pub use sparsity::{Distribution, Rule, Sparsity, Storage};
+pub use structure::Structure;
 pub use words::{glob, nearest, unknown};
 
 use crate::error::{Error, Result};

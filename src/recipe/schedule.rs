@@ -43,6 +43,19 @@ impl Curve {
     }
 }
 
+impl Default for PruneSchedule {
+    /// A cubic over the first three quarters of the run, every 100 steps.
+    fn default() -> Self {
+        Self {
+            kind: Curve::Cubic,
+            begin: Duration::ZERO,
+            end: Duration::Percent(75.0),
+            every: Duration::Steps(100),
+            power: 3.0,
+        }
+    }
+}
+
 impl PruneSchedule {
     /// The sparsity due at `step` (0-based), 0 to 1. Before `begin` it is `initial`, from `end` on exactly
     /// `target`.

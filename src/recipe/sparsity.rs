@@ -3,7 +3,7 @@
 use super::schedule::PruneSchedule;
 use super::section::Section;
 use super::settings::Settings;
-use super::words;
+use super::structure::{self, Structure};
 use super::writer::Writer;
 use crate::error::{Error, Result};
 
@@ -14,9 +14,12 @@ pub struct Sparsity {
     pub method: String,
     /// Share of pruned weights at the end, 0 up to (not including) 1; 0 if the method is none.
     pub target: f64,
-    /// Density at the start, above 0 up to 1.
-    pub init: f64,
-    pub distribution: Distribution,
+    /// Density at the start, above 0 up to 1; the method's own where it is left out.
+    pub init: Option<f64>,
+    /// The method's own where it is left out.
+    pub distribution: Option<Distribution>,
+    /// What is pruned together, where no rule says otherwise.
+    pub pattern: Structure,
     pub schedule: PruneSchedule,
     /// Whether pruned weights keep a value behind their mask.
     pub latent: bool,
@@ -44,17 +47,23 @@ pub enum Distribution {
 pub enum Storage {
     /// Dense values and one mask bit each.
     Masked,
+    /// Kept values and their places alone, as soon as something is pruned.
+    Packed,
+    /// Packed from the density on at which that was measured to be faster.
+    Auto,
 }
 
 /// One `[[sparsity.rule]]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
     /// Over the names of parameters, for [`glob`](super::glob); written `match`.
-    pub pattern: String,
+    pub matches: String,
     /// Left out of pruning altogether.
     pub dense: bool,
     /// A sparsity of its own, 0 up to (not including) 1.
     pub target: Option<f64>,
+    /// What is pruned together.
+    pub pattern: Option<Structure>,
 }
 
 impl Distribution {
@@ -73,12 +82,14 @@ impl Distribution {
 }
 
 impl Storage {
-    pub const ALL: &[Storage] = &[Storage::Masked];
+    pub const ALL: &[Storage] = &[Storage::Masked, Storage::Packed, Storage::Auto];
 
     /// As recipes write it.
     pub fn name(self) -> &'static str {
         match self {
             Storage::Masked => "masked",
+            Storage::Packed => "packed",
+            Storage::Auto => "auto",
         }
     }
 }
@@ -92,13 +103,38 @@ fn is_share(x: f64) -> bool {
 impl Sparsity {
     /// Sparsity at the start.
     pub fn initial(&self) -> f64 {
-        1.0 - self.init
+        1.0 - self.init.unwrap_or(1.0)
+    }
+    /// How the sparsity is spread over tensors.
+    pub fn spread(&self) -> Distribution {
+        self.distribution.unwrap_or(Distribution::Global)
+    }
+
+    /// No pruning at all.
+    pub fn none() -> Sparsity {
+        Sparsity {
+            method: "none".into(),
+            target: 0.0,
+            init: None,
+            distribution: None,
+            pattern: Structure::Free,
+            schedule: PruneSchedule::default(),
+            latent: false,
+            storage: Storage::Auto,
+            rules: Vec::new(),
+            settings: Settings::default(),
+        }
     }
 
     pub(super) fn read(mut section: Section) -> Result<Sparsity> {
         let method = section.text("method")?.unwrap_or_else(|| "none".to_string());
+        let pattern = read_structure(&mut section)?.unwrap_or_default();
         let target = section.number("target", SHARE, is_share)?;
         let target = match target {
+            None if method != "none" && matches!(pattern, Structure::Groups { .. }) => {
+                let Structure::Groups { keep, of } = pattern else { unreachable!("just matched") };
+                1.0 - f64::from(keep) / f64::from(of)
+            }
             None if method != "none" => {
                 let advice = format!("method \"{method}\" needs the share to prune, such as target = 0.9");
                 return Err(section.missing("target").hint(advice));
@@ -110,12 +146,12 @@ impl Sparsity {
                 let advice = "choose a method, such as method = \"gmp\"; `coppice ls methods` lists them";
                 return Err(section.locate("target", error).hint(advice));
             }
-            target => target.unwrap_or(0.0),
+            Some(target) => target,
+            None => 0.0,
         };
-        let init =
-            section.number("init", "a density above 0 and up to 1", |x| x > 0.0 && x <= 1.0)?.unwrap_or(1.0);
+        let init = section.number("init", "a density above 0 and up to 1", |x| x > 0.0 && x <= 1.0)?;
         // Decimal fractions are not exact: 1 - 0.95 is a little more than 0.05.
-        if 1.0 - init > target + 1e-9 {
+        if let Some(init) = init.filter(|init| 1.0 - init > target + 1e-9) {
             let error = Error::usage("the run would start sparser than it shall end")
                 .at(format!("init = {init} is a density, thus sparsity {}; target = {target}", 1.0 - init));
             return Err(section.locate("init", error));
@@ -124,12 +160,18 @@ impl Sparsity {
             method,
             target,
             init,
-            distribution: section
-                .choice("distribution", "distribution", Distribution::ALL, Distribution::name)?
-                .unwrap_or(Distribution::Global),
+            distribution: section.choice(
+                "distribution",
+                "distribution",
+                Distribution::ALL,
+                Distribution::name,
+            )?,
+            pattern,
             schedule: PruneSchedule::read(section.section("schedule")?)?,
             latent: section.flag("latent", false)?,
-            storage: read_storage(&mut section)?,
+            storage: section
+                .choice("storage", "storage", Storage::ALL, Storage::name)?
+                .unwrap_or(Storage::Auto),
             rules: section.sections("rule")?.into_iter().map(Rule::read).collect::<Result<_>>()?,
             settings: section.rest(),
         };
@@ -140,18 +182,26 @@ impl Sparsity {
         w.section("[sparsity]");
         w.key("method", self.method.as_str());
         w.key("target", self.target);
-        w.key("init", self.init);
-        w.key("distribution", self.distribution.name());
+        if let Some(init) = self.init {
+            w.key("init", init);
+        }
+        if let Some(distribution) = self.distribution {
+            w.key("distribution", distribution.name());
+        }
+        w.key("pattern", self.pattern.to_string());
         w.key("latent", self.latent);
         w.key("storage", self.storage.name());
         w.keys(self.settings.values());
         self.schedule.write(w);
         for rule in &self.rules {
             w.section("[[sparsity.rule]]");
-            w.key("match", rule.pattern.as_str());
+            w.key("match", rule.matches.as_str());
             w.key("dense", rule.dense);
             if let Some(target) = rule.target {
                 w.key("target", target);
+            }
+            if let Some(pattern) = rule.pattern {
+                w.key("pattern", pattern.to_string());
             }
         }
     }
@@ -159,22 +209,23 @@ impl Sparsity {
 
 impl Rule {
     fn read(mut section: Section) -> Result<Rule> {
-        let says_something = section.has("dense") || section.has("target");
-        let pattern = section.text("match")?.ok_or_else(|| {
+        let says_something = section.has("dense") || section.has("target") || section.has("pattern");
+        let matches = section.text("match")?.ok_or_else(|| {
             section
                 .missing("match")
                 .hint("every [[sparsity.rule]] says which layers it is for: match = \"fc*\"")
         })?;
         let rule = Rule {
-            pattern,
+            matches,
             dense: section.flag("dense", false)?,
             target: section.number("target", SHARE, is_share)?,
+            pattern: read_structure(&mut section)?,
         };
         let refuse = |what: &str| {
-            section.locate("match", Error::usage(what).at(format!("match = \"{}\"", rule.pattern)))
+            section.locate("match", Error::usage(what).at(format!("match = \"{}\"", rule.matches)))
         };
-        if rule.dense && rule.target.is_some() {
-            return Err(refuse("a rule makes layers dense or gives them a target, not both"));
+        if rule.dense && (rule.target.is_some() || rule.pattern.is_some()) {
+            return Err(refuse("a rule makes layers dense or gives them a target or a pattern, not both"));
         }
         section.finish()?;
         if !says_something {
@@ -184,19 +235,6 @@ impl Rule {
     }
 }
 
-fn read_storage(section: &mut Section) -> Result<Storage> {
-    // The two words are the plan's, so they deserve a better answer than "unknown".
-    let planned = section.take("storage", "\"masked\"", |v| v.as_str().map(String::from))?;
-    match planned.as_deref() {
-        None => Ok(Storage::Masked),
-        Some(word @ ("packed" | "auto")) => {
-            let error = Error::usage(format!("storage \"{word}\" does not exist yet"))
-                .at("only masked storage exists in this version");
-            Err(section.locate("storage", error).hint("storage = \"masked\""))
-        }
-        Some(word) => {
-            let named = words::named("storage", word, Storage::ALL, Storage::name);
-            named.map_err(|error| section.locate("storage", error))
-        }
-    }
+fn read_structure(section: &mut Section) -> Result<Option<Structure>> {
+    section.take("pattern", structure::EXPECTED, |value| value.as_str()?.parse().ok())
 }

@@ -17,13 +17,13 @@ pub fn load_any(path: &Path) -> Result<(Arrays, Vec<Error>)> {
     let sound = |arrays| Ok((arrays, Vec::new()));
     if path.join("ckpt").is_dir() {
         let (snapshot, damaged) = checkpoint::load(path, Which::Last)?;
-        return Ok((snapshot.arrays, damaged));
+        return Ok((snapshot.dense()?, damaged));
     }
     if path.join(dump::INDEX).is_file() {
         return sound(dump::read(path)?);
     }
     if path.join("manifest.json").is_file() || path.join(checkpoint::TENSORS).is_file() {
-        return sound(checkpoint::read(path)?.arrays);
+        return sound(checkpoint::read(path)?.dense()?);
     }
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("safetensors") if !path.is_dir() => sound(safetensors::read(path)?),

@@ -43,6 +43,21 @@ pub fn kept(arrays: &Arrays, name: &str, values: &[f32]) -> Result<Vec<bool>> {
     unpack(mask, &arrays[name].shape).map_err(|e| e.at(format!("tensor: {name}")))
 }
 
+/// The arrays with every masked weight as the network sees it: 0 behind its mask, also where a value lives on there.
+pub fn applied(arrays: &Arrays) -> Result<Arrays> {
+    let mut all = arrays.clone();
+    for (name, array) in &mut all {
+        if !arrays.contains_key(&format!("{name}{SUFFIX}")) {
+            continue;
+        }
+        let mut values = array.to_f32();
+        let kept = kept(arrays, name, &values)?;
+        values.iter_mut().zip(kept).filter(|(_, kept)| !kept).for_each(|(value, _)| *value = 0.0);
+        *array = Array::f32(array.shape.clone(), &values);
+    }
+    Ok(all)
+}
+
 /// The array whose mask, gradient or optimizer slot `name` is: the one named `fc1.weight` for
 /// `fc1.weight.momentum`.
 pub fn owner<'a>(arrays: &Arrays, name: &'a str) -> Option<&'a str> {

@@ -1,7 +1,8 @@
 //! From a sparsity to integer budgets: how many weights each tensor, or a group of them, keeps.
 
 use crate::error::{Error, Result};
-use crate::recipe::{Distribution, Rule, glob};
+use crate::ops::packed::Form;
+use crate::recipe::{Distribution, Rule, Structure, glob};
 
 /// The roundings in use; a method names its own. Coppice's is `HalfEven`, at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,11 +85,54 @@ pub fn erdos_renyi(shapes: &[Vec<usize>], keep: f64, power: f64, channels_only: 
 pub struct Tensor {
     pub name: String,
     pub shape: Vec<usize>,
+    /// What of it is kept together.
+    pub form: Form,
 }
 
 impl Tensor {
     fn len(&self) -> usize {
         self.shape.iter().product()
+    }
+    /// What its form alone keeps.
+    fn fixed(&self) -> Option<usize> {
+        let inner = self.shape[1..].iter().product();
+        self.form.per_row(inner).map(|kept| kept * self.shape[0])
+    }
+}
+
+/// The form that a recipe asks for in the tensor of this name and shape; later rules win.
+///
+/// # Errors
+/// `Kind::Usage` where the tensor cannot be cut into such blocks, or there are no kernels for them.
+pub fn form(name: &str, shape: &[usize], pattern: Structure, rules: &[Rule]) -> Result<Form> {
+    let last = rules.iter().rfind(|rule| fits(&rule.matches, name));
+    let dense = last.is_some_and(|rule| rule.dense);
+    let ruled = rules.iter().rfind(|rule| rule.pattern.is_some() && fits(&rule.matches, name));
+    let structure = ruled.and_then(|rule| rule.pattern).unwrap_or(pattern);
+    let refuse = |why: String, advice: &str| {
+        Err(Error::usage(format!("`{name}` cannot have the pattern {structure}"))
+            .at(why)
+            .hint(advice.to_string()))
+    };
+    match structure {
+        _ if dense => Ok(Form::Free),
+        Structure::Free | Structure::Block { rows: 1, columns: 1 } => Ok(Form::Free),
+        Structure::Groups { keep, of } if of <= 256 => {
+            Ok(Form::Groups { keep: keep as usize, of: of as usize })
+        }
+        Structure::Groups { .. } => refuse("groups have at most 256 inputs".into(), "a smaller M"),
+        Structure::Block { rows: height @ (4 | 8), columns: 1 }
+            if shape[0].is_multiple_of(height as usize) =>
+        {
+            Ok(Form::Block { height: height as usize })
+        }
+        Structure::Block { rows: 4 | 8, columns: 1 } => refuse(
+            format!("it has {} outputs", shape[0]),
+            "a [[sparsity.rule]] that leaves this layer dense, or gives it pattern = \"free\"",
+        ),
+        Structure::Block { .. } => {
+            refuse("blocks are 4x1 or 8x1, outputs by inputs".into(), "pattern = \"block:8x1\"")
+        }
     }
 }
 
@@ -101,6 +145,10 @@ pub struct Group {
     pub len: usize,
     /// A sparsity of the group's own, by a rule.
     pub target: Option<f64>,
+    /// Weights that are kept or pruned together.
+    pub unit: usize,
+    /// What the form alone keeps, whatever the target.
+    pub fixed: Option<usize>,
 }
 
 /// Which tensors are pruned, together or each by itself.
@@ -124,7 +172,7 @@ impl Budget {
                 let names = tensors.iter().map(|t| t.name.as_str()).collect::<Vec<_>>().join(", ");
                 return Err(Error::usage(format!(
                     "a sparsity rule matches no layer: match = \"{}\"",
-                    rule.pattern
+                    rule.matches
                 ))
                 .at(format!("prunable: {names}"))
                 .hint("a name from this list, or a pattern such as \"fc*\""));
@@ -132,14 +180,20 @@ impl Budget {
         }
         let rule_of = |t: &Tensor| rules.iter().rfind(|rule| matches(rule, t));
         let mut groups: Vec<Group> = Vec::new();
-        let mut shared = Group { members: Vec::new(), len: 0, target: None };
+        let mut shared = Group { members: Vec::new(), len: 0, target: None, unit: 1, fixed: None };
         let mut dense = 0;
         for (index, tensor) in tensors.iter().enumerate() {
-            let own = |target| Group { members: vec![index], len: tensor.len(), target };
+            let own = |target| Group {
+                members: vec![index],
+                len: tensor.len(),
+                target,
+                unit: tensor.form.height(),
+                fixed: tensor.fixed(),
+            };
             match rule_of(tensor) {
                 Some(rule) if rule.dense => dense += tensor.len(),
                 Some(Rule { target: Some(target), .. }) => groups.push(own(Some(*target))),
-                _ if distribution == Distribution::Global => {
+                _ if distribution == Distribution::Global && tensor.form == Form::Free => {
                     shared.members.push(index);
                     shared.len += tensor.len();
                 }
@@ -155,25 +209,34 @@ impl Budget {
         Ok(Self { groups, tensors, distribution, dense })
     }
 
+    /// All maskable tensors.
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
     /// Weights of all maskable tensors.
     pub fn total(&self) -> usize {
         self.tensors.iter().map(Tensor::len).sum()
     }
 
     /// The number each group keeps when the whole network's sparsity is `s`. The sum with the dense layers
-    /// is exactly `keep(total, s)`. `own` gives the sparsity due for a group whose target a rule sets.
+    /// is exactly `keep(total, s)`, but for forms: N:M fixes the number of its tensor, and blocks are kept
+    /// whole, the nearest number of them and at least one. `own` gives the sparsity due for a group whose target a rule sets.
     ///
     /// # Errors
     /// `Kind::Usage` if dense layers and rules leave less than one weight a tensor, or demand more.
     pub fn keeps(&self, s: f64, own: impl Fn(f64) -> f64) -> Result<Vec<usize>> {
-        let fixed = |group: &Group| group.target.map(|target| keep(group.len, own(target)));
+        let fixed =
+            |group: &Group| group.fixed.or_else(|| group.target.map(|target| keep(group.len, own(target))));
         let taken: usize = self.dense + self.groups.iter().filter_map(fixed).sum::<usize>();
-        let open: Vec<&Group> = self.groups.iter().filter(|group| group.target.is_none()).collect();
+        let open: Vec<&Group> =
+            self.groups.iter().filter(|group| group.target.is_none() && group.fixed.is_none()).collect();
         let most: usize = open.iter().map(|group| group.len).sum();
         let least: usize = open.iter().map(|group| group.members.len()).sum();
         let wanted = keep(self.total(), s);
         let free = wanted.checked_sub(taken).filter(|free| (least..=most).contains(free));
-        let Some(free) = free else {
+        let all_fixed = self.groups.iter().all(|group| group.fixed.is_some());
+        let Some(free) = free.or(all_fixed.then_some(0)) else {
             return Err(Error::usage(format!("sparsity {s} cannot be met"))
                 .at(format!(
                     "it keeps {wanted} of {} weights; rules alone keep {taken}, the other layers can \
@@ -183,9 +246,10 @@ impl Budget {
                 .hint("another target, or fewer rules"));
         };
         let mut split = self.split(&open, free).into_iter();
-        let part =
+        let mut part =
             |group: &Group| fixed(group).unwrap_or_else(|| split.next().expect("one part an open group"));
-        Ok(self.groups.iter().map(part).collect())
+        let mut whole = |group: &Group| ((part(group) + group.unit / 2) / group.unit).max(1) * group.unit;
+        Ok(self.groups.iter().map(|group| whole(group)).collect())
     }
 
     fn split(&self, open: &[&Group], free: usize) -> Vec<usize> {
@@ -207,9 +271,13 @@ impl Budget {
 }
 
 fn matches(rule: &Rule, tensor: &Tensor) -> bool {
-    // `fc1` names the layer, `fc1.weight` its tensor; a rule may say either.
-    let layer = tensor.name.rsplit_once('.').map_or(tensor.name.as_str(), |(layer, _)| layer);
-    glob(&rule.pattern, &tensor.name) || glob(&rule.pattern, layer)
+    fits(&rule.matches, &tensor.name)
+}
+
+/// `fc1` names the layer, `fc1.weight` its tensor; a rule may say either.
+fn fits(pattern: &str, name: &str) -> bool {
+    let layer = name.rsplit_once('.').map_or(name, |(layer, _)| layer);
+    glob(pattern, name) || glob(pattern, layer)
 }
 
 #[cfg(test)]

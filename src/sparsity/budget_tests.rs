@@ -63,12 +63,13 @@ fn nothing_pruned_is_all_dense() {
 }
 
 fn tensors() -> Vec<Tensor> {
-    let tensor = |name: &str, shape: [usize; 2]| Tensor { name: name.into(), shape: shape.to_vec() };
+    let tensor =
+        |name: &str, shape: [usize; 2]| Tensor { name: name.into(), shape: shape.to_vec(), form: Form::Free };
     vec![tensor("fc1.weight", [300, 784]), tensor("fc2.weight", [100, 300]), tensor("head.weight", [10, 100])]
 }
 
-fn rule(pattern: &str, dense: bool, target: Option<f64>) -> Rule {
-    Rule { pattern: pattern.into(), dense, target }
+fn rule(matches: &str, dense: bool, target: Option<f64>) -> Rule {
+    Rule { matches: matches.into(), dense, target, pattern: None }
 }
 
 #[test]
@@ -98,7 +99,7 @@ proptest! {
         kind in 0usize..4,
     ) {
         let tensors: Vec<Tensor> = dims.iter().enumerate()
-            .map(|(i, &(a, b))| Tensor { name: format!("t{i}"), shape: vec![a, b] }).collect();
+            .map(|(i, &(a, b))| Tensor { name: format!("t{i}"), shape: vec![a, b], form: Form::Free }).collect();
         let budget = Budget::new(tensors, Distribution::ALL[kind], &[]).unwrap();
         if let Ok(keeps) = budget.keeps(s, |t| t) {
             prop_assert_eq!(keeps.iter().sum::<usize>(), keep(budget.total(), s));

@@ -4,17 +4,28 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::gpu::check::Check;
-use crate::gpu::{Gpu, Phase, Plan, Recorder, Tensor};
+use crate::gpu::{Gpu, Plan, Recorder, Tensor};
+use crate::ops::packed::{Form, Pattern, crossover};
+use crate::ops::variants::Choices;
 use crate::param::{Block, Flow, Param};
-use crate::recipe::Sparsity;
+use crate::recipe::{Sparsity, Storage};
 
 pub mod budget;
+mod candidates;
+mod collect;
+mod draw;
 pub mod hold;
+mod merge;
 pub mod methods;
+mod prune;
+pub mod regrow;
+mod running;
 pub mod topk;
 
 use budget::Budget;
-use topk::Selection;
+use methods::Start;
+use prune::Prune;
+use regrow::Regrow;
 
 /// The length of a run, which turns shares and epochs into steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,22 +66,55 @@ pub struct LayerChange {
     pub total: usize,
 }
 
+impl LayerChange {
+    fn none(param: &Param) -> Self {
+        Self { name: param.name.clone(), kept: 0, grown: 0, dropped: 0, total: param.len() }
+    }
+}
+
+/// What an update came to: counts by layer, and the new patterns of packed parameters, which their owner applies.
+#[derive(Default)]
+pub struct Outcome {
+    pub layers: Vec<LayerChange>,
+    /// Parameter and pattern.
+    pub patterns: Vec<(usize, Pattern)>,
+}
+
 /// Schedules a method's mask updates.
 pub struct Pruner {
     pub entry: &'static methods::Entry,
     method: Box<dyn methods::Method>,
     budget: Budget,
     length: Length,
-    selections: Vec<Selection>,
-    /// By group, by member block: the parameter it belongs to.
-    owners: Vec<Vec<usize>>,
+    /// By group: its parameters.
+    members: Vec<Vec<usize>>,
     names: Vec<String>,
-    lens: Vec<usize>,
+    /// The whole network's sparsity at the end.
+    target: f64,
+    /// By parameter: the density up to which it is packed.
+    packed_below: Vec<f64>,
     dense: usize,
-    plan: Plan,
+    updater: Updater,
 }
 
-/// Gives masks to the parameters that `recipe` prunes. Nothing is pruned yet.
+enum Updater {
+    /// Masks never change.
+    Never,
+    Prune(Prune),
+    Regrow(Regrow),
+}
+
+/// What a network is pruned for, besides its recipe.
+pub struct Setting<'a> {
+    pub seed: u64,
+    pub length: Length,
+    /// Measured choices of kernels, with the densities from which packed storage is faster.
+    pub choices: &'a Choices,
+    /// Columns of a batch.
+    pub cols: usize,
+}
+
+/// Gives memory to all parameters: dense, masked or packed, as `recipe` asks for, with the masks of the start.
 ///
 /// # Errors
 /// `Kind::Usage` for an unknown method, a rule that matches nothing, a schedule that does not fit the run, or
@@ -78,76 +122,218 @@ pub struct Pruner {
 pub fn prepare(
     gpu: &Gpu,
     recipe: &Sparsity,
-    length: Length,
+    setting: &Setting,
     params: &mut [&mut Param],
-) -> Result<Option<Prepared>> {
+) -> Result<Option<Pruner>> {
     let (entry, method) = methods::resolve(recipe)?;
-    let Some(method) = method else { return Ok(None) };
+    let Some(method) = method else {
+        params.iter_mut().try_for_each(|param| param.allocate(gpu))?;
+        return Ok(None);
+    };
+    let length = setting.length;
     recipe.schedule.check(length.steps, length.steps_per_epoch)?;
-    let maskable: Vec<usize> = (0..params.len()).filter(|&i| params[i].is_maskable()).collect();
-    let tensor = |&i: &usize| budget::Tensor { name: params[i].name.clone(), shape: params[i].shape.clone() };
-    let budget = Budget::new(maskable.iter().map(tensor).collect(), recipe.distribution, &recipe.rules)?;
-    // The first and the last target: in between, the sparsity is monotone.
-    budget.keeps(recipe.initial(), |target| target.min(recipe.initial()))?;
-    budget.keeps(recipe.target, |target| target)?;
-    for group in &budget.groups {
-        for &member in &group.members {
-            params[maskable[member]].mask_with(gpu, method.flow())?;
+    let declared: Vec<&Param> = params.iter().map(|param| &**param).collect();
+    let (maskable, budget) = budget_of(recipe, &declared)?;
+    for (&i, tensor) in maskable.iter().zip(budget.tensors()) {
+        params[i].form = tensor.form;
+        if tensor.form != Form::Free && (entry.start == Start::Dense || method.regrowth().is_some()) {
+            let form = tensor.form.name();
+            return Err(Error::usage(format!("method `{}` prunes single weights, not {form}", entry.name))
+                .at(format!("layer {}", tensor.name))
+                .hint("method = \"static\", or pattern = \"free\""));
         }
     }
-    Ok(Some(Prepared { entry, method, budget, maskable, length }))
+    // The first and the last target: in between, the sparsity is monotone.
+    budget.keeps(recipe.initial(), |target| target.min(recipe.initial()))?;
+    let keeps = budget.keeps(recipe.target, |target| target)?;
+    let group_members =
+        |group: &budget::Group| group.members.iter().map(|&member| maskable[member]).collect::<Vec<_>>();
+    let members: Vec<Vec<usize>> = budget.groups.iter().map(group_members).collect();
+    if entry.start == Start::Random && members.iter().any(|group| group.len() > 1) {
+        return Err(Error::usage(format!("method `{}` needs a number for each layer", entry.name))
+            .at("distribution = \"global\" has one for all")
+            .hint("distribution = \"erk\" or \"uniform\""));
+    }
+    for &i in members.iter().flatten() {
+        params[i].flow = method.flow();
+    }
+    let limit = |param: &Param| match recipe.storage {
+        _ if param.flow != Flow::Held => 0.0,
+        Storage::Masked => 0.0,
+        Storage::Packed => 1.0,
+        Storage::Auto => {
+            let (rows, inner) = (param.shape[0], param.shape[1..].iter().product());
+            crossover::known(setting.choices, param.form, rows, inner, setting.cols)
+        }
+    };
+    let packed_below = params.iter().map(|param| limit(param)).collect();
+    let pruned: usize = budget.groups.iter().map(|group| group.len).sum();
+    let pruner = Pruner {
+        entry,
+        method,
+        length,
+        names: params.iter().map(|param| param.name.clone()).collect(),
+        target: recipe.target,
+        packed_below,
+        dense: budget.total() - pruned,
+        members,
+        budget,
+        updater: Updater::Never,
+    };
+    for (i, param) in params.iter_mut().enumerate() {
+        let group = pruner.members.iter().position(|group| group.contains(&i));
+        match group.filter(|_| entry.start == Start::Random) {
+            Some(group) => pruner.start(gpu, setting.seed, i, keeps[group], param)?,
+            None => param.allocate(gpu)?,
+        }
+    }
+    Ok(Some(pruner))
 }
 
-/// A method and its budget, before its dispatches are recorded.
-pub struct Prepared {
-    pub entry: &'static methods::Entry,
-    method: Box<dyn methods::Method>,
-    budget: Budget,
-    maskable: Vec<usize>,
-    length: Length,
+/// The parameters that can be pruned, and their budget.
+fn budget_of(recipe: &Sparsity, params: &[&Param]) -> Result<(Vec<usize>, Budget)> {
+    let maskable: Vec<usize> = (0..params.len()).filter(|&i| params[i].is_maskable()).collect();
+    let tensor = |&i: &usize| -> Result<budget::Tensor> {
+        let (name, shape) = (&params[i].name, &params[i].shape);
+        let form = budget::form(name, shape, recipe.pattern, &recipe.rules)?;
+        Ok(budget::Tensor { name: name.clone(), shape: shape.clone(), form })
+    };
+    let tensors = maskable.iter().map(tensor).collect::<Result<Vec<_>>>()?;
+    let budget = Budget::new(tensors, recipe.spread(), &recipe.rules)?;
+    Ok((maskable, budget))
 }
 
-impl Prepared {
-    /// Records the mask update. `slots` are the optimizer's, by parameter and block: zeroed where a weight is.
+/// What a recipe will prune, before anything has memory: parameter, form, and density at the end.
+pub fn outline(recipe: &Sparsity, params: &[&Param]) -> Result<Vec<(usize, Form, f64)>> {
+    if methods::resolve(recipe)?.1.is_none() {
+        return Ok(Vec::new());
+    }
+    let (maskable, budget) = budget_of(recipe, params)?;
+    let keeps = budget.keeps(recipe.target, |target| target)?;
+    let mut all = Vec::new();
+    for (group, keep) in budget.groups.iter().zip(keeps) {
+        for &member in &group.members {
+            let density = keep as f64 / group.len as f64;
+            all.push((maskable[member], budget.tensors()[member].form, density));
+        }
+    }
+    Ok(all)
+}
+
+impl Pruner {
+    /// Gives a parameter its random mask of the start.
+    fn start(&self, gpu: &Gpu, seed: u64, number: usize, keep: usize, param: &mut Param) -> Result<()> {
+        let shape = (param.shape[0], param.shape[1..].iter().product());
+        let pattern = draw::draw(gpu, seed, number as u32, param.form, shape, keep)?;
+        if self.packs(number, pattern.kept(), pattern.len()) {
+            return param.allocate_packed(gpu, pattern);
+        }
+        param.allocate(gpu)?;
+        param.write_mask(&pattern.mask())?;
+        let values = param.read()?;
+        let kept: Vec<f32> = pattern.flat().iter().map(|&i| values[i as usize]).collect();
+        param.write(&pattern.dense(&kept))
+    }
+
+    /// Whether a parameter is packed once enough of it is pruned.
+    pub fn may_pack(&self, param: usize) -> bool {
+        self.packed_below[param] > 0.0
+    }
+    /// Whether a parameter that keeps `kept` of `len` weights is to be packed.
+    pub fn packs(&self, param: usize, kept: usize, len: usize) -> bool {
+        kept < len && kept as f64 <= self.packed_below[param] * len as f64
+    }
+
+    /// Records the mask update, again where the storage of a parameter has changed. `slots` are the optimizer's,
+    /// by parameter and block; `grads` are needed where weights grow.
     pub fn record(
-        self,
+        &mut self,
         gpu: &Gpu,
         params: &[&Param],
-        slots: impl Fn(usize) -> Vec<Vec<Tensor>>,
-    ) -> Result<Pruner> {
-        let mut rec = Recorder::new(gpu);
-        rec.phase(Phase::Masks);
-        let mut selections = Vec::new();
-        let mut owners = Vec::new();
-        for group in &self.budget.groups {
-            let members: Vec<usize> = group.members.iter().map(|&member| self.maskable[member]).collect();
-            let blocks =
-                || members.iter().flat_map(|&i| params[i].blocks.iter().map(move |block| (i, block)));
-            let pairs: Vec<_> = blocks().map(|(_, block)| (block.stored(), &block.mask)).collect();
-            rec.scope(if members.len() == 1 { &params[members[0]].name } else { "all" });
-            selections.push(Selection::record(&mut rec, &pairs)?);
-            owners.push(blocks().map(|(i, _)| i).collect());
-            for &i in &members {
-                rec.scope(&params[i].name);
-                for (block, slots) in params[i].blocks.iter().zip(slots(i)) {
-                    record_zeros(&mut rec, params[i].flow, block, &slots)?;
-                }
+        slots: &dyn Fn(usize) -> Vec<Vec<Tensor>>,
+        grads: &regrow::DenseGrad,
+    ) -> Result<()> {
+        self.updater = Updater::Never; // its memory first
+        self.updater = match self.method.regrowth() {
+            Some(regrowth) => {
+                let keeps = self.budget.keeps(self.target, |target| target)?;
+                let tensors: Vec<_> =
+                    self.members.iter().zip(keeps).map(|(group, keep)| (group[0], keep)).collect();
+                Updater::Regrow(Regrow::record(gpu, regrowth, &tensors, params, slots, grads)?)
+            }
+            None if self.entry.start == Start::Random => Updater::Never,
+            None => Updater::Prune(Prune::record(gpu, &self.members, params, slots)?),
+        };
+        Ok(())
+    }
+
+    /// Whether weights grow, by gradients of the step.
+    pub fn grows(&self) -> bool {
+        self.method.regrowth().is_some()
+    }
+    /// Whether the optimizer rests at `step`.
+    pub fn rests(&self, step: u64) -> bool {
+        self.method.rests() && self.due(step).is_some()
+    }
+    /// The sparsity due at `step`, if masks are updated there.
+    pub fn due(&self, step: u64) -> Option<f64> {
+        self.method.due(step, self.length)
+    }
+    /// What each group keeps at `step`.
+    fn keeps(&self, step: u64, sparsity: f64) -> Result<Vec<usize>> {
+        self.budget.keeps(sparsity, |target| self.method.sparsity(step, target, self.length))
+    }
+    /// Weights that are kept of all maskable ones at the end of the run.
+    pub fn wanted(&self) -> Result<usize> {
+        Ok(self.keeps(self.length.steps, self.target)?.iter().sum::<usize>() + self.dense)
+    }
+
+    /// Updates the masks if that is due. Returns what changed, and the new patterns of packed parameters, which the
+    /// caller gives to them.
+    ///
+    /// # Errors
+    /// `Kind::Numbers` if a weight or gradient is not a number, with the layer's name.
+    pub fn update(&self, step: u64, params: &[&Param]) -> Result<Option<(Change, Vec<(usize, Pattern)>)>> {
+        let Some(sparsity) = self.due(step) else { return Ok(None) };
+        let Outcome { layers, patterns } = match (&self.updater, self.method.regrowth()) {
+            (Updater::Never, _) => return Ok(None),
+            (Updater::Prune(prune), _) => prune.update(step, &self.keeps(step, sparsity)?, params)?,
+            (Updater::Regrow(regrow), Some(regrowth)) => {
+                regrow.update(step, self.length, regrowth, params)?
+            }
+            (Updater::Regrow(_), None) => return Err(Error::internal("growth without a rule for it")),
+        };
+        let kept = layers.iter().map(|layer| layer.kept).sum::<usize>() + self.dense;
+        Ok(Some((Change { step, sparsity, kept, total: self.budget.total(), layers }, patterns)))
+    }
+
+    /// All updates of the run: step, sparsity and weights kept.
+    pub fn schedule(&self) -> Result<Vec<(u64, f64, usize)>> {
+        let mut all = Vec::new();
+        for step in 0..self.length.steps {
+            if let Some(sparsity) = self.due(step) {
+                let kept = self.keeps(step, sparsity)?.iter().sum::<usize>() + self.dense;
+                all.push((step, sparsity, kept));
             }
         }
-        let all = self.budget.total();
-        let pruned: usize = self.budget.groups.iter().map(|group| group.len).sum();
-        Ok(Pruner {
-            entry: self.entry,
-            method: self.method,
-            length: self.length,
-            selections,
-            owners,
-            names: params.iter().map(|p| p.name.clone()).collect(),
-            lens: params.iter().map(|p| p.len()).collect(),
-            dense: all - pruned,
-            budget: self.budget,
-            plan: rec.finish()?,
-        })
+        Ok(all)
+    }
+
+    /// What is kept at `sparsity` in each group, with the names of its tensors.
+    pub fn budgets(&self, sparsity: f64) -> Result<Vec<(Vec<String>, usize, usize)>> {
+        let keeps = self.keeps(self.length.steps, sparsity)?;
+        let names = |group: &Vec<usize>| group.iter().map(|&i| self.names[i].clone()).collect();
+        let groups = self.members.iter().zip(&self.budget.groups).zip(keeps);
+        Ok(groups.map(|((members, group), keep)| (names(members), keep, group.len)).collect())
+    }
+
+    /// The mask update's dispatches.
+    pub fn plans(&self) -> Vec<&Plan> {
+        match &self.updater {
+            Updater::Never => Vec::new(),
+            Updater::Prune(prune) => vec![&prune.plan],
+            Updater::Regrow(regrow) => regrow.plans().collect(),
+        }
     }
 }
 
@@ -173,96 +359,22 @@ pub fn record_effective(rec: &mut Recorder, params: &[&Param]) -> Result<()> {
     Ok(())
 }
 
-impl Pruner {
-    /// The sparsity due at `step`, if masks are updated there.
-    pub fn due(&self, step: u64) -> Option<f64> {
-        self.method.due(step, self.length)
+/// Refuses scores that are not numbers.
+fn not_numbers(count: u32, what: &str, name: &str, step: u64) -> Result<()> {
+    if count == 0 {
+        return Ok(());
     }
-    /// What each group keeps at `step`.
-    fn keeps(&self, step: u64, sparsity: f64) -> Result<Vec<usize>> {
-        self.budget.keeps(sparsity, |target| self.method.sparsity(step, target, self.length))
-    }
-
-    /// Updates the masks if that is due, and checks the counts: they are exact or an error.
-    ///
-    /// # Errors
-    /// `Kind::Numbers` if a weight is not a number, with the layer's name.
-    pub fn update(&self, step: u64) -> Result<Option<Change>> {
-        let Some(sparsity) = self.due(step) else { return Ok(None) };
-        let keeps = self.keeps(step, sparsity)?;
-        for (selection, &keep) in self.selections.iter().zip(&keeps) {
-            selection.keep(keep)?;
-        }
-        self.plan.replay()?;
-        let mut layers: Vec<LayerChange> = Vec::new();
-        for ((selection, owners), &keep) in self.selections.iter().zip(&self.owners).zip(&keeps) {
-            let counts = selection.counts()?;
-            for (count, &owner) in counts.iter().zip(owners) {
-                let name = &self.names[owner];
-                if count.nans > 0 {
-                    return Err(Error::new(
-                        Kind::Numbers,
-                        format!("{} weights of `{name}` are not a number", count.nans),
-                    )
-                    .at(format!("mask update at step {step}"))
-                    .hint("a lower learning rate; `coppice resume` starts from the last good checkpoint"));
-                }
-                if layers.last().is_none_or(|layer| layer.name != *name) {
-                    let total = self.lens[owner];
-                    layers.push(LayerChange { name: name.clone(), kept: 0, grown: 0, dropped: 0, total });
-                }
-                let layer = layers.last_mut().expect("just pushed");
-                layer.kept += count.kept as usize;
-                layer.grown += count.grown as usize;
-                layer.dropped += count.dropped as usize;
-            }
-            let kept: usize = counts.iter().map(|count| count.kept as usize).sum();
-            if kept != keep && self.plan_runs() {
-                return Err(Error::internal(format!("a mask update kept {kept} weights instead of {keep}"))
-                    .at(format!("step {step}")));
-            }
-        }
-        let kept = layers.iter().map(|layer| layer.kept).sum::<usize>() + self.dense;
-        Ok(Some(Change { step, sparsity, kept, total: self.budget.total(), layers }))
-    }
-
-    fn plan_runs(&self) -> bool {
-        !self.plan.gpu().is_counted()
-    }
-
-    /// All updates of the run: step, sparsity and weights kept.
-    pub fn schedule(&self) -> Result<Vec<(u64, f64, usize)>> {
-        let mut all = Vec::new();
-        for step in 0..self.length.steps {
-            if let Some(sparsity) = self.due(step) {
-                let kept = self.keeps(step, sparsity)?.iter().sum::<usize>() + self.dense;
-                all.push((step, sparsity, kept));
-            }
-        }
-        Ok(all)
-    }
-
-    /// What is kept at `sparsity` in each group, with the names of its tensors.
-    pub fn budgets(&self, sparsity: f64) -> Result<Vec<(Vec<String>, usize, usize)>> {
-        let keeps = self.keeps(self.length.steps, sparsity)?;
-        let names = |owners: &Vec<usize>| {
-            let mut names: Vec<String> = owners.iter().map(|&i| self.names[i].clone()).collect();
-            names.dedup();
-            names
-        };
-        let groups = self.owners.iter().zip(&self.budget.groups).zip(keeps);
-        Ok(groups.map(|((owners, group), keep)| (names(owners), keep, group.len)).collect())
-    }
-
-    /// The mask update's dispatches.
-    pub fn plan(&self) -> &Plan {
-        &self.plan
-    }
+    Err(Error::new(Kind::Numbers, format!("{count} {what} of `{name}` are not a number"))
+        .at(format!("mask update at step {step}"))
+        .hint("a lower learning rate; `coppice resume` starts from the last good checkpoint"))
 }
 
 /// Every check of this room.
 pub fn checks() -> Vec<Check> {
     let mut all = topk::checks();
     all.extend(hold::checks());
+    all.extend(candidates::checks());
+    all.extend(collect::checks());
+    all.extend(merge::checks());
     all
 }

@@ -29,6 +29,8 @@ const BLOCK: usize = 8192;
 /// Lowest bit and number of bits of each round; the sign is not looked at.
 const ROUNDS: [(u32, u32); 3] = [(20, 11), (9, 11), (0, 9)];
 const INFINITY: u32 = 0x7f80_0000;
+/// A score that takes no part in a selection: no gradient or weight is ever as large.
+pub const EXCLUDED: f32 = f32::MAX;
 
 /// What a selection did to one tensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,35 +42,59 @@ pub struct Count {
     pub nans: u32,
 }
 
+impl Count {
+    /// Where the number of scores that were not a number stands among a tensor's counts.
+    pub(super) const NANS: usize = 3;
+}
+
 /// Selects, over all its tensors together, the `keep` largest |scores|, ties to the lower index.
 pub struct Selection {
     keep: Uniform,
-    counts: Tensor,
+    histogram: Tensor,
+    chosen: Tensor,
+    tie_counts: Tensor,
+    pub(super) counts: Tensor,
     tensors: usize,
 }
 
 impl Selection {
-    /// Records the selection over pairs of a score and the mask to be written.
-    ///
-    /// Masks are bits: i % 32 of word i / 32. They are read, too, to count what changes.
-    pub fn record(rec: &mut Recorder, pairs: &[(&Tensor, &Tensor)]) -> Result<Self> {
-        let gpu = rec.gpu.clone();
-        let blocks: Vec<usize> = pairs.iter().map(|(score, _)| score.len().div_ceil(BLOCK)).collect();
-        let keep = gpu.uniform("keep", &Keep { keep: 0 })?;
-        let histogram = &gpu.tensor("histogram", Dtype::U32, &[BINS])?;
-        let chosen = &gpu.tensor("chosen", Dtype::U32, &[2])?;
-        let tie_counts = &gpu.tensor("tie counts", Dtype::U32, &[blocks.iter().sum::<usize>()])?;
-        let counts = gpu.tensor("mask counts", Dtype::U32, &[pairs.len() * 4])?;
+    /// Makes what a selection over tensors of at most these lengths works with.
+    pub fn new(gpu: &Gpu, lens: &[usize]) -> Result<Self> {
+        let blocks: usize = lens.iter().map(|len| len.div_ceil(BLOCK)).sum();
+        Ok(Self {
+            keep: gpu.uniform("keep", &Keep { keep: 0 })?,
+            histogram: gpu.tensor("histogram", Dtype::U32, &[BINS])?,
+            chosen: gpu.tensor("chosen", Dtype::U32, &[2])?,
+            tie_counts: gpu.tensor("tie counts", Dtype::U32, &[blocks])?,
+            counts: gpu.tensor("mask counts", Dtype::U32, &[lens.len() * 4])?,
+            tensors: lens.len(),
+        })
+    }
 
+    /// As [`Selection::new`] and [`Selection::record`] at once.
+    pub fn over(rec: &mut Recorder, pairs: &[(&Tensor, &Tensor)]) -> Result<Self> {
+        let lens: Vec<usize> = pairs.iter().map(|(score, _)| score.len()).collect();
+        let selection = Self::new(&rec.gpu, &lens)?;
+        selection.record(rec, pairs)?;
+        Ok(selection)
+    }
+
+    /// Records the selection over pairs of a score and the mask to be written. It may be recorded again, over
+    /// other tensors that are no longer.
+    ///
+    /// Masks are bits: i % 32 of word i / 32. They are read, too, to count what changes. A score of
+    /// [`EXCLUDED`] is not selected.
+    pub fn record(&self, rec: &mut Recorder, pairs: &[(&Tensor, &Tensor)]) -> Result<()> {
+        let Self { keep, histogram, chosen, tie_counts, counts, .. } = self;
+        let blocks: Vec<usize> = pairs.iter().map(|(score, _)| score.len().div_ceil(BLOCK)).collect();
         let args = Args { len: counts.len() as u32, ..Default::default() };
-        let binds =
-            bind! { args: &args, budget: &keep, histogram: histogram, chosen: chosen, counts: &counts };
+        let binds = bind! { args: &args, budget: keep, histogram: histogram, chosen: chosen, counts: counts };
         rec.dispatch(&BEGIN, binds, 1, 0)?;
         for (shift, bits) in ROUNDS {
             for (index, (score, _)) in pairs.iter().enumerate() {
                 let len = score.len() as u32;
                 let args = Args { len, shift, bits, tensor: index as u32, ..Default::default() };
-                let binds = bind! { args: &args, score: *score, histogram: histogram, chosen: chosen, counts: &counts };
+                let binds = bind! { args: &args, score: *score, histogram: histogram, chosen: chosen, counts: counts };
                 rec.dispatch(&COUNT, binds, score.len().div_ceil(COUNTED) as u64, score.len() as u64)?;
             }
             let args = Args { shift, bits, ..Default::default() };
@@ -85,14 +111,13 @@ impl Selection {
                 bind! { args: &args_of(index), score: *score, chosen: chosen, tie_counts: tie_counts };
             rec.dispatch(&TIES, binds, blocks[index] as u64, score.len() as u64)?;
         }
-        let args = Args { blocks: tie_counts.len() as u32, ..Default::default() };
-        rec.dispatch(&SCAN, bind! { args: &args, tie_counts: tie_counts }, 1, 0)?;
+        record_scan(rec, tie_counts, blocks.iter().sum())?;
         for (index, (score, mask)) in pairs.iter().enumerate() {
-            let binds = bind! { args: &args_of(index), budget: &keep, score: *score, chosen: chosen,
-            tie_counts: tie_counts, mask: *mask, counts: &counts };
+            let binds = bind! { args: &args_of(index), budget: keep, score: *score, chosen: chosen,
+            tie_counts: tie_counts, mask: *mask, counts: counts };
             rec.dispatch(&MARK, binds, blocks[index] as u64, score.len() as u64)?;
         }
-        Ok(Self { keep, counts, tensors: pairs.len() })
+        Ok(())
     }
 
     /// Sets how many the next replay keeps.
@@ -106,6 +131,12 @@ impl Selection {
         let count = |w: &[u32]| Count { kept: w[0], grown: w[1], dropped: w[2], nans: w[3] };
         Ok(words.chunks_exact(4).take(self.tensors).map(count).collect())
     }
+}
+
+/// Turns the first `blocks` counts into the sums of those before each.
+pub(super) fn record_scan(rec: &mut Recorder, counts: &Tensor, blocks: usize) -> Result<()> {
+    let args = Args { blocks: blocks as u32, ..Default::default() };
+    rec.dispatch(&SCAN, bind! { args: &args, tie_counts: counts }, 1, 0)
 }
 
 /// The oracle: indices of the `k` largest |scores|, ties to the lower index, by sorting.
@@ -134,7 +165,7 @@ fn twin_count(t: &Twin) {
     let (mut histogram, mut counts) = (t.u32_mut("histogram"), t.u32_mut("counts"));
     let above = args.shift + args.bits;
     for k in t.f32("score").iter().map(|&score| key(score)) {
-        if k >> above == prefix {
+        if k >> above == prefix && k != key(EXCLUDED) {
             histogram[(k >> args.shift & ((1 << args.bits) - 1)) as usize] += 1;
         }
         counts[args.tensor as usize * 4 + 3] += u32::from(above == 31 && k > INFINITY);
@@ -167,8 +198,9 @@ fn twin_ties(t: &Twin) {
 }
 
 fn twin_scan(t: &Twin) {
+    let args: Args = t.get("args");
     let mut before = 0;
-    for n in t.u32_mut("tie_counts").iter_mut() {
+    for n in t.u32_mut("tie_counts").iter_mut().take(args.blocks as usize) {
         before += std::mem::replace(n, before);
     }
 }
@@ -184,7 +216,8 @@ fn twin_mark(t: &Twin) {
         let mut bits = 0u32;
         for (j, k) in scores.iter().map(|&score| key(score)).enumerate() {
             let tie = k == chosen[0];
-            if keep.keep > 0 && (k > chosen[0] || (tie && rank < chosen[1])) {
+            let above = k > chosen[0] && k != key(EXCLUDED);
+            if keep.keep > 0 && (above || (tie && rank < chosen[1])) {
                 bits |= 1 << j;
             }
             rank += u32::from(tie && keep.keep > 0);
@@ -205,13 +238,14 @@ pub fn checks() -> Vec<Check> {
             let mut scores = Vec::new();
             let mut masks = Vec::new();
             for size in sizes {
-                let values: Vec<f32> = t.values(size).iter().map(|v| (v * 9.0).round() / 9.0).collect();
+                let coarse = |v: &f32| if *v > 0.9 { EXCLUDED } else { (v * 9.0).round() / 9.0 };
+                let values: Vec<f32> = t.values(size).iter().map(coarse).collect();
                 scores.push(t.gpu.upload_f32("score", &[size], &values)?);
                 masks.push(t.bits("mask", size.div_ceil(32))?);
                 t.compare(&masks[masks.len() - 1], crate::gpu::check::Tolerance::EXACT);
             }
             let pairs: Vec<_> = scores.iter().zip(&masks).collect();
-            let selection = Selection::record(&mut t.rec, &pairs)?;
+            let selection = Selection::over(&mut t.rec, &pairs)?;
             selection.keep((share * sizes.iter().sum::<usize>() as f64).ceil() as usize)?;
             t.compare(&selection.counts, crate::gpu::check::Tolerance::EXACT);
             Ok(())
@@ -229,7 +263,7 @@ pub fn select(gpu: &Gpu, scores: &[&[f32]], keep: usize) -> Result<(Vec<Vec<u32>
     let masks = scores.iter().map(mask).collect::<Result<Vec<_>>>()?;
     let pairs: Vec<_> = scores.iter().zip(&masks).collect();
     let mut rec = Recorder::new(gpu);
-    let selection = Selection::record(&mut rec, &pairs)?;
+    let selection = Selection::over(&mut rec, &pairs)?;
     selection.keep(keep)?;
     rec.finish()?.replay()?;
     Ok((masks.iter().map(Tensor::read_u32).collect::<Result<_>>()?, selection.counts()?))

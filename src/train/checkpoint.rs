@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::compact::{compact, expand};
+use super::compact::expand;
 use crate::error::{Error, Result};
 use crate::store::{Arrays, folder, safetensors};
 
@@ -24,13 +24,23 @@ const SCHEMA: u64 = 1;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     pub step: u64,
-    /// Weights, masks, slots of the optimizer.
+    /// Weights, masks, slots of the optimizer, as files hold them: without the zeros of held masks.
     pub arrays: Arrays,
     /// Whatever else the trainer wants back. JSON may change the last bit of a float and has no NaN: what has to
     /// return bit for bit belongs into `arrays`, or here as the bits.
     pub state: Value,
     /// SHA-256 over everything that defines the state of the run.
     pub digest: String,
+}
+
+impl Snapshot {
+    /// The arrays laid out: every tensor in its shape, with its zeros, and a mask of bits where there is one.
+    ///
+    /// # Errors
+    /// `Kind::Checkpoint` where a mask and its values disagree.
+    pub fn dense(&self) -> Result<Arrays> {
+        expand(&self.arrays, |name| serde_json::from_value(self.state["shapes"][name].clone()).ok())
+    }
 }
 
 /// Which checkpoint to load.
@@ -124,13 +134,11 @@ pub fn read(path: &Path) -> Result<Snapshot> {
     };
     let digest = digest.to_string();
     let state = json["state"].take();
-    let shape_of = |name: &str| serde_json::from_value(state["shapes"][name].clone()).ok();
-    let arrays = expand(arrays, shape_of).map_err(|e| e.at(path.display().to_string()))?;
     Ok(Snapshot { step, arrays, digest, state })
 }
 
 fn write(inside: &Path, snapshot: &Snapshot) -> Result<()> {
-    safetensors::write(&inside.join(TENSORS), &compact(&snapshot.arrays)?, &[])?;
+    safetensors::write(&inside.join(TENSORS), &snapshot.arrays, &[])?;
     let Snapshot { step, state, digest, .. } = snapshot;
     let json = json!({ "schema": SCHEMA, "step": step, "digest": digest, "state": state });
     folder::write_file_atomic(&inside.join(STATE), format!("{json:#}\n").as_bytes())

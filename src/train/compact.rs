@@ -1,99 +1,119 @@
-//! Checkpoints store a held mask's weights without their zeros: the mask, and the kept values in order.
+//! Files hold a held mask's weights without their zeros: the kept values in order, and where they belong.
 //!
-//! Exact both ways: a tensor is stored so only if every pruned value is +0, bit for bit.
+//! `fc1.weight` becomes `fc1.weight.kept`, and so do its slots; `fc1.weight.mask` has a bit a weight, or
+//! `fc1.weight.places` has a number for each that is kept, whichever is smaller. Masked and packed weights look alike.
 
 use crate::error::{Error, Result};
+use crate::param::mask_of;
 use crate::store::{Array, Arrays, Dtype};
 
-/// `fc1.weight` with mask `fc1.weight.mask` becomes `fc1.weight.kept`; slots of it alike.
 const KEPT: &str = ".kept";
 const MASK: &str = ".mask";
+const PLACES: &str = ".places";
 
 /// The weight that a tensor belongs to, if that weight has a mask: itself, or the one whose slot it is.
 fn owner<'a>(arrays: &Arrays, name: &'a str) -> Option<&'a str> {
-    let has_mask = |weight: &str| arrays.contains_key(&format!("{weight}{MASK}"));
+    let has_mask = |weight: &str| [MASK, PLACES].iter().any(|s| arrays.contains_key(&format!("{weight}{s}")));
     match name.rsplit_once('.') {
-        _ if name.ends_with(MASK) => None,
         _ if has_mask(name) => Some(name),
         Some((weight, _)) if has_mask(weight) => Some(weight),
         _ => None,
     }
 }
 
-fn bit(mask: &[u32], i: usize) -> bool {
-    mask[i / 32] >> (i % 32) & 1 == 1
+/// Adds the kept values of a weight or slot, in rising order of their place.
+pub fn insert_kept(arrays: &mut Arrays, name: &str, kept: &[f32]) {
+    arrays.insert(format!("{name}{KEPT}"), Array::f32(vec![kept.len()], kept));
 }
 
-/// Leaves the zeros of held masks out.
-pub fn compact(arrays: &Arrays) -> Result<Arrays> {
-    let mut all = Arrays::new();
-    for (name, array) in arrays {
-        let stored = match owner(arrays, name) {
-            Some(weight) => shrink(array, &arrays[&format!("{weight}{MASK}")].to_u32()?),
-            None => None,
-        };
-        match stored {
-            Some(kept) => all.insert(format!("{name}{KEPT}"), kept),
-            None => all.insert(name.clone(), array.clone()),
-        };
+/// Adds the places of a weight's kept values, as a mask or, if that is smaller, as a list.
+pub fn insert_places(arrays: &mut Arrays, weight: &str, places: &[u32], len: usize) {
+    if places.len() < len.div_ceil(32) {
+        arrays.insert(format!("{weight}{PLACES}"), Array::u32(vec![places.len()], places));
+    } else {
+        let mask = mask_of(places, len);
+        arrays.insert(format!("{weight}{MASK}"), Array::u32(vec![mask.len()], &mask));
     }
-    Ok(all)
 }
 
-fn shrink(array: &Array, mask: &[u32]) -> Option<Array> {
-    if array.dtype != Dtype::F32 || mask.len() != array.len().div_ceil(32) {
-        return None;
+/// The places of the kept values of a weight of `len` values, in rising order.
+///
+/// # Errors
+/// `Kind::Checkpoint` where they are missing or do not fit.
+pub fn places(arrays: &Arrays, weight: &str, len: usize) -> Result<Vec<u32>> {
+    let damaged = |what: &str| Error::checkpoint(format!("the mask of `{weight}` is damaged")).at(what);
+    if let Some(list) = arrays.get(&format!("{weight}{PLACES}")) {
+        let places = list.to_u32()?;
+        let rise = places.windows(2).all(|pair| pair[0] < pair[1]);
+        let fit = places.last().is_none_or(|&last| (last as usize) < len);
+        return if rise && fit { Ok(places) } else { Err(damaged("places do not rise, or lie outside")) };
     }
-    let mut kept = Vec::new();
-    for (i, value) in array.bytes.chunks_exact(4).enumerate() {
-        match (bit(mask, i), value) {
-            (true, _) => kept.extend_from_slice(value),
-            (false, [0, 0, 0, 0]) => {}
-            _ => return None,
-        }
-    }
-    Some(Array::new(Dtype::F32, vec![kept.len() / 4], kept))
+    let mask = arrays.get(&format!("{weight}{MASK}")).ok_or_else(|| {
+        Error::checkpoint(format!("the mask of `{weight}` is missing"))
+            .hint("the recipe that these weights were trained with")
+    })?;
+    let mask = mask.to_u32()?;
+    let places = crate::param::places(&mask);
+    let fit = mask.len() == len.div_ceil(32) && places.last().is_none_or(|&last| (last as usize) < len);
+    if fit { Ok(places) } else { Err(damaged("it has another length than the weight")) }
 }
 
-/// Puts the zeros back. `shape_of` gives a weight's shape.
+/// The kept values of a weight or slot.
+///
+/// # Errors
+/// `Kind::Checkpoint` where they are missing or not `count`.
+pub fn kept(arrays: &Arrays, name: &str, count: usize) -> Result<Vec<f32>> {
+    let stored = format!("{name}{KEPT}");
+    let array = arrays.get(&stored).ok_or_else(|| {
+        Error::checkpoint(format!("tensor `{stored}` is missing"))
+            .hint("the recipe that these weights were trained with")
+    })?;
+    if array.len() != count || array.dtype != Dtype::F32 {
+        return Err(Error::checkpoint(format!("tensor `{stored}` does not fit its mask"))
+            .at(format!("expected: {count} values; found: {:?}", array.shape)));
+    }
+    Ok(array.to_f32())
+}
+
+/// Puts the zeros back, and masks in place of lists. `shape_of` gives a weight's shape.
 ///
 /// # Errors
 /// `Kind::Checkpoint` where a mask and the number of kept values disagree.
-pub fn expand(arrays: Arrays, shape_of: impl Fn(&str) -> Option<Vec<usize>>) -> Result<Arrays> {
+pub fn expand(arrays: &Arrays, shape_of: impl Fn(&str) -> Option<Vec<usize>>) -> Result<Arrays> {
     let mut all = Arrays::new();
-    for (stored, array) in &arrays {
+    for (stored, array) in arrays {
+        if let Some(weight) = stored.strip_suffix(PLACES).filter(|weight| !weight.is_empty()) {
+            let len = length(weight, &shape_of)?.iter().product();
+            let mask = mask_of(&places(arrays, weight, len)?, len);
+            all.insert(format!("{weight}{MASK}"), Array::u32(vec![mask.len()], &mask));
+            continue;
+        }
         let Some(name) = stored.strip_suffix(KEPT) else {
             all.insert(stored.clone(), array.clone());
             continue;
         };
-        let damaged =
-            |what: String| Error::checkpoint(format!("tensor `{stored}` cannot be unpacked")).at(what);
-        let weight = owner(&arrays, name).ok_or_else(|| damaged("its mask is missing".into()))?;
-        let mask = arrays[&format!("{weight}{MASK}")].to_u32()?;
-        let shape =
-            shape_of(weight).ok_or_else(|| damaged(format!("the shape of `{weight}` is not recorded")))?;
+        let weight = owner(arrays, name).ok_or_else(|| {
+            Error::checkpoint(format!("tensor `{stored}` cannot be unpacked")).at("its mask is missing")
+        })?;
+        let shape = length(weight, &shape_of)?;
         let len: usize = shape.iter().product();
-        let kept: usize = mask.iter().map(|word| word.count_ones() as usize).sum();
-        if mask.len() != len.div_ceil(32) || kept != array.len() || array.dtype != Dtype::F32 {
-            return Err(damaged(format!(
-                "{} values, a mask of {} words with {kept} bits, shape {shape:?}",
-                array.len(),
-                mask.len()
-            )));
+        let places = places(arrays, weight, len)?;
+        let mut values = vec![0.0; len];
+        for (place, value) in places.iter().zip(kept(arrays, name, places.len())?) {
+            values[*place as usize] = value;
         }
-        let mut values = array.bytes.chunks_exact(4);
-        let mut bytes = vec![0; len * 4];
-        for i in (0..len).filter(|&i| bit(&mask, i)) {
-            bytes[i * 4..][..4].copy_from_slice(values.next().expect("counted"));
-        }
-        all.insert(name.to_string(), Array::new(Dtype::F32, shape, bytes));
+        all.insert(name.to_string(), Array::f32(shape, &values));
     }
     Ok(all)
 }
 
-/// Bytes of weights, biases and masks as a checkpoint stores them; slots are not counted.
-pub fn stored_bytes(weights: &Arrays) -> Result<u64> {
-    Ok(compact(weights)?.values().map(|array| array.bytes.len() as u64).sum())
+fn length(weight: &str, shape_of: &impl Fn(&str) -> Option<Vec<usize>>) -> Result<Vec<usize>> {
+    shape_of(weight).ok_or_else(|| Error::checkpoint(format!("the shape of `{weight}` is not recorded")))
+}
+
+/// Bytes of arrays as files hold them.
+pub fn bytes(stored: &Arrays) -> u64 {
+    stored.values().map(|array| array.bytes.len() as u64).sum()
 }
 
 #[cfg(test)]
@@ -103,34 +123,47 @@ mod tests {
 
     proptest! {
         #[test]
-        fn round_trips_are_exact(bits in prop::collection::vec(any::<bool>(), 0..200), latent in any::<bool>()) {
+        fn round_trips_are_exact(bits in prop::collection::vec(0..40u8, 0..300), below in 0..40u8) {
             let n = bits.len();
-            let mut mask = vec![0u32; n.div_ceil(32)];
+            let kept: Vec<u32> = (0..n as u32).filter(|&i| bits[i as usize] < below).collect();
             let mut values = vec![0.0f32; n];
-            for (i, _) in bits.iter().enumerate().filter(|(_, kept)| **kept) {
-                mask[i / 32] |= 1 << (i % 32);
-                values[i] = -(i as f32);
-            }
-            if latent && n > 0 { values[0] = 0.5; }
-            let arrays = Arrays::from([
+            kept.iter().for_each(|&i| values[i as usize] = -(i as f32) - 1.0);
+            let mask = mask_of(&kept, n);
+            let dense = Arrays::from([
                 ("fc.weight".to_string(), Array::f32(vec![n], &values)),
                 ("fc.weight.velocity".to_string(), Array::f32(vec![n], &values)),
                 ("fc.weight.mask".to_string(), Array::u32(vec![mask.len()], &mask)),
                 ("fc.bias".to_string(), Array::f32(vec![2], &[1.0, 2.0])),
             ]);
-            let small = compact(&arrays).unwrap();
-            let kept = bits.iter().filter(|kept| **kept).count();
-            if !latent { prop_assert_eq!(small["fc.weight.kept"].len(), kept); }
-            prop_assert_eq!(expand(small, |_| Some(vec![n])).unwrap(), arrays);
+            let only: Vec<f32> = kept.iter().map(|&i| values[i as usize]).collect();
+            let mut small = Arrays::from([("fc.bias".to_string(), Array::f32(vec![2], &[1.0, 2.0]))]);
+            insert_kept(&mut small, "fc.weight", &only);
+            insert_kept(&mut small, "fc.weight.velocity", &only);
+            insert_places(&mut small, "fc.weight", &kept, n);
+            prop_assert_eq!(places(&small, "fc.weight", n).unwrap(), kept.clone());
+            prop_assert!(bytes(&small) <= 8 + 8 * kept.len() as u64 + 4 * (n as u64).div_ceil(32));
+            prop_assert_eq!(expand(&small, |_| Some(vec![n])).unwrap(), dense);
         }
     }
 
     #[test]
-    fn a_mask_that_disagrees_is_refused() {
-        let arrays = Arrays::from([
-            ("w.kept".to_string(), Array::f32(vec![2], &[1.0, 2.0])),
-            ("w.mask".to_string(), Array::u32(vec![1], &[1])),
-        ]);
-        assert!(expand(arrays, |_| Some(vec![4])).is_err());
+    fn what_disagrees_is_refused() {
+        let arrays = |name: &str, words: &[u32]| {
+            Arrays::from([
+                ("w.kept".to_string(), Array::f32(vec![2], &[1.0, 2.0])),
+                (name.to_string(), Array::u32(vec![words.len()], words)),
+            ])
+        };
+        let shape = |_: &str| Some(vec![4]);
+        assert!(expand(&arrays("w.mask", &[3]), shape).is_ok());
+        for (name, words) in [
+            ("w.mask", &[1u32][..]),
+            ("w.mask", &[48]),
+            ("w.places", &[2, 1]),
+            ("w.places", &[1, 4]),
+            ("v.mask", &[3]),
+        ] {
+            assert!(expand(&arrays(name, words), shape).is_err(), "{name} {words:?}");
+        }
     }
 }

@@ -9,9 +9,8 @@ mod run;
 mod session;
 mod snapshot;
 
-pub use compact::stored_bytes;
 pub use event::{Evaluation, Event, Layer, Log, Part, Started, Summary};
 pub use feed::Feed;
 pub use folder::{Meta, RunFolder};
 pub use run::{Control, evaluate_all, train};
-pub use session::{Session, resolve};
+pub use session::{Prospect, Session, resolve};

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::checkpoint;
+use super::compact;
 use super::event::{Evaluation, Event, Layer, Log, Part, Summary};
 use super::session::Session;
-use super::stored_bytes;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Phase, Timing};
 use crate::param::kept;
@@ -269,7 +269,8 @@ impl Notes {
 ///
 /// Before the masks have reached their target nothing counts: a denser network would win.
 fn is_best(run: &mut Session, now: &Evaluation) -> bool {
-    if run.sparsity() < run.recipe.sparsity.target {
+    // 1 - (1 - target) may be a little less than the target.
+    if run.sparsity() + 1e-9 < run.recipe.sparsity.target {
         return false;
     }
     let better = run.best.is_none_or(|(accuracy, loss)| (now.accuracy, -now.loss) > (accuracy, -loss));
@@ -312,7 +313,7 @@ fn summarise(
         seconds: watch.total.as_secs_f64(),
         step_cost: costs[0] + costs[1],
         peak_device_bytes: run.gpu.memory().peak_bytes,
-        stored_bytes: stored_bytes(&run.weights()?)?,
+        stored_bytes: compact::bytes(&run.stored(false)?),
         adapter: run.gpu.identity().adapter.clone(),
         backend: run.gpu.identity().backend.clone(),
         seed: run.recipe.run.seed,
@@ -325,6 +326,16 @@ fn summarise(
 fn layers(run: &Session) -> Result<Vec<Layer>> {
     let mut all = Vec::new();
     for param in run.model.params().into_iter().filter(|param| param.is_maskable()) {
+        if let Some(packed) = &param.packed {
+            all.push(Layer {
+                name: param.name.clone(),
+                shape: param.shape.clone(),
+                kept: packed.index.pattern.kept(),
+                total: param.len(),
+                storage: param.storage(),
+            });
+            continue;
+        }
         let mask = param.read_mask()?;
         let pruned_but_not_zero = param
             .read()?
@@ -343,14 +354,18 @@ fn layers(run: &Session) -> Result<Vec<Layer>> {
             shape: param.shape.clone(),
             kept: kept(&mask),
             total: param.len(),
-            storage: if param.is_masked() { "masked" } else { "dense" },
+            storage: param.storage(),
         });
     }
     let (have, total): (usize, usize) =
         all.iter().fold((0, 0), |(k, t), layer| (k + layer.kept, t + layer.total));
-    let wanted = crate::sparsity::budget::keep(total, run.recipe.sparsity.target);
-    if run.is_done() && run.pruner.is_some() && have != wanted && !run.gpu.is_counted() {
-        return Err(Error::internal(format!("the run keeps {have} weights; {wanted} were asked for")));
+    if let Some(pruner) = run.pruner.as_ref().filter(|_| run.is_done() && !run.gpu.is_counted()) {
+        let wanted = pruner.wanted()?;
+        if have != wanted {
+            return Err(Error::internal(format!(
+                "the run keeps {have} of {total} weights; {wanted} were asked for"
+            )));
+        }
     }
     Ok(all)
 }

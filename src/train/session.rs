@@ -1,5 +1,7 @@
 //! A run in memory: model, optimizer, pruning and data on a device, and the plans that make a step.
 
+use std::ops::Range;
+
 use super::event::Part;
 use super::feed::Feed;
 use crate::data::{Dataset, Split};
@@ -7,13 +9,14 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Profiler, Recorder, Tensor, Timing, Uniform};
 use crate::nn::{Activations, Model};
 use crate::ops::cross_entropy::{self, Target};
+use crate::ops::packed::{Form, Pattern};
 use crate::ops::tally::{self, Totals};
-use crate::ops::variants::Choices;
+use crate::ops::variants::{Choices, Shape};
 use crate::ops::{Step, batch};
 use crate::optim::{self, Optimizer};
-use crate::param::Flow;
-use crate::recipe::Recipe;
-use crate::sparsity::{self, Change, Length, Pruner, Stage, methods};
+use crate::param::{kept, places};
+use crate::recipe::{Recipe, Storage};
+use crate::sparsity::{self, Change, Length, Pruner, Setting, Stage, methods};
 
 /// Everything that a run holds. Its state after `n` steps is a function of the recipe, the data and the device.
 pub struct Session {
@@ -29,13 +32,31 @@ pub struct Session {
     /// Accuracy and loss of the best validation so far.
     pub best: Option<(f64, f64)>,
     pub totals: Tensor,
+    /// Updates that the optimizer has made: less than `step` where it rests.
+    pub(super) updates: u64,
     step_uniform: Uniform,
     feed: Feed,
     validation: Option<Exam>,
     test: Exam,
+    frame: Frame,
+    plans: Plans,
+}
+
+/// Everything that is recorded, again where the storage of a parameter changes.
+struct Plans {
     /// What comes before and after the mask update within a step.
     before: Segment,
     after: Segment,
+    validation: Option<Plan>,
+    test: Plan,
+}
+
+/// The tensors of one batch.
+struct Frame {
+    activations: Activations,
+    /// Of the output of each layer.
+    gradients: Vec<Tensor>,
+    columns: Columns,
 }
 
 /// A recorded part of a step.
@@ -47,8 +68,24 @@ struct Segment {
 /// Evaluation of one part of the data.
 struct Exam {
     feed: Feed,
-    plan: Plan,
     totals: Tensor,
+}
+
+/// A weight that may be packed.
+pub struct Prospect {
+    pub shape: Shape,
+    pub form: Form,
+    /// Whether its input gradient is asked for.
+    pub feeds_back: bool,
+    /// At the end of the run.
+    pub density: f64,
+    /// Whether packed or dense is to be chosen by measurement.
+    pub choose: bool,
+}
+
+/// Columns of a batch: whole vec4s.
+fn columns(recipe: &Recipe, data: &Dataset) -> usize {
+    (recipe.run.batch as usize).min(data.train.len()).next_multiple_of(4)
 }
 
 /// Fills in every default of a recipe and refuses what its registries do not know.
@@ -58,7 +95,7 @@ struct Exam {
 pub fn resolve(recipe: &Recipe) -> Result<Recipe> {
     let mut resolved = recipe.clone();
     resolved.optim.settings = optim::resolve(&recipe.optim)?.1;
-    resolved.sparsity.settings = methods::settings(&recipe.sparsity)?;
+    resolved.sparsity = methods::complete(&recipe.sparsity)?;
     Ok(resolved)
 }
 
@@ -73,8 +110,8 @@ impl Session {
             return Err(Error::data(format!("data set `{}` has nothing to train or to test on", data.name)));
         }
         let batch = recipe.run.batch as usize;
-        // Columns are whole vec4s; those without a sample stay empty.
-        let cols = batch.min(data.train.len()).next_multiple_of(4);
+        // Those without a sample stay empty.
+        let cols = columns(&recipe, data);
         let feed = Feed::new(gpu, data, &data.train, batch)?;
         let per_epoch = feed.batches() as u64;
         let length = Length { steps: per_epoch * recipe.run.epochs as u64, steps_per_epoch: per_epoch };
@@ -82,68 +119,88 @@ impl Session {
             return Err(Error::usage(format!("{} steps are too many: at most 2^31", length.steps)));
         }
 
-        let mut model = Model::new(gpu, &recipe.model, data.features(), data.classes, recipe.run.seed)?;
-        let mut params = model.params_mut();
-        let prepared = sparsity::prepare(gpu, &recipe.sparsity, length, &mut params)?;
-        // Latent weights start as what the forward pass sees.
-        for param in params.iter().filter(|param| param.flow == Flow::Latent) {
-            let values = param.read()?;
-            param.write(&values)?;
-        }
+        let mut model = Model::new(&recipe.model, data.features(), data.classes, recipe.run.seed)?;
+        let setting = Setting { seed: recipe.run.seed, length, choices: &choices, cols };
+        let pruner = sparsity::prepare(gpu, &recipe.sparsity, &setting, &mut model.params_mut())?;
         let optimizer = Optimizer::new(gpu, &recipe.optim, &model.params())?;
-        let order = prepared.as_ref().map_or(methods::ALL[0].order, |p| p.entry.order);
-        let pruner = prepared
-            .map(|p| p.record(gpu, &model.params(), |param| optimizer.slots_of(param).to_vec()))
-            .transpose()?;
-
-        let step_uniform = gpu.uniform("step", &Step::default())?;
-        let totals = Totals::tensor(gpu)?;
-        let recorder = StepRecorder {
-            model: &model,
-            optimizer: &optimizer,
-            choices: &choices,
-            step: &step_uniform,
-            totals: &totals,
+        let frame = Frame {
             activations: model.activations(gpu, cols)?,
+            gradients: model.gradients(gpu, cols, pruner.as_ref().is_some_and(|pruner| pruner.grows()))?,
             columns: Columns::new(gpu, cols)?,
-            feed: &feed,
         };
-        let split = order.iter().position(|stage| *stage == Stage::Masks);
-        let (first, second) = order.split_at(split.unwrap_or(order.len()));
-        let before = recorder.segment(gpu, first)?;
-        let after = recorder.segment(gpu, second)?;
-        let exam = |split: &Split| recorder.exam(gpu, data, split, batch);
-        let test = exam(&data.test)?;
-        let validation = if data.validation.is_empty() { None } else { Some(exam(&data.validation)?) };
-        let gpu = gpu.clone();
-        let session = Self {
+        let exam = |split: &Split| -> Result<Exam> {
+            Ok(Exam { feed: Feed::new(gpu, data, split, batch.min(cols))?, totals: Totals::tensor(gpu)? })
+        };
+        let mut session = Self {
+            step_uniform: gpu.uniform("step", &Step::default())?,
+            totals: Totals::tensor(gpu)?,
+            test: exam(&data.test)?,
+            validation: if data.validation.is_empty() { None } else { Some(exam(&data.validation)?) },
+            plans: Plans::none(gpu)?,
+            gpu: gpu.clone(),
             recipe,
-            gpu,
             choices,
             model,
             optimizer,
             pruner,
             length,
             step: 0,
+            updates: 0,
             best: None,
-            totals,
-            step_uniform,
             feed,
-            validation,
-            test,
-            before,
-            after,
+            frame,
         };
+        session.record()?;
         session.enter()?;
         Ok(session)
     }
 
+    /// Records everything anew, for the storage that parameters have now.
+    pub(super) fn record(&mut self) -> Result<()> {
+        self.plans = Plans::none(&self.gpu)?; // its memory first
+        if let Some(pruner) = &mut self.pruner {
+            let (model, frame, choices, optimizer) =
+                (&self.model, &self.frame, &self.choices, &self.optimizer);
+            let grads = |rec: &mut Recorder, param: usize, rows: Range<usize>, to: &Tensor| {
+                model.dense_grad(rec, choices, &frame.activations, &frame.gradients, param, rows, to)
+            };
+            pruner.record(&self.gpu, &model.params(), &|param| optimizer.slots_of(param).to_vec(), &grads)?;
+        }
+        let order = self.pruner.as_ref().map_or(methods::ALL[0].order, |pruner| pruner.entry.order);
+        let split = order.iter().position(|stage| *stage == Stage::Masks);
+        let (first, second) = order.split_at(split.unwrap_or(order.len()));
+        self.plans = Plans {
+            before: self.segment(first)?,
+            after: self.segment(second)?,
+            validation: self.validation.as_ref().map(|exam| self.record_exam(exam)).transpose()?,
+            test: self.record_exam(&self.test)?,
+        };
+        Ok(())
+    }
+
     /// The shapes of the dense products of this recipe, for measuring variants before building it.
-    pub fn products(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Vec<crate::ops::variants::Shape>> {
+    pub fn products(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Vec<Shape>> {
+        let mut model = Model::new(&recipe.model, data.features(), data.classes, recipe.run.seed)?;
+        // Where a weight is cut into blocks is known once it has memory.
         let counted = Gpu::counted_with(gpu.limits());
-        let model = Model::new(&counted, &recipe.model, data.features(), data.classes, recipe.run.seed)?;
-        let cols = (recipe.run.batch as usize).min(data.train.len()).next_multiple_of(4);
-        Ok(model.products(cols))
+        model.params_mut().into_iter().try_for_each(|param| param.allocate(&counted))?;
+        Ok(model.products(columns(recipe, data)))
+    }
+
+    /// The weights of this recipe that may be packed, for measuring kernels before building it.
+    pub fn prospects(recipe: &Recipe, data: &Dataset) -> Result<Vec<Prospect>> {
+        let model = Model::new(&recipe.model, data.features(), data.classes, recipe.run.seed)?;
+        let (params, cols) = (model.params(), columns(recipe, data));
+        if recipe.sparsity.storage == Storage::Masked || recipe.sparsity.latent {
+            return Ok(Vec::new());
+        }
+        let sparsity = methods::complete(&recipe.sparsity)?;
+        let prospect = |(index, form, density): (usize, Form, f64)| {
+            let (shape, feeds_back) = (&params[index].shape, params[index].feeds_back);
+            let shape = Shape::new(shape[0], shape[1..].iter().product(), cols);
+            Prospect { shape, form, feeds_back, density, choose: sparsity.storage == Storage::Auto }
+        };
+        Ok(sparsity::outline(&sparsity, &params)?.into_iter().map(prospect).collect())
     }
 
     pub fn is_done(&self) -> bool {
@@ -176,9 +233,11 @@ impl Session {
     /// `Kind::Device`, or `Kind::Numbers` if a mask update meets a weight that is not a number.
     pub fn advance(&mut self) -> Result<Option<Change>> {
         self.write_step()?;
-        self.before.plan.replay()?;
+        self.plans.before.plan.replay()?;
         let change = self.masks()?;
-        self.after.plan.replay()?;
+        if !self.rests() {
+            self.plans.after.plan.replay()?;
+        }
         self.next()?;
         Ok(change)
     }
@@ -186,23 +245,55 @@ impl Session {
     /// As [`Session::advance`], timing every dispatch. The results are the same.
     pub fn advance_timed(&mut self) -> Result<(Option<Change>, Vec<Timing>)> {
         self.write_step()?;
-        let mut times = self.before.plan.profile(&self.before.profiler)?;
+        let before = &self.plans.before;
+        let mut times = before.plan.profile(&before.profiler)?;
         let change = self.masks()?;
-        times.extend(self.after.plan.profile(&self.after.profiler)?);
+        if !self.rests() {
+            let after = &self.plans.after;
+            times.extend(after.plan.profile(&after.profiler)?);
+        }
         self.next()?;
         Ok((change, times))
     }
 
-    fn masks(&self) -> Result<Option<Change>> {
-        self.pruner.as_ref().map_or(Ok(None), |pruner| pruner.update(self.step))
+    /// Updates the masks if that is due, and gives parameters that are to be packed from now on their new storage.
+    fn masks(&mut self) -> Result<Option<Change>> {
+        let Some(pruner) = &self.pruner else { return Ok(None) };
+        let Some((change, patterns)) = pruner.update(self.step, &self.model.params())? else {
+            return Ok(None);
+        };
+        let mut renewed = false;
+        for (index, param) in self.model.params_mut().into_iter().enumerate() {
+            let pattern = match patterns.iter().find(|(changed, _)| *changed == index) {
+                Some((_, pattern)) => pattern.clone(),
+                None if param.packed.is_some() || !pruner.may_pack(index) => continue,
+                None => {
+                    let (mask, inner) = (param.read_mask()?, param.shape[1..].iter().product());
+                    if !pruner.packs(index, kept(&mask), param.len()) {
+                        continue;
+                    }
+                    Pattern::from_places(param.form, param.shape[0], inner, &places(&mask))
+                }
+            };
+            renewed |= param.repack(&self.gpu, pattern, self.optimizer.slots_mut(index))?;
+        }
+        if renewed {
+            self.record()?;
+        }
+        Ok(Some(change))
+    }
+    /// Whether the optimizer rests in this step.
+    fn rests(&self) -> bool {
+        self.pruner.as_ref().is_some_and(|pruner| pruner.rests(self.step))
     }
     fn next(&mut self) -> Result<()> {
+        self.updates += u64::from(!self.rests());
         self.step += 1;
         if self.step.is_multiple_of(self.length.steps_per_epoch) { self.enter() } else { Ok(()) }
     }
     fn write_step(&self) -> Result<()> {
         let (first, live) = self.feed.range((self.step % self.length.steps_per_epoch) as usize);
-        let (correction1, correction2) = self.optimizer.corrections(self.step + 1);
+        let (correction1, correction2) = self.optimizer.corrections(self.updates + 1);
         self.step_uniform.write(&Step {
             step: self.step as u32,
             first: first as u32,
@@ -241,12 +332,10 @@ impl Session {
 
     /// Loss and accuracy on a part of the data; `None` where that part is empty.
     pub fn evaluate(&self, part: Part) -> Result<Option<Totals>> {
-        let exam = match part {
-            Part::Test => &self.test,
-            Part::Validation => match &self.validation {
-                Some(exam) => exam,
-                None => return Ok(None),
-            },
+        let (exam, plan) = match (part, &self.validation, &self.plans.validation) {
+            (Part::Test, ..) => (&self.test, &self.plans.test),
+            (Part::Validation, Some(exam), Some(plan)) => (exam, plan),
+            (Part::Validation, ..) => return Ok(None),
         };
         exam.totals.write(&[0u32; Totals::WORDS])?;
         for batch in 0..exam.feed.batches() {
@@ -256,14 +345,14 @@ impl Session {
                 live: live as u32,
                 ..Default::default()
             })?;
-            exam.plan.replay()?;
+            plan.replay()?;
         }
         Ok(Some(Totals::from_words(&exam.totals.read_u32()?)))
     }
 
     /// The step's dispatches, in order, mask updates apart.
     pub fn plans(&self) -> [&Plan; 2] {
-        [&self.before.plan, &self.after.plan]
+        [&self.plans.before.plan, &self.plans.after.plan]
     }
     /// Samples in each part: training, validation, test.
     pub fn samples(&self) -> [usize; 3] {
@@ -292,28 +381,31 @@ impl Columns {
     }
 }
 
-struct StepRecorder<'a> {
-    model: &'a Model,
-    optimizer: &'a Optimizer,
-    choices: &'a Choices,
-    step: &'a Uniform,
-    totals: &'a Tensor,
-    activations: Activations,
-    columns: Columns,
-    feed: &'a Feed,
+impl Plans {
+    /// Plans that do nothing.
+    fn none(gpu: &Gpu) -> Result<Self> {
+        let segment = || -> Result<Segment> {
+            let plan = Recorder::new(gpu).finish()?;
+            let profiler = plan.profiler()?;
+            Ok(Segment { plan, profiler })
+        };
+        let test = Recorder::new(gpu).finish()?;
+        Ok(Self { before: segment()?, after: segment()?, validation: None, test })
+    }
 }
 
-impl StepRecorder<'_> {
-    fn segment(&self, gpu: &Gpu, stages: &[Stage]) -> Result<Segment> {
-        let mut rec = Recorder::new(gpu);
+impl Session {
+    fn segment(&self, stages: &[Stage]) -> Result<Segment> {
+        let mut rec = Recorder::new(&self.gpu);
         for stage in stages {
             match stage {
                 Stage::Masks => {}
-                Stage::Forward => self.forward(&mut rec, self.feed)?,
+                Stage::Forward => self.forward(&mut rec, &self.feed)?,
                 Stage::Backward => self.backward(&mut rec)?,
                 Stage::Update => {
-                    self.optimizer.record(&mut rec, &self.model.params(), self.step, self.totals)?;
-                    sparsity::record_effective(&mut rec, &self.model.params())?;
+                    let params = self.model.params();
+                    self.optimizer.record(&mut rec, &params, &self.step_uniform, &self.totals)?;
+                    sparsity::record_effective(&mut rec, &params)?;
                 }
             }
         }
@@ -323,39 +415,32 @@ impl StepRecorder<'_> {
     }
 
     fn forward(&self, rec: &mut Recorder, feed: &Feed) -> Result<()> {
+        let (a, c) = (&self.frame.activations, &self.frame.columns);
         rec.phase(Phase::Batch);
         rec.scope("data");
-        batch::record(rec, &feed.set, self.step, &self.activations.values[0], &self.columns.label)?;
-        self.model.forward(rec, self.choices, &self.activations)
+        batch::record(rec, &feed.set, &self.step_uniform, &a.values[0], &c.label)?;
+        self.model.forward(rec, &self.choices, a)
     }
 
     fn backward(&self, rec: &mut Recorder) -> Result<()> {
-        let (a, c) = (&self.activations, &self.columns);
+        let Frame { activations: a, gradients: d, columns: c } = &self.frame;
         rec.phase(Phase::Loss);
         rec.scope("loss");
-        let d_logits = rec.gpu.tensor("d_logits", Dtype::F32, &a.logits().shape)?;
         let target = Target::Hard { label: &c.label, smoothing: 0.0 };
-        cross_entropy::record(rec, self.step, a.logits(), target, &d_logits, &c.loss, &c.hit)?;
-        tally::record(rec, self.step, &c.loss, &c.hit, self.totals)?;
-        self.model.backward(rec, self.choices, a, &d_logits)
+        let d_logits = d.last().ok_or_else(|| Error::internal("a model without layers"))?;
+        cross_entropy::record(rec, &self.step_uniform, a.logits(), target, d_logits, &c.loss, &c.hit)?;
+        tally::record(rec, &self.step_uniform, &c.loss, &c.hit, &self.totals)?;
+        self.model.backward(rec, &self.choices, a, d)
     }
 
-    fn exam(&self, gpu: &Gpu, data: &Dataset, split: &Split, batch: usize) -> Result<Exam> {
-        let feed = Feed::new(gpu, data, split, batch.min(self.columns.label.len()))?;
-        let totals = Totals::tensor(gpu)?;
-        let mut rec = Recorder::new(gpu);
-        self.forward(&mut rec, &feed)?;
+    fn record_exam(&self, exam: &Exam) -> Result<Plan> {
+        let mut rec = Recorder::new(&self.gpu);
+        self.forward(&mut rec, &exam.feed)?;
         rec.phase(Phase::Loss);
-        let c = &self.columns;
-        cross_entropy::record_judgement(
-            &mut rec,
-            self.step,
-            self.activations.logits(),
-            &c.label,
-            &c.loss,
-            &c.hit,
-        )?;
-        tally::record(&mut rec, self.step, &c.loss, &c.hit, &totals)?;
-        Ok(Exam { feed, plan: rec.finish()?, totals })
+        let (step, c) = (&self.step_uniform, &self.frame.columns);
+        let logits = self.frame.activations.logits();
+        cross_entropy::record_judgement(&mut rec, step, logits, &c.label, &c.loss, &c.hit)?;
+        tally::record(&mut rec, step, &c.loss, &c.hit, &exam.totals)?;
+        rec.finish()
     }
 }

@@ -3,22 +3,26 @@
 use serde_json::json;
 
 use super::checkpoint::Snapshot;
+use super::compact;
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::gpu::Tensor;
 use crate::ops::tally::Totals;
+use crate::param::Flow;
+use crate::sparsity;
 use crate::store::{Array, Arrays, digest};
 
 impl Session {
     /// Weights, biases and masks, as people know them: `fc1.weight`, `fc1.weight.mask`. Masks are bits,
-    /// i % 32 of word i / 32. A latent weight is stored as such, with its mask.
+    /// i % 32 of word i / 32. A latent weight is stored as such, with its mask. What is packed is laid out.
     pub fn weights(&self) -> Result<Arrays> {
         let mut all = Arrays::new();
         for param in self.model.params() {
-            all.insert(
-                param.name.clone(),
-                Array::f32(param.shape.clone(), &param.gather(|block| block.stored())?),
-            );
+            let values = match param.packed {
+                Some(_) => param.read()?,
+                None => param.gather(|block| block.stored())?,
+            };
+            all.insert(param.name.clone(), Array::f32(param.shape.clone(), &values));
             if param.is_masked() {
                 let words = param.read_mask()?;
                 all.insert(format!("{}.mask", param.name), Array::u32(vec![words.len()], &words));
@@ -36,18 +40,50 @@ impl Session {
         params.iter().map(grad).collect()
     }
 
-    /// Everything that the rest of the run depends on.
-    pub fn snapshot(&self) -> Result<Snapshot> {
-        let mut arrays = self.weights()?;
-        for (index, param) in self.model.params().iter().enumerate() {
-            for (slot, name) in self.optimizer.entry.slots.iter().enumerate() {
-                let mut values = Vec::with_capacity(param.len());
+    /// Weights, biases and masks as files hold them, without the zeros of held masks: the same for masked and for
+    /// packed storage. With the optimizer's slots if `slots`.
+    pub fn stored(&self, slots: bool) -> Result<Arrays> {
+        let mut all = Arrays::new();
+        for (index, param) in self.model.params().into_iter().enumerate() {
+            let mut tensors = vec![(param.name.clone(), param.gather(|block| block.stored())?)];
+            let names = if slots { self.optimizer.entry.slots } else { &[] };
+            for (slot, name) in names.iter().enumerate() {
+                let mut values = Vec::new();
                 for block in self.optimizer.slots_of(index) {
                     values.extend(block[slot].read_f32()?);
                 }
-                arrays.insert(format!("{}.{name}", param.name), Array::f32(param.shape.clone(), &values));
+                tensors.push((format!("{}.{name}", param.name), values));
+            }
+            let places = if param.flow == Flow::Held { Some(param.places()?) } else { None };
+            for (name, values) in tensors {
+                match (&param.packed, &places) {
+                    (Some(packed), _) => {
+                        compact::insert_kept(&mut all, &name, &packed.index.pattern.in_order(&values));
+                    }
+                    (None, Some(places)) => {
+                        let kept: Vec<f32> = places.iter().map(|&i| values[i as usize]).collect();
+                        compact::insert_kept(&mut all, &name, &kept);
+                    }
+                    (None, None) => {
+                        all.insert(name, Array::f32(param.shape.clone(), &values));
+                    }
+                }
+            }
+            match places {
+                Some(places) => compact::insert_places(&mut all, &param.name, &places, param.len()),
+                None if param.is_masked() => {
+                    let words = param.read_mask()?;
+                    all.insert(format!("{}.mask", param.name), Array::u32(vec![words.len()], &words));
+                }
+                None => {}
             }
         }
+        Ok(all)
+    }
+
+    /// Everything that the rest of the run depends on.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        let arrays = self.stored(true)?;
         let totals = self.totals.read_u32()?;
         // The bits of two f64: JSON may change the last digit of a number.
         let best =
@@ -71,20 +107,42 @@ impl Session {
         Ok(Snapshot { step: self.step, arrays, state, digest: hash.hex() })
     }
 
-    /// Takes over a snapshot's state.
+    /// Takes over a snapshot's state. What the masks of that step would be packed by, is.
     ///
     /// # Errors
     /// `Kind::Checkpoint` where a tensor lacks or has another shape.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
         let arrays = &snapshot.arrays;
-        for (index, param) in self.model.params().iter().enumerate() {
+        let names = self.optimizer.entry.slots;
+        let mut renewed = false;
+        for (index, param) in self.model.params_mut().into_iter().enumerate() {
+            if param.flow == Flow::Held {
+                let places = compact::places(arrays, &param.name, param.len())?;
+                let kept = |name: &str| compact::kept(arrays, name, places.len());
+                let values = kept(&param.name)?;
+                let slots: Vec<Vec<f32>> = names
+                    .iter()
+                    .map(|slot| kept(&format!("{}.{slot}", param.name)))
+                    .collect::<Result<_>>()?;
+                let packs = |p: &sparsity::Pruner| p.packs(index, places.len(), param.len());
+                let packs = self.pruner.as_ref().is_some_and(packs);
+                renewed |= param.restore(
+                    &self.gpu,
+                    packs,
+                    &places,
+                    &values,
+                    &slots,
+                    self.optimizer.slots_mut(index),
+                )?;
+                continue;
+            }
             param.write(&find(arrays, &param.name, &param.shape)?.to_f32())?;
             if param.is_masked() {
                 let words =
                     find(arrays, &format!("{}.mask", param.name), &[param.len().div_ceil(32)])?.to_u32()?;
                 param.write_mask(&words)?;
             }
-            for (slot, name) in self.optimizer.entry.slots.iter().enumerate() {
+            for (slot, name) in names.iter().enumerate() {
                 let values = find(arrays, &format!("{}.{name}", param.name), &param.shape)?.to_f32();
                 let mut rest = &values[..];
                 for block in self.optimizer.slots_of(index) {
@@ -100,20 +158,22 @@ impl Session {
         let best: Option<[String; 2]> = serde_json::from_value(state("best")).map_err(damaged)?;
         let number = |bits: String| bits.parse().map(f64::from_bits).ok();
         self.best = best.and_then(|[accuracy, loss]| Some((number(accuracy)?, number(loss)?)));
+        if renewed {
+            self.record()?;
+        }
         self.show_latent()?;
         self.step = snapshot.step;
+        let rests = |step: &u64| self.pruner.as_ref().is_some_and(|pruner| pruner.rests(*step));
+        self.updates = self.step - (0..self.step).filter(rests).count() as u64;
         self.enter()
     }
 
-    /// Takes over weights and masks alone, for evaluation.
+    /// Takes over weights alone, for evaluation: all values, with zeros in place.
     pub fn load_weights(&mut self, arrays: &Arrays) -> Result<()> {
         for param in self.model.params() {
             param.write(&find(arrays, &param.name, &param.shape)?.to_f32())?;
-            if let (true, Some(mask)) = (param.is_masked(), arrays.get(&format!("{}.mask", param.name))) {
-                param.write_mask(&mask.to_u32()?)?;
-            }
         }
-        self.show_latent()
+        Ok(())
     }
 
     /// The forward pass sees latent weights through their masks.

@@ -6,10 +6,11 @@ use coppice::nn::Model;
 use coppice::ops::Step;
 use coppice::ops::batch::{self, Part, Set, pack_bytes};
 use coppice::ops::cross_entropy::{self, Target};
+use coppice::ops::packed::{Form, Pattern};
 use coppice::ops::tally::{self, Totals};
 use coppice::ops::variants::Choices;
 use coppice::optim::Optimizer;
-use coppice::param::Flow;
+use coppice::param::{Flow, mask_of};
 use coppice::recipe;
 
 const INPUTS: usize = 12;
@@ -33,13 +34,15 @@ pub fn keeps(i: usize) -> bool {
 pub struct Setting {
     optimizer: toml::Table,
     pub masked: bool,
+    /// Whether only what the mask keeps is stored.
+    pub packed: bool,
 }
 
 impl Setting {
     /// No mask, and an optimizer of no interest.
     pub fn dense() -> Self {
         let settings = [("name".to_string(), "sgd".into()), ("lr".to_string(), 0.1.into())];
-        Self { optimizer: settings.into_iter().collect(), masked: false }
+        Self { optimizer: settings.into_iter().collect(), masked: false, packed: false }
     }
     /// Multiplies a number of the optimizer. False if it has none of that name, or if it is 0.
     pub fn scale(&mut self, key: &str, by: f64) -> bool {
@@ -90,7 +93,7 @@ pub fn runs() -> Vec<Run> {
                 run["name"].as_str().expect("a name"),
                 if masked { ", masked" } else { "" }
             ),
-            setting: Setting { optimizer, masked },
+            setting: Setting { optimizer, masked, packed: false },
             losses: numbers(&run["losses"]),
             sum: run["sum"].as_f64().expect("a number"),
             norm: run["norm"].as_f64().expect("a number"),
@@ -125,14 +128,21 @@ pub struct Network {
 impl Network {
     pub fn new(gpu: &Gpu, setting: &Setting) -> Result<Self> {
         let mlp = recipe::Model::Mlp { hidden: HIDDEN.to_vec(), activation: "relu".into() };
-        let mut model = Model::new(gpu, &mlp, INPUTS, CLASSES, 0)?;
+        let mut model = Model::new(&mlp, INPUTS, CLASSES, 0)?;
         for (t, param) in (1..).zip(model.params_mut()) {
             let is_masked = setting.masked && param.is_maskable();
             if is_masked {
-                param.mask_with(gpu, Flow::Held)?;
-                let mut bits = vec![0u32; param.len().div_ceil(32)];
-                (0..param.len()).filter(|&i| keeps(i)).for_each(|i| bits[i / 32] |= 1 << (i % 32));
-                param.write_mask(&bits)?;
+                param.flow = Flow::Held;
+            }
+            let kept: Vec<u32> = (0..param.len() as u32).filter(|&i| keeps(i as usize)).collect();
+            if is_masked && setting.packed {
+                let (rows, inner) = (param.shape[0], param.shape[1]);
+                param.allocate_packed(gpu, Pattern::from_places(Form::Free, rows, inner, &kept))?;
+            } else {
+                param.allocate(gpu)?;
+            }
+            if is_masked && !setting.packed {
+                param.write_mask(&mask_of(&kept, param.len()))?;
             }
             let divisor = if param.is_maskable() { 1000.0 } else { 5000.0 };
             let start = |i| if is_masked && !keeps(i) { 0.0 } else { value(t, i, divisor) };
@@ -156,7 +166,8 @@ impl Network {
         let u32s = |label: &str| gpu.upload_u32(label, &[SAMPLES], &[0; SAMPLES]);
         let (label, hit) = (u32s("label")?, u32s("hit")?);
         let loss = gpu.upload_f32("loss", &[SAMPLES], &[0.0; SAMPLES])?;
-        let d_logits = gpu.upload_f32("d_logits", &[CLASSES, SAMPLES], &[0.0; CLASSES * SAMPLES])?;
+        let gradients = model.gradients(gpu, SAMPLES, setting.packed)?;
+        let d_logits = gradients.last().expect("a model has layers");
         let totals = Totals::tensor(gpu)?;
         let (choices, values) = (Choices::default(), model.activations(gpu, SAMPLES)?);
 
@@ -165,11 +176,11 @@ impl Network {
         model.forward(&mut rec, &choices, &values)?;
         rec.phase(Phase::Loss);
         let target = Target::Hard { label: &label, smoothing: 0.0 };
-        cross_entropy::record(&mut rec, &step, values.logits(), target, &d_logits, &loss, &hit)?;
+        cross_entropy::record(&mut rec, &step, values.logits(), target, d_logits, &loss, &hit)?;
         let forward = rec.finish()?;
 
         let mut rec = Recorder::new(gpu);
-        model.backward(&mut rec, &choices, &values, &d_logits)?;
+        model.backward(&mut rec, &choices, &values, &gradients)?;
         let backward = rec.finish()?;
 
         let mut rec = Recorder::new(gpu);

@@ -12,7 +12,7 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("recipe", &[]),
     ("gpu", &["random"]),
     ("ops", &["gpu", "random"]),
-    ("param", &["gpu"]),
+    ("param", &["gpu", "ops"]),
     ("nn", &["recipe", "gpu", "ops", "param", "random"]),
     ("optim", &["recipe", "gpu", "ops", "param"]),
     ("sparsity", &["recipe", "gpu", "ops", "param", "random"]),

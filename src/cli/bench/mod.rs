@@ -9,13 +9,14 @@ use crate::report::table;
 
 mod ceilings;
 mod kernels;
+mod sparse;
 mod step;
 mod topk;
 
 #[derive(clap::Args)]
 pub struct Bench {
     /// What to measure; everything if left out
-    #[arg(value_parser = ["ceilings", "kernels", "step", "topk"])]
+    #[arg(value_parser = ["ceilings", "kernels", "sparse", "step", "topk"])]
     what: Option<String>,
     #[command(flatten)]
     device: Device,
@@ -40,10 +41,11 @@ impl Bench {
         let gpu = self.device.open()?;
         let repeats = self.repeats.max(1);
         type Measure = fn(&Gpu, usize) -> Result<Vec<Sheet>>;
-        let all: [(&str, Measure); 4] = [
+        let all: [(&str, Measure); 5] = [
             ("ceilings", ceilings::measure),
             ("kernels", kernels::measure),
             ("step", step::measure),
+            ("sparse", sparse::measure),
             ("topk", topk::measure),
         ];
         let id = gpu.identity();

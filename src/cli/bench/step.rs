@@ -16,7 +16,7 @@ use crate::train::Session;
 const WARM_UP: usize = 20;
 
 /// 1,280 random images of 784 bytes: speed does not depend on what they show.
-fn data() -> Result<Dataset> {
+pub(super) fn data() -> Result<Dataset> {
     let split = |samples: u32, tensor: u32| {
         let images = (0..samples * 784 / 4)
             .flat_map(|i| word(1, Stream::Synthetic, 0, tensor, i).to_le_bytes())
@@ -38,27 +38,27 @@ fn data() -> Result<Dataset> {
     )
 }
 
-fn recipe(width: usize, sparse: bool) -> Result<Recipe> {
-    let method = if sparse { "method = 'gmp'\ntarget = 0.9\nschedule = { every = 100 }" } else { "" };
+pub(super) fn recipe(width: usize, sparsity: &str) -> Result<Recipe> {
     let text = format!(
         "run = {{ epochs = 1000 }}\ndata = {{ name = 'random' }}\nmodel = {{ preset = 'mlp', hidden = [{width}, {width}] }}\n\
-         optim = {{ name = 'sgd', lr = 0.001, weight_decay = 5e-4 }}\n[sparsity]\n{method}"
+         optim = {{ name = 'sgd', lr = 0.001, weight_decay = 5e-4 }}\n[sparsity]\n{sparsity}"
     );
     Recipe::parse(&text, "bench", &[])
 }
+
+const GMP: &str = "method = 'gmp'\ntarget = 0.9\nstorage = 'masked'\nschedule = { every = 100 }";
 
 pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
     let data = data()?;
     let mut totals = Vec::new();
     let mut sheets = Vec::new();
     for width in [512, 1024] {
-        let recipe_dense = recipe(width, false)?;
-        let fast = cache::choices(gpu, &Session::products(gpu, &recipe_dense, &data)?)?;
-        for (name, sparse, choices) in [("dense", false, &fast), ("gmp, masks every 100 steps", true, &fast)]
-        {
-            let mut run = Session::new(gpu, &recipe(width, sparse)?, &data, choices.clone())?;
+        let recipe_dense = recipe(width, "")?;
+        let fast = cache::choices(gpu, &recipe_dense, &data)?;
+        for (name, sparsity) in [("dense", ""), ("gmp, masked, masks every 100 steps", GMP)] {
+            let mut run = Session::new(gpu, &recipe(width, sparsity)?, &data, fast.clone())?;
             totals.push(whole(gpu, &mut run, width, name, repeats)?);
-            if !sparse {
+            if sparsity.is_empty() {
                 sheets.push(dispatches(&mut run, width, repeats)?);
             }
         }

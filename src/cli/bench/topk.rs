@@ -16,7 +16,7 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
         let score = gpu.upload_f32("score", &[len], &values)?;
         let mask = gpu.tensor("mask", Dtype::U32, &[len / 32])?;
         let mut rec = Recorder::new(gpu);
-        let selection = Selection::record(&mut rec, &[(&score, &mask)])?;
+        let selection = Selection::over(&mut rec, &[(&score, &mask)])?;
         selection.keep(len / 10)?;
         let select = Times::of(rec.finish()?.time(repeats)?);
         let result = gpu.tensor("sum", Dtype::F32, &[1])?;

@@ -4,6 +4,7 @@
 //! the three products of a linear layer over it. One format serves single weights, blocks and N:M: a row of
 //! blocks of `height` rows holds its entries in order of input, an entry `height` values.
 
+pub mod crossover;
 mod index;
 mod pattern;
 pub mod products;

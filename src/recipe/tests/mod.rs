@@ -53,10 +53,9 @@ warmup = "0"
 [sparsity]
 method = "none"
 target = 0.0
-init = 1.0
-distribution = "global"
+pattern = "free"
 latent = false
-storage = "masked"
+storage = "auto"
 
 [sparsity.schedule]
 type = "cubic"

@@ -125,7 +125,7 @@ fn unknown_words_come_with_the_known_ones() {
             Some("erk"),
         ),
         ("sparsity.schedule.type=cubik", "unknown schedule `cubik`", "cubic, linear, oneshot", Some("cubic")),
-        ("sparsity.storage=maskd", "unknown storage `maskd`", "masked", Some("masked")),
+        ("sparsity.storage=maskd", "unknown storage `maskd`", "masked, packed, auto", Some("masked")),
         ("model.preset=mpl", "unknown preset `mpl`", "mlp", Some("mlp")),
         (
             "dump.what=['grads']",
@@ -150,11 +150,11 @@ fn what_does_not_go_together_is_refused() {
             "[sparsity]\nmethod = 'gmp'\ntarget = 0.5\ninit = 0.2",
             "the run would start sparser than it shall end",
         ),
+        ("[sparsity]\npattern = 'block:8'", "wrong value for `sparsity.pattern`"),
         (
-            "[sparsity]\nstorage = 'packed'",
-            "storage \"packed\" does not exist yet\n  only masked storage exists",
+            "[[sparsity.rule]]\nmatch = 'a'\ndense = true\npattern = '2:4'",
+            "a rule makes layers dense or gives",
         ),
-        ("[sparsity]\nstorage = 'auto'", "storage \"auto\" does not exist yet\n  only masked storage exists"),
         (
             "[sparsity]\nschedule = { begin = '9ep', end = '5ep' }",
             "the pruning schedule ends before it begins",

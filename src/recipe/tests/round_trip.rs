@@ -73,21 +73,23 @@ fn a_schedule() -> impl Strategy<Value = PruneSchedule> {
 }
 
 fn a_sparsity() -> impl Strategy<Value = Sparsity> {
-    let rule = ("[a-z*?]{1,5}", 0..3usize, 0.0..0.99f64).prop_map(|(pattern, which, target)| Rule {
-        pattern,
+    let rule = ("[a-z*?]{1,5}", 0..3usize, 0.0..0.99f64).prop_map(|(matches, which, target)| Rule {
+        matches,
         dense: which == 1,
         target: (which == 2).then_some(target),
+        pattern: (which == 0).then_some(Structure::Block { rows: 8, columns: 1 }),
     });
     let rules = prop::collection::vec(rule, 0..3);
     (0.0..0.99f64, 0..4usize, a_schedule(), any::<bool>(), rules, some_settings()).prop_map(
         |(target, distribution, schedule, latent, rules, settings)| Sparsity {
             method: if target < 0.2 { "none" } else { "gmp" }.to_string(),
             target: if target < 0.2 { 0.0 } else { target },
-            init: if target < 0.2 { 1.0 } else { 0.9 },
-            distribution: Distribution::ALL[distribution],
+            init: if target < 0.2 { None } else { Some(0.9) },
+            distribution: (target < 0.5).then_some(Distribution::ALL[distribution]),
+            pattern: Structure::default(),
             schedule,
             latent,
-            storage: Storage::Masked,
+            storage: Storage::ALL[distribution % 3],
             rules,
             settings,
         },

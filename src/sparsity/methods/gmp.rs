@@ -3,9 +3,9 @@
 //! Zhu & Gupta, 2017, "To prune, or not to prune", Section 3. Pruned weights and their slots are 0, or, with
 //! `latent`, keep their value behind the mask and may come back.
 
-use super::{Entry, Method};
+use super::{Entry, Method, Start};
 use crate::param::Flow;
-use crate::recipe::PruneSchedule;
+use crate::recipe::{Distribution, PruneSchedule};
 use crate::sparsity::{Length, Stage};
 
 pub const ENTRY: Entry = Entry {
@@ -13,6 +13,8 @@ pub const ENTRY: Entry = Entry {
     about: "gradual magnitude pruning along a schedule, per tensor or global, held or latent",
     paper: "Zhu & Gupta 2017",
     order: &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::Update],
+    start: Start::Dense,
+    distribution: Distribution::Global,
     settings: Vec::new,
     build: |recipe, _| {
         Ok(Some(Box::new(Gmp {

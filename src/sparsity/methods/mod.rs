@@ -2,13 +2,16 @@
 
 use toml::Value;
 
+use super::regrow::Regrowth;
 use super::{Length, Stage};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::param::Flow;
-use crate::recipe::{Settings, Sparsity, unknown};
+use crate::recipe::{Distribution, Settings, Sparsity, unknown};
 
 mod gmp;
 mod none;
+mod rigl;
+mod static_mask;
 
 /// A method in the list.
 pub struct Entry {
@@ -17,16 +20,29 @@ pub struct Entry {
     pub paper: &'static str,
     /// What happens within a step, in order.
     pub order: &'static [Stage],
+    /// What weights are kept before the first step.
+    pub start: Start,
+    /// Where the recipe names no distribution.
+    pub distribution: Distribution,
     /// Settings of its own, with their defaults.
     pub settings: fn() -> Vec<(&'static str, Value)>,
     pub build: Build,
+}
+
+/// The masks before the first step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// All weights are kept, or will be pruned to the initial sparsity by the first update.
+    Dense,
+    /// As many as the target allows, at random.
+    Random,
 }
 
 /// Makes a method from its recipe; `None` prunes nothing.
 pub type Build = fn(&Sparsity, &Settings) -> Result<Option<Box<dyn Method>>>;
 
 /// All methods.
-pub const ALL: &[Entry] = &[none::ENTRY, gmp::ENTRY];
+pub const ALL: &[Entry] = &[none::ENTRY, gmp::ENTRY, static_mask::ENTRY, rigl::ENTRY];
 
 /// When masks are updated, and how sparse they then are.
 pub trait Method {
@@ -36,6 +52,14 @@ pub trait Method {
     fn due(&self, step: u64, length: Length) -> Option<f64>;
     /// The sparsity at `step` of a tensor whose final sparsity is `target`.
     fn sparsity(&self, step: u64, target: f64, length: Length) -> f64;
+    /// How weights are dropped and grown at an update that leaves their number as it is.
+    fn regrowth(&self) -> Option<&Regrowth> {
+        None
+    }
+    /// Whether the optimizer rests on the step of a mask update.
+    fn rests(&self) -> bool {
+        false
+    }
 }
 
 /// The entry named by a recipe and its method.
@@ -44,13 +68,36 @@ pub trait Method {
 /// `Kind::Usage` for an unknown name or key, with the nearest known one.
 pub fn resolve(recipe: &Sparsity) -> Result<(&'static Entry, Option<Box<dyn Method>>)> {
     let entry = find(recipe)?;
-    let settings = settings(recipe)?;
+    let settings = settings(recipe, entry)?;
     Ok((entry, (entry.build)(recipe, &settings)?))
 }
 
-/// The settings of a recipe's method with every default filled in.
-pub fn settings(recipe: &Sparsity) -> Result<Settings> {
+/// A recipe's section with every default of its method filled in.
+///
+/// # Errors
+/// `Kind::Usage` for an unknown name or key, or a start that the method does not have.
+pub fn complete(recipe: &Sparsity) -> Result<Sparsity> {
     let entry = find(recipe)?;
+    let own = match entry.start {
+        Start::Dense => 1.0,
+        Start::Random => 1.0 - recipe.target,
+    };
+    let init = recipe.init.unwrap_or(own);
+    if entry.start == Start::Random && (init - own).abs() > 1e-9 {
+        let error =
+            Error::usage(format!("method `{}` keeps the same number of weights throughout", entry.name))
+                .at(format!("target = {} is density {own}; init = {init}", recipe.target));
+        return Err(recipe.settings.locate("init", error).hint("leave init out"));
+    }
+    Ok(Sparsity {
+        settings: settings(recipe, entry)?,
+        init: Some(init),
+        distribution: Some(recipe.distribution.unwrap_or(entry.distribution)),
+        ..recipe.clone()
+    })
+}
+
+fn settings(recipe: &Sparsity, entry: &Entry) -> Result<Settings> {
     recipe.settings.resolve(&format!("method `{}`", entry.name), &(entry.settings)())
 }
 

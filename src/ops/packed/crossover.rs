@@ -1,0 +1,207 @@
+//! From which density on a weight is faster packed than dense: measured, per shape and form, on the user's device.
+
+use super::index::Index;
+use super::pattern::{Form, Pattern};
+use super::products::{self, Packed};
+use crate::error::Result;
+use crate::gpu::{Dtype, Gpu, Plan, Recorder, Tensor};
+use crate::ops::linear::{self, Rows};
+use crate::ops::variants::{Choices, Product, Shape};
+use crate::random::{Stream, word};
+
+/// Where nothing was measured.
+const DEFAULT: f64 = 0.15;
+/// Densities that are measured, from the first on until packed is faster.
+pub const LADDER: [f64; 7] = [0.4, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005];
+
+/// What a crossover is stored under.
+fn key(form: Form, rows: usize, inner: usize, cols: usize) -> String {
+    format!("crossover {rows}x{inner}x{cols} {}", form.name())
+}
+
+/// The density up to which a weight of this shape is faster packed, as measured, or a guess.
+pub fn known(choices: &Choices, form: Form, rows: usize, inner: usize, cols: usize) -> f64 {
+    choices.get(&key(form, rows, inner, cols)).and_then(|text| text.parse().ok()).unwrap_or(DEFAULT)
+}
+
+/// The three products of one layer, by dense or by packed kernels.
+pub struct Bench {
+    x: Tensor,
+    d_x: Tensor,
+    y: Tensor,
+    d_y: Tensor,
+    bias: Tensor,
+    shape: Shape,
+}
+
+/// Median milliseconds of forward, input gradient and weight gradient.
+pub type Times = [f64; 3];
+
+impl Bench {
+    pub fn new(gpu: &Gpu, shape: Shape) -> Result<Self> {
+        let tensor = |name: &str, rows: usize| gpu.tensor(name, Dtype::F32, &[rows, shape.cols]);
+        Ok(Self {
+            x: tensor("x", shape.inner)?,
+            d_x: tensor("d_x", shape.inner)?,
+            y: tensor("y", shape.rows)?,
+            d_y: tensor("d_y", shape.rows)?,
+            bias: gpu.tensor("bias", Dtype::F32, &[shape.rows])?,
+            shape,
+        })
+    }
+
+    /// A pattern of about this density, of pseudo-random places, and its index.
+    pub fn index(&self, gpu: &Gpu, form: Form, density: f64) -> Result<Index> {
+        let (heads, inner) = (self.shape.rows / form.height(), self.shape.inner);
+        let below = (density * u32::MAX as f64) as u32;
+        let random = |place: u32| word(1, Stream::Synthetic, 0, 1, place);
+        let places: Vec<u32> = match form {
+            Form::Groups { keep, of } => (0..heads * inner)
+                .filter(|place| (place % inner) % of < keep)
+                .map(|place| place as u32)
+                .collect(),
+            _ => (0..(heads * inner) as u32).filter(|&place| random(place) <= below).collect(),
+        };
+        Index::new(gpu, "weight", Pattern::from_places(form, self.shape.rows, inner, &places), true)
+    }
+
+    /// Times of the dense kernels that are chosen.
+    pub fn dense(&self, gpu: &Gpu, choices: &Choices, repeats: usize) -> Result<Times> {
+        let weight = gpu.tensor("weight", Dtype::F32, &[self.shape.rows, self.shape.inner])?;
+        let rows = || [Rows { rows: 0..self.shape.rows, tensor: &weight }];
+        let plan = |record: &dyn Fn(&mut Recorder) -> Result<()>| recorded(gpu, record);
+        let (x, y, d_x, d_y, bias) = (&self.x, &self.y, &self.d_x, &self.d_y, &self.bias);
+        median_times(
+            [
+                plan(&|rec| linear::forward(rec, choices, &rows(), bias, x, y, true))?,
+                plan(&|rec| linear::input_grad(rec, choices, &rows(), x, d_y, d_x, true))?,
+                plan(&|rec| linear::weight_grad(rec, choices, &rows(), bias, x, d_y))?,
+            ],
+            repeats,
+        )
+    }
+
+    /// Times of the packed kernels that are chosen.
+    pub fn packed(&self, gpu: &Gpu, choices: &Choices, index: &Index, repeats: usize) -> Result<Times> {
+        let kept = index.pattern.kept();
+        let (values, grad) =
+            (gpu.tensor("values", Dtype::F32, &[kept])?, gpu.tensor("grad", Dtype::F32, &[kept])?);
+        let weight = Packed { index, values: &values };
+        let plan = |record: &dyn Fn(&mut Recorder) -> Result<()>| recorded(gpu, record);
+        let (x, y, d_x, d_y, bias) = (&self.x, &self.y, &self.d_x, &self.d_y, &self.bias);
+        median_times(
+            [
+                plan(&|rec| products::forward(rec, choices, weight, bias, x, y, true))?,
+                plan(&|rec| products::input_grad(rec, choices, weight, &grad, x, d_y, d_x, true))?,
+                plan(&|rec| products::weight_grad(rec, choices, index, &grad, bias, x, d_y))?,
+            ],
+            repeats,
+        )
+    }
+
+    /// Times every variant of the packed products at one density, and notes the fastest.
+    pub fn choose(&self, gpu: &Gpu, choices: &mut Choices, index: &Index, repeats: usize) -> Result<()> {
+        let kept = index.pattern.kept();
+        let (values, grad) =
+            (gpu.tensor("values", Dtype::F32, &[kept])?, gpu.tensor("grad", Dtype::F32, &[kept])?);
+        let weight = Packed { index, values: &values };
+        let (x, y, d_x, d_y, bias) = (&self.x, &self.y, &self.d_x, &self.d_y, &self.bias);
+        for product in Product::ALL {
+            let key = products::key(product, &index.pattern, self.shape.cols);
+            if choices.get(&key).is_some() {
+                continue;
+            }
+            let mut best: Option<(f64, &str)> = None;
+            for variant in products::fitting(product, index.pattern.form) {
+                let plan = recorded(gpu, &|rec| match product {
+                    Product::Forward => products::forward_by(rec, variant, weight, bias, x, y, true),
+                    Product::InputGrad => {
+                        products::input_grad_by(rec, variant, weight, &grad, x, d_y, d_x, true)
+                    }
+                    Product::WeightGrad => products::weight_grad_by(rec, variant, index, &grad, bias, x, d_y),
+                })?;
+                let least = plan.time(repeats)?.into_iter().fold(f64::INFINITY, f64::min);
+                if best.is_none_or(|(ms, _)| least < ms) {
+                    best = Some((least, variant.name));
+                }
+            }
+            if let Some((_, name)) = best {
+                choices.set(key, name.to_string());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Measures, where that is not known yet, which packed kernels are fastest for a layer at a density and, to `choose`
+/// between the two, from which density on they beat the dense ones. `feeds_back` says whether the input gradient
+/// counts. Returns whether anything was measured.
+pub fn measure(
+    gpu: &Gpu,
+    choices: &mut Choices,
+    form: Form,
+    shape: Shape,
+    feeds_back: bool,
+    density: f64,
+    choose: bool,
+) -> Result<bool> {
+    if !gpu.is_device() {
+        return Ok(false);
+    }
+    const REPEATS: usize = 3;
+    let bench = Bench::new(gpu, shape)?;
+    let mut measured = false;
+    let key = key(form, shape.rows, shape.inner, shape.cols);
+    let unknown = |choices: &Choices, pattern: &Pattern| {
+        let is_unknown = |&product| choices.get(&products::key(product, pattern, shape.cols)).is_none();
+        Product::ALL.iter().any(is_unknown)
+    };
+    let index = bench.index(gpu, form, density)?;
+    if unknown(choices, &index.pattern) {
+        bench.choose(gpu, choices, &index, REPEATS)?;
+        measured = true;
+    }
+    // A dense weight that exceeds one binding is not tried: it would need more memory than a run without it.
+    let fits = (shape.rows * shape.inner * 4) as u64 <= gpu.limits().binding_bytes;
+    if choose && fits && choices.get(&key).is_none() {
+        let counted = |times: Times| times[0] + times[2] + if feeds_back { times[1] } else { 0.0 };
+        let dense = counted(bench.dense(gpu, choices, REPEATS)?);
+        let mut before: Option<(f64, f64)> = None;
+        let mut found = 0.0;
+        for density in LADDER {
+            let index = bench.index(gpu, form, density)?;
+            bench.choose(gpu, choices, &index, REPEATS)?;
+            let packed = counted(bench.packed(gpu, choices, &index, REPEATS)?);
+            let real = index.pattern.kept() as f64 / index.pattern.len() as f64;
+            if packed <= dense {
+                // Between this density and the one before, by a straight line.
+                found = before
+                    .map_or(real, |(other, ms)| real + (other - real) * (dense - packed) / (ms - packed));
+                break;
+            }
+            before = Some((real, packed));
+            if matches!(form, Form::Groups { .. }) {
+                break; // its density is what it is
+            }
+        }
+        choices.set(key, format!("{found:.4}"));
+        measured = true;
+    }
+    Ok(measured)
+}
+
+fn recorded(gpu: &Gpu, record: &dyn Fn(&mut Recorder) -> Result<()>) -> Result<Plan> {
+    let mut rec = Recorder::new(gpu);
+    record(&mut rec)?;
+    rec.finish()
+}
+
+fn median_times(plans: [Plan; 3], repeats: usize) -> Result<Times> {
+    let mut all = [0.0; 3];
+    for (plan, median) in plans.iter().zip(&mut all) {
+        let mut ms = plan.time(repeats)?;
+        ms.sort_by(f64::total_cmp);
+        *median = ms[ms.len() / 2];
+    }
+    Ok(all)
+}
