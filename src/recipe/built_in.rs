@@ -4,10 +4,13 @@
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("digits-dense", include_str!("../../assets/recipes/digits-dense.toml")),
     ("digits-gmp-90", include_str!("../../assets/recipes/digits-gmp-90.toml")),
+    ("digits-rigl-90", include_str!("../../assets/recipes/digits-rigl-90.toml")),
     ("fashion-dense", include_str!("../../assets/recipes/fashion-dense.toml")),
     ("fashion-gmp-90", include_str!("../../assets/recipes/fashion-gmp-90.toml")),
     ("fashion-gmp-98", include_str!("../../assets/recipes/fashion-gmp-98.toml")),
     ("fashion-mini-gmp-90", include_str!("../../assets/recipes/fashion-mini-gmp-90.toml")),
+    ("fashion-rigl-98", include_str!("../../assets/recipes/fashion-rigl-98.toml")),
+    ("fashion-static-98", include_str!("../../assets/recipes/fashion-static-98.toml")),
 ];
 
 /// The text of a built-in recipe.

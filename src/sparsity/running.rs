@@ -17,6 +17,8 @@ const ROW_ALIGNMENT: usize = 64;
 /// A running top-k, reusable for any matrix within its limits.
 pub struct Running {
     selection: Selection,
+    /// Elements of a tile, at most.
+    limit: usize,
     tile: Tensor,
     tile_mask: Tensor,
     lists: [List; 2],
@@ -27,8 +29,8 @@ pub struct Running {
 }
 
 /// Rows of one tile of a matrix (rows, inner).
-pub fn tile_rows(rows: usize, inner: usize) -> usize {
-    let fit = TILE / inner.max(1) / ROW_ALIGNMENT * ROW_ALIGNMENT;
+fn tile_rows(rows: usize, inner: usize, limit: usize) -> usize {
+    let fit = limit / inner.max(1) / ROW_ALIGNMENT * ROW_ALIGNMENT;
     fit.max(ROW_ALIGNMENT).min(rows)
 }
 
@@ -40,10 +42,17 @@ pub struct Found {
 impl Running {
     /// Room for `most` selected of matrices of these shapes (rows, inner).
     pub fn new(gpu: &Gpu, shapes: &[(usize, usize)], most: usize) -> Result<Self> {
-        let tile = shapes.iter().map(|&(rows, inner)| tile_rows(rows, inner) * inner).max().unwrap_or(0);
+        Self::with_tile(gpu, shapes, most, TILE)
+    }
+
+    /// As [`Running::new`], with tiles of at most so many elements.
+    fn with_tile(gpu: &Gpu, shapes: &[(usize, usize)], most: usize, limit: usize) -> Result<Self> {
+        let rows_of = |&(rows, inner): &(usize, usize)| tile_rows(rows, inner, limit) * inner;
+        let tile = shapes.iter().map(rows_of).max().unwrap_or(0);
         let words = |what: &str, len: usize| gpu.tensor(what, Dtype::U32, &[len]);
         Ok(Self {
             selection: Selection::new(gpu, &[most, tile])?,
+            limit,
             tile: gpu.tensor("tile", Dtype::F32, &[tile])?,
             tile_mask: words("tile mask", tile.div_ceil(32))?,
             lists: [List::new(gpu, most)?, List::new(gpu, most)?],
@@ -63,8 +72,9 @@ impl Running {
     ) -> Result<Found> {
         let mut list = 0;
         self.lists[list].record_clear(rec)?;
-        for first in (0..rows).step_by(tile_rows(rows, inner).max(1)) {
-            let own = first..(first + tile_rows(rows, inner)).min(rows);
+        let step = tile_rows(rows, inner, self.limit);
+        for first in (0..rows).step_by(step.max(1)) {
+            let own = first..(first + step).min(rows);
             let tile = self.tile.first(&[own.len(), inner]);
             let mask = self.tile_mask.first(&[tile.len().div_ceil(32)]);
             fill(rec, own, &tile)?;
@@ -94,5 +104,51 @@ impl Running {
             self.nans.write(&[0u32])?;
         }
         Ok(nans)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::Choice;
+    use crate::random::{Stream, uniform};
+    use crate::sparsity::hold::record_effective;
+    use crate::sparsity::topk::{EXCLUDED, top_k};
+
+    #[test]
+    fn tiles_give_what_one_selection_gives() {
+        // Five tiles of 64 rows, the last one shorter; with few distinct scores, and with many; some are excluded.
+        let (rows, inner) = (300, 50);
+        for gpu in [Gpu::twin(), Gpu::open(&Choice::Auto).unwrap()] {
+            for coarse in [4.0f32, 1e6] {
+                let score = |i: u32| ((uniform(8, Stream::Test, 0, 0, i) - 0.5) * coarse).round() / coarse;
+                let barred = |i: u32| i.is_multiple_of(7);
+                let scores: Vec<f32> =
+                    (0..(rows * inner) as u32).map(|i| if barred(i) { EXCLUDED } else { score(i) }).collect();
+                let open: Vec<f32> = scores.iter().map(|&s| if s == EXCLUDED { 0.0 } else { s }).collect();
+                let source = gpu.upload_f32("scores", &[rows, inner], &scores).unwrap();
+                let ones = crate::param::full_mask(64 * inner);
+                let all = gpu.upload_u32("all", &[ones.len()], &ones).unwrap();
+                let running = Running::with_tile(&gpu, &[(rows, inner)], 5000, 64 * inner).unwrap();
+                let mut rec = Recorder::new(&gpu);
+                let mut tiles = 0;
+                let found = running
+                    .record(&mut rec, rows, inner, |rec, own, tile| {
+                        tiles += 1;
+                        record_effective(rec, &all, &source.rows(own), tile)
+                    })
+                    .unwrap();
+                assert_eq!(tiles, 5);
+                let plan = rec.finish().unwrap();
+                for keep in [1, 63, 1000, 5000] {
+                    running.keep(keep).unwrap();
+                    plan.replay().unwrap();
+                    let kept = top_k(&open, keep);
+                    let want: Vec<u32> = (0..kept.len() as u32).filter(|&i| kept[i as usize]).collect();
+                    assert_eq!(running.places(&found, keep).unwrap(), want, "{keep} of {coarse}");
+                    assert_eq!(running.nans().unwrap(), 0);
+                }
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::step::{data, recipe};
+use super::step::{data, dispatches, recipe};
 use super::{Sheet, Times};
 use crate::cli::cache;
 use crate::data::Dataset;
@@ -30,29 +30,37 @@ const CASES: &[(usize, &str, &str)] = &[
 /// The last layer has too few outputs for blocks of eight: it keeps single weights, or stays dense.
 const HEAD: &str = "\n[[sparsity.rule]]\nmatch = 'head'\n";
 
+/// Cases whose steps are shown dispatch by dispatch, at width 1024.
+const IN_DETAIL: [&str; 3] = ["rigl 90 %", "rigl 99 %", "8x1 90 %"];
+
 /// Steps of one timed block: one mask update falls into each.
 const BLOCK: usize = 100;
 
 pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
     let data = data()?;
     let mut rows = Vec::new();
+    let mut steps = Vec::new();
     let mut dense: Option<(usize, f64)> = None;
     for &(width, name, sparsity) in CASES {
+        if std::env::var("CASE").is_ok_and(|c| !c.split(',').any(|c| format!("{width} {name}").contains(c))) {
+            continue;
+        }
         if dense.is_none_or(|(of, _)| of != width) {
-            let (times, kept, bytes) = time(gpu, &data, width, "", repeats)?;
+            let (times, kept, bytes) = time(gpu, &data, (width, "dense"), "", repeats, &mut steps)?;
             dense = Some((width, times.median));
             rows.push(row(width, "dense", kept, bytes, times, times.median));
         }
         let (_, base) = dense.expect("just measured");
         let rest = if sparsity.contains("block") { format!("{HEAD}dense = true") } else { String::new() };
         let text = format!("{sparsity}\nschedule = {{ every = 100 }}{rest}");
-        let (times, kept, bytes) = time(gpu, &data, width, &text, repeats)?;
+        let (times, kept, bytes) = time(gpu, &data, (width, name), &text, repeats, &mut steps)?;
         rows.push(row(width, name, kept, bytes, times, base));
     }
     let title = "training steps, 784-width-width-10, batch 128, SGD with momentum, mask updates included; ms by wall clock"
         .to_string();
     let header = &["width", "what", "kept", "ms / step", "spread", "to dense", "device bytes"];
-    Ok(vec![Sheet { name: "sparse", title, header, rows }])
+    steps.insert(0, Sheet { name: "sparse", title, header, rows });
+    Ok(steps)
 }
 
 fn row(width: usize, name: &str, kept: usize, bytes: u64, times: Times, base: f64) -> Vec<String> {
@@ -71,9 +79,10 @@ fn row(width: usize, name: &str, kept: usize, bytes: u64, times: Times, base: f6
 fn time(
     gpu: &Gpu,
     data: &Dataset,
-    width: usize,
+    (width, name): (usize, &str),
     sparsity: &str,
     repeats: usize,
+    steps: &mut Vec<Sheet>,
 ) -> Result<(Times, usize, u64)> {
     let recipe = recipe(width, sparsity)?;
     let choices = cache::choices(gpu, &recipe, data)?;
@@ -92,6 +101,9 @@ fn time(
         }
         gpu.finish()?;
         all.push(began.elapsed().as_secs_f64() * 1e3 / BLOCK as f64);
+    }
+    if width == 1024 && IN_DETAIL.contains(&name) {
+        steps.push(dispatches(&mut run, &format!("{name}, width {width}"), repeats)?);
     }
     let mut kept = 0;
     for param in run.model.params().into_iter().filter(|param| param.is_maskable()) {

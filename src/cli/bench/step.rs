@@ -59,7 +59,7 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
             let mut run = Session::new(gpu, &recipe(width, sparsity)?, &data, fast.clone())?;
             totals.push(whole(gpu, &mut run, width, name, repeats)?);
             if sparsity.is_empty() {
-                sheets.push(dispatches(&mut run, width, repeats)?);
+                sheets.push(dispatches(&mut run, &format!("dense, width {width}"), repeats)?);
             }
         }
         if width == 512 {
@@ -99,7 +99,7 @@ fn whole(gpu: &Gpu, run: &mut Session, width: usize, name: &str, repeats: usize)
 }
 
 /// Every dispatch by itself.
-fn dispatches(run: &mut Session, width: usize, repeats: usize) -> Result<Sheet> {
+pub(super) fn dispatches(run: &mut Session, what: &str, repeats: usize) -> Result<Sheet> {
     let mut all: Vec<(String, Phase, Vec<f64>)> = Vec::new();
     for repeat in 0..WARM_UP + repeats {
         let (_, times) = run.advance_timed()?;
@@ -136,8 +136,7 @@ fn dispatches(run: &mut Session, width: usize, repeats: usize) -> Result<Sheet> 
         ]);
     }
     let title =
-        format!("one dense step at width {width}, dispatch by dispatch, timed by {:?}", run.gpu.clock())
-            .to_lowercase();
+        format!("one {what} step, dispatch by dispatch, timed by {:?}", run.gpu.clock()).to_lowercase();
     Ok(Sheet {
         name: "dispatches",
         title,

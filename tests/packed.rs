@@ -1,0 +1,247 @@
+//! Packed and masked storage of the same recipe: equal masks at every update, and losses that differ by no more than
+//! the order of sums allows; switching in mid-run and resuming across a switch change nothing.
+
+mod common;
+
+use coppice::data::{Dataset, Source, Split};
+use coppice::gpu::Gpu;
+use coppice::ops::variants::Choices;
+use coppice::random::{Stream, word};
+use coppice::recipe::Recipe;
+use coppice::sparsity::Change;
+use coppice::train::checkpoint::{self, Which};
+use coppice::train::{Control, Session, Summary, train};
+
+/// 200 random samples of 24 bytes, the last batch not full; four classes.
+fn data() -> Dataset {
+    let split = |samples: u32, tensor: u32| {
+        let byte = |i| word(4, Stream::Test, 0, tensor, i) as u8;
+        let values: Vec<u8> = (0..samples * 24).map(byte).collect();
+        let class = |row: &[u8]| (0..4u8).max_by_key(|&k| row[k as usize]).unwrap();
+        let labels = values.chunks(24).map(class).collect();
+        Split::bytes(values, labels)
+    };
+    let source = Source {
+        name: "bytes".into(),
+        shape: vec![24],
+        classes: 4,
+        scale: 1.0 / 128.0,
+        shift: -1.0,
+        train: split(200, 0),
+        test: split(50, 1),
+        origin: "made by the test".into(),
+    };
+    Dataset::from_arrays(source, 0.0).unwrap()
+}
+
+const RIGL: &str = "method = 'rigl', target = 0.8, schedule = { every = '3', end = '80%' }";
+const GMP: &str = "method = 'gmp', target = 0.9, schedule = { every = '3', end = '60%' }";
+const STATIC: &str = "method = 'static', target = 0.85";
+const BLOCK: &str =
+    "method = 'static', target = 0.7, pattern = 'block:8x1', rule = [{ match = 'head', dense = true }]";
+const GROUPS: &str = "method = 'static', pattern = '2:5'";
+const METHODS: [&str; 5] = [RIGL, GMP, STATIC, BLOCK, GROUPS];
+
+fn recipe(sparsity: &str, storage: &str, optim: &str) -> Recipe {
+    let text = format!(
+        "run = {{ epochs = 4, batch = 32, seed = 5 }}\ndata = {{ name = 'bytes', validation = 0.0 }}\n\
+         model = {{ preset = 'mlp', hidden = [40, 24] }}\noptim = {optim}\n\
+         sparsity = {{ storage = '{storage}', {sparsity} }}"
+    );
+    Recipe::parse(&text, "test", &[]).unwrap()
+}
+
+const SGD: &str =
+    "{ name = 'sgd', lr = { type = 'cosine', start = 0.1 }, momentum = 0.9, weight_decay = 1e-3 }";
+const ADAM: &str = "{ name = 'adam', lr = 0.01 }";
+const FREE: Control = Control { folder: None, stop_at: None, signal: &|| None, dump: None };
+
+fn everywhere() -> Vec<Gpu> {
+    let mut all: Vec<Gpu> = common::devices().into_iter().filter(Gpu::is_device).collect();
+    all.push(Gpu::twin());
+    all
+}
+
+fn session(gpu: &Gpu, recipe: &Recipe) -> Session {
+    Session::new(gpu, recipe, &data(), Choices::default()).unwrap()
+}
+
+/// Trains to the end; all changes of masks, all masks after them, and the loss of every step.
+fn trace(gpu: &Gpu, recipe: &Recipe) -> (Vec<Change>, Vec<Vec<u32>>, Vec<f64>, String) {
+    let mut run = session(gpu, recipe);
+    let (mut changes, mut masks, mut losses) = (Vec::new(), Vec::new(), Vec::new());
+    while !run.is_done() {
+        if let Some(change) = run.advance().unwrap() {
+            changes.push(change);
+            masks.extend(run.model.params().iter().map(|param| param.read_mask().unwrap()));
+        }
+        losses.push(run.take_totals().unwrap().mean_loss());
+    }
+    masks.extend(run.model.params().iter().map(|param| param.read_mask().unwrap()));
+    (changes, masks, losses, run.snapshot().unwrap().digest)
+}
+
+#[test]
+fn packed_and_masked_storage_choose_the_same_weights() {
+    for gpu in everywhere() {
+        for sparsity in METHODS {
+            for optim in [SGD, ADAM] {
+                let (masked, packed) =
+                    ["masked", "packed"].map(|storage| trace(&gpu, &recipe(sparsity, storage, optim))).into();
+                let context = format!("{sparsity}, {optim}, on {:?}", gpu.identity());
+                assert_eq!(masked.0, packed.0, "{context}");
+                assert_eq!(masked.1, packed.1, "{context}");
+                // A step adds up to 40 products a sum, in f32: 40 roundings of 2^-24 move a loss by far less than
+                // this in 25 steps; another mask or a lost weight moves it by a hundredth.
+                for (step, (a, b)) in masked.2.iter().zip(&packed.2).enumerate() {
+                    assert!((a - b).abs() <= 1e-4, "{context}: losses {a} and {b} at step {step}");
+                }
+            }
+        }
+    }
+}
+
+/// On the twin both add the same products in the same order: nothing at all differs.
+#[test]
+fn where_sums_have_the_same_order_the_bits_are_equal() {
+    for sparsity in METHODS {
+        let [masked, packed] =
+            ["masked", "packed"].map(|storage| trace(&Gpu::twin(), &recipe(sparsity, storage, SGD)));
+        assert_eq!(masked.2, packed.2, "{sparsity}");
+        assert_eq!(masked.3, packed.3, "{sparsity}");
+    }
+}
+
+#[test]
+fn another_mask_would_be_noticed() {
+    let gpu = Gpu::twin();
+    let [a, b] = [RIGL, "method = 'rigl', target = 0.8, schedule = { every = '4', end = '80%' }"]
+        .map(|sparsity| trace(&gpu, &recipe(sparsity, "packed", SGD)));
+    assert_ne!(a.1, b.1);
+    assert!(a.2.iter().zip(&b.2).any(|(a, b)| (a - b).abs() > 1e-4));
+}
+
+#[test]
+fn auto_switches_when_the_density_is_low_enough_and_says_so() {
+    let gpu = common::device();
+    let mut run = session(&gpu, &recipe(&format!("{GMP}, distribution = 'uniform'"), "auto", SGD));
+    let mut seen = Vec::new();
+    while !run.is_done() {
+        run.advance().unwrap();
+        seen.push(run.model.params()[0].storage());
+    }
+    let switch = seen.iter().position(|storage| *storage == "packed");
+    if gpu.is_counted() {
+        return; // nothing is pruned there
+    }
+    let switch = switch.expect("0.9 is sparse enough");
+    assert!(switch > 0 && seen[switch..].iter().all(|storage| *storage == "packed"), "{seen:?}");
+    let bytes = |run: &Session| run.model.params()[0].blocks[0].weight.bytes();
+    assert_eq!(bytes(&run), 4 * run.model.params()[0].kept().unwrap() as u64);
+}
+
+fn run(gpu: &Gpu, recipe: &Recipe, control: &Control) -> Summary {
+    train(&mut session(gpu, recipe), control, &mut |_| Ok(())).unwrap()
+}
+
+#[test]
+fn resuming_anywhere_changes_no_bit_across_switches_too() {
+    let gpu = common::device();
+    for (sparsity, storage, optim) in [
+        (RIGL, "packed", ADAM),
+        (GMP, "auto", SGD),
+        (GMP, "packed", ADAM),
+        (RIGL, "masked", SGD),
+        (BLOCK, "packed", SGD),
+    ] {
+        let recipe = recipe(sparsity, storage, optim);
+        let whole = run(&gpu, &recipe, &FREE);
+        for stop in (1..whole.steps).step_by(2) {
+            let home = tempfile::tempdir().unwrap();
+            let folder = Some(home.path().to_path_buf());
+            run(&gpu, &recipe, &Control { folder: folder.clone(), stop_at: Some(stop), ..FREE });
+            let (snapshot, damaged) = checkpoint::load(home.path(), Which::Last).unwrap();
+            assert!(damaged.is_empty());
+            let mut again = session(&gpu, &recipe);
+            again.restore(&snapshot).unwrap();
+            let rest = train(&mut again, &Control { folder, ..FREE }, &mut |_| Ok(())).unwrap();
+            assert_eq!(rest.digest, whole.digest, "{sparsity}, {storage}, resumed at step {stop}");
+        }
+    }
+}
+
+#[test]
+fn a_run_may_go_on_in_the_other_storage() {
+    let gpu = common::device();
+    for sparsity in METHODS {
+        let [masked, packed] = ["masked", "packed"].map(|storage| recipe(sparsity, storage, ADAM));
+        for (first, second) in [(&masked, &packed), (&packed, &masked)] {
+            let mut run = session(&gpu, first);
+            (0..13).for_each(|_| _ = run.advance().unwrap());
+            let snapshot = run.snapshot().unwrap();
+            let mut other = session(&gpu, second);
+            other.restore(&snapshot).unwrap();
+            assert_eq!(other.snapshot().unwrap().digest, snapshot.digest, "{sparsity}");
+            assert_eq!(other.stored(true).unwrap(), run.stored(true).unwrap(), "{sparsity}");
+        }
+    }
+}
+
+#[test]
+fn files_shrink_with_the_density() {
+    let gpu = common::device();
+    let bytes = |target: f64| {
+        let sparsity = format!("method = 'static', target = {target}, distribution = 'uniform'");
+        run(&gpu, &recipe(&sparsity, "packed", SGD), &FREE).stored_bytes
+    };
+    let [half, tenth, hundredth] = [0.5, 0.9, 0.99].map(bytes);
+    // 40 + 24 + 4 biases; 24 x 40 + 40 x 24 + 24 x 4 weights, a bit of mask each or a number for each kept one.
+    assert_eq!(half, 4 * (68 + 1008) + (960 + 960 + 96) / 8);
+    assert!(tenth < half / 2 && hundredth < tenth / 2, "{half} {tenth} {hundredth}");
+}
+
+#[test]
+fn patterns_hold_to_the_end() {
+    let gpu = common::device();
+    for (sparsity, kept) in [(BLOCK, None), (GROUPS, Some(40 * 10 + 24 * 16 + 4 * 10))] {
+        for storage in ["masked", "packed"] {
+            let mut run = session(&gpu, &recipe(sparsity, storage, SGD));
+            let summary = train(&mut run, &FREE, &mut |_| Ok(())).unwrap();
+            if let Some(kept) = kept.filter(|_| !gpu.is_counted()) {
+                assert_eq!(summary.kept, kept);
+            }
+            let values = run.model.params()[0].read().unwrap();
+            let kept = |row: usize, input: usize| values[row * 24 + input] != 0.0;
+            for (row, input) in (0..40).flat_map(|row| (0..24).map(move |input| (row, input))) {
+                match sparsity {
+                    BLOCK => assert_eq!(kept(row, input), kept(row / 8 * 8, input), "{row} {input}"),
+                    _ => {
+                        let group = input / 5 * 5..(input / 5 * 5 + 5).min(24);
+                        assert!(group.filter(|&i| kept(row, i)).count() <= 2, "{row} {input}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_the_first_step() {
+    for (sparsity, said) in [
+        ("method = 'static', target = 0.5, pattern = 'block:8x1'", "`head.weight` cannot have the pattern"),
+        ("method = 'static', target = 0.5, pattern = 'block:3x1'", "blocks are 4x1 or 8x1"),
+        ("method = 'gmp', target = 0.5, pattern = '2:4'", "method `gmp` prunes single weights"),
+        ("method = 'rigl', target = 0.5, distribution = 'global'", "needs a number for each layer"),
+        ("method = 'rigl', target = 0.5, init = 0.9", "keeps the same number of weights throughout"),
+        ("method = 'rigl', target = 0.5, growth = { by = 'magic' }", "unknown growth `magic`"),
+        (
+            "method = 'rigl', target = 0.5, growth = { fraction = { start = 1.5 } }",
+            "a number above 0 and up to 1",
+        ),
+        ("method = 'static', pattern = '1:300'", "groups have at most 256 inputs"),
+    ] {
+        let recipe = recipe(sparsity, "packed", SGD);
+        let error = Session::new(&Gpu::twin(), &recipe, &data(), Choices::default()).err().expect(sparsity);
+        assert!(error.to_string().contains(said), "{sparsity}: {error}");
+    }
+}

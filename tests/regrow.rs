@@ -1,0 +1,177 @@
+//! Drop and growth against the worked numbers of RigL's update, masked and packed, on every device and on the twins;
+//! and against a plain implementation over random weights, masks and ties.
+
+mod common;
+
+use coppice::gpu::{Gpu, Recorder};
+use coppice::ops::packed::{Form, Pattern};
+use coppice::param::{Flow, Param, full_mask, mask_of, places};
+use coppice::random::{Stream, uniform, word};
+use coppice::recipe::{PruneSchedule, Settings};
+use coppice::sparsity::Length;
+use coppice::sparsity::hold::record_effective;
+use coppice::sparsity::regrow::{Regrow, Regrowth};
+
+const LENGTH: Length = Length { steps: 1000, steps_per_epoch: 10 };
+
+fn everywhere() -> Vec<Gpu> {
+    let mut all: Vec<Gpu> = common::devices().into_iter().filter(Gpu::is_device).collect();
+    all.push(Gpu::twin());
+    all
+}
+
+fn regrowth(fraction: f64) -> Regrowth {
+    let text =
+        format!("by = 'gradient'\nfraction = {{ type = 'constant', start = {fraction:?}, power = 1.0 }}");
+    let table: toml::Table = toml::from_str(&text).unwrap();
+    Regrowth::read(&Settings::from(table), PruneSchedule::default()).unwrap()
+}
+
+/// A matrix in the middle of training.
+struct Case {
+    shape: [usize; 2],
+    weight: Vec<f32>,
+    grad: Vec<f32>,
+    kept: Vec<u32>,
+}
+
+/// Places, values and a slot after one update.
+type After = (Vec<u32>, Vec<f32>, Vec<f32>);
+
+fn update(gpu: &Gpu, case: &Case, fraction: f64, packed: bool) -> After {
+    let [rows, inner] = case.shape;
+    let mut param = Param::new("w", &case.shape, Box::new(|_| 0.0));
+    param.flow = Flow::Held;
+    if packed {
+        param.allocate_packed(gpu, Pattern::from_places(Form::Free, rows, inner, &case.kept)).unwrap();
+    } else {
+        param.allocate(gpu).unwrap();
+        param.write_mask(&mask_of(&case.kept, rows * inner)).unwrap();
+        param.blocks[0].grad.write(&case.grad).unwrap();
+    }
+    param.write(&case.weight).unwrap();
+    // A slot as an optimizer has one: here, twice the weight.
+    let stored = param.blocks[0].weight.read_f32().unwrap();
+    let twice: Vec<f32> = stored.iter().map(|w| 2.0 * w).collect();
+    let mut slots = vec![vec![gpu.upload_f32("slot", &param.blocks[0].weight.shape, &twice).unwrap()]];
+
+    let grad = gpu.upload_f32("grad", &[rows, inner], &case.grad).unwrap();
+    let ones = full_mask(rows * inner);
+    let all = gpu.upload_u32("all", &[ones.len()], &ones).unwrap();
+    let grads = |rec: &mut Recorder, _: usize, own: std::ops::Range<usize>, tile: &coppice::gpu::Tensor| {
+        assert_eq!(own, 0..rows, "such a small matrix is one tile");
+        record_effective(rec, &all, &grad, tile)
+    };
+    let rule = regrowth(fraction);
+    let tensors = [(0, case.kept.len())];
+    let regrow = Regrow::record(gpu, &rule, &tensors, &[&param], &|_| slots.clone(), &grads).unwrap();
+    let outcome = regrow.update(0, LENGTH, &rule, &[&param]).unwrap();
+    for (_, pattern) in outcome.patterns {
+        assert!(packed);
+        param.repack(gpu, pattern, &mut slots).unwrap();
+    }
+    let after = param.places().unwrap();
+    let layer = &outcome.layers[0];
+    let grown = after.iter().filter(|place| !case.kept.contains(place)).count();
+    assert_eq!((layer.kept, layer.grown, layer.dropped), (case.kept.len(), grown, grown));
+    let slot = slots[0][0].read_f32().unwrap();
+    let slot = match &param.packed {
+        Some(packed) => packed.index.pattern.dense(&slot),
+        None => slot,
+    };
+    (after, param.read().unwrap(), slot)
+}
+
+/// The oracle, as the paper's algorithm is written.
+fn plain(case: &Case, fraction: f64) -> After {
+    let drops = (case.kept.len() as f64 * fraction + 1e-9 * case.kept.len() as f64).trunc() as usize;
+    let by = |scores: &[f32], mut places: Vec<u32>| {
+        places
+            .sort_by(|&a, &b| scores[b as usize].abs().total_cmp(&scores[a as usize].abs()).then(a.cmp(&b)));
+        places
+    };
+    let keep = by(&case.weight, case.kept.clone())[..case.kept.len() - drops].to_vec();
+    let others = (0..case.weight.len() as u32).filter(|place| !keep.contains(place)).collect();
+    let grow = by(&case.grad, others)[..drops].to_vec();
+    let mut after = [keep, grow].concat();
+    after.sort_unstable();
+    let mut weight = vec![0.0; case.weight.len()];
+    after
+        .iter()
+        .filter(|place| case.kept.contains(place))
+        .for_each(|&i| weight[i as usize] = case.weight[i as usize]);
+    let slot = weight.iter().map(|w| 2.0 * w).collect();
+    (after, weight, slot)
+}
+
+/// Rows of a table of ones and zeros.
+fn set(bits: &[u8]) -> Vec<u32> {
+    bits.iter().enumerate().filter(|(_, bit)| **bit == 1).map(|(i, _)| i as u32).collect()
+}
+
+#[test]
+fn the_worked_update_comes_out() {
+    let g = [0.9, 0.1, -0.2, 0.8, 0.05, 0.3, -0.7, 0.02, -0.6, 0.4];
+    let mut strong = g;
+    strong[9] = 5.0;
+    let case = |grad: [f32; 10]| Case {
+        shape: [2, 5],
+        weight: [0.0, -0.9, 0.4, 0.0, 0.7, -0.3, 0.0, -0.6, 0.0, 0.25].to_vec(),
+        grad: grad.to_vec(),
+        kept: set(&[0, 1, 1, 0, 1, 1, 0, 1, 0, 1]),
+    };
+    for gpu in everywhere() {
+        for packed in [false, true] {
+            let masks = |grad, fraction| update(&gpu, &case(grad), fraction, packed);
+            assert_eq!(masks(g, 0.5).0, set(&[1, 1, 0, 1, 1, 0, 1, 1, 0, 0]));
+            assert_eq!(masks(g, 0.3).0, set(&[1, 1, 1, 0, 1, 1, 0, 1, 0, 0]));
+            let (places, weight, slot) = masks(strong, 0.5);
+            assert_eq!(places, set(&[1, 1, 0, 1, 1, 0, 0, 1, 0, 1]));
+            // Dropped and grown at once: not new, its value and its slot stay. What is new starts at 0.
+            assert_eq!((weight[9], slot[9]), (0.25, 0.5));
+            assert_eq!((weight[0], weight[3], slot[0], slot[3]), (0.0, 0.0, 0.0, 0.0));
+        }
+    }
+}
+
+#[test]
+fn random_updates_agree_with_the_plain_algorithm() {
+    for gpu in everywhere() {
+        for number in 0..14u32 {
+            let size = |tensor: u32| (word(6, Stream::Test, number, tensor, 0) % 70 + 1) as usize;
+            let shape = [size(1), size(2)];
+            let len = shape[0] * shape[1];
+            // Many equal scores, or none; all zero in some cases.
+            let coarse = [3.0, 1000.0, 0.0][number as usize % 3];
+            let values = |tensor: u32| -> Vec<f32> {
+                let value = |i| ((uniform(6, Stream::Test, number, tensor, i) - 0.5) * coarse).round();
+                (0..len as u32).map(value).collect()
+            };
+            let kept: Vec<u32> =
+                (0..len as u32).filter(|&i| word(6, Stream::Test, number, 5, i) % 4 == 0).collect();
+            if kept.is_empty() {
+                continue;
+            }
+            let held = mask_of(&kept, len);
+            let mut weight = values(3);
+            let bit = |i: usize| held[i / 32] >> (i % 32) & 1 == 1;
+            (0..len).filter(|&i| !bit(i)).for_each(|i| weight[i] = 0.0);
+            let case = Case { shape, weight, grad: values(4), kept };
+            for fraction in [0.3, 1.0] {
+                let want = plain(&case, fraction);
+                for packed in [false, true] {
+                    let got = update(&gpu, &case, fraction, packed);
+                    assert_eq!(got, want, "case {number}, {fraction}, packed {packed}, {:?}", gpu.identity());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn places_and_masks_are_the_same_thing() {
+    for len in [0, 1, 31, 32, 33, 65, 257] {
+        let kept: Vec<u32> = (0..len as u32).filter(|i| i % 3 == 1).collect();
+        assert_eq!(places(&mask_of(&kept, len)), kept);
+    }
+}
