@@ -1,7 +1,7 @@
 // Assembles a batch from a data set that lives on the device: x = sample * scale + shift.
 // samples: (set, features), as bytes four to a word, or as floats. labels: bytes, four to a word.
 // order: (set,). x: (features, cols). labels_out: (cols,). Columns without a sample become 0.
-// One invocation per four features of one column.
+// One invocation per four features of four columns.
 //#use common/grid
 //#use common/step
 const WG = 64u;
@@ -19,63 +19,89 @@ struct Args {
 @group(0) @binding(3) var<storage, read> floats: array<f32>;
 @group(0) @binding(4) var<storage, read> labels: array<u32>;
 @group(0) @binding(5) var<storage, read> order: array<u32>;
-@group(0) @binding(6) var<storage, read_write> x: array<f32>;
+@group(0) @binding(6) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> label: array<u32>;
 
-struct Place { col: u32, feature: u32, sample: u32, work: bool, live: bool }
+// Four columns side by side, and the first of four features of them.
+struct Place {
+    quad: u32,
+    feature: u32,
+    sample: vec4<u32>,
+    live: vec4<bool>, // the column holds a sample
+    mine: vec4<bool>, // it is for this dispatch to write
+}
 
 fn place(group: u32, lane: u32) -> Place {
     var at: Place;
+    let quads = args.cols / 4u;
     let i = group * WG + lane;
-    at.col = i % args.cols;
-    at.feature = i / args.cols * 4u;
-    at.live = at.col < step.live;
-    at.work = group < grid.end && at.feature < args.features;
-    if at.work && at.live {
-        at.sample = order[step.first + at.col];
-        at.work = at.sample >= args.begin && at.sample < args.end;
-    } else if args.begin != 0u {
-        at.work = false; // the first part of the set clears the empty columns
+    at.quad = i % quads;
+    at.feature = i / quads * 4u;
+    for (var c = 0u; c < 4u; c++) {
+        let col = at.quad * 4u + c;
+        let is_live = col < step.live;
+        let sample = order[step.first + min(col, max(step.live, 1u) - 1u)];
+        at.sample[c] = sample - args.begin;
+        at.live[c] = is_live;
+        // The first part of the set clears the empty columns.
+        at.mine[c] = select(args.begin == 0u, sample >= args.begin && sample < args.end, is_live);
     }
     return at;
 }
 
-fn put_label(at: Place) {
+fn put_labels(at: Place) {
     if at.feature != 0u { return; }
-    if at.live {
-        label[at.col] = extractBits(labels[at.sample / 4u], at.sample % 4u * 8u, 8u);
-    } else {
-        label[at.col] = 0u;
+    for (var c = 0u; c < 4u; c++) {
+        let sample = at.sample[c] + args.begin;
+        if at.mine[c] {
+            label[at.quad * 4u + c] = select(0u, extractBits(labels[sample / 4u], sample % 4u * 8u, 8u), at.live[c]);
+        }
     }
+}
+
+// Four columns of one feature; those of another part of the set stay as they are.
+fn put(at: Place, feature: u32, value: vec4<f32>) {
+    let i = feature * (args.cols / 4u) + at.quad;
+    let scaled = select(vec4<f32>(0.0), value * args.scale + args.shift, at.live);
+    if all(at.mine) { x[i] = scaled; } else { x[i] = select(x[i], scaled, at.mine); }
+}
+
+// The four bytes from byte i on; those past the end of the set are never used.
+fn four_bytes(i: u32) -> u32 {
+    let word = samples[i / 4u];
+    if i % 4u == 0u { return word; }
+    let next = samples[min(i / 4u + 1u, arrayLength(&samples) - 1u)];
+    return (word >> (i % 4u * 8u)) | (next << (32u - i % 4u * 8u));
 }
 
 @compute @workgroup_size(WG)
 fn from_bytes(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
               @builtin(local_invocation_index) lane: u32) {
-    let at = place(group_index(id, groups), lane);
-    if !at.work { return; }
-    put_label(at);
-    for (var f = at.feature; f < min(at.feature + 4u, args.features); f++) {
-        var value = 0.0;
-        if at.live {
-            let byte = (at.sample - args.begin) * args.features + f;
-            value = f32(extractBits(samples[byte / 4u], byte % 4u * 8u, 8u)) * args.scale + args.shift;
-        }
-        x[f * args.cols + at.col] = value;
+    let group = group_index(id, groups);
+    let at = place(group, lane);
+    if !(group < grid.end && at.feature < args.features && any(at.mine)) { return; }
+    put_labels(at);
+    var bytes: vec4<u32>;
+    for (var c = 0u; c < 4u; c++) {
+        if at.live[c] && at.mine[c] { bytes[c] = four_bytes(at.sample[c] * args.features + at.feature); }
+    }
+    for (var f = 0u; f < 4u; f++) {
+        if at.feature + f < args.features { put(at, at.feature + f, vec4<f32>((bytes >> vec4<u32>(8u * f)) & vec4<u32>(255u))); }
     }
 }
 
 @compute @workgroup_size(WG)
 fn from_floats(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
                @builtin(local_invocation_index) lane: u32) {
-    let at = place(group_index(id, groups), lane);
-    if !at.work { return; }
-    put_label(at);
+    let group = group_index(id, groups);
+    let at = place(group, lane);
+    if !(group < grid.end && at.feature < args.features && any(at.mine)) { return; }
+    put_labels(at);
     for (var f = at.feature; f < min(at.feature + 4u, args.features); f++) {
-        var value = 0.0;
-        if at.live {
-            value = floats[(at.sample - args.begin) * args.features + f] * args.scale + args.shift;
+        var value: vec4<f32>;
+        for (var c = 0u; c < 4u; c++) {
+            if at.live[c] && at.mine[c] { value[c] = floats[at.sample[c] * args.features + f]; }
         }
-        x[f * args.cols + at.col] = value;
+        put(at, f, value);
     }
 }

@@ -48,7 +48,7 @@ pub fn record(rec: &mut Recorder, set: &Set, step: &Uniform, x: &Tensor, label: 
             begin: part.begin as u32,
             end: part.end as u32,
         };
-        let groups = groups(cols * set.features.div_ceil(4), WG);
+        let groups = groups(cols / 4 * set.features.div_ceil(4), WG);
         let (labels, order) = (&set.labels, &set.order);
         let flops = 2 * (cols * set.features) as u64;
         match part.samples.dtype {

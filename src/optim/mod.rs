@@ -78,6 +78,9 @@ pub fn resolve(recipe: &Optim) -> Result<(&'static Entry, Settings)> {
     Ok((entry, settings))
 }
 
+/// Weights from which on reading through textures pays, on adapters where it does.
+const MANY: usize = 1 << 16;
+
 impl Optimizer {
     /// Makes the slots, all zero.
     pub fn new(gpu: &Gpu, recipe: &Optim, params: &[&Param]) -> Result<Self> {
@@ -108,8 +111,8 @@ impl Optimizer {
         rec.phase(Phase::Update);
         for (param, blocks) in params.iter().zip(&self.slots) {
             rec.scope(&param.name);
-            // What is packed is small: copies into textures would cost more than they save.
-            let texels = rec.gpu.prefers_texels() && param.packed.is_none();
+            // For what is packed or small, copies into textures would cost more than they save.
+            let texels = rec.gpu.prefers_texels() && param.packed.is_none() && param.len() > MANY;
             let flow = param.update_flow();
             for (block, slots) in param.blocks.iter().zip(blocks) {
                 self.rule.record(rec, &Target { block, flow, slots, step, totals, texels })?;
