@@ -294,6 +294,15 @@ impl Param {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    /// Bytes on the device: values, gradient, mask, and where packed values belong.
+    pub fn bytes(&self) -> u64 {
+        let block = |b: &Block| {
+            let latent = b.latent.as_ref().map_or(0, Tensor::bytes);
+            b.weight.bytes() + b.grad.bytes() + b.mask.bytes() + latent
+        };
+        let packed = |p: &Packed| p.index.bytes() + p.picked.bytes();
+        self.blocks.iter().map(block).sum::<u64>() + self.packed.as_ref().map_or(0, packed)
+    }
     /// Whether pruning may mask it: weights of rank 2 and more, never biases.
     pub fn is_maskable(&self) -> bool {
         self.shape.len() > 1

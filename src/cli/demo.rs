@@ -37,7 +37,8 @@ impl Demo {
         let options = drive::Options { autotune: true, ..Default::default() };
         let mut done = Vec::new();
         for name in ["digits-dense", "digits-gmp-90"] {
-            let recipe = crate::train::resolve(&Recipe::find(name, &[])?)?;
+            // The dense run is the baseline here.
+            let recipe = crate::train::resolve(&Recipe::find(name, &["run.baseline=false".to_string()])?)?;
             let data = drive::data(&recipe)?;
             let path = RunFolder::free(&home, &format!("demo-{name}"));
             done.push(drive::start(&gpu, &recipe, &data, &path, &options)?);

@@ -11,8 +11,8 @@ use crate::ops::variants::Choices;
 use crate::recipe::Recipe;
 use crate::report::console::Console;
 use crate::report::dump::write_dump;
-use crate::report::files::Files;
-use crate::train::{Control, Event, Meta, RunFolder, Session, Started, Summary, train};
+use crate::report::files::{Files, write_report};
+use crate::train::{Control, Event, Meta, RunFolder, Session, Started, Summary, baseline, train};
 
 /// What to do with a run besides what its recipe says.
 #[derive(Default)]
@@ -39,6 +39,7 @@ pub fn choices(gpu: &Gpu, recipe: &Recipe, data: &Dataset, autotune: bool) -> Re
 /// Starts a new run in the folder `path`.
 pub fn start(gpu: &Gpu, recipe: &Recipe, data: &Dataset, path: &Path, options: &Options) -> Result<Summary> {
     let choices = choices(gpu, recipe, data, options.autotune)?;
+    gpu.forget_peak(); // what was measured does not count
     let session = Session::new(gpu, recipe, data, choices)?;
     let meta = Meta {
         schema: 1,
@@ -94,7 +95,12 @@ pub fn go(
         signal: &asked,
         dump: Some(&dump),
     };
-    train(&mut session, &control, &mut emit)
+    let mut summary = train(&mut session, &control, &mut emit)?;
+    if session.is_done() && session.pruner.is_some() && session.recipe.run.baseline {
+        summary.dense = baseline::measure(&session.gpu, &session.recipe, data, &session.choices)?;
+    }
+    write_report(&folder.path, &summary)?;
+    Ok(summary)
 }
 
 /// A number that becomes that of the first SIGINT or SIGTERM. A second one ends the program at once.

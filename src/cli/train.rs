@@ -59,6 +59,9 @@ impl Common {
         }
         say(&table::summaries(&[(&name(summary), summary)]))?;
         say(&table::layers(summary))?;
+        if summary.dense.is_some() {
+            say(&table::phases(summary))?;
+        }
         say(&format!("digest {}", summary.digest))
     }
 }

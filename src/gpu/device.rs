@@ -72,6 +72,8 @@ pub struct Memory {
     pub bytes: u64,
     pub peak_bytes: u64,
     pub buffers: u64,
+    /// What every device has from the start, to read back by; it is part of the others.
+    pub fixed_bytes: u64,
 }
 
 #[derive(Default)]
@@ -250,7 +252,13 @@ impl Gpu {
             bytes: ledger.bytes.load(Ordering::Relaxed),
             peak_bytes: ledger.peak.load(Ordering::Relaxed),
             buffers: ledger.buffers.load(Ordering::Relaxed),
+            fixed_bytes: STAGING_BYTES,
         }
+    }
+    /// Counts the peak anew from what there is now.
+    pub fn forget_peak(&self) {
+        let ledger = &self.0.ledger;
+        ledger.peak.store(ledger.bytes.load(Ordering::Relaxed), Ordering::Relaxed);
     }
     /// Whether kernels run on an adapter, not on their twins.
     pub fn is_device(&self) -> bool {

@@ -105,11 +105,10 @@ impl Layer for Linear {
     ) -> Result<()> {
         let d_bias = &self.bias.blocks[0].grad;
         if let Some(weight) = self.packed() {
-            // The gradient's memory serves as the input gradient's scratch, before it is written.
             let grad = &self.weight.blocks[0].grad;
             if let Some(d_x) = d_x {
                 let relu = self.rectified_input;
-                products::input_grad(rec, choices, weight, grad, x, d_y, d_x, relu)?;
+                products::input_grad(rec, choices, weight, x, d_y, d_x, relu)?;
             }
             return products::weight_grad(rec, choices, weight.index, grad, d_bias, x, d_y);
         }

@@ -24,6 +24,8 @@ pub struct Run {
     pub keep: u32,
     /// Whether kernel variants are timed on this device.
     pub autotune: bool,
+    /// Whether a sparse run is compared with the dense network at its end.
+    pub baseline: bool,
 }
 
 impl Run {
@@ -44,6 +46,7 @@ impl Run {
             checkpoint_every: section.period("checkpoint_every", Duration::Epochs(1.0))?,
             keep: section.count("keep", 2)?,
             autotune: section.flag("autotune", true)?,
+            baseline: section.flag("baseline", true)?,
         };
         section.finish()?;
         Ok(run)
@@ -60,6 +63,7 @@ impl Run {
         w.key("checkpoint_every", self.checkpoint_every.to_string());
         w.key("keep", self.keep);
         w.key("autotune", self.autotune);
+        w.key("baseline", self.baseline);
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::store::folder::{failed, write_file_atomic};
-use crate::train::Event;
+use crate::train::{Event, Summary};
 
 /// Appends to the files of a run.
 pub struct Files {
@@ -80,6 +80,12 @@ impl Files {
             Event::Stepped { .. } => Ok(()),
         }
     }
+}
+
+/// Writes what a run came to, beside its dense baseline, as `report.json`.
+pub fn write_report(folder: &Path, summary: &Summary) -> Result<()> {
+    let text = serde_json::to_string_pretty(summary).map_err(|e| Error::internal(e.to_string()))?;
+    write_file_atomic(&folder.join("report.json"), format!("{text}\n").as_bytes())
 }
 
 fn tagged(kind: &str, value: Value) -> String {

@@ -1,5 +1,7 @@
 //! Tables of results, the dense baseline in the same row order as the sparse run.
 
+use std::collections::BTreeMap;
+
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::train::Summary;
@@ -25,22 +27,53 @@ pub fn rows(header: &[&str], rows: &[Vec<String>]) -> String {
     table.to_string()
 }
 
-/// One row a run.
+/// One row a run, and below a sparse one the dense network as it was measured.
 pub fn summaries(runs: &[(&str, &Summary)]) -> String {
     let header =
         ["run", "test accuracy", "kept / total weights", "stored", "peak on device", "ms / step", "training"];
-    let line = |(name, s): &(&str, &Summary)| {
-        vec![
+    let ms =
+        |times: &BTreeMap<&'static str, f64>| format!("{:.3}", times.get("total").copied().unwrap_or(0.0));
+    let mut lines = Vec::new();
+    for (name, s) in runs {
+        lines.push(vec![
             name.to_string(),
             format!("{:.2} %", s.test_accuracy * 100.0),
             format!("{} / {}", s.kept, s.total),
             bytes(s.stored_bytes),
             bytes(s.peak_device_bytes),
-            format!("{:.3}", s.ms_per_step.get("total").copied().unwrap_or(0.0)),
+            ms(&s.ms_per_step),
             format!("{:.1} s", s.seconds),
-        ]
-    };
-    rows(&header, &runs.iter().map(line).collect::<Vec<_>>())
+        ]);
+        if let Some(dense) = &s.dense {
+            lines.push(vec![
+                "  the same, dense".into(),
+                String::new(),
+                format!("{0} / {0}", s.total),
+                bytes(dense.stored_bytes),
+                bytes(dense.peak_device_bytes),
+                ms(&dense.ms_per_step),
+                String::new(),
+            ]);
+        }
+    }
+    rows(&header, &lines)
+}
+
+/// Milliseconds of a step by phase and operations of a step, the dense network's beside them.
+pub fn phases(summary: &Summary) -> String {
+    let dense = |phase: &str| summary.dense.as_ref().and_then(|d| d.ms_per_step.get(phase));
+    let mut lines: Vec<Vec<String>> = summary
+        .ms_per_step
+        .iter()
+        .map(|(phase, ms)| {
+            let other = dense(phase).map_or(String::new(), |ms| format!("{ms:.3}"));
+            vec![phase.to_string(), format!("{ms:.3}"), other]
+        })
+        .collect();
+    let mega = |flops: u64| format!("{:.2}", flops as f64 / 1e6);
+    let other = summary.dense.as_ref().map_or(String::new(), |d| mega(d.step_cost.flops));
+    lines.push(vec!["MFLOP a step".into(), mega(summary.step_cost.flops), other]);
+    rows(&["ms a step", "this run", "dense"], &lines)
 }
 
 /// One row a layer.

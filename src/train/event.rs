@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::baseline::Baseline;
 use crate::error::Error;
 use crate::gpu::{Clock, Cost, Identity};
 use crate::sparsity::Change;
@@ -116,6 +117,9 @@ pub struct Summary {
     pub seconds: f64,
     /// Operations and bytes of one step.
     pub step_cost: Cost,
+    /// The same network without pruning, on the same device, if that was measured.
+    pub dense: Option<Baseline>,
+    /// Since the run was built.
     pub peak_device_bytes: u64,
     /// Weights, biases and masks as a checkpoint stores them.
     pub stored_bytes: u64,

@@ -1,5 +1,6 @@
 //! The training loop, its events and its checkpoints.
 
+pub mod baseline;
 pub mod checkpoint;
 mod compact;
 mod event;

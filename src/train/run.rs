@@ -235,7 +235,7 @@ impl Watch {
     }
 }
 
-fn median(values: &[f64]) -> f64 {
+pub(super) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     if sorted.is_empty() { 0.0 } else { (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0 }
@@ -312,6 +312,7 @@ fn summarise(
         clock: run.gpu.clock(),
         seconds: watch.total.as_secs_f64(),
         step_cost: costs[0] + costs[1],
+        dense: None,
         peak_device_bytes: run.gpu.memory().peak_bytes,
         stored_bytes: compact::bytes(&run.stored(false)?),
         adapter: run.gpu.identity().adapter.clone(),

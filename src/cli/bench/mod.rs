@@ -8,7 +8,9 @@ use crate::gpu::Gpu;
 use crate::report::table;
 
 mod ceilings;
+mod crossover;
 mod kernels;
+mod scale;
 mod sparse;
 mod step;
 mod topk;
@@ -16,7 +18,7 @@ mod topk;
 #[derive(clap::Args)]
 pub struct Bench {
     /// What to measure; everything if left out
-    #[arg(value_parser = ["ceilings", "kernels", "sparse", "step", "topk"])]
+    #[arg(value_parser = ["ceilings", "crossover", "kernels", "scale", "sparse", "step", "topk"])]
     what: Option<String>,
     #[command(flatten)]
     device: Device,
@@ -41,11 +43,13 @@ impl Bench {
         let gpu = self.device.open()?;
         let repeats = self.repeats.max(1);
         type Measure = fn(&Gpu, usize) -> Result<Vec<Sheet>>;
-        let all: [(&str, Measure); 5] = [
+        let all: [(&str, Measure); 7] = [
             ("ceilings", ceilings::measure),
             ("kernels", kernels::measure),
             ("step", step::measure),
+            ("crossover", crossover::measure),
             ("sparse", sparse::measure),
+            ("scale", scale::measure),
             ("topk", topk::measure),
         ];
         let id = gpu.identity();

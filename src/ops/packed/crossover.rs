@@ -92,41 +92,46 @@ impl Bench {
         median_times(
             [
                 plan(&|rec| products::forward(rec, choices, weight, bias, x, y, true))?,
-                plan(&|rec| products::input_grad(rec, choices, weight, &grad, x, d_y, d_x, true))?,
+                plan(&|rec| products::input_grad(rec, choices, weight, x, d_y, d_x, true))?,
                 plan(&|rec| products::weight_grad(rec, choices, index, &grad, bias, x, d_y))?,
             ],
             repeats,
         )
     }
 
-    /// Times every variant of the packed products at one density, and notes the fastest.
-    pub fn choose(&self, gpu: &Gpu, choices: &mut Choices, index: &Index, repeats: usize) -> Result<()> {
+    /// Milliseconds, the least of some repeats, of every variant of a product.
+    pub fn variants(
+        &self,
+        gpu: &Gpu,
+        product: Product,
+        index: &Index,
+        repeats: usize,
+    ) -> Result<Vec<(&'static str, f64)>> {
         let kept = index.pattern.kept();
         let (values, grad) =
             (gpu.tensor("values", Dtype::F32, &[kept])?, gpu.tensor("grad", Dtype::F32, &[kept])?);
         let weight = Packed { index, values: &values };
         let (x, y, d_x, d_y, bias) = (&self.x, &self.y, &self.d_x, &self.d_y, &self.bias);
+        let mut all = Vec::new();
+        for variant in products::fitting(product, index.pattern.form) {
+            let plan = recorded(gpu, &|rec| match product {
+                Product::Forward => products::forward_by(rec, variant, weight, bias, x, y, true),
+                Product::InputGrad => products::input_grad_by(rec, variant, weight, x, d_y, d_x, true),
+                Product::WeightGrad => products::weight_grad_by(rec, variant, index, &grad, bias, x, d_y),
+            })?;
+            all.push((variant.name, plan.time(repeats)?.into_iter().fold(f64::INFINITY, f64::min)));
+        }
+        Ok(all)
+    }
+
+    /// Notes the fastest variants of the packed products at one density, where that is not known.
+    pub fn choose(&self, gpu: &Gpu, choices: &mut Choices, index: &Index, repeats: usize) -> Result<()> {
         for product in Product::ALL {
             let key = products::key(product, &index.pattern, self.shape.cols);
-            if choices.get(&key).is_some() {
-                continue;
-            }
-            let mut best: Option<(f64, &str)> = None;
-            for variant in products::fitting(product, index.pattern.form) {
-                let plan = recorded(gpu, &|rec| match product {
-                    Product::Forward => products::forward_by(rec, variant, weight, bias, x, y, true),
-                    Product::InputGrad => {
-                        products::input_grad_by(rec, variant, weight, &grad, x, d_y, d_x, true)
-                    }
-                    Product::WeightGrad => products::weight_grad_by(rec, variant, index, &grad, bias, x, d_y),
-                })?;
-                let least = plan.time(repeats)?.into_iter().fold(f64::INFINITY, f64::min);
-                if best.is_none_or(|(ms, _)| least < ms) {
-                    best = Some((least, variant.name));
-                }
-            }
-            if let Some((_, name)) = best {
-                choices.set(key, name.to_string());
+            if choices.get(&key).is_none() {
+                let all = self.variants(gpu, product, index, repeats)?;
+                let best = all.iter().min_by(|a, b| a.1.total_cmp(&b.1));
+                choices.set(key, best.expect("every form has kernels").0.to_string());
             }
         }
         Ok(())
@@ -184,7 +189,7 @@ pub fn measure(
                 break; // its density is what it is
             }
         }
-        choices.set(key, format!("{found:.4}"));
+        choices.set(key, format!("{found:.6}"));
         measured = true;
     }
     Ok(measured)

@@ -63,6 +63,13 @@ impl Index {
         Ok(index)
     }
 
+    /// Bytes on the device.
+    pub fn bytes(&self) -> u64 {
+        let by_input = |t: &Transposed| t.starts.bytes() + t.rows.bytes() + t.from.bytes();
+        let by_row = self.starts.bytes() + self.columns.bytes() + self.chunks.bytes();
+        by_row + self.transposed.as_ref().map_or(0, by_input)
+    }
+
     /// Takes over another pattern of as many entries, in the same memory.
     pub fn replace(&mut self, pattern: Pattern) -> Result<()> {
         debug_assert_eq!(pattern.entries(), self.pattern.entries());

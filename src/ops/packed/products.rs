@@ -9,7 +9,6 @@ use super::pattern::{Form, Pattern};
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance, Trial};
 use crate::gpu::{Bind, Kernel, Recorder, Tensor, Twin};
-use crate::ops::groups;
 use crate::ops::variants::{Choices, Product};
 use crate::{bind, source, wgsl_struct};
 
@@ -17,11 +16,6 @@ wgsl_struct! {
     /// See `shaders/ops/packed/args.wgsl`.
     pub struct Args { rows: u32, inner: u32, cols: u32, relu: u32, entries: u32, chunks: u32, keep: u32, among: u32 }
 }
-wgsl_struct! {
-    /// See `shaders/ops/packed/gather.wgsl`.
-    pub struct GatherArgs { entries: u32, height: u32 }
-}
-
 /// The forms that kernels are written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -99,9 +93,6 @@ pub const ALL: &[Variant] = &[
     variant!(WeightGrad, Groups, "ops/packed/weight_grad_nm", twin_weight_grad, (64, 0)),
 ];
 
-const GATHER: Kernel = Kernel::own(source!("ops/packed/gather"), twin_gather).proven();
-const WG: usize = 64;
-
 /// The variants that can do a product of this form.
 pub fn fitting(product: Product, form: Form) -> impl Iterator<Item = &'static Variant> {
     let kind = Kind::of(form, product);
@@ -152,7 +143,7 @@ impl Variant {
             Product::InputGrad => kept + index.pattern.inner * 2,
             Product::WeightGrad => kept / height + kept / height.max(1) / CHUNK + index.pattern.rows,
         };
-        rec.moves(4 * (operand * cols + 2 * kept + kept / height) as u64);
+        rec.moves(4 * (operand * cols + kept + 2 * kept / height) as u64);
         Ok(())
     }
 }
@@ -213,33 +204,28 @@ pub fn forward_by(
     variant.dispatch(rec, index, cols, binds)
 }
 
-/// `d_x = weight^T d_y`, and 0 where `x` is not positive if `relu`. `scratch` holds as many values as the
-/// weight, which are written: its gradient will do, before that is computed.
+/// `d_x = weight^T d_y`, and 0 where `x` is not positive if `relu`.
 ///
 /// # Panics
 /// If the index has no transposed order: a fault of the caller.
-#[allow(clippy::too_many_arguments)] // what the product reads and writes, and a place to work in
 pub fn input_grad(
     rec: &mut Recorder,
     choices: &Choices,
     weight: Packed,
-    scratch: &Tensor,
     x: &Tensor,
     d_y: &Tensor,
     d_x: &Tensor,
     relu: bool,
 ) -> Result<()> {
     let variant = pick(choices, Product::InputGrad, weight.index, x.shape[1]);
-    input_grad_by(rec, variant, weight, scratch, x, d_y, d_x, relu)
+    input_grad_by(rec, variant, weight, x, d_y, d_x, relu)
 }
 
 /// As [`input_grad`], by one variant.
-#[allow(clippy::too_many_arguments)]
 pub fn input_grad_by(
     rec: &mut Recorder,
     variant: &Variant,
     weight: Packed,
-    scratch: &Tensor,
     x: &Tensor,
     d_y: &Tensor,
     d_x: &Tensor,
@@ -247,12 +233,8 @@ pub fn input_grad_by(
 ) -> Result<()> {
     let (index, cols) = (weight.index, x.shape[1]);
     let t = index.transposed.as_ref().expect("an index by input, where gradients flow on");
-    let (entries, height) = (index.pattern.entries(), index.pattern.form.height());
-    let gather = GatherArgs { entries: entries as u32, height: height as u32 };
-    let binds = bind! { args: &gather, values: weight.values, entry_from: &t.from, out: scratch };
-    rec.dispatch(&GATHER, binds, groups(entries, WG), 0)?;
-    let binds = bind! { args: &args(index, cols, relu), starts: &t.starts, columns: &t.rows, values: scratch, x: x,
-    d_y: d_y, d_x: d_x };
+    let binds = bind! { args: &args(index, cols, relu), starts: &t.starts, columns: &t.rows, entry_from: &t.from,
+    values: weight.values, x: x, d_y: d_y, d_x: d_x };
     variant.dispatch(rec, index, cols, binds)
 }
 
@@ -322,7 +304,8 @@ fn twin_forward(t: &Twin) {
 
 fn twin_input_grad(t: &Twin) {
     let args: Args = t.get("args");
-    let (starts, columns, values) = (t.u32("starts"), t.u32("columns"), t.f32("values"));
+    let (starts, columns, from) = (t.u32("starts"), t.u32("columns"), t.u32("entry_from"));
+    let values = t.f32("values");
     let (x, d_y, cols) = (t.f32("x"), t.f32("d_y"), args.cols as usize);
     let height = height(t, "values", &args);
     let mut sums = vec![0.0f64; cols];
@@ -330,7 +313,7 @@ fn twin_input_grad(t: &Twin) {
         sums.fill(0.0);
         for entry in starts[k] as usize..starts[k + 1] as usize {
             for r in 0..height {
-                let w = values[entry * height + r] as f64;
+                let w = values[from[entry] as usize * height + r] as f64;
                 let d_y = &d_y[(columns[entry] as usize * height + r) * cols..][..cols];
                 sums.iter_mut().zip(d_y).for_each(|(sum, &d)| *sum += w * d as f64);
             }
@@ -356,15 +339,6 @@ fn twin_weight_grad(t: &Twin) {
             let sum: f64 = d_y.iter().zip(x).map(|(&d, &x)| d as f64 * x as f64).sum();
             d_values[entry * height + o % height] = sum as f32;
         }
-    }
-}
-
-fn twin_gather(t: &Twin) {
-    let args: GatherArgs = t.get("args");
-    let (values, from) = (t.f32("values"), t.u32("entry_from"));
-    let height = args.height as usize;
-    for (out, &from) in t.f32_mut("out").chunks_mut(height).zip(from.iter()) {
-        out.copy_from_slice(&values[from as usize * height..][..height]);
     }
 }
 
@@ -415,9 +389,8 @@ fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()> {
                     forward_by(&mut t.rec, variant, weight, &bias, &x, &y, relu)?;
                 }
                 Product::InputGrad => {
-                    let scratch = t.output("scratch", &[kept], Tolerance::EXACT)?;
                     let d_x = t.output("d_x", &[inner, cols], Tolerance::sum(rows))?;
-                    input_grad_by(&mut t.rec, variant, weight, &scratch, &x, &d_y, &d_x, relu)?;
+                    input_grad_by(&mut t.rec, variant, weight, &x, &d_y, &d_x, relu)?;
                 }
                 Product::WeightGrad => {
                     let d_values = t.output("d_values", &[kept], Tolerance::sum(cols))?;

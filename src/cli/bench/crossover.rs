@@ -1,0 +1,91 @@
+//! The products of one layer, packed at several densities beside dense: where does packed begin to pay?
+
+use super::Sheet;
+use crate::error::Result;
+use crate::gpu::Gpu;
+use crate::ops::packed::crossover::{Bench, LADDER};
+use crate::ops::packed::{Form, products};
+use crate::ops::variants::{Choices, Product, Shape};
+
+const SHAPES: [(usize, usize); 2] = [(1024, 784), (1024, 1024)];
+const FORMS: [Form; 5] = [
+    Form::Free,
+    Form::Block { height: 4 },
+    Form::Block { height: 8 },
+    Form::Groups { keep: 1, of: 8 },
+    Form::Groups { keep: 1, of: 32 },
+];
+
+pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
+    let mut rows = Vec::new();
+    let mut variants = Vec::new();
+    for (outputs, inputs) in SHAPES {
+        let shape = Shape::new(outputs, inputs, 128);
+        let mut choices = Choices::default();
+        choices.measure(gpu, &[shape])?;
+        let bench = Bench::new(gpu, shape)?;
+        let name = format!("{outputs}x{inputs}x128");
+        let dense = bench.dense(gpu, &choices, repeats)?;
+        let total: f64 = dense.iter().sum();
+        rows.push(row(&name, "dense", 1.0, dense, shape, total));
+        for form in FORMS {
+            let densities = match form {
+                Form::Groups { keep, of } => vec![keep as f64 / of as f64],
+                _ => LADDER.to_vec(),
+            };
+            for density in densities {
+                let index = bench.index(gpu, form, density)?;
+                bench.choose(gpu, &mut choices, &index, repeats)?;
+                let times = bench.packed(gpu, &choices, &index, repeats)?;
+                rows.push(row(&name, &form.name(), density, times, shape, total));
+                for product in Product::ALL {
+                    let all = bench.variants(gpu, product, &index, repeats)?;
+                    let chosen = products::pick(&choices, product, &index, 128).name;
+                    variants.extend(all.into_iter().map(|(variant, ms)| {
+                        let mark = if variant == chosen { "chosen" } else { "" };
+                        vec![
+                            name.clone(),
+                            form.name(),
+                            density.to_string(),
+                            variant.into(),
+                            format!("{ms:.3}"),
+                            mark.into(),
+                        ]
+                    }));
+                }
+            }
+        }
+    }
+    let title = "the three products of a layer, outputs x inputs x columns; medians in ms, GFLOP/s as if it were dense".to_string();
+    let header = &[
+        "shape",
+        "form",
+        "density",
+        "forward",
+        "input grad",
+        "weight grad",
+        "all",
+        "to dense",
+        "as dense GFLOP/s",
+    ];
+    let each = "every packed kernel".to_string();
+    Ok(vec![
+        Sheet { name: "crossover", title, header, rows },
+        Sheet {
+            name: "packed",
+            title: each,
+            header: &["shape", "form", "density", "variant", "ms", ""],
+            rows: variants,
+        },
+    ])
+}
+
+fn row(shape_name: &str, form: &str, density: f64, times: [f64; 3], shape: Shape, dense: f64) -> Vec<String> {
+    let all: f64 = times.iter().sum();
+    let mut cells = vec![shape_name.to_string(), form.to_string(), density.to_string()];
+    cells.extend(times.iter().map(|ms| format!("{ms:.3}")));
+    cells.push(format!("{all:.3}"));
+    cells.push(format!("{:.3}", all / dense));
+    cells.push(format!("{:.0}", 3.0 * shape.flops() as f64 / all / 1e6));
+    cells
+}
