@@ -148,7 +148,7 @@ fn random_updates_agree_with_the_plain_algorithm() {
                 (0..len as u32).map(value).collect()
             };
             let kept: Vec<u32> =
-                (0..len as u32).filter(|&i| word(6, Stream::Test, number, 5, i) % 4 == 0).collect();
+                (0..len as u32).filter(|&i| word(6, Stream::Test, number, 5, i).is_multiple_of(4)).collect();
             if kept.is_empty() {
                 continue;
             }

@@ -5,6 +5,8 @@ use serde_json::json;
 use super::{Device, RecipeArgs, cache, drive, print_json, say};
 use crate::error::Result;
 use crate::gpu::{Cost, Gpu, Phase};
+use crate::ops::packed::crossover;
+use crate::recipe::Storage;
 use crate::report::table;
 use crate::train::Session;
 
@@ -43,7 +45,11 @@ impl Plan {
                 .model
                 .params()
                 .iter()
-                .map(|p| json!({ "name": p.name, "shape": p.shape, "total": p.len(), "maskable": p.is_maskable() }))
+                .enumerate()
+                .map(|(i, p)| {
+                    json!({ "name": p.name, "shape": p.shape, "total": p.len(), "maskable": p.is_maskable(),
+                            "pattern": p.form.name(), "storage": p.storage(), "why": why(&run, i) })
+                })
                 .collect();
             let groups: Vec<_> = budgets
                 .iter()
@@ -74,16 +80,18 @@ impl Plan {
             .model
             .params()
             .iter()
-            .map(|p| {
+            .enumerate()
+            .map(|(i, p)| {
                 vec![
                     p.name.clone(),
                     format!("{:?}", p.shape),
                     p.len().to_string(),
-                    if p.is_maskable() { "yes" } else { "no" }.into(),
+                    p.storage().into(),
+                    why(&run, i),
                 ]
             })
             .collect();
-        say(&table::rows(&["parameter", "shape", "values", "prunable"], &lines))?;
+        say(&table::rows(&["parameter", "shape", "values", "storage at the start", "why"], &lines))?;
         if !budgets.is_empty() {
             let line = |(names, keep, len): &(Vec<String>, usize, usize)| {
                 vec![names.join(" "), keep.to_string(), len.to_string()]
@@ -120,5 +128,25 @@ impl Plan {
             all.bytes as f64 / 1e6
         ))?;
         say(&format!("device memory: {}; weights and biases: {}", table::bytes(memory), table::bytes(stored)))
+    }
+}
+
+/// Why a parameter is stored as it is.
+fn why(run: &Session, index: usize) -> String {
+    let param = run.model.params()[index];
+    let Some(pruner) = run.pruner.as_ref().filter(|_| param.is_masked()) else {
+        return if param.is_maskable() { "nothing of it is pruned" } else { "never pruned" }.into();
+    };
+    let (rows, inner) = (param.shape[0], param.shape[1..].iter().product());
+    let cols = (run.recipe.run.batch as usize).min(run.samples()[0]).next_multiple_of(4);
+    match (run.recipe.sparsity.storage, pruner.packed_below(index)) {
+        (_, 0.0) if run.recipe.sparsity.latent => "pruned weights keep their values".into(),
+        (Storage::Masked, _) => "asked for".into(),
+        (Storage::Packed, _) => "asked for, once something is pruned".into(),
+        (Storage::Auto, below) => {
+            let known = crossover::is_known(&run.choices, param.form, rows, inner, cols);
+            let source = if known { "measured" } else { "a guess: nothing was measured yet" };
+            format!("packed from density {below:.3} down: {source}")
+        }
     }
 }

@@ -13,8 +13,9 @@ pub fn source(source: &Source) -> Result<usize> {
             format!("expected a sample of at least one value, found the shape {shape:?}"),
         ));
     };
-    if !(1..=256).contains(classes) {
-        return Err(wrong(name, format!("expected 1 to 256 classes, found {classes}")));
+    // A label is a byte: of more classes than 256, the others have no samples.
+    if !(1..=65536).contains(classes) {
+        return Err(wrong(name, format!("expected 1 to 65536 classes, found {classes}")));
     }
     if !(scale.is_finite() && *scale != 0.0 && shift.is_finite()) {
         return Err(wrong(

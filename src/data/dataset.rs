@@ -31,7 +31,7 @@ pub struct Source {
     pub name: String,
     /// One sample: `[features]`, `[channels, height, width]`, or what the model wants.
     pub shape: Vec<usize>,
-    /// From 1 to 256.
+    /// From 1 to 65,536; a label is a byte, so that of more than 256 the others have no samples.
     pub classes: usize,
     /// The model sees `stored * scale + shift`. For values that need none: 1 and 0.
     pub scale: f32,

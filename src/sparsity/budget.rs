@@ -248,8 +248,8 @@ impl Budget {
         let mut split = self.split(&open, free).into_iter();
         let mut part =
             |group: &Group| fixed(group).unwrap_or_else(|| split.next().expect("one part an open group"));
-        let mut whole = |group: &Group| ((part(group) + group.unit / 2) / group.unit).max(1) * group.unit;
-        Ok(self.groups.iter().map(|group| whole(group)).collect())
+        let whole = |group: &Group| ((part(group) + group.unit / 2) / group.unit).max(1) * group.unit;
+        Ok(self.groups.iter().map(whole).collect())
     }
 
     fn split(&self, open: &[&Group], free: usize) -> Vec<usize> {

@@ -72,12 +72,14 @@ impl LayerChange {
     }
 }
 
+/// New patterns of packed parameters, by number.
+pub type Patterns = Vec<(usize, Pattern)>;
+
 /// What an update came to: counts by layer, and the new patterns of packed parameters, which their owner applies.
 #[derive(Default)]
 pub struct Outcome {
     pub layers: Vec<LayerChange>,
-    /// Parameter and pattern.
-    pub patterns: Vec<(usize, Pattern)>,
+    pub patterns: Patterns,
 }
 
 /// Schedules a method's mask updates.
@@ -101,7 +103,7 @@ enum Updater {
     /// Masks never change.
     Never,
     Prune(Prune),
-    Regrow(Regrow),
+    Regrow(Box<Regrow>),
 }
 
 /// What a network is pruned for, besides its recipe.
@@ -239,6 +241,10 @@ impl Pruner {
     pub fn may_pack(&self, param: usize) -> bool {
         self.packed_below[param] > 0.0
     }
+    /// The density up to which a parameter is packed; 0 if it never is.
+    pub fn packed_below(&self, param: usize) -> f64 {
+        self.packed_below[param]
+    }
     /// Whether a parameter that keeps `kept` of `len` weights is to be packed.
     pub fn packs(&self, param: usize, kept: usize, len: usize) -> bool {
         kept < len && kept as f64 <= self.packed_below[param] * len as f64
@@ -259,7 +265,7 @@ impl Pruner {
                 let keeps = self.budget.keeps(self.target, |target| target)?;
                 let tensors: Vec<_> =
                     self.members.iter().zip(keeps).map(|(group, keep)| (group[0], keep)).collect();
-                Updater::Regrow(Regrow::record(gpu, regrowth, &tensors, params, slots, grads)?)
+                Updater::Regrow(Box::new(Regrow::record(gpu, regrowth, &tensors, params, slots, grads)?))
             }
             None if self.entry.start == Start::Random => Updater::Never,
             None => Updater::Prune(Prune::record(gpu, &self.members, params, slots)?),
@@ -293,7 +299,7 @@ impl Pruner {
     ///
     /// # Errors
     /// `Kind::Numbers` if a weight or gradient is not a number, with the layer's name.
-    pub fn update(&self, step: u64, params: &[&Param]) -> Result<Option<(Change, Vec<(usize, Pattern)>)>> {
+    pub fn update(&self, step: u64, params: &[&Param]) -> Result<Option<(Change, Patterns)>> {
         let Some(sparsity) = self.due(step) else { return Ok(None) };
         let Outcome { layers, patterns } = match (&self.updater, self.method.regrowth()) {
             (Updater::Never, _) => return Ok(None),

@@ -94,7 +94,7 @@ struct Part {
 
 enum How {
     /// Masks are merged on the device; three counts say how.
-    Masked { grow: Selection, counts: Tensor },
+    Masked { grow: Box<Selection>, counts: Tensor },
     /// What is grown is found tile by tile.
     Packed { found: Found },
 }
@@ -253,7 +253,7 @@ fn masked_part(
         merge::record(rec, &keep_bits[number], &grow_bits[number], &block.mask, &counts)?;
         record_zeros(rec, param.flow, block, &slots[number])?;
     }
-    Ok((keep, How::Masked { grow, counts }))
+    Ok((keep, How::Masked { grow: Box::new(grow), counts }))
 }
 
 fn strike(

@@ -24,6 +24,11 @@ pub fn known(choices: &Choices, form: Form, rows: usize, inner: usize, cols: usi
     choices.get(&key(form, rows, inner, cols)).and_then(|text| text.parse().ok()).unwrap_or(DEFAULT)
 }
 
+/// Whether the crossover of a weight of this shape was measured.
+pub fn is_known(choices: &Choices, form: Form, rows: usize, inner: usize, cols: usize) -> bool {
+    choices.get(&key(form, rows, inner, cols)).is_some()
+}
+
 /// The three products of one layer, by dense or by packed kernels.
 pub struct Bench {
     x: Tensor,
