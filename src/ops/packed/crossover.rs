@@ -118,7 +118,7 @@ impl Bench {
         let weight = Packed { index, values: &values };
         let (x, y, d_x, d_y, bias) = (&self.x, &self.y, &self.d_x, &self.d_y, &self.bias);
         let mut all = Vec::new();
-        for variant in products::fitting(product, index.pattern.form) {
+        for variant in products::fitting(product, index) {
             let plan = recorded(gpu, &|rec| match product {
                 Product::Forward => products::forward_by(rec, variant, weight, bias, x, y, true),
                 Product::InputGrad => products::input_grad_by(rec, variant, weight, x, d_y, d_x, true),

@@ -1,6 +1,5 @@
 //! A pattern in a device's memory, in row order and, where gradients flow on, in order of input.
 
-use super::CHUNK;
 use super::pattern::{Form, Pattern, most_chunks};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Tensor};
@@ -18,8 +17,13 @@ pub struct Index {
     pub columns: Tensor,
     /// (most chunks, 2): row and first entry.
     pub chunks: Tensor,
+    /// Entries of a chunk, at most.
+    pub chunk: usize,
     pub transposed: Option<Transposed>,
 }
+
+/// Entries of a row on average from which on chunks of 8 waste less than they save; below it they are of 4.
+const LONG_ROWS: usize = 24;
 
 /// The entries in order of input.
 #[derive(Clone)]
@@ -38,13 +42,25 @@ impl Index {
     /// # Errors
     /// `Kind::Memory` where the device has no room, or a list exceeds one binding.
     pub fn new(gpu: &Gpu, name: &str, pattern: Pattern, transposed: bool) -> Result<Self> {
+        let long = pattern.form.height() == 1 && pattern.entries() >= LONG_ROWS * pattern.heads();
+        Self::with_chunks(gpu, name, pattern, transposed, if long { 8 } else { 4 })
+    }
+
+    /// As [`Index::new`], with chunks of so many entries.
+    pub fn with_chunks(
+        gpu: &Gpu,
+        name: &str,
+        pattern: Pattern,
+        transposed: bool,
+        chunk: usize,
+    ) -> Result<Self> {
         let words = |what: &str, len: usize| gpu.tensor(&format!("{name}.{what}"), Dtype::U32, &[len]);
         let entries = pattern.entries();
         let columns = match pattern.form {
             Form::Groups { .. } => entries.div_ceil(4),
             _ => entries,
         };
-        let chunks = most_chunks(entries, pattern.heads(), CHUNK);
+        let chunks = most_chunks(entries, pattern.heads(), chunk);
         let index = Self {
             starts: words("starts", pattern.starts.len())?,
             columns: words("columns", columns)?,
@@ -57,6 +73,7 @@ impl Index {
                     from: words("order by input", entries)?,
                 }),
             },
+            chunk,
             pattern,
         };
         index.upload()?;
@@ -81,7 +98,7 @@ impl Index {
         let pattern = &self.pattern;
         self.starts.write(&pattern.starts)?;
         self.columns.write(&pattern.offsets())?;
-        let mut chunks = pattern.chunks(CHUNK).concat();
+        let mut chunks = pattern.chunks(self.chunk).concat();
         chunks.resize(self.chunks.len(), NONE);
         self.chunks.write(&chunks)?;
         if let Some(t) = &self.transposed {

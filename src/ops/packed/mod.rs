@@ -14,9 +14,6 @@ pub use pattern::{Form, Pattern};
 
 use crate::gpu::check::Check;
 
-/// Entries of one row that one invocation of the weight gradient works on.
-pub const CHUNK: usize = 4;
-
 /// Every check of packed weights.
 pub fn checks() -> Vec<Check> {
     products::checks()

@@ -3,7 +3,6 @@
 //! Operations: 2 for each kept weight and column, in each product. Each reads an operand once for every entry
 //! and column; blocks share that among their rows.
 
-use super::CHUNK;
 use super::index::Index;
 use super::pattern::{Form, Pattern};
 use crate::error::Result;
@@ -53,16 +52,22 @@ pub struct Variant {
     pub kernel: Kernel,
     /// Rows (or inputs, or chunks) and columns of one workgroup.
     tile: (usize, usize),
+    /// Entries of a chunk, where it works on chunks.
+    chunk: usize,
 }
 
 macro_rules! variant {
     ($product:ident, $kind:ident, $name:literal, $twin:ident, $tile:expr) => {
+        variant!($product, $kind, $name, $twin, $tile, 0)
+    };
+    ($product:ident, $kind:ident, $name:literal, $twin:ident, $tile:expr, $chunk:literal) => {
         Variant {
             name: $name,
             product: Product::$product,
             kind: Kind::$kind,
             kernel: Kernel::own(source!($name), $twin).proven(),
             tile: $tile,
+            chunk: $chunk,
         }
     };
 }
@@ -83,20 +88,26 @@ pub const ALL: &[Variant] = &[
     variant!(InputGrad, Four, "ops/packed/input_grad_h4", twin_input_grad, (2, 128)),
     variant!(InputGrad, Eight, "ops/packed/input_grad_h8_texels", twin_input_grad, (4, 128)),
     variant!(InputGrad, Eight, "ops/packed/input_grad_h8", twin_input_grad, (2, 128)),
-    variant!(WeightGrad, Single, "ops/packed/weight_grad_texels", twin_weight_grad, (8, 0)),
-    variant!(WeightGrad, Single, "ops/packed/weight_grad", twin_weight_grad, (64, 0)),
-    variant!(WeightGrad, Four, "ops/packed/weight_grad_h4_texels", twin_weight_grad, (8, 0)),
-    variant!(WeightGrad, Four, "ops/packed/weight_grad_h4", twin_weight_grad, (64, 0)),
-    variant!(WeightGrad, Eight, "ops/packed/weight_grad_h8_texels", twin_weight_grad, (8, 0)),
-    variant!(WeightGrad, Eight, "ops/packed/weight_grad_h8", twin_weight_grad, (64, 0)),
-    variant!(WeightGrad, Groups, "ops/packed/weight_grad_nm_texels", twin_weight_grad, (8, 0)),
-    variant!(WeightGrad, Groups, "ops/packed/weight_grad_nm", twin_weight_grad, (64, 0)),
+    variant!(WeightGrad, Single, "ops/packed/weight_grad_texels", twin_weight_grad, (8, 0), 4),
+    variant!(WeightGrad, Single, "ops/packed/weight_grad", twin_weight_grad, (64, 0), 4),
+    variant!(WeightGrad, Single, "ops/packed/weight_grad_8_texels", twin_weight_grad, (8, 0), 8),
+    variant!(WeightGrad, Single, "ops/packed/weight_grad_8", twin_weight_grad, (64, 0), 8),
+    variant!(WeightGrad, Four, "ops/packed/weight_grad_h4_texels", twin_weight_grad, (8, 0), 4),
+    variant!(WeightGrad, Four, "ops/packed/weight_grad_h4", twin_weight_grad, (64, 0), 4),
+    variant!(WeightGrad, Eight, "ops/packed/weight_grad_h8_texels", twin_weight_grad, (8, 0), 4),
+    variant!(WeightGrad, Eight, "ops/packed/weight_grad_h8", twin_weight_grad, (64, 0), 4),
+    variant!(WeightGrad, Groups, "ops/packed/weight_grad_nm_texels", twin_weight_grad, (8, 0), 4),
+    variant!(WeightGrad, Groups, "ops/packed/weight_grad_nm", twin_weight_grad, (64, 0), 4),
+    variant!(WeightGrad, Groups, "ops/packed/weight_grad_8_nm_texels", twin_weight_grad, (8, 0), 8),
+    variant!(WeightGrad, Groups, "ops/packed/weight_grad_8_nm", twin_weight_grad, (64, 0), 8),
 ];
 
-/// The variants that can do a product of this form.
-pub fn fitting(product: Product, form: Form) -> impl Iterator<Item = &'static Variant> {
-    let kind = Kind::of(form, product);
-    ALL.iter().filter(move |variant| variant.product == product && Some(variant.kind) == kind)
+/// The variants that can do a product of this weight.
+pub fn fitting(product: Product, index: &Index) -> impl Iterator<Item = &'static Variant> {
+    let (kind, chunk) = (Kind::of(index.pattern.form, product), index.chunk);
+    ALL.iter().filter(move |variant| {
+        variant.product == product && Some(variant.kind) == kind && [0, chunk].contains(&variant.chunk)
+    })
 }
 
 /// What a measured choice is stored under: product, shape, form and a rounded density.
@@ -115,10 +126,9 @@ pub fn key(product: Product, pattern: &Pattern, cols: usize) -> String {
 /// The chosen variant for a weight, or the fixed default where none was measured.
 pub fn pick(choices: &Choices, product: Product, index: &Index, cols: usize) -> &'static Variant {
     let chosen = choices.get(&key(product, &index.pattern, cols));
-    let form = index.pattern.form;
     chosen
-        .and_then(|name| fitting(product, form).find(|variant| variant.name == name))
-        .or_else(|| fitting(product, form).next())
+        .and_then(|name| fitting(product, index).find(|variant| variant.name == name))
+        .or_else(|| fitting(product, index).next())
         .expect("forms without kernels are refused")
 }
 
@@ -141,7 +151,7 @@ impl Variant {
         let operand = match self.product {
             Product::Forward => kept / height + index.pattern.rows,
             Product::InputGrad => kept + index.pattern.inner * 2,
-            Product::WeightGrad => kept / height + kept / height.max(1) / CHUNK + index.pattern.rows,
+            Product::WeightGrad => kept / height + kept / height / index.chunk + index.pattern.rows,
         };
         rec.moves(4 * (operand * cols + kept + 2 * kept / height) as u64);
         Ok(())
@@ -377,7 +387,10 @@ fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()> {
     for (heads, inner, cols) in [(size, size, 4), (size.div_ceil(4), size + 2, 68), (1, size, 132)] {
         let pattern = ragged(t, form, heads, inner);
         let rows = pattern.rows;
-        let index = Index::new(&gpu, "weight", pattern, true)?;
+        let index = match variant.chunk {
+            0 => Index::new(&gpu, "weight", pattern, true)?,
+            chunk => Index::with_chunks(&gpu, "weight", pattern, true, chunk)?,
+        };
         let kept = index.pattern.kept();
         let (values, bias) = (t.input("values", &[kept])?, t.input("bias", &[rows])?);
         let (x, d_y) = (t.input("x", &[inner, cols])?, t.input("d_y", &[rows, cols])?);
