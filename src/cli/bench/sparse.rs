@@ -27,63 +27,71 @@ const CASES: &[(usize, &str, &str)] = &[
     (2048, "rigl 99 %", "method = 'rigl'\ntarget = 0.99"),
 ];
 
-/// The last layer has too few outputs for blocks of eight: it keeps single weights, or stays dense.
-const HEAD: &str = "\n[[sparsity.rule]]\nmatch = 'head'\n";
+/// The last layer has too few outputs for blocks of eight, and stays dense.
+const HEAD: &str = "\n[[sparsity.rule]]\nmatch = 'head'\ndense = true";
 
 /// Cases whose steps are shown dispatch by dispatch, at width 1024.
 const IN_DETAIL: [&str; 3] = ["rigl 90 %", "rigl 99 %", "8x1 90 %"];
 
-/// Steps of one timed block: one mask update falls into each.
+/// Steps of one timed block: one mask update falls into each of a sparse run's.
 const BLOCK: usize = 100;
+/// Steps of a dense block.
+const DENSE_BLOCK: usize = 20;
 
 pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
     let data = data()?;
-    let mut rows = Vec::new();
-    let mut steps = Vec::new();
-    let mut dense: Option<(usize, f64)> = None;
+    let (mut rows, mut steps) = (Vec::new(), Vec::new());
+    let mut dense: Option<(usize, Session)> = None;
     for &(width, name, sparsity) in CASES {
-        if std::env::var("CASE").is_ok_and(|c| !c.split(',').any(|c| format!("{width} {name}").contains(c))) {
-            continue;
+        if dense.as_ref().is_none_or(|(of, _)| *of != width) {
+            drop(dense.take()); // its memory first
+            let (mut run, bytes) = session(gpu, &data, width, "")?;
+            let times =
+                Times::of((0..repeats).map(|_| block(gpu, &mut run, DENSE_BLOCK)).collect::<Result<_>>()?);
+            rows.push(row(width, "dense", kept(&run)?, bytes, times, Times::of(vec![1.0])));
+            dense = Some((width, run));
         }
-        if dense.is_none_or(|(of, _)| of != width) {
-            let (times, kept, bytes) = time(gpu, &data, (width, "dense"), "", repeats, &mut steps)?;
-            dense = Some((width, times.median));
-            rows.push(row(width, "dense", kept, bytes, times, times.median));
-        }
-        let (_, base) = dense.expect("just measured");
-        let rest = if sparsity.contains("block") { format!("{HEAD}dense = true") } else { String::new() };
+        let (_, dense) = dense.as_mut().expect("just built");
+        let rest = if sparsity.contains("block") { HEAD } else { "" };
         let text = format!("{sparsity}\nschedule = {{ every = 100 }}{rest}");
-        let (times, kept, bytes) = time(gpu, &data, (width, name), &text, repeats, &mut steps)?;
-        rows.push(row(width, name, kept, bytes, times, base));
+        let (mut run, bytes) = session(gpu, &data, width, &text)?;
+        // In turns: a machine that drifts slows both.
+        let (mut all, mut ratios) = (Vec::new(), Vec::new());
+        for _ in 0..repeats {
+            let base = block(gpu, dense, DENSE_BLOCK)?;
+            let ms = block(gpu, &mut run, BLOCK)?;
+            all.push(ms);
+            ratios.push(ms / base);
+        }
+        rows.push(row(width, name, kept(&run)?, bytes, Times::of(all), Times::of(ratios)));
+        if width == 1024 && IN_DETAIL.contains(&name) {
+            steps.push(dispatches(&mut run, &format!("{name}, width {width}"), repeats)?);
+        }
     }
-    let title = "training steps, 784-width-width-10, batch 128, SGD with momentum, mask updates included; ms by wall clock"
+    let title = "training steps, 784-width-width-10, batch 128, SGD with momentum, mask updates included; \
+        ms by wall clock, in turns with dense steps"
         .to_string();
-    let header = &["width", "what", "kept", "ms / step", "spread", "to dense", "device bytes"];
+    let header =
+        &["width", "what", "kept", "ms / step", "spread", "to dense", "spread of that", "device bytes"];
     steps.insert(0, Sheet { name: "sparse", title, header, rows });
     Ok(steps)
 }
 
-fn row(width: usize, name: &str, kept: usize, bytes: u64, times: Times, base: f64) -> Vec<String> {
+fn row(width: usize, name: &str, kept: usize, bytes: u64, times: Times, ratios: Times) -> Vec<String> {
     vec![
         width.to_string(),
         name.to_string(),
         kept.to_string(),
         format!("{:.2}", times.median),
         times.spread(),
-        format!("{:.3}", times.median / base),
+        format!("{:.3}", ratios.median),
+        ratios.spread(),
         bytes.to_string(),
     ]
 }
 
-/// Times, weights kept, and bytes of device memory that the run takes.
-fn time(
-    gpu: &Gpu,
-    data: &Dataset,
-    (width, name): (usize, &str),
-    sparsity: &str,
-    repeats: usize,
-    steps: &mut Vec<Sheet>,
-) -> Result<(Times, usize, u64)> {
+/// A warm session, and the bytes of device memory that it takes.
+fn session(gpu: &Gpu, data: &Dataset, width: usize, sparsity: &str) -> Result<(Session, u64)> {
     let recipe = recipe(width, sparsity)?;
     let choices = cache::choices(gpu, &recipe, data)?;
     let before = gpu.memory().bytes;
@@ -91,23 +99,20 @@ fn time(
     for _ in 0..20 {
         run.advance()?;
     }
-    let bytes = gpu.memory().bytes - before;
-    let mut all = Vec::new();
-    for _ in 0..repeats {
-        gpu.finish()?;
-        let began = Instant::now();
-        for _ in 0..BLOCK {
-            run.advance()?;
-        }
-        gpu.finish()?;
-        all.push(began.elapsed().as_secs_f64() * 1e3 / BLOCK as f64);
+    Ok((run, gpu.memory().bytes - before))
+}
+
+/// Milliseconds a step over one block of steps, as a run takes them.
+fn block(gpu: &Gpu, run: &mut Session, steps: usize) -> Result<f64> {
+    gpu.finish()?;
+    let began = Instant::now();
+    for _ in 0..steps {
+        run.advance()?;
     }
-    if width == 1024 && IN_DETAIL.contains(&name) {
-        steps.push(dispatches(&mut run, &format!("{name}, width {width}"), repeats)?);
-    }
-    let mut kept = 0;
-    for param in run.model.params().into_iter().filter(|param| param.is_maskable()) {
-        kept += param.kept()?;
-    }
-    Ok((Times::of(all), kept, bytes))
+    gpu.finish()?;
+    Ok(began.elapsed().as_secs_f64() * 1e3 / steps as f64)
+}
+
+fn kept(run: &Session) -> Result<usize> {
+    run.model.params().into_iter().filter(|param| param.is_maskable()).map(|param| param.kept()).sum()
 }
