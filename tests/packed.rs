@@ -188,6 +188,45 @@ fn a_run_may_go_on_in_the_other_storage() {
 }
 
 #[test]
+fn bf16_activations_stay_near_and_are_exact_in_their_own_way() {
+    let narrow = |recipe: &Recipe| Recipe {
+        run: coppice::recipe::Run { activations: coppice::recipe::Precision::Bf16, ..recipe.run.clone() },
+        ..recipe.clone()
+    };
+    for gpu in everywhere() {
+        for sparsity in METHODS {
+            let wide = recipe(sparsity, "packed", SGD);
+            let [(_, _, a, full), (_, _, b, half)] =
+                [&wide, &narrow(&wide)].map(|recipe| trace(&gpu, recipe));
+            assert_ne!(full, half, "{sparsity}: the copies are not read");
+            // Eight bits of each factor: a sum of 40 products is off by a few thousandths, and so is a loss near 1.
+            for (step, (a, b)) in a.iter().zip(&b).enumerate() {
+                assert!((a - b).abs() <= 0.05, "{sparsity}: losses {a} and {b} at step {step}");
+            }
+        }
+    }
+    let gpu = common::device();
+    let recipe = narrow(&recipe(RIGL, "packed", ADAM));
+    let whole = run(&gpu, &recipe, &FREE);
+    let mut first = session(&gpu, &recipe);
+    (0..11).for_each(|_| _ = first.advance().unwrap());
+    let mut second = session(&gpu, &recipe);
+    second.restore(&first.snapshot().unwrap()).unwrap();
+    while !second.is_done() {
+        second.advance().unwrap();
+    }
+    let stored = |run: &Session| run.stored(true).unwrap();
+    let mut again = session(&gpu, &recipe);
+    while !again.is_done() {
+        again.advance().unwrap();
+    }
+    assert_eq!(stored(&second), stored(&again));
+    let kept = |run: &Session| run.model.params().iter().map(|p| p.kept().unwrap()).sum::<usize>();
+    assert_eq!(kept(&second), kept(&first), "the number of weights is constant");
+    assert_eq!(whole.steps, again.step);
+}
+
+#[test]
 fn files_shrink_with_the_density() {
     let gpu = common::device();
     let bytes = |target: f64| {

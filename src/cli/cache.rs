@@ -50,8 +50,9 @@ pub fn choices(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Choices> {
     if prospects.iter().all(|prospect| prospect.choose) {
         measured |= choices.measure(gpu, &shapes)?;
     }
-    for Prospect { shape, form, feeds_back, density, choose } in prospects {
-        measured |= crossover::measure(gpu, &mut choices, form, shape, feeds_back, density, choose)?;
+    for Prospect { shape, form, feeds_back, density, choose, narrow } in prospects {
+        measured |=
+            crossover::measure(gpu, &mut choices, form, shape, feeds_back, density, (choose, narrow))?;
         shapes.push(shape);
     }
     if measured {

@@ -6,7 +6,8 @@ use super::{Device, RecipeArgs, cache, drive, print_json, say};
 use crate::error::Result;
 use crate::gpu::{Cost, Gpu, Phase};
 use crate::ops::packed::crossover;
-use crate::recipe::Storage;
+use crate::ops::variants::Shape;
+use crate::recipe::{Precision, Storage};
 use crate::report::table;
 use crate::train::Session;
 
@@ -137,14 +138,15 @@ fn why(run: &Session, index: usize) -> String {
     let Some(pruner) = run.pruner.as_ref().filter(|_| param.is_masked()) else {
         return if param.is_maskable() { "nothing of it is pruned" } else { "never pruned" }.into();
     };
-    let (rows, inner) = (param.shape[0], param.shape[1..].iter().product());
-    let cols = (run.recipe.run.batch as usize).min(run.samples()[0]).next_multiple_of(4);
+    let narrow = run.recipe.run.activations == Precision::Bf16;
+    let cols = run.columns();
     match (run.recipe.sparsity.storage, pruner.packed_below(index)) {
         (_, 0.0) if run.recipe.sparsity.latent => "pruned weights keep their values".into(),
         (Storage::Masked, _) => "asked for".into(),
         (Storage::Packed, _) => "asked for, once something is pruned".into(),
         (Storage::Auto, below) => {
-            let known = crossover::is_known(&run.choices, param.form, rows, inner, cols);
+            let shape = Shape::new(param.shape[0], param.shape[1..].iter().product(), cols);
+            let known = crossover::is_known(&run.choices, param.form, shape, narrow);
             let source = if known { "measured" } else { "a guess: nothing was measured yet" };
             format!("packed from density {below:.3} down: {source}")
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use super::adapter::{Adapter, Choice, choose};
-use super::kernel::WgslStruct;
+use super::kernel::{Scalar, WgslStruct};
 use super::pace::Pace;
 use super::tensor::{Buffer, Dtype, Span, Storage, TEXELS, Tensor, Uniform, texel_rows};
 use crate::error::{Error, Kind, Result};
@@ -343,8 +343,8 @@ impl Gpu {
         })
     }
 
-    /// The texture that mirrors a span, made at the first asking; `None` where there is no device.
-    pub(super) fn mirror(&self, span: &Span) -> Result<Option<wgpu::Texture>> {
+    /// The texture that mirrors a span of such numbers, made at the first asking; `None` where there is no device.
+    pub(super) fn mirror(&self, span: &Span, scalar: Scalar) -> Result<Option<wgpu::Texture>> {
         let mut mirrors = span.buffer.mirrors.lock().unwrap();
         let key = (span.first, span.words);
         if let Some(texture) = mirrors.get(&key) {
@@ -359,7 +359,10 @@ impl Gpu {
                     mip_level_count: 1,
                     sample_count: 1,
                     dimension: wgpu::TextureDimension::D2,
-                    format: wgpu::TextureFormat::Rgba32Float,
+                    format: match scalar {
+                        Scalar::F32 => wgpu::TextureFormat::Rgba32Float,
+                        _ => wgpu::TextureFormat::Rgba32Uint,
+                    },
                     usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
                     view_formats: &[],
                 })

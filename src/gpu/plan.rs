@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::device::Gpu;
-use super::kernel::{Bind, Kernel, Scalar};
+use super::kernel::{Bind, Kernel};
 use super::reflect::{Access, Interface, Layout, Slot, reflect};
 use super::replay::Compiled;
 use super::tensor::{Span, Tensor};
@@ -217,8 +217,8 @@ fn check(slot: &Slot, bind: &Bind, binding_bytes: u64) -> Result<(), String> {
             }
             Ok(())
         }
-        (Bind::Tensor(tensor), Layout::Texels, Access::Texels) => {
-            let fits = tensor.dtype.scalar() == Scalar::F32 && tensor.bytes() <= MOST_TEXEL_BYTES;
+        (Bind::Tensor(tensor), Layout::Texels { scalar }, Access::Texels) => {
+            let fits = tensor.dtype.scalar() == *scalar && tensor.bytes() <= MOST_TEXEL_BYTES;
             if fits { Ok(()) } else { Err(format!("`{name}`: {tensor:?} cannot be copied into a texture")) }
         }
         (Bind::Constant { fields, .. }, Layout::Struct { fields: shader, .. }, Access::Uniform) => {

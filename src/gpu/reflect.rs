@@ -28,8 +28,8 @@ pub enum Layout {
     Struct { fields: Vec<Field>, size: u32 },
     /// A run-time sized array whose elements hold `width` scalars.
     Array { scalar: Scalar, width: u32 },
-    /// A two-dimensional texture of four floats a texel.
-    Texels,
+    /// A two-dimensional texture of four scalars a texel.
+    Texels { scalar: Scalar },
 }
 
 /// One binding of an entry point.
@@ -135,8 +135,12 @@ fn layout(module: &Module, ty: naga::Handle<naga::Type>) -> Option<Layout> {
         TypeInner::Image {
             dim: ImageDimension::D2,
             arrayed: false,
-            class: ImageClass::Sampled { kind: ScalarKind::Float, multi: false },
-        } => Some(Layout::Texels),
+            class: ImageClass::Sampled { kind, multi: false },
+        } => match kind {
+            ScalarKind::Float => Some(Layout::Texels { scalar: Scalar::F32 }),
+            ScalarKind::Uint => Some(Layout::Texels { scalar: Scalar::U32 }),
+            _ => None,
+        },
         _ => None,
     }
 }

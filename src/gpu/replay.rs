@@ -6,9 +6,9 @@ use std::sync::Arc;
 use glam::UVec3;
 
 use super::device::{Adaptive, Gpu, Target};
-use super::kernel::{Checks, Kernel, Twin};
+use super::kernel::{Checks, Kernel, Scalar, Twin};
 use super::plan::{Cost, Dispatch, OFFSET_ALIGNMENT, Plan};
-use super::reflect::{Access, Interface};
+use super::reflect::{Access, Interface, Layout, Slot};
 use super::shader::expand;
 use super::tensor::{Buffer, Span, Storage, TEXELS};
 use crate::error::{Error, Result};
@@ -91,7 +91,7 @@ fn copies(gpu: &Gpu, dispatch: &Dispatch, fresh: &mut Vec<Span>) -> Result<Vec<C
     for slot in dispatch.interface.slots.iter().filter(|slot| slot.access == Access::Texels) {
         let span = &dispatch.spans.iter().find(|(name, _)| *name == slot.name).expect("checked").1;
         let same = |other: &Span| Arc::ptr_eq(&other.buffer, &span.buffer) && other.range() == span.range();
-        if let (Some(texture), false) = (gpu.mirror(span)?, fresh.iter().any(same)) {
+        if let (Some(texture), false) = (gpu.mirror(span, texel_scalar(slot))?, fresh.iter().any(same)) {
             all.push(Copy { buffer: span.buffer.clone(), first: span.first, words: span.words, texture });
             fresh.push(span.clone());
         }
@@ -173,7 +173,7 @@ fn step(
     let mut views = HashMap::new();
     for slot in dispatch.interface.slots.iter().filter(|slot| slot.access == Access::Texels) {
         let span = &dispatch.spans.iter().find(|(name, _)| *name == slot.name).expect("checked").1;
-        if let Some(texture) = gpu.mirror(span)? {
+        if let Some(texture) = gpu.mirror(span, texel_scalar(slot))? {
             views.insert(slot.binding, texture.create_view(&Default::default()));
         }
     }
@@ -233,7 +233,10 @@ fn pipeline(
                 Access::Read => buffer_binding(wgpu::BufferBindingType::Storage { read_only: true }),
                 Access::ReadWrite => buffer_binding(wgpu::BufferBindingType::Storage { read_only: false }),
                 Access::Texels => wgpu::BindingType::Texture {
-                    sample_type: wgpu::TextureSampleType::Float { filterable: false },
+                    sample_type: match texel_scalar(slot) {
+                        Scalar::F32 => wgpu::TextureSampleType::Float { filterable: false },
+                        _ => wgpu::TextureSampleType::Uint,
+                    },
                     view_dimension: wgpu::TextureViewDimension::D2,
                     multisampled: false,
                 },
@@ -274,6 +277,14 @@ fn pipeline(
     })?;
     d.pipelines.lock().unwrap().insert(key, made.clone());
     Ok(made)
+}
+
+/// What a texel of a texture is made of.
+fn texel_scalar(slot: &Slot) -> Scalar {
+    match slot.layout {
+        Layout::Texels { scalar } => scalar,
+        _ => Scalar::F32,
+    }
 }
 
 fn buffer_binding(ty: wgpu::BufferBindingType) -> wgpu::BindingType {

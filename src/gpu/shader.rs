@@ -43,6 +43,8 @@ const PARTS: &[Source] = &[
     source!("ops/linear_x_quads"),
     source!("ops/linear_x_texels"),
     source!("ops/packed/args"),
+    source!("ops/packed/d_y_narrow"),
+    source!("ops/packed/d_y_wide"),
     source!("ops/packed/columns_groups"),
     source!("ops/packed/columns_list"),
     source!("ops/packed/forward_part"),
@@ -50,6 +52,8 @@ const PARTS: &[Source] = &[
     source!("ops/packed/values_scalars"),
     source!("ops/packed/values_texels"),
     source!("ops/packed/weight_grad_part"),
+    source!("ops/packed/x_narrow"),
+    source!("ops/packed/x_wide"),
     source!("ops/texels"),
     source!("optim/update"),
 ];

@@ -7,6 +7,7 @@ use toml::Value;
 use super::{linear, relu};
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
+use crate::ops::narrow::Operand;
 use crate::ops::variants::{Choices, Shape};
 use crate::param::Param;
 use crate::recipe::{self, Settings};
@@ -49,17 +50,21 @@ pub trait Layer {
         Vec::new()
     }
     /// Records `y = f(x)`.
-    fn forward(&self, rec: &mut Recorder, choices: &Choices, x: &Tensor, y: &Tensor) -> Result<()>;
+    fn forward(&self, rec: &mut Recorder, choices: &Choices, x: Operand, y: &Tensor) -> Result<()>;
     /// Records the gradients of the parameters and, if asked for, of the input.
     fn backward(
         &self,
         rec: &mut Recorder,
         choices: &Choices,
-        x: &Tensor,
+        x: Operand,
         y: &Tensor,
-        d_y: &Tensor,
+        d_y: Operand,
         d_x: Option<&Tensor>,
     ) -> Result<()>;
+    /// Whether it reads bf16 copies of its input and of its output's gradient, where there are any.
+    fn reads_narrow(&self) -> bool {
+        false
+    }
     /// Records the gradient of its weight, also where nothing is kept, for some of its rows: what growth goes by.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use super::layer::{Context, Entry, Layer};
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::ops::linear::{self, Rows};
+use crate::ops::narrow::Operand;
 use crate::ops::packed::products::{self, Packed};
 use crate::ops::variants::{Choices, Shape};
 use crate::param::Param;
@@ -86,11 +87,13 @@ impl Layer for Linear {
         (0..rows).step_by(step.max(1)).map(|begin| self.shape(step.min(rows - begin), cols)).collect()
     }
 
-    fn forward(&self, rec: &mut Recorder, choices: &Choices, x: &Tensor, y: &Tensor) -> Result<()> {
+    fn forward(&self, rec: &mut Recorder, choices: &Choices, x: Operand, y: &Tensor) -> Result<()> {
         let bias = &self.bias.blocks[0].weight;
         match self.packed() {
             Some(weight) => products::forward(rec, choices, weight, bias, x, y, self.relu),
-            None => linear::forward(rec, choices, &rows(&self.weight, |b| &b.weight), bias, x, y, self.relu),
+            None => {
+                linear::forward(rec, choices, &rows(&self.weight, |b| &b.weight), bias, x.wide, y, self.relu)
+            }
         }
     }
 
@@ -98,9 +101,9 @@ impl Layer for Linear {
         &self,
         rec: &mut Recorder,
         choices: &Choices,
-        x: &Tensor,
+        x: Operand,
         _y: &Tensor,
-        d_y: &Tensor,
+        d_y: Operand,
         d_x: Option<&Tensor>,
     ) -> Result<()> {
         let d_bias = &self.bias.blocks[0].grad;
@@ -112,6 +115,7 @@ impl Layer for Linear {
             }
             return products::weight_grad(rec, choices, weight.index, grad, d_bias, x, d_y);
         }
+        let (x, d_y) = (x.wide, d_y.wide);
         linear::weight_grad(rec, choices, &rows(&self.weight, |b| &b.grad), d_bias, x, d_y)?;
         match d_x {
             Some(d_x) => {
@@ -135,6 +139,9 @@ impl Layer for Linear {
         linear::weight_grad_rows(rec, choices, whole, rows, d_weight, &self.bias.blocks[0].grad, x, d_y)
     }
 
+    fn reads_narrow(&self) -> bool {
+        self.weight.packed.is_some()
+    }
     fn rectify_output(&mut self) -> bool {
         self.relu = true;
         true

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Recorder, Tensor};
+use crate::ops::narrow::{self, Operand};
 use crate::ops::variants::{Choices, Shape};
 use crate::param::Param;
 use crate::recipe;
@@ -22,12 +23,37 @@ pub struct Model {
 /// The activations of one batch: `values[0]` is the batch, `values[i + 1]` the output of layer i.
 pub struct Activations {
     pub values: Vec<Tensor>,
+    /// bf16 copies, where products are to read those: of all `values`, or of none.
+    narrow: Vec<Tensor>,
+}
+
+/// The gradients of one batch's activations, but for the batch's own: `values[i]` is that of the output of layer i.
+pub struct Gradients {
+    pub values: Vec<Tensor>,
+    narrow: Vec<Tensor>,
+}
+
+impl Gradients {
+    pub fn logits(&self) -> &Tensor {
+        self.values.last().expect("a model has layers")
+    }
+    fn operand(&self, index: usize) -> Operand<'_> {
+        Operand { wide: &self.values[index], narrow: self.narrow.get(index) }
+    }
 }
 
 impl Activations {
     pub fn logits(&self) -> &Tensor {
         self.values.last().expect("a model has an input")
     }
+    fn operand(&self, index: usize) -> Operand<'_> {
+        Operand { wide: &self.values[index], narrow: self.narrow.get(index) }
+    }
+}
+
+/// Records the bf16 copy of an operand, if there is to be one.
+fn copy(rec: &mut Recorder, operand: Operand) -> Result<()> {
+    operand.narrow.map_or(Ok(()), |narrow| narrow::record(rec, operand.wide, narrow))
 }
 
 impl Model {
@@ -75,8 +101,9 @@ impl Model {
         self.layers.iter().flat_map(|layer| layer.products(cols)).collect()
     }
 
-    /// Tensors for the activations of a batch of `cols` columns.
-    pub fn activations(&self, gpu: &Gpu, cols: usize) -> Result<Activations> {
+    /// Tensors for the activations of a batch of `cols` columns, with bf16 copies if `narrow`: `cols` is then a
+    /// multiple of 8.
+    pub fn activations(&self, gpu: &Gpu, cols: usize, narrow: bool) -> Result<Activations> {
         let mut values = vec![gpu.tensor("batch", Dtype::F32, &[self.features, cols])?];
         for layer in &self.layers {
             values.push(gpu.tensor(
@@ -85,22 +112,24 @@ impl Model {
                 &[layer.outputs(), cols],
             )?);
         }
-        Ok(Activations { values })
+        Ok(Activations { narrow: copies(gpu, &values, narrow)?, values })
     }
 
     /// Records the forward pass from `a.values[0]` to `a.logits()`.
     pub fn forward(&self, rec: &mut Recorder, choices: &Choices, a: &Activations) -> Result<()> {
         rec.phase(Phase::Forward);
-        for (layer, pair) in self.layers.iter().zip(a.values.windows(2)) {
+        for (index, layer) in self.layers.iter().enumerate() {
             rec.scope(layer.name());
-            layer.forward(rec, choices, &pair[0], &pair[1])?;
+            if layer.reads_narrow() {
+                copy(rec, a.operand(index))?;
+            }
+            layer.forward(rec, choices, a.operand(index), &a.values[index + 1])?;
         }
         Ok(())
     }
 
-    /// Tensors for the gradients of a batch's activations, but the batch's own: entry i is that of the output of
-    /// layer i. Each is needed for one layer only, so that two take turns, unless `all` are to be kept.
-    pub fn gradients(&self, gpu: &Gpu, cols: usize, all: bool) -> Result<Vec<Tensor>> {
+    /// Tensors for the gradients of a batch's activations, with bf16 copies if `narrow`. Each is needed for one layer only, so that two take turns, unless `all` are to be kept.
+    pub fn gradients(&self, gpu: &Gpu, cols: usize, all: bool, narrow: bool) -> Result<Gradients> {
         let last = self.layers.len().saturating_sub(1);
         let hidden = &self.layers[..last];
         let tensor = |name: &str, rows: usize| gpu.tensor(name, Dtype::F32, &[rows, cols]);
@@ -119,7 +148,7 @@ impl Model {
         if let Some(layer) = self.layers.last() {
             gradients.push(tensor("d_logits", layer.outputs())?);
         }
-        Ok(gradients)
+        Ok(Gradients { narrow: copies(gpu, &gradients, narrow)?, values: gradients })
     }
 
     /// Records the backward pass from the last of `d`, which the loss has written: every parameter's gradient. The
@@ -129,13 +158,16 @@ impl Model {
         rec: &mut Recorder,
         choices: &Choices,
         a: &Activations,
-        d: &[Tensor],
+        d: &Gradients,
     ) -> Result<()> {
         rec.phase(Phase::Backward);
         for (index, layer) in self.layers.iter().enumerate().rev() {
             rec.scope(layer.name());
-            let d_x = index.checked_sub(1).map(|before| &d[before]);
-            layer.backward(rec, choices, &a.values[index], &a.values[index + 1], &d[index], d_x)?;
+            let d_x = index.checked_sub(1).map(|before| &d.values[before]);
+            if layer.reads_narrow() {
+                copy(rec, d.operand(index))?;
+            }
+            layer.backward(rec, choices, a.operand(index), &a.values[index + 1], d.operand(index), d_x)?;
         }
         Ok(())
     }
@@ -148,7 +180,7 @@ impl Model {
         rec: &mut Recorder,
         choices: &Choices,
         a: &Activations,
-        d: &[Tensor],
+        d: &Gradients,
         param: usize,
         rows: std::ops::Range<usize>,
         d_weight: &Tensor,
@@ -157,12 +189,18 @@ impl Model {
         for (index, layer) in self.layers.iter().enumerate() {
             let own = layer.params().len();
             if param < first + own {
-                return layer.dense_grad(rec, choices, &a.values[index], &d[index], rows, d_weight);
+                return layer.dense_grad(rec, choices, &a.values[index], &d.values[index], rows, d_weight);
             }
             first += own;
         }
         Err(Error::internal(format!("there is no parameter {param}")))
     }
+}
+
+/// Room for bf16 copies, if there are to be any.
+fn copies(gpu: &Gpu, values: &[Tensor], narrow: bool) -> Result<Vec<Tensor>> {
+    let wanted = if narrow { values } else { &[] };
+    wanted.iter().map(|value| narrow::tensor(gpu, value)).collect()
 }
 
 /// The list of layers that a recipe means.

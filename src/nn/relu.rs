@@ -3,6 +3,7 @@
 use super::layer::{Entry, Layer};
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
+use crate::ops::narrow::Operand;
 use crate::ops::relu;
 use crate::ops::variants::Choices;
 
@@ -25,19 +26,19 @@ impl Layer for Relu {
     fn outputs(&self) -> usize {
         self.width
     }
-    fn forward(&self, rec: &mut Recorder, _: &Choices, x: &Tensor, y: &Tensor) -> Result<()> {
-        relu::record_forward(rec, x, y)
+    fn forward(&self, rec: &mut Recorder, _: &Choices, x: Operand, y: &Tensor) -> Result<()> {
+        relu::record_forward(rec, x.wide, y)
     }
     fn backward(
         &self,
         rec: &mut Recorder,
         _: &Choices,
-        _x: &Tensor,
+        _x: Operand,
         y: &Tensor,
-        d_y: &Tensor,
+        d_y: Operand,
         d_x: Option<&Tensor>,
     ) -> Result<()> {
-        d_x.map_or(Ok(()), |d_x| relu::record_backward(rec, y, d_y, d_x))
+        d_x.map_or(Ok(()), |d_x| relu::record_backward(rec, y, d_y.wide, d_x))
     }
     fn is_relu(&self) -> bool {
         true

@@ -6,6 +6,7 @@ pub mod batch;
 pub mod ceilings;
 pub mod cross_entropy;
 pub mod linear;
+pub mod narrow;
 pub mod packed;
 pub mod random_words;
 pub mod relu;
@@ -47,6 +48,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(ceilings::checks());
     all.extend(cross_entropy::checks());
     all.extend(variants::checks());
+    all.extend(narrow::checks());
     all.extend(packed::checks());
     all.extend(random_words::checks());
     all.extend(relu::checks());

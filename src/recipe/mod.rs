@@ -34,7 +34,7 @@ pub use duration::Duration;
 pub use learning_rate::{LrSchedule, Shape};
 pub use model::{Layer, Model};
 pub use optim::Optim;
-pub use run::{Data, Dump, Run, What};
+pub use run::{Data, Dump, Precision, Run, What};
 pub use schedule::{Curve, PruneSchedule};
 pub use settings::Settings;
 pub use sparsity::{Distribution, Rule, Sparsity, Storage};

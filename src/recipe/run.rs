@@ -24,8 +24,30 @@ pub struct Run {
     pub keep: u32,
     /// Whether kernel variants are timed on this device.
     pub autotune: bool,
+    /// What packed products read activations and their gradients as; sums are f32 whatever this is.
+    pub activations: Precision,
     /// Whether a sparse run is compared with the dense network at its end.
     pub baseline: bool,
+}
+
+/// How many bits a number has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    F32,
+    /// The upper half of an f32, rounded to nearest even.
+    Bf16,
+}
+
+impl Precision {
+    pub const ALL: &[Precision] = &[Precision::F32, Precision::Bf16];
+
+    /// As recipes write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        }
+    }
 }
 
 impl Run {
@@ -46,6 +68,9 @@ impl Run {
             checkpoint_every: section.period("checkpoint_every", Duration::Epochs(1.0))?,
             keep: section.count("keep", 2)?,
             autotune: section.flag("autotune", true)?,
+            activations: section
+                .choice("activations", "precision", Precision::ALL, Precision::name)?
+                .unwrap_or(Precision::F32),
             baseline: section.flag("baseline", true)?,
         };
         section.finish()?;
@@ -63,6 +88,7 @@ impl Run {
         w.key("checkpoint_every", self.checkpoint_every.to_string());
         w.key("keep", self.keep);
         w.key("autotune", self.autotune);
+        w.key("activations", self.activations.name());
         w.key("baseline", self.baseline);
     }
 }

@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::check::Check;
 use crate::gpu::{Gpu, Plan, Recorder, Tensor};
 use crate::ops::packed::{Form, Pattern, crossover};
-use crate::ops::variants::Choices;
+use crate::ops::variants::{Choices, Shape};
 use crate::param::{Block, Flow, Param};
 use crate::recipe::{Sparsity, Storage};
 
@@ -114,6 +114,8 @@ pub struct Setting<'a> {
     pub choices: &'a Choices,
     /// Columns of a batch.
     pub cols: usize,
+    /// Whether packed products read bf16.
+    pub narrow: bool,
 }
 
 /// Gives memory to all parameters: dense, masked or packed, as `recipe` asks for, with the masks of the start.
@@ -164,8 +166,8 @@ pub fn prepare(
         Storage::Masked => 0.0,
         Storage::Packed => 1.0,
         Storage::Auto => {
-            let (rows, inner) = (param.shape[0], param.shape[1..].iter().product());
-            crossover::known(setting.choices, param.form, rows, inner, setting.cols)
+            let shape = Shape::new(param.shape[0], param.shape[1..].iter().product(), setting.cols);
+            crossover::known(setting.choices, param.form, shape, setting.narrow)
         }
     };
     let packed_below = params.iter().map(|param| limit(param)).collect();

@@ -7,7 +7,7 @@ use super::feed::Feed;
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Profiler, Recorder, Tensor, Timing, Uniform};
-use crate::nn::{Activations, Model};
+use crate::nn::{Activations, Gradients, Model};
 use crate::ops::cross_entropy::{self, Target};
 use crate::ops::packed::{Form, Pattern};
 use crate::ops::tally::{self, Totals};
@@ -15,7 +15,7 @@ use crate::ops::variants::{Choices, Shape};
 use crate::ops::{Step, batch};
 use crate::optim::{self, Optimizer};
 use crate::param::{kept, places};
-use crate::recipe::{Recipe, Storage};
+use crate::recipe::{Precision, Recipe, Storage};
 use crate::sparsity::{self, Change, Length, Pruner, Setting, Stage, methods};
 
 /// Everything that a run holds. Its state after `n` steps is a function of the recipe, the data and the device.
@@ -54,8 +54,7 @@ struct Plans {
 /// The tensors of one batch.
 struct Frame {
     activations: Activations,
-    /// Of the output of each layer.
-    gradients: Vec<Tensor>,
+    gradients: Gradients,
     columns: Columns,
 }
 
@@ -81,11 +80,18 @@ pub struct Prospect {
     pub density: f64,
     /// Whether packed or dense is to be chosen by measurement.
     pub choose: bool,
+    /// Whether packed products read bf16.
+    pub narrow: bool,
 }
 
-/// Columns of a batch: whole vec4s.
+/// Columns of a batch: whole vec4s, or as many as bf16 copies are made of at once.
 fn columns(recipe: &Recipe, data: &Dataset) -> usize {
-    (recipe.run.batch as usize).min(data.train.len()).next_multiple_of(4)
+    let together = if is_narrow(recipe) { 8 } else { 4 };
+    (recipe.run.batch as usize).min(data.train.len()).next_multiple_of(together)
+}
+
+fn is_narrow(recipe: &Recipe) -> bool {
+    recipe.run.activations == Precision::Bf16
 }
 
 /// Fills in every default of a recipe and refuses what its registries do not know.
@@ -120,12 +126,15 @@ impl Session {
         }
 
         let mut model = Model::new(&recipe.model, data.features(), data.classes, recipe.run.seed)?;
-        let setting = Setting { seed: recipe.run.seed, length, choices: &choices, cols };
+        let narrow = is_narrow(&recipe);
+        let setting = Setting { seed: recipe.run.seed, length, choices: &choices, cols, narrow };
         let pruner = sparsity::prepare(gpu, &recipe.sparsity, &setting, &mut model.params_mut())?;
         let optimizer = Optimizer::new(gpu, &recipe.optim, &model.params())?;
+        let grows = pruner.as_ref().is_some_and(|pruner| pruner.grows());
         let frame = Frame {
-            activations: model.activations(gpu, cols)?,
-            gradients: model.gradients(gpu, cols, pruner.as_ref().is_some_and(|pruner| pruner.grows()))?,
+            activations: model.activations(gpu, cols, narrow)?,
+            // Those of bf16 runs have copies of their own: they do not take turns.
+            gradients: model.gradients(gpu, cols, narrow || grows, narrow)?,
             columns: Columns::new(gpu, cols)?,
         };
         let exam = |split: &Split| -> Result<Exam> {
@@ -198,7 +207,8 @@ impl Session {
         let prospect = |(index, form, density): (usize, Form, f64)| {
             let (shape, feeds_back) = (&params[index].shape, params[index].feeds_back);
             let shape = Shape::new(shape[0], shape[1..].iter().product(), cols);
-            Prospect { shape, form, feeds_back, density, choose: sparsity.storage == Storage::Auto }
+            let (choose, narrow) = (sparsity.storage == Storage::Auto, is_narrow(recipe));
+            Prospect { shape, form, feeds_back, density, choose, narrow }
         };
         Ok(sparsity::outline(&sparsity, &params)?.into_iter().map(prospect).collect())
     }
@@ -354,6 +364,10 @@ impl Session {
     pub fn plans(&self) -> [&Plan; 2] {
         [&self.plans.before.plan, &self.plans.after.plan]
     }
+    /// Columns of a batch.
+    pub fn columns(&self) -> usize {
+        self.frame.columns.label.len()
+    }
     /// Samples in each part: training, validation, test.
     pub fn samples(&self) -> [usize; 3] {
         [
@@ -427,8 +441,7 @@ impl Session {
         rec.phase(Phase::Loss);
         rec.scope("loss");
         let target = Target::Hard { label: &c.label, smoothing: 0.0 };
-        let d_logits = d.last().ok_or_else(|| Error::internal("a model without layers"))?;
-        cross_entropy::record(rec, &self.step_uniform, a.logits(), target, d_logits, &c.loss, &c.hit)?;
+        cross_entropy::record(rec, &self.step_uniform, a.logits(), target, d.logits(), &c.loss, &c.hit)?;
         tally::record(rec, &self.step_uniform, &c.loss, &c.hit, &self.totals)?;
         self.model.backward(rec, &self.choices, a, d)
     }

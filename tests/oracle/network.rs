@@ -166,10 +166,10 @@ impl Network {
         let u32s = |label: &str| gpu.upload_u32(label, &[SAMPLES], &[0; SAMPLES]);
         let (label, hit) = (u32s("label")?, u32s("hit")?);
         let loss = gpu.upload_f32("loss", &[SAMPLES], &[0.0; SAMPLES])?;
-        let gradients = model.gradients(gpu, SAMPLES, setting.packed)?;
-        let d_logits = gradients.last().expect("a model has layers");
+        let gradients = model.gradients(gpu, SAMPLES, setting.packed, false)?;
+        let d_logits = gradients.logits();
         let totals = Totals::tensor(gpu)?;
-        let (choices, values) = (Choices::default(), model.activations(gpu, SAMPLES)?);
+        let (choices, values) = (Choices::default(), model.activations(gpu, SAMPLES, false)?);
 
         let mut rec = Recorder::new(gpu);
         batch::record(&mut rec, &set, &step, &values.values[0], &label)?;

@@ -1,6 +1,8 @@
-// input_grad of blocks of 4 rows by 1 input; operands from textures, 8 invocations side by side: for software adapters.
-const HEIGHT = 4u; const QUADS = 4u; const EACH = 4u; const DOWN = 1u; const ACROSS = 8u;
+// input_grad of blocks of 4 rows by 1 input; operands from textures: for software adapters.
+const HEIGHT = 4u; const PER = 1u; const LOADS = 4u; const EACH = 4u; const DOWN = 1u; const ACROSS = 8u;
 //#use ops/packed/input_grad_part
 //#use ops/packed/values_texels
 //#use ops/linear_x_texels
+//#use ops/packed/x_wide
 //#use ops/linear_d_y_texels
+//#use ops/packed/d_y_wide

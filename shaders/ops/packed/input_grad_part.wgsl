@@ -1,8 +1,9 @@
 // d_x = weight^T d_y over the kept entries of a packed weight, and 0 where x is not positive if args.relu.
 // d_y: (rows, cols). x, d_x: (inner, cols). The transposed order: starts: (inner + 1,), where the entries of each input
 // begin; columns: the row of blocks of each; entry_from: its number in row order, which is how values are stored.
-// An invocation makes EACH inputs, one after another, of QUADS quads of columns; a workgroup has DOWN by ACROSS
-// invocations. Workgroups: ceil(inner / (DOWN EACH)) * ceil(cols / (4 ACROSS QUADS)).
+// A load of d_y brings PER quads of columns: one of f32, two of bf16. An invocation makes EACH inputs, one after another,
+// of LOADS loads; a workgroup has DOWN by ACROSS invocations.
+// Workgroups: ceil(inner / (DOWN EACH)) * ceil(cols / (4 ACROSS LOADS PER)).
 //#use common/grid
 //#use ops/packed/args
 //#use ops/packed/columns_list
@@ -16,31 +17,33 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let group = group_index(id, groups);
     if !(group < grid.end) { return; }
     let quads = args.cols / 4u;
-    let tiles = (quads + ACROSS * QUADS - 1u) / (ACROSS * QUADS);
+    let loads = quads / PER;
+    let tiles = (loads + ACROSS * LOADS - 1u) / (ACROSS * LOADS);
     let input_0 = group / tiles * (DOWN * EACH) + lane / ACROSS;
-    let quad_0 = group % tiles * (ACROSS * QUADS) + lane % ACROSS;
+    let load_0 = group % tiles * (ACROSS * LOADS) + lane % ACROSS;
     for (var n = 0u; n < EACH; n++) {
         let input = input_0 + n * DOWN;
         if input < args.inner {
-            var sum: array<vec4<f32>, QUADS>; // zero at first; in order of row, as the dense product's
+            var sum: array<array<vec4<f32>, PER>, LOADS>; // zero at first; in order of row, as the dense product's
             let end = starts[input + 1u];
             for (var entry = starts[input]; entry < end; entry++) {
                 let first = column(entry, input) * HEIGHT;
                 let w = entry_values(entry_from[entry]);
                 for (var r = 0u; r < HEIGHT; r++) {
-                    for (var q = 0u; q < QUADS; q++) {
-                        let dy = d_y_quad((first + r) * quads + min(quad_0 + q * ACROSS, quads - 1u));
-                        sum[q] = sum[q] + w[r] * dy;
+                    for (var l = 0u; l < LOADS; l++) {
+                        let dys = d_y_load((first + r) * loads + min(load_0 + l * ACROSS, loads - 1u));
+                        for (var p = 0u; p < PER; p++) { sum[l][p] = sum[l][p] + w[r] * dys[p]; }
                     }
                 }
             }
-            for (var q = 0u; q < QUADS; q++) {
-                let quad = quad_0 + q * ACROSS;
-                if quad < quads {
-                    let at = input * quads + quad;
-                    var value = sum[q];
-                    if args.relu != 0u { value = select(vec4<f32>(0.0), value, x_quad(at) > vec4<f32>(0.0)); }
-                    d_x[at] = value;
+            for (var l = 0u; l < LOADS; l++) {
+                let load = load_0 + l * ACROSS;
+                if load < loads {
+                    let xs = x_load(input * loads + load);
+                    for (var p = 0u; p < PER; p++) {
+                        let open = vec4<bool>(args.relu == 0u) | (xs[p] > vec4<f32>(0.0));
+                        d_x[input * quads + load * PER + p] = select(vec4<f32>(0.0), sum[l][p], open);
+                    }
                 }
             }
         }

@@ -2,7 +2,8 @@
 // d_y: (rows, cols). x: (inner, cols). d_values: as values. d_bias: (rows,).
 // chunks: pairs (row of blocks, first entry): at most EACH entries of one row, so that uneven rows are split evenly. A
 // row without entries has a chunk, too, for its bias; chunks that are not used have row NONE.
-// One invocation a chunk: it reads each quad of d_y once for EACH entries. Workgroups: ceil(chunks / WG).
+// One invocation a chunk: it loads d_y once for EACH entries, PER quads of columns at a time: one of f32, two of bf16.
+// Workgroups: ceil(chunks / WG).
 //#use common/grid
 //#use ops/packed/args
 @group(0) @binding(8) var<storage, read_write> d_values: array<f32>;
@@ -19,24 +20,26 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let row = chunks[2u * chunk];
     if !(row < args.rows) { return; }
     let first = chunks[2u * chunk + 1u];
-    let quads = args.cols / 4u;
+    let loads = args.cols / (4u * PER);
     let end = min(first + EACH, starts[row + 1u]);
     // Past the end the last entry is read again; nothing of it is written.
     var at: array<u32, EACH>;
     for (var e = 0u; e < EACH; e++) {
-        at[e] = column(min(first + e, max(args.entries, 1u) - 1u), row) * quads;
+        at[e] = column(min(first + e, max(args.entries, 1u) - 1u), row) * loads;
     }
     var sum: array<array<f32, HEIGHT>, EACH>; // zero at first
     var total: array<vec4<f32>, HEIGHT>;
-    for (var c = 0u; c < quads; c++) {
-        var dy: array<vec4<f32>, HEIGHT>;
+    for (var c = 0u; c < loads; c++) {
+        var dys: array<array<vec4<f32>, PER>, HEIGHT>;
         for (var r = 0u; r < HEIGHT; r++) {
-            dy[r] = d_y_quad((row * HEIGHT + r) * quads + c);
-            total[r] += dy[r];
+            dys[r] = d_y_load((row * HEIGHT + r) * loads + c);
+            for (var p = 0u; p < PER; p++) { total[r] += dys[r][p]; }
         }
         for (var e = 0u; e < EACH; e++) {
-            let x = x_quad(at[e] + c);
-            for (var r = 0u; r < HEIGHT; r++) { sum[e][r] += dot(dy[r], x); }
+            let xs = x_load(at[e] + c);
+            for (var r = 0u; r < HEIGHT; r++) {
+                for (var p = 0u; p < PER; p++) { sum[e][r] += dot(dys[r][p], xs[p]); }
+            }
         }
     }
     for (var e = 0u; e < EACH; e++) {

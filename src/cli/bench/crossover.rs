@@ -19,12 +19,12 @@ const FORMS: [Form; 5] = [
 pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
     let mut rows = Vec::new();
     let mut variants = Vec::new();
-    for (outputs, inputs) in SHAPES {
+    for ((outputs, inputs), narrow) in SHAPES.into_iter().flat_map(|shape| [(shape, false), (shape, true)]) {
         let shape = Shape::new(outputs, inputs, 128);
         let mut choices = Choices::default();
         choices.measure(gpu, &[shape])?;
-        let bench = Bench::new(gpu, shape)?;
-        let name = format!("{outputs}x{inputs}x128");
+        let bench = Bench::new(gpu, shape, narrow)?;
+        let name = format!("{outputs}x{inputs}x128{}", if narrow { " bf16" } else { "" });
         let dense = bench.dense(gpu, &choices, repeats)?;
         let total: f64 = dense.iter().sum();
         rows.push(row(&name, "dense", 1.0, dense, shape, total));
@@ -40,7 +40,7 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
                 rows.push(row(&name, &form.name(), density, times, shape, total));
                 for product in Product::ALL {
                     let all = bench.variants(gpu, product, &index, repeats)?;
-                    let chosen = products::pick(&choices, product, &index, 128).name;
+                    let chosen = products::pick(&choices, product, &index, 128, narrow).name;
                     variants.extend(all.into_iter().map(|(variant, ms)| {
                         let mark = if variant == chosen { "chosen" } else { "" };
                         vec![

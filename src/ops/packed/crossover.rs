@@ -6,6 +6,7 @@ use super::products::{self, Packed};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Plan, Recorder, Tensor};
 use crate::ops::linear::{self, Rows};
+use crate::ops::narrow::{self, Operand};
 use crate::ops::variants::{Choices, Product, Shape};
 use crate::random::{Stream, word};
 
@@ -15,18 +16,19 @@ const DEFAULT: f64 = 0.15;
 pub const LADDER: [f64; 7] = [0.4, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005];
 
 /// What a crossover is stored under.
-fn key(form: Form, rows: usize, inner: usize, cols: usize) -> String {
-    format!("crossover {rows}x{inner}x{cols} {}", form.name())
+fn key(form: Form, shape: Shape, narrow: bool) -> String {
+    let Shape { rows, inner, cols } = shape;
+    format!("crossover {rows}x{inner}x{cols} {}{}", form.name(), if narrow { " bf16" } else { "" })
 }
 
 /// The density up to which a weight of this shape is faster packed, as measured, or a guess.
-pub fn known(choices: &Choices, form: Form, rows: usize, inner: usize, cols: usize) -> f64 {
-    choices.get(&key(form, rows, inner, cols)).and_then(|text| text.parse().ok()).unwrap_or(DEFAULT)
+pub fn known(choices: &Choices, form: Form, shape: Shape, narrow: bool) -> f64 {
+    choices.get(&key(form, shape, narrow)).and_then(|text| text.parse().ok()).unwrap_or(DEFAULT)
 }
 
 /// Whether the crossover of a weight of this shape was measured.
-pub fn is_known(choices: &Choices, form: Form, rows: usize, inner: usize, cols: usize) -> bool {
-    choices.get(&key(form, rows, inner, cols)).is_some()
+pub fn is_known(choices: &Choices, form: Form, shape: Shape, narrow: bool) -> bool {
+    choices.get(&key(form, shape, narrow)).is_some()
 }
 
 /// The three products of one layer, by dense or by packed kernels.
@@ -37,22 +39,33 @@ pub struct Bench {
     d_y: Tensor,
     bias: Tensor,
     shape: Shape,
+    /// bf16 copies of x and d_y, where packed products are to read those.
+    narrow: Option<[Tensor; 2]>,
 }
 
 /// Median milliseconds of forward, input gradient and weight gradient.
 pub type Times = [f64; 3];
 
 impl Bench {
-    pub fn new(gpu: &Gpu, shape: Shape) -> Result<Self> {
+    pub fn new(gpu: &Gpu, shape: Shape, narrow: bool) -> Result<Self> {
         let tensor = |name: &str, rows: usize| gpu.tensor(name, Dtype::F32, &[rows, shape.cols]);
+        let (x, d_y) = (tensor("x", shape.inner)?, tensor("d_y", shape.rows)?);
+        let copies = [narrow::tensor(gpu, &x)?, narrow::tensor(gpu, &d_y)?];
         Ok(Self {
-            x: tensor("x", shape.inner)?,
             d_x: tensor("d_x", shape.inner)?,
             y: tensor("y", shape.rows)?,
-            d_y: tensor("d_y", shape.rows)?,
             bias: gpu.tensor("bias", Dtype::F32, &[shape.rows])?,
+            narrow: narrow.then_some(copies),
+            x,
+            d_y,
             shape,
         })
+    }
+
+    /// x and d_y, as packed products read them.
+    fn operands(&self) -> [Operand<'_>; 2] {
+        let copy = |number: usize| self.narrow.as_ref().map(|copies| &copies[number]);
+        [Operand { wide: &self.x, narrow: copy(0) }, Operand { wide: &self.d_y, narrow: copy(1) }]
     }
 
     /// A pattern of about this density, of pseudo-random places, and its index.
@@ -93,7 +106,7 @@ impl Bench {
             (gpu.tensor("values", Dtype::F32, &[kept])?, gpu.tensor("grad", Dtype::F32, &[kept])?);
         let weight = Packed { index, values: &values };
         let plan = |record: &dyn Fn(&mut Recorder) -> Result<()>| recorded(gpu, record);
-        let (x, y, d_x, d_y, bias) = (&self.x, &self.y, &self.d_x, &self.d_y, &self.bias);
+        let ([x, d_y], y, d_x, bias) = (self.operands(), &self.y, &self.d_x, &self.bias);
         median_times(
             [
                 plan(&|rec| products::forward(rec, choices, weight, bias, x, y, true))?,
@@ -116,9 +129,9 @@ impl Bench {
         let (values, grad) =
             (gpu.tensor("values", Dtype::F32, &[kept])?, gpu.tensor("grad", Dtype::F32, &[kept])?);
         let weight = Packed { index, values: &values };
-        let (x, y, d_x, d_y, bias) = (&self.x, &self.y, &self.d_x, &self.d_y, &self.bias);
+        let ([x, d_y], y, d_x, bias) = (self.operands(), &self.y, &self.d_x, &self.bias);
         let mut all = Vec::new();
-        for variant in products::fitting(product, index) {
+        for variant in products::fitting(product, index, self.narrow.is_some()) {
             let plan = recorded(gpu, &|rec| match product {
                 Product::Forward => products::forward_by(rec, variant, weight, bias, x, y, true),
                 Product::InputGrad => products::input_grad_by(rec, variant, weight, x, d_y, d_x, true),
@@ -132,7 +145,7 @@ impl Bench {
     /// Notes the fastest variants of the packed products at one density, where that is not known.
     pub fn choose(&self, gpu: &Gpu, choices: &mut Choices, index: &Index, repeats: usize) -> Result<()> {
         for product in Product::ALL {
-            let key = products::key(product, &index.pattern, self.shape.cols);
+            let key = products::key(product, &index.pattern, self.shape.cols, self.narrow.is_some());
             if choices.get(&key).is_none() {
                 let all = self.variants(gpu, product, index, repeats)?;
                 let best = all.iter().min_by(|a, b| a.1.total_cmp(&b.1));
@@ -145,7 +158,7 @@ impl Bench {
 
 /// Measures, where that is not known yet, which packed kernels are fastest for a layer at a density and, to `choose`
 /// between the two, from which density on they beat the dense ones. `feeds_back` says whether the input gradient
-/// counts. Returns whether anything was measured.
+/// counts, `narrow` whether packed products read bf16. Returns whether anything was measured.
 pub fn measure(
     gpu: &Gpu,
     choices: &mut Choices,
@@ -153,17 +166,18 @@ pub fn measure(
     shape: Shape,
     feeds_back: bool,
     density: f64,
-    choose: bool,
+    (choose, narrow): (bool, bool),
 ) -> Result<bool> {
     if !gpu.is_device() {
         return Ok(false);
     }
     const REPEATS: usize = 3;
-    let bench = Bench::new(gpu, shape)?;
+    let bench = Bench::new(gpu, shape, narrow)?;
     let mut measured = false;
-    let key = key(form, shape.rows, shape.inner, shape.cols);
+    let key = key(form, shape, narrow);
     let unknown = |choices: &Choices, pattern: &Pattern| {
-        let is_unknown = |&product| choices.get(&products::key(product, pattern, shape.cols)).is_none();
+        let is_unknown =
+            |&product| choices.get(&products::key(product, pattern, shape.cols, narrow)).is_none();
         Product::ALL.iter().any(is_unknown)
     };
     let index = bench.index(gpu, form, density)?;

@@ -8,6 +8,7 @@ use super::pattern::{Form, Pattern};
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance, Trial};
 use crate::gpu::{Bind, Kernel, Recorder, Tensor, Twin};
+use crate::ops::narrow::{self, Operand, widen};
 use crate::ops::variants::{Choices, Product};
 use crate::{bind, source, wgsl_struct};
 
@@ -54,6 +55,21 @@ pub struct Variant {
     tile: (usize, usize),
     /// Entries of a chunk, where it works on chunks.
     chunk: usize,
+    /// Whether it reads bf16 copies of its operands.
+    pub narrow: bool,
+}
+
+/// Variants that read bf16 say so at the end of their names.
+const fn ends_narrow(name: &str) -> bool {
+    let (name, end) = (name.as_bytes(), b"_narrow");
+    let mut i = 0;
+    while i < end.len() {
+        if name[name.len() - end.len() + i] != end[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
 }
 
 macro_rules! variant {
@@ -68,6 +84,7 @@ macro_rules! variant {
             kernel: Kernel::own(source!($name), $twin).proven(),
             tile: $tile,
             chunk: $chunk,
+            narrow: ends_narrow($name),
         }
     };
 }
@@ -76,63 +93,94 @@ macro_rules! variant {
 pub const ALL: &[Variant] = &[
     variant!(Forward, Single, "ops/packed/forward_texels", twin_forward, (4, 128)),
     variant!(Forward, Single, "ops/packed/forward", twin_forward, (2, 128)),
+    variant!(Forward, Single, "ops/packed/forward_narrow", twin_forward, (4, 128)),
     variant!(Forward, Four, "ops/packed/forward_h4_texels", twin_forward, (4, 128)),
     variant!(Forward, Four, "ops/packed/forward_h4", twin_forward, (2, 128)),
+    variant!(Forward, Four, "ops/packed/forward_h4_narrow", twin_forward, (4, 128)),
     variant!(Forward, Eight, "ops/packed/forward_h8_texels", twin_forward, (4, 128)),
     variant!(Forward, Eight, "ops/packed/forward_h8", twin_forward, (2, 128)),
+    variant!(Forward, Eight, "ops/packed/forward_h8_narrow", twin_forward, (4, 128)),
     variant!(Forward, Groups, "ops/packed/forward_nm_texels", twin_forward, (4, 128)),
     variant!(Forward, Groups, "ops/packed/forward_nm", twin_forward, (2, 128)),
+    variant!(Forward, Groups, "ops/packed/forward_nm_narrow", twin_forward, (4, 128)),
     variant!(InputGrad, Single, "ops/packed/input_grad_texels", twin_input_grad, (4, 128)),
     variant!(InputGrad, Single, "ops/packed/input_grad", twin_input_grad, (2, 128)),
+    variant!(InputGrad, Single, "ops/packed/input_grad_narrow", twin_input_grad, (4, 128)),
     variant!(InputGrad, Four, "ops/packed/input_grad_h4_texels", twin_input_grad, (4, 128)),
     variant!(InputGrad, Four, "ops/packed/input_grad_h4", twin_input_grad, (2, 128)),
+    variant!(InputGrad, Four, "ops/packed/input_grad_h4_narrow", twin_input_grad, (4, 128)),
     variant!(InputGrad, Eight, "ops/packed/input_grad_h8_texels", twin_input_grad, (4, 128)),
     variant!(InputGrad, Eight, "ops/packed/input_grad_h8", twin_input_grad, (2, 128)),
+    variant!(InputGrad, Eight, "ops/packed/input_grad_h8_narrow", twin_input_grad, (4, 128)),
     variant!(WeightGrad, Single, "ops/packed/weight_grad_texels", twin_weight_grad, (8, 0), 4),
     variant!(WeightGrad, Single, "ops/packed/weight_grad", twin_weight_grad, (64, 0), 4),
+    variant!(WeightGrad, Single, "ops/packed/weight_grad_narrow", twin_weight_grad, (8, 0), 4),
     variant!(WeightGrad, Single, "ops/packed/weight_grad_8_texels", twin_weight_grad, (8, 0), 8),
     variant!(WeightGrad, Single, "ops/packed/weight_grad_8", twin_weight_grad, (64, 0), 8),
+    variant!(WeightGrad, Single, "ops/packed/weight_grad_8_narrow", twin_weight_grad, (8, 0), 8),
     variant!(WeightGrad, Four, "ops/packed/weight_grad_h4_texels", twin_weight_grad, (8, 0), 4),
     variant!(WeightGrad, Four, "ops/packed/weight_grad_h4", twin_weight_grad, (64, 0), 4),
+    variant!(WeightGrad, Four, "ops/packed/weight_grad_h4_narrow", twin_weight_grad, (8, 0), 4),
     variant!(WeightGrad, Eight, "ops/packed/weight_grad_h8_texels", twin_weight_grad, (8, 0), 4),
     variant!(WeightGrad, Eight, "ops/packed/weight_grad_h8", twin_weight_grad, (64, 0), 4),
+    variant!(WeightGrad, Eight, "ops/packed/weight_grad_h8_narrow", twin_weight_grad, (8, 0), 4),
     variant!(WeightGrad, Groups, "ops/packed/weight_grad_nm_texels", twin_weight_grad, (8, 0), 4),
     variant!(WeightGrad, Groups, "ops/packed/weight_grad_nm", twin_weight_grad, (64, 0), 4),
+    variant!(WeightGrad, Groups, "ops/packed/weight_grad_nm_narrow", twin_weight_grad, (8, 0), 4),
     variant!(WeightGrad, Groups, "ops/packed/weight_grad_8_nm_texels", twin_weight_grad, (8, 0), 8),
     variant!(WeightGrad, Groups, "ops/packed/weight_grad_8_nm", twin_weight_grad, (64, 0), 8),
+    variant!(WeightGrad, Groups, "ops/packed/weight_grad_8_nm_narrow", twin_weight_grad, (8, 0), 8),
 ];
 
-/// The variants that can do a product of this weight.
-pub fn fitting(product: Product, index: &Index) -> impl Iterator<Item = &'static Variant> {
+/// The variants that can do a product of this weight, with operands of that width.
+pub fn fitting(product: Product, index: &Index, narrow: bool) -> impl Iterator<Item = &'static Variant> {
     let (kind, chunk) = (Kind::of(index.pattern.form, product), index.chunk);
     ALL.iter().filter(move |variant| {
-        variant.product == product && Some(variant.kind) == kind && [0, chunk].contains(&variant.chunk)
+        variant.product == product
+            && Some(variant.kind) == kind
+            && [0, chunk].contains(&variant.chunk)
+            && variant.narrow == narrow
     })
 }
 
-/// What a measured choice is stored under: product, shape, form and a rounded density.
-pub fn key(product: Product, pattern: &Pattern, cols: usize) -> String {
+/// What a measured choice is stored under: product, shape, form, a rounded density, and the width of operands.
+pub fn key(product: Product, pattern: &Pattern, cols: usize, narrow: bool) -> String {
     let density = pattern.kept() as f64 / pattern.len().max(1) as f64;
     format!(
-        "packed_{} {}x{}x{cols} {} 1/{}",
+        "packed_{} {}x{}x{cols} {} 1/{}{}",
         product.name(),
         pattern.rows,
         pattern.inner,
         pattern.form.name(),
-        (1.0 / density.max(1e-6)).log2().round().exp2()
+        (1.0 / density.max(1e-6)).log2().round().exp2(),
+        if narrow { " bf16" } else { "" }
     )
 }
 
 /// The chosen variant for a weight, or the fixed default where none was measured.
-pub fn pick(choices: &Choices, product: Product, index: &Index, cols: usize) -> &'static Variant {
-    let chosen = choices.get(&key(product, &index.pattern, cols));
+pub fn pick(
+    choices: &Choices,
+    product: Product,
+    index: &Index,
+    cols: usize,
+    narrow: bool,
+) -> &'static Variant {
+    let chosen = choices.get(&key(product, &index.pattern, cols, narrow));
     chosen
-        .and_then(|name| fitting(product, index).find(|variant| variant.name == name))
-        .or_else(|| fitting(product, index).next())
+        .and_then(|name| fitting(product, index, narrow).find(|variant| variant.name == name))
+        .or_else(|| fitting(product, index, narrow).next())
         .expect("forms without kernels are refused")
 }
 
 impl Variant {
+    /// The copy of an operand that this variant reads.
+    ///
+    /// # Panics
+    /// If it reads bf16 and there is none: [`pick`] never chooses so.
+    fn read<'a>(&self, operand: Operand<'a>) -> &'a Tensor {
+        if self.narrow { operand.narrow.expect("a bf16 copy") } else { operand.wide }
+    }
+
     fn dispatch(&self, rec: &mut Recorder, index: &Index, cols: usize, binds: &[(&str, Bind)]) -> Result<()> {
         let lines = match self.product {
             Product::Forward => index.pattern.heads(),
@@ -190,11 +238,12 @@ pub fn forward(
     choices: &Choices,
     weight: Packed,
     bias: &Tensor,
-    x: &Tensor,
+    x: Operand,
     y: &Tensor,
     relu: bool,
 ) -> Result<()> {
-    let variant = pick(choices, Product::Forward, weight.index, x.shape[1]);
+    let (cols, narrow) = (x.wide.shape[1], x.narrow.is_some());
+    let variant = pick(choices, Product::Forward, weight.index, cols, narrow);
     forward_by(rec, variant, weight, bias, x, y, relu)
 }
 
@@ -204,11 +253,12 @@ pub fn forward_by(
     variant: &Variant,
     weight: Packed,
     bias: &Tensor,
-    x: &Tensor,
+    x: Operand,
     y: &Tensor,
     relu: bool,
 ) -> Result<()> {
-    let (index, cols) = (weight.index, x.shape[1]);
+    let (index, cols) = (weight.index, x.wide.shape[1]);
+    let x = variant.read(x);
     let binds = bind! { args: &args(index, cols, relu), starts: &index.starts, columns: &index.columns,
     values: weight.values, bias: bias, x: x, y: y };
     variant.dispatch(rec, index, cols, binds)
@@ -222,12 +272,13 @@ pub fn input_grad(
     rec: &mut Recorder,
     choices: &Choices,
     weight: Packed,
-    x: &Tensor,
-    d_y: &Tensor,
+    x: Operand,
+    d_y: Operand,
     d_x: &Tensor,
     relu: bool,
 ) -> Result<()> {
-    let variant = pick(choices, Product::InputGrad, weight.index, x.shape[1]);
+    let (cols, narrow) = (x.wide.shape[1], x.narrow.is_some() && d_y.narrow.is_some());
+    let variant = pick(choices, Product::InputGrad, weight.index, cols, narrow);
     input_grad_by(rec, variant, weight, x, d_y, d_x, relu)
 }
 
@@ -236,12 +287,13 @@ pub fn input_grad_by(
     rec: &mut Recorder,
     variant: &Variant,
     weight: Packed,
-    x: &Tensor,
-    d_y: &Tensor,
+    x: Operand,
+    d_y: Operand,
     d_x: &Tensor,
     relu: bool,
 ) -> Result<()> {
-    let (index, cols) = (weight.index, x.shape[1]);
+    let (index, cols) = (weight.index, x.wide.shape[1]);
+    let (x, d_y) = (variant.read(x), variant.read(d_y));
     let t = index.transposed.as_ref().expect("an index by input, where gradients flow on");
     let binds = bind! { args: &args(index, cols, relu), starts: &t.starts, columns: &t.rows, entry_from: &t.from,
     values: weight.values, x: x, d_y: d_y, d_x: d_x };
@@ -255,10 +307,11 @@ pub fn weight_grad(
     index: &Index,
     d_values: &Tensor,
     d_bias: &Tensor,
-    x: &Tensor,
-    d_y: &Tensor,
+    x: Operand,
+    d_y: Operand,
 ) -> Result<()> {
-    let variant = pick(choices, Product::WeightGrad, index, x.shape[1]);
+    let (cols, narrow) = (x.wide.shape[1], x.narrow.is_some() && d_y.narrow.is_some());
+    let variant = pick(choices, Product::WeightGrad, index, cols, narrow);
     weight_grad_by(rec, variant, index, d_values, d_bias, x, d_y)
 }
 
@@ -269,10 +322,11 @@ pub fn weight_grad_by(
     index: &Index,
     d_values: &Tensor,
     d_bias: &Tensor,
-    x: &Tensor,
-    d_y: &Tensor,
+    x: Operand,
+    d_y: Operand,
 ) -> Result<()> {
-    let cols = x.shape[1];
+    let cols = x.wide.shape[1];
+    let (x, d_y) = (variant.read(x), variant.read(d_y));
     let binds = bind! { args: &args(index, cols, false), starts: &index.starts, columns: &index.columns,
     chunks: &index.chunks, x: x, d_y: d_y, d_values: d_values, d_bias: d_bias };
     variant.dispatch(rec, index, cols, binds)
@@ -287,15 +341,22 @@ fn column(args: &Args, columns: &[u32], groups: bool, starts: &[u32], row: usize
     group * args.among as usize + (columns[entry / 4] >> (entry % 4 * 8) & 255) as usize
 }
 
+/// The numbers of an operand, wide or narrow.
+fn operand(t: &Twin, name: &str, len: usize) -> Vec<f32> {
+    let words = t.u32(name);
+    if words.len() == len { words.iter().map(|&word| f32::from_bits(word)).collect() } else { widen(&words) }
+}
+
 /// Values of an entry.
 fn height(t: &Twin, values: &str, args: &Args) -> usize {
-    t.f32(values).len() / (args.entries as usize).max(1)
+    (t.f32(values).len() / (args.entries as usize).max(1)).max(1)
 }
 
 fn twin_forward(t: &Twin) {
     let args: Args = t.get("args");
     let (starts, columns, values) = (t.u32("starts"), t.u32("columns"), t.f32("values"));
-    let (bias, x, cols) = (t.f32("bias"), t.f32("x"), args.cols as usize);
+    let (bias, cols) = (t.f32("bias"), args.cols as usize);
+    let x = operand(t, "x", args.inner as usize * cols);
     let (height, grouped) = (bias.len() / (args.rows as usize).max(1), args.among > 1);
     let mut sums = vec![0.0f64; cols];
     for (o, y) in t.f32_mut("y").chunks_mut(cols).enumerate() {
@@ -316,8 +377,9 @@ fn twin_input_grad(t: &Twin) {
     let args: Args = t.get("args");
     let (starts, columns, from) = (t.u32("starts"), t.u32("columns"), t.u32("entry_from"));
     let values = t.f32("values");
-    let (x, d_y, cols) = (t.f32("x"), t.f32("d_y"), args.cols as usize);
-    let height = height(t, "values", &args);
+    let (height, cols) = (height(t, "values", &args), args.cols as usize);
+    let x = operand(t, "x", args.inner as usize * cols);
+    let d_y = operand(t, "d_y", args.rows as usize * height * cols);
     let mut sums = vec![0.0f64; cols];
     for (k, d_x) in t.f32_mut("d_x").chunks_mut(cols).enumerate() {
         sums.fill(0.0);
@@ -338,8 +400,10 @@ fn twin_input_grad(t: &Twin) {
 fn twin_weight_grad(t: &Twin) {
     let args: Args = t.get("args");
     let (starts, columns) = (t.u32("starts"), t.u32("columns"));
-    let (x, d_y, cols) = (t.f32("x"), t.f32("d_y"), args.cols as usize);
+    let cols = args.cols as usize;
     let (mut d_values, mut d_bias) = (t.f32_mut("d_values"), t.f32_mut("d_bias"));
+    let x = operand(t, "x", args.inner as usize * cols);
+    let d_y = operand(t, "d_y", d_bias.len() * cols);
     let (height, grouped) = (d_bias.len() / (args.rows as usize).max(1), args.among > 1);
     for (o, d_y) in d_y.chunks(cols).enumerate() {
         d_bias[o] = d_y.iter().map(|&d| d as f64).sum::<f64>() as f32;
@@ -384,7 +448,9 @@ fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()> {
         Kind::Groups => Form::Groups { keep: 2, of: 5 },
     };
     let gpu = t.gpu.clone();
-    for (heads, inner, cols) in [(size, size, 4), (size.div_ceil(4), size + 2, 68), (1, size, 132)] {
+    let widths = if variant.narrow { [8, 72, 136] } else { [4, 68, 132] };
+    let shapes = [(size, size), (size.div_ceil(4), size + 2), (1, size)];
+    for ((heads, inner), cols) in shapes.into_iter().zip(widths) {
         let pattern = ragged(t, form, heads, inner);
         let rows = pattern.rows;
         let index = match variant.chunk {
@@ -395,20 +461,31 @@ fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()> {
         let (values, bias) = (t.input("values", &[kept])?, t.input("bias", &[rows])?);
         let (x, d_y) = (t.input("x", &[inner, cols])?, t.input("d_y", &[rows, cols])?);
         let weight = Packed { index: &index, values: &values };
+        let narrow = |t: &mut Trial, of: &Tensor| -> Result<Option<Tensor>> {
+            if !variant.narrow {
+                return Ok(None);
+            }
+            let copy = narrow::tensor(&gpu, of)?;
+            narrow::record(&mut t.rec, of, &copy)?;
+            Ok(Some(copy))
+        };
+        let (narrow_x, narrow_d_y) = (narrow(t, &x)?, narrow(t, &d_y)?);
+        let x = Operand { wide: &x, narrow: narrow_x.as_ref() };
+        let d_y = Operand { wide: &d_y, narrow: narrow_d_y.as_ref() };
         for relu in [false, true] {
             match variant.product {
                 Product::Forward => {
                     let y = t.output("y", &[rows, cols], Tolerance::sum(inner))?;
-                    forward_by(&mut t.rec, variant, weight, &bias, &x, &y, relu)?;
+                    forward_by(&mut t.rec, variant, weight, &bias, x, &y, relu)?;
                 }
                 Product::InputGrad => {
                     let d_x = t.output("d_x", &[inner, cols], Tolerance::sum(rows))?;
-                    input_grad_by(&mut t.rec, variant, weight, &x, &d_y, &d_x, relu)?;
+                    input_grad_by(&mut t.rec, variant, weight, x, d_y, &d_x, relu)?;
                 }
                 Product::WeightGrad => {
                     let d_values = t.output("d_values", &[kept], Tolerance::sum(cols))?;
                     let d_bias = t.output("d_bias", &[rows], Tolerance::sum(cols))?;
-                    weight_grad_by(&mut t.rec, variant, &index, &d_values, &d_bias, &x, &d_y)?;
+                    weight_grad_by(&mut t.rec, variant, &index, &d_values, &d_bias, x, d_y)?;
                 }
             }
         }

@@ -32,6 +32,7 @@ eval_every = "1ep"
 checkpoint_every = "1ep"
 keep = 2
 autotune = true
+activations = "f32"
 baseline = true
 
 [data]

@@ -116,6 +116,7 @@ fn a_run() -> impl Strategy<Value = Run> {
                 checkpoint_every,
                 keep,
                 autotune,
+                activations: Precision::ALL[usize::from(autotune)],
                 baseline: !autotune,
             },
         )

@@ -1,0 +1,14 @@
+// The input x (inner, cols) of a packed product as bf16 in a texture (ops/narrow): a load is two quads of columns.
+//#use ops/texels
+@group(0) @binding(4) var x: texture_2d<u32>;
+
+fn x_load(i: u32) -> array<vec4<f32>, PER> {
+    let pairs = textureLoad(x, texel(i), 0);
+    return array<vec4<f32>, PER>(
+        bitcast<vec4<f32>>(pairs << vec4<u32>(16u)), bitcast<vec4<f32>>(pairs & vec4<u32>(0xffff0000u)));
+}
+
+fn x_quad(i: u32) -> vec4<f32> {
+    let both = x_load(i / 2u);
+    return select(both[0], both[1], i % 2u == 1u);
+}
