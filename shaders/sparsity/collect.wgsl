@@ -2,8 +2,8 @@
 // mask: bits, i % 32 of word i / 32. A block is 8,192 elements, 32 an invocation; counts holds a number for each block,
 // those of the list before those of the tile; between `survey` and the moves they are summed up.
 //#use common/grid
+//#use sparsity/sum_before
 const WG = 256u;
-const ROW = 16u; // WG = ROW * ROW
 const EXCLUDED = 3.40282346638528859812e+38;
 
 struct Args {
@@ -22,23 +22,11 @@ struct Args {
 @group(0) @binding(8) var<storage, read> tallies: array<u32>;
 @group(0) @binding(9) var<storage, read_write> noted: array<u32>;
 
-var<workgroup> sums: array<u32, WG>;
-var<workgroup> rows: array<u32, ROW>;
-
 // The number of marked elements before this invocation's, within the block.
 fn marked_before(lane: u32, own: u32) -> u32 {
     sums[lane] = own;
     workgroupBarrier();
-    if lane < ROW {
-        var sum = 0u;
-        for (var j = 0u; j < ROW; j++) { sum += sums[lane * ROW + j]; }
-        rows[lane] = sum;
-    }
-    workgroupBarrier();
-    var before = 0u;
-    for (var r = 0u; r < lane / ROW; r++) { before += rows[r]; }
-    for (var other = lane / ROW * ROW; other < lane; other++) { before += sums[other]; }
-    return before;
+    return sum_before(lane);
 }
 
 // The bits of word i, 0 past the end.

@@ -1,14 +1,14 @@
 // Exact top-k of |score| over one or many tensors by radix select; ties go to the lower index.
 // The bits of |x| order as u32 (NaN sorts above infinity and is counted, so that it can be refused).
-// A score of EXCLUDED takes no part. Three rounds find the k-th largest key: 11, 11 and 9 bits. Then ties are numbered in order of index,
-// and the mask is written one word per invocation. Integer atomics only: the same on every device.
+// A score of EXCLUDED takes no part. Three rounds find the k-th largest key: 11, 11 and 9 bits. Then ties are numbered in
+// order of index, and the mask is written one word per invocation. Integer atomics only: the same on every device.
 // score: (len,). histogram: (2048,). tie_counts: one per block of 8,192 elements. counts: four a tensor.
 //#use common/grid
+//#use sparsity/sum_before
 const WG = 256u;
 const BINS = 2048u;
 const EACH = 64u;        // elements per invocation of `count`
 const BLOCK = 8192u;     // elements per workgroup of `ties` and `mark`: 32 per invocation
-const ROW = 16u;         // WG = ROW * ROW
 const KEPT = 0u;
 const GROWN = 1u;
 const DROPPED = 2u;
@@ -35,26 +35,10 @@ struct Budget { keep: u32 }
 @group(0) @binding(8) var<storage, read_write> counts: array<atomic<u32>>;
 
 var<workgroup> bins: array<atomic<u32>, BINS>;
-var<workgroup> sums: array<u32, WG>;
-var<workgroup> rows: array<u32, ROW>; // sums of ROW lanes each
 var<workgroup> changes: array<atomic<u32>, 4>;
 
 fn key(i: u32) -> u32 {
     return bitcast<u32>(score[i]) & 0x7fffffffu;
-}
-
-// The sum of `sums` over all lanes before this one. Everybody has written `sums` and waited.
-fn sum_before(lane: u32) -> u32 {
-    if lane < ROW {
-        var sum = 0u;
-        for (var j = 0u; j < ROW; j++) { sum += sums[lane * ROW + j]; }
-        rows[lane] = sum;
-    }
-    workgroupBarrier();
-    var before = 0u;
-    for (var r = 0u; r < lane / ROW; r++) { before += rows[r]; }
-    for (var other = lane / ROW * ROW; other < lane; other++) { before += sums[other]; }
-    return before;
 }
 
 // One workgroup. Forgets the last selection.

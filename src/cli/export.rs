@@ -6,6 +6,7 @@ use super::say;
 use crate::error::{Error, Kind, Result};
 use crate::report::load::load_any;
 use crate::store::safetensors;
+use crate::train::checkpoint::{self, Which};
 
 #[derive(clap::Args)]
 pub struct Export {
@@ -16,6 +17,9 @@ pub struct Export {
     to: String,
     /// The file to write
     out: PathBuf,
+    /// Leave the zeros of pruned weights out: kept values and their places, which Coppice reads again
+    #[arg(long)]
+    packed: bool,
 }
 
 impl Export {
@@ -25,6 +29,9 @@ impl Export {
             return Err(Error::new(Kind::FileSystem, format!("{} exists already", self.out.display()))
                 .hint("another file name"));
         }
+        if self.packed {
+            return self.packed();
+        }
         let (arrays, damaged) = load_any(&self.run)?;
         for error in damaged {
             eprintln!("warning: {error}");
@@ -33,6 +40,20 @@ impl Export {
         let mut weights = crate::report::mask::applied(&arrays)?;
         weights.retain(|name, _| is_parameter(name));
         safetensors::write(&self.out, &weights, &[("format", "pt")])?;
+        say(&format!("{}: {} tensors", self.out.display(), weights.len()))
+    }
+
+    /// As checkpoints hold them, without slots, and with the shapes that kept values belong to.
+    fn packed(&self) -> Result<()> {
+        let (snapshot, damaged) = match self.run.join("ckpt").is_dir() {
+            true => checkpoint::load(&self.run, Which::Last)?,
+            false => (checkpoint::read(&self.run)?, Vec::new()),
+        };
+        for error in damaged {
+            eprintln!("warning: {error}");
+        }
+        let weights = snapshot.packed_weights()?;
+        safetensors::write(&self.out, &weights, &[("format", "coppice-packed")])?;
         say(&format!("{}: {} tensors", self.out.display(), weights.len()))
     }
 }

@@ -56,6 +56,7 @@ const PARTS: &[Source] = &[
     source!("ops/packed/x_wide"),
     source!("ops/texels"),
     source!("optim/update"),
+    source!("sparsity/sum_before"),
 ];
 
 /// The whole text of a shader: each `//#use path` line replaced by that file, at its first mention.

@@ -228,7 +228,7 @@ pub fn fitting(product: Product, shape: Shape) -> impl Iterator<Item = &'static 
 /// The names of all variants and the text of their shaders, in one: a measurement holds for these alone.
 pub fn inventory() -> Result<String> {
     let dense = ALL.iter().map(|variant| (variant.name, variant.kernel));
-    let packed = super::packed::products::ALL.iter().map(|variant| (variant.name, variant.kernel));
+    let packed = super::packed::variants::ALL.iter().map(|variant| (variant.name, variant.kernel));
     let text = |(name, kernel): (&str, Kernel)| Ok(format!("{name}\n{}", expand(&kernel.source)?));
     dense.chain(packed).map(text).collect()
 }

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::report::dump;
 use crate::store::{Arrays, npy, safetensors};
 use crate::train::checkpoint::{self, Which};
+use crate::train::expand_described;
 
 /// Reads a run folder (its last checkpoint), a checkpoint folder, a dump folder, a `.safetensors` or a `.npy`
 /// file; the tensor of the latter has the name of the file. With the arrays come the errors of damaged
@@ -26,7 +27,7 @@ pub fn load_any(path: &Path) -> Result<(Arrays, Vec<Error>)> {
         return sound(checkpoint::read(path)?.dense()?);
     }
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("safetensors") if !path.is_dir() => sound(safetensors::read(path)?),
+        Some("safetensors") if !path.is_dir() => sound(expand_described(safetensors::read(path)?)?),
         Some("npy") if !path.is_dir() => {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             sound(Arrays::from([(name, npy::read(path)?)]))

@@ -64,11 +64,14 @@ pub struct LayerChange {
     pub grown: usize,
     pub dropped: usize,
     pub total: usize,
+    /// `masked` or `packed`, from this update on.
+    pub storage: &'static str,
 }
 
 impl LayerChange {
     fn none(param: &Param) -> Self {
-        Self { name: param.name.clone(), kept: 0, grown: 0, dropped: 0, total: param.len() }
+        let (name, total, storage) = (param.name.clone(), param.len(), param.storage());
+        Self { name, kept: 0, grown: 0, dropped: 0, total, storage }
     }
 }
 

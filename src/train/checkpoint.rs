@@ -5,13 +5,14 @@
 //! absent. `RUN/ckpt/last` and `RUN/ckpt/best` are small text files with the name of a folder; `last` is a
 //! courtesy to people and scripts and may lag, because what counts is the newest folder that is not damaged.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::compact::expand;
+use super::compact::{self, expand};
 use crate::error::{Error, Result};
 use crate::store::{Arrays, folder, safetensors};
 
@@ -34,6 +35,26 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Weights and biases as they are stored, without slots, each packed one with its shape as `NAME.shape`.
+    ///
+    /// # Errors
+    /// `Kind::Checkpoint` where the shapes are not recorded.
+    pub fn packed_weights(&self) -> Result<Arrays> {
+        let shapes: BTreeMap<String, Vec<u32>> = serde_json::from_value(self.state["shapes"].clone())
+            .map_err(|e| Error::checkpoint("the shapes of the weights are not recorded").at(e.to_string()))?;
+        let mut all = Arrays::new();
+        for (name, shape) in shapes {
+            let own = |stored: &str| stored.strip_prefix(&name).is_some_and(compact::is_weight);
+            all.extend(
+                self.arrays.iter().filter(|(stored, _)| own(stored)).map(|(n, a)| (n.clone(), a.clone())),
+            );
+            if !all.contains_key(&name) {
+                compact::insert_shape(&mut all, &name, &shape);
+            }
+        }
+        Ok(all)
+    }
+
     /// The arrays laid out: every tensor in its shape, with its zeros, and a mask of bits where there is one.
     ///
     /// # Errors

@@ -10,6 +10,39 @@ use crate::store::{Array, Arrays, Dtype};
 const KEPT: &str = ".kept";
 const MASK: &str = ".mask";
 const PLACES: &str = ".places";
+/// Of a packed weight in a file of its own: its shape.
+const SHAPE: &str = ".shape";
+
+/// Whether what follows a weight's name in a file is the weight itself or says where it belongs: no slot of it.
+pub fn is_weight(suffix: &str) -> bool {
+    ["", KEPT, MASK, PLACES].contains(&suffix)
+}
+
+/// Adds the shape of a packed weight.
+pub fn insert_shape(arrays: &mut Arrays, weight: &str, shape: &[u32]) {
+    arrays.insert(format!("{weight}{SHAPE}"), Array::u32(vec![shape.len()], shape));
+}
+
+/// Lays out what [`insert_shape`] describes; other arrays stay as they are.
+///
+/// # Errors
+/// `Kind::Checkpoint` where shape, places and values disagree.
+pub fn expand_described(arrays: Arrays) -> Result<Arrays> {
+    let shape_of = |weight: &str| {
+        let shape = arrays.get(&format!("{weight}{SHAPE}"))?.to_u32().ok()?;
+        Some(shape.into_iter().map(|extent| extent as usize).collect())
+    };
+    let is_packed = |name: &str| {
+        let weight = name.strip_suffix(SHAPE).unwrap_or_default();
+        arrays.contains_key(&format!("{weight}{KEPT}"))
+    };
+    if !arrays.keys().any(|name| is_packed(name)) {
+        return Ok(arrays);
+    }
+    let mut all = expand(&arrays, shape_of)?;
+    all.retain(|name, _| !is_packed(name));
+    Ok(all)
+}
 
 /// The weight that a tensor belongs to, if that weight has a mask: itself, or the one whose slot it is.
 fn owner<'a>(arrays: &Arrays, name: &'a str) -> Option<&'a str> {

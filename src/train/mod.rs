@@ -10,6 +10,7 @@ mod run;
 mod session;
 mod snapshot;
 
+pub use compact::expand_described;
 pub use event::{Evaluation, Event, Layer, Log, Part, Started, Summary};
 pub use feed::Feed;
 pub use folder::{Meta, RunFolder};

@@ -269,7 +269,7 @@ impl Session {
     /// Updates the masks if that is due, and gives parameters that are to be packed from now on their new storage.
     fn masks(&mut self) -> Result<Option<Change>> {
         let Some(pruner) = &self.pruner else { return Ok(None) };
-        let Some((change, patterns)) = pruner.update(self.step, &self.model.params())? else {
+        let Some((mut change, patterns)) = pruner.update(self.step, &self.model.params())? else {
             return Ok(None);
         };
         let mut renewed = false;
@@ -286,6 +286,11 @@ impl Session {
                 }
             };
             renewed |= param.repack(&self.gpu, pattern, self.optimizer.slots_mut(index))?;
+            change
+                .layers
+                .iter_mut()
+                .filter(|l| l.name == param.name)
+                .for_each(|l| l.storage = param.storage());
         }
         if renewed {
             self.record()?;

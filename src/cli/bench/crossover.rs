@@ -4,7 +4,7 @@ use super::Sheet;
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::ops::packed::crossover::{Bench, LADDER};
-use crate::ops::packed::{Form, products};
+use crate::ops::packed::{Form, variants as packed};
 use crate::ops::variants::{Choices, Product, Shape};
 
 const SHAPES: [(usize, usize); 2] = [(1024, 784), (1024, 1024)];
@@ -40,7 +40,7 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
                 rows.push(row(&name, &form.name(), density, times, shape, total));
                 for product in Product::ALL {
                     let all = bench.variants(gpu, product, &index, repeats)?;
-                    let chosen = products::pick(&choices, product, &index, 128, narrow).name;
+                    let chosen = packed::pick(&choices, product, &index, 128, narrow).name;
                     variants.extend(all.into_iter().map(|(variant, ms)| {
                         let mark = if variant == chosen { "chosen" } else { "" };
                         vec![

@@ -3,6 +3,7 @@
 use super::index::Index;
 use super::pattern::{Form, Pattern};
 use super::products::{self, Packed};
+use super::variants;
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Plan, Recorder, Tensor};
 use crate::ops::linear::{self, Rows};
@@ -131,7 +132,7 @@ impl Bench {
         let weight = Packed { index, values: &values };
         let ([x, d_y], y, d_x, bias) = (self.operands(), &self.y, &self.d_x, &self.bias);
         let mut all = Vec::new();
-        for variant in products::fitting(product, index, self.narrow.is_some()) {
+        for variant in variants::fitting(product, index, self.narrow.is_some()) {
             let plan = recorded(gpu, &|rec| match product {
                 Product::Forward => products::forward_by(rec, variant, weight, bias, x, y, true),
                 Product::InputGrad => products::input_grad_by(rec, variant, weight, x, d_y, d_x, true),
@@ -145,7 +146,7 @@ impl Bench {
     /// Notes the fastest variants of the packed products at one density, where that is not known.
     pub fn choose(&self, gpu: &Gpu, choices: &mut Choices, index: &Index, repeats: usize) -> Result<()> {
         for product in Product::ALL {
-            let key = products::key(product, &index.pattern, self.shape.cols, self.narrow.is_some());
+            let key = variants::key(product, &index.pattern, self.shape.cols, self.narrow.is_some());
             if choices.get(&key).is_none() {
                 let all = self.variants(gpu, product, index, repeats)?;
                 let best = all.iter().min_by(|a, b| a.1.total_cmp(&b.1));
@@ -177,7 +178,7 @@ pub fn measure(
     let key = key(form, shape, narrow);
     let unknown = |choices: &Choices, pattern: &Pattern| {
         let is_unknown =
-            |&product| choices.get(&products::key(product, pattern, shape.cols, narrow)).is_none();
+            |&product| choices.get(&variants::key(product, pattern, shape.cols, narrow)).is_none();
         Product::ALL.iter().any(is_unknown)
     };
     let index = bench.index(gpu, form, density)?;

@@ -1,211 +1,22 @@
-//! The three products of a linear layer over the kept entries of a packed weight, and their variants.
+//! The three products of a linear layer over the kept entries of a packed weight.
 //!
 //! Operations: 2 for each kept weight and column, in each product. Each reads an operand once for every entry
 //! and column; blocks share that among their rows.
 
 use super::index::Index;
 use super::pattern::{Form, Pattern};
+use super::variants::{ALL, Kind, Variant, pick};
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance, Trial};
-use crate::gpu::{Bind, Kernel, Recorder, Tensor, Twin};
+use crate::gpu::{Recorder, Tensor, Twin};
 use crate::ops::narrow::{self, Operand, widen};
 use crate::ops::variants::{Choices, Product};
-use crate::{bind, source, wgsl_struct};
+use crate::{bind, wgsl_struct};
 
 wgsl_struct! {
     /// See `shaders/ops/packed/args.wgsl`.
     pub struct Args { rows: u32, inner: u32, cols: u32, relu: u32, entries: u32, chunks: u32, keep: u32, among: u32 }
 }
-/// The forms that kernels are written for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Single,
-    Four,
-    Eight,
-    Groups,
-}
-
-impl Kind {
-    /// N:M weights have an order of their own by row alone: by input they are single weights.
-    fn of(form: Form, product: Product) -> Option<Kind> {
-        match form {
-            Form::Free => Some(Kind::Single),
-            Form::Block { height: 1 } => Some(Kind::Single),
-            Form::Block { height: 4 } => Some(Kind::Four),
-            Form::Block { height: 8 } => Some(Kind::Eight),
-            Form::Block { .. } => None,
-            Form::Groups { .. } if product == Product::InputGrad => Some(Kind::Single),
-            Form::Groups { .. } => Some(Kind::Groups),
-        }
-    }
-}
-
-/// Whether there are kernels for a form.
-pub fn supports(form: Form) -> bool {
-    Kind::of(form, Product::Forward).is_some()
-}
-
-/// One way to compute a product of a packed weight.
-pub struct Variant {
-    pub name: &'static str,
-    pub product: Product,
-    kind: Kind,
-    pub kernel: Kernel,
-    /// Rows (or inputs, or chunks) and columns of one workgroup.
-    tile: (usize, usize),
-    /// Entries of a chunk, where it works on chunks.
-    chunk: usize,
-    /// Whether it reads bf16 copies of its operands.
-    pub narrow: bool,
-}
-
-/// Variants that read bf16 say so at the end of their names.
-const fn ends_narrow(name: &str) -> bool {
-    let (name, end) = (name.as_bytes(), b"_narrow");
-    let mut i = 0;
-    while i < end.len() {
-        if name[name.len() - end.len() + i] != end[i] {
-            return false;
-        }
-        i += 1;
-    }
-    true
-}
-
-macro_rules! variant {
-    ($product:ident, $kind:ident, $name:literal, $twin:ident, $tile:expr) => {
-        variant!($product, $kind, $name, $twin, $tile, 0)
-    };
-    ($product:ident, $kind:ident, $name:literal, $twin:ident, $tile:expr, $chunk:literal) => {
-        Variant {
-            name: $name,
-            product: Product::$product,
-            kind: Kind::$kind,
-            kernel: Kernel::own(source!($name), $twin).proven(),
-            tile: $tile,
-            chunk: $chunk,
-            narrow: ends_narrow($name),
-        }
-    };
-}
-
-/// All variants; the first of each product and form is the fixed default.
-pub const ALL: &[Variant] = &[
-    variant!(Forward, Single, "ops/packed/forward_texels", twin_forward, (4, 128)),
-    variant!(Forward, Single, "ops/packed/forward", twin_forward, (2, 128)),
-    variant!(Forward, Single, "ops/packed/forward_narrow", twin_forward, (4, 128)),
-    variant!(Forward, Four, "ops/packed/forward_h4_texels", twin_forward, (4, 128)),
-    variant!(Forward, Four, "ops/packed/forward_h4", twin_forward, (2, 128)),
-    variant!(Forward, Four, "ops/packed/forward_h4_narrow", twin_forward, (4, 128)),
-    variant!(Forward, Eight, "ops/packed/forward_h8_texels", twin_forward, (4, 128)),
-    variant!(Forward, Eight, "ops/packed/forward_h8", twin_forward, (2, 128)),
-    variant!(Forward, Eight, "ops/packed/forward_h8_narrow", twin_forward, (4, 128)),
-    variant!(Forward, Groups, "ops/packed/forward_nm_texels", twin_forward, (4, 128)),
-    variant!(Forward, Groups, "ops/packed/forward_nm", twin_forward, (2, 128)),
-    variant!(Forward, Groups, "ops/packed/forward_nm_narrow", twin_forward, (4, 128)),
-    variant!(InputGrad, Single, "ops/packed/input_grad_texels", twin_input_grad, (4, 128)),
-    variant!(InputGrad, Single, "ops/packed/input_grad", twin_input_grad, (2, 128)),
-    variant!(InputGrad, Single, "ops/packed/input_grad_narrow", twin_input_grad, (4, 128)),
-    variant!(InputGrad, Four, "ops/packed/input_grad_h4_texels", twin_input_grad, (4, 128)),
-    variant!(InputGrad, Four, "ops/packed/input_grad_h4", twin_input_grad, (2, 128)),
-    variant!(InputGrad, Four, "ops/packed/input_grad_h4_narrow", twin_input_grad, (4, 128)),
-    variant!(InputGrad, Eight, "ops/packed/input_grad_h8_texels", twin_input_grad, (4, 128)),
-    variant!(InputGrad, Eight, "ops/packed/input_grad_h8", twin_input_grad, (2, 128)),
-    variant!(InputGrad, Eight, "ops/packed/input_grad_h8_narrow", twin_input_grad, (4, 128)),
-    variant!(WeightGrad, Single, "ops/packed/weight_grad_texels", twin_weight_grad, (8, 0), 4),
-    variant!(WeightGrad, Single, "ops/packed/weight_grad", twin_weight_grad, (64, 0), 4),
-    variant!(WeightGrad, Single, "ops/packed/weight_grad_narrow", twin_weight_grad, (8, 0), 4),
-    variant!(WeightGrad, Single, "ops/packed/weight_grad_8_texels", twin_weight_grad, (8, 0), 8),
-    variant!(WeightGrad, Single, "ops/packed/weight_grad_8", twin_weight_grad, (64, 0), 8),
-    variant!(WeightGrad, Single, "ops/packed/weight_grad_8_narrow", twin_weight_grad, (8, 0), 8),
-    variant!(WeightGrad, Four, "ops/packed/weight_grad_h4_texels", twin_weight_grad, (8, 0), 4),
-    variant!(WeightGrad, Four, "ops/packed/weight_grad_h4", twin_weight_grad, (64, 0), 4),
-    variant!(WeightGrad, Four, "ops/packed/weight_grad_h4_narrow", twin_weight_grad, (8, 0), 4),
-    variant!(WeightGrad, Eight, "ops/packed/weight_grad_h8_texels", twin_weight_grad, (8, 0), 4),
-    variant!(WeightGrad, Eight, "ops/packed/weight_grad_h8", twin_weight_grad, (64, 0), 4),
-    variant!(WeightGrad, Eight, "ops/packed/weight_grad_h8_narrow", twin_weight_grad, (8, 0), 4),
-    variant!(WeightGrad, Groups, "ops/packed/weight_grad_nm_texels", twin_weight_grad, (8, 0), 4),
-    variant!(WeightGrad, Groups, "ops/packed/weight_grad_nm", twin_weight_grad, (64, 0), 4),
-    variant!(WeightGrad, Groups, "ops/packed/weight_grad_nm_narrow", twin_weight_grad, (8, 0), 4),
-    variant!(WeightGrad, Groups, "ops/packed/weight_grad_8_nm_texels", twin_weight_grad, (8, 0), 8),
-    variant!(WeightGrad, Groups, "ops/packed/weight_grad_8_nm", twin_weight_grad, (64, 0), 8),
-    variant!(WeightGrad, Groups, "ops/packed/weight_grad_8_nm_narrow", twin_weight_grad, (8, 0), 8),
-];
-
-/// The variants that can do a product of this weight, with operands of that width.
-pub fn fitting(product: Product, index: &Index, narrow: bool) -> impl Iterator<Item = &'static Variant> {
-    let (kind, chunk) = (Kind::of(index.pattern.form, product), index.chunk);
-    ALL.iter().filter(move |variant| {
-        variant.product == product
-            && Some(variant.kind) == kind
-            && [0, chunk].contains(&variant.chunk)
-            && variant.narrow == narrow
-    })
-}
-
-/// What a measured choice is stored under: product, shape, form, a rounded density, and the width of operands.
-pub fn key(product: Product, pattern: &Pattern, cols: usize, narrow: bool) -> String {
-    let density = pattern.kept() as f64 / pattern.len().max(1) as f64;
-    format!(
-        "packed_{} {}x{}x{cols} {} 1/{}{}",
-        product.name(),
-        pattern.rows,
-        pattern.inner,
-        pattern.form.name(),
-        (1.0 / density.max(1e-6)).log2().round().exp2(),
-        if narrow { " bf16" } else { "" }
-    )
-}
-
-/// The chosen variant for a weight, or the fixed default where none was measured.
-pub fn pick(
-    choices: &Choices,
-    product: Product,
-    index: &Index,
-    cols: usize,
-    narrow: bool,
-) -> &'static Variant {
-    let chosen = choices.get(&key(product, &index.pattern, cols, narrow));
-    chosen
-        .and_then(|name| fitting(product, index, narrow).find(|variant| variant.name == name))
-        .or_else(|| fitting(product, index, narrow).next())
-        .expect("forms without kernels are refused")
-}
-
-impl Variant {
-    /// The copy of an operand that this variant reads.
-    ///
-    /// # Panics
-    /// If it reads bf16 and there is none: [`pick`] never chooses so.
-    fn read<'a>(&self, operand: Operand<'a>) -> &'a Tensor {
-        if self.narrow { operand.narrow.expect("a bf16 copy") } else { operand.wide }
-    }
-
-    fn dispatch(&self, rec: &mut Recorder, index: &Index, cols: usize, binds: &[(&str, Bind)]) -> Result<()> {
-        let lines = match self.product {
-            Product::Forward => index.pattern.heads(),
-            Product::InputGrad => index.pattern.inner,
-            Product::WeightGrad => index.chunks.len() / 2,
-        };
-        let across = if self.product == Product::WeightGrad { 1 } else { cols.div_ceil(self.tile.1) };
-        let (kept, height) = (index.pattern.kept(), index.pattern.form.height());
-        rec.dispatch(
-            &self.kernel,
-            binds,
-            (lines.div_ceil(self.tile.0) * across) as u64,
-            2 * (kept * cols) as u64,
-        )?;
-        // An operand is read for every entry; the lists once.
-        let operand = match self.product {
-            Product::Forward => kept / height + index.pattern.rows,
-            Product::InputGrad => kept + index.pattern.inner * 2,
-            Product::WeightGrad => kept / height + kept / height / index.chunk + index.pattern.rows,
-        };
-        rec.moves(4 * (operand * cols + kept + 2 * kept / height) as u64);
-        Ok(())
-    }
-}
-
 fn args(index: &Index, cols: usize, relu: bool) -> Args {
     let pattern = &index.pattern;
     let (keep, among) = match pattern.form {
@@ -352,7 +163,7 @@ fn height(t: &Twin, values: &str, args: &Args) -> usize {
     (t.f32(values).len() / (args.entries as usize).max(1)).max(1)
 }
 
-fn twin_forward(t: &Twin) {
+pub(super) fn twin_forward(t: &Twin) {
     let args: Args = t.get("args");
     let (starts, columns, values) = (t.u32("starts"), t.u32("columns"), t.f32("values"));
     let (bias, cols) = (t.f32("bias"), args.cols as usize);
@@ -373,7 +184,7 @@ fn twin_forward(t: &Twin) {
     }
 }
 
-fn twin_input_grad(t: &Twin) {
+pub(super) fn twin_input_grad(t: &Twin) {
     let args: Args = t.get("args");
     let (starts, columns, from) = (t.u32("starts"), t.u32("columns"), t.u32("entry_from"));
     let values = t.f32("values");
@@ -397,7 +208,7 @@ fn twin_input_grad(t: &Twin) {
     }
 }
 
-fn twin_weight_grad(t: &Twin) {
+pub(super) fn twin_weight_grad(t: &Twin) {
     let args: Args = t.get("args");
     let (starts, columns) = (t.u32("starts"), t.u32("columns"));
     let cols = args.cols as usize;

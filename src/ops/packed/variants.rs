@@ -1,0 +1,201 @@
+//! The variants of the packed products, and the choice among them: by measurement on the user's own device.
+
+use super::index::Index;
+use super::pattern::{Form, Pattern};
+use super::products::{twin_forward, twin_input_grad, twin_weight_grad};
+use crate::error::Result;
+use crate::gpu::{Bind, Kernel, Recorder, Tensor};
+use crate::ops::narrow::Operand;
+use crate::ops::variants::{Choices, Product};
+use crate::source;
+
+/// The forms that kernels are written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Single,
+    Four,
+    Eight,
+    Groups,
+}
+
+impl Kind {
+    /// N:M weights have an order of their own by row alone: by input they are single weights.
+    fn of(form: Form, product: Product) -> Option<Kind> {
+        match form {
+            Form::Free => Some(Kind::Single),
+            Form::Block { height: 1 } => Some(Kind::Single),
+            Form::Block { height: 4 } => Some(Kind::Four),
+            Form::Block { height: 8 } => Some(Kind::Eight),
+            Form::Block { .. } => None,
+            Form::Groups { .. } if product == Product::InputGrad => Some(Kind::Single),
+            Form::Groups { .. } => Some(Kind::Groups),
+        }
+    }
+}
+
+/// One way to compute a product of a packed weight.
+pub struct Variant {
+    pub name: &'static str,
+    pub product: Product,
+    pub(super) kind: Kind,
+    pub kernel: Kernel,
+    /// Rows (or inputs, or chunks) and columns of one workgroup.
+    tile: (usize, usize),
+    /// Entries of a chunk, where it works on chunks.
+    pub(super) chunk: usize,
+    /// Whether it reads bf16 copies of its operands.
+    pub narrow: bool,
+}
+
+/// Variants that read bf16 say so at the end of their names.
+const fn ends_narrow(name: &str) -> bool {
+    let (name, end) = (name.as_bytes(), b"_narrow");
+    let mut i = 0;
+    while i < end.len() {
+        if name[name.len() - end.len() + i] != end[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}
+
+macro_rules! variant {
+    ($product:ident, $kind:ident, $name:literal, $twin:ident, $tile:expr) => {
+        variant!($product, $kind, $name, $twin, $tile, 0)
+    };
+    ($product:ident, $kind:ident, $name:literal, $twin:ident, $tile:expr, $chunk:literal) => {
+        Variant {
+            name: $name,
+            product: Product::$product,
+            kind: Kind::$kind,
+            kernel: Kernel::own(source!($name), $twin).proven(),
+            tile: $tile,
+            chunk: $chunk,
+            narrow: ends_narrow($name),
+        }
+    };
+}
+
+/// All variants; the first of each product and form is the fixed default.
+pub const ALL: &[Variant] = &[
+    variant!(Forward, Single, "ops/packed/forward_texels", twin_forward, (4, 128)),
+    variant!(Forward, Single, "ops/packed/forward", twin_forward, (2, 128)),
+    variant!(Forward, Single, "ops/packed/forward_narrow", twin_forward, (4, 128)),
+    variant!(Forward, Four, "ops/packed/forward_h4_texels", twin_forward, (4, 128)),
+    variant!(Forward, Four, "ops/packed/forward_h4", twin_forward, (2, 128)),
+    variant!(Forward, Four, "ops/packed/forward_h4_narrow", twin_forward, (4, 128)),
+    variant!(Forward, Eight, "ops/packed/forward_h8_texels", twin_forward, (4, 128)),
+    variant!(Forward, Eight, "ops/packed/forward_h8", twin_forward, (2, 128)),
+    variant!(Forward, Eight, "ops/packed/forward_h8_narrow", twin_forward, (4, 128)),
+    variant!(Forward, Groups, "ops/packed/forward_nm_texels", twin_forward, (4, 128)),
+    variant!(Forward, Groups, "ops/packed/forward_nm", twin_forward, (2, 128)),
+    variant!(Forward, Groups, "ops/packed/forward_nm_narrow", twin_forward, (4, 128)),
+    variant!(InputGrad, Single, "ops/packed/input_grad_texels", twin_input_grad, (4, 128)),
+    variant!(InputGrad, Single, "ops/packed/input_grad", twin_input_grad, (2, 128)),
+    variant!(InputGrad, Single, "ops/packed/input_grad_narrow", twin_input_grad, (4, 128)),
+    variant!(InputGrad, Four, "ops/packed/input_grad_h4_texels", twin_input_grad, (4, 128)),
+    variant!(InputGrad, Four, "ops/packed/input_grad_h4", twin_input_grad, (2, 128)),
+    variant!(InputGrad, Four, "ops/packed/input_grad_h4_narrow", twin_input_grad, (4, 128)),
+    variant!(InputGrad, Eight, "ops/packed/input_grad_h8_texels", twin_input_grad, (4, 128)),
+    variant!(InputGrad, Eight, "ops/packed/input_grad_h8", twin_input_grad, (2, 128)),
+    variant!(InputGrad, Eight, "ops/packed/input_grad_h8_narrow", twin_input_grad, (4, 128)),
+    variant!(WeightGrad, Single, "ops/packed/weight_grad_texels", twin_weight_grad, (8, 0), 4),
+    variant!(WeightGrad, Single, "ops/packed/weight_grad", twin_weight_grad, (64, 0), 4),
+    variant!(WeightGrad, Single, "ops/packed/weight_grad_narrow", twin_weight_grad, (8, 0), 4),
+    variant!(WeightGrad, Single, "ops/packed/weight_grad_8_texels", twin_weight_grad, (8, 0), 8),
+    variant!(WeightGrad, Single, "ops/packed/weight_grad_8", twin_weight_grad, (64, 0), 8),
+    variant!(WeightGrad, Single, "ops/packed/weight_grad_8_narrow", twin_weight_grad, (8, 0), 8),
+    variant!(WeightGrad, Four, "ops/packed/weight_grad_h4_texels", twin_weight_grad, (8, 0), 4),
+    variant!(WeightGrad, Four, "ops/packed/weight_grad_h4", twin_weight_grad, (64, 0), 4),
+    variant!(WeightGrad, Four, "ops/packed/weight_grad_h4_narrow", twin_weight_grad, (8, 0), 4),
+    variant!(WeightGrad, Eight, "ops/packed/weight_grad_h8_texels", twin_weight_grad, (8, 0), 4),
+    variant!(WeightGrad, Eight, "ops/packed/weight_grad_h8", twin_weight_grad, (64, 0), 4),
+    variant!(WeightGrad, Eight, "ops/packed/weight_grad_h8_narrow", twin_weight_grad, (8, 0), 4),
+    variant!(WeightGrad, Groups, "ops/packed/weight_grad_nm_texels", twin_weight_grad, (8, 0), 4),
+    variant!(WeightGrad, Groups, "ops/packed/weight_grad_nm", twin_weight_grad, (64, 0), 4),
+    variant!(WeightGrad, Groups, "ops/packed/weight_grad_nm_narrow", twin_weight_grad, (8, 0), 4),
+    variant!(WeightGrad, Groups, "ops/packed/weight_grad_8_nm_texels", twin_weight_grad, (8, 0), 8),
+    variant!(WeightGrad, Groups, "ops/packed/weight_grad_8_nm", twin_weight_grad, (64, 0), 8),
+    variant!(WeightGrad, Groups, "ops/packed/weight_grad_8_nm_narrow", twin_weight_grad, (8, 0), 8),
+];
+
+/// The variants that can do a product of this weight, with operands of that width.
+pub fn fitting(product: Product, index: &Index, narrow: bool) -> impl Iterator<Item = &'static Variant> {
+    let (kind, chunk) = (Kind::of(index.pattern.form, product), index.chunk);
+    ALL.iter().filter(move |variant| {
+        variant.product == product
+            && Some(variant.kind) == kind
+            && [0, chunk].contains(&variant.chunk)
+            && variant.narrow == narrow
+    })
+}
+
+/// What a measured choice is stored under: product, shape, form, a rounded density, and the width of operands.
+pub fn key(product: Product, pattern: &Pattern, cols: usize, narrow: bool) -> String {
+    let density = pattern.kept() as f64 / pattern.len().max(1) as f64;
+    format!(
+        "packed_{} {}x{}x{cols} {} 1/{}{}",
+        product.name(),
+        pattern.rows,
+        pattern.inner,
+        pattern.form.name(),
+        (1.0 / density.max(1e-6)).log2().round().exp2(),
+        if narrow { " bf16" } else { "" }
+    )
+}
+
+/// The chosen variant for a weight, or the fixed default where none was measured.
+pub fn pick(
+    choices: &Choices,
+    product: Product,
+    index: &Index,
+    cols: usize,
+    narrow: bool,
+) -> &'static Variant {
+    let chosen = choices.get(&key(product, &index.pattern, cols, narrow));
+    chosen
+        .and_then(|name| fitting(product, index, narrow).find(|variant| variant.name == name))
+        .or_else(|| fitting(product, index, narrow).next())
+        .expect("forms without kernels are refused")
+}
+
+impl Variant {
+    /// The copy of an operand that this variant reads.
+    ///
+    /// # Panics
+    /// If it reads bf16 and there is none: [`pick`] never chooses so.
+    pub(super) fn read<'a>(&self, operand: Operand<'a>) -> &'a Tensor {
+        if self.narrow { operand.narrow.expect("a bf16 copy") } else { operand.wide }
+    }
+
+    pub(super) fn dispatch(
+        &self,
+        rec: &mut Recorder,
+        index: &Index,
+        cols: usize,
+        binds: &[(&str, Bind)],
+    ) -> Result<()> {
+        let lines = match self.product {
+            Product::Forward => index.pattern.heads(),
+            Product::InputGrad => index.pattern.inner,
+            Product::WeightGrad => index.chunks.len() / 2,
+        };
+        let across = if self.product == Product::WeightGrad { 1 } else { cols.div_ceil(self.tile.1) };
+        let (kept, height) = (index.pattern.kept(), index.pattern.form.height());
+        rec.dispatch(
+            &self.kernel,
+            binds,
+            (lines.div_ceil(self.tile.0) * across) as u64,
+            2 * (kept * cols) as u64,
+        )?;
+        // An operand is read for every entry; the lists once.
+        let operand = match self.product {
+            Product::Forward => kept / height + index.pattern.rows,
+            Product::InputGrad => kept + index.pattern.inner * 2,
+            Product::WeightGrad => kept / height + kept / height / index.chunk + index.pattern.rows,
+        };
+        rec.moves(4 * (operand * cols + kept + 2 * kept / height) as u64);
+        Ok(())
+    }
+}
