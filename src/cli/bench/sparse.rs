@@ -10,7 +10,8 @@ use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::train::Session;
 
-/// Networks 784-width-width-10 and what is pruned of them; mask updates every 100 steps where masks change.
+/// Networks 784-width-width-10 and what is pruned of them; mask updates every 100 steps where masks change. Those whose
+/// names say so read bf16 activations.
 const CASES: &[(usize, &str, &str)] = &[
     (1024, "rigl 80 %", "method = 'rigl'\ntarget = 0.8"),
     (1024, "rigl 90 %", "method = 'rigl'\ntarget = 0.9"),
@@ -23,6 +24,11 @@ const CASES: &[(usize, &str, &str)] = &[
     (1024, "1:8", "method = 'static'\npattern = '1:8'"),
     (1024, "1:16", "method = 'static'\npattern = '1:16'"),
     (1024, "1:32", "method = 'static'\npattern = '1:32'"),
+    (1024, "rigl 80 %, bf16", "method = 'rigl'\ntarget = 0.8"),
+    (1024, "rigl 90 %, bf16", "method = 'rigl'\ntarget = 0.9"),
+    (1024, "rigl 95 %, bf16", "method = 'rigl'\ntarget = 0.95"),
+    (1024, "rigl 98 %, bf16", "method = 'rigl'\ntarget = 0.98"),
+    (1024, "8x1 80 %, bf16", "method = 'static'\ntarget = 0.8\npattern = 'block:8x1'"),
     (512, "rigl 98 %", "method = 'rigl'\ntarget = 0.98"),
     (2048, "rigl 99 %", "method = 'rigl'\ntarget = 0.99"),
 ];
@@ -45,7 +51,7 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
     for &(width, name, sparsity) in CASES {
         if dense.as_ref().is_none_or(|(of, _)| *of != width) {
             drop(dense.take()); // its memory first
-            let (mut run, bytes) = session(gpu, &data, width, "")?;
+            let (mut run, bytes) = session(gpu, &data, width, "", "f32")?;
             let times =
                 Times::of((0..repeats).map(|_| block(gpu, &mut run, DENSE_BLOCK)).collect::<Result<_>>()?);
             rows.push(row(width, "dense", kept(&run)?, bytes, times, Times::of(vec![1.0])));
@@ -53,8 +59,9 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
         }
         let (_, dense) = dense.as_mut().expect("just built");
         let rest = if sparsity.contains("block") { HEAD } else { "" };
+        let activations = if name.ends_with("bf16") { "bf16" } else { "f32" };
         let text = format!("{sparsity}\nschedule = {{ every = 100 }}{rest}");
-        let (mut run, bytes) = session(gpu, &data, width, &text)?;
+        let (mut run, bytes) = session(gpu, &data, width, &text, activations)?;
         // In turns: a machine that drifts slows both.
         let (mut all, mut ratios) = (Vec::new(), Vec::new());
         for _ in 0..repeats {
@@ -91,8 +98,14 @@ fn row(width: usize, name: &str, kept: usize, bytes: u64, times: Times, ratios: 
 }
 
 /// A warm session, and the bytes of device memory that it takes.
-fn session(gpu: &Gpu, data: &Dataset, width: usize, sparsity: &str) -> Result<(Session, u64)> {
-    let recipe = recipe(width, sparsity)?;
+fn session(
+    gpu: &Gpu,
+    data: &Dataset,
+    width: usize,
+    sparsity: &str,
+    activations: &str,
+) -> Result<(Session, u64)> {
+    let recipe = recipe(width, sparsity, activations)?;
     let choices = cache::choices(gpu, &recipe, data)?;
     let before = gpu.memory().bytes;
     let mut run = Session::new(gpu, &recipe, data, choices)?;

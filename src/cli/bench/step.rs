@@ -38,9 +38,9 @@ pub(super) fn data() -> Result<Dataset> {
     )
 }
 
-pub(super) fn recipe(width: usize, sparsity: &str) -> Result<Recipe> {
+pub(super) fn recipe(width: usize, sparsity: &str, activations: &str) -> Result<Recipe> {
     let text = format!(
-        "run = {{ epochs = 1000 }}\ndata = {{ name = 'random' }}\nmodel = {{ preset = 'mlp', hidden = [{width}, {width}] }}\n\
+        "run = {{ epochs = 1000, activations = '{activations}' }}\ndata = {{ name = 'random' }}\nmodel = {{ preset = 'mlp', hidden = [{width}, {width}] }}\n\
          optim = {{ name = 'sgd', lr = 0.001, weight_decay = 5e-4 }}\n[sparsity]\n{sparsity}"
     );
     Recipe::parse(&text, "bench", &[])
@@ -53,10 +53,10 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
     let mut totals = Vec::new();
     let mut sheets = Vec::new();
     for width in [512, 1024] {
-        let recipe_dense = recipe(width, "")?;
+        let recipe_dense = recipe(width, "", "f32")?;
         let fast = cache::choices(gpu, &recipe_dense, &data)?;
         for (name, sparsity) in [("dense", ""), ("gmp, masked, masks every 100 steps", GMP)] {
-            let mut run = Session::new(gpu, &recipe(width, sparsity)?, &data, fast.clone())?;
+            let mut run = Session::new(gpu, &recipe(width, sparsity, "f32")?, &data, fast.clone())?;
             totals.push(whole(gpu, &mut run, width, name, repeats)?);
             if sparsity.is_empty() {
                 sheets.push(dispatches(&mut run, &format!("dense, width {width}"), repeats)?);
