@@ -70,7 +70,7 @@ pub fn checks() -> Vec<Check> {
     vec![Check::new("ops/narrow", |t, n| {
         let mut values = t.values(n * 8);
         // Ties, both ways; the largest; what is none, and what is without end.
-        let edges = [1.003_906_2, 1.011_718_8, f32::MAX, f32::NAN, f32::INFINITY, -0.0, 1e-40];
+        let edges = [1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0, f32::MAX, f32::NAN, f32::INFINITY, -0.0, 1e-40];
         values.iter_mut().zip(edges).for_each(|(value, edge)| *value = edge);
         let x = t.gpu.upload_f32("x", &[n, 8], &values)?;
         let out = t.output_u32("out", &[n, 4])?;
@@ -87,8 +87,8 @@ mod tests {
         for (value, want) in [
             (1.0, 1.0f32),
             (-2.5, -2.5),
-            (1.003_906_25, 1.0),       // half way between 1 and 1.0078125: to even
-            (1.011_718_75, 1.015_625), // half way between 1.0078125 and 1.015625: to even
+            (1.0 + 1.0 / 256.0, 1.0), // half way between 1 and 1.0078125: to even
+            (1.0 + 3.0 / 256.0, 1.015_625), // half way between 1.0078125 and 1.015625: to even
             (0.1, 0.100_097_656),
         ] {
             assert_eq!(f32::from_bits(u32::from(round(value)) << 16), want, "{value}");
