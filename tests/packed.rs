@@ -297,6 +297,8 @@ fn what_cannot_be_is_refused_before_the_first_step() {
             "a number above 0 and up to 1",
         ),
         ("method = 'static', pattern = '1:300'", "groups have at most 256 inputs"),
+        ("method = 'static', target = 0.5, latent = true", "holds pruned weights at 0"),
+        ("method = 'rigl', target = 0.5, schedule = { type = 'oneshot' }", "weights grow again and again"),
     ] {
         let recipe = recipe(sparsity, "packed", SGD);
         let error = Session::new(&Gpu::twin(), &recipe, &data(), Choices::default()).err().expect(sparsity);

@@ -13,6 +13,9 @@ use crate::store::digest::hash_bytes;
 use crate::store::folder::write_file_atomic;
 use crate::train::{Prospect, Session};
 
+/// Weights from which on dense kernels are compared only if they may be chosen.
+const MANY_WEIGHTS: usize = 1 << 24;
+
 /// `$COPPICE_CACHE`, or the platform's folder for caches; `None` where there is none.
 fn file() -> Option<PathBuf> {
     let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -46,8 +49,10 @@ pub fn choices(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Choices> {
     let mut shapes = Session::products(gpu, recipe, data)?;
     let mut measured = false;
     let prospects = Session::prospects(recipe, data)?;
-    // A weight that will be packed from the start needs no dense kernels of its own.
-    if prospects.iter().all(|prospect| prospect.choose) {
+    // Dense kernels serve what is not packed yet, growth, and the dense baseline. Of a large network that is packed
+    // from the start they would take minutes to compare.
+    let weights: usize = shapes.iter().map(|shape| shape.rows * shape.inner).sum();
+    if weights <= MANY_WEIGHTS || prospects.iter().all(|prospect| prospect.choose) {
         measured |= choices.measure(gpu, &shapes)?;
     }
     for Prospect { shape, form, feeds_back, density, choose, narrow } in prospects {

@@ -96,10 +96,17 @@ pub fn go(
         dump: Some(&dump),
     };
     let mut summary = train(&mut session, &control, &mut emit)?;
-    if session.is_done() && session.pruner.is_some() && session.recipe.run.baseline {
-        summary.dense = baseline::measure(&session.gpu, &session.recipe, data, &session.choices)?;
-    }
     write_report(&folder.path, &summary)?;
+    if session.is_done() && session.pruner.is_some() && session.recipe.run.baseline {
+        // The run is done, whatever comes of the comparison.
+        match baseline::measure(&session.gpu, &session.recipe, data, &session.choices) {
+            Ok(dense) => summary.dense = dense,
+            Err(error) => {
+                emit(Event::Warned(&error.at("while the dense network was measured beside this run")))?
+            }
+        }
+        write_report(&folder.path, &summary)?;
+    }
     Ok(summary)
 }
 

@@ -149,6 +149,16 @@ impl Sparsity {
             Some(target) => target,
             None => 0.0,
         };
+        if let Structure::Groups { keep, of } = pattern
+            && method != "none"
+            && (target - (1.0 - f64::from(keep) / f64::from(of))).abs() > 1e-3
+        {
+            let error = Error::usage("an N:M pattern has its own sparsity").at(format!(
+                "pattern = \"{pattern}\" is {}; target = {target}",
+                1.0 - f64::from(keep) / f64::from(of)
+            ));
+            return Err(section.locate("target", error).hint("leave target out"));
+        }
         let init = section.number("init", "a density above 0 and up to 1", |x| x > 0.0 && x <= 1.0)?;
         // Decimal fractions are not exact: 1 - 0.95 is a little more than 0.05.
         if let Some(init) = init.filter(|init| 1.0 - init > target + 1e-9) {
@@ -226,6 +236,9 @@ impl Rule {
         };
         if rule.dense && (rule.target.is_some() || rule.pattern.is_some()) {
             return Err(refuse("a rule makes layers dense or gives them a target or a pattern, not both"));
+        }
+        if let (Some(_), Some(Structure::Groups { .. })) = (rule.target, rule.pattern) {
+            return Err(refuse("an N:M pattern has its own sparsity: a rule has one or a target, not both"));
         }
         section.finish()?;
         if !says_something {

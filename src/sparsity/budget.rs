@@ -100,6 +100,12 @@ impl Tensor {
     }
 }
 
+/// What the last rule for a tensor says that says anything, of those after one that made it dense.
+fn said<T>(rules: &[Rule], name: &str, of: impl Fn(&Rule) -> Option<T>) -> Option<T> {
+    let own = rules.iter().rev().filter(|rule| fits(&rule.matches, name));
+    own.take_while(|rule| !rule.dense).find_map(of)
+}
+
 /// The form that a recipe asks for in the tensor of this name and shape; later rules win.
 ///
 /// # Errors
@@ -107,8 +113,7 @@ impl Tensor {
 pub fn form(name: &str, shape: &[usize], pattern: Structure, rules: &[Rule]) -> Result<Form> {
     let last = rules.iter().rfind(|rule| fits(&rule.matches, name));
     let dense = last.is_some_and(|rule| rule.dense);
-    let ruled = rules.iter().rfind(|rule| rule.pattern.is_some() && fits(&rule.matches, name));
-    let structure = ruled.and_then(|rule| rule.pattern).unwrap_or(pattern);
+    let structure = said(rules, name, |rule| rule.pattern).unwrap_or(pattern);
     let refuse = |why: String, advice: &str| {
         Err(Error::usage(format!("`{name}` cannot have the pattern {structure}"))
             .at(why)
@@ -190,9 +195,10 @@ impl Budget {
                 unit: tensor.form.height(),
                 fixed: tensor.fixed(),
             };
+            let target = said(rules, &tensor.name, |rule| rule.target);
             match rule_of(tensor) {
                 Some(rule) if rule.dense => dense += tensor.len(),
-                Some(Rule { target: Some(target), .. }) => groups.push(own(Some(*target))),
+                _ if target.is_some() => groups.push(own(target)),
                 _ if distribution == Distribution::Global && tensor.form == Form::Free => {
                     shared.members.push(index);
                     shared.len += tensor.len();
@@ -235,7 +241,8 @@ impl Budget {
         let least: usize = open.iter().map(|group| group.members.len()).sum();
         let wanted = keep(self.total(), s);
         let free = wanted.checked_sub(taken).filter(|free| (least..=most).contains(free));
-        let all_fixed = self.groups.iter().all(|group| group.fixed.is_some());
+        // Where forms and rules fix every number, N:M among them, the total is what comes of it.
+        let all_fixed = open.is_empty() && self.groups.iter().any(|group| group.fixed.is_some());
         let Some(free) = free.or(all_fixed.then_some(0)) else {
             return Err(Error::usage(format!("sparsity {s} cannot be met"))
                 .at(format!(
@@ -248,7 +255,10 @@ impl Budget {
         let mut split = self.split(&open, free).into_iter();
         let mut part =
             |group: &Group| fixed(group).unwrap_or_else(|| split.next().expect("one part an open group"));
-        let whole = |group: &Group| ((part(group) + group.unit / 2) / group.unit).max(1) * group.unit;
+        let whole = |group: &Group| match group.unit {
+            1 => part(group),
+            unit => ((part(group) + unit / 2) / unit).max(1) * unit,
+        };
         Ok(self.groups.iter().map(whole).collect())
     }
 
@@ -266,7 +276,14 @@ impl Budget {
                 densities.iter().zip(&lens).map(|(d, &len)| d * len as f64).collect()
             }
         };
-        largest_remainder(free, &shares, &lens)
+        let mut parts = largest_remainder(free, &shares, &lens);
+        // Nobody is left with nothing: the largest gives.
+        while let Some(none) = parts.iter().position(|&part| part == 0) {
+            let most = (0..parts.len()).max_by_key(|&i| parts[i]).expect("parts");
+            parts[most] -= 1;
+            parts[none] += 1;
+        }
+        parts
     }
 }
 

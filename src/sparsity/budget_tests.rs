@@ -111,3 +111,42 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn small_layers_keep_one_and_the_sum_stays_exact() {
+    let tensor =
+        |name: &str, shape: [usize; 2]| Tensor { name: name.into(), shape: shape.to_vec(), form: Form::Free };
+    let tensors = vec![tensor("fc1.weight", [2, 784]), tensor("head.weight", [10, 2])];
+    let budget = Budget::new(tensors, Distribution::Uniform, &[]).unwrap();
+    assert_eq!(budget.keeps(0.99, |target| target).unwrap(), [15, 1], "16 of 1588");
+}
+
+#[test]
+fn forms_fix_what_they_keep_and_blocks_stay_whole() {
+    let of = |form| Tensor { name: "fc1.weight".into(), shape: vec![16, 10], form };
+    let one = |form, s| {
+        Budget::new(vec![of(form)], Distribution::Uniform, &[]).unwrap().keeps(s, |target| target).unwrap()[0]
+    };
+    assert_eq!(one(Form::Groups { keep: 1, of: 4 }, 0.75), 16 * 3);
+    assert_eq!(one(Form::Block { height: 8 }, 0.9), 16);
+    assert_eq!(one(Form::Block { height: 8 }, 0.87), 24, "2.6 blocks are 3");
+    assert_eq!(one(Form::Block { height: 8 }, 0.99), 8, "at least one");
+    // A layer of single weights beside one whose number is fixed, with a target of its own.
+    let mut head = of(Form::Free);
+    head.name = "head.weight".into();
+    let tensors = vec![of(Form::Groups { keep: 1, of: 4 }), head];
+    let budget = Budget::new(tensors, Distribution::Erk, &[rule("head", false, Some(0.5))]).unwrap();
+    assert_eq!(budget.keeps(0.75, |target| target).unwrap(), [48, 80]);
+}
+
+#[test]
+fn a_later_rule_leaves_what_it_does_not_mention() {
+    let pattern =
+        Rule { pattern: Some(Structure::Block { rows: 8, columns: 1 }), ..rule("fc1", false, None) };
+    let rules = [rule("fc*", false, Some(0.5)), pattern];
+    let form = form("fc1.weight", &[16, 10], Structure::Free, &rules).unwrap();
+    assert_eq!(form, Form::Block { height: 8 });
+    let tensors = vec![Tensor { name: "fc1.weight".into(), shape: vec![16, 10], form }];
+    let budget = Budget::new(tensors, Distribution::Uniform, &rules).unwrap();
+    assert_eq!(budget.keeps(0.5, |target| target).unwrap(), [80]);
+}

@@ -5,6 +5,7 @@ use super::running::Running;
 use crate::error::Result;
 use crate::gpu::{Gpu, Recorder};
 use crate::ops::packed::{Form, Pattern};
+use crate::param::mask_of;
 use crate::random::{Stream, word};
 
 /// A pattern of `keep` weights of a matrix (rows, inner): those with the largest random scores, or in each group of
@@ -25,7 +26,9 @@ pub fn draw(
     if entries == heads * inner {
         return Ok(Pattern::from_places(form, rows, inner, &(0..entries as u32).collect::<Vec<_>>()));
     }
-    let running = Running::new(gpu, &[(heads, inner)], entries)?;
+    // The fewer are drawn, those that stay or those that go, the less memory that takes.
+    let (all, drawn) = (heads * inner, entries.min(heads * inner - entries));
+    let running = Running::new(gpu, &[(heads, inner)], drawn)?;
     if gpu.is_counted() {
         // Nothing runs there: entries at equal distances stand for those that would be drawn.
         let place = |i: usize| (i as u128 * (heads * inner) as u128 / entries as u128) as u32;
@@ -35,9 +38,14 @@ pub fn draw(
     let mut rec = Recorder::new(gpu);
     let found = running
         .record(&mut rec, heads, inner, |rec, own, tile| record_noise(rec, noise, own.start * inner, tile))?;
-    running.keep(entries)?;
+    running.keep(drawn)?;
     rec.finish()?.replay()?;
-    Ok(Pattern::from_places(form, rows, inner, &running.places(&found, entries)?))
+    let mut places = running.places(&found, drawn)?;
+    if drawn < entries {
+        let gone = mask_of(&places, all);
+        places = (0..all as u32).filter(|&i| gone[i as usize / 32] >> (i % 32) & 1 == 0).collect();
+    }
+    Ok(Pattern::from_places(form, rows, inner, &places))
 }
 
 /// N of every M inputs: those with the largest random words, ties to the lower input.

@@ -98,6 +98,8 @@ pub struct Pruner {
     target: f64,
     /// By parameter: the density up to which it is packed.
     packed_below: Vec<f64>,
+    /// Values that one binding holds: more cannot be packed.
+    most_packed: usize,
     dense: usize,
     updater: Updater,
 }
@@ -132,13 +134,20 @@ pub fn prepare(
     setting: &Setting,
     params: &mut [&mut Param],
 ) -> Result<Option<Pruner>> {
+    if let Some(param) = params.iter().find(|param| param.len() > u32::MAX as usize) {
+        return Err(Error::new(Kind::Memory, format!("`{}` has more than 2^32 elements", param.name))
+            .at(format!("shape {:?}", param.shape))
+            .hint("narrower layers"));
+    }
     let (entry, method) = methods::resolve(recipe)?;
     let Some(method) = method else {
         params.iter_mut().try_for_each(|param| param.allocate(gpu))?;
         return Ok(None);
     };
     let length = setting.length;
-    recipe.schedule.check(length.steps, length.steps_per_epoch)?;
+    if entry.order.contains(&Stage::Masks) {
+        recipe.schedule.check(length.steps, length.steps_per_epoch)?;
+    }
     let declared: Vec<&Param> = params.iter().map(|param| &**param).collect();
     let (maskable, budget) = budget_of(recipe, &declared)?;
     for (&i, tensor) in maskable.iter().zip(budget.tensors()) {
@@ -182,6 +191,7 @@ pub fn prepare(
         names: params.iter().map(|param| param.name.clone()).collect(),
         target: recipe.target,
         packed_below,
+        most_packed: gpu.limits().binding_bytes as usize / 4,
         dense: budget.total() - pruned,
         members,
         budget,
@@ -252,7 +262,8 @@ impl Pruner {
     }
     /// Whether a parameter that keeps `kept` of `len` weights is to be packed.
     pub fn packs(&self, param: usize, kept: usize, len: usize) -> bool {
-        kept < len && kept as f64 <= self.packed_below[param] * len as f64
+        let fits = kept > 0 && kept <= self.most_packed && kept < len;
+        fits && self.may_pack(param) && kept as f64 <= self.packed_below[param] * len as f64
     }
 
     /// Records the mask update, again where the storage of a parameter has changed. `slots` are the optimizer's,
@@ -278,6 +289,10 @@ impl Pruner {
         Ok(())
     }
 
+    /// Gives up what is recorded, before parameters get other memory.
+    pub fn forget(&mut self) {
+        self.updater = Updater::Never;
+    }
     /// Whether weights grow, by gradients of the step.
     pub fn grows(&self) -> bool {
         self.method.regrowth().is_some()

@@ -14,7 +14,9 @@ use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor};
 use crate::ops::packed::{Index, Pattern};
 use crate::param::Param;
-use crate::recipe::{PruneSchedule, Settings, drop_constant, drop_cosine, drop_exponential, unknown};
+use crate::recipe::{
+    Curve as Shape, PruneSchedule, Settings, drop_constant, drop_cosine, drop_exponential, unknown,
+};
 
 /// Which share of the weights is dropped and grown, and when.
 pub struct Regrowth {
@@ -36,6 +38,12 @@ impl Regrowth {
     pub fn read(growth: &Settings, schedule: PruneSchedule) -> Result<Self> {
         if growth.text("by")? != "gradient" {
             return Err(growth.locate("by", unknown("growth", growth.text("by")?, ["gradient"])));
+        }
+        if schedule.kind == Shape::OneShot {
+            return Err(Error::usage(
+                "weights grow again and again: a one-shot schedule has no updates for that",
+            )
+            .hint("schedule = { begin = \"0\", end = \"75%\", every = \"100\" }"));
         }
         let fraction = growth.table("fraction")?;
         let curves =
@@ -184,7 +192,10 @@ impl Regrow {
         param: &Param,
         layer: &mut LayerChange,
     ) -> Result<Option<Pattern>> {
-        let weights = || not_numbers(part.keep.counts()?[0].nans, "weights", &param.name, step);
+        let nans = |selection: &Selection| -> Result<u32> {
+            Ok(selection.counts()?.iter().map(|count| count.nans).sum())
+        };
+        let weights = || not_numbers(nans(&part.keep)?, "weights", &param.name, step);
         match (&part.how, &self.running, &param.packed) {
             (How::Packed { found }, Some(running), Some(packed)) => {
                 running.keep(drops)?;
@@ -208,8 +219,7 @@ impl Regrow {
                 counts.write(&[0u32; 3])?;
                 part.plan.replay()?;
                 weights()?;
-                let nans = grow.counts()?.iter().map(|count| count.nans).sum();
-                not_numbers(nans, "gradients", &param.name, step)?;
+                not_numbers(nans(grow)?, "gradients", &param.name, step)?;
                 let words = counts.read_u32()?;
                 (layer.kept, layer.grown, layer.dropped) =
                     (words[0] as usize, words[1] as usize, words[2] as usize);

@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::param::mask_of;
+use crate::store::array::elements;
 use crate::store::{Array, Arrays, Dtype};
 
 const KEPT: &str = ".kept";
@@ -141,7 +142,12 @@ pub fn expand(arrays: &Arrays, shape_of: impl Fn(&str) -> Option<Vec<usize>>) ->
 }
 
 fn length(weight: &str, shape_of: &impl Fn(&str) -> Option<Vec<usize>>) -> Result<Vec<usize>> {
-    shape_of(weight).ok_or_else(|| Error::checkpoint(format!("the shape of `{weight}` is not recorded")))
+    let shape = shape_of(weight)
+        .ok_or_else(|| Error::checkpoint(format!("the shape of `{weight}` is not recorded")))?;
+    let few = elements(&shape).is_some_and(|count| count <= u32::MAX as usize);
+    let refused =
+        || Error::checkpoint(format!("`{weight}` has more than 2^32 elements")).at(format!("{shape:?}"));
+    if few { Ok(shape) } else { Err(refused()) }
 }
 
 /// Bytes of arrays as files hold them.

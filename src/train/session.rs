@@ -272,8 +272,8 @@ impl Session {
         let Some((mut change, patterns)) = pruner.update(self.step, &self.model.params())? else {
             return Ok(None);
         };
-        let mut renewed = false;
-        for (index, param) in self.model.params_mut().into_iter().enumerate() {
+        let mut laid_out = Vec::new();
+        for (index, param) in self.model.params().into_iter().enumerate() {
             let pattern = match patterns.iter().find(|(changed, _)| *changed == index) {
                 Some((_, pattern)) => pattern.clone(),
                 None if param.packed.is_some() || !pruner.may_pack(index) => continue,
@@ -285,7 +285,19 @@ impl Session {
                     Pattern::from_places(param.form, param.shape[0], inner, &places(&mask))
                 }
             };
-            renewed |= param.repack(&self.gpu, pattern, self.optimizer.slots_mut(index))?;
+            laid_out.push((index, pattern));
+        }
+        // What is recorded holds on to the memory of before: it goes first, where there will be other.
+        let entries =
+            |index: usize| self.model.params()[index].packed.as_ref().map(|p| p.index.pattern.entries());
+        let renewed = laid_out.iter().any(|(index, pattern)| entries(*index) != Some(pattern.entries()));
+        if renewed {
+            self.plans = Plans::none(&self.gpu)?;
+            self.pruner.iter_mut().for_each(Pruner::forget);
+        }
+        for (index, pattern) in laid_out {
+            let param = self.model.params_mut().swap_remove(index);
+            param.repack(&self.gpu, pattern, self.optimizer.slots_mut(index))?;
             change
                 .layers
                 .iter_mut()

@@ -22,10 +22,11 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let first = chunks[2u * chunk + 1u];
     let loads = args.cols / (4u * PER);
     let end = min(first + EACH, starts[row + 1u]);
-    // Past the end the last entry is read again; nothing of it is written.
+    // Past the row's end its last entry is read again; nothing of it is written. (Of a row without entries, which N:M does
+    // not have, the entry before serves as well as any.)
     var at: array<u32, EACH>;
     for (var e = 0u; e < EACH; e++) {
-        at[e] = column(min(first + e, max(args.entries, 1u) - 1u), row) * loads;
+        at[e] = column(min(first + e, max(end, 1u) - 1u), row) * loads;
     }
     var sum: array<array<f32, HEIGHT>, EACH>; // zero at first
     var total: array<vec4<f32>, HEIGHT>;

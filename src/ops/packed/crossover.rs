@@ -173,6 +173,11 @@ pub fn measure(
         return Ok(false);
     }
     const REPEATS: usize = 3;
+    // What is too dense to be packed by choice, or too large to be packed at all, is not tried.
+    let kept_bytes = density * (shape.rows * shape.inner * 4) as f64;
+    if (choose && density > LADDER[0]) || kept_bytes > gpu.limits().binding_bytes as f64 {
+        return Ok(false);
+    }
     let bench = Bench::new(gpu, shape, narrow)?;
     let mut measured = false;
     let key = key(form, shape, narrow);

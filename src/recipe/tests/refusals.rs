@@ -150,6 +150,14 @@ fn what_does_not_go_together_is_refused() {
             "[sparsity]\nmethod = 'gmp'\ntarget = 0.5\ninit = 0.2",
             "the run would start sparser than it shall end",
         ),
+        (
+            "[sparsity]\nmethod = 'static'\npattern = '2:4'\ntarget = 0.9",
+            "an N:M pattern has its own sparsity",
+        ),
+        (
+            "[[sparsity.rule]]\nmatch = 'a'\npattern = '2:4'\ntarget = 0.9",
+            "an N:M pattern has its own sparsity",
+        ),
         ("[sparsity]\npattern = 'block:8'", "wrong value for `sparsity.pattern`"),
         (
             "[[sparsity.rule]]\nmatch = 'a'\ndense = true\npattern = '2:4'",

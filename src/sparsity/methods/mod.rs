@@ -89,6 +89,10 @@ pub fn complete(recipe: &Sparsity) -> Result<Sparsity> {
                 .at(format!("target = {} is density {own}; init = {init}", recipe.target));
         return Err(recipe.settings.locate("init", error).hint("leave init out"));
     }
+    if entry.start == Start::Random && recipe.latent {
+        let error = Error::usage(format!("method `{}` holds pruned weights at 0", entry.name));
+        return Err(recipe.settings.locate("latent", error).hint("leave latent out"));
+    }
     Ok(Sparsity {
         settings: settings(recipe, entry)?,
         init: Some(init),
