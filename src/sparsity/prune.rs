@@ -31,9 +31,9 @@ impl Prune {
             let blocks =
                 || members.iter().flat_map(|&i| params[i].blocks.iter().map(move |block| (i, block)));
             // Of a packed weight, the values that exist are selected from; what is pruned stays pruned.
-            let mask = |i: usize, block| match &params[i].packed {
+            let mask = |i: usize, masked| match &params[i].packed {
                 Some(packed) => &packed.picked,
-                None => block,
+                None => masked,
             };
             let pairs: Vec<_> = blocks().map(|(i, block)| (block.stored(), mask(i, &block.mask))).collect();
             rec.scope(if members.len() == 1 { &params[members[0]].name } else { "all" });

@@ -97,7 +97,7 @@ struct Part {
     kept: usize,
     keep: Selection,
     how: How,
-    pub plan: Plan,
+    plan: Plan,
 }
 
 enum How {
