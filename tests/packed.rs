@@ -42,7 +42,11 @@ const STATIC: &str = "method = 'static', target = 0.85";
 const BLOCK: &str =
     "method = 'static', target = 0.7, pattern = 'block:8x1', rule = [{ match = 'head', dense = true }]";
 const GROUPS: &str = "method = 'static', pattern = '2:5'";
-const METHODS: [&str; 5] = [RIGL, GMP, STATIC, BLOCK, GROUPS];
+const SET: &str = "method = 'set', target = 0.8, schedule = { every = '3', end = '80%' }";
+const GRANET: &str = "method = 'granet', target = 0.9, schedule = { every = '3', end = '60%' }";
+const GRANET_SPARSE: &str =
+    "method = 'granet', target = 0.9, init = 0.4, schedule = { every = '2', end = '50%' }";
+const METHODS: [&str; 8] = [RIGL, GMP, STATIC, BLOCK, GROUPS, SET, GRANET, GRANET_SPARSE];
 
 fn recipe(sparsity: &str, storage: &str, optim: &str) -> Recipe {
     let text = format!(

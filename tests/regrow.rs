@@ -9,8 +9,9 @@ use coppice::param::{Flow, Param, full_mask, mask_of, places};
 use coppice::random::{Stream, uniform, word};
 use coppice::recipe::{PruneSchedule, Settings};
 use coppice::sparsity::Length;
+use coppice::sparsity::growth::{Growth, Rounding, Span};
 use coppice::sparsity::hold::record_effective;
-use coppice::sparsity::regrow::{Regrow, Regrowth};
+use coppice::sparsity::regrow::{Regrow, Site};
 
 const LENGTH: Length = Length { steps: 1000, steps_per_epoch: 10 };
 
@@ -20,11 +21,12 @@ fn everywhere() -> Vec<Gpu> {
     all
 }
 
-fn regrowth(fraction: f64) -> Regrowth {
-    let text =
-        format!("by = 'gradient'\nfraction = {{ type = 'constant', start = {fraction:?}, power = 1.0 }}");
-    let table: toml::Table = toml::from_str(&text).unwrap();
-    Regrowth::read(&Settings::from(table), PruneSchedule::default()).unwrap()
+/// A constant share.
+fn growth(by: &str, fraction: f64, rounding: Rounding) -> Growth {
+    let fraction = format!("{{ type = 'constant', start = {fraction:?}, end = 0.0, power = 1.0 }}");
+    let text = format!("growth = {{ by = '{by}', fraction = {fraction} }}");
+    let settings = Settings::from(toml::from_str::<toml::Table>(&text).unwrap());
+    Growth::read(&settings, &PruneSchedule::default(), Span::Run, rounding).unwrap()
 }
 
 /// A matrix in the middle of training.
@@ -39,6 +41,12 @@ struct Case {
 type After = (Vec<u32>, Vec<f32>, Vec<f32>);
 
 fn update(gpu: &Gpu, case: &Case, fraction: f64, packed: bool) -> After {
+    let drops = growth("gradient", fraction, Rounding::Down);
+    prune_and_regrow(gpu, case, &drops, case.kept.len(), packed)
+}
+
+/// One update at step 0 that leaves `keep` weights.
+fn prune_and_regrow(gpu: &Gpu, case: &Case, rule: &Growth, keep: usize, packed: bool) -> After {
     let [rows, inner] = case.shape;
     let mut param = Param::new("w", &case.shape, Box::new(|_| 0.0));
     param.flow = Flow::Held;
@@ -62,10 +70,18 @@ fn update(gpu: &Gpu, case: &Case, fraction: f64, packed: bool) -> After {
         assert_eq!(own, 0..rows, "such a small matrix is one tile");
         record_effective(rec, &all, &grad, tile)
     };
-    let rule = regrowth(fraction);
-    let tensors = [(0, case.kept.len())];
-    let regrow = Regrow::record(gpu, &rule, &tensors, &[&param], &|_| slots.clone(), &grads).unwrap();
-    let outcome = regrow.update(0, LENGTH, &rule, &[&param]).unwrap();
+    let (params, old_slots) = ([&param], slots.clone());
+    let mean = [gpu.upload_f32("mean", &case.shape, &case.grad).unwrap()];
+    let site = Site {
+        gpu,
+        seed: 11,
+        params: &params,
+        slots: &|_| old_slots.clone(),
+        grads: &grads,
+        means: &|_| mean.to_vec(),
+    };
+    let regrow = Regrow::record(&site, rule, &[vec![0]]).unwrap();
+    let outcome = regrow.update(0, LENGTH, rule, &[keep], &params).unwrap();
     for (_, pattern) in outcome.patterns {
         assert!(packed);
         param.repack(gpu, pattern, &mut slots).unwrap();
@@ -73,7 +89,8 @@ fn update(gpu: &Gpu, case: &Case, fraction: f64, packed: bool) -> After {
     let after = param.places().unwrap();
     let layer = &outcome.layers[0];
     let grown = after.iter().filter(|place| !case.kept.contains(place)).count();
-    assert_eq!((layer.kept, layer.grown, layer.dropped), (case.kept.len(), grown, grown));
+    let dropped = case.kept.iter().filter(|place| !after.contains(place)).count();
+    assert_eq!((layer.kept, layer.grown, layer.dropped), (keep, grown, dropped));
     let slot = slots[0][0].read_f32().unwrap();
     let slot = match &param.packed {
         Some(packed) => packed.index.pattern.dense(&slot),
@@ -85,14 +102,19 @@ fn update(gpu: &Gpu, case: &Case, fraction: f64, packed: bool) -> After {
 /// The oracle, as the paper's algorithm is written.
 fn plain(case: &Case, fraction: f64) -> After {
     let drops = (case.kept.len() as f64 * fraction + 1e-9 * case.kept.len() as f64).trunc() as usize;
+    plain_with(case, &case.grad, case.kept.len(), drops)
+}
+
+/// The same for any scores of growth, when `survive` weights outlive the pruning before.
+fn plain_with(case: &Case, scores: &[f32], survive: usize, drops: usize) -> After {
     let by = |scores: &[f32], mut places: Vec<u32>| {
         places
             .sort_by(|&a, &b| scores[b as usize].abs().total_cmp(&scores[a as usize].abs()).then(a.cmp(&b)));
         places
     };
-    let keep = by(&case.weight, case.kept.clone())[..case.kept.len() - drops].to_vec();
+    let keep = by(&case.weight, case.kept.clone())[..survive - drops].to_vec();
     let others = (0..case.weight.len() as u32).filter(|place| !keep.contains(place)).collect();
-    let grow = by(&case.grad, others)[..drops].to_vec();
+    let grow = by(scores, others)[..drops].to_vec();
     let mut after = [keep, grow].concat();
     after.sort_unstable();
     let mut weight = vec![0.0; case.weight.len()];
@@ -162,6 +184,73 @@ fn random_updates_agree_with_the_plain_algorithm() {
                 for packed in [false, true] {
                     let got = update(&gpu, &case, fraction, packed);
                     assert_eq!(got, want, "case {number}, {fraction}, packed {packed}, {:?}", gpu.identity());
+                }
+            }
+        }
+    }
+}
+
+/// ALGORITHMS 5.3: pruned to 6, then half of them dropped and regrown; and from no mask at all, to the same.
+#[test]
+fn granets_worked_update_comes_out() {
+    let case = Case {
+        shape: [2, 5],
+        weight: vec![0.05, -0.9, 0.4, -0.02, 0.7, -0.3, 0.15, -0.6, 0.08, 0.25],
+        grad: vec![0.9, 0.1, -0.2, 0.8, 0.05, 0.3, -0.7, 0.02, -0.6, 0.4],
+        kept: (0..10).collect(),
+    };
+    let half = growth("gradient", 0.5, Rounding::Up);
+    for gpu in everywhere() {
+        for packed in [false, true] {
+            let (kept, weight, slot) = prune_and_regrow(&gpu, &case, &half, 6, packed);
+            assert_eq!(kept, set(&[1, 1, 0, 1, 1, 0, 1, 1, 0, 0]));
+            // All were there before: none is new, each keeps its value and its slot.
+            assert_eq!(weight, [0.05, -0.9, 0.0, -0.02, 0.7, 0.0, 0.15, -0.6, 0.0, 0.0]);
+            assert_eq!(slot, weight.iter().map(|w| 2.0 * w).collect::<Vec<_>>());
+        }
+        // Of the weights that the mask of 6 holds, only index 9 survives besides the three largest, and it goes.
+        let masked = Case {
+            weight: vec![0.0, -0.9, 0.4, 0.0, 0.7, -0.3, 0.0, -0.6, 0.0, 0.25],
+            kept: set(&[0, 1, 1, 0, 1, 1, 0, 1, 0, 1]),
+            grad: case.grad.clone(),
+            ..case
+        };
+        for packed in [false, true] {
+            let (kept, weight, _) = prune_and_regrow(&gpu, &masked, &half, 6, packed);
+            assert_eq!(kept, set(&[1, 1, 0, 1, 1, 0, 1, 1, 0, 0]));
+            assert_eq!(weight, [0.0, -0.9, 0.0, 0.0, 0.7, 0.0, 0.0, -0.6, 0.0, 0.0]);
+        }
+    }
+}
+
+#[test]
+fn pruning_and_growth_by_any_score_agree_with_the_plain_algorithm() {
+    for gpu in everywhere() {
+        for number in 0..6u32 {
+            let size = |tensor: u32| (word(7, Stream::Test, number, tensor, 0) % 70 + 2) as usize;
+            let shape = [size(1), size(2)];
+            let len = shape[0] * shape[1];
+            let values = |tensor: u32| -> Vec<f32> {
+                (0..len as u32).map(|i| uniform(7, Stream::Test, number, tensor, i) - 0.5).collect()
+            };
+            let kept: Vec<u32> =
+                (0..len as u32).filter(|&i| !word(7, Stream::Test, number, 5, i).is_multiple_of(3)).collect();
+            let mut weight = values(3);
+            (0..len).filter(|&i| !kept.contains(&(i as u32))).for_each(|i| weight[i] = 0.0);
+            let case = Case { shape, weight, grad: values(4), kept };
+            let keep = case.kept.len() * 2 / 3;
+            let drops = (keep as f64 * 0.3 - 1e-9 * keep as f64).ceil() as usize;
+            // Random scores are those of the parameter's number at this step, by place.
+            let noise: Vec<f32> = (0..len as u32).map(|i| uniform(11, Stream::Growth, 0, 0, i)).collect();
+            for (by, scores) in [("gradient", &case.grad), ("random", &noise), ("momentum", &case.grad)] {
+                let want = plain_with(&case, scores, keep, drops);
+                for packed in [false, true] {
+                    if packed && by == "momentum" {
+                        continue; // its means are dense: such weights are never packed
+                    }
+                    let rule = growth(by, 0.3, Rounding::Up);
+                    let got = prune_and_regrow(&gpu, &case, &rule, keep, packed);
+                    assert_eq!(got, want, "case {number}, by {by}, packed {packed}, {:?}", gpu.identity());
                 }
             }
         }

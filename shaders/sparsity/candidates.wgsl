@@ -2,6 +2,7 @@
 // `choose`: score = source where the mask's bit equals args.want. source, score: (len,). One invocation an element.
 // `strike`: EXCLUDED at the entries of a packed weight whose bit is set, in a tile of its rows (rows, inner).
 // One invocation a row of the tile; a bit for every value, i % 32 of word i / 32.
+// `bar`: EXCLUDED where the mask has a bit. One invocation an element.
 // `noise`: uniform random scores, a function of seed, stream, step, tensor and place. One invocation per four.
 //#use common/grid
 //#use common/philox
@@ -18,15 +19,16 @@ struct Args {
     seed_low: u32,
     seed_high: u32,
     stream: u32,
-    step: u32,
     tensor: u32,
 }
+struct Draw { step: u32 }
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(2) var<storage, read> mask: array<u32>;
 @group(0) @binding(3) var<storage, read> source: array<f32>;
 @group(0) @binding(4) var<storage, read_write> score: array<f32>;
 @group(0) @binding(5) var<storage, read> starts: array<u32>;
 @group(0) @binding(6) var<storage, read> columns: array<u32>;
+@group(0) @binding(7) var<uniform> draw: Draw;
 
 fn bit(i: u32) -> u32 {
     return (mask[i / 32u] >> (i % 32u)) & 1u;
@@ -54,12 +56,21 @@ fn strike(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups:
 }
 
 @compute @workgroup_size(WG)
+fn bar(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+       @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    let i = group * WG + lane;
+    if !(group < grid.end && i < args.len) { return; }
+    if bit(i) == 1u { score[i] = EXCLUDED; }
+}
+
+@compute @workgroup_size(WG)
 fn noise(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
          @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
     let block = group * WG + lane;
     if !(group < grid.end && block * 4u < args.len) { return; }
-    let counter = vec4<u32>(args.first_place / 4u + block, args.tensor, args.step, args.stream);
+    let counter = vec4<u32>(args.first_place / 4u + block, args.tensor, draw.step, args.stream);
     let words = philox4x32_10(counter, vec2<u32>(args.seed_low, args.seed_high));
     for (var j = 0u; j < min(4u, args.len - block * 4u); j++) { score[block * 4u + j] = unit(words[j]); }
 }

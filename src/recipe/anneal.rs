@@ -40,22 +40,18 @@ pub fn drop_constant(fraction: f64, step: u64, end: u64) -> f64 {
     if step < end { fraction } else { 0.0 }
 }
 
-/// RigL's cosine drop fraction: from `fraction` at `begin` to 0 at `end`.
+/// RigL's cosine drop fraction: from `fraction` at `begin` to `floor`, there 0, at `end`. GraNet's runs over the whole
+/// run, from .5 to .005.
 ///
-/// The published code divides the raw step, not `step - begin`, by the length; the paper's reading is taken
+/// RigL's published code divides the raw step, not `step - begin`, by the length; the paper's reading is taken
 /// here.
-pub fn drop_cosine(fraction: f64, step: u64, begin: u64, end: u64) -> f64 {
-    cosine(fraction, 0.0, progress(step, begin, end))
+pub fn drop_cosine(fraction: f64, floor: f64, step: u64, begin: u64, end: u64) -> f64 {
+    cosine(fraction, floor, progress(step, begin, end))
 }
 
-/// RigL's exponential drop fraction: `fraction * (1 - progress)^power`.
-pub fn drop_exponential(fraction: f64, power: f64, step: u64, begin: u64, end: u64) -> f64 {
-    polynomial(fraction, 0.0, power, progress(step, begin, end))
-}
-
-/// GraNet's prune rate: half a cosine over the whole run, from `start` (.5 in the paper) to `floor` (.005).
-pub fn granet_rate(start: f64, floor: f64, step: u64, total_steps: u64) -> f64 {
-    cosine(start, floor, progress(step, 0, total_steps))
+/// RigL's exponential drop fraction: `floor + (fraction - floor) * (1 - progress)^power`, with a floor of 0.
+pub fn drop_exponential(fraction: f64, floor: f64, power: f64, step: u64, begin: u64, end: u64) -> f64 {
+    polynomial(fraction, floor, power, progress(step, begin, end))
 }
 
 #[cfg(test)]
@@ -101,11 +97,11 @@ mod tests {
             (25000, 0.0, 0),
         ];
         for (step, want, of_a_thousand) in table {
-            let got = drop_cosine(0.3, step, 0, 25000);
+            let got = drop_cosine(0.3, 0.0, step, 0, 25000);
             assert_close(got, want, step);
             assert_eq!((1000.0 * got).trunc() as u64, of_a_thousand, "at {step}");
             assert_eq!(
-                drop_cosine(0.3, step + 700, 700, 25700),
+                drop_cosine(0.3, 0.0, step + 700, 700, 25700),
                 got,
                 "only the distance from the begin counts"
             );
@@ -117,7 +113,7 @@ mod tests {
         assert_eq!([0, 99, 100, 101].map(|t| drop_constant(0.3, t, 100)), [0.3, 0.3, 0.0, 0.0]);
         // By hand: .3 * (1 - 25/100)^2 = .16875, .3 * (1 - 50/100)^2 = .075.
         for (step, want) in [(0, 0.3), (10, 0.3), (35, 0.16875), (60, 0.075), (110, 0.0), (500, 0.0)] {
-            assert_close(drop_exponential(0.3, 2.0, step, 10, 110), want, step);
+            assert_close(drop_exponential(0.3, 0.0, 2.0, step, 10, 110), want, step);
         }
     }
 
@@ -133,14 +129,14 @@ mod tests {
             (56320, 0.005),
         ];
         for (step, want) in table {
-            assert_close(granet_rate(0.5, 0.005, step, 56320), want, step);
+            assert_close(drop_cosine(0.5, 0.005, step, 0, 56320), want, step);
         }
     }
 
     #[test]
     fn an_empty_span_is_over_at_once() {
         assert_eq!([4, 5, 6].map(|t| progress(t, 5, 5)), [0.0, 1.0, 1.0]);
-        assert_eq!(drop_cosine(0.3, 0, 0, 0), 0.0);
+        assert_eq!(drop_cosine(0.3, 0.0, 0, 0, 0), 0.0);
     }
 
     #[test]

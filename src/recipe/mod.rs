@@ -26,8 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use anneal::{
-    cosine, drop_constant, drop_cosine, drop_exponential, granet_rate, jaxpruner_polynomial, polynomial,
-    progress,
+    cosine, drop_constant, drop_cosine, drop_exponential, jaxpruner_polynomial, polynomial, progress,
 };
 pub use built_in::{BUILT_IN, built_in};
 pub use duration::Duration;

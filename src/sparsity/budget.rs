@@ -232,6 +232,11 @@ impl Budget {
     /// # Errors
     /// `Kind::Usage` if dense layers and rules leave less than one weight a tensor, or demand more.
     pub fn keeps(&self, s: f64, own: impl Fn(f64) -> f64) -> Result<Vec<usize>> {
+        self.keeps_in_all(keep(self.total(), s), s, own)
+    }
+
+    /// As [`Budget::keeps`], where `wanted` weights are kept in all; messages call that sparsity `s`.
+    pub fn keeps_in_all(&self, wanted: usize, s: f64, own: impl Fn(f64) -> f64) -> Result<Vec<usize>> {
         let fixed =
             |group: &Group| group.fixed.or_else(|| group.target.map(|target| keep(group.len, own(target))));
         let taken: usize = self.dense + self.groups.iter().filter_map(fixed).sum::<usize>();
@@ -239,7 +244,6 @@ impl Budget {
             self.groups.iter().filter(|group| group.target.is_none() && group.fixed.is_none()).collect();
         let most: usize = open.iter().map(|group| group.len).sum();
         let least: usize = open.iter().map(|group| group.members.len()).sum();
-        let wanted = keep(self.total(), s);
         let free = wanted.checked_sub(taken).filter(|free| (least..=most).contains(free));
         // Where forms and rules fix every number, N:M among them, the total is what comes of it.
         let all_fixed = open.is_empty() && self.groups.iter().any(|group| group.fixed.is_some());

@@ -3,7 +3,7 @@
 use super::topk::EXCLUDED;
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance};
-use crate::gpu::{Kernel, Recorder, Tensor, Twin};
+use crate::gpu::{Kernel, Recorder, Tensor, Twin, Uniform};
 use crate::ops::groups;
 use crate::ops::packed::{Form, Index, Pattern};
 use crate::random::{self, Stream};
@@ -13,12 +13,17 @@ wgsl_struct! {
     /// See `shaders/sparsity/candidates.wgsl`.
     pub struct Args {
         len: u32, want: u32, first_row: u32, rows: u32, inner: u32, first_place: u32,
-        seed_low: u32, seed_high: u32, stream: u32, step: u32, tensor: u32,
+        seed_low: u32, seed_high: u32, stream: u32, tensor: u32,
     }
+}
+wgsl_struct! {
+    /// The step that random scores are drawn for; written by the host before a mask update.
+    pub struct Draw { step: u32 }
 }
 
 const CHOOSE: Kernel = Kernel::own(source!("sparsity/candidates"), twin_choose).entry("choose").proven();
 const STRIKE: Kernel = Kernel::own(source!("sparsity/candidates"), twin_strike).entry("strike").proven();
+const BAR: Kernel = Kernel::own(source!("sparsity/candidates"), twin_bar).entry("bar").proven();
 const NOISE: Kernel = Kernel::own(source!("sparsity/candidates"), twin_noise).entry("noise").proven();
 const WG: usize = 64;
 
@@ -33,6 +38,12 @@ pub fn record_choose(
     let args = Args { len: source.len() as u32, want: want as u32, ..Default::default() };
     let binds = bind! { args: &args, mask: mask, source: source, score: score };
     rec.dispatch(&CHOOSE, binds, groups(source.len(), WG), 0)
+}
+
+/// Excludes the scores where the mask has a bit.
+pub fn record_bar(rec: &mut Recorder, mask: &Tensor, score: &Tensor) -> Result<()> {
+    let args = Args { len: score.len() as u32, ..Default::default() };
+    rec.dispatch(&BAR, bind! { args: &args, mask: mask, score: score }, groups(score.len(), WG), 0)
 }
 
 /// Excludes, in the scores of `rows` rows from `first_row` on, the entries of a packed weight whose bit is set.
@@ -55,29 +66,38 @@ pub fn record_strike(
     rec.dispatch(&STRIKE, binds, groups(rows, WG), 0)
 }
 
-/// Where random scores come from: they are a function of this and of the place.
+/// Where random scores come from: they are a function of this, of the step and of the place.
 #[derive(Clone, Copy, Debug)]
 pub struct Noise {
     pub seed: u64,
     pub stream: Stream,
-    pub step: u32,
     /// The number of the parameter.
     pub tensor: u32,
 }
 
-/// Uniform scores in [0, 1) for the places from `first_place` on, a multiple of 4.
-pub fn record_noise(rec: &mut Recorder, noise: Noise, first_place: usize, score: &Tensor) -> Result<()> {
+/// Uniform scores in [0, 1) for the places from `first_place` on, a multiple of 4. `draw` holds a [`Draw`].
+pub fn record_noise(
+    rec: &mut Recorder,
+    noise: Noise,
+    draw: &Uniform,
+    first_place: usize,
+    score: &Tensor,
+) -> Result<()> {
     let args = Args {
         len: score.len() as u32,
         first_place: first_place as u32,
         seed_low: noise.seed as u32,
         seed_high: (noise.seed >> 32) as u32,
         stream: noise.stream as u32,
-        step: noise.step,
         tensor: noise.tensor,
         ..Default::default()
     };
-    rec.dispatch(&NOISE, bind! { args: &args, score: score }, groups(score.len().div_ceil(4), WG), 0)
+    rec.dispatch(
+        &NOISE,
+        bind! { args: &args, draw: draw, score: score },
+        groups(score.len().div_ceil(4), WG),
+        0,
+    )
 }
 
 fn bit(mask: &[u32], i: usize) -> bool {
@@ -106,12 +126,18 @@ fn twin_strike(t: &Twin) {
     }
 }
 
+fn twin_bar(t: &Twin) {
+    let mask = t.u32("mask");
+    let mut score = t.f32_mut("score");
+    (0..score.len()).filter(|&i| bit(&mask, i)).for_each(|i| score[i] = EXCLUDED);
+}
+
 fn twin_noise(t: &Twin) {
-    let args: Args = t.get("args");
+    let (args, draw): (Args, Draw) = (t.get("args"), t.get("draw"));
     let seed = u64::from(args.seed_low) | u64::from(args.seed_high) << 32;
     for (i, score) in t.f32_mut("score").iter_mut().enumerate() {
         let block = args.first_place / 4 + i as u32 / 4;
-        let counter = [block, args.tensor, args.step, args.stream];
+        let counter = [block, args.tensor, draw.step, args.stream];
         let key = [seed as u32, (seed >> 32) as u32];
         *score = random::unit(random::philox4x32_10(counter, key)[i % 4]);
     }
@@ -139,8 +165,14 @@ pub fn checks() -> Vec<Check> {
     });
     let noise = Check::new("sparsity/candidates:noise", |t, n| {
         let score = t.output("score", &[n], Tolerance::EXACT)?;
-        let noise = Noise { seed: 1 << 40 | 7, stream: Stream::Growth, step: 3, tensor: 2 };
-        record_noise(&mut t.rec, noise, 4 * n, &score)
+        let draw = t.gpu.uniform("draw", &Draw { step: 3 })?;
+        let noise = Noise { seed: 1 << 40 | 7, stream: Stream::Growth, tensor: 2 };
+        record_noise(&mut t.rec, noise, &draw, 4 * n, &score)
     });
-    vec![choose(true), choose(false), strike, noise]
+    let bar = Check::new("sparsity/candidates:bar", |t, n| {
+        let (score, mask) = (t.input("score", &[n])?, t.bits("mask", n.div_ceil(32))?);
+        t.compare(&score, Tolerance::EXACT);
+        record_bar(&mut t.rec, &mask, &score)
+    });
+    vec![choose(true), choose(false), strike, bar, noise]
 }

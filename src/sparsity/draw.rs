@@ -1,6 +1,6 @@
 //! Masks drawn at random: a function of seed and parameter, the same whatever the device and the storage.
 
-use super::candidates::{Noise, record_noise};
+use super::candidates::{Draw, Noise, record_noise};
 use super::running::Running;
 use crate::error::Result;
 use crate::gpu::{Gpu, Recorder};
@@ -34,10 +34,12 @@ pub fn draw(
         let place = |i: usize| (i as u128 * (heads * inner) as u128 / entries as u128) as u32;
         return Ok(Pattern::from_places(form, rows, inner, &(0..entries).map(place).collect::<Vec<_>>()));
     }
-    let noise = Noise { seed, stream: Stream::Mask, step: 0, tensor: param };
+    let noise = Noise { seed, stream: Stream::Mask, tensor: param };
+    let draw = gpu.uniform("draw", &Draw { step: 0 })?;
     let mut rec = Recorder::new(gpu);
-    let found = running
-        .record(&mut rec, heads, inner, |rec, own, tile| record_noise(rec, noise, own.start * inner, tile))?;
+    let found = running.record(&mut rec, heads, inner, |rec, own, tile| {
+        record_noise(rec, noise, &draw, own.start * inner, tile)
+    })?;
     running.keep(drawn)?;
     rec.finish()?.replay()?;
     let mut places = running.places(&found, drawn)?;

@@ -4,17 +4,19 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::gpu::check::Check;
-use crate::gpu::{Gpu, Plan, Recorder, Tensor};
+use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor};
 use crate::ops::packed::{Form, Pattern, crossover};
 use crate::ops::variants::{Choices, Shape};
 use crate::param::{Block, Flow, Param};
-use crate::recipe::{Sparsity, Storage};
+use crate::recipe::{Distribution, Sparsity, Storage};
 
 pub mod budget;
 mod candidates;
 mod collect;
 mod draw;
+pub mod growth;
 pub mod hold;
+pub mod mean;
 mod merge;
 pub mod methods;
 mod prune;
@@ -25,7 +27,7 @@ pub mod topk;
 use budget::Budget;
 use methods::Start;
 use prune::Prune;
-use regrow::Regrow;
+use regrow::{Regrow, Site};
 
 /// The length of a run, which turns shares and epochs into steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,8 +93,11 @@ pub struct Pruner {
     method: Box<dyn methods::Method>,
     budget: Budget,
     length: Length,
+    seed: u64,
     /// By group: its parameters.
     members: Vec<Vec<usize>>,
+    /// By parameter, by block: running means of the gradient, where the method keeps them.
+    means: Vec<Vec<Tensor>>,
     names: Vec<String>,
     /// The whole network's sparsity at the end.
     target: f64,
@@ -152,7 +157,7 @@ pub fn prepare(
     let (maskable, budget) = budget_of(recipe, &declared)?;
     for (&i, tensor) in maskable.iter().zip(budget.tensors()) {
         params[i].form = tensor.form;
-        if tensor.form != Form::Free && (entry.start == Start::Dense || method.regrowth().is_some()) {
+        if tensor.form != Form::Free && (entry.start != Start::Random || method.growth().is_some()) {
             let form = tensor.form.name();
             return Err(Error::usage(format!("method `{}` prunes single weights, not {form}", entry.name))
                 .at(format!("layer {}", tensor.name))
@@ -173,8 +178,13 @@ pub fn prepare(
     for &i in members.iter().flatten() {
         params[i].flow = method.flow();
     }
+    if method.mean().is_some() && recipe.storage == Storage::Packed {
+        return Err(Error::usage(format!("method `{}` keeps a dense mean of the gradient", entry.name))
+            .at("storage = \"packed\"")
+            .hint("storage = \"masked\" or \"auto\""));
+    }
     let limit = |param: &Param| match recipe.storage {
-        _ if param.flow != Flow::Held => 0.0,
+        _ if param.flow != Flow::Held || method.mean().is_some() => 0.0,
         Storage::Masked => 0.0,
         Storage::Packed => 1.0,
         Storage::Auto => {
@@ -184,10 +194,12 @@ pub fn prepare(
     };
     let packed_below = params.iter().map(|param| limit(param)).collect();
     let pruned: usize = budget.groups.iter().map(|group| group.len).sum();
-    let pruner = Pruner {
+    let mut pruner = Pruner {
         entry,
         method,
         length,
+        seed: setting.seed,
+        means: Vec::new(),
         names: params.iter().map(|param| param.name.clone()).collect(),
         target: recipe.target,
         packed_below,
@@ -197,12 +209,17 @@ pub fn prepare(
         budget,
         updater: Updater::Never,
     };
+    let starts = pruner.starts(recipe, &keeps)?;
     for (i, param) in params.iter_mut().enumerate() {
-        let group = pruner.members.iter().position(|group| group.contains(&i));
-        match group.filter(|_| entry.start == Start::Random) {
-            Some(group) => pruner.start(gpu, setting.seed, i, keeps[group], param)?,
+        match starts[i] {
+            Some(keep) => pruner.start(gpu, i, keep, param)?,
             None => param.allocate(gpu)?,
         }
+        let blocks =
+            if param.is_masked() && pruner.method.mean().is_some() { &param.blocks[..] } else { &[] };
+        let mean =
+            |block: &Block| gpu.tensor(&format!("{}.mean", param.name), Dtype::F32, &block.weight.shape);
+        pruner.means.push(blocks.iter().map(mean).collect::<Result<_>>()?);
     }
     Ok(Some(pruner))
 }
@@ -238,10 +255,38 @@ pub fn outline(recipe: &Sparsity, params: &[&Param]) -> Result<Vec<(usize, Form,
 }
 
 impl Pruner {
+    /// By parameter, how many weights it keeps before the first step, where not all; `keeps` are those at the end.
+    fn starts(&self, recipe: &Sparsity, keeps: &[usize]) -> Result<Vec<Option<usize>>> {
+        let mut all = vec![None; self.names.len()];
+        let (members, keeps) = match self.entry.start {
+            Start::Dense => return Ok(all),
+            Start::Initial if recipe.initial() == 0.0 => return Ok(all),
+            Start::Random => (self.members.clone(), keeps.to_vec()),
+            Start::Initial => {
+                let spread = match recipe.spread() {
+                    Distribution::Global => Distribution::Erk,
+                    other => other,
+                };
+                let budget = Budget::new(self.budget.tensors().to_vec(), spread, &recipe.rules)?;
+                let index = |name: &str| self.names.iter().position(|own| own == name).expect("of the model");
+                let numbers = |group: &budget::Group| -> Vec<usize> {
+                    group.members.iter().map(|&member| index(&budget.tensors()[member].name)).collect()
+                };
+                let initial = recipe.initial();
+                let keeps = budget.keeps(initial, |target| target.min(initial))?;
+                (budget.groups.iter().map(numbers).collect(), keeps)
+            }
+        };
+        for (group, keep) in members.iter().zip(keeps) {
+            all[group[0]] = Some(keep);
+        }
+        Ok(all)
+    }
+
     /// Gives a parameter its random mask of the start.
-    fn start(&self, gpu: &Gpu, seed: u64, number: usize, keep: usize, param: &mut Param) -> Result<()> {
+    fn start(&self, gpu: &Gpu, number: usize, keep: usize, param: &mut Param) -> Result<()> {
         let shape = (param.shape[0], param.shape[1..].iter().product());
-        let pattern = draw::draw(gpu, seed, number as u32, param.form, shape, keep)?;
+        let pattern = draw::draw(gpu, self.seed, number as u32, param.form, shape, keep)?;
         if self.packs(number, pattern.kept(), pattern.len()) {
             return param.allocate_packed(gpu, pattern);
         }
@@ -276,17 +321,33 @@ impl Pruner {
         grads: &regrow::DenseGrad,
     ) -> Result<()> {
         self.updater = Updater::Never; // its memory first
-        self.updater = match self.method.regrowth() {
-            Some(regrowth) => {
-                let keeps = self.budget.keeps(self.target, |target| target)?;
-                let tensors: Vec<_> =
-                    self.members.iter().zip(keeps).map(|(group, keep)| (group[0], keep)).collect();
-                Updater::Regrow(Box::new(Regrow::record(gpu, regrowth, &tensors, params, slots, grads)?))
+        self.updater = match self.method.growth() {
+            Some(growth) => {
+                let means = |param: usize| self.means[param].clone();
+                let site = Site { gpu, seed: self.seed, params, slots, grads, means: &means };
+                Updater::Regrow(Box::new(Regrow::record(&site, growth, &self.members)?))
             }
             None if self.entry.start == Start::Random => Updater::Never,
             None => Updater::Prune(Prune::record(gpu, &self.members, params, slots)?),
         };
         Ok(())
+    }
+
+    /// Records what the method does with the gradients of each step, after the backward pass.
+    pub fn record_gradients(&self, rec: &mut Recorder, params: &[&Param]) -> Result<()> {
+        let Some(rule) = self.method.mean() else { return Ok(()) };
+        rec.phase(Phase::Masks);
+        for (param, means) in params.iter().zip(&self.means) {
+            rec.scope(&param.name);
+            for (block, mean) in param.blocks.iter().zip(means) {
+                mean::record(rec, rule, &block.grad, mean)?;
+            }
+        }
+        Ok(())
+    }
+    /// Running means of the gradient of one parameter, by block; state of the run.
+    pub fn means_of(&self, param: usize) -> &[Tensor] {
+        &self.means[param]
     }
 
     /// Gives up what is recorded, before parameters get other memory.
@@ -295,11 +356,11 @@ impl Pruner {
     }
     /// Whether weights grow, by gradients of the step.
     pub fn grows(&self) -> bool {
-        self.method.regrowth().is_some()
+        self.method.growth().is_some()
     }
     /// Whether the optimizer rests at `step`.
     pub fn rests(&self, step: u64) -> bool {
-        self.method.rests() && self.due(step).is_some()
+        self.method.rests(step) && self.due(step).is_some()
     }
     /// The sparsity due at `step`, if masks are updated there.
     pub fn due(&self, step: u64) -> Option<f64> {
@@ -307,11 +368,17 @@ impl Pruner {
     }
     /// What each group keeps at `step`.
     fn keeps(&self, step: u64, sparsity: f64) -> Result<Vec<usize>> {
-        self.budget.keeps(sparsity, |target| self.method.sparsity(step, target, self.length))
+        let wanted = self.method.keep(self.budget.total(), sparsity);
+        self.budget.keeps_in_all(wanted, sparsity, |target| self.method.sparsity(step, target, self.length))
+    }
+    /// The whole network's sparsity at the end of the run.
+    pub fn final_sparsity(&self) -> f64 {
+        (0..self.length.steps).rev().find_map(|step| self.due(step)).unwrap_or(self.target)
     }
     /// Weights that are kept of all maskable ones at the end of the run.
     pub fn wanted(&self) -> Result<usize> {
-        Ok(self.keeps(self.length.steps, self.target)?.iter().sum::<usize>() + self.dense)
+        let last = self.length.steps.saturating_sub(1);
+        Ok(self.keeps(last, self.final_sparsity())?.iter().sum::<usize>() + self.dense)
     }
 
     /// Updates the masks if that is due. Returns what changed, and the new patterns of packed parameters, which the
@@ -321,11 +388,12 @@ impl Pruner {
     /// `Kind::Numbers` if a weight or gradient is not a number, with the layer's name.
     pub fn update(&self, step: u64, params: &[&Param]) -> Result<Option<(Change, Patterns)>> {
         let Some(sparsity) = self.due(step) else { return Ok(None) };
-        let Outcome { layers, patterns } = match (&self.updater, self.method.regrowth()) {
+        let keeps = self.keeps(step, sparsity)?;
+        let Outcome { layers, patterns } = match (&self.updater, self.method.growth()) {
             (Updater::Never, _) => return Ok(None),
-            (Updater::Prune(prune), _) => prune.update(step, &self.keeps(step, sparsity)?, params)?,
-            (Updater::Regrow(regrow), Some(regrowth)) => {
-                regrow.update(step, self.length, regrowth, params)?
+            (Updater::Prune(prune), _) => prune.update(step, &keeps, params)?,
+            (Updater::Regrow(regrow), Some(growth)) => {
+                regrow.update(step, self.length, growth, &keeps, params)?
             }
             (Updater::Regrow(_), None) => return Err(Error::internal("growth without a rule for it")),
         };
@@ -401,6 +469,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(hold::checks());
     all.extend(candidates::checks());
     all.extend(collect::checks());
+    all.extend(mean::checks());
     all.extend(merge::checks());
     all
 }

@@ -1,100 +1,59 @@
-//! Mask updates that leave the number of weights as it is: some are dropped, as many grown elsewhere.
+//! Mask updates that drop weights and grow as many elsewhere, on top of pruning where a method prunes, too.
 //!
-//! Per tensor (Evci et al., 2020): of n weights the `trunc(n f)` smallest are dropped; as many are grown where the
-//! gradient of the step's batch is largest among all that is not kept, the just dropped included. One that is dropped
-//! and grown at once keeps its value and its slots; a new one starts at 0, and so do its slots.
+//! Of the weights of a group the largest survive, as many as its budget says. Then, per tensor, of the n that survived
+//! the smallest are dropped, a share of n; as many are grown where the score is largest among all that is not kept, the
+//! just dropped included. One that is dropped and grown at once keeps its value and its slots; a new one starts at 0,
+//! and so do its slots. RigL (Evci et al., 2020), SET (Mocanu et al., 2018), GraNet (Liu et al., 2021).
 
 use std::ops::Range;
 
+use super::candidates::{Draw, Noise};
+use super::growth::{By, Growth};
 use super::prune::picked;
 use super::running::{Found, Running};
 use super::topk::Selection;
 use super::{LayerChange, Length, Outcome, candidates, merge, not_numbers, record_zeros};
 use crate::error::{Error, Result};
-use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor};
+use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
 use crate::ops::packed::{Index, Pattern};
 use crate::param::Param;
-use crate::recipe::{
-    Curve as Shape, PruneSchedule, Settings, drop_constant, drop_cosine, drop_exponential, unknown,
-};
-
-/// Which share of the weights is dropped and grown, and when.
-pub struct Regrowth {
-    curve: Curve,
-    start: f64,
-    power: f64,
-    schedule: PruneSchedule,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Curve {
-    Constant,
-    Cosine,
-    Exponential,
-}
-
-impl Regrowth {
-    /// Reads `growth` of a method's settings; the fraction falls from the schedule's begin to its end.
-    pub fn read(growth: &Settings, schedule: PruneSchedule) -> Result<Self> {
-        if growth.text("by")? != "gradient" {
-            return Err(growth.locate("by", unknown("growth", growth.text("by")?, ["gradient"])));
-        }
-        if schedule.kind == Shape::OneShot {
-            return Err(Error::usage(
-                "weights grow again and again: a one-shot schedule has no updates for that",
-            )
-            .hint("schedule = { begin = \"0\", end = \"75%\", every = \"100\" }"));
-        }
-        let fraction = growth.table("fraction")?;
-        let curves =
-            [("constant", Curve::Constant), ("cosine", Curve::Cosine), ("exponential", Curve::Exponential)];
-        let name = fraction.text("type")?;
-        let found = curves.iter().find(|(known, _)| *known == name);
-        let known = || unknown("curve", name, curves.iter().map(|(known, _)| *known));
-        let (_, curve) = found.ok_or_else(|| fraction.locate("type", known()))?;
-        let start = fraction.f64("start")?;
-        if !(start > 0.0 && start <= 1.0) {
-            return Err(fraction.wrong("start", "a number above 0 and up to 1"));
-        }
-        let power = fraction.f64("power")?;
-        if !(power > 0.0) {
-            return Err(fraction.wrong("power", "a number above 0"));
-        }
-        Ok(Self { curve: *curve, start, power, schedule })
-    }
-
-    /// The share at `step`.
-    fn fraction(&self, step: u64, length: Length) -> f64 {
-        let (begin, end) = self.schedule.bounds(length.steps, length.steps_per_epoch);
-        match self.curve {
-            Curve::Constant => drop_constant(self.start, step, end),
-            Curve::Cosine => drop_cosine(self.start, step, begin, end),
-            Curve::Exponential => drop_exponential(self.start, self.power, step, begin, end),
-        }
-    }
-    /// How many of `kept` weights are dropped at `step`.
-    pub fn drops(&self, kept: usize, step: u64, length: Length) -> usize {
-        (kept as f64 * self.fraction(step, length) + 1e-9 * kept as f64).trunc() as usize
-    }
-    /// The most that are ever dropped of `kept` weights.
-    fn most(&self, kept: usize) -> usize {
-        (kept as f64 * self.start + 1e-9 * kept as f64).trunc() as usize
-    }
-}
+use crate::random::Stream;
 
 /// Records the gradient of some rows of a parameter, also where nothing is kept.
 pub type DenseGrad<'a> = dyn Fn(&mut Recorder, usize, Range<usize>, &Tensor) -> Result<()> + 'a;
 
+/// What an update is recorded for.
+pub struct Site<'a> {
+    pub gpu: &'a Gpu,
+    pub seed: u64,
+    pub params: &'a [&'a Param],
+    /// An optimizer's slots of a parameter, by block.
+    pub slots: &'a dyn Fn(usize) -> Vec<Vec<Tensor>>,
+    pub grads: &'a DenseGrad<'a>,
+    /// Running means of the gradient of a parameter, by block, where weights grow by them.
+    pub means: &'a dyn Fn(usize) -> Vec<Tensor>,
+}
+
 /// The recorded update: one part a tensor.
 pub struct Regrow {
+    /// By group: which tensors lose how much, where that is decided among several.
+    survivors: Vec<Option<Survivors>>,
     parts: Vec<Part>,
     running: Option<Running>,
+    draw: Uniform,
+}
+
+/// The largest magnitudes of several tensors together.
+struct Survivors {
+    selection: Selection,
+    /// The parameter of each tensor that is selected from.
+    owners: Vec<usize>,
+    plan: Plan,
 }
 
 struct Part {
     param: usize,
-    /// The weights that exist.
-    kept: usize,
+    group: usize,
     keep: Selection,
     how: How,
     plan: Plan,
@@ -108,76 +67,81 @@ enum How {
 }
 
 impl Regrow {
-    /// Records the update of parameters that keep so many weights each.
-    pub fn record(
-        gpu: &Gpu,
-        regrowth: &Regrowth,
-        tensors: &[(usize, usize)],
-        params: &[&Param],
-        slots: &dyn Fn(usize) -> Vec<Vec<Tensor>>,
-        grads: &DenseGrad,
-    ) -> Result<Self> {
-        let packed = || tensors.iter().filter(|(param, _)| params[*param].packed.is_some());
-        let shapes: Vec<_> = packed().map(|&(i, _)| (params[i].shape[0], params[i].shape[1])).collect();
-        let most = packed().map(|&(_, kept)| regrowth.most(kept)).max().unwrap_or(0);
+    /// Records the update of groups of parameters.
+    pub fn record(site: &Site, growth: &Growth, groups: &[Vec<usize>]) -> Result<Self> {
+        let Site { gpu, params, .. } = *site;
+        let members = || groups.iter().flatten().map(|&i| params[i]);
+        let packed = || members().filter_map(|param| Some((param, param.packed.as_ref()?)));
+        let shapes: Vec<_> = packed().map(|(param, _)| (param.shape[0], param.shape[1])).collect();
+        let most = packed().map(|(_, packed)| growth.most(packed.index.pattern.kept())).max().unwrap_or(0);
         let running = if shapes.is_empty() { None } else { Some(Running::new(gpu, &shapes, most.max(1))?) };
-        // Scores of masked tensors: one after another uses the same memory.
-        let mut scratch: Vec<Tensor> = Vec::new();
-        let masked = tensors.iter().filter(|(param, _)| params[*param].packed.is_none());
-        let blocks = || masked.clone().map(|&(param, _)| &params[param].blocks);
-        for block in 0..blocks().map(Vec::len).max().unwrap_or(0) {
-            let len = blocks().filter_map(|b| b.get(block)).map(|b| b.weight.len()).max().unwrap_or(0);
-            scratch.push(gpu.tensor("scores", Dtype::F32, &[len])?);
+        let draw = gpu.uniform("draw", &Draw { step: 0 })?;
+        let scratch = scratch(site, groups)?;
+        let (mut survivors, mut parts) = (Vec::new(), Vec::new());
+        for (group, members) in groups.iter().enumerate() {
+            survivors.push(if members.len() > 1 { Some(survive(site, members, &scratch)?) } else { None });
+            for &index in members {
+                let param = params[index];
+                let mut rec = recorder(gpu, &param.name);
+                let noise = Noise { seed: site.seed, stream: Stream::Growth, tensor: index as u32 };
+                let (keep, how) = match (&param.packed, &running) {
+                    (Some(packed), Some(running)) => {
+                        let keep = Selection::over(&mut rec, &[(&param.blocks[0].weight, &packed.picked)])?;
+                        let (rows, inner) = (param.shape[0], param.shape[1]);
+                        let found = running.record(&mut rec, rows, inner, |rec, own, tile| {
+                            match growth.by {
+                                By::Random => {
+                                    candidates::record_noise(rec, noise, &draw, own.start * inner, tile)?
+                                }
+                                _ => (site.grads)(rec, index, own.clone(), tile)?,
+                            }
+                            strike(rec, &packed.index, &packed.picked, own, tile)
+                        })?;
+                        (keep, How::Packed { found })
+                    }
+                    _ => {
+                        let scores = &scratch[index];
+                        masked_part(&mut rec, site, growth.by, index, scores, (noise, &draw))?
+                    }
+                };
+                parts.push(Part { param: index, group, keep, how, plan: rec.finish()? });
+            }
         }
-        let mut parts = Vec::new();
-        for &(index, kept) in tensors {
-            let param = params[index];
-            let mut rec = Recorder::new(gpu);
-            rec.phase(Phase::Masks);
-            rec.scope(&param.name);
-            let (keep, how) = match (&param.packed, &running) {
-                (Some(packed), Some(running)) => {
-                    let keep = Selection::over(&mut rec, &[(&param.blocks[0].weight, &packed.picked)])?;
-                    let (rows, inner) = (param.shape[0], param.shape[1]);
-                    let found = running.record(&mut rec, rows, inner, |rec, own, tile| {
-                        grads(rec, index, own.clone(), tile)?;
-                        strike(rec, &packed.index, &packed.picked, own, tile)
-                    })?;
-                    (keep, How::Packed { found })
-                }
-                _ => masked_part(&mut rec, param, &scratch, &slots(index))?,
-            };
-            parts.push(Part { param: index, kept, keep, how, plan: rec.finish()? });
-        }
-        Ok(Self { parts, running })
+        Ok(Self { survivors, parts, running, draw })
     }
 
-    /// Drops and grows, tensor by tensor.
+    /// Prunes each group to the number that it keeps, then drops and grows, tensor by tensor.
     ///
     /// # Errors
-    /// `Kind::Numbers` if a weight or a gradient is not a number, with the layer's name.
+    /// `Kind::Numbers` if a weight or a score is not a number, with the layer's name.
     pub fn update(
         &self,
         step: u64,
         length: Length,
-        regrowth: &Regrowth,
+        growth: &Growth,
+        keeps: &[usize],
         params: &[&Param],
     ) -> Result<Outcome> {
+        self.draw.write(&Draw { step: step as u32 })?;
+        let mut shares = Vec::new();
+        for (survivors, &keep) in self.survivors.iter().zip(keeps) {
+            shares.push(survivors.as_ref().map(|s| s.count(step, keep, params)).transpose()?);
+        }
         let mut outcome = Outcome::default();
         for part in &self.parts {
             let param = params[part.param];
-            let drops = regrowth.drops(part.kept, step, length);
-            let mut layer = LayerChange { kept: part.kept, ..LayerChange::none(param) };
-            if drops > 0 {
-                part.keep.keep(part.kept - drops)?;
-                let pattern = self.run(part, drops, step, param, &mut layer)?;
-                outcome.patterns.extend(pattern.map(|pattern| (part.param, pattern)));
-            }
-            if layer.kept != part.kept && !part.plan.gpu().is_counted() {
+            let kept = match &shares[part.group] {
+                Some(by_param) => by_param[part.param],
+                None => keeps[part.group],
+            };
+            let drops = growth.drops(kept, step, length);
+            let mut layer = LayerChange { kept, ..LayerChange::none(param) };
+            part.keep.keep(kept - drops)?;
+            let pattern = self.run(part, growth.by, drops, step, param, &mut layer)?;
+            outcome.patterns.extend(pattern.map(|pattern| (part.param, pattern)));
+            if layer.kept != kept && !part.plan.gpu().is_counted() {
                 let what = format!("a mask update of `{}` kept {} weights", param.name, layer.kept);
-                return Err(
-                    Error::internal(format!("{what} instead of {}", part.kept)).at(format!("step {step}"))
-                );
+                return Err(Error::internal(format!("{what} instead of {kept}")).at(format!("step {step}")));
             }
             outcome.layers.push(layer);
         }
@@ -187,6 +151,7 @@ impl Regrow {
     fn run(
         &self,
         part: &Part,
+        by: By,
         drops: usize,
         step: u64,
         param: &Param,
@@ -196,30 +161,35 @@ impl Regrow {
             Ok(selection.counts()?.iter().map(|count| count.nans).sum())
         };
         let weights = || not_numbers(nans(&part.keep)?, "weights", &param.name, step);
+        let scores = match by {
+            By::Gradient => "gradients",
+            By::Random => "random scores",
+            By::Momentum => "running means of the gradient",
+        };
         match (&part.how, &self.running, &param.packed) {
             (How::Packed { found }, Some(running), Some(packed)) => {
                 running.keep(drops)?;
                 part.plan.replay()?;
                 weights()?;
-                not_numbers(running.nans()?, "gradients", &param.name, step)?;
+                not_numbers(running.nans()?, scores, &param.name, step)?;
                 if part.plan.gpu().is_counted() {
                     return Ok(None);
                 }
                 let before = &packed.index.pattern;
                 let keep = picked(before, &packed.picked.read_u32()?);
-                let grown = running.places(found, drops)?;
+                let grown = if drops > 0 { running.places(found, drops)? } else { Vec::new() };
                 let after = joined(&keep, &grown);
                 let new = after.origin(before).iter().filter(|origin| origin.is_none()).count();
                 (layer.kept, layer.grown, layer.dropped) =
                     (after.kept(), new, before.kept() - (after.kept() - new));
-                Ok(Some(after))
+                Ok(if after == *before { None } else { Some(after) })
             }
             (How::Masked { grow, counts }, ..) => {
                 grow.keep(drops)?;
                 counts.write(&[0u32; 3])?;
                 part.plan.replay()?;
                 weights()?;
-                not_numbers(nans(grow)?, "gradients", &param.name, step)?;
+                not_numbers(nans(grow)?, scores, &param.name, step)?;
                 let words = counts.read_u32()?;
                 (layer.kept, layer.grown, layer.dropped) =
                     (words[0] as usize, words[1] as usize, words[2] as usize);
@@ -233,29 +203,106 @@ impl Regrow {
 
     /// The update's dispatches.
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
-        self.parts.iter().map(|part| &part.plan)
+        let survivors = self.survivors.iter().flatten().map(|survivors| &survivors.plan);
+        survivors.chain(self.parts.iter().map(|part| &part.plan))
     }
+}
+
+impl Survivors {
+    /// How many of each parameter are among the `keep` largest.
+    fn count(&self, step: u64, keep: usize, params: &[&Param]) -> Result<Vec<usize>> {
+        self.selection.keep(keep)?;
+        self.plan.replay()?;
+        let mut all = vec![0; params.len()];
+        for (count, &owner) in self.selection.counts()?.iter().zip(&self.owners) {
+            not_numbers(count.nans, "weights", &params[owner].name, step)?;
+            all[owner] += count.kept as usize;
+        }
+        Ok(all)
+    }
+}
+
+fn recorder(gpu: &Gpu, scope: &str) -> Recorder {
+    let mut rec = Recorder::new(gpu);
+    rec.phase(Phase::Masks);
+    rec.scope(scope);
+    rec
+}
+
+/// Memory for the scores of masked parameters, by parameter and block. Where no two are selected from together, one
+/// after another uses the same.
+fn scratch(site: &Site, groups: &[Vec<usize>]) -> Result<Vec<Vec<Tensor>>> {
+    let tensor = |len: usize| site.gpu.tensor("scores", Dtype::F32, &[len]);
+    let lens = |i: usize| -> Vec<usize> {
+        let masked = site.params[i].packed.is_none();
+        site.params[i].blocks.iter().filter(|_| masked).map(|block| block.weight.len()).collect()
+    };
+    let mut all = vec![Vec::new(); site.params.len()];
+    let mut shared: Vec<Tensor> = Vec::new();
+    let alone = || groups.iter().filter(|members| members.len() == 1).map(|members| lens(members[0]));
+    for block in 0..alone().map(|lens| lens.len()).max().unwrap_or(0) {
+        shared.push(tensor(alone().filter_map(|lens| lens.get(block).copied()).max().unwrap_or(0))?);
+    }
+    for members in groups {
+        for &i in members {
+            let own = |(block, len): (usize, usize)| match members.len() {
+                1 => Ok(shared[block].first(&[len])),
+                _ => tensor(len),
+            };
+            all[i] = lens(i).into_iter().enumerate().map(own).collect::<Result<_>>()?;
+        }
+    }
+    Ok(all)
+}
+
+/// Records which weights survive of those that several parameters have together.
+fn survive(site: &Site, members: &[usize], scratch: &[Vec<Tensor>]) -> Result<Survivors> {
+    let mut rec = recorder(site.gpu, "all");
+    let (mut owners, mut pairs) = (Vec::new(), Vec::new());
+    for &i in members {
+        let param = site.params[i];
+        owners.extend(vec![i; param.blocks.len()]);
+        if let Some(packed) = &param.packed {
+            pairs.push((param.blocks[0].weight.clone(), packed.picked.clone()));
+            continue;
+        }
+        for (block, score) in param.blocks.iter().zip(&scratch[i]) {
+            candidates::record_choose(&mut rec, &block.weight, &block.mask, true, score)?;
+            pairs.push((score.clone(), site.gpu.tensor("survivors", Dtype::U32, &[block.mask.len()])?));
+        }
+    }
+    let selection = Selection::over(&mut rec, &pairs.iter().map(|(s, m)| (s, m)).collect::<Vec<_>>())?;
+    Ok(Survivors { selection, owners, plan: rec.finish()? })
 }
 
 fn masked_part(
     rec: &mut Recorder,
-    param: &Param,
-    scratch: &[Tensor],
-    slots: &[Vec<Tensor>],
+    site: &Site,
+    by: By,
+    index: usize,
+    scores: &[Tensor],
+    (noise, draw): (Noise, &Uniform),
 ) -> Result<(Selection, How)> {
-    let gpu = rec.gpu.clone();
+    let (gpu, param, slots) = (site.gpu, site.params[index], (site.slots)(index));
     let bits = |what: &str| -> Result<Vec<Tensor>> {
         param.blocks.iter().map(|block| gpu.tensor(what, Dtype::U32, &[block.mask.len()])).collect()
     };
     let (keep_bits, grow_bits) = (bits("keep")?, bits("grow")?);
-    let scores: Vec<Tensor> =
-        param.blocks.iter().zip(scratch).map(|(block, s)| s.first(&[block.weight.len()])).collect();
-    for (block, score) in param.blocks.iter().zip(&scores) {
+    for (block, score) in param.blocks.iter().zip(scores) {
         candidates::record_choose(rec, &block.weight, &block.mask, true, score)?;
     }
     let keep = Selection::over(rec, &scores.iter().zip(&keep_bits).collect::<Vec<_>>())?;
-    for ((block, score), bits) in param.blocks.iter().zip(&scores).zip(&keep_bits) {
-        candidates::record_choose(rec, &block.grad, bits, false, score)?;
+    let inner: usize = param.shape[1..].iter().product();
+    let means = if by == By::Momentum { (site.means)(index) } else { Vec::new() };
+    for (number, ((block, score), bits)) in param.blocks.iter().zip(scores).zip(&keep_bits).enumerate() {
+        match by {
+            By::Gradient => candidates::record_choose(rec, &block.grad, bits, false, score)?,
+            By::Momentum => candidates::record_choose(rec, &means[number], bits, false, score)?,
+            By::Random => {
+                candidates::record_noise(rec, noise, draw, block.rows.start * inner, score)?;
+                candidates::record_bar(rec, bits, score)?;
+            }
+        }
     }
     let grow = Selection::over(rec, &scores.iter().zip(&grow_bits).collect::<Vec<_>>())?;
     let counts = gpu.tensor("merge counts", Dtype::U32, &[3])?;

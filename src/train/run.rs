@@ -270,7 +270,7 @@ impl Notes {
 /// Before the masks have reached their target nothing counts: a denser network would win.
 fn is_best(run: &mut Session, now: &Evaluation) -> bool {
     // 1 - (1 - target) may be a little less than the target.
-    if run.sparsity() + 1e-9 < run.recipe.sparsity.target {
+    if run.pruner.as_ref().is_some_and(|pruner| run.sparsity() + 1e-9 < pruner.final_sparsity()) {
         return false;
     }
     let better = run.best.is_none_or(|(accuracy, loss)| (now.accuracy, -now.loss) > (accuracy, -loss));

@@ -432,7 +432,12 @@ impl Session {
             match stage {
                 Stage::Masks => {}
                 Stage::Forward => self.forward(&mut rec, &self.feed)?,
-                Stage::Backward => self.backward(&mut rec)?,
+                Stage::Backward => {
+                    self.backward(&mut rec)?;
+                    if let Some(pruner) = &self.pruner {
+                        pruner.record_gradients(&mut rec, &self.model.params())?;
+                    }
+                }
                 Stage::Update => {
                     let params = self.model.params();
                     self.optimizer.record(&mut rec, &params, &self.step_uniform, &self.totals)?;

@@ -69,6 +69,13 @@ impl Session {
                     }
                 }
             }
+            let means =
+                self.pruner.as_ref().filter(|_| slots).map_or(&[][..], |pruner| pruner.means_of(index));
+            if !means.is_empty() {
+                let mut values = Vec::new();
+                means.iter().try_for_each(|mean| mean.read_f32().map(|own| values.extend(own)))?;
+                all.insert(format!("{}.mean", param.name), Array::f32(param.shape.clone(), &values));
+            }
             match places {
                 Some(places) => compact::insert_places(&mut all, &param.name, &places, param.len()),
                 None if param.is_masked() => {
@@ -116,6 +123,11 @@ impl Session {
         let names = self.optimizer.entry.slots;
         let mut renewed = false;
         for (index, param) in self.model.params_mut().into_iter().enumerate() {
+            let means = self.pruner.as_ref().map_or(&[][..], |pruner| pruner.means_of(index));
+            if !means.is_empty() {
+                let values = find(arrays, &format!("{}.mean", param.name), &param.shape)?.to_f32();
+                means.iter().try_fold(&values[..], |rest, mean| write_part(mean, rest))?;
+            }
             if param.flow == Flow::Held {
                 let places = compact::places(arrays, &param.name, param.len())?;
                 let kept = |name: &str| compact::kept(arrays, name, places.len());

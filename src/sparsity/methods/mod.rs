@@ -2,15 +2,19 @@
 
 use toml::Value;
 
-use super::regrow::Regrowth;
-use super::{Length, Stage};
+use super::growth::Growth;
+use super::{Length, Stage, budget, mean};
 use crate::error::{Error, Result};
 use crate::param::Flow;
 use crate::recipe::{Distribution, Settings, Sparsity, unknown};
 
+mod dynamic;
 mod gmp;
+mod granet;
 mod none;
 mod rigl;
+mod set;
+mod snfs;
 mod static_mask;
 
 /// A method in the list.
@@ -36,13 +40,16 @@ pub enum Start {
     Dense,
     /// As many as the target allows, at random.
     Random,
+    /// All, or as many as the initial density allows, at random; by ERK where the distribution is global.
+    Initial,
 }
 
 /// Makes a method from its recipe; `None` prunes nothing.
 pub type Build = fn(&Sparsity, &Settings) -> Result<Option<Box<dyn Method>>>;
 
 /// All methods.
-pub const ALL: &[Entry] = &[none::ENTRY, gmp::ENTRY, static_mask::ENTRY, rigl::ENTRY];
+pub const ALL: &[Entry] =
+    &[none::ENTRY, gmp::ENTRY, granet::ENTRY, static_mask::ENTRY, set::ENTRY, rigl::ENTRY, snfs::ENTRY];
 
 /// When masks are updated, and how sparse they then are.
 pub trait Method {
@@ -52,13 +59,22 @@ pub trait Method {
     fn due(&self, step: u64, length: Length) -> Option<f64>;
     /// The sparsity at `step` of a tensor whose final sparsity is `target`.
     fn sparsity(&self, step: u64, target: f64, length: Length) -> f64;
-    /// How weights are dropped and grown at an update that leaves their number as it is.
-    fn regrowth(&self) -> Option<&Regrowth> {
+    /// Weights kept of `len` at `sparsity`.
+    fn keep(&self, len: usize, sparsity: f64) -> usize {
+        budget::keep(len, sparsity)
+    }
+    /// How weights are dropped and grown at an update, after what is pruned.
+    fn growth(&self) -> Option<&Growth> {
         None
     }
-    /// Whether the optimizer rests on the step of a mask update.
-    fn rests(&self) -> bool {
+    /// Whether the optimizer rests on the step of the mask update at `step`.
+    fn rests(&self, step: u64) -> bool {
+        let _ = step;
         false
+    }
+    /// A running mean of the dense gradient, which then is computed at every step.
+    fn mean(&self) -> Option<mean::Rule> {
+        None
     }
 }
 
@@ -79,7 +95,7 @@ pub fn resolve(recipe: &Sparsity) -> Result<(&'static Entry, Option<Box<dyn Meth
 pub fn complete(recipe: &Sparsity) -> Result<Sparsity> {
     let entry = find(recipe)?;
     let own = match entry.start {
-        Start::Dense => 1.0,
+        Start::Dense | Start::Initial => 1.0,
         Start::Random => 1.0 - recipe.target,
     };
     let init = recipe.init.unwrap_or(own);
@@ -89,7 +105,7 @@ pub fn complete(recipe: &Sparsity) -> Result<Sparsity> {
                 .at(format!("target = {} is density {own}; init = {init}", recipe.target));
         return Err(recipe.settings.locate("init", error).hint("leave init out"));
     }
-    if entry.start == Start::Random && recipe.latent {
+    if entry.start != Start::Dense && recipe.latent {
         let error = Error::usage(format!("method `{}` holds pruned weights at 0", entry.name));
         return Err(recipe.settings.locate("latent", error).hint("leave latent out"));
     }

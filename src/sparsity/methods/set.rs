@@ -1,0 +1,21 @@
+//! SET: the smallest weights are dropped and as many grown at random.
+//!
+//! Mocanu et al., 2018, "Scalable training of artificial neural networks with adaptive sparse connectivity". Which
+//! grow is a function of seed, step, parameter and place. The optimizer works on every step.
+
+use super::dynamic::Dynamic;
+use super::{Entry, Start};
+use crate::recipe::Distribution;
+use crate::sparsity::Stage;
+use crate::sparsity::growth::{By, Growth};
+
+pub const ENTRY: Entry = Entry {
+    name: "set",
+    about: "constant sparsity; drops the smallest weights, grows as many at random",
+    paper: "Mocanu et al. 2018",
+    order: &[Stage::Forward, Stage::Backward, Stage::Update, Stage::Masks],
+    start: Start::Random,
+    distribution: Distribution::Erk,
+    settings: || vec![Growth::setting(By::Random, 0.3, 0.0)],
+    build: |recipe, settings| Dynamic::read(recipe, settings, false, 0.9).map(Some),
+};

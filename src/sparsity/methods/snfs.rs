@@ -1,0 +1,29 @@
+//! SNFS: the smallest weights are dropped, and those grown whose gradient had the largest running mean.
+//!
+//! Dettmers & Zettlemoyer, 2019, "Sparse networks from scratch", as rigl runs it: per tensor, no redistribution. The
+//! running mean is dense, so that weights are stored masked.
+
+use toml::Value;
+
+use super::dynamic::Dynamic;
+use super::{Entry, Start};
+use crate::recipe::Distribution;
+use crate::sparsity::Stage;
+use crate::sparsity::growth::{By, Growth};
+
+pub const ENTRY: Entry = Entry {
+    name: "snfs",
+    about: "constant sparsity; drops the smallest weights, grows by a running mean of the dense gradient",
+    paper: "Dettmers & Zettlemoyer 2019",
+    order: &[Stage::Forward, Stage::Backward, Stage::Update, Stage::Masks],
+    start: Start::Random,
+    distribution: Distribution::Erk,
+    settings: || vec![Growth::setting(By::Momentum, 0.3, 0.0), ("decay", Value::Float(0.9))],
+    build: |recipe, settings| {
+        let decay = settings.f32("decay")?;
+        if !(0.0..1.0).contains(&decay) {
+            return Err(settings.wrong("decay", "a number from 0 up to, not including, 1"));
+        }
+        Dynamic::read(recipe, settings, false, decay).map(Some)
+    },
+};
