@@ -21,6 +21,8 @@ pub enum Flow {
     Held = 1,
     /// Pruned weights keep a value behind the mask and see no gradient; the forward pass sees 0.
     Latent = 2,
+    /// Pruned weights keep a value behind the mask and are trained; the forward pass sees some share of it.
+    Flowing = 3,
 }
 
 /// One binding's worth of a parameter.
@@ -118,7 +120,9 @@ impl Param {
             let len = rows.len() * width;
             let mask = if self.flow == Flow::Free { vec![u32::MAX] } else { full_mask(len) };
             let latent = match self.flow {
-                Flow::Latent => Some(gpu.tensor(&format!("{name}.latent"), Dtype::F32, &extent)?),
+                Flow::Latent | Flow::Flowing => {
+                    Some(gpu.tensor(&format!("{name}.latent"), Dtype::F32, &extent)?)
+                }
                 _ => None,
             };
             blocks.push(Block {
@@ -311,9 +315,9 @@ impl Param {
     pub fn is_masked(&self) -> bool {
         self.flow != Flow::Free
     }
-    /// What an optimizer has to do about pruned weights: nothing where they do not exist.
+    /// What an optimizer has to do about pruned weights: nothing where they do not exist, or are trained as others.
     pub fn update_flow(&self) -> Flow {
-        if self.packed.is_some() { Flow::Free } else { self.flow }
+        if self.packed.is_some() || self.flow == Flow::Flowing { Flow::Free } else { self.flow }
     }
     /// `dense`, `masked` or `packed`.
     pub fn storage(&self) -> &'static str {

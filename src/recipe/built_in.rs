@@ -10,6 +10,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("fashion-gmp-98", include_str!("../../assets/recipes/fashion-gmp-98.toml")),
     ("fashion-granet-98", include_str!("../../assets/recipes/fashion-granet-98.toml")),
     ("fashion-mini-gmp-90", include_str!("../../assets/recipes/fashion-mini-gmp-90.toml")),
+    ("fashion-nm", include_str!("../../assets/recipes/fashion-nm.toml")),
     ("fashion-rigl-98", include_str!("../../assets/recipes/fashion-rigl-98.toml")),
     ("fashion-set-98", include_str!("../../assets/recipes/fashion-set-98.toml")),
     ("fashion-snfs-98", include_str!("../../assets/recipes/fashion-snfs-98.toml")),

@@ -24,6 +24,8 @@ pub struct Sparsity {
     /// Whether pruned weights keep a value behind their mask.
     pub latent: bool,
     pub storage: Storage,
+    /// Whether an N:M pattern that leaves a shorter group at the end of rows is refused.
+    pub strict: bool,
     /// Exceptions by layer; later ones win.
     pub rules: Vec<Rule>,
     /// All other keys.
@@ -121,6 +123,7 @@ impl Sparsity {
             schedule: PruneSchedule::default(),
             latent: false,
             storage: Storage::Auto,
+            strict: false,
             rules: Vec::new(),
             settings: Settings::default(),
         }
@@ -182,6 +185,7 @@ impl Sparsity {
             storage: section
                 .choice("storage", "storage", Storage::ALL, Storage::name)?
                 .unwrap_or(Storage::Auto),
+            strict: section.flag("strict", false)?,
             rules: section.sections("rule")?.into_iter().map(Rule::read).collect::<Result<_>>()?,
             settings: section.rest(),
         };
@@ -201,6 +205,7 @@ impl Sparsity {
         w.key("pattern", self.pattern.to_string());
         w.key("latent", self.latent);
         w.key("storage", self.storage.name());
+        w.key("strict", self.strict);
         w.keys(self.settings.values());
         self.schedule.write(w);
         for rule in &self.rules {

@@ -319,6 +319,7 @@ impl Session {
         if self.step.is_multiple_of(self.length.steps_per_epoch) { self.enter() } else { Ok(()) }
     }
     fn write_step(&self) -> Result<()> {
+        self.pruner.as_ref().map_or(Ok(()), |pruner| pruner.open(self.step))?;
         let (first, live) = self.feed.range((self.step % self.length.steps_per_epoch) as usize);
         let (correction1, correction2) = self.optimizer.corrections(self.updates + 1);
         self.step_uniform.write(&Step {
@@ -357,8 +358,20 @@ impl Session {
         Ok(totals)
     }
 
-    /// Loss and accuracy on a part of the data; `None` where that part is empty.
+    /// Loss and accuracy on a part of the data, by the masks of the end where they flow; `None` where it is empty.
     pub fn evaluate(&self, part: Part) -> Result<Option<Totals>> {
+        self.pruner.as_ref().map_or(Ok(()), Pruner::show_hard)?;
+        self.examine(part)
+    }
+
+    /// As [`Session::evaluate`], by what the last step's forward pass saw; `None` where that is the same.
+    pub fn evaluate_soft(&self, part: Part) -> Result<Option<Totals>> {
+        let last = self.step.saturating_sub(1);
+        let is_soft = self.pruner.as_ref().map_or(Ok(false), |pruner| pruner.show_soft(last))?;
+        if is_soft { self.examine(part) } else { Ok(None) }
+    }
+
+    fn examine(&self, part: Part) -> Result<Option<Totals>> {
         let (exam, plan) = match (part, &self.validation, &self.plans.validation) {
             (Part::Test, ..) => (&self.test, &self.plans.test),
             (Part::Validation, Some(exam), Some(plan)) => (exam, plan),
@@ -430,7 +443,11 @@ impl Session {
         let mut rec = Recorder::new(&self.gpu);
         for stage in stages {
             match stage {
-                Stage::Masks => {}
+                Stage::Masks => {
+                    if let Some(pruner) = &self.pruner {
+                        pruner.record_masks(&mut rec, &self.model.params())?;
+                    }
+                }
                 Stage::Forward => self.forward(&mut rec, &self.feed)?,
                 Stage::Backward => {
                     self.backward(&mut rec)?;

@@ -16,6 +16,7 @@ impl Session {
     /// Weights, biases and masks, as people know them: `fc1.weight`, `fc1.weight.mask`. Masks are bits,
     /// i % 32 of word i / 32. A latent weight is stored as such, with its mask. What is packed is laid out.
     pub fn weights(&self) -> Result<Arrays> {
+        self.pruner.as_ref().map_or(Ok(()), sparsity::Pruner::show_hard)?;
         let mut all = Arrays::new();
         for param in self.model.params() {
             let values = match param.packed {
@@ -43,6 +44,7 @@ impl Session {
     /// Weights, biases and masks as files hold them, without the zeros of held masks: the same for masked and for
     /// packed storage. With the optimizer's slots if `slots`.
     pub fn stored(&self, slots: bool) -> Result<Arrays> {
+        self.pruner.as_ref().map_or(Ok(()), sparsity::Pruner::show_hard)?;
         let mut all = Arrays::new();
         for (index, param) in self.model.params().into_iter().enumerate() {
             let mut tensors = vec![(param.name.clone(), param.gather(|block| block.stored())?)];
@@ -75,6 +77,12 @@ impl Session {
                 let mut values = Vec::new();
                 means.iter().try_for_each(|mean| mean.read_f32().map(|own| values.extend(own)))?;
                 all.insert(format!("{}.mean", param.name), Array::f32(param.shape.clone(), &values));
+            }
+            let recorded = self.pruner.as_ref().filter(|_| slots).and_then(|p| p.recorded_of(index));
+            if let Some(recorded) = recorded {
+                let mut words = Vec::new();
+                recorded.iter().try_for_each(|mask| mask.read_u32().map(|own| words.extend(own)))?;
+                all.insert(format!("{}.recorded", param.name), Array::u32(vec![words.len()], &words));
             }
             match places {
                 Some(places) => compact::insert_places(&mut all, &param.name, &places, param.len()),
@@ -127,6 +135,16 @@ impl Session {
             if !means.is_empty() {
                 let values = find(arrays, &format!("{}.mean", param.name), &param.shape)?.to_f32();
                 means.iter().try_fold(&values[..], |rest, mean| write_part(mean, rest))?;
+            }
+            if let Some(recorded) = self.pruner.as_ref().and_then(|pruner| pruner.recorded_of(index)) {
+                let len = recorded.iter().map(Tensor::len).sum();
+                let words = find(arrays, &format!("{}.recorded", param.name), &[len])?.to_u32()?;
+                let mut rest = &words[..];
+                for mask in recorded {
+                    let (own, others) = rest.split_at(mask.len());
+                    mask.write(own)?;
+                    rest = others;
+                }
             }
             if param.flow == Flow::Held {
                 let places = compact::places(arrays, &param.name, param.len())?;

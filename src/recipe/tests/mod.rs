@@ -58,6 +58,7 @@ target = 0.0
 pattern = "free"
 latent = false
 storage = "auto"
+strict = false
 
 [sparsity.schedule]
 type = "cubic"

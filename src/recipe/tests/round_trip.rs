@@ -89,6 +89,7 @@ fn a_sparsity() -> impl Strategy<Value = Sparsity> {
             pattern: Structure::default(),
             schedule,
             latent,
+            strict: latent,
             storage: Storage::ALL[distribution % 3],
             rules,
             settings,

@@ -2,19 +2,24 @@
 
 use toml::Value;
 
+use super::groups::Gate;
 use super::growth::Growth;
+use super::shrink::Pull;
 use super::{Length, Stage, budget, mean};
 use crate::error::{Error, Result};
 use crate::param::Flow;
-use crate::recipe::{Distribution, Settings, Sparsity, unknown};
+use crate::recipe::{Distribution, PruneSchedule, Settings, Sparsity, unknown};
 
 mod dynamic;
 mod gmp;
 mod granet;
+mod mdgf;
 mod none;
 mod rigl;
+mod sdgf;
 mod set;
 mod snfs;
+mod sr_ste;
 mod static_mask;
 
 /// A method in the list.
@@ -48,8 +53,19 @@ pub enum Start {
 pub type Build = fn(&Sparsity, &Settings) -> Result<Option<Box<dyn Method>>>;
 
 /// All methods.
-pub const ALL: &[Entry] =
-    &[none::ENTRY, gmp::ENTRY, granet::ENTRY, static_mask::ENTRY, set::ENTRY, rigl::ENTRY, snfs::ENTRY];
+pub const ALL: &[Entry] = &[
+    none::ENTRY,
+    gmp::ENTRY,
+    granet::ENTRY,
+    static_mask::ENTRY,
+    set::ENTRY,
+    rigl::ENTRY,
+    snfs::ENTRY,
+    sr_ste::STE,
+    sr_ste::SR_STE,
+    mdgf::ENTRY,
+    sdgf::ENTRY,
+];
 
 /// When masks are updated, and how sparse they then are.
 pub trait Method {
@@ -76,6 +92,21 @@ pub trait Method {
     fn mean(&self) -> Option<mean::Rule> {
         None
     }
+    /// What passes of groups of which `keep` of `of` are kept at the end, where masks flow.
+    fn gate(&self, step: u64, length: Length, keep: usize, of: usize) -> Option<Gate> {
+        let _ = (step, length, keep, of);
+        None
+    }
+    /// A pull towards 0 that is added to the gradient.
+    fn pull(&self) -> Option<Pull> {
+        None
+    }
+}
+
+/// The sparsity of masks that are made anew at every step, where they are recorded: every so often, from the first
+/// step on.
+fn recorded_at(schedule: &PruneSchedule, target: f64, step: u64, length: Length) -> Option<f64> {
+    step.is_multiple_of(schedule.every.period(length.steps, length.steps_per_epoch)).then_some(target)
 }
 
 /// The entry named by a recipe and its method.

@@ -1,0 +1,144 @@
+//! MdGf, mask decay gradient flow: pruned weights take part in the forward pass, less and less.
+//!
+//! Bambhaniya et al., 2024, "Progressive gradient flow for robust N:M sparsity training", Section 3: the forward pass
+//! sees `weight (mask + D (1 - mask))`, where D falls from 1 to 0, along a line or exponentially; the gradient with
+//! respect to that moves all weights, unscaled. In the fine-tuning phase D is 0.
+
+use toml::Value;
+
+use super::{Entry, Method, Start};
+use crate::error::Error;
+use crate::param::Flow;
+use crate::recipe::{Distribution, PruneSchedule, unknown};
+use crate::sparsity::groups::Gate;
+use crate::sparsity::phases::{Phase, Phases};
+use crate::sparsity::{Length, Stage};
+
+pub const ENTRY: Entry = Entry {
+    name: "mdgf",
+    about: "N:M chosen anew at every step; what is pruned fades from the forward pass, linearly or exponentially",
+    paper: "Bambhaniya et al. 2024",
+    order: &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::Update],
+    start: Start::Dense,
+    distribution: Distribution::Uniform,
+    settings: || {
+        let mut all = Phases::settings(0.0, 0.1);
+        all.extend([
+            ("decay", Value::String("exponential".into())),
+            ("share", Value::Float(0.7)),
+            ("beta", Value::Float(0.0)),
+        ]);
+        all
+    },
+    build: |recipe, settings| {
+        let curve = match settings.text("decay")? {
+            "linear" => Curve::Linear,
+            "exponential" => Curve::Exponential,
+            other => {
+                return Err(settings.locate("decay", unknown("decay", other, ["linear", "exponential"])));
+            }
+        };
+        let (share, beta) = (settings.f64("share")?, settings.f64("beta")?);
+        if !(share > 0.0 && share <= 1.0) {
+            return Err(settings.wrong("share", "a share of the sparse phase, above 0 and up to 1"));
+        }
+        if !(beta >= 0.0) {
+            return Err(settings.wrong("beta", "a decay a step, or 0 for the one that `share` gives"));
+        }
+        if beta > 0.0 && share != 0.7 {
+            let error = Error::usage("`beta` and `share` both say how fast pruned weights fade");
+            return Err(settings.locate("beta", error).hint("leave one of them out"));
+        }
+        let phases = Phases::read(settings)?;
+        Ok(Some(Box::new(Mdgf {
+            target: recipe.target,
+            schedule: recipe.schedule.clone(),
+            phases,
+            curve,
+            share,
+            beta,
+        })))
+    },
+};
+
+#[derive(Clone, Copy)]
+enum Curve {
+    Linear,
+    Exponential,
+}
+
+struct Mdgf {
+    target: f64,
+    schedule: PruneSchedule,
+    phases: Phases,
+    curve: Curve,
+    /// Of the sparse phase, where D is 0 or, exponentially, .01.
+    share: f64,
+    /// A step, or 0 for what the share gives.
+    beta: f64,
+}
+
+impl Mdgf {
+    /// D: what is left of a pruned weight in the forward pass.
+    fn decay(&self, step: u64, of: u64) -> f64 {
+        let span = self.share * of as f64;
+        match (self.curve, self.beta > 0.0) {
+            (Curve::Linear, given) => {
+                let beta = if given { self.beta } else { 1.0 / span };
+                (1.0 - beta * step as f64).max(0.0)
+            }
+            (Curve::Exponential, given) => {
+                let beta = if given { self.beta } else { 100f64.ln() / span };
+                (-beta * step as f64).exp()
+            }
+        }
+    }
+}
+
+impl Method for Mdgf {
+    fn flow(&self) -> Flow {
+        Flow::Flowing
+    }
+    fn due(&self, step: u64, length: Length) -> Option<f64> {
+        super::recorded_at(&self.schedule, self.target, step, length)
+    }
+    fn sparsity(&self, _: u64, target: f64, _: Length) -> f64 {
+        target
+    }
+    fn gate(&self, step: u64, length: Length, keep: usize, of: usize) -> Option<Gate> {
+        let (keep, decay) = match self.phases.at(step, length) {
+            Phase::Dense => (of, 0.0),
+            Phase::Sparse { step, of } => (keep, self.decay(step, of)),
+            Phase::Finetune => (keep, 0.0),
+        };
+        Some(Gate { keep: keep as u32, group: of as u32, decay: decay as f32 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mdgf(curve: Curve, share: f64, beta: f64) -> Mdgf {
+        let phases = Phases { dense: 0.0, finetune: 0.0 };
+        Mdgf { target: 0.5, schedule: PruneSchedule::default(), phases, curve, share, beta }
+    }
+
+    /// The specification's worked decays.
+    #[test]
+    fn pruned_weights_fade_as_the_paper_says() {
+        let close = |got: f64, want: f64| assert!((got - want).abs() <= 5e-7, "got {got}, want {want}");
+        let linear = mdgf(Curve::Linear, 0.7, 2e-4);
+        for (step, want) in [(0, 1.0), (1000, 0.8), (2500, 0.5), (5000, 0.0), (9000, 0.0)] {
+            close(linear.decay(step, 10_000), want);
+        }
+        let exponential = mdgf(Curve::Exponential, 0.7, 1e-4);
+        for (step, want) in [(0, 1.0), (1000, 0.904837), (10_000, 0.367879), (46_052, 0.01)] {
+            close(exponential.decay(step, 10_000), want);
+        }
+        // By share: beta is 1.428571e-4 and 6.578815e-4 for a phase of 10,000 steps.
+        close(mdgf(Curve::Linear, 0.7, 0.0).decay(1000, 10_000), 1.0 - 0.1428571);
+        close(mdgf(Curve::Exponential, 0.7, 0.0).decay(1, 10_000), (-6.578815e-4f64).exp());
+        close(mdgf(Curve::Exponential, 0.7, 0.0).decay(7000, 10_000), 0.01);
+    }
+}

@@ -1,0 +1,223 @@
+//! Before step 0: what is pruned, how it is stored, and the masks of the start.
+
+use super::budget::{self, Budget};
+use super::flowing::Flowing;
+use super::methods::{self, Start};
+use super::pruner::{Pruner, Updater};
+use super::{Length, Stage, draw};
+use crate::error::{Error, Kind, Result};
+use crate::gpu::{Dtype, Gpu};
+use crate::ops::packed::{Form, crossover};
+use crate::ops::variants::{Choices, Shape};
+use crate::param::{Block, Flow, Param};
+use crate::recipe::{Distribution, Sparsity, Storage};
+
+/// What a network is pruned for, besides its recipe.
+pub struct Setting<'a> {
+    pub seed: u64,
+    pub length: Length,
+    /// Measured choices of kernels, with the densities from which packed storage is faster.
+    pub choices: &'a Choices,
+    /// Columns of a batch.
+    pub cols: usize,
+    /// Whether packed products read bf16.
+    pub narrow: bool,
+}
+
+/// Gives memory to all parameters: dense, masked or packed, as `recipe` asks for, with the masks of the start.
+///
+/// # Errors
+/// `Kind::Usage` for an unknown method, a rule that matches nothing, a schedule that does not fit the run, or
+/// a target that cannot be met: before step 0.
+pub fn prepare(
+    gpu: &Gpu,
+    recipe: &Sparsity,
+    setting: &Setting,
+    params: &mut [&mut Param],
+) -> Result<Option<Pruner>> {
+    if let Some(param) = params.iter().find(|param| param.len() > u32::MAX as usize) {
+        return Err(Error::new(Kind::Memory, format!("`{}` has more than 2^32 elements", param.name))
+            .at(format!("shape {:?}", param.shape))
+            .hint("narrower layers"));
+    }
+    let (entry, method) = methods::resolve(recipe)?;
+    let Some(method) = method else {
+        params.iter_mut().try_for_each(|param| param.allocate(gpu))?;
+        return Ok(None);
+    };
+    let length = setting.length;
+    if entry.order.contains(&Stage::Masks) {
+        recipe.schedule.check(length.steps, length.steps_per_epoch)?;
+    }
+    let declared: Vec<&Param> = params.iter().map(|param| &**param).collect();
+    let (maskable, budget) = budget_of(recipe, &declared)?;
+    for (&i, tensor) in maskable.iter().zip(budget.tensors()) {
+        params[i].form = tensor.form;
+        let inner: usize = tensor.shape[1..].iter().product();
+        if let Form::Groups { of, .. } = tensor.form
+            && recipe.strict
+            && !inner.is_multiple_of(of)
+        {
+            return Err(Error::usage(format!("`{}` does not divide into groups of {of}", tensor.name))
+                .at(format!("{inner} inputs; pattern = \"{}\", strict = true", tensor.form.name()))
+                .hint("another pattern for this layer by a [[sparsity.rule]], or strict = false: the last group of a row is then shorter"));
+        }
+        if method.flow() == Flow::Flowing {
+            continue;
+        }
+        if tensor.form != Form::Free && (entry.start != Start::Random || method.growth().is_some()) {
+            let form = tensor.form.name();
+            return Err(Error::usage(format!("method `{}` prunes single weights, not {form}", entry.name))
+                .at(format!("layer {}", tensor.name))
+                .hint("method = \"static\", or pattern = \"free\""));
+        }
+    }
+    // The first and the last target: in between, the sparsity is monotone.
+    budget.keeps(recipe.initial(), |target| target.min(recipe.initial()))?;
+    let keeps = budget.keeps(recipe.target, |target| target)?;
+    let group_members =
+        |group: &budget::Group| group.members.iter().map(|&member| maskable[member]).collect::<Vec<_>>();
+    let members: Vec<Vec<usize>> = budget.groups.iter().map(group_members).collect();
+    if entry.start == Start::Random && members.iter().any(|group| group.len() > 1) {
+        return Err(Error::usage(format!("method `{}` needs a number for each layer", entry.name))
+            .at("distribution = \"global\" has one for all")
+            .hint("distribution = \"erk\" or \"uniform\""));
+    }
+    for &i in members.iter().flatten() {
+        params[i].flow = method.flow();
+        if method.flow() == Flow::Flowing && !matches!(params[i].form, Form::Groups { .. }) {
+            let what = format!(
+                "method `{}` keeps N of every M inputs; `{}` has no such pattern",
+                entry.name, params[i].name
+            );
+            return Err(Error::usage(what)
+                .at(format!("pattern = \"{}\"", params[i].form.name()))
+                .hint("pattern = \"2:4\", for all layers or in a [[sparsity.rule]]; or dense = true there"));
+        }
+    }
+    let dense_parts = match method.flow() {
+        Flow::Flowing => Some("trains pruned weights, too"),
+        _ if method.mean().is_some() => Some("keeps a dense mean of the gradient"),
+        _ => None,
+    };
+    if let Some(part) = dense_parts.filter(|_| recipe.storage == Storage::Packed) {
+        return Err(Error::usage(format!("method `{}` {part}: its weights cannot be packed", entry.name))
+            .at("storage = \"packed\"")
+            .hint("storage = \"masked\" or \"auto\""));
+    }
+    let limit = |param: &Param| match recipe.storage {
+        _ if param.flow != Flow::Held || method.mean().is_some() => 0.0,
+        Storage::Masked => 0.0,
+        Storage::Packed => 1.0,
+        Storage::Auto => {
+            let shape = Shape::new(param.shape[0], param.shape[1..].iter().product(), setting.cols);
+            crossover::known(setting.choices, param.form, shape, setting.narrow)
+        }
+    };
+    let packed_below = params.iter().map(|param| limit(param)).collect();
+    let pruned: usize = budget.groups.iter().map(|group| group.len).sum();
+    let mut pruner = Pruner {
+        entry,
+        method,
+        length,
+        seed: setting.seed,
+        means: Vec::new(),
+        names: params.iter().map(|param| param.name.clone()).collect(),
+        target: recipe.target,
+        packed_below,
+        most_packed: gpu.limits().binding_bytes as usize / 4,
+        dense: budget.total() - pruned,
+        members,
+        budget,
+        flowing: None,
+        updater: Updater::Never,
+    };
+    let starts = pruner.starts(recipe, &keeps)?;
+    for (i, param) in params.iter_mut().enumerate() {
+        match starts[i] {
+            Some(keep) => pruner.start(gpu, i, keep, param)?,
+            None => param.allocate(gpu)?,
+        }
+        let blocks =
+            if param.is_masked() && pruner.method.mean().is_some() { &param.blocks[..] } else { &[] };
+        let mean =
+            |block: &Block| gpu.tensor(&format!("{}.mean", param.name), Dtype::F32, &block.weight.shape);
+        pruner.means.push(blocks.iter().map(mean).collect::<Result<_>>()?);
+    }
+    pruner.flowing = Flowing::new(gpu, &params.iter().map(|param| &**param).collect::<Vec<_>>())?;
+    Ok(Some(pruner))
+}
+
+/// The parameters that can be pruned, and their budget.
+fn budget_of(recipe: &Sparsity, params: &[&Param]) -> Result<(Vec<usize>, Budget)> {
+    let maskable: Vec<usize> = (0..params.len()).filter(|&i| params[i].is_maskable()).collect();
+    let tensor = |&i: &usize| -> Result<budget::Tensor> {
+        let (name, shape) = (&params[i].name, &params[i].shape);
+        let form = budget::form(name, shape, recipe.pattern, &recipe.rules)?;
+        Ok(budget::Tensor { name: name.clone(), shape: shape.clone(), form })
+    };
+    let tensors = maskable.iter().map(tensor).collect::<Result<Vec<_>>>()?;
+    let budget = Budget::new(tensors, recipe.spread(), &recipe.rules)?;
+    Ok((maskable, budget))
+}
+
+/// What a recipe will prune, before anything has memory: parameter, form, and density at the end.
+pub fn outline(recipe: &Sparsity, params: &[&Param]) -> Result<Vec<(usize, Form, f64)>> {
+    if methods::resolve(recipe)?.1.is_none() {
+        return Ok(Vec::new());
+    }
+    let (maskable, budget) = budget_of(recipe, params)?;
+    let keeps = budget.keeps(recipe.target, |target| target)?;
+    let mut all = Vec::new();
+    for (group, keep) in budget.groups.iter().zip(keeps) {
+        for &member in &group.members {
+            let density = keep as f64 / group.len as f64;
+            all.push((maskable[member], budget.tensors()[member].form, density));
+        }
+    }
+    Ok(all)
+}
+
+impl Pruner {
+    /// By parameter, how many weights it keeps before the first step, where not all; `keeps` are those at the end.
+    fn starts(&self, recipe: &Sparsity, keeps: &[usize]) -> Result<Vec<Option<usize>>> {
+        let mut all = vec![None; self.names.len()];
+        let (members, keeps) = match self.entry.start {
+            Start::Dense => return Ok(all),
+            Start::Initial if recipe.initial() == 0.0 => return Ok(all),
+            Start::Random => (self.members.clone(), keeps.to_vec()),
+            Start::Initial => {
+                let spread = match recipe.spread() {
+                    Distribution::Global => Distribution::Erk,
+                    other => other,
+                };
+                let budget = Budget::new(self.budget.tensors().to_vec(), spread, &recipe.rules)?;
+                let index = |name: &str| self.names.iter().position(|own| own == name).expect("of the model");
+                let numbers = |group: &budget::Group| -> Vec<usize> {
+                    group.members.iter().map(|&member| index(&budget.tensors()[member].name)).collect()
+                };
+                let initial = recipe.initial();
+                let keeps = budget.keeps(initial, |target| target.min(initial))?;
+                (budget.groups.iter().map(numbers).collect(), keeps)
+            }
+        };
+        for (group, keep) in members.iter().zip(keeps) {
+            all[group[0]] = Some(keep);
+        }
+        Ok(all)
+    }
+
+    /// Gives a parameter its random mask of the start.
+    fn start(&self, gpu: &Gpu, number: usize, keep: usize, param: &mut Param) -> Result<()> {
+        let shape = (param.shape[0], param.shape[1..].iter().product());
+        let pattern = draw::draw(gpu, self.seed, number as u32, param.form, shape, keep)?;
+        if self.packs(number, pattern.kept(), pattern.len()) {
+            return param.allocate_packed(gpu, pattern);
+        }
+        param.allocate(gpu)?;
+        param.write_mask(&pattern.mask())?;
+        let values = param.read()?;
+        let kept: Vec<f32> = pattern.flat().iter().map(|&i| values[i as usize]).collect();
+        param.write(&pattern.dense(&kept))
+    }
+}

@@ -1,0 +1,215 @@
+//! A method at work: when masks are updated, and what happens within a step.
+
+use super::budget::Budget;
+use super::flowing::Flowing;
+use super::methods::{self, Start};
+use super::prune::Prune;
+use super::regrow::{self, Regrow, Site};
+use super::{Change, Length, Outcome, Patterns, mean, shrink};
+use crate::error::{Error, Result};
+use crate::gpu::{Gpu, Phase, Plan, Recorder, Tensor};
+use crate::param::Param;
+
+/// Schedules a method's mask updates.
+pub struct Pruner {
+    pub entry: &'static methods::Entry,
+    pub(super) method: Box<dyn methods::Method>,
+    pub(super) budget: Budget,
+    pub(super) length: Length,
+    pub(super) seed: u64,
+    /// By group: its parameters.
+    pub(super) members: Vec<Vec<usize>>,
+    /// By parameter, by block: running means of the gradient, where the method keeps them.
+    pub(super) means: Vec<Vec<Tensor>>,
+    pub(super) names: Vec<String>,
+    /// The whole network's sparsity at the end.
+    pub(super) target: f64,
+    /// By parameter: the density up to which it is packed.
+    pub(super) packed_below: Vec<f64>,
+    /// Values that one binding holds: more cannot be packed.
+    pub(super) most_packed: usize,
+    pub(super) dense: usize,
+    /// Where masks are made anew at every step.
+    pub(super) flowing: Option<Flowing>,
+    pub(super) updater: Updater,
+}
+
+pub(super) enum Updater {
+    /// Masks never change.
+    Never,
+    Prune(Prune),
+    Regrow(Box<Regrow>),
+}
+
+impl Pruner {
+    /// Whether a parameter is packed once enough of it is pruned.
+    pub fn may_pack(&self, param: usize) -> bool {
+        self.packed_below[param] > 0.0
+    }
+    /// The density up to which a parameter is packed; 0 if it never is.
+    pub fn packed_below(&self, param: usize) -> f64 {
+        self.packed_below[param]
+    }
+    /// Whether a parameter that keeps `kept` of `len` weights is to be packed.
+    pub fn packs(&self, param: usize, kept: usize, len: usize) -> bool {
+        let fits = kept > 0 && kept <= self.most_packed && kept < len;
+        fits && self.may_pack(param) && kept as f64 <= self.packed_below[param] * len as f64
+    }
+
+    /// Records the mask update, again where the storage of a parameter has changed. `slots` are the optimizer's,
+    /// by parameter and block; `grads` are needed where weights grow.
+    pub fn record(
+        &mut self,
+        gpu: &Gpu,
+        params: &[&Param],
+        slots: &dyn Fn(usize) -> Vec<Vec<Tensor>>,
+        grads: &regrow::DenseGrad,
+    ) -> Result<()> {
+        self.updater = Updater::Never; // its memory first
+        self.updater = match self.method.growth() {
+            Some(growth) => {
+                let means = |param: usize| self.means[param].clone();
+                let site = Site { gpu, seed: self.seed, params, slots, grads, means: &means };
+                Updater::Regrow(Box::new(Regrow::record(&site, growth, &self.members)?))
+            }
+            None if self.entry.start == Start::Random || self.flowing.is_some() => Updater::Never,
+            None => Updater::Prune(Prune::record(gpu, &self.members, params, slots)?),
+        };
+        Ok(())
+    }
+
+    /// Records what a method with flowing masks does before each forward pass.
+    pub fn record_masks(&self, rec: &mut Recorder, params: &[&Param]) -> Result<()> {
+        self.flowing.as_ref().map_or(Ok(()), |flowing| flowing.record(rec, params))
+    }
+    /// Records what the method does with the gradients of each step, after the backward pass.
+    pub fn record_gradients(&self, rec: &mut Recorder, params: &[&Param]) -> Result<()> {
+        rec.phase(Phase::Masks);
+        for (param, means) in params.iter().zip(&self.means).filter(|(param, _)| param.is_masked()) {
+            rec.scope(&param.name);
+            if let Some(rule) = self.method.mean() {
+                let blocks = param.blocks.iter().zip(means);
+                blocks
+                    .into_iter()
+                    .try_for_each(|(block, mean)| mean::record(rec, rule, &block.grad, mean))?;
+            }
+            if let Some(pull) = self.method.pull() {
+                let blocks = &mut param.blocks.iter();
+                blocks.try_for_each(|b| shrink::record(rec, pull, &b.mask, b.stored(), &b.grad))?;
+            }
+        }
+        Ok(())
+    }
+    /// Writes the numbers of a step that flowing masks need.
+    pub fn open(&self, step: u64) -> Result<()> {
+        let gate = |step, length, keep, of| self.method.gate(step, length, keep, of);
+        self.flowing.as_ref().map_or(Ok(()), |flowing| flowing.open(step, self.length, &gate))
+    }
+    /// Makes flowing masks as they are at the end, N of every M and nothing of the others, from the values of now: what
+    /// is judged, counted and stored. The next step makes its own.
+    pub fn show_hard(&self) -> Result<()> {
+        self.flowing.as_ref().map_or(Ok(()), Flowing::show_hard)
+    }
+    /// Makes flowing masks as the step `step` has them. Returns whether they differ from those at the end.
+    pub fn show_soft(&self, step: u64) -> Result<bool> {
+        let Some(flowing) = &self.flowing else { return Ok(false) };
+        let gate = |step, length, keep, of| self.method.gate(step, length, keep, of);
+        flowing.show(step, self.length, &gate)?;
+        Ok(flowing.is_soft(step, self.length, &gate))
+    }
+    /// The masks of a parameter that were recorded last, by block, where they flow; state of the run.
+    pub fn recorded_of(&self, param: usize) -> Option<&[Tensor]> {
+        self.flowing.as_ref()?.recorded_of(param)
+    }
+    /// Running means of the gradient of one parameter, by block; state of the run.
+    pub fn means_of(&self, param: usize) -> &[Tensor] {
+        &self.means[param]
+    }
+
+    /// Gives up what is recorded, before parameters get other memory.
+    pub fn forget(&mut self) {
+        self.updater = Updater::Never;
+    }
+    /// Whether weights grow, by gradients of the step.
+    pub fn grows(&self) -> bool {
+        self.method.growth().is_some()
+    }
+    /// Whether the optimizer rests at `step`.
+    pub fn rests(&self, step: u64) -> bool {
+        self.method.rests(step) && self.due(step).is_some()
+    }
+    /// The sparsity due at `step`, if masks are updated there.
+    pub fn due(&self, step: u64) -> Option<f64> {
+        self.method.due(step, self.length)
+    }
+    /// What each group keeps at `step`.
+    fn keeps(&self, step: u64, sparsity: f64) -> Result<Vec<usize>> {
+        let wanted = self.method.keep(self.budget.total(), sparsity);
+        self.budget.keeps_in_all(wanted, sparsity, |target| self.method.sparsity(step, target, self.length))
+    }
+    /// The whole network's sparsity at the end of the run.
+    pub fn final_sparsity(&self) -> f64 {
+        (0..self.length.steps).rev().find_map(|step| self.due(step)).unwrap_or(self.target)
+    }
+    /// Weights that are kept of all maskable ones at the end of the run.
+    pub fn wanted(&self) -> Result<usize> {
+        let last = self.length.steps.saturating_sub(1);
+        Ok(self.keeps(last, self.final_sparsity())?.iter().sum::<usize>() + self.dense)
+    }
+
+    /// Updates the masks if that is due. Returns what changed, and the new patterns of packed parameters, which the
+    /// caller gives to them.
+    ///
+    /// # Errors
+    /// `Kind::Numbers` if a weight or gradient is not a number, with the layer's name.
+    pub fn update(&self, step: u64, params: &[&Param]) -> Result<Option<(Change, Patterns)>> {
+        let Some(sparsity) = self.due(step) else { return Ok(None) };
+        let keeps = self.keeps(step, sparsity)?;
+        let gate = |step, length, keep, of| self.method.gate(step, length, keep, of);
+        let Outcome { layers, patterns } = match (&self.updater, self.method.growth()) {
+            (Updater::Never, _) => match &self.flowing {
+                Some(flowing) => {
+                    let layers = flowing.changes(step, self.length, &gate, params)?;
+                    Outcome { layers, patterns: Patterns::new() }
+                }
+                None => return Ok(None),
+            },
+            (Updater::Prune(prune), _) => prune.update(step, &keeps, params)?,
+            (Updater::Regrow(regrow), Some(growth)) => {
+                regrow.update(step, self.length, growth, &keeps, params)?
+            }
+            (Updater::Regrow(_), None) => return Err(Error::internal("growth without a rule for it")),
+        };
+        let kept = layers.iter().map(|layer| layer.kept).sum::<usize>() + self.dense;
+        Ok(Some((Change { step, sparsity, kept, total: self.budget.total(), layers }, patterns)))
+    }
+
+    /// All updates of the run: step, sparsity and weights kept.
+    pub fn schedule(&self) -> Result<Vec<(u64, f64, usize)>> {
+        let mut all = Vec::new();
+        for step in 0..self.length.steps {
+            if let Some(sparsity) = self.due(step) {
+                let kept = self.keeps(step, sparsity)?.iter().sum::<usize>() + self.dense;
+                all.push((step, sparsity, kept));
+            }
+        }
+        Ok(all)
+    }
+
+    /// What is kept at `sparsity` in each group, with the names of its tensors.
+    pub fn budgets(&self, sparsity: f64) -> Result<Vec<(Vec<String>, usize, usize)>> {
+        let keeps = self.keeps(self.length.steps, sparsity)?;
+        let names = |group: &Vec<usize>| group.iter().map(|&i| self.names[i].clone()).collect();
+        let groups = self.members.iter().zip(&self.budget.groups).zip(keeps);
+        Ok(groups.map(|((members, group), keep)| (names(members), keep, group.len)).collect())
+    }
+
+    /// The mask update's dispatches.
+    pub fn plans(&self) -> Vec<&Plan> {
+        match &self.updater {
+            Updater::Never => self.flowing.iter().flat_map(Flowing::plans).collect(),
+            Updater::Prune(prune) => vec![&prune.plan],
+            Updater::Regrow(regrow) => regrow.plans().collect(),
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Masks that flow: the worked rows of N:M selection, SR-STE and MdGf on every device and on the twins; what the methods
+//! promise while they train; and resuming anywhere.
+
+mod common;
+
+use coppice::data::{Dataset, Source, Split};
+use coppice::gpu::{Dtype, Gpu, Recorder};
+use coppice::ops::packed::{Form, Pattern};
+use coppice::ops::variants::Choices;
+use coppice::param::Flow;
+use coppice::random::{Stream, uniform, word};
+use coppice::recipe::Recipe;
+use coppice::sparsity::groups::{Gate, n_of_m, record_gate};
+use coppice::sparsity::shrink::{self, Pull};
+use coppice::train::{Part, Session};
+
+fn everywhere() -> Vec<Gpu> {
+    let mut all: Vec<Gpu> = common::devices().into_iter().filter(Gpu::is_device).collect();
+    all.push(Gpu::twin());
+    all
+}
+
+const ROWS: [[f32; 8]; 2] =
+    [[0.9, -0.1, 0.3, -0.7, 0.2, 0.2, -0.5, 0.05], [-0.4, 0.6, -0.6, 0.1, 0.0, 0.3, -0.3, 0.3]];
+
+/// The mask's bits and the forward weights of two rows of eight.
+fn gated(gpu: &Gpu, keep: u32, group: u32, decay: f32) -> (Vec<u8>, Vec<f32>) {
+    let source = gpu.upload_f32("source", &[2, 8], &ROWS.concat()).unwrap();
+    let mask = gpu.upload_u32("mask", &[1], &[0]).unwrap();
+    let weight = gpu.tensor("weight", Dtype::F32, &[2, 8]).unwrap();
+    let counts = gpu.tensor("counts", Dtype::U32, &[1]).unwrap();
+    let gate = gpu.uniform("gate", &Gate { keep, group, decay }).unwrap();
+    let mut rec = Recorder::new(gpu);
+    record_gate(&mut rec, &gate, group as usize, &source, &mask, &weight, &counts).unwrap();
+    rec.finish().unwrap().replay().unwrap();
+    let word = mask.read_u32().unwrap()[0];
+    ((0..16).map(|i| (word >> i & 1) as u8).collect(), weight.read_f32().unwrap())
+}
+
+#[test]
+fn the_worked_patterns_come_out_with_ties_to_the_lower_input() {
+    let table: [(u32, u32, [u8; 16]); 4] = [
+        (2, 4, [1, 0, 0, 1, 1, 0, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0]),
+        (1, 4, [1, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0]),
+        (2, 8, [1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]),
+        (1, 8, [1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
+    ];
+    for gpu in everywhere() {
+        for (keep, of, want) in table {
+            let (mask, weight) = gated(&gpu, keep, of, 0.0);
+            assert_eq!(mask, want, "{keep}:{of} on {:?}", gpu.identity());
+            let hard = ROWS.concat().iter().zip(want).map(|(w, m)| w * f32::from(m)).collect::<Vec<_>>();
+            assert_eq!(weight, hard);
+        }
+        // MdGf at D = .25, row 0 at 1:4.
+        let (_, weight) = gated(&gpu, 1, 4, 0.25);
+        assert_eq!(weight[..8], [0.9, -0.025, 0.075, -0.175, 0.05, 0.05, -0.5, 0.0125]);
+    }
+}
+
+/// Row 0 at 2:4 with the lower of equal inputs dropped, as the paper's code does it, so that its numbers can be met.
+#[test]
+fn sr_stes_worked_step_comes_out() {
+    let mask: u32 = [1, 0, 0, 1, 0, 1, 1, 0].iter().rev().fold(0, |word, bit| word << 1 | bit);
+    let grad = [0.01, 0.02, -0.03, 0.04, 0.05, -0.06, 0.07, -0.08];
+    let want = [0.01, 0.01998, -0.02994, 0.04, 0.05004, -0.06, 0.07, -0.07999];
+    let after = [0.899, -0.101998, 0.302994, -0.704, 0.194996, 0.206, -0.507, 0.057999];
+    for gpu in everywhere() {
+        let mask = gpu.upload_u32("mask", &[1], &[mask]).unwrap();
+        let weight = gpu.upload_f32("weight", &[8], &ROWS[0]).unwrap();
+        let d_weight = gpu.upload_f32("d_weight", &[8], &grad).unwrap();
+        let mut rec = Recorder::new(&gpu);
+        let pull = Pull { inside: 0.0, outside: 2e-4, signs: false };
+        shrink::record(&mut rec, pull, &mask, &weight, &d_weight).unwrap();
+        rec.finish().unwrap().replay().unwrap();
+        let got = d_weight.read_f32().unwrap();
+        for i in 0..8 {
+            // The numbers are given to six decimals.
+            assert!((got[i] - want[i]).abs() <= 5e-7, "{i}: got {}, want {}", got[i], want[i]);
+            let moved = ROWS[0][i] - 0.1 * got[i];
+            assert!((moved - after[i]).abs() <= 6e-7, "{i}: got {moved}, want {}", after[i]);
+        }
+    }
+}
+
+/// 160 random samples of 37 numbers, so that the last group of a row is a short one; three classes.
+fn data() -> Dataset {
+    let split = |samples: u32, tensor: u32| {
+        let values: Vec<f32> =
+            (0..samples * 37).map(|i| uniform(3, Stream::Test, 0, tensor, i) - 0.5).collect();
+        let class =
+            |row: &[f32]| (0..3u8).max_by(|&a, &b| row[a as usize].total_cmp(&row[b as usize])).unwrap();
+        let labels = values.chunks(37).map(class).collect();
+        Split::floats(values, labels)
+    };
+    let (train, test) = (split(160, 0), split(40, 1));
+    let (name, origin) = ("largest".to_string(), "made by the test".to_string());
+    Dataset::from_arrays(
+        Source { name, shape: vec![37], classes: 3, scale: 1.0, shift: 0.0, train, test, origin },
+        0.0,
+    )
+    .unwrap()
+}
+
+const METHODS: [&str; 6] = [
+    "method = 'ste', pattern = '2:8'",
+    "method = 'sr-ste', pattern = '1:4', dense = 0.2",
+    "method = 'mdgf', pattern = '1:8', dense = 0.1, finetune = 0.2",
+    "method = 'mdgf', pattern = '2:4', decay = 'linear', share = 0.5",
+    "method = 'sdgf', pattern = '1:8', finetune = 0.3",
+    "method = 'sdgf', pattern = '1:4', decay = 'geometric', k = 4, rule = [{ match = 'fc1', pattern = '3:16' }]",
+];
+
+fn session(gpu: &Gpu, sparsity: &str) -> Session {
+    let text = format!(
+        "run = {{ epochs = 6, batch = 32, seed = 4 }}\ndata = {{ name = 'largest', validation = 0.0 }}\n\
+         model = {{ preset = 'mlp', hidden = [40] }}\n\
+         optim = {{ name = 'adam', lr = 0.01, weight_decay = 1e-3 }}\n\
+         sparsity = {{ schedule = {{ every = '4' }}, {sparsity} }}"
+    );
+    let recipe = Recipe::parse(&text, "test", &[]).unwrap();
+    Session::new(gpu, &recipe, &data(), Choices::default()).unwrap()
+}
+
+/// After every step the forward weights are N of every M of the values behind them, once the methods say so, and at the
+/// end exactly; all values go on being trained.
+#[test]
+fn every_group_keeps_what_its_pattern_says() {
+    for gpu in everywhere() {
+        for sparsity in METHODS {
+            let mut run = session(&gpu, sparsity);
+            let before = run.model.params()[0].gather(|block| block.stored()).unwrap();
+            let mut changes = Vec::new();
+            while !run.is_done() {
+                changes.extend(run.advance().unwrap());
+            }
+            assert_eq!(
+                changes.iter().map(|change| change.step).collect::<Vec<_>>(),
+                (0..30).step_by(4).collect::<Vec<_>>()
+            );
+            run.evaluate(Part::Test).unwrap().unwrap();
+            for param in run.model.params().into_iter().filter(|param| param.is_masked()) {
+                assert_eq!(param.flow, Flow::Flowing);
+                let Form::Groups { keep, of } = param.form else { panic!("{:?}", param.form) };
+                let (rows, inner) = (param.shape[0], param.shape[1]);
+                let (latent, seen) = (param.gather(|block| block.stored()).unwrap(), param.read().unwrap());
+                let mask = param.read_mask().unwrap();
+                assert!(Pattern::from_mask(param.form, rows, inner, &mask).is_some(), "{sparsity}");
+                for row in 0..rows {
+                    let own = &latent[row * inner..][..inner];
+                    for (i, kept) in n_of_m(own, keep, of).into_iter().enumerate() {
+                        let want = if kept { own[i] } else { 0.0 };
+                        assert_eq!(seen[row * inner + i], want, "{sparsity}, {}", param.name);
+                    }
+                }
+            }
+            let after = run.model.params()[0].gather(|block| block.stored()).unwrap();
+            let still = before.iter().zip(&after).filter(|(a, b)| a == b).count();
+            assert_eq!(still, 0, "{sparsity}: all values are trained, pruned or not");
+        }
+    }
+}
+
+/// The first forward passes agree with a plain reading of the formula, whatever phase they are in.
+#[test]
+fn what_the_forward_pass_sees_follows_the_schedule() {
+    for gpu in everywhere() {
+        let mut run = session(&gpu, METHODS[2]);
+        for step in 0..30u64 {
+            let latent = run.model.params()[0].gather(|block| block.stored()).unwrap();
+            run.advance().unwrap();
+            let seen = run.model.params()[0].read().unwrap();
+            // Dense for 3 steps, then 21 of decay, of which the share .7 is 14.7, then fine-tuning.
+            let decay = match step {
+                0..3 => 1.0,
+                3..24 => (-(100f64.ln()) / (0.7 * 21.0) * (step - 3) as f64).exp() as f32,
+                _ => 0.0,
+            };
+            for row in 0..40 {
+                let own = &latent[row * 37..][..37];
+                for (i, kept) in n_of_m(own, 1, 8).into_iter().enumerate() {
+                    let want = if kept { own[i] } else { decay * own[i] };
+                    assert_eq!(seen[row * 37 + i], want, "step {step}");
+                }
+            }
+        }
+    }
+}
+
+/// Evaluations, hard or soft, change nothing; neither does stopping anywhere.
+#[test]
+fn resuming_and_looking_change_no_bit() {
+    for gpu in everywhere() {
+        for sparsity in METHODS {
+            let mut whole = session(&gpu, sparsity);
+            let mut changes = Vec::new();
+            while !whole.is_done() {
+                changes.extend(whole.advance().unwrap());
+            }
+            let want = whole.snapshot().unwrap();
+            for stop in [1u64, 7, 8, 23, 29] {
+                let mut first = session(&gpu, sparsity);
+                let mut seen = Vec::new();
+                for step in 0..stop {
+                    seen.extend(first.advance().unwrap());
+                    if word(1, Stream::Test, step as u32, 0, 0).is_multiple_of(3) {
+                        first.evaluate(Part::Test).unwrap();
+                        first.evaluate_soft(Part::Test).unwrap();
+                    }
+                }
+                let mut second = session(&gpu, sparsity);
+                second.restore(&first.snapshot().unwrap()).unwrap();
+                while !second.is_done() {
+                    seen.extend(second.advance().unwrap());
+                }
+                assert_eq!(second.snapshot().unwrap().digest, want.digest, "{sparsity}, stopped at {stop}");
+                assert_eq!(seen, changes, "{sparsity}, stopped at {stop}");
+            }
+        }
+    }
+}
+
+#[test]
+fn hard_and_soft_accuracy_differ_while_pruned_weights_fade() {
+    let gpu = common::device();
+    let mut run = session(&gpu, METHODS[3]);
+    for _ in 0..4 {
+        run.advance().unwrap();
+    }
+    if gpu.is_counted() {
+        return; // nothing is computed there
+    }
+    let soft = run.evaluate_soft(Part::Test).unwrap().expect("pruned weights still count");
+    let hard = run.evaluate(Part::Test).unwrap().unwrap();
+    assert_ne!(soft.loss, hard.loss);
+    while !run.is_done() {
+        run.advance().unwrap();
+    }
+    assert!(run.evaluate_soft(Part::Test).unwrap().is_none(), "at the end both are the same");
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let refusal = |sparsity: &str| {
+        let text = format!(
+            "data = {{ name = 'largest' }}\nmodel = {{ preset = 'mlp', hidden = [40] }}\n\
+             optim = {{ name = 'adam', lr = 0.01 }}\nsparsity = {{ {sparsity} }}"
+        );
+        let recipe = Recipe::parse(&text, "test", &[]).unwrap();
+        Session::new(&Gpu::twin(), &recipe, &data(), Choices::default()).err().expect("refused").to_string()
+    };
+    for (sparsity, words) in [
+        ("method = 'mdgf', target = 0.9", "N of every M"),
+        ("method = 'mdgf', pattern = '1:8', dense = 0.6, finetune = 0.5", "between the dense phase"),
+        ("method = 'mdgf', pattern = '1:8', decay = 'slow'", "slow"),
+        ("method = 'mdgf', pattern = '1:8', beta = 1e-3, share = 0.5", "both say"),
+        ("method = 'sdgf', pattern = '1:8', k = 3", "power of two"),
+        ("method = 'sr-ste', pattern = '1:8', lambda = -1.0", "at least 0"),
+        ("method = 'sr-ste', pattern = '1:8', storage = 'packed'", "packed"),
+        ("method = 'sr-ste', pattern = '5:8', strict = true", "37"),
+    ] {
+        let message = refusal(sparsity);
+        assert!(message.contains(words), "{sparsity}: {message}");
+    }
+}
