@@ -74,3 +74,41 @@ impl NAdam {
         product
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn corrected(beta1: f32, update: u32) -> Step {
+        let moments = Moments { beta1, ..Moments::sample() };
+        let rule = NAdam { adam: Adam { moments, shrink: 0.0 }, momentum_decay: 4e-3 };
+        rule.corrected(Step { update, ..Default::default() })
+    }
+
+    /// The whole product, to its underflow and beyond.
+    fn plain(beta1: f64, t: u32) -> (f64, f64) {
+        let mu = |i: u32| beta1 * (1.0 - 0.5 * 0.96f64.powf(i as f64 * 4e-3));
+        let product: f64 = (1..=t).map(mu).product();
+        ((1.0 - mu(t)) / (1.0 - product), mu(t + 1) / (1.0 - product * mu(t + 1)))
+    }
+
+    #[test]
+    fn the_product_may_end_early() {
+        for beta1 in [0.5f32, 0.9, 0.999] {
+            for t in [1, 2, 3, 10, 47, 48, 60, 500, 2000, 20_000] {
+                let (step, (gradient, moment)) = (corrected(beta1, t), plain(beta1 as f64, t));
+                let near = |got: f32, want: f64| (got as f64 - want).abs() <= 2e-7 * want;
+                assert!(
+                    near(step.lookahead, gradient) && near(1.0 / step.correction1, moment),
+                    "{beta1}, {t}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn without_momentum_the_gradient_alone_counts() {
+        let step = corrected(0.0, 7);
+        assert!(step.lookahead == 1.0 && step.correction1.is_finite() && step.correction1 > 1e38);
+    }
+}
