@@ -46,6 +46,12 @@ impl Rig {
         Ok(Self { optimizer, param, rate: value as f32, step, update })
     }
 
+    /// Sets every slot of every weight, pruned ones too, to `value`.
+    pub fn fill_slots(&self, value: f32) -> Result<()> {
+        let slots = &self.optimizer.slots_of(0)[0];
+        slots.iter().try_for_each(|slot| slot.write(&vec![value; self.param.len()]))
+    }
+
     /// Update number `t`, counted from 1.
     pub fn update(&self, t: u32, grad: &[f32]) -> Result<()> {
         self.param.blocks[0].grad.write(grad)?;
