@@ -4,7 +4,9 @@ struct Step {
     first: u32,         // where this batch begins in the order of samples
     live: u32,          // columns of the batch that hold a sample
     rate: f32,          // learning rate
+    update: u32,        // t, the number of this update, from 1; less than step + 1 after steps without one
     correction1: f32,   // 1 - beta1^t of Adam and its kin
     correction2: f32,   // 1 - beta2^t
+    lookahead: f32,     // NAdam's factor of the gradient beside its mean; 0 for its kin
 }
 @group(0) @binding(16) var<uniform> step: Step;

@@ -1,7 +1,7 @@
 // SGD with momentum: g = grad + decay * w; v = momentum * v + g; w -= rate * v.
 // Nesterov: w -= rate * (g + momentum * v).   Sutskever et al., 2013, in the form of PyTorch.
-// weight, grad, velocity: (len,). One invocation per four weights. `main` reads buffers; `by_texels` reads
-// textures of the same tensors, which software adapters do several times as fast.
+// weight, grad, velocity: (len,). One invocation per four weights. `main` reads buffers;
+// `by_texels` reads textures of the same tensors, which software adapters do several times as fast.
 //#use common/grid
 //#use common/step
 //#use ops/texels
@@ -9,11 +9,8 @@
 
 struct Args { quads: u32, flow: u32, momentum: f32, weight_decay: f32, nesterov: u32 }
 @group(0) @binding(1) var<uniform> args: Args;
-@group(0) @binding(2) var<storage, read> grad: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> velocity: array<vec4<f32>>;
-@group(0) @binding(8) var grad_texels: texture_2d<f32>;
-@group(0) @binding(9) var weight_texels: texture_2d<f32>;
-@group(0) @binding(10) var velocity_texels: texture_2d<f32>;
+@group(0) @binding(12) var velocity_texels: texture_2d<f32>;
 
 fn update(i: u32, w: vec4<f32>, gradient: vec4<f32>, old: vec4<f32>) {
     let is_kept = kept(i, args.flow);
@@ -42,5 +39,6 @@ fn by_texels(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) grou
     let i = group * WG + lane;
     if !(group < grid.end && i < args.quads) || off { return; }
     let at = texel(i);
-    update(i, textureLoad(weight_texels, at, 0), textureLoad(grad_texels, at, 0), textureLoad(velocity_texels, at, 0));
+    update(i, textureLoad(weight_texels, at, 0), textureLoad(grad_texels, at, 0),
+           textureLoad(velocity_texels, at, 0));
 }

@@ -27,10 +27,14 @@ pub mod step {
             live: u32,
             /// Learning rate.
             rate: f32,
+            /// `t`, the number of this update, from 1; less than `step + 1` after steps without one.
+            update: u32,
             /// `1 - beta1^t` of Adam and its kin.
             correction1: f32,
             /// `1 - beta2^t`.
             correction2: f32,
+            /// NAdam's factor of the gradient beside its mean; 0 for its kin.
+            lookahead: f32,
         }
     }
 }

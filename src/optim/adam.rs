@@ -1,91 +1,53 @@
 //! Adam.   Kingma & Ba, 2015, Algorithm 1; weight decay is added to the gradient.
+//!
+//! Its kernel also does AdamW (`adamw.rs`) and NAdam (`nadam.rs`): they have the same slots, and differ by a number.
 
-use toml::Value;
-
-use super::{Entry, Rule, Target, at_least_zero, below_one, hold, is_kept, update_checks};
+use super::Entry;
+use super::checks::update_checks;
+use super::moments::Moments;
+use super::rule::{Rule, Target, hold, is_kept};
 use crate::error::Result;
 use crate::gpu::{Kernel, Recorder, Twin};
 use crate::ops::Step;
-use crate::{bind, source, wgsl_struct};
+use crate::{source, wgsl_struct};
 
 wgsl_struct! {
     /// See `shaders/optim/adam.wgsl`.
-    pub struct Args { quads: u32, flow: u32, beta1: f32, beta2: f32, epsilon: f32, weight_decay: f32 }
+    pub struct Args {
+        quads: u32, flow: u32, beta1: f32, beta2: f32, epsilon: f32, weight_decay: f32, shrink: f32
+    }
 }
 
-const MAIN: Kernel = Kernel::own(source!("optim/adam"), twin).proven();
-const BY_TEXELS: Kernel = MAIN.entry("by_texels");
+const KERNEL: Kernel = Kernel::own(source!("optim/adam"), twin).proven();
 
 pub const ENTRY: Entry = Entry {
     name: "adam",
     about: "first and second moments of the gradient, corrected for their start at 0",
     paper: "Kingma & Ba 2015",
-    settings: || {
-        vec![
-            ("beta1", Value::Float(0.9)),
-            ("beta2", Value::Float(0.999)),
-            ("epsilon", Value::Float(1e-8)),
-            ("weight_decay", Value::Float(0.0)),
-        ]
-    },
+    settings: || Moments::settings(0.0),
     slots: &["first", "second"],
-    build: |settings| {
-        let epsilon = settings.f32("epsilon")?;
-        if !(epsilon >= f32::MIN_POSITIVE) {
-            return Err(
-                settings.wrong("epsilon", "a number above 1.2e-38: devices may flush smaller ones to 0")
-            );
-        }
-        Ok(Box::new(Adam {
-            beta1: below_one(settings, "beta1")?,
-            beta2: below_one(settings, "beta2")?,
-            epsilon,
-            weight_decay: at_least_zero(settings, "weight_decay")?,
-        }))
-    },
+    build: |settings| Ok(Box::new(Adam { moments: Moments::read(settings)?, shrink: 0.0 })),
     checks: || {
-        let rule = || -> Box<dyn Rule> {
-            Box::new(Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 })
-        };
-        update_checks("adam", 2, rule)
+        update_checks("adam", ENTRY.slots, &["second"], || {
+            Box::new(Adam { moments: Moments::sample(), shrink: 0.0 })
+        })
     },
 };
 
-struct Adam {
-    beta1: f32,
-    beta2: f32,
-    epsilon: f32,
-    weight_decay: f32,
+pub(super) struct Adam {
+    pub moments: Moments,
+    /// AdamW's decay, beside the gradient; Adam's own is in `moments`.
+    pub shrink: f32,
 }
 
 impl Rule for Adam {
     fn record(&self, rec: &mut Recorder, t: &Target) -> Result<()> {
-        let args = Args {
-            quads: t.block.quads() as u32,
-            flow: t.flow as u32,
-            beta1: self.beta1,
-            beta2: self.beta2,
-            epsilon: self.epsilon,
-            weight_decay: self.weight_decay,
-        };
-        let (grad, mask, weight) = (&t.block.grad, &t.block.mask, t.block.stored());
-        let (first, second) = (&t.slots[0], &t.slots[1]);
-        let flops = 14 * t.block.weight.len() as u64;
-        if t.texels {
-            let binds = bind! { args: &args, step: t.step, totals: t.totals, grad_texels: grad, mask: mask,
-            weight_texels: weight, weight: weight, first_texels: first, first: first, second_texels: second,
-            second: second };
-            return rec.dispatch(&BY_TEXELS, binds, t.groups(), flops);
-        }
-        let binds = bind! { args: &args, step: t.step, totals: t.totals, grad: grad, mask: mask, weight: weight,
-        first: first, second: second };
-        rec.dispatch(&MAIN, binds, t.groups(), flops)
+        let Moments { beta1, beta2, epsilon, weight_decay } = self.moments;
+        let (quads, flow, shrink) = (t.quads(), t.flow as u32, self.shrink);
+        t.dispatch(rec, KERNEL, &Args { quads, flow, beta1, beta2, epsilon, weight_decay, shrink }, 18)
     }
-
-    /// `1 - beta^t` in f64: f32 loses half its digits at small t and beta near 1.
-    fn corrections(&self, t: u64) -> (f32, f32) {
-        let correction = |beta: f32| (1.0 - (beta as f64).powf(t as f64)) as f32;
-        (correction(self.beta1), correction(self.beta2))
+    fn corrected(&self, step: Step) -> Step {
+        self.moments.corrected(step)
     }
 }
 
@@ -101,9 +63,11 @@ fn twin(t: &Twin) {
         let g = if kept { grad[i] + args.weight_decay * weight[i] } else { 0.0 };
         let m = args.beta1 * first[i] + (1.0 - args.beta1) * g;
         let v = args.beta2 * second[i] + (1.0 - args.beta2) * g * g;
-        let move_by = (m / step.correction1) / ((v / step.correction2).sqrt() + args.epsilon);
+        let direction = m / step.correction1 + step.lookahead * g;
+        let move_by = direction / ((v / step.correction2).sqrt() + args.epsilon);
+        let shrunk = if kept { weight[i] * (1.0 - step.rate * args.shrink) } else { weight[i] };
         first[i] = hold(args.flow, kept, m);
         second[i] = hold(args.flow, kept, v);
-        weight[i] = hold(args.flow, kept, weight[i] - step.rate * move_by);
+        weight[i] = hold(args.flow, kept, shrunk - step.rate * move_by);
     }
 }

@@ -2,19 +2,20 @@
 
 use toml::Value;
 
-use super::{Entry, Rule, Target, at_least_zero, below_one, hold, is_kept, update_checks};
+use super::Entry;
+use super::checks::update_checks;
+use super::rule::{Rule, Target, at_least_zero, below_one, hold, is_kept};
 use crate::error::Result;
 use crate::gpu::{Kernel, Recorder, Twin};
 use crate::ops::Step;
-use crate::{bind, source, wgsl_struct};
+use crate::{source, wgsl_struct};
 
 wgsl_struct! {
     /// See `shaders/optim/sgd.wgsl`.
     pub struct Args { quads: u32, flow: u32, momentum: f32, weight_decay: f32, nesterov: u32 }
 }
 
-const MAIN: Kernel = Kernel::own(source!("optim/sgd"), twin).proven();
-const BY_TEXELS: Kernel = MAIN.entry("by_texels");
+const KERNEL: Kernel = Kernel::own(source!("optim/sgd"), twin).proven();
 
 pub const ENTRY: Entry = Entry {
     name: "sgd",
@@ -40,8 +41,8 @@ pub const ENTRY: Entry = Entry {
             || -> Box<dyn Rule> { Box::new(Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.01 }) };
         let nesterov =
             || -> Box<dyn Rule> { Box::new(Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.0 }) };
-        let mut all = update_checks("sgd", 1, plain);
-        all.extend(update_checks("sgd, nesterov", 1, nesterov));
+        let mut all = update_checks("sgd", ENTRY.slots, &[], plain);
+        all.extend(update_checks("sgd, nesterov", ENTRY.slots, &[], nesterov));
         all
     },
 };
@@ -54,23 +55,9 @@ struct Sgd {
 
 impl Rule for Sgd {
     fn record(&self, rec: &mut Recorder, t: &Target) -> Result<()> {
-        let args = Args {
-            quads: t.block.quads() as u32,
-            flow: t.flow as u32,
-            momentum: self.momentum,
-            weight_decay: self.weight_decay,
-            nesterov: self.nesterov as u32,
-        };
-        let (grad, mask, weight, velocity) = (&t.block.grad, &t.block.mask, t.block.stored(), &t.slots[0]);
-        let flops = 6 * t.block.weight.len() as u64;
-        if t.texels {
-            let binds = bind! { args: &args, step: t.step, totals: t.totals, grad_texels: grad, mask: mask,
-            weight_texels: weight, weight: weight, velocity_texels: velocity, velocity: velocity };
-            return rec.dispatch(&BY_TEXELS, binds, t.groups(), flops);
-        }
-        let binds = bind! { args: &args, step: t.step, totals: t.totals, grad: grad, mask: mask, weight: weight,
-        velocity: velocity };
-        rec.dispatch(&MAIN, binds, t.groups(), flops)
+        let Self { momentum, nesterov, weight_decay } = *self;
+        let (quads, flow, nesterov) = (t.quads(), t.flow as u32, nesterov as u32);
+        t.dispatch(rec, KERNEL, &Args { quads, flow, momentum, weight_decay, nesterov }, 6)
     }
 }
 

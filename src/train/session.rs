@@ -321,15 +321,14 @@ impl Session {
     fn write_step(&self) -> Result<()> {
         self.pruner.as_ref().map_or(Ok(()), |pruner| pruner.open(self.step))?;
         let (first, live) = self.feed.range((self.step % self.length.steps_per_epoch) as usize);
-        let (correction1, correction2) = self.optimizer.corrections(self.updates + 1);
-        self.step_uniform.write(&Step {
+        self.step_uniform.write(&self.optimizer.corrected(Step {
             step: self.step as u32,
             first: first as u32,
             live: live as u32,
             rate: self.learning_rate() as f32,
-            correction1,
-            correction2,
-        })
+            update: (self.updates + 1) as u32,
+            ..Default::default()
+        }))
     }
 
     /// Sample numbers of the batch of step `step`, within the training part.

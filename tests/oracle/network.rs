@@ -205,9 +205,9 @@ impl Network {
     }
     /// One training step; returns the mean loss before it. `step` counts from 0.
     pub fn step(&self, step: u32) -> Result<f64> {
-        let (correction1, correction2) = self.optimizer.corrections(step as u64 + 1);
-        let live = SAMPLES as u32;
-        self.step.write(&Step { step, first: 0, live, rate: self.rate, correction1, correction2 })?;
+        let number =
+            Step { step, live: SAMPLES as u32, rate: self.rate, update: step + 1, ..Default::default() };
+        self.step.write(&self.optimizer.corrected(number))?;
         let loss = self.differentiate()?;
         self.update.replay()?;
         Ok(loss)

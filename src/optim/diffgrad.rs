@@ -1,0 +1,145 @@
+//! diffGrad: Adam whose step shrinks where the gradient hardly changes.   Dubey et al., 2020, Algorithm 1.
+//!
+//! The step is multiplied by the friction `1 / (1 + exp(-|change|))`, where `change` is the last gradient less this
+//! one, and the last one is 0 at first. Epsilon is added to the root of the uncorrected second moment. Weight decay is
+//! added to the gradient, before the change is taken.
+//!
+//! The authors' first release kept the last gradient as another name of the present one: `change` was 0 but for the
+//! first step, and the friction .5: Adam at half the rate. The paper's tables were made so. `bug = true` does the same.
+//!
+//! Of the paper's other frictions, versions 1 and 2 are here. Versions 3, 4 and 5 depend on mean and deviation of the
+//! gradient over a whole tensor, which an update of one block does not see; they are refused.
+
+use toml::Value;
+
+use super::Entry;
+use super::checks::update_checks;
+use super::moments::Moments;
+use super::rule::{Rule, Target, hold, is_kept};
+use crate::error::Result;
+use crate::gpu::{Kernel, Recorder, Twin};
+use crate::ops::Step;
+use crate::{source, wgsl_struct};
+
+wgsl_struct! {
+    /// See `shaders/optim/diffgrad.wgsl`.
+    pub struct Args {
+        quads: u32, flow: u32, beta1: f32, beta2: f32, epsilon: f32, weight_decay: f32, version: u32, bug: u32
+    }
+}
+
+const KERNEL: Kernel = Kernel::own(source!("optim/diffgrad"), twin).proven();
+
+pub const ENTRY: Entry = Entry {
+    name: "diffgrad",
+    about: "Adam, with smaller steps where the gradient hardly changes",
+    paper: "Dubey et al. 2020",
+    settings: || {
+        let mut all = Moments::settings(0.0);
+        all.extend([("version", Value::Integer(0)), ("bug", Value::Boolean(false))]);
+        all
+    },
+    slots: &["first", "second", "previous"],
+    build: |settings| {
+        let version = settings.u32("version")?;
+        if version > 2 {
+            let expected = "0, 1 or 2: versions 3 to 5 need mean and deviation of a whole tensor's gradient, \
+                            which are not computed here";
+            return Err(settings.wrong("version", expected));
+        }
+        Ok(Box::new(DiffGrad { moments: Moments::read(settings)?, version, bug: settings.bool("bug")? }))
+    },
+    checks: || {
+        let cases = [
+            ("diffgrad", 0, false),
+            ("diffgrad, 1", 1, false),
+            ("diffgrad, 2", 2, false),
+            ("diffgrad, bug", 0, true),
+        ];
+        let one = |(name, version, bug)| {
+            update_checks(name, ENTRY.slots, &["second"], move || {
+                Box::new(DiffGrad { moments: Moments::sample(), version, bug })
+            })
+        };
+        cases.into_iter().flat_map(one).collect()
+    },
+};
+
+struct DiffGrad {
+    moments: Moments,
+    version: u32,
+    bug: bool,
+}
+
+impl Rule for DiffGrad {
+    fn record(&self, rec: &mut Recorder, t: &Target) -> Result<()> {
+        let Moments { beta1, beta2, epsilon, weight_decay } = self.moments;
+        let (quads, flow, version, bug) = (t.quads(), t.flow as u32, self.version, self.bug as u32);
+        t.dispatch(rec, KERNEL, &Args { quads, flow, beta1, beta2, epsilon, weight_decay, version, bug }, 22)
+    }
+    fn corrected(&self, step: Step) -> Step {
+        self.moments.corrected(step)
+    }
+}
+
+/// `1 / (1 + exp(-x))`, within the range of f32.
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x.clamp(-80.0, 80.0)).exp())
+}
+
+fn friction(version: u32, change: f32) -> f32 {
+    match version {
+        1 => sigmoid(change),
+        2 => 9.0 * sigmoid(0.5 * change.abs()) - 4.0,
+        _ => sigmoid(change.abs()),
+    }
+}
+
+fn twin(t: &Twin) {
+    let (args, step): (Args, Step) = (t.get("args"), t.get("step"));
+    if t.u32("totals")[4] != 0 {
+        return;
+    }
+    let (grad, mask) = (t.f32("grad"), t.u32("mask"));
+    let (mut weight, mut first) = (t.f32_mut("weight"), t.f32_mut("first"));
+    let (mut second, mut previous) = (t.f32_mut("second"), t.f32_mut("previous"));
+    let rate = step.rate * step.correction2.sqrt() / step.correction1;
+    for i in 0..weight.len() {
+        let kept = is_kept(args.flow, &mask, i);
+        let g = if kept { grad[i] + args.weight_decay * weight[i] } else { 0.0 };
+        let m = args.beta1 * first[i] + (1.0 - args.beta1) * g;
+        let v = args.beta2 * second[i] + (1.0 - args.beta2) * g * g;
+        let change = if args.bug != 0 && step.update > 1 { 0.0 } else { previous[i] - g };
+        let move_by = friction(args.version, change) * m / (v.sqrt() + args.epsilon);
+        first[i] = hold(args.flow, kept, m);
+        second[i] = hold(args.flow, kept, v);
+        previous[i] = hold(args.flow, kept, g);
+        weight[i] = hold(args.flow, kept, weight[i] - rate * move_by);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two roundings of f32 at values up to 9.
+    fn near(got: f32, want: f64) -> bool {
+        (got as f64 - want).abs() <= 1e-6
+    }
+
+    #[test]
+    fn friction_is_that_of_the_paper() {
+        let printed =
+            [(0.0, 0.5), (0.5, 0.622459331), (1.0, 0.731058579), (2.0, 0.880797078), (10.0, 0.999954602)];
+        for (change, want) in printed {
+            assert!(near(friction(0, change), want) && near(friction(0, -change), want), "{change}");
+            assert!(near(friction(1, change), want) && near(friction(1, -change), 1.0 - want), "{change}");
+        }
+        for (change, want) in [(0.0, 0.5), (1.0, 1.602133981), (10.0, 4.939764342)] {
+            assert!(near(friction(2, change), want) && near(friction(2, -change), want), "{change}");
+        }
+        assert!(
+            near(friction(1, -1e30), 0.0) && near(friction(0, 1e30), 1.0) && near(friction(2, 1e30), 5.0)
+        );
+    }
+}

@@ -1,0 +1,74 @@
+//! A parameter and its optimizer, with gradients from the test: what an update does and nothing else.
+
+use coppice::error::Result;
+use coppice::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
+use coppice::ops::Step;
+use coppice::ops::tally::Totals;
+use coppice::optim::Optimizer;
+use coppice::param::{Flow, Param};
+use coppice::recipe::{Optim, Recipe, Shape};
+
+/// `[optim]` of a recipe, from the fields between its braces.
+pub fn optim(fields: &str) -> Optim {
+    let text = format!(
+        "data = {{ name = 'digits' }}\nmodel = {{ preset = 'mlp', hidden = [4] }}\noptim = {{ {fields} }}"
+    );
+    Recipe::parse(&text, "test", &[]).expect("a recipe").optim
+}
+
+pub struct Rig {
+    pub optimizer: Optimizer,
+    param: Param,
+    rate: f32,
+    step: Uniform,
+    update: Plan,
+}
+
+impl Rig {
+    /// `mask` holds bits, as a parameter's mask does; it is of no account where `flow` is free.
+    pub fn new(gpu: &Gpu, fields: &str, weights: &[f32], flow: Flow, mask: &[u32]) -> Result<Self> {
+        let mut param = Param::new("w", &[1, weights.len()], Box::new(|_| 0.0));
+        param.flow = flow;
+        param.allocate(gpu)?;
+        param.write(weights)?;
+        if flow != Flow::Free {
+            param.write_mask(mask)?;
+        }
+        let recipe = optim(fields);
+        let Shape::Constant { value } = recipe.lr.shape else { panic!("{fields}: the rate is no number") };
+        let optimizer = Optimizer::new(gpu, &recipe, &[&param])?;
+        let step = gpu.uniform("step", &Step::default())?;
+        let totals = Totals::tensor(gpu)?;
+        let mut rec = Recorder::new(gpu);
+        rec.phase(Phase::Update);
+        optimizer.record(&mut rec, &[&param], &step, &totals)?;
+        let update = rec.finish()?;
+        Ok(Self { optimizer, param, rate: value as f32, step, update })
+    }
+
+    /// Sets every slot of every weight, pruned ones too, to `value`.
+    pub fn fill_slots(&self, value: f32) -> Result<()> {
+        let slots = &self.optimizer.slots_of(0)[0];
+        slots.iter().try_for_each(|slot| slot.write(&vec![value; self.param.len()]))
+    }
+
+    /// Update number `t`, counted from 1.
+    pub fn update(&self, t: u32, grad: &[f32]) -> Result<()> {
+        self.param.blocks[0].grad.write(grad)?;
+        let step = Step { step: t - 1, live: 1, rate: self.rate, update: t, ..Default::default() };
+        self.step.write(&self.optimizer.corrected(step))?;
+        self.update.replay()
+    }
+
+    /// The weights, also those behind a latent mask.
+    pub fn weights(&self) -> Result<Vec<f32>> {
+        self.param.gather(|block| block.stored())
+    }
+
+    /// The slots with their names.
+    pub fn slots(&self) -> Result<Vec<(&'static str, Vec<f32>)>> {
+        let tensors: &[Tensor] = &self.optimizer.slots_of(0)[0];
+        let names = self.optimizer.entry.slots.iter();
+        names.zip(tensors).map(|(name, tensor)| Ok((*name, tensor.read_f32()?))).collect()
+    }
+}
