@@ -30,6 +30,10 @@ fn everywhere() -> Vec<Gpu> {
     all
 }
 
+fn single(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&v| v as f32).collect()
+}
+
 /// The weight after each of some updates.
 fn walk(gpu: &Gpu, fields: &str, grads: &[f32]) -> Vec<f32> {
     // Six equal weights: a whole group of four and a part of one.
@@ -98,9 +102,8 @@ const NEAR_ONE: Tolerance = Tolerance { abs: 3e-7, rel: 0.0 };
 
 /// Compares the weight after each of some updates with `want`.
 fn walked(gpu: &Gpu, fields: &str, grads: &[f32], want: &[f64]) -> Result<f32> {
-    let want: Vec<f32> = want.iter().map(|&v| v as f32).collect();
-    let walk = walk(gpu, fields, grads);
-    compare_f32(fields, &walk, &want, NEAR_ONE).map_err(|e| e.at(format!("on {:?}", gpu.identity())))
+    compare_f32(fields, &walk(gpu, fields, grads), &single(want), NEAR_ONE)
+        .map_err(|e| e.at(format!("on {:?}", gpu.identity())))
 }
 
 #[test]
@@ -159,7 +162,7 @@ fn diffgrad_slows_down_where_the_gradient_hardly_changes() {
             (", bug = true", [0.622459331, 0.5, 0.5, 0.5, 0.5]),
             (", version = 1", [0.377540669, 0.549833997, 0.622459331, 0.5, 0.425557483]),
         ] {
-            compare_f32(more, &frictions(&gpu, more), &want, close)
+            compare_f32(more, &frictions(&gpu, more), &single(&want), close)
                 .unwrap_or_else(|e| panic!("{:?}: {e}", gpu.identity()));
         }
     }
@@ -182,14 +185,13 @@ const F3_ENDS: [(f64, f64); 4] =
 
 #[test]
 fn plain_f64_ends_where_the_specification_says() {
-    let valleys: [(&str, &Valley, &[(f64, f64)], f64); 4] = [
-        ("F1", &F1, &F1_ENDS, 1e-6),
+    for (name, valley, ends, digits) in [
+        ("F1", &F1, &F1_ENDS[..], 1e-6),
         ("F2", &F2, &F2_ENDS, 1e-6),
         // Printed to three digits.
         ("F2 as in the notebook", &F2_NOTEBOOK, &F2_NOTEBOOK_ENDS, 5e-4),
         ("F3", &F3, &F3_ENDS, 1e-6),
-    ];
-    for (name, valley, ends, digits) in valleys {
+    ] {
         for ((rule, rate, fields), (x, value)) in RULES.iter().zip(ends) {
             let path = descend(*rule, *rate, valley);
             let last = *path.last().unwrap();
@@ -223,7 +225,7 @@ fn descents_end_in_the_valleys_of_f64() {
                 rig.update(t, &[(F1.slope)(x[0] as f64) as f32, (F3.slope)(x[1] as f64) as f32]).unwrap();
                 x = rig.weights().unwrap();
             }
-            let want = [F1_ENDS[column].0 as f32, F3_ENDS[column].0 as f32];
+            let want = single(&[F1_ENDS[column].0, F3_ENDS[column].0]);
             // Errors of 4e-7 were found; the ends of other rules are 1e-4 and more away.
             compare_f32(fields, &x, &want, Tolerance { abs: 2e-5, rel: 0.0 })
                 .unwrap_or_else(|e| panic!("{:?}: {e}", gpu.identity()));
