@@ -58,6 +58,7 @@ impl Eval {
             print_json(&json!({
                 "schema": 1, "data": data.name, "samples": test.samples,
                 "test_loss": test.loss, "test_accuracy": test.accuracy,
+                "test_nll": test.loss, "test_ece": test.ece, "test_aurc": test.aurc, "test_e_aurc": test.e_aurc,
                 "val_loss": validation.map(|e| e.loss), "val_accuracy": validation.map(|e| e.accuracy),
                 "adapter": gpu.identity().adapter, "backend": gpu.identity().backend,
             }))?;
@@ -70,6 +71,14 @@ impl Eval {
                     e.loss,
                     e.samples,
                     data.name
+                ))?;
+                // In the units of papers.
+                say(&format!(
+                    "  confidence: NLL {:.4}, ECE {:.2} %, AURC {:.2}e-3, E-AURC {:.2}e-3",
+                    e.loss,
+                    e.ece * 100.0,
+                    e.aurc * 1e3,
+                    e.e_aurc * 1e3
                 ))?;
             }
         }

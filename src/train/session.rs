@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::event::Part;
+use super::exam::Exam;
 use super::feed::Feed;
-use crate::data::{Dataset, Split};
+use crate::data::Dataset;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Profiler, Recorder, Tensor, Timing, Uniform};
 use crate::nn::{Activations, Gradients, Model};
@@ -34,40 +34,34 @@ pub struct Session {
     pub totals: Tensor,
     /// Updates that the optimizer has made: less than `step` where it rests.
     pub(super) updates: u64,
-    step_uniform: Uniform,
+    pub(super) step_uniform: Uniform,
     feed: Feed,
-    validation: Option<Exam>,
-    test: Exam,
-    frame: Frame,
-    plans: Plans,
+    pub(super) validation: Option<Exam>,
+    pub(super) test: Exam,
+    pub(super) frame: Frame,
+    pub(super) plans: Plans,
 }
 
 /// Everything that is recorded, again where the storage of a parameter changes.
-struct Plans {
+pub(super) struct Plans {
     /// What comes before and after the mask update within a step.
     before: Segment,
     after: Segment,
-    validation: Option<Plan>,
-    test: Plan,
+    pub(super) validation: Option<Plan>,
+    pub(super) test: Plan,
 }
 
 /// The tensors of one batch.
-struct Frame {
-    activations: Activations,
+pub(super) struct Frame {
+    pub(super) activations: Activations,
     gradients: Gradients,
-    columns: Columns,
+    pub(super) columns: Columns,
 }
 
 /// A recorded part of a step.
 struct Segment {
     plan: Plan,
     profiler: Profiler,
-}
-
-/// Evaluation of one part of the data.
-struct Exam {
-    feed: Feed,
-    totals: Tensor,
 }
 
 /// A weight that may be packed.
@@ -137,14 +131,13 @@ impl Session {
             gradients: model.gradients(gpu, cols, narrow || grows, narrow)?,
             columns: Columns::new(gpu, cols)?,
         };
-        let exam = |split: &Split| -> Result<Exam> {
-            Ok(Exam { feed: Feed::new(gpu, data, split, batch.min(cols))?, totals: Totals::tensor(gpu)? })
-        };
+        let held_out = Some(&data.validation).filter(|split| !split.is_empty());
+        let validation = held_out.map(|split| Exam::new(gpu, data, split, batch.min(cols))).transpose()?;
         let mut session = Self {
             step_uniform: gpu.uniform("step", &Step::default())?,
             totals: Totals::tensor(gpu)?,
-            test: exam(&data.test)?,
-            validation: if data.validation.is_empty() { None } else { Some(exam(&data.validation)?) },
+            test: Exam::new(gpu, data, &data.test, batch.min(cols))?,
+            validation,
             plans: Plans::none(gpu)?,
             gpu: gpu.clone(),
             recipe,
@@ -357,26 +350,6 @@ impl Session {
         Ok(totals)
     }
 
-    /// Loss and accuracy on a part of the data; `None` where that part is empty.
-    pub fn evaluate(&self, part: Part) -> Result<Option<Totals>> {
-        let (exam, plan) = match (part, &self.validation, &self.plans.validation) {
-            (Part::Test, ..) => (&self.test, &self.plans.test),
-            (Part::Validation, Some(exam), Some(plan)) => (exam, plan),
-            (Part::Validation, ..) => return Ok(None),
-        };
-        exam.totals.write(&[0u32; Totals::WORDS])?;
-        for batch in 0..exam.feed.batches() {
-            let (first, live) = exam.feed.range(batch);
-            self.step_uniform.write(&Step {
-                first: first as u32,
-                live: live as u32,
-                ..Default::default()
-            })?;
-            plan.replay()?;
-        }
-        Ok(Some(Totals::from_words(&exam.totals.read_u32()?)))
-    }
-
     /// The step's dispatches, in order, mask updates apart.
     pub fn plans(&self) -> [&Plan; 2] {
         [&self.plans.before.plan, &self.plans.after.plan]
@@ -396,10 +369,10 @@ impl Session {
 }
 
 /// Per-column tensors of a batch.
-struct Columns {
-    label: Tensor,
-    loss: Tensor,
-    hit: Tensor,
+pub(super) struct Columns {
+    pub(super) label: Tensor,
+    pub(super) loss: Tensor,
+    pub(super) hit: Tensor,
 }
 
 impl Columns {
@@ -445,7 +418,7 @@ impl Session {
         Ok(Segment { plan, profiler })
     }
 
-    fn forward(&self, rec: &mut Recorder, feed: &Feed) -> Result<()> {
+    pub(super) fn forward(&self, rec: &mut Recorder, feed: &Feed) -> Result<()> {
         let (a, c) = (&self.frame.activations, &self.frame.columns);
         rec.phase(Phase::Batch);
         rec.scope("data");
@@ -461,16 +434,5 @@ impl Session {
         cross_entropy::record(rec, &self.step_uniform, a.logits(), target, d.logits(), &c.loss, &c.hit)?;
         tally::record(rec, &self.step_uniform, &c.loss, &c.hit, &self.totals)?;
         self.model.backward(rec, &self.choices, a, d)
-    }
-
-    fn record_exam(&self, exam: &Exam) -> Result<Plan> {
-        let mut rec = Recorder::new(&self.gpu);
-        self.forward(&mut rec, &exam.feed)?;
-        rec.phase(Phase::Loss);
-        let (step, c) = (&self.step_uniform, &self.frame.columns);
-        let logits = self.frame.activations.logits();
-        cross_entropy::record_judgement(&mut rec, step, logits, &c.label, &c.loss, &c.hit)?;
-        tally::record(&mut rec, step, &c.loss, &c.hit, &exam.totals)?;
-        rec.finish()
     }
 }
