@@ -67,7 +67,8 @@ pub fn train(
             emit(Event::Logged(notes.last.as_ref().expect("just logged")))?;
         }
         let mut best = false;
-        if done || due(run, Some(run.recipe.run.eval_every)) {
+        // Not where `stop_at` ends it: what is the best must not depend on when a run was stopped.
+        if run.is_done() || due(run, Some(run.recipe.run.eval_every)) {
             watch.pause(run)?;
             if let Some(evaluation) = evaluate(run, Part::Validation)? {
                 best = is_best(run, &evaluation);
