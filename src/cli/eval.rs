@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Device, drive, print_json, say};
 use crate::error::{Error, Kind, Result};
 use crate::ops::variants::Choices;
-use crate::recipe::{Recipe, Sparsity};
+use crate::recipe::{Distill, Recipe, Sparsity};
 use crate::report::load::load_any;
 use crate::train::{Part, RunFolder, Session, evaluate_all};
 
@@ -48,6 +48,7 @@ impl Eval {
         let gpu = self.device.open()?;
         // Zeros are in place: the network is evaluated as any other.
         recipe.sparsity = Sparsity::none();
+        recipe.distill = Distill::none();
         let mut session = Session::new(&gpu, &recipe, &data, variants)?;
         session.load_weights(&crate::report::mask::applied(&arrays)?)?;
         let found = evaluate_all(&session)?;

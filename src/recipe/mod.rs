@@ -6,6 +6,7 @@
 
 mod anneal;
 mod built_in;
+mod distill;
 mod duration;
 mod learning_rate;
 mod model;
@@ -30,6 +31,7 @@ pub use anneal::{
     progress,
 };
 pub use built_in::{BUILT_IN, built_in};
+pub use distill::Distill;
 pub use duration::Duration;
 pub use learning_rate::{LrSchedule, Shape};
 pub use model::{Layer, Model};
@@ -53,6 +55,7 @@ pub struct Recipe {
     pub model: Model,
     pub optim: Optim,
     pub sparsity: Sparsity,
+    pub distill: Distill,
     pub dump: Dump,
 }
 
@@ -71,6 +74,7 @@ impl Recipe {
             model: Model::read(root.section("model")?)?,
             optim: Optim::read(root.section("optim")?)?,
             sparsity: Sparsity::read(root.section("sparsity")?)?,
+            distill: Distill::read(root.section("distill")?)?,
             dump: Dump::read(root.section("dump")?)?,
         };
         root.finish()?;
@@ -106,6 +110,7 @@ impl Recipe {
         self.model.write(&mut w);
         self.optim.write(&mut w);
         self.sparsity.write(&mut w);
+        self.distill.write(&mut w);
         self.dump.write(&mut w);
         w.finish()
     }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::exam::Exam;
 use super::feed::Feed;
 use crate::data::Dataset;
+use crate::distill::{self, Batch};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Profiler, Recorder, Tensor, Timing, Uniform};
 use crate::nn::{Activations, Gradients, Model};
@@ -26,6 +27,7 @@ pub struct Session {
     pub model: Model,
     pub optimizer: Optimizer,
     pub pruner: Option<Pruner>,
+    pub distill: Option<Box<dyn distill::Method>>,
     pub length: Length,
     /// Steps done.
     pub step: u64,
@@ -96,6 +98,7 @@ pub fn resolve(recipe: &Recipe) -> Result<Recipe> {
     let mut resolved = recipe.clone();
     resolved.optim.settings = optim::resolve(&recipe.optim)?.1;
     resolved.sparsity = methods::complete(&recipe.sparsity)?;
+    resolved.distill = distill::complete(&recipe.distill)?;
     Ok(resolved)
 }
 
@@ -124,6 +127,8 @@ impl Session {
         let setting = Setting { seed: recipe.run.seed, length, choices: &choices, cols, narrow };
         let pruner = sparsity::prepare(gpu, &recipe.sparsity, &setting, &mut model.params_mut())?;
         let optimizer = Optimizer::new(gpu, &recipe.optim, &model.params())?;
+        let context = distill::Context { classes: data.classes, cols, labels: &data.train.labels };
+        let distill = distill::new(gpu, &recipe.distill, &context)?;
         let grows = pruner.as_ref().is_some_and(|pruner| pruner.grows());
         let frame = Frame {
             activations: model.activations(gpu, cols, narrow)?,
@@ -145,6 +150,7 @@ impl Session {
             model,
             optimizer,
             pruner,
+            distill,
             length,
             step: 0,
             updates: 0,
@@ -312,7 +318,12 @@ impl Session {
         if self.step.is_multiple_of(self.length.steps_per_epoch) { self.enter() } else { Ok(()) }
     }
     fn write_step(&self) -> Result<()> {
-        let (first, live) = self.feed.range((self.step % self.length.steps_per_epoch) as usize);
+        let (epoch, batch) =
+            (self.step / self.length.steps_per_epoch, self.step % self.length.steps_per_epoch);
+        let (first, live) = self.feed.range(batch as usize);
+        if let Some(distill) = &self.distill {
+            distill.begin(epoch, u64::from(self.recipe.run.epochs))?;
+        }
         let (correction1, correction2) = self.optimizer.corrections(self.updates + 1);
         self.step_uniform.write(&Step {
             step: self.step as u32,
@@ -430,9 +441,16 @@ impl Session {
         let Frame { activations: a, gradients: d, columns: c } = &self.frame;
         rec.phase(Phase::Loss);
         rec.scope("loss");
-        let target = Target::Hard { label: &c.label, smoothing: 0.0 };
-        cross_entropy::record(rec, &self.step_uniform, a.logits(), target, d.logits(), &c.loss, &c.hit)?;
-        tally::record(rec, &self.step_uniform, &c.loss, &c.hit, &self.totals)?;
+        let (step, logits, label) = (&self.step_uniform, a.logits(), &c.label);
+        let target = match &self.distill {
+            Some(distill) => {
+                distill.record(rec, &Batch { step, logits, label, order: &self.feed.set.order })?;
+                Target::Soft { label, soft: distill.soft() }
+            }
+            None => Target::Hard { label, smoothing: 0.0 },
+        };
+        cross_entropy::record(rec, step, logits, target, d.logits(), &c.loss, &c.hit)?;
+        tally::record(rec, step, &c.loss, &c.hit, &self.totals)?;
         self.model.backward(rec, &self.choices, a, d)
     }
 }

@@ -66,6 +66,9 @@ end = "75%"
 every = "100"
 power = 3.0
 
+[distill]
+method = "none"
+
 [dump]
 every = "off"
 tensors = ["*"]

@@ -135,8 +135,17 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
         prop::sample::subsequence(What::ALL, 1..=4),
     )
         .prop_map(|(every, tensors, what)| Dump { every, tensors, what });
-    (a_run(), data, a_model(), optim, a_sparsity(), dump).prop_map(
-        |(run, data, model, optim, sparsity, dump)| Recipe { run, data, model, optim, sparsity, dump },
+    let distill = ("[a-z]{1,6}", some_settings()).prop_map(|(method, settings)| Distill { method, settings });
+    (a_run(), data, a_model(), optim, a_sparsity(), distill, dump).prop_map(
+        |(run, data, model, optim, sparsity, distill, dump)| Recipe {
+            run,
+            data,
+            model,
+            optim,
+            sparsity,
+            distill,
+            dump,
+        },
     )
 }
 
@@ -170,7 +179,8 @@ proptest! {
             lines.iter().enumerate().map(|(i, l)| if i == line { format!("q{l}") } else { l.to_string() }).collect();
         let noticed = Recipe::parse(&changed.join("\n"), "x", &[]).and_then(|recipe| {
             recipe.optim.settings.resolve("optimizer", &[])?;
-            recipe.sparsity.settings.resolve("method", &[])
+            recipe.sparsity.settings.resolve("method", &[])?;
+            recipe.distill.settings.resolve("distillation", &[])
         });
         prop_assert!(noticed.is_err(), "{}", lines[line]);
     }
