@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Device, drive, print_json, say};
 use crate::error::{Error, Kind, Result};
 use crate::ops::variants::Choices;
-use crate::recipe::{Distill, Recipe, Sparsity};
+use crate::recipe::{Distill, Recipe, Sparsity, Unfreeze};
 use crate::report::load::load_any;
 use crate::train::{Part, RunFolder, Session, evaluate_all};
 
@@ -49,6 +49,7 @@ impl Eval {
         // Zeros are in place: the network is evaluated as any other.
         recipe.sparsity = Sparsity::none();
         recipe.distill = Distill::none();
+        recipe.unfreeze = Unfreeze::default();
         let mut session = Session::new(&gpu, &recipe, &data, variants)?;
         session.load_weights(&crate::report::mask::applied(&arrays)?)?;
         let found = evaluate_all(&session)?;

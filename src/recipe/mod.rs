@@ -20,6 +20,7 @@ mod sparsity;
 mod structure;
 #[cfg(test)]
 mod tests;
+mod unfreeze;
 mod words;
 mod writer;
 
@@ -41,6 +42,7 @@ pub use schedule::{Curve, PruneSchedule};
 pub use settings::Settings;
 pub use sparsity::{Distribution, Rule, Sparsity, Storage};
 pub use structure::Structure;
+pub use unfreeze::Unfreeze;
 pub use words::{glob, nearest, unknown};
 
 use crate::error::{Error, Result};
@@ -56,6 +58,7 @@ pub struct Recipe {
     pub optim: Optim,
     pub sparsity: Sparsity,
     pub distill: Distill,
+    pub unfreeze: Unfreeze,
     pub dump: Dump,
 }
 
@@ -75,6 +78,7 @@ impl Recipe {
             optim: Optim::read(root.section("optim")?)?,
             sparsity: Sparsity::read(root.section("sparsity")?)?,
             distill: Distill::read(root.section("distill")?)?,
+            unfreeze: Unfreeze::read(root.section("unfreeze")?)?,
             dump: Dump::read(root.section("dump")?)?,
         };
         root.finish()?;
@@ -111,6 +115,7 @@ impl Recipe {
         self.optim.write(&mut w);
         self.sparsity.write(&mut w);
         self.distill.write(&mut w);
+        self.unfreeze.write(&mut w);
         self.dump.write(&mut w);
         w.finish()
     }

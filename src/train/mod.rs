@@ -11,6 +11,7 @@ mod folder;
 mod run;
 mod session;
 mod snapshot;
+mod unfreeze;
 
 pub use compact::expand_described;
 pub use confidence::Confidence;
@@ -20,3 +21,4 @@ pub use feed::Feed;
 pub use folder::{Meta, RunFolder};
 pub use run::{Control, evaluate_all, train};
 pub use session::{Prospect, Session, resolve};
+pub use unfreeze::Phases;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::exam::Exam;
 use super::feed::Feed;
+use super::unfreeze::Phases;
 use crate::data::Dataset;
 use crate::distill::{self, Batch};
 use crate::error::{Error, Kind, Result};
@@ -29,6 +30,10 @@ pub struct Session {
     pub pruner: Option<Pruner>,
     pub distill: Option<Box<dyn distill::Method>>,
     pub length: Length,
+    /// Which layers train when.
+    pub phases: Phases,
+    /// The phase that is recorded.
+    pub(super) phase: usize,
     /// Steps done.
     pub step: u64,
     /// Accuracy and loss of the best validation so far.
@@ -126,6 +131,9 @@ impl Session {
         let narrow = is_narrow(&recipe);
         let setting = Setting { seed: recipe.run.seed, length, choices: &choices, cols, narrow };
         let pruner = sparsity::prepare(gpu, &recipe.sparsity, &setting, &mut model.params_mut())?;
+        let names: Vec<&str> = model.learners().map(|layer| layer.name()).collect();
+        let phases = Phases::new(&recipe.unfreeze, &names, length)?;
+        phases.allow(pruner.as_ref())?;
         let optimizer = Optimizer::new(gpu, &recipe.optim, &model.params())?;
         let context = distill::Context { classes: data.classes, cols, labels: &data.train.labels };
         let distill = distill::new(gpu, &recipe.distill, &context)?;
@@ -152,18 +160,21 @@ impl Session {
             pruner,
             distill,
             length,
+            phases,
+            phase: 0,
             step: 0,
             updates: 0,
             best: None,
             feed,
             frame,
         };
+        session.freeze();
         session.record()?;
         session.enter()?;
         Ok(session)
     }
 
-    /// Records everything anew, for the storage that parameters have now.
+    /// Records everything anew, for the storage that parameters have now and the layers that train.
     pub(super) fn record(&mut self) -> Result<()> {
         self.plans = Plans::none(&self.gpu)?; // its memory first
         if let Some(pruner) = &mut self.pruner {
@@ -220,8 +231,11 @@ impl Session {
     }
     /// The learning rate of the next step.
     pub fn learning_rate(&self) -> f64 {
-        let step = self.step.min(self.length.steps.saturating_sub(1));
-        self.recipe.optim.lr.at(step, self.length.steps, self.length.steps_per_epoch)
+        self.learning_rate_at(self.step.min(self.length.steps.saturating_sub(1)))
+    }
+    fn learning_rate_at(&self, step: u64) -> f64 {
+        let rate = self.recipe.optim.lr.at(step, self.length.steps, self.length.steps_per_epoch);
+        rate * self.phases.factor(step)
     }
 
     /// The sparsity that is due after the steps done so far.
@@ -241,6 +255,7 @@ impl Session {
     /// # Errors
     /// `Kind::Device`, or `Kind::Numbers` if a mask update meets a weight that is not a number.
     pub fn advance(&mut self) -> Result<Option<Change>> {
+        self.enter_phase()?;
         self.write_step()?;
         self.plans.before.plan.replay()?;
         let change = self.masks()?;
@@ -253,6 +268,7 @@ impl Session {
 
     /// As [`Session::advance`], timing every dispatch. The results are the same.
     pub fn advance_timed(&mut self) -> Result<(Option<Change>, Vec<Timing>)> {
+        self.enter_phase()?;
         self.write_step()?;
         let before = &self.plans.before;
         let mut times = before.plan.profile(&before.profiler)?;
@@ -350,10 +366,7 @@ impl Session {
         let totals = Totals::from_words(&self.totals.read_u32()?);
         if let Some(step) = totals.broken {
             return Err(Error::new(Kind::Numbers, "the loss is not finite")
-                .at(format!(
-                    "step {step}, learning rate {}",
-                    self.recipe.optim.lr.at(step as u64, self.length.steps, self.length.steps_per_epoch)
-                ))
+                .at(format!("step {step}, learning rate {}", self.learning_rate_at(step as u64)))
                 .at("the weights are those before that step")
                 .hint("a lower learning rate, or a warm-up: optim.lr.warmup = \"1ep\""));
         }

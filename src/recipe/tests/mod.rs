@@ -69,6 +69,11 @@ power = 3.0
 [distill]
 method = "none"
 
+[unfreeze]
+groups = []
+phases = []
+lr = []
+
 [dump]
 every = "off"
 tensors = ["*"]

@@ -122,6 +122,15 @@ fn a_run() -> impl Strategy<Value = Run> {
         )
 }
 
+fn an_unfreeze() -> impl Strategy<Value = Unfreeze> {
+    let group = prop::collection::vec("[a-z*?\"]{1,5}", 1..3);
+    prop::collection::vec((group, a_duration(), 0.0..9.0f64), 0..4).prop_map(|all| Unfreeze {
+        groups: all.iter().map(|(group, ..)| group.clone()).collect(),
+        phases: all.iter().skip(1).map(|(_, span, _)| *span).collect(),
+        lr: all.iter().map(|(.., factor)| *factor).collect(),
+    })
+}
+
 fn a_recipe() -> impl Strategy<Value = Recipe> {
     let data = ("(?s).{1,8}", 0.0..0.99f64).prop_map(|(name, validation)| Data { name, validation });
     let optim = ("[a-z]{1,6}", an_lr(), some_settings()).prop_map(|(name, lr, settings)| Optim {
@@ -136,14 +145,15 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
     )
         .prop_map(|(every, tensors, what)| Dump { every, tensors, what });
     let distill = ("[a-z]{1,6}", some_settings()).prop_map(|(method, settings)| Distill { method, settings });
-    (a_run(), data, a_model(), optim, a_sparsity(), distill, dump).prop_map(
-        |(run, data, model, optim, sparsity, distill, dump)| Recipe {
+    (a_run(), data, a_model(), optim, a_sparsity(), distill, an_unfreeze(), dump).prop_map(
+        |(run, data, model, optim, sparsity, distill, unfreeze, dump)| Recipe {
             run,
             data,
             model,
             optim,
             sparsity,
             distill,
+            unfreeze,
             dump,
         },
     )
