@@ -169,34 +169,37 @@ fn each_sample_meets_its_own_past() {
 
 #[test]
 fn stopping_and_resuming_changes_no_bit() {
-    for (gpu, stops) in [(common::device(), vec![1, 5, 13, 14, 22, 26, 31, 38]), (Gpu::twin(), vec![22])] {
-        let recipe = recipe(&[]);
+    let rigl = ["sparsity.method=rigl", "sparsity.target=0.8", "sparsity.schedule={every='5'}"];
+    let stops: [&[u64]; 2] = [&[1, 5, 13, 14, 22, 26, 31, 38], &[22]];
+    for (gpu, stops, more) in [
+        (common::device(), stops[0], &[][..]),
+        (common::device(), stops[0], &rigl),
+        (Gpu::twin(), stops[1], &[]),
+    ] {
+        let with = |key| self::recipe(&[more, &[key]].concat());
+        let recipe = recipe(more);
         let whole = run(&gpu, &recipe, &FREE);
-        for stop in stops {
+        for &stop in stops {
             let home = tempfile::tempdir().unwrap();
             let control = Control { folder: Some(home.path().to_path_buf()), stop_at: Some(stop), ..FREE };
             run(&gpu, &recipe, &control);
             let (snapshot, damaged) = checkpoint::load(home.path(), Which::Last).unwrap();
             assert!(damaged.is_empty());
-            assert!(
-                snapshot
-                    .dense()
-                    .unwrap()
-                    .keys()
-                    .all(|name| name.starts_with("fc1") || name.starts_with("head"))
-            );
+            let known = |name: &String| name.starts_with("fc1") || name.starts_with("head");
+            assert!(snapshot.dense().unwrap().keys().all(known));
             let mut session = Session::new(&gpu, &recipe, &digits(), Choices::default()).unwrap();
             session.restore(&snapshot).unwrap();
             assert_eq!(session.step, stop);
             let rest = train(&mut session, &FREE, &mut |_| Ok(())).unwrap();
             assert_eq!(rest.digest, whole.digest, "resumed at step {stop}");
             // A run of another kind has no past to go on from.
-            let without = self::recipe(&["distill.method=none"]);
-            let other =
-                Session::new(&gpu, &without, &digits(), Choices::default()).unwrap().snapshot().unwrap();
-            assert_eq!(session.restore(&other).unwrap_err().kind, Kind::Checkpoint);
+            let without = with("distill.method=none");
+            let other = Session::new(&gpu, &without, &digits(), Choices::default()).unwrap();
+            let error = session.restore(&other.snapshot().unwrap()).unwrap_err();
+            assert_eq!(error.kind, Kind::Checkpoint);
+            assert!(error.to_string().contains("distill/past"), "{error}");
         }
-        assert_ne!(whole.digest, run(&gpu, &self::recipe(&["distill.alpha=0.7"]), &FREE).digest);
+        assert_ne!(whole.digest, run(&gpu, &with("distill.alpha=0.7"), &FREE).digest);
     }
 }
 
