@@ -74,6 +74,8 @@ pub struct Param {
     pub form: Form,
     /// Whether gradients flow on to its input.
     pub feeds_back: bool,
+    /// No gradient of it is computed, and no optimizer moves it.
+    pub frozen: bool,
     initial: Initial,
     /// Of a packed parameter, one whose tensors hold the kept values alone.
     pub blocks: Vec<Block>,
@@ -89,6 +91,7 @@ impl Param {
             flow: Flow::Free,
             form: Form::Free,
             feeds_back: true,
+            frozen: false,
             initial,
             blocks: Vec::new(),
             packed: None,

@@ -58,6 +58,10 @@ fn a_run_leaves_its_folder_and_can_be_measured_inspected_and_exported() {
         "val_accuracy",
         "test_loss",
         "test_accuracy",
+        "test_nll",
+        "test_ece",
+        "test_aurc",
+        "test_e_aurc",
         "sparsity",
         "layers",
         "ms_per_step",
@@ -90,6 +94,11 @@ fn a_run_leaves_its_folder_and_can_be_measured_inspected_and_exported() {
     }
     let eval = json(home, &["eval", "r", "--json"]);
     assert_eq!(eval["test_accuracy"], summary["test_accuracy"]);
+    for key in ["test_nll", "test_ece", "test_aurc", "test_e_aurc"] {
+        let (now, then) = (eval[key].as_f64().unwrap(), summary[key].as_f64().unwrap());
+        // The run may have had packed weights, whose sums have another order.
+        assert!(now > 0.0 && (now - then).abs() <= 1e-3, "{key}: {now}, {then}");
+    }
     let inspected = json(home, &["inspect", "r", "--nm", "2:4", "--json"]);
     assert_eq!(inspected["kept"], 1702);
     json(home, &["inspect", "r/dumps/step-000000030", "--json"]);
@@ -138,7 +147,7 @@ fn what_is_wrong_is_said_with_its_exit_code() {
 fn the_lists_are_complete() {
     let home = tempfile::tempdir().unwrap();
     let lists = json(home.path(), &["ls", "--json"]);
-    for list in ["recipes", "layers", "data", "optimizers", "methods"] {
+    for list in ["recipes", "layers", "data", "optimizers", "methods", "distillation"] {
         assert!(!lists[list].as_array().unwrap().is_empty(), "{list}");
     }
     assert!(run(home.path(), &["cp", "digits-gmp-90"]).status.success());

@@ -232,7 +232,7 @@ fn hard_and_soft_accuracy_differ_while_pruned_weights_fade() {
     }
     let soft = run.evaluate_soft(Part::Test).unwrap().expect("pruned weights still count");
     let hard = run.evaluate(Part::Test).unwrap().unwrap();
-    assert_ne!(soft.loss, hard.loss);
+    assert_ne!(soft.totals.loss, hard.totals.loss);
     while !run.is_done() {
         run.advance().unwrap();
     }

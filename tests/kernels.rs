@@ -4,12 +4,13 @@
 mod common;
 
 use coppice::gpu::check::{Check, SIZES, Tolerance, compare_f32};
-use coppice::{ops, optim, sparsity};
+use coppice::{distill, ops, optim, sparsity};
 
 fn all() -> Vec<Check> {
     let mut all = ops::checks();
     all.extend(optim::checks());
     all.extend(sparsity::checks());
+    all.extend(distill::checks());
     all
 }
 

@@ -1,6 +1,7 @@
 // Softmax cross-entropy by log-sum-exp, its gradient, and whether the arg max is right.
 // loss = -sum_k t_k log p_k;  d_logits = (p - t) / live.
-// logits, soft, d_logits: (classes, cols). label, loss, hit: (cols,). One invocation per column.
+// logits, soft, d_logits: (classes, cols). label, loss, hit: (cols,). verdict: (samples,).
+// One invocation per column.
 //#use common/grid
 //#use common/step
 const WG = 64u;
@@ -17,6 +18,7 @@ struct Args {
 @group(0) @binding(5) var<storage, read_write> d_logits: array<f32>;
 @group(0) @binding(6) var<storage, read_write> loss: array<f32>;
 @group(0) @binding(7) var<storage, read_write> hit: array<u32>;
+@group(0) @binding(8) var<storage, read_write> verdict: array<f32>;
 
 struct Column { peak: f32, total: f32, best: u32 }
 
@@ -60,7 +62,8 @@ fn hard(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     finish(col, value, c.best == label[col]);
 }
 
-// As `hard` without a gradient: for evaluation.
+// As `hard` without a gradient: for evaluation. The verdict on a sample is the confidence in the answer, its
+// probability, with a minus sign where the answer is wrong. Samples come in the order of their numbers.
 @compute @workgroup_size(WG)
 fn judge(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
          @builtin(local_invocation_index) lane: u32) {
@@ -68,7 +71,12 @@ fn judge(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: 
     let col = group * WG + lane;
     if !(group < grid.end && col < args.cols) { return; }
     let c = column(col);
-    finish(col, c.peak + log(c.total) - logits[min(label[col], args.classes - 1u) * args.cols + col], c.best == label[col]);
+    let right = c.best == label[col];
+    finish(col, c.peak + log(c.total) - logits[min(label[col], args.classes - 1u) * args.cols + col], right);
+    let sample = step.first + col;
+    if col < step.live && sample < arrayLength(&verdict) {
+        verdict[sample] = select(-1.0, 1.0, right) / c.total; // exp(peak - peak) / total
+    }
 }
 
 @compute @workgroup_size(WG)

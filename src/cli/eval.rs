@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Device, drive, print_json, say};
 use crate::error::{Error, Kind, Result};
 use crate::ops::variants::Choices;
-use crate::recipe::{Recipe, Sparsity};
+use crate::recipe::{Distill, Recipe, Sparsity, Unfreeze};
 use crate::report::load::load_any;
 use crate::train::{Part, RunFolder, Session, evaluate_all};
 
@@ -48,6 +48,8 @@ impl Eval {
         let gpu = self.device.open()?;
         // Zeros are in place: the network is evaluated as any other.
         recipe.sparsity = Sparsity::none();
+        recipe.distill = Distill::none();
+        recipe.unfreeze = Unfreeze::default();
         let mut session = Session::new(&gpu, &recipe, &data, variants)?;
         session.load_weights(&crate::report::mask::applied(&arrays)?)?;
         let found = evaluate_all(&session)?;
@@ -58,6 +60,7 @@ impl Eval {
             print_json(&json!({
                 "schema": 1, "data": data.name, "samples": test.samples,
                 "test_loss": test.loss, "test_accuracy": test.accuracy,
+                "test_nll": test.loss, "test_ece": test.ece, "test_aurc": test.aurc, "test_e_aurc": test.e_aurc,
                 "val_loss": validation.map(|e| e.loss), "val_accuracy": validation.map(|e| e.accuracy),
                 "adapter": gpu.identity().adapter, "backend": gpu.identity().backend,
             }))?;
@@ -70,6 +73,14 @@ impl Eval {
                     e.loss,
                     e.samples,
                     data.name
+                ))?;
+                // In the units of papers.
+                say(&format!(
+                    "  confidence: NLL {:.4}, ECE {:.2} %, AURC {:.2}e-3, E-AURC {:.2}e-3",
+                    e.loss,
+                    e.ece * 100.0,
+                    e.aurc * 1e3,
+                    e.e_aurc * 1e3
                 ))?;
             }
         }

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use super::{print_json, say};
 use crate::error::{Error, Kind, Result};
 use crate::recipe::{BUILT_IN, unknown};
-use crate::{data, nn, optim, sparsity};
+use crate::{data, distill, nn, optim, sparsity};
 
 #[derive(clap::Args)]
 pub struct Ls {
     /// Only this list
-    #[arg(value_parser = ["recipes", "layers", "data", "optimizers", "methods"])]
+    #[arg(value_parser = ["recipes", "layers", "data", "optimizers", "methods", "distillation"])]
     what: Option<String>,
     /// Print one JSON object
     #[arg(long)]
@@ -39,6 +39,7 @@ fn lists() -> Vec<(&'static str, Vec<(String, String)>)> {
         ("data", data::ALL.iter().map(|e| (e.usage(), e.about.into())).collect()),
         ("optimizers", optim::ALL.iter().map(|e| (e.name.into(), with(e.about, e.paper))).collect()),
         ("methods", sparsity::methods::ALL.iter().map(|e| (e.name.into(), with(e.about, e.paper))).collect()),
+        ("distillation", distill::ALL.iter().map(|e| (e.name.into(), with(e.about, e.paper))).collect()),
     ]
 }
 

@@ -59,7 +59,7 @@ enum Command {
     Devices(devices::Devices),
     /// Run every kernel against its CPU twin on this device
     Selftest(selftest::Selftest),
-    /// List recipes, layers, data sets, optimizers and methods
+    /// List recipes, layers, data sets, optimizers, pruning methods and distillation
     Ls(list::Ls),
     /// Copy a built-in recipe to a file, to be changed
     Cp(list::Cp),

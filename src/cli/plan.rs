@@ -65,10 +65,14 @@ impl Plan {
                 .collect();
             let phases: serde_json::Map<_, _> =
                 Phase::ALL.iter().map(|&p| (p.name().to_string(), json!(cost(p)))).collect();
+            let training: Vec<_> = stages(&run)
+                .into_iter()
+                .map(|(step, factor, layers)| json!({ "step": step, "lr_factor": factor, "layers": layers }))
+                .collect();
             return print_json(&json!({
                 "schema": 1, "recipe": recipe.run.name, "device": identity,
                 "steps": run.length.steps, "steps_per_epoch": run.length.steps_per_epoch,
-                "device_bytes": memory, "dense_bytes": stored, "layers": layers, "budgets": groups, "mask_updates": steps,
+                "device_bytes": memory, "dense_bytes": stored, "layers": layers, "budgets": groups, "mask_updates": steps, "phases": training,
                 "cost": phases, "dispatches": kernels,
             }));
         }
@@ -109,6 +113,12 @@ impl Plan {
                 }
             }
         }
+        if stages(&run).len() > 1 {
+            say("layers join one after another; below is a step of the first phase:")?;
+            for (step, factor, layers) in stages(&run) {
+                say(&format!("  from step {step:>7}  learning rate x {factor}  {}", layers.join(" ")))?;
+            }
+        }
         let line = |d: &crate::gpu::Dispatch| {
             vec![
                 d.label.clone(),
@@ -130,6 +140,15 @@ impl Plan {
         ))?;
         say(&format!("device memory: {}; weights and biases: {}", table::bytes(memory), table::bytes(stored)))
     }
+}
+
+/// The phases of training: first step, factor on the learning rate, names of the layers that train.
+fn stages(run: &Session) -> Vec<(u64, f64, Vec<&str>)> {
+    let names = |trains: Vec<bool>| {
+        let layers = run.model.learners().map(|layer| layer.name()).zip(trains);
+        layers.filter(|(_, trains)| *trains).map(|(name, _)| name).collect()
+    };
+    run.phases.all().map(|(step, factor, trains)| (step, factor, names(trains))).collect()
 }
 
 /// Why a parameter is stored as it is.

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Device, print_json, say};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::check::SIZES;
-use crate::{ops, optim, sparsity};
+use crate::{distill, ops, optim, sparsity};
 
 #[derive(clap::Args)]
 pub struct Selftest {
@@ -22,6 +22,7 @@ impl Selftest {
         let mut checks = ops::checks();
         checks.extend(optim::checks());
         checks.extend(sparsity::checks());
+        checks.extend(distill::checks());
         let mut results = Vec::new();
         for check in &checks {
             let mut largest = 0.0f32;

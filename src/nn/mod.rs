@@ -96,6 +96,13 @@ impl Model {
     pub fn params_mut(&mut self) -> Vec<&mut Param> {
         self.layers.iter_mut().flat_map(|layer| layer.params_mut()).collect()
     }
+    /// The layers that have parameters, from the input to the output.
+    pub fn learners(&self) -> impl Iterator<Item = &dyn Layer> {
+        self.layers.iter().map(|layer| &**layer).filter(|layer| !layer.params().is_empty())
+    }
+    pub fn learners_mut(&mut self) -> impl Iterator<Item = &mut Box<dyn Layer>> {
+        self.layers.iter_mut().filter(|layer| !layer.params().is_empty())
+    }
     /// The dense products of one step with `cols` columns.
     pub fn products(&self, cols: usize) -> Vec<Shape> {
         self.layers.iter().flat_map(|layer| layer.products(cols)).collect()
@@ -151,8 +158,8 @@ impl Model {
         Ok(Gradients { narrow: copies(gpu, &gradients, narrow)?, values: gradients })
     }
 
-    /// Records the backward pass from the last of `d`, which the loss has written: every parameter's gradient. The
-    /// first layer's input needs none.
+    /// Records the backward pass from the last of `d`, which the loss has written: every parameter's gradient. It ends
+    /// at the lowest layer that is not frozen, whose input needs none.
     pub fn backward(
         &self,
         rec: &mut Recorder,
@@ -161,9 +168,12 @@ impl Model {
         d: &Gradients,
     ) -> Result<()> {
         rec.phase(Phase::Backward);
-        for (index, layer) in self.layers.iter().enumerate().rev() {
+        let trains = |param: &&Param| !param.frozen;
+        let lowest = self.layers.iter().position(|layer| layer.params().iter().any(trains));
+        let Some(lowest) = lowest else { return Ok(()) };
+        for (index, layer) in self.layers.iter().enumerate().skip(lowest).rev() {
             rec.scope(layer.name());
-            let d_x = index.checked_sub(1).map(|before| &d.values[before]);
+            let d_x = (index > lowest).then(|| &d.values[index - 1]);
             if layer.reads_narrow() {
                 copy(rec, d.operand(index))?;
             }

@@ -53,7 +53,9 @@ pub fn record(
     }
 }
 
-/// Losses and hits alone, for evaluation.
+/// Losses and hits, for evaluation, and the verdict on each sample: `verdict` (samples,), of which those from
+/// `step.first` on are written, holds the largest probability, with a minus sign where the answer is wrong.
+#[allow(clippy::too_many_arguments)] // what is judged, and the three ways in which it is said
 pub fn record_judgement(
     rec: &mut Recorder,
     step: &Uniform,
@@ -61,10 +63,12 @@ pub fn record_judgement(
     label: &Tensor,
     loss: &Tensor,
     hit: &Tensor,
+    verdict: &Tensor,
 ) -> Result<()> {
     let (classes, cols) = (logits.shape[0], logits.shape[1]);
     let args = Args { classes: classes as u32, cols: cols as u32, smoothing: 0.0 };
-    let binds = bind! { args: &args, step: step, logits: logits, label: label, loss: loss, hit: hit };
+    let binds = bind! { args: &args, step: step, logits: logits, label: label, loss: loss, hit: hit,
+    verdict: verdict };
     rec.dispatch(&JUDGE, binds, groups(cols, WG), 6 * logits.len() as u64)
 }
 
@@ -128,16 +132,21 @@ fn hits(t: &Twin, best: &[usize]) {
 fn twin_judge(t: &Twin) {
     let (args, step): (Args, Step) = (t.get("args"), t.get("step"));
     let (logits, label) = (t.f32("logits"), t.u32("label"));
-    let mut losses = t.f32_mut("loss");
+    let (mut losses, mut verdict) = (t.f32_mut("loss"), t.f32_mut("verdict"));
     let cols = args.cols as usize;
     let mut all = Vec::new();
     for col in 0..cols {
         let one_hot = |k: usize| if k as u32 == label[col] { 1.0 } else { 0.0 };
-        let (_, loss, best) = column(&logits, col, cols, one_hot);
-        losses[col] = if col < step.live as usize { loss as f32 } else { 0.0 };
+        let (p, loss, best) = column(&logits, col, cols, one_hot);
+        let live = col < step.live as usize;
+        losses[col] = if live { loss as f32 } else { 0.0 };
+        if live {
+            let right = best as u32 == label[col];
+            verdict[step.first as usize + col] = if right { p[best] as f32 } else { -p[best] as f32 };
+        }
         all.push(best);
     }
-    drop(losses);
+    drop((losses, verdict));
     hits(t, &all);
 }
 
@@ -157,8 +166,8 @@ enum Case {
 
 fn check(t: &mut Trial, cols: usize, case: Case) -> Result<()> {
     let classes = 7;
-    let step =
-        t.gpu.uniform("step", &Step { live: cols.saturating_sub(1).max(1) as u32, ..Default::default() })?;
+    let live = cols.saturating_sub(1).max(1);
+    let step = t.gpu.uniform("step", &Step { first: 5, live: live as u32, ..Default::default() })?;
     let logits = t.input("logits", &[classes, cols])?;
     let label = t.indices("label", &[cols], classes as u32)?;
     let soft = t.input("soft", &[classes, cols])?;
@@ -172,7 +181,10 @@ fn check(t: &mut Trial, cols: usize, case: Case) -> Result<()> {
             let target = Target::Hard { label: &label, smoothing: 0.1 };
             record(&mut t.rec, &step, &logits, target, &d_logits, &loss, &hit)
         }
-        Case::Judge => record_judgement(&mut t.rec, &step, &logits, &label, &loss, &hit),
+        Case::Judge => {
+            let verdict = t.output("verdict", &[5 + live], close)?;
+            record_judgement(&mut t.rec, &step, &logits, &label, &loss, &hit, &verdict)
+        }
         Case::Soft => record(
             &mut t.rec,
             &step,

@@ -98,7 +98,7 @@ impl Optimizer {
         Ok(Self { entry, rule, slots })
     }
 
-    /// Records the update of all parameters.
+    /// Records the update of all parameters but frozen ones.
     pub fn record(
         &self,
         rec: &mut Recorder,
@@ -107,7 +107,7 @@ impl Optimizer {
         totals: &Tensor,
     ) -> Result<()> {
         rec.phase(Phase::Update);
-        for (param, blocks) in params.iter().zip(&self.slots) {
+        for (param, blocks) in params.iter().zip(&self.slots).filter(|(param, _)| !param.frozen) {
             rec.scope(&param.name);
             // For what is packed or small, copies into textures would cost more than they save.
             let texels = rec.gpu.prefers_texels() && param.packed.is_none() && param.len() > MANY;

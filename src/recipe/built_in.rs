@@ -6,6 +6,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("digits-gmp-90", include_str!("../../assets/recipes/digits-gmp-90.toml")),
     ("digits-rigl-90", include_str!("../../assets/recipes/digits-rigl-90.toml")),
     ("fashion-dense", include_str!("../../assets/recipes/fashion-dense.toml")),
+    ("fashion-dense-pskd", include_str!("../../assets/recipes/fashion-dense-pskd.toml")),
     ("fashion-gmp-90", include_str!("../../assets/recipes/fashion-gmp-90.toml")),
     ("fashion-gmp-98", include_str!("../../assets/recipes/fashion-gmp-98.toml")),
     ("fashion-granet-98", include_str!("../../assets/recipes/fashion-granet-98.toml")),
@@ -34,7 +35,7 @@ mod tests {
             assert_eq!(recipe.run.name, *name);
             assert_eq!(Recipe::parse(&recipe.to_toml(), "again", &[]).unwrap(), recipe, "{name}");
             assert!(text.starts_with("# "), "{name} does not say what it is");
-            assert_eq!(recipe.sparsity.method == "none", name.ends_with("-dense"), "{name}");
+            assert_eq!(recipe.sparsity.method == "none", name.contains("-dense"), "{name}");
             // A run of any length that its epochs could make must meet its schedule.
             for steps_per_epoch in [23, 47, 469] {
                 let total = steps_per_epoch * u64::from(recipe.run.epochs);

@@ -6,6 +6,7 @@
 
 mod anneal;
 mod built_in;
+mod distill;
 mod duration;
 mod learning_rate;
 mod model;
@@ -19,6 +20,7 @@ mod sparsity;
 mod structure;
 #[cfg(test)]
 mod tests;
+mod unfreeze;
 mod words;
 mod writer;
 
@@ -29,6 +31,7 @@ pub use anneal::{
     cosine, drop_constant, drop_cosine, drop_exponential, jaxpruner_polynomial, polynomial, progress,
 };
 pub use built_in::{BUILT_IN, built_in};
+pub use distill::Distill;
 pub use duration::Duration;
 pub use learning_rate::{LrSchedule, Shape};
 pub use model::{Layer, Model};
@@ -38,6 +41,7 @@ pub use schedule::{Curve, PruneSchedule};
 pub use settings::Settings;
 pub use sparsity::{Distribution, Rule, Sparsity, Storage};
 pub use structure::Structure;
+pub use unfreeze::Unfreeze;
 pub use words::{glob, nearest, unknown};
 
 use crate::error::{Error, Result};
@@ -52,6 +56,8 @@ pub struct Recipe {
     pub model: Model,
     pub optim: Optim,
     pub sparsity: Sparsity,
+    pub distill: Distill,
+    pub unfreeze: Unfreeze,
     pub dump: Dump,
 }
 
@@ -70,6 +76,8 @@ impl Recipe {
             model: Model::read(root.section("model")?)?,
             optim: Optim::read(root.section("optim")?)?,
             sparsity: Sparsity::read(root.section("sparsity")?)?,
+            distill: Distill::read(root.section("distill")?)?,
+            unfreeze: Unfreeze::read(root.section("unfreeze")?)?,
             dump: Dump::read(root.section("dump")?)?,
         };
         root.finish()?;
@@ -105,6 +113,8 @@ impl Recipe {
         self.model.write(&mut w);
         self.optim.write(&mut w);
         self.sparsity.write(&mut w);
+        self.distill.write(&mut w);
+        self.unfreeze.write(&mut w);
         self.dump.write(&mut w);
         w.finish()
     }

@@ -1,4 +1,5 @@
-//! The dense network that a sparse run is compared with: the same recipe without pruning, measured on the same device.
+//! The dense network that a sparse run is compared with: the same recipe without pruning and with all
+//! layers training, measured on the same device.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -10,7 +11,7 @@ use crate::data::Dataset;
 use crate::error::Result;
 use crate::gpu::{Cost, Gpu, Phase};
 use crate::ops::variants::Choices;
-use crate::recipe::{Recipe, Sparsity};
+use crate::recipe::{Recipe, Sparsity, Unfreeze};
 
 /// What a step of the dense network takes.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -41,7 +42,7 @@ const MOST_BYTES: u64 = 2 << 30;
 /// # Errors
 /// What the device reports.
 pub fn measure(gpu: &Gpu, recipe: &Recipe, data: &Dataset, choices: &Choices) -> Result<Option<Baseline>> {
-    let recipe = Recipe { sparsity: Sparsity::none(), ..recipe.clone() };
+    let recipe = Recipe { sparsity: Sparsity::none(), unfreeze: Unfreeze::default(), ..recipe.clone() };
     let counted = Gpu::counted_as(gpu.identity());
     let fits = Session::new(&counted, &recipe, data, choices.clone()).is_ok();
     if !fits || counted.memory().peak_bytes > MOST_BYTES || gpu.is_counted() {

@@ -55,12 +55,16 @@ impl Snapshot {
         Ok(all)
     }
 
-    /// The arrays laid out: every tensor in its shape, with its zeros, and a mask of bits where there is one.
+    /// Parameters and their slots laid out: every tensor in its shape, with its zeros, and a mask of bits where there
+    /// is one.
     ///
     /// # Errors
     /// `Kind::Checkpoint` where a mask and its values disagree.
     pub fn dense(&self) -> Result<Arrays> {
-        expand(&self.arrays, |name| serde_json::from_value(self.state["shapes"][name].clone()).ok())
+        let mut all =
+            expand(&self.arrays, |name| serde_json::from_value(self.state["shapes"][name].clone()).ok())?;
+        all.retain(|name, _| !name.starts_with(crate::distill::PREFIX));
+        Ok(all)
     }
 }
 

@@ -70,15 +70,20 @@ pub enum Part {
     Test,
 }
 
-/// Loss and accuracy on samples that are not trained on.
+/// Loss, accuracy and confidence on samples that are not trained on.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Evaluation {
     pub step: u64,
     pub epoch: f64,
     pub part: Part,
+    /// Mean negative log-likelihood.
     pub loss: f64,
     /// 0 to 1.
     pub accuracy: f64,
+    /// As [`Confidence`](super::Confidence) has them: all 0 to 1.
+    pub ece: f64,
+    pub aurc: f64,
+    pub e_aurc: f64,
     pub samples: usize,
 }
 
@@ -104,6 +109,12 @@ pub struct Summary {
     pub val_accuracy: Option<f64>,
     pub test_loss: f64,
     pub test_accuracy: f64,
+    /// Mean negative log-likelihood: the test loss by the name that papers give it.
+    pub test_nll: f64,
+    /// Calibration error and areas under the risk-coverage curve, 0 to 1: see [`Confidence`](super::Confidence).
+    pub test_ece: f64,
+    pub test_aurc: f64,
+    pub test_e_aurc: f64,
     /// Share of pruned weights among the maskable ones.
     pub sparsity: f64,
     pub kept: usize,

@@ -3,16 +3,22 @@
 pub mod baseline;
 pub mod checkpoint;
 mod compact;
+mod confidence;
 mod event;
+mod exam;
 mod feed;
 mod folder;
 mod run;
 mod session;
 mod snapshot;
+mod unfreeze;
 
 pub use compact::expand_described;
+pub use confidence::Confidence;
 pub use event::{Evaluation, Event, Layer, Log, Part, Started, Summary};
+pub use exam::Marks;
 pub use feed::Feed;
 pub use folder::{Meta, RunFolder};
 pub use run::{Control, evaluate_all, train};
 pub use session::{Prospect, Session, resolve};
+pub use unfreeze::Phases;

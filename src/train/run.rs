@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::checkpoint;
 use super::compact;
 use super::event::{Evaluation, Event, Layer, Log, Part, Summary};
+use super::exam::Marks;
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Phase, Timing};
@@ -66,7 +67,8 @@ pub fn train(
             emit(Event::Logged(notes.last.as_ref().expect("just logged")))?;
         }
         let mut best = false;
-        if done || due(run, Some(run.recipe.run.eval_every)) {
+        // Not where `stop_at` ends it: what is the best must not depend on when a run was stopped.
+        if run.is_done() || due(run, Some(run.recipe.run.eval_every)) {
             watch.pause(run)?;
             if let Some(evaluation) = evaluate(run, Part::Validation)? {
                 best = is_best(run, &evaluation);
@@ -160,18 +162,21 @@ fn dump(run: &Session, step: u64, control: &Control) -> Result<Event<'static>> {
 }
 
 fn evaluate(run: &Session, part: Part) -> Result<Option<Evaluation>> {
-    let totals = run.evaluate(part)?;
-    Ok(totals.map(|totals| Evaluation {
+    let marks = run.evaluate(part)?;
+    Ok(marks.map(|Marks { totals, confidence }| Evaluation {
         step: run.step,
         epoch: run.epoch(),
         part,
         loss: totals.mean_loss(),
         accuracy: totals.accuracy(),
+        ece: confidence.ece,
+        aurc: confidence.aurc,
+        e_aurc: confidence.e_aurc,
         samples: totals.samples as usize,
     }))
 }
 
-/// Loss and accuracy on the validation part, if there is one, and on the test part.
+/// Loss, accuracy and confidence on the validation part, if there is one, and on the test part.
 pub fn evaluate_all(run: &Session) -> Result<Vec<Evaluation>> {
     Ok([evaluate(run, Part::Validation)?, evaluate(run, Part::Test)?].into_iter().flatten().collect())
 }
@@ -304,6 +309,10 @@ fn summarise(
         val_accuracy: validation.as_ref().map(|e| e.accuracy),
         test_loss: test.loss,
         test_accuracy: test.accuracy,
+        test_nll: test.loss,
+        test_ece: test.ece,
+        test_aurc: test.aurc,
+        test_e_aurc: test.e_aurc,
         sparsity: 1.0 - kept as f64 / total.max(1) as f64,
         kept,
         total,

@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
-use super::event::Part;
+use super::exam::Exam;
 use super::feed::Feed;
-use crate::data::{Dataset, Split};
+use super::unfreeze::Phases;
+use crate::data::Dataset;
+use crate::distill::{self, Batch};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Profiler, Recorder, Tensor, Timing, Uniform};
 use crate::nn::{Activations, Gradients, Model};
@@ -26,7 +28,12 @@ pub struct Session {
     pub model: Model,
     pub optimizer: Optimizer,
     pub pruner: Option<Pruner>,
+    pub distill: Option<Box<dyn distill::Method>>,
     pub length: Length,
+    /// Which layers train when.
+    pub phases: Phases,
+    /// The phase that is recorded.
+    pub(super) phase: usize,
     /// Steps done.
     pub step: u64,
     /// Accuracy and loss of the best validation so far.
@@ -34,40 +41,34 @@ pub struct Session {
     pub totals: Tensor,
     /// Updates that the optimizer has made: less than `step` where it rests.
     pub(super) updates: u64,
-    step_uniform: Uniform,
+    pub(super) step_uniform: Uniform,
     feed: Feed,
-    validation: Option<Exam>,
-    test: Exam,
-    frame: Frame,
-    plans: Plans,
+    pub(super) validation: Option<Exam>,
+    pub(super) test: Exam,
+    pub(super) frame: Frame,
+    pub(super) plans: Plans,
 }
 
 /// Everything that is recorded, again where the storage of a parameter changes.
-struct Plans {
+pub(super) struct Plans {
     /// What comes before and after the mask update within a step.
     before: Segment,
     after: Segment,
-    validation: Option<Plan>,
-    test: Plan,
+    pub(super) validation: Option<Plan>,
+    pub(super) test: Plan,
 }
 
 /// The tensors of one batch.
-struct Frame {
-    activations: Activations,
+pub(super) struct Frame {
+    pub(super) activations: Activations,
     gradients: Gradients,
-    columns: Columns,
+    pub(super) columns: Columns,
 }
 
 /// A recorded part of a step.
 struct Segment {
     plan: Plan,
     profiler: Profiler,
-}
-
-/// Evaluation of one part of the data.
-struct Exam {
-    feed: Feed,
-    totals: Tensor,
 }
 
 /// A weight that may be packed.
@@ -102,6 +103,7 @@ pub fn resolve(recipe: &Recipe) -> Result<Recipe> {
     let mut resolved = recipe.clone();
     resolved.optim.settings = optim::resolve(&recipe.optim)?.1;
     resolved.sparsity = methods::complete(&recipe.sparsity)?;
+    resolved.distill = distill::complete(&recipe.distill)?;
     Ok(resolved)
 }
 
@@ -129,7 +131,12 @@ impl Session {
         let narrow = is_narrow(&recipe);
         let setting = Setting { seed: recipe.run.seed, length, choices: &choices, cols, narrow };
         let pruner = sparsity::prepare(gpu, &recipe.sparsity, &setting, &mut model.params_mut())?;
+        let names: Vec<&str> = model.learners().map(|layer| layer.name()).collect();
+        let phases = Phases::new(&recipe.unfreeze, &names, length)?;
+        phases.allow(pruner.as_ref())?;
         let optimizer = Optimizer::new(gpu, &recipe.optim, &model.params())?;
+        let context = distill::Context { classes: data.classes, cols, labels: &data.train.labels };
+        let distill = distill::new(gpu, &recipe.distill, &context)?;
         let grows = pruner.as_ref().is_some_and(|pruner| pruner.grows());
         let frame = Frame {
             activations: model.activations(gpu, cols, narrow)?,
@@ -137,14 +144,13 @@ impl Session {
             gradients: model.gradients(gpu, cols, narrow || grows, narrow)?,
             columns: Columns::new(gpu, cols)?,
         };
-        let exam = |split: &Split| -> Result<Exam> {
-            Ok(Exam { feed: Feed::new(gpu, data, split, batch.min(cols))?, totals: Totals::tensor(gpu)? })
-        };
+        let held_out = Some(&data.validation).filter(|split| !split.is_empty());
+        let validation = held_out.map(|split| Exam::new(gpu, data, split, batch.min(cols))).transpose()?;
         let mut session = Self {
             step_uniform: gpu.uniform("step", &Step::default())?,
             totals: Totals::tensor(gpu)?,
-            test: exam(&data.test)?,
-            validation: if data.validation.is_empty() { None } else { Some(exam(&data.validation)?) },
+            test: Exam::new(gpu, data, &data.test, batch.min(cols))?,
+            validation,
             plans: Plans::none(gpu)?,
             gpu: gpu.clone(),
             recipe,
@@ -152,19 +158,23 @@ impl Session {
             model,
             optimizer,
             pruner,
+            distill,
             length,
+            phases,
+            phase: 0,
             step: 0,
             updates: 0,
             best: None,
             feed,
             frame,
         };
+        session.freeze();
         session.record()?;
         session.enter()?;
         Ok(session)
     }
 
-    /// Records everything anew, for the storage that parameters have now.
+    /// Records everything anew, for the storage that parameters have now and the layers that train.
     pub(super) fn record(&mut self) -> Result<()> {
         self.plans = Plans::none(&self.gpu)?; // its memory first
         if let Some(pruner) = &mut self.pruner {
@@ -221,8 +231,11 @@ impl Session {
     }
     /// The learning rate of the next step.
     pub fn learning_rate(&self) -> f64 {
-        let step = self.step.min(self.length.steps.saturating_sub(1));
-        self.recipe.optim.lr.at(step, self.length.steps, self.length.steps_per_epoch)
+        self.learning_rate_at(self.step.min(self.length.steps.saturating_sub(1)))
+    }
+    fn learning_rate_at(&self, step: u64) -> f64 {
+        let rate = self.recipe.optim.lr.at(step, self.length.steps, self.length.steps_per_epoch);
+        rate * self.phases.factor(step)
     }
 
     /// The sparsity that is due after the steps done so far.
@@ -242,6 +255,7 @@ impl Session {
     /// # Errors
     /// `Kind::Device`, or `Kind::Numbers` if a mask update meets a weight that is not a number.
     pub fn advance(&mut self) -> Result<Option<Change>> {
+        self.enter_phase()?;
         self.write_step()?;
         self.plans.before.plan.replay()?;
         let change = self.masks()?;
@@ -254,6 +268,7 @@ impl Session {
 
     /// As [`Session::advance`], timing every dispatch. The results are the same.
     pub fn advance_timed(&mut self) -> Result<(Option<Change>, Vec<Timing>)> {
+        self.enter_phase()?;
         self.write_step()?;
         let before = &self.plans.before;
         let mut times = before.plan.profile(&before.profiler)?;
@@ -320,7 +335,12 @@ impl Session {
     }
     fn write_step(&self) -> Result<()> {
         self.pruner.as_ref().map_or(Ok(()), |pruner| pruner.open(self.step))?;
-        let (first, live) = self.feed.range((self.step % self.length.steps_per_epoch) as usize);
+        let (epoch, batch) =
+            (self.step / self.length.steps_per_epoch, self.step % self.length.steps_per_epoch);
+        let (first, live) = self.feed.range(batch as usize);
+        if let Some(distill) = &self.distill {
+            distill.begin(epoch, u64::from(self.recipe.run.epochs))?;
+        }
         self.step_uniform.write(&self.optimizer.corrected(Step {
             step: self.step as u32,
             first: first as u32,
@@ -346,47 +366,12 @@ impl Session {
         let totals = Totals::from_words(&self.totals.read_u32()?);
         if let Some(step) = totals.broken {
             return Err(Error::new(Kind::Numbers, "the loss is not finite")
-                .at(format!(
-                    "step {step}, learning rate {}",
-                    self.recipe.optim.lr.at(step as u64, self.length.steps, self.length.steps_per_epoch)
-                ))
+                .at(format!("step {step}, learning rate {}", self.learning_rate_at(step as u64)))
                 .at("the weights are those before that step")
                 .hint("a lower learning rate, or a warm-up: optim.lr.warmup = \"1ep\""));
         }
         self.totals.write(&[0u32; Totals::WORDS])?;
         Ok(totals)
-    }
-
-    /// Loss and accuracy on a part of the data, by the masks of the end where they flow; `None` where it is empty.
-    pub fn evaluate(&self, part: Part) -> Result<Option<Totals>> {
-        self.pruner.as_ref().map_or(Ok(()), Pruner::show_hard)?;
-        self.examine(part)
-    }
-
-    /// As [`Session::evaluate`], by what the last step's forward pass saw; `None` where that is the same.
-    pub fn evaluate_soft(&self, part: Part) -> Result<Option<Totals>> {
-        let last = self.step.saturating_sub(1);
-        let is_soft = self.pruner.as_ref().map_or(Ok(false), |pruner| pruner.show_soft(last))?;
-        if is_soft { self.examine(part) } else { Ok(None) }
-    }
-
-    fn examine(&self, part: Part) -> Result<Option<Totals>> {
-        let (exam, plan) = match (part, &self.validation, &self.plans.validation) {
-            (Part::Test, ..) => (&self.test, &self.plans.test),
-            (Part::Validation, Some(exam), Some(plan)) => (exam, plan),
-            (Part::Validation, ..) => return Ok(None),
-        };
-        exam.totals.write(&[0u32; Totals::WORDS])?;
-        for batch in 0..exam.feed.batches() {
-            let (first, live) = exam.feed.range(batch);
-            self.step_uniform.write(&Step {
-                first: first as u32,
-                live: live as u32,
-                ..Default::default()
-            })?;
-            plan.replay()?;
-        }
-        Ok(Some(Totals::from_words(&exam.totals.read_u32()?)))
     }
 
     /// The step's dispatches, in order, mask updates apart.
@@ -408,10 +393,10 @@ impl Session {
 }
 
 /// Per-column tensors of a batch.
-struct Columns {
-    label: Tensor,
-    loss: Tensor,
-    hit: Tensor,
+pub(super) struct Columns {
+    pub(super) label: Tensor,
+    pub(super) loss: Tensor,
+    pub(super) hit: Tensor,
 }
 
 impl Columns {
@@ -466,7 +451,7 @@ impl Session {
         Ok(Segment { plan, profiler })
     }
 
-    fn forward(&self, rec: &mut Recorder, feed: &Feed) -> Result<()> {
+    pub(super) fn forward(&self, rec: &mut Recorder, feed: &Feed) -> Result<()> {
         let (a, c) = (&self.frame.activations, &self.frame.columns);
         rec.phase(Phase::Batch);
         rec.scope("data");
@@ -478,20 +463,16 @@ impl Session {
         let Frame { activations: a, gradients: d, columns: c } = &self.frame;
         rec.phase(Phase::Loss);
         rec.scope("loss");
-        let target = Target::Hard { label: &c.label, smoothing: 0.0 };
-        cross_entropy::record(rec, &self.step_uniform, a.logits(), target, d.logits(), &c.loss, &c.hit)?;
-        tally::record(rec, &self.step_uniform, &c.loss, &c.hit, &self.totals)?;
+        let (step, logits, label) = (&self.step_uniform, a.logits(), &c.label);
+        let target = match &self.distill {
+            Some(distill) => {
+                distill.record(rec, &Batch { step, logits, label, order: &self.feed.set.order })?;
+                Target::Soft { label, soft: distill.soft() }
+            }
+            None => Target::Hard { label, smoothing: 0.0 },
+        };
+        cross_entropy::record(rec, step, logits, target, d.logits(), &c.loss, &c.hit)?;
+        tally::record(rec, step, &c.loss, &c.hit, &self.totals)?;
         self.model.backward(rec, &self.choices, a, d)
-    }
-
-    fn record_exam(&self, exam: &Exam) -> Result<Plan> {
-        let mut rec = Recorder::new(&self.gpu);
-        self.forward(&mut rec, &exam.feed)?;
-        rec.phase(Phase::Loss);
-        let (step, c) = (&self.step_uniform, &self.frame.columns);
-        let logits = self.frame.activations.logits();
-        cross_entropy::record_judgement(&mut rec, step, logits, &c.label, &c.loss, &c.hit)?;
-        tally::record(&mut rec, step, &c.loss, &c.hit, &exam.totals)?;
-        rec.finish()
     }
 }

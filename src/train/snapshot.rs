@@ -5,6 +5,7 @@ use serde_json::json;
 use super::checkpoint::Snapshot;
 use super::compact;
 use super::session::Session;
+use crate::distill;
 use crate::error::{Error, Result};
 use crate::gpu::Tensor;
 use crate::ops::tally::Totals;
@@ -98,7 +99,11 @@ impl Session {
 
     /// Everything that the rest of the run depends on.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        let arrays = self.stored(true)?;
+        let mut arrays = self.stored(true)?;
+        for (name, tensor) in self.distill.iter().flat_map(|method| method.state()) {
+            let array = Array::f32(tensor.shape.clone(), &tensor.read_f32()?);
+            arrays.insert(format!("{}{name}", distill::PREFIX), array);
+        }
         let totals = self.totals.read_u32()?;
         // The bits of two f64: JSON may change the last digit of a number.
         let best =
@@ -179,6 +184,10 @@ impl Session {
                     rest = write_part(&block[slot], rest)?;
                 }
             }
+        }
+        for (name, tensor) in self.distill.iter().flat_map(|method| method.state()) {
+            let stored = find(arrays, &format!("{}{name}", distill::PREFIX), &tensor.shape)?;
+            tensor.write(&stored.to_f32())?;
         }
         let state = |key: &str| snapshot.state[key].clone();
         let damaged =

@@ -16,14 +16,18 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("nn", &["recipe", "gpu", "ops", "param", "random"]),
     ("optim", &["recipe", "gpu", "ops", "param"]),
     ("sparsity", &["recipe", "gpu", "ops", "param", "random"]),
+    ("distill", &["recipe", "gpu", "ops"]),
     ("data", &["random"]),
-    ("train", &["random", "store", "recipe", "gpu", "ops", "param", "nn", "optim", "sparsity", "data"]),
+    (
+        "train",
+        &["random", "store", "recipe", "gpu", "ops", "param", "nn", "optim", "sparsity", "distill", "data"],
+    ),
     ("report", &["recipe", "store", "train"]),
     (
         "cli",
         &[
-            "random", "store", "recipe", "gpu", "ops", "param", "nn", "optim", "sparsity", "data", "train",
-            "report",
+            "random", "store", "recipe", "gpu", "ops", "param", "nn", "optim", "sparsity", "distill", "data",
+            "train", "report",
         ],
     ),
 ];

@@ -67,6 +67,14 @@ end = "75%"
 every = "100"
 power = 3.0
 
+[distill]
+method = "none"
+
+[unfreeze]
+groups = []
+phases = []
+lr = []
+
 [dump]
 every = "off"
 tensors = ["*"]

@@ -204,3 +204,21 @@ fn misspelt_keys_of_a_method_are_hinted_at_with_the_section_s_own() {
     assert!(text.contains("where: -s sparsity.distributon=erk"), "{text}");
     assert!(text.ends_with("did you mean `distribution`?"), "{text}");
 }
+
+#[test]
+fn groups_and_phases_must_agree_in_number() {
+    let groups = "unfreeze.groups=[['a'],['b']]";
+    for (more, key) in [
+        (&[groups][..], "unfreeze.phases"),
+        (&[groups, "unfreeze.phases=['5','6']"], "unfreeze.phases"),
+        (&[groups, "unfreeze.phases=['5']", "unfreeze.lr=[1.0]"], "unfreeze.lr"),
+        (&[groups, "unfreeze.phases=['5']", "unfreeze.lr=[1.0,-1.0]"], "unfreeze.lr"),
+        (&["unfreeze.phases=['5']"], "unfreeze.phases"),
+        (&["unfreeze.groups=[[]]"], "unfreeze.groups"),
+        (&["unfreeze.groups=['a']"], "unfreeze.groups"),
+    ] {
+        let text = with(more).unwrap_err().to_string();
+        assert!(text.contains(key), "{more:?}: {text}");
+    }
+    assert_eq!(with(&[groups, "unfreeze.phases=['5']"]).unwrap().unfreeze.lr, [1.0, 1.0]);
+}

@@ -123,6 +123,15 @@ fn a_run() -> impl Strategy<Value = Run> {
         )
 }
 
+fn an_unfreeze() -> impl Strategy<Value = Unfreeze> {
+    let group = prop::collection::vec("[a-z*?\"]{1,5}", 1..3);
+    prop::collection::vec((group, a_duration(), 0.0..9.0f64), 0..4).prop_map(|all| Unfreeze {
+        groups: all.iter().map(|(group, ..)| group.clone()).collect(),
+        phases: all.iter().skip(1).map(|(_, span, _)| *span).collect(),
+        lr: all.iter().map(|(.., factor)| *factor).collect(),
+    })
+}
+
 fn a_recipe() -> impl Strategy<Value = Recipe> {
     let data = ("(?s).{1,8}", 0.0..0.99f64).prop_map(|(name, validation)| Data { name, validation });
     let optim = ("[a-z]{1,6}", an_lr(), some_settings()).prop_map(|(name, lr, settings)| Optim {
@@ -136,8 +145,18 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
         prop::sample::subsequence(What::ALL, 1..=4),
     )
         .prop_map(|(every, tensors, what)| Dump { every, tensors, what });
-    (a_run(), data, a_model(), optim, a_sparsity(), dump).prop_map(
-        |(run, data, model, optim, sparsity, dump)| Recipe { run, data, model, optim, sparsity, dump },
+    let distill = ("[a-z]{1,6}", some_settings()).prop_map(|(method, settings)| Distill { method, settings });
+    (a_run(), data, a_model(), optim, a_sparsity(), distill, an_unfreeze(), dump).prop_map(
+        |(run, data, model, optim, sparsity, distill, unfreeze, dump)| Recipe {
+            run,
+            data,
+            model,
+            optim,
+            sparsity,
+            distill,
+            unfreeze,
+            dump,
+        },
     )
 }
 
@@ -171,7 +190,8 @@ proptest! {
             lines.iter().enumerate().map(|(i, l)| if i == line { format!("q{l}") } else { l.to_string() }).collect();
         let noticed = Recipe::parse(&changed.join("\n"), "x", &[]).and_then(|recipe| {
             recipe.optim.settings.resolve("optimizer", &[])?;
-            recipe.sparsity.settings.resolve("method", &[])
+            recipe.sparsity.settings.resolve("method", &[])?;
+            recipe.distill.settings.resolve("distillation", &[])
         });
         prop_assert!(noticed.is_err(), "{}", lines[line]);
     }

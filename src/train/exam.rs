@@ -1,0 +1,85 @@
+//! Evaluation: loss, accuracy and confidence on samples that are not trained on.
+
+use super::confidence::Confidence;
+use super::event::Part;
+use super::feed::Feed;
+use super::session::Session;
+use crate::data::{Dataset, Split};
+use crate::error::Result;
+use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor};
+use crate::ops::tally::{self, Totals};
+use crate::ops::{Step, cross_entropy};
+use crate::sparsity::Pruner;
+
+/// One part of the data, and what the device says about it.
+pub(super) struct Exam {
+    pub feed: Feed,
+    totals: Tensor,
+    /// `(samples,)`: see `cross_entropy::record_judgement`.
+    verdicts: Tensor,
+}
+
+/// What an evaluation found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Marks {
+    pub totals: Totals,
+    pub confidence: Confidence,
+}
+
+impl Exam {
+    pub fn new(gpu: &Gpu, data: &Dataset, split: &Split, batch: usize) -> Result<Self> {
+        Ok(Self {
+            feed: Feed::new(gpu, data, split, batch)?,
+            totals: Totals::tensor(gpu)?,
+            verdicts: gpu.tensor("verdicts", Dtype::F32, &[split.len()])?,
+        })
+    }
+}
+
+impl Session {
+    /// Loss, accuracy and confidence on a part of the data, by the masks of the end where masks flow; `None` where that
+    /// part is empty.
+    pub fn evaluate(&self, part: Part) -> Result<Option<Marks>> {
+        self.pruner.as_ref().map_or(Ok(()), Pruner::show_hard)?;
+        self.examine(part)
+    }
+
+    /// As [`Session::evaluate`], by what the forward pass of the last step saw; `None` where that is the same.
+    pub fn evaluate_soft(&self, part: Part) -> Result<Option<Marks>> {
+        let last = self.step.saturating_sub(1);
+        let is_soft = self.pruner.as_ref().map_or(Ok(false), |pruner| pruner.show_soft(last))?;
+        if is_soft { self.examine(part) } else { Ok(None) }
+    }
+
+    fn examine(&self, part: Part) -> Result<Option<Marks>> {
+        let (exam, plan) = match (part, &self.validation, &self.plans.validation) {
+            (Part::Test, ..) => (&self.test, &self.plans.test),
+            (Part::Validation, Some(exam), Some(plan)) => (exam, plan),
+            (Part::Validation, ..) => return Ok(None),
+        };
+        exam.totals.write(&[0u32; Totals::WORDS])?;
+        for batch in 0..exam.feed.batches() {
+            let (first, live) = exam.feed.range(batch);
+            self.step_uniform.write(&Step {
+                first: first as u32,
+                live: live as u32,
+                ..Default::default()
+            })?;
+            plan.replay()?;
+        }
+        let totals = Totals::from_words(&exam.totals.read_u32()?);
+        Ok(Some(Marks { totals, confidence: Confidence::of(&exam.verdicts.read_f32()?) }))
+    }
+
+    pub(super) fn record_exam(&self, exam: &Exam) -> Result<Plan> {
+        let mut rec = Recorder::new(&self.gpu);
+        self.forward(&mut rec, &exam.feed)?;
+        rec.phase(Phase::Loss);
+        let (step, c) = (&self.step_uniform, &self.frame.columns);
+        let logits = self.frame.activations.logits();
+        let verdicts = &exam.verdicts;
+        cross_entropy::record_judgement(&mut rec, step, logits, &c.label, &c.loss, &c.hit, verdicts)?;
+        tally::record(&mut rec, step, &c.loss, &c.hit, &exam.totals)?;
+        rec.finish()
+    }
+}

@@ -1,0 +1,171 @@
+//! Progressive unfreezing: the layers next to the output train first, the others join group by group.
+//!
+//! Howard & Ruder, 2018, "Universal Language Model Fine-tuning for Text Classification", Section 3.3, with a group of
+//! layers in place of a layer, and a learning rate by phase. A frozen layer has no gradient, no update, and slots of 0.
+
+use super::session::Session;
+use crate::error::{Error, Result};
+use crate::recipe::{self, glob, nearest};
+use crate::sparsity::{Length, Pruner, Stage};
+
+/// Which layers train in which phase; a phase is a function of the step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phases {
+    /// The first step of each.
+    begins: Vec<u64>,
+    /// The factor on the learning rate in each.
+    factors: Vec<f64>,
+    /// By layer that has parameters, from the input to the output: the phase from which on it trains.
+    joins: Vec<usize>,
+}
+
+impl Phases {
+    /// Phases over `layers`, the names of those that have parameters, from the input to the output.
+    ///
+    /// # Errors
+    /// `Kind::Usage`, where a layer is in no group or in two, where groups are not in the order of layers, or where a
+    /// phase does not begin within the run and after the one before.
+    pub fn new(recipe: &recipe::Unfreeze, layers: &[&str], length: Length) -> Result<Self> {
+        if recipe.groups.is_empty() {
+            return Ok(Self { begins: vec![0], factors: vec![1.0], joins: vec![0; layers.len()] });
+        }
+        for pattern in recipe.groups.iter().flatten() {
+            if !layers.iter().any(|layer| glob(pattern, layer)) {
+                let error = Error::usage(format!("`{pattern}` of unfreeze.groups matches no layer"))
+                    .at(format!("layers with parameters: {}", layers.join(", ")));
+                return Err(match nearest(pattern, layers.iter().copied()) {
+                    Some(near) => error.hint(format!("did you mean `{near}`?")),
+                    None => error,
+                });
+            }
+        }
+        let joins = layers.iter().map(|layer| group_of(recipe, layer)).collect::<Result<Vec<_>>>()?;
+        if let Some(above) = (1..layers.len()).find(|&above| joins[above - 1] < joins[above]) {
+            let (below, layer) = (layers[above - 1], layers[above]);
+            return Err(Error::usage(format!("layer `{below}` would train before layer `{layer}`"))
+                .at("gradients come from the output: they would pass a frozen layer on their way")
+                .hint("unfreeze.groups from the output to the input, such as [[\"head\"], [\"fc2\"], [\"fc1\"]]"));
+        }
+        let mut begins = vec![0];
+        for span in &recipe.phases {
+            let (begin, before) =
+                (span.steps(length.steps, length.steps_per_epoch), *begins.last().expect("0"));
+            if begin <= before || begin >= length.steps {
+                return Err(Error::usage("a phase begins within the run and after the one before it")
+                    .at(format!("unfreeze.phases: \"{span}\" is step {begin} of {}", length.steps))
+                    .at(format!("the phase before it begins at step {before}")));
+            }
+            begins.push(begin);
+        }
+        Ok(Self { begins, factors: recipe.lr.clone(), joins })
+    }
+
+    /// The phase of a step, counted from 0.
+    pub fn at(&self, step: u64) -> usize {
+        self.begins.iter().rposition(|&begin| begin <= step).unwrap_or(0)
+    }
+    /// The factor on the learning rate at a step.
+    pub fn factor(&self, step: u64) -> f64 {
+        self.factors[self.at(step)]
+    }
+    /// The phases: first step, factor on the learning rate, and which of the layers train.
+    pub fn all(&self) -> impl Iterator<Item = (u64, f64, Vec<bool>)> {
+        let trains = |phase| self.joins.iter().map(|&join| join <= phase).collect();
+        (0..self.begins.len()).map(move |phase| (self.begins[phase], self.factors[phase], trains(phase)))
+    }
+
+    /// Refuses a pruning method that needs gradients which frozen layers do not have.
+    ///
+    /// # Errors
+    /// `Kind::Usage`.
+    pub fn allow(&self, pruner: Option<&Pruner>) -> Result<()> {
+        let Some(pruner) = pruner.filter(|_| self.begins.len() > 1) else { return Ok(()) };
+        let place = |stage| pruner.entry.order.iter().position(|one| *one == stage);
+        let after_backward = place(Stage::Masks) > place(Stage::Backward);
+        if !(pruner.grows() || after_backward) {
+            return Ok(());
+        }
+        let name = pruner.entry.name;
+        Err(Error::usage(format!("method `{name}` updates masks by gradients, and frozen layers have none"))
+            .at("[unfreeze] keeps some layers frozen at first")
+            .hint("method = \"gmp\" or \"static\", or no [unfreeze]"))
+    }
+}
+
+/// The one group that a layer is in.
+fn group_of(recipe: &recipe::Unfreeze, layer: &str) -> Result<usize> {
+    let has = |group: &Vec<String>| group.iter().any(|pattern| glob(pattern, layer));
+    let found: Vec<usize> = (0..recipe.groups.len()).filter(|&i| has(&recipe.groups[i])).collect();
+    match found[..] {
+        [group] => Ok(group),
+        [] => Err(Error::usage(format!("layer `{layer}` is in no group of unfreeze.groups"))
+            .hint("each layer with parameters in one group; \"*\" stands for any run of characters")),
+        _ => Err(Error::usage(format!("layer `{layer}` is in more than one group of unfreeze.groups"))
+            .at(format!("groups {found:?}, counted from 0"))),
+    }
+}
+
+impl Session {
+    /// Takes up the phase of the next step: if it is a new one, other layers train and everything is recorded anew.
+    pub(super) fn enter_phase(&mut self) -> Result<()> {
+        let phase = self.phases.at(self.step);
+        if phase == self.phase {
+            return Ok(());
+        }
+        self.phase = phase;
+        self.freeze();
+        self.record()
+    }
+
+    /// Lets the layers of the present phase train, and no other.
+    pub(super) fn freeze(&mut self) {
+        let joins = self.phases.joins.iter();
+        for (layer, &join) in self.model.learners_mut().zip(joins) {
+            layer.params_mut().into_iter().for_each(|param| param.frozen = join > self.phase);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::{Duration, Unfreeze};
+
+    const LAYERS: [&str; 3] = ["fc1", "fc2", "head"];
+    const LENGTH: Length = Length { steps: 100, steps_per_epoch: 10 };
+
+    fn phases(groups: &[&[&str]], at: &[&str]) -> Result<Phases> {
+        let groups: Vec<Vec<String>> =
+            groups.iter().map(|group| group.iter().map(|word| word.to_string()).collect()).collect();
+        let spans: Vec<Duration> = at.iter().map(|span| span.parse().unwrap()).collect();
+        let lr = (0..groups.len()).map(|phase| 1.0 / (phase + 1) as f64).collect();
+        Phases::new(&Unfreeze { groups, phases: spans, lr }, &LAYERS, LENGTH)
+    }
+
+    #[test]
+    fn a_phase_is_a_function_of_the_step() {
+        let phases = phases(&[&["head"], &["fc2"], &["fc1"]], &["20%", "5ep"]).unwrap();
+        for (step, phase) in [(0, 0), (19, 0), (20, 1), (49, 1), (50, 2), (99, 2), (100, 2)] {
+            assert_eq!(phases.at(step), phase, "step {step}");
+            assert_eq!(phases.factor(step), 1.0 / (phase + 1) as f64);
+        }
+        let trains: Vec<_> = phases.all().map(|(_, _, trains)| trains).collect();
+        assert_eq!(trains, [[false, false, true], [false, true, true], [true, true, true]]);
+        let always = Phases::new(&Unfreeze::default(), &LAYERS, LENGTH).unwrap();
+        assert_eq!(always.all().collect::<Vec<_>>(), [(0, 1.0, vec![true; 3])]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let refused = |groups: &[&[&str]], at: &[&str]| phases(groups, at).unwrap_err().to_string();
+        assert!(refused(&[&["head"], &["fc2"]], &["5"]).contains("`fc1` is in no group"));
+        assert!(refused(&[&["head", "fc2"], &["fc*"]], &["5"]).contains("`fc2` is in more than one group"));
+        assert!(refused(&[&["haed"], &["fc*"]], &["5"]).contains("did you mean `head`"));
+        let order = refused(&[&["fc*"], &["head"]], &["5"]);
+        assert!(order.contains("`fc2` would train before layer `head`"), "{order}");
+        for at in ["0", "100", "200"] {
+            assert!(refused(&[&["head"], &["fc*"]], &[at]).contains("within the run"), "{at}");
+        }
+        assert!(refused(&[&["head"], &["fc2"], &["fc1"]], &["50", "50%"]).contains("after the one before"));
+    }
+}
