@@ -6,6 +6,7 @@ pub mod dump;
 pub mod files;
 pub mod font;
 pub mod inspect;
+pub mod journal;
 pub mod load;
 pub mod mask;
 pub mod mosaic;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::event::Part;
 use super::feed::Feed;
+use super::flips::Masks;
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Profiler, Recorder, Tensor, Timing, Uniform};
@@ -32,6 +33,8 @@ pub struct Session {
     /// Accuracy and loss of the best validation so far.
     pub best: Option<(f64, f64)>,
     pub totals: Tensor,
+    /// The masks as a journal last recorded them, if one is kept.
+    pub recorded: Option<Masks>,
     /// Updates that the optimizer has made: less than `step` where it rests.
     pub(super) updates: u64,
     step_uniform: Uniform,
@@ -156,6 +159,7 @@ impl Session {
             step: 0,
             updates: 0,
             best: None,
+            recorded: None,
             feed,
             frame,
         };
