@@ -1,5 +1,6 @@
 //! What a person sees: inspection, pictures, dumps. Listeners to events; nothing here changes a run.
 
+pub mod axis;
 pub mod console;
 pub mod diff;
 pub mod dump;
@@ -11,5 +12,6 @@ pub mod load;
 pub mod mask;
 pub mod mosaic;
 pub mod picture;
+pub mod plot;
 pub mod stats;
 pub mod table;
