@@ -82,6 +82,7 @@ fn a_run_leaves_its_folder_and_can_be_measured_inspected_and_exported() {
         "metrics.jsonl",
         "log.txt",
         "masks/updates.jsonl",
+        "masks/journal.bin",
         "ckpt/last",
         "ckpt/best",
         "dumps/step-000000030/index.json",
@@ -119,6 +120,68 @@ fn a_run_leaves_its_folder_and_can_be_measured_inspected_and_exported() {
         &["train", "r/config.toml", "-q", "--json", "--no-autotune", "--out", "s", "-s", "dump.every=off"],
     );
     assert_eq!(same["digest"], summary["digest"]);
+}
+
+#[test]
+fn what_pruning_did_over_time_is_shown_as_table_json_and_pictures() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let train = |name: &str, seed: &str| {
+        let more = ["-q", "--json", "--no-autotune", "-s", "run.epochs=6", "-s", "run.baseline=false"];
+        json(home, &[&["train", "digits-rigl-90", "--out", name, "--seed", seed][..], &more].concat())
+    };
+    let summary = train("a", "1");
+    train("b", "2");
+
+    let found = json(home, &["inspect", "a", "--history", "--plot", "pictures", "--json"]);
+    assert_eq!(found["all"].as_array().unwrap().last().unwrap()["kept"], summary["kept"]);
+    for (layer, last) in found["layers"].as_array().unwrap().iter().zip(summary["layers"].as_array().unwrap())
+    {
+        assert_eq!(layer["name"], last["name"]);
+        assert_eq!(layer["points"].as_array().unwrap().last().unwrap()["kept"], last["kept"]);
+    }
+    let text = std::fs::read_to_string(home.join("a/masks/updates.jsonl")).unwrap();
+    let update: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let explored = &found["layers"][0]["points"].as_array().unwrap().last().unwrap()["explored"];
+    assert_eq!(&update["layers"][0]["explored"], explored);
+
+    let overlap = json(home, &["inspect", "a", "--history", "--diff", "b", "--plot", "pictures", "--json"]);
+    let point = overlap["layers"][0]["points"].as_array().unwrap().last().unwrap();
+    assert!(point["both"].as_u64() < point["first"].as_u64(), "{point}");
+    let diff = json(home, &["inspect", "a", "--diff", "b", "--layer", "fc1.weight", "--json"]);
+    assert_eq!(diff["tensors"][0]["overlap"], point["overlap"]);
+    assert_eq!(diff["tensors"][0]["by_chance"], point["by_chance"]);
+
+    let life = json(home, &["inspect", "a", "--weight", "fc1[12,35]", "--plot", "pictures", "--json"]);
+    assert_eq!((&life["name"], &life["turns"][0]["step"]), (&"fc1.weight".into(), &0.into()));
+    for (name, words) in [
+        ("kept", ["training step", "fc1"]),
+        ("churn", ["churn (% of kept weights)", "head"]),
+        ("explored", ["R_s (% of the layer)", "all"]),
+        ("overlap", ["fc2, by chance", "training step"]),
+        ("weight", ["fc1[12,35]", "saved value"]),
+    ] {
+        let svg = std::fs::read_to_string(home.join(format!("pictures/{name}.svg"))).unwrap();
+        assert!(svg.starts_with("<svg") && words.iter().all(|word| svg.contains(word)), "{name}");
+    }
+    for (args, word) in [
+        (&["--history"][..], "churn / update"),
+        (&["--history", "--diff", "b"], "kept in both runs"),
+        (&["--weight", "fc1[12,35]"], "fc1[12,35] of 128 x 64: kept in"),
+    ] {
+        let output = run(home, &[&["inspect", "a"][..], args].concat());
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains(word), "{args:?}: {text}");
+    }
+
+    assert!(fails(home, 2, &["inspect", "a", "--weight", "fc9[0,0]"]).contains("fc2 (64 x 128)"));
+    assert!(fails(home, 2, &["inspect", "a", "--weight", "fc1[0,64]"]).contains("128 x 64"));
+    assert!(fails(home, 2, &["inspect", "a", "--weight", "fc1"]).contains("--weight 'fc1[12,345]'"));
+    assert!(fails(home, 2, &["inspect", "a", "--history", "--layer", "x"]).contains("there are: fc1"));
+    assert!(fails(home, 2, &["inspect", "a", "--plot", "p"]).contains("--history"));
+    assert!(fails(home, 2, &["inspect", "pictures", "--history"]).contains("no journal of masks"));
+    std::fs::write(home.join("a/masks/journal.bin"), "no journal, but long enough").unwrap();
+    assert!(fails(home, 4, &["inspect", "a", "--history"]).contains("not even its first record is whole"));
 }
 
 #[test]
@@ -239,4 +302,6 @@ fn killed_at_any_instant_a_run_goes_on_to_the_same_end() {
         text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(steps("r"), steps("whole"), "the metrics are those of a run that never stopped");
+    let journal = |folder: &str| std::fs::read(home.join(folder).join("masks/journal.bin")).unwrap();
+    assert!(journal("r") == journal("whole"), "so is the journal of masks");
 }

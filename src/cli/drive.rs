@@ -12,6 +12,7 @@ use crate::recipe::Recipe;
 use crate::report::console::Console;
 use crate::report::dump::write_dump;
 use crate::report::files::{Files, write_report};
+use crate::report::journal::Keeper;
 use crate::train::{Control, Event, Meta, RunFolder, Session, Started, Summary, baseline, train};
 
 /// What to do with a run besides what its recipe says.
@@ -58,12 +59,15 @@ pub fn go(
     data: &Dataset,
     folder: &RunFolder,
     options: &Options,
-    warnings: Vec<Error>,
+    mut warnings: Vec<Error>,
 ) -> Result<Summary> {
     let mut console = Console::new(options.quiet);
     let mut files = Files::open(&folder.path, session.step)?;
+    let (mut journal, warning) = Keeper::open(&folder.path, &mut session)?;
+    warnings.extend(warning);
     let mut emit = |event: Event| {
         console.listen(&event);
+        journal.listen(&event)?;
         files.listen(&event)
     };
     let params = session.model.params();

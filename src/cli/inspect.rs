@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::history::{self, Show};
 use super::{print_json, say};
 use crate::error::{Error, Result};
 use crate::report::diff::diff;
@@ -27,6 +28,16 @@ pub struct Inspect {
     /// Draw every weight of rank 2 or more into this folder
     #[arg(long, value_name = "DIR")]
     png: Option<PathBuf>,
+    /// What pruning did over time: kept weights, churn and weights ever kept, of a run's folder; with --diff, how far
+    /// the masks of two runs agree
+    #[arg(long, conflicts_with_all = ["nm", "png", "all"])]
+    history: bool,
+    /// The life of one weight of a run: layer, row (output) and column (input) from 0, such as 'fc1[12,345]'
+    #[arg(long, value_name = "WEIGHT", conflicts_with_all = ["nm", "png", "all", "layer", "diff", "history"])]
+    weight: Option<String>,
+    /// Draw --history or --weight into this folder, as SVG
+    #[arg(long, value_name = "DIR")]
+    plot: Option<PathBuf>,
     /// Show optimizer slots and gradients, too
     #[arg(long)]
     all: bool,
@@ -37,6 +48,17 @@ pub struct Inspect {
 
 impl Inspect {
     pub fn run(&self) -> Result<()> {
+        let show = Show { plot: self.plot.as_deref(), json: self.json };
+        if let Some(weight) = &self.weight {
+            return history::weight(&self.what, weight, &show);
+        }
+        if self.history {
+            return history::history(&self.what, self.layer.as_deref(), self.diff.as_deref(), &show);
+        }
+        if self.plot.is_some() {
+            return Err(Error::usage("--plot draws what --history or --weight shows")
+                .hint("--png DIR draws the weights of a network"));
+        }
         let mut options = Options { layer: self.layer.clone(), companions: self.all, ..Default::default() };
         if !self.nm.is_empty() {
             options.patterns = self.nm.iter().map(|text| Pattern::parse(text)).collect::<Result<_>>()?;

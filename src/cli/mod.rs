@@ -16,6 +16,7 @@ mod devices;
 mod drive;
 mod eval;
 mod export;
+mod history;
 mod inspect;
 mod list;
 mod plan;

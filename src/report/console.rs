@@ -62,7 +62,7 @@ impl Console {
                     e.loss
                 ));
             }
-            Event::MasksChanged(change) => {
+            Event::MasksChanged(change, _) => {
                 self.bar.set_prefix(format!("{:.1} % sparse", change.sparsity * 100.0))
             }
             Event::Warned(error) => self.warn(&error.to_string()),

@@ -23,6 +23,8 @@ pub struct TensorDiff {
     pub non_finite: usize,
     /// Kept in both over kept in either; 1 when neither keeps any.
     pub overlap: f64,
+    /// What `overlap` would be for two random masks that keep as many.
+    pub by_chance: f64,
     /// Entries that only one of the two keeps.
     pub flipped: usize,
 }
@@ -66,6 +68,7 @@ fn tensor(a: &Arrays, b: &Arrays, name: &str) -> Result<TensorDiff> {
         mean_abs: 0.0,
         non_finite: 0,
         overlap: 1.0,
+        by_chance: 1.0,
         flipped: 0,
     };
     if diff.other_shape.is_some() {
@@ -92,14 +95,28 @@ fn tensor(a: &Arrays, b: &Arrays, name: &str) -> Result<TensorDiff> {
         |pick: fn(bool, bool) -> bool| kept_x.iter().zip(&kept_y).filter(|(x, y)| pick(**x, **y)).count();
     let (both, either) = (count(|x, y| x && y), count(|x, y| x || y));
     diff.flipped = either - both;
-    diff.overlap = if either == 0 { 1.0 } else { both as f64 / either as f64 };
+    diff.overlap = overlap(both, either);
+    diff.by_chance = by_chance(count(|x, _| x), count(|_, y| y), kept_x.len());
     Ok(diff)
+}
+
+/// Kept in both over kept in either (Jaccard's index); 1 when neither keeps any.
+pub fn overlap(both: usize, either: usize) -> f64 {
+    if either == 0 { 1.0 } else { both as f64 / either as f64 }
+}
+
+/// The overlap of masks that keep `a` and `b` of `total` weights and share `a * b / total` of them, as random masks do
+/// on average.
+pub fn by_chance(a: usize, b: usize, total: usize) -> f64 {
+    let both = a as f64 * b as f64 / total.max(1) as f64;
+    if a + b == 0 { 1.0 } else { both / ((a + b) as f64 - both) }
 }
 
 impl Diff {
     /// A table for people, and below it what only one of the two has.
     pub fn table(&self) -> String {
-        let heads = ["tensor", "shape", "differing", "max |a - b|", "mean", "mask overlap", "flipped"];
+        let heads =
+            ["tensor", "shape", "differing", "max |a - b|", "mean", "mask overlap", "by chance", "flipped"];
         let mut table = new_table(heads.into_iter(), 2);
         for t in &self.tensors {
             if let Some(other) = &t.other_shape {
@@ -115,6 +132,7 @@ impl Diff {
                 format!("{}{broken}", number(t.max_abs)),
                 number(t.mean_abs),
                 percent(t.overlap),
+                percent(t.by_chance),
                 t.flipped.to_string(),
             ]);
         }
@@ -159,6 +177,8 @@ mod tests {
         let w = &d.tensors[0];
         assert_eq!((w.differing, w.max_abs, w.mean_abs, w.non_finite), (3, 1.0, 0.3, 1));
         assert_eq!((w.overlap, w.flipped), (0.5, 2));
+        // Three of six on both sides: random masks share one and a half, of four and a half.
+        assert!((w.by_chance - 1.0 / 3.0).abs() <= 1e-15, "{}", w.by_chance);
         assert_eq!(
             (d.only_in_first.as_slice(), d.only_in_second.as_slice()),
             (&["b".into()][..], &["c".into()][..])

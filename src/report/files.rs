@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::store::folder::{failed, write_file_atomic};
-use crate::train::{Event, Summary};
+use crate::train::{Event, Flips, Summary};
 
 /// Appends to the files of a run.
 pub struct Files {
@@ -66,7 +66,7 @@ impl Files {
             }
             Event::Logged(log) => self.metrics.add(&tagged("train", json!(log))),
             Event::Evaluated(e) => self.metrics.add(&tagged("evaluation", json!(e))),
-            Event::MasksChanged(change) => self.masks.add(&json!(change).to_string()),
+            Event::MasksChanged(change, flips) => self.masks.add(&with_explored(json!(change), *flips)),
             Event::Saved { step, path, best } => {
                 let best = if *best { ", the best so far" } else { "" };
                 self.log.add(&format!("step {step}: saved {}{best}", path.display()))
@@ -94,6 +94,17 @@ fn tagged(kind: &str, value: Value) -> String {
         object.extend(fields);
     }
     Value::Object(object).to_string()
+}
+
+/// A mask update with, by layer, the weights that were ever kept (`explored`; over all of them it is ITOP's R_s).
+fn with_explored(mut change: Value, flips: Option<&Flips>) -> String {
+    for layer in change["layers"].as_array_mut().into_iter().flatten() {
+        let own = flips.and_then(|flips| flips.layers.iter().find(|own| layer["name"] == *own.name));
+        if let Some(own) = own {
+            layer["explored"] = json!(own.explored);
+        }
+    }
+    change.to_string()
 }
 
 /// Keeps the lines whose step passes; a last line that was cut off by a crash goes.

@@ -1,14 +1,20 @@
 //! What a person sees: inspection, pictures, dumps. Listeners to events; nothing here changes a run.
 
+pub mod axis;
 pub mod console;
 pub mod diff;
 pub mod dump;
 pub mod files;
 pub mod font;
+pub mod history;
 pub mod inspect;
+pub mod journal;
+pub mod life;
 pub mod load;
 pub mod mask;
 pub mod mosaic;
+pub mod overlap;
 pub mod picture;
+pub mod plot;
 pub mod stats;
 pub mod table;

@@ -6,6 +6,7 @@ pub mod array;
 pub mod digest;
 pub mod folder;
 pub mod header;
+pub mod journal;
 pub mod manifest;
 pub mod npy;
 pub mod safetensors;

@@ -70,6 +70,22 @@ pub fn insert_places(arrays: &mut Arrays, weight: &str, places: &[u32], len: usi
     }
 }
 
+/// Adds bits, one a weight, as they are or, if that is smaller, as a list of those that are set.
+pub fn insert_bits(arrays: &mut Arrays, name: &str, bits: &[u32]) {
+    let few = crate::param::kept(bits) < bits.len();
+    let (suffix, words) = if few { (PLACES, crate::param::places(bits)) } else { (MASK, bits.to_vec()) };
+    arrays.insert(format!("{name}{suffix}"), Array::u32(vec![words.len()], &words));
+}
+
+/// The bits that [`insert_bits`] added, if it did.
+///
+/// # Errors
+/// `Kind::Checkpoint` where they do not fit `len` weights.
+pub fn bits(arrays: &Arrays, name: &str, len: usize) -> Result<Option<Vec<u32>>> {
+    let there = [MASK, PLACES].iter().any(|suffix| arrays.contains_key(&format!("{name}{suffix}")));
+    if there { Ok(Some(mask_of(&places(arrays, name, len)?, len))) } else { Ok(None) }
+}
+
 /// The places of the kept values of a weight of `len` values, in rising order.
 ///
 /// # Errors

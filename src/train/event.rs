@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::baseline::Baseline;
+use super::flips::Flips;
 use crate::error::Error;
 use crate::gpu::{Clock, Cost, Identity};
 use crate::sparsity::Change;
@@ -18,7 +19,8 @@ pub enum Event<'a> {
     },
     Logged(&'a Log),
     Evaluated(&'a Evaluation),
-    MasksChanged(&'a Change),
+    /// What an update did, and, where a journal is kept, which weights flipped.
+    MasksChanged(&'a Change, Option<&'a Flips>),
     Saved {
         step: u64,
         path: PathBuf,

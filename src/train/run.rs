@@ -54,7 +54,11 @@ pub fn train(
         let change = watch.step(run, timed_at(run, step))?;
         if let Some(change) = change {
             notes.sparsity = change.sparsity;
-            emit(Event::MasksChanged(&change))?;
+            if run.recorded.is_some() {
+                watch.pause(run)?;
+            }
+            let flips = run.take_flips(change.step)?;
+            emit(Event::MasksChanged(&change, flips.as_ref()))?;
         }
         emit(Event::Stepped { step: run.step, steps: run.length.steps })?;
         let done = run.step == last;

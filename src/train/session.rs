@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::exam::Exam;
 use super::feed::Feed;
+use super::flips::Masks;
 use super::unfreeze::Phases;
 use crate::data::Dataset;
 use crate::distill::{self, Batch};
@@ -39,6 +40,8 @@ pub struct Session {
     /// Accuracy and loss of the best validation so far.
     pub best: Option<(f64, f64)>,
     pub totals: Tensor,
+    /// The masks as a journal last recorded them, if one is kept.
+    pub recorded: Option<Masks>,
     /// Updates that the optimizer has made: less than `step` where it rests.
     pub(super) updates: u64,
     pub(super) step_uniform: Uniform,
@@ -165,6 +168,7 @@ impl Session {
             step: 0,
             updates: 0,
             best: None,
+            recorded: None,
             feed,
             frame,
         };

@@ -1,0 +1,254 @@
+//! Line plots as SVG: named series over a common x, a label with its unit on each axis, linear or logarithmic.
+//!
+//! The legend stands beside the lines, never over them. Colours are those of Okabe and Ito (2008), which people
+//! with any colour vision tell apart; from the ninth line on they repeat.
+
+use std::path::Path;
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+pub use crate::report::axis::{Axis, Scale};
+
+use crate::error::{Error, Result};
+use crate::report::axis::Span;
+use crate::store::folder::write_file_atomic;
+
+const WIDTH: u32 = 960;
+const HEIGHT: u32 = 520;
+const FONT: &str = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif";
+const INK: RGBColor = RGBColor(34, 34, 34);
+const GRID: RGBColor = RGBColor(226, 226, 226);
+const COLOURS: [RGBColor; 8] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(128, 128, 128),
+    RGBColor(140, 86, 75),
+];
+
+/// How a line is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stroke {
+    #[default]
+    Plain,
+    Dashed,
+    /// Black and wide: a total, or what the others are compared with.
+    Strong,
+}
+
+/// A line through points in the order in which they are given. It breaks at points without a place: NaN, or 0 on a
+/// logarithmic axis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    pub name: String,
+    pub points: Vec<(f64, f64)>,
+    pub stroke: Stroke,
+    /// Which colour; series of the same number belong together.
+    pub colour: usize,
+    /// A dot at each point.
+    pub dots: bool,
+}
+
+impl Series {
+    pub fn new(name: impl Into<String>, colour: usize, points: Vec<(f64, f64)>) -> Self {
+        Self { name: name.into(), points, stroke: Stroke::Plain, colour, dots: false }
+    }
+    pub fn stroke(self, stroke: Stroke) -> Self {
+        Self { stroke, ..self }
+    }
+    pub fn dots(self) -> Self {
+        Self { dots: true, ..self }
+    }
+    fn style(&self) -> ShapeStyle {
+        match self.stroke {
+            Stroke::Strong => INK.stroke_width(3),
+            _ => COLOURS[self.colour % COLOURS.len()].stroke_width(2),
+        }
+    }
+}
+
+/// A picture of several series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plot {
+    pub title: String,
+    pub x: Axis,
+    pub y: Axis,
+    pub series: Vec<Series>,
+    /// Shaded ranges of x, and what they mean.
+    pub bands: Option<(String, Vec<(f64, f64)>)>,
+}
+
+/// Values that hold until the next one, and the last of them until `end`, as points of a line.
+pub fn stairs(points: &[(f64, f64)], end: f64) -> Vec<(f64, f64)> {
+    let mut all: Vec<(f64, f64)> = Vec::new();
+    for &(x, y) in points {
+        all.extend(all.last().map(|&(_, before)| (x, before)));
+        all.push((x, y));
+    }
+    all.extend(all.last().filter(|(x, _)| *x < end).map(|&(_, y)| (end, y)));
+    all
+}
+
+impl Plot {
+    /// The picture as SVG.
+    pub fn svg(&self) -> Result<String> {
+        let mut text = String::new();
+        let root = SVGBackend::with_string(&mut text, (WIDTH, HEIGHT)).into_drawing_area();
+        let drawn = self.draw(&root).and_then(|()| root.present().map_err(|e| e.to_string()));
+        drop(root);
+        drawn.map_err(|e| Error::internal("a plot cannot be drawn").at(e))?;
+        Ok(text)
+    }
+
+    /// Writes the picture to a file, whole or not at all.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        write_file_atomic(path, self.svg()?.as_bytes())
+    }
+
+    fn draw<DB: DrawingBackend>(&self, root: &DrawingArea<DB, Shift>) -> Result<(), String> {
+        root.fill(&WHITE).map_err(|e| e.to_string())?;
+        let names =
+            self.series.iter().map(|series| &series.name).chain(self.bands.iter().map(|(name, _)| name));
+        // A letter is some 8 wide, and a sample of the line stands before them.
+        let legend = 64 + 8 * names.map(|name| name.chars().count()).max().unwrap_or(0) as i32;
+        let (left, right) = root.split_horizontally(WIDTH as i32 - legend.min(WIDTH as i32 / 2));
+        let fault = |e: DrawingAreaErrorKind<DB::ErrorType>| e.to_string();
+        self.lines(&left).map_err(fault)?;
+        self.legend(&right).map_err(fault)
+    }
+
+    fn lines<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+    ) -> Result<(), DrawingAreaErrorKind<DB::ErrorType>> {
+        let points = || self.series.iter().flat_map(|series| &series.points);
+        let bands = || self.bands.iter().flat_map(|(_, bands)| bands);
+        let edges = bands().flat_map(|&(from, to)| [from, to]);
+        let x = Span::around(points().map(|point| point.0).chain(edges), self.x.scale, false);
+        let y = Span::around(points().map(|point| point.1), self.y.scale, true);
+        let has_place = |&&(a, b): &&(f64, f64)| x.holds(a) && y.holds(b);
+
+        let mut chart = ChartBuilder::on(area)
+            .margin(14)
+            .margin_right(24)
+            .caption(&self.title, (FONT, 22).into_font().color(&INK))
+            .x_label_area_size(50)
+            .y_label_area_size(74)
+            .build_cartesian_2d(x.clone(), y.clone())?;
+        let (low, high) = (chart.y_range().start, chart.y_range().end);
+        let band = |&(from, to): &(f64, f64)| Rectangle::new([(from, low), (to, high)], shade());
+        chart.draw_series(bands().map(band))?;
+        chart
+            .configure_mesh()
+            .x_labels(x.ticks.len())
+            .y_labels(y.ticks.len())
+            .max_light_lines(0)
+            .bold_line_style(GRID)
+            .axis_style(INK)
+            .x_desc(&self.x.label)
+            .y_desc(&self.y.label)
+            .label_style((FONT, 16).into_font().color(&INK))
+            .axis_desc_style((FONT, 17).into_font().color(&INK))
+            .draw()?;
+        for series in &self.series {
+            let style = series.style();
+            for run in series.points.split(|point| !has_place(&point)).filter(|run| !run.is_empty()) {
+                let points = run.iter().copied();
+                match series.stroke {
+                    Stroke::Dashed => {
+                        chart.draw_series(DashedLineSeries::new(points, 7, 5, style))?;
+                    }
+                    _ => {
+                        chart.draw_series(LineSeries::new(points, style))?;
+                    }
+                }
+                if series.dots || run.len() == 1 {
+                    let dot = |&point: &(f64, f64)| Circle::new(point, 3, style.filled());
+                    chart.draw_series(run.iter().map(dot))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn legend<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+    ) -> Result<(), DrawingAreaErrorKind<DB::ErrorType>> {
+        let text = (FONT, 16).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
+        let (left, line, top) = (4, 22, 60);
+        let mut y = top;
+        for series in &self.series {
+            let style = series.style();
+            let pieces: &[(i32, i32)] =
+                if series.stroke == Stroke::Dashed { &[(0, 8), (10, 18), (20, 28)] } else { &[(0, 28)] };
+            for (from, to) in pieces {
+                area.draw(&PathElement::new([(left + from, y), (left + to, y)], style))?;
+            }
+            if series.dots {
+                area.draw(&Circle::new((left + 14, y), 3, style.filled()))?;
+            }
+            area.draw(&Text::new(series.name.as_str(), (left + 36, y), text.clone()))?;
+            y += line;
+        }
+        if let Some((name, _)) = &self.bands {
+            area.draw(&Rectangle::new([(left, y - 7), (left + 28, y + 7)], shade()))?;
+            area.draw(&Text::new(name.as_str(), (left + 36, y), text.clone()))?;
+        }
+        Ok(())
+    }
+}
+
+fn shade() -> ShapeStyle {
+    RGBColor(222, 236, 247).filled()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plot(series: Vec<Series>) -> Plot {
+        let (x, y) = (Axis::linear("step"), Axis::log("kept (%)"));
+        Plot { title: "Kept <weights> & more".into(), x, y, series, bands: None }
+    }
+
+    #[test]
+    fn a_picture_names_its_axes_and_series() {
+        let lines = vec![
+            Series::new("fc1", 0, vec![(0.0, 100.0), (50.0, 10.0), (100.0, 1.0)]),
+            Series::new("chance", 0, vec![(0.0, 50.0), (100.0, 5.0)]).stroke(Stroke::Dashed),
+        ];
+        let svg = plot(lines).svg().unwrap();
+        assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+        for text in ["fc1", "chance", "step", "kept (%)", "Kept &lt;weights&gt; &amp; more"] {
+            assert!(svg.contains(text), "no {text:?}");
+        }
+        let polylines = svg.matches("<polyline").count();
+        assert!(polylines > 3, "{polylines} lines: dashes are drawn one by one");
+    }
+
+    #[test]
+    fn a_line_breaks_where_a_point_has_no_place() {
+        let points = vec![(0.0, 1.0), (1.0, 2.0), (2.0, f64::NAN), (3.0, 0.0), (4.0, 5.0), (5.0, 6.0)];
+        let count = |points| {
+            plot(vec![Series::new("a", 1, points)]).svg().unwrap().matches("stroke=\"#D55E00\"").count()
+        };
+        // Two pieces and the sample in the legend, against one piece and the sample.
+        assert_eq!(count(points), 3);
+        assert_eq!(count(vec![(0.0, 1.0), (5.0, 6.0)]), 2);
+        assert!(plot(Vec::new()).svg().is_ok());
+    }
+
+    #[test]
+    fn stairs_hold_until_the_next_value() {
+        let want = [(0.0, 5.0), (10.0, 5.0), (10.0, 3.0), (25.0, 3.0)];
+        assert_eq!(stairs(&[(0.0, 5.0), (10.0, 3.0)], 25.0), want);
+        assert_eq!(stairs(&[(0.0, 5.0)], 0.0), [(0.0, 5.0)]);
+        assert_eq!(stairs(&[], 9.0), []);
+    }
+}
