@@ -126,17 +126,17 @@ pub fn form(name: &str, shape: &[usize], pattern: Structure, rules: &[Rule]) -> 
             Ok(Form::Groups { keep: keep as usize, of: of as usize })
         }
         Structure::Groups { .. } => refuse("groups have at most 256 inputs".into(), "a smaller M"),
-        Structure::Block { rows: height @ (4 | 8), columns: 1 }
-            if shape[0].is_multiple_of(height as usize) =>
-        {
-            Ok(Form::Block { height: height as usize })
-        }
-        Structure::Block { rows: 4 | 8, columns: 1 } => refuse(
-            format!("it has {} outputs", shape[0]),
-            "a [[sparsity.rule]] that leaves this layer dense, or gives it pattern = \"free\"",
-        ),
-        Structure::Block { .. } => {
-            refuse("blocks are 4x1 or 8x1, outputs by inputs".into(), "pattern = \"block:8x1\"")
+        Structure::Block { rows, columns } => {
+            let (rows, columns) = (rows as usize, columns as usize);
+            let inner: usize = shape[1..].iter().product();
+            match (rows, columns) {
+                _ if !shape[0].is_multiple_of(rows) || !inner.is_multiple_of(columns) => refuse(
+                    format!("it has {} outputs and {inner} inputs", shape[0]),
+                    "a [[sparsity.rule]] that leaves this layer dense, or gives it pattern = \"free\"",
+                ),
+                (4 | 8, 1) => Ok(Form::Block { height: rows }),
+                _ => Ok(Form::Tile { rows, columns }),
+            }
         }
     }
 }
@@ -192,7 +192,7 @@ impl Budget {
                 members: vec![index],
                 len: tensor.len(),
                 target,
-                unit: tensor.form.height(),
+                unit: tensor.form.unit(),
                 fixed: tensor.fixed(),
             };
             let target = said(rules, &tensor.name, |rule| rule.target);

@@ -19,12 +19,16 @@ pub mod hold;
 pub mod mean;
 mod merge;
 pub mod methods;
+pub mod permute;
 pub mod phases;
+pub mod pool;
 mod prepare;
-mod prune;
+mod probe;
+pub mod prune;
 mod pruner;
 pub mod regrow;
 mod running;
+mod scores;
 pub mod shrink;
 pub mod topk;
 
@@ -129,6 +133,8 @@ pub fn checks() -> Vec<Check> {
     all.extend(collect::checks());
     all.extend(groups::checks());
     all.extend(mean::checks());
+    all.extend(pool::checks());
+    all.extend(scores::checks());
     all.extend(shrink::checks());
     all.extend(merge::checks());
     all

@@ -2,7 +2,8 @@
 
 use super::budget::{self, Budget};
 use super::flowing::Flowing;
-use super::methods::{self, Start};
+use super::methods::{self, Method, Start};
+use super::prune::Criterion;
 use super::pruner::{Pruner, Updater};
 use super::{Length, Stage, draw};
 use crate::error::{Error, Kind, Result};
@@ -10,7 +11,7 @@ use crate::gpu::{Dtype, Gpu};
 use crate::ops::packed::{Form, crossover};
 use crate::ops::variants::{Choices, Shape};
 use crate::param::{Block, Flow, Param};
-use crate::recipe::{Distribution, Sparsity, Storage};
+use crate::recipe::{Distribution, Rule, Sparsity, Storage};
 
 /// What a network is pruned for, besides its recipe.
 pub struct Setting<'a> {
@@ -50,7 +51,7 @@ pub fn prepare(
         recipe.schedule.check(length.steps, length.steps_per_epoch)?;
     }
     let declared: Vec<&Param> = params.iter().map(|param| &**param).collect();
-    let (maskable, budget) = budget_of(recipe, &declared)?;
+    let (maskable, budget) = budget_of(recipe, &*method, &declared)?;
     for (&i, tensor) in maskable.iter().zip(budget.tensors()) {
         params[i].form = tensor.form;
         let inner: usize = tensor.shape[1..].iter().product();
@@ -65,11 +66,16 @@ pub fn prepare(
         if method.flow() == Flow::Flowing {
             continue;
         }
-        if tensor.form != Form::Free && (entry.start != Start::Random || method.growth().is_some()) {
+        let can = match tensor.form {
+            Form::Free => true,
+            _ if method.growth().is_some() || method.criterion() == Criterion::Flow => false,
+            form => entry.start == Start::Dense || form.is_packable(),
+        };
+        if !can {
             let form = tensor.form.name();
-            return Err(Error::usage(format!("method `{}` prunes single weights, not {form}", entry.name))
+            return Err(Error::usage(format!("method `{}` cannot keep the pattern {form}", entry.name))
                 .at(format!("layer {}", tensor.name))
-                .hint("method = \"static\", or pattern = \"free\""));
+                .hint("pattern = \"free\"; or method = \"gmp\" for blocks of any size, \"static\" for 4x1, 8x1 and N:M"));
         }
     }
     // The first and the last target: in between, the sparsity is monotone.
@@ -106,7 +112,7 @@ pub fn prepare(
             .hint("storage = \"masked\" or \"auto\""));
     }
     let limit = |param: &Param| match recipe.storage {
-        _ if param.flow != Flow::Held || method.mean().is_some() => 0.0,
+        _ if param.flow != Flow::Held || !is_packable(&*method) || !param.form.is_packable() => 0.0,
         Storage::Masked => 0.0,
         Storage::Packed => 1.0,
         Storage::Auto => {
@@ -149,7 +155,7 @@ pub fn prepare(
 }
 
 /// The parameters that can be pruned, and their budget.
-fn budget_of(recipe: &Sparsity, params: &[&Param]) -> Result<(Vec<usize>, Budget)> {
+fn budget_of(recipe: &Sparsity, method: &dyn Method, params: &[&Param]) -> Result<(Vec<usize>, Budget)> {
     let maskable: Vec<usize> = (0..params.len()).filter(|&i| params[i].is_maskable()).collect();
     let tensor = |&i: &usize| -> Result<budget::Tensor> {
         let (name, shape) = (&params[i].name, &params[i].shape);
@@ -157,20 +163,29 @@ fn budget_of(recipe: &Sparsity, params: &[&Param]) -> Result<(Vec<usize>, Budget
         Ok(budget::Tensor { name: name.clone(), shape: shape.clone(), form })
     };
     let tensors = maskable.iter().map(tensor).collect::<Result<Vec<_>>>()?;
-    let budget = Budget::new(tensors, recipe.spread(), &recipe.rules)?;
+    let mut rules = recipe.rules.clone();
+    for tensor in tensors.iter().filter(|tensor| method.skips(&tensor.shape)) {
+        rules.push(Rule { matches: tensor.name.clone(), dense: true, target: None, pattern: None });
+    }
+    let budget = Budget::new(tensors, recipe.spread(), &rules)?;
     Ok((maskable, budget))
 }
 
-/// What a recipe will prune, before anything has memory: parameter, form, and density at the end.
+/// Whether weights that a method prunes can be stored packed.
+fn is_packable(method: &dyn Method) -> bool {
+    method.flow() == Flow::Held && method.mean().is_none()
+}
+
+/// What a recipe will prune that may be packed, before anything has memory: parameter, form, and density at the end.
 pub fn outline(recipe: &Sparsity, params: &[&Param]) -> Result<Vec<(usize, Form, f64)>> {
-    if methods::resolve(recipe)?.1.is_none() {
+    let Some(method) = methods::resolve(recipe)?.1.filter(|method| is_packable(&**method)) else {
         return Ok(Vec::new());
-    }
-    let (maskable, budget) = budget_of(recipe, params)?;
+    };
+    let (maskable, budget) = budget_of(recipe, &*method, params)?;
     let keeps = budget.keeps(recipe.target, |target| target)?;
     let mut all = Vec::new();
     for (group, keep) in budget.groups.iter().zip(keeps) {
-        for &member in &group.members {
+        for &member in group.members.iter().filter(|&&i| budget.tensors()[i].form.is_packable()) {
             let density = keep as f64 / group.len as f64;
             all.push((maskable[member], budget.tensors()[member].form, density));
         }

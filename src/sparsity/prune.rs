@@ -1,18 +1,46 @@
-//! Mask updates that prune: the largest magnitudes stay, within each group of tensors.
+//! Mask updates that prune: what has the largest scores stays, within each group of tensors.
+//!
+//! Single weights of a group are selected from together; a tensor of blocks by itself, by one score for each block; of
+//! one with an N:M pattern each group of inputs keeps its number.
 
-use super::topk::Selection;
-use super::{LayerChange, Outcome, not_numbers, record_zeros};
+use super::groups::{self, Gate};
+use super::pool::{self, Blocks, Pooling};
+use super::probe::Probe;
+use super::topk::{Count, Selection};
+use super::{LayerChange, Outcome, merge, not_numbers, record_zeros, scores};
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Phase, Plan, Recorder, Tensor};
-use crate::ops::packed::Pattern;
+use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor};
+use crate::ops::packed::{Form, Pattern};
 use crate::param::Param;
+
+/// What weights are pruned by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Criterion {
+    Magnitude,
+    /// `|weight * grad|`, of the step's batch.
+    Saliency,
+    /// What a weight does for the gradient's flow, of the step's batch.
+    Flow,
+}
 
 /// The recorded update.
 pub struct Prune {
-    selections: Vec<Selection>,
-    /// By group, by member block: the parameter it belongs to.
-    owners: Vec<Vec<usize>>,
+    units: Vec<Unit>,
+    /// What is computed first, with passes through the network in between.
+    probe: Option<Probe>,
     pub plan: Plan,
+}
+
+/// What is selected from at once.
+enum Unit {
+    /// Single weights of several tensors; the parameter of each.
+    Weights { selection: Selection, owners: Vec<usize> },
+    /// The blocks of one tensor; what the mask became.
+    Blocks { selection: Selection, owner: usize, size: usize, counts: Tensor },
+    /// N of every M.
+    Groups { owner: usize, nans: Tensor, counts: Tensor },
+    /// It has its pattern already.
+    Done { owner: usize },
 }
 
 impl Prune {
@@ -23,22 +51,39 @@ impl Prune {
         groups: &[Vec<usize>],
         params: &[&Param],
         slots: &dyn Fn(usize) -> Vec<Vec<Tensor>>,
+        (criterion, pooling): (Criterion, Pooling),
     ) -> Result<Self> {
         let mut rec = Recorder::new(gpu);
         rec.phase(Phase::Masks);
-        let (mut selections, mut owners) = (Vec::new(), Vec::new());
+        let scored = scores_of(&mut rec, groups, params, criterion)?;
+        let probe = match criterion {
+            Criterion::Flow => Some(Probe::record(gpu, groups, params, &scored)?),
+            _ => None,
+        };
+        let mut units = Vec::new();
         for members in groups {
-            let blocks =
-                || members.iter().flat_map(|&i| params[i].blocks.iter().map(move |block| (i, block)));
-            // Of a packed weight, the values that exist are selected from; what is pruned stays pruned.
-            let mask = |i: usize, masked| match &params[i].packed {
-                Some(packed) => &packed.picked,
-                None => masked,
-            };
-            let pairs: Vec<_> = blocks().map(|(i, block)| (block.stored(), mask(i, &block.mask))).collect();
             rec.scope(if members.len() == 1 { &params[members[0]].name } else { "all" });
-            selections.push(Selection::over(&mut rec, &pairs)?);
-            owners.push(blocks().map(|(i, _)| i).collect());
+            let param = params[members[0]];
+            units.push(match (param.form, &param.packed) {
+                (Form::Free, _) => {
+                    let mut pairs = Vec::new();
+                    let mut owners = Vec::new();
+                    for &i in members {
+                        for (number, block) in params[i].blocks.iter().enumerate() {
+                            // Of a packed weight, the values that exist are selected from.
+                            let mask = params[i].packed.as_ref().map_or(&block.mask, |p| &p.picked);
+                            pairs.push((&scored[i][number], mask));
+                            owners.push(i);
+                        }
+                    }
+                    Unit::Weights { selection: Selection::over(&mut rec, &pairs)?, owners }
+                }
+                (Form::Groups { .. }, Some(_)) => Unit::Done { owner: members[0] },
+                (Form::Groups { keep, of }, None) => {
+                    prune_groups(&mut rec, members[0], param, (keep, of), &scored[members[0]])?
+                }
+                _ => prune_blocks(&mut rec, members[0], param, pooling, &scored[members[0]])?,
+            });
             for &i in members.iter().filter(|&&i| params[i].packed.is_none()) {
                 rec.scope(&params[i].name);
                 for (block, slots) in params[i].blocks.iter().zip(slots(i)) {
@@ -46,29 +91,40 @@ impl Prune {
                 }
             }
         }
-        Ok(Self { selections, owners, plan: rec.finish()? })
+        Ok(Self { units, probe, plan: rec.finish()? })
     }
 
-    /// Prunes each group to the number that it keeps, and checks the counts: they are exact or an error.
+    /// Prunes each group to the number that it keeps, and checks the counts: they are exact or an error. `again` passes
+    /// the step's batch through the network once more.
     ///
     /// # Errors
-    /// `Kind::Numbers` if a weight is not a number, with the layer's name.
-    pub fn update(&self, step: u64, keeps: &[usize], params: &[&Param]) -> Result<Outcome> {
-        for (selection, &keep) in self.selections.iter().zip(keeps) {
-            selection.keep(keep)?;
+    /// `Kind::Numbers` if a score is not a number, with the layer's name.
+    pub fn update(
+        &self,
+        step: u64,
+        keeps: &[usize],
+        params: &[&Param],
+        again: &dyn Fn() -> Result<()>,
+    ) -> Result<Outcome> {
+        if let Some(probe) = &self.probe {
+            probe.run(again)?;
+        }
+        for (unit, &keep) in self.units.iter().zip(keeps) {
+            unit.prepare(keep)?;
         }
         self.plan.replay()?;
         let mut outcome = Outcome::default();
-        for ((selection, owners), &keep) in self.selections.iter().zip(&self.owners).zip(keeps) {
-            let counts = selection.counts()?;
-            for (count, &owner) in counts.iter().zip(owners) {
+        for (unit, &keep) in self.units.iter().zip(keeps) {
+            let mut kept = 0;
+            for (owner, count) in unit.counts(params)? {
                 let param = params[owner];
-                not_numbers(count.nans, "weights", &param.name, step)?;
+                not_numbers(count.nans, "weights or scores", &param.name, step)?;
                 if outcome.layers.last().is_none_or(|layer| layer.name != param.name) {
                     outcome.layers.push(LayerChange::none(param));
                 }
                 let layer = outcome.layers.last_mut().expect("just pushed");
                 layer.kept += count.kept as usize;
+                kept += count.kept as usize;
                 match &param.packed {
                     // The bits of the last selection mean nothing here.
                     Some(packed) => layer.dropped += packed.index.pattern.kept() - count.kept as usize,
@@ -84,7 +140,6 @@ impl Prune {
                     outcome.patterns.push((owner, picked(&packed.index.pattern, &bits)));
                 }
             }
-            let kept: usize = counts.iter().map(|count| count.kept as usize).sum();
             if kept != keep && !self.plan.gpu().is_counted() {
                 return Err(Error::internal(format!("a mask update kept {kept} weights instead of {keep}"))
                     .at(format!("step {step}")));
@@ -94,7 +149,140 @@ impl Prune {
     }
 }
 
-/// The entries of a pattern of single weights whose bit is set.
+impl Unit {
+    fn prepare(&self, keep: usize) -> Result<()> {
+        match self {
+            Unit::Weights { selection, .. } => selection.keep(keep),
+            Unit::Blocks { selection, size, counts, .. } => {
+                counts.write(&[0u32; 3])?;
+                selection.keep(keep / size)
+            }
+            Unit::Groups { nans, counts, .. } => {
+                nans.write(&[0u32])?;
+                counts.write(&[0u32; 3])
+            }
+            Unit::Done { .. } => Ok(()),
+        }
+    }
+
+    /// What became of each tensor, with the parameter that it belongs to.
+    fn counts(&self, params: &[&Param]) -> Result<Vec<(usize, Count)>> {
+        let merged = |counts: &Tensor, nans: u32| -> Result<Count> {
+            let words = counts.read_u32()?;
+            Ok(Count { kept: words[0], grown: words[1], dropped: words[2], nans })
+        };
+        Ok(match self {
+            Unit::Weights { selection, owners } => owners.iter().copied().zip(selection.counts()?).collect(),
+            Unit::Blocks { selection, owner, size, counts } => {
+                let all = selection.counts()?[0];
+                let count = match params[*owner].packed {
+                    Some(_) => Count { kept: all.kept * *size as u32, ..all },
+                    None => merged(counts, all.nans)?,
+                };
+                vec![(*owner, count)]
+            }
+            Unit::Groups { owner, nans, counts } => vec![(*owner, merged(counts, nans.read_u32()?[0])?)],
+            Unit::Done { owner } => {
+                let kept = params[*owner].kept()? as u32;
+                vec![(*owner, Count { kept, ..Count::default() })]
+            }
+        })
+    }
+}
+
+/// The scores of each parameter, by block: its values themselves, or what is computed into memory of their own.
+fn scores_of(
+    rec: &mut Recorder,
+    groups: &[Vec<usize>],
+    params: &[&Param],
+    criterion: Criterion,
+) -> Result<Vec<Vec<Tensor>>> {
+    let gpu = rec.gpu.clone();
+    let mut all = vec![Vec::new(); params.len()];
+    for &i in groups.iter().flatten() {
+        for block in &params[i].blocks {
+            let values = block.stored();
+            all[i].push(match criterion {
+                Criterion::Magnitude => values.clone(),
+                _ => gpu.tensor("scores", Dtype::F32, &values.shape)?,
+            });
+            if criterion == Criterion::Saliency {
+                scores::record_saliency(rec, values, &block.grad, all[i].last().expect("just pushed"))?;
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// N of every M; which, is decided in bits of their own, so that what changes can be counted.
+fn prune_groups(
+    rec: &mut Recorder,
+    owner: usize,
+    param: &Param,
+    (keep, of): (usize, usize),
+    scored: &[Tensor],
+) -> Result<Unit> {
+    let gpu = rec.gpu.clone();
+    let gate = gpu.uniform("gate", &Gate { keep: keep as u32, group: of as u32, decay: 0.0 })?;
+    let nans = gpu.tensor("not numbers", Dtype::U32, &[1])?;
+    let counts = gpu.tensor("merge counts", Dtype::U32, &[3])?;
+    for (block, score) in param.blocks.iter().zip(scored) {
+        let bits = gpu.tensor("keep", Dtype::U32, &[block.mask.len()])?;
+        groups::record_mark(rec, &gate, of, score, &bits, &nans)?;
+        merge::record(rec, &bits, &bits, &block.mask, &counts)?;
+    }
+    Ok(Unit::Groups { owner, nans, counts })
+}
+
+/// Blocks, each by one score.
+fn prune_blocks(
+    rec: &mut Recorder,
+    owner: usize,
+    param: &Param,
+    pooling: Pooling,
+    scored: &[Tensor],
+) -> Result<Unit> {
+    let gpu = rec.gpu.clone();
+    let counts = gpu.tensor("merge counts", Dtype::U32, &[3])?;
+    let size = param.form.unit();
+    if let Some(packed) = &param.packed {
+        // The values of an entry lie side by side.
+        let blocks = Blocks { rows: packed.index.pattern.entries(), inner: size, height: 1, width: size };
+        let score = gpu.tensor("scores", Dtype::F32, &[blocks.count()])?;
+        pool::record_pool(rec, blocks, pooling, &scored[0], &score)?;
+        let bits = packed.picked.first(&[blocks.count().div_ceil(32)]);
+        let selection = Selection::over(rec, &[(&score, &bits)])?;
+        return Ok(Unit::Blocks { selection, owner, size, counts });
+    }
+    let (height, width) = match param.form {
+        Form::Tile { rows, columns } => (rows, columns),
+        form => (form.height(), 1),
+    };
+    let mut parts = Vec::new();
+    for (block, values) in param.blocks.iter().zip(scored) {
+        let (rows, inner) = (block.rows.len(), block.weight.len() / block.rows.len().max(1));
+        if !rows.is_multiple_of(height) {
+            return Err(Error::usage(format!("`{}` is cut within a block of {height} rows", param.name))
+                .at(format!("rows {:?} lie in one binding", block.rows))
+                .hint("blocks of fewer rows"));
+        }
+        let blocks = Blocks { rows, inner, height, width };
+        let score = gpu.tensor("scores", Dtype::F32, &[blocks.count()])?;
+        pool::record_pool(rec, blocks, pooling, values, &score)?;
+        let kept = gpu.tensor("kept blocks", Dtype::U32, &[blocks.count().div_ceil(32)])?;
+        parts.push((blocks, score, kept));
+    }
+    let pairs: Vec<_> = parts.iter().map(|(_, score, kept)| (score, kept)).collect();
+    let selection = Selection::over(rec, &pairs)?;
+    for (block, (blocks, _, kept)) in param.blocks.iter().zip(&parts) {
+        let bits = gpu.tensor("keep", Dtype::U32, &[block.mask.len()])?;
+        pool::record_spread(rec, *blocks, kept, &bits)?;
+        merge::record(rec, &bits, &bits, &block.mask, &counts)?;
+    }
+    Ok(Unit::Blocks { selection, owner, size, counts })
+}
+
+/// The entries of a pattern whose bit is set.
 pub(super) fn picked(pattern: &Pattern, bits: &[u32]) -> Pattern {
     let kept = |&(entry, _): &(usize, u32)| bits[entry / 32] >> (entry % 32) & 1 == 1;
     let places: Vec<u32> = pattern.places().enumerate().filter(kept).map(|(_, place)| place).collect();

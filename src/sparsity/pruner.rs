@@ -3,9 +3,9 @@
 use super::budget::Budget;
 use super::flowing::Flowing;
 use super::methods::{self, Start};
-use super::prune::Prune;
+use super::prune::{Criterion, Prune};
 use super::regrow::{self, Regrow, Site};
-use super::{Change, Length, Outcome, Patterns, mean, shrink};
+use super::{Change, Length, Outcome, Patterns, mean, permute, shrink};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Phase, Plan, Recorder, Tensor};
 use crate::param::Param;
@@ -73,7 +73,10 @@ impl Pruner {
                 Updater::Regrow(Box::new(Regrow::record(&site, growth, &self.members)?))
             }
             None if self.entry.start == Start::Random || self.flowing.is_some() => Updater::Never,
-            None => Updater::Prune(Prune::record(gpu, &self.members, params, slots)?),
+            None => {
+                let how = (self.method.criterion(), self.method.pooling());
+                Updater::Prune(Prune::record(gpu, &self.members, params, slots, how)?)
+            }
         };
         Ok(())
     }
@@ -136,7 +139,15 @@ impl Pruner {
     }
     /// Whether the optimizer rests at `step`.
     pub fn rests(&self, step: u64) -> bool {
-        self.method.rests(step) && self.due(step).is_some()
+        self.method.rests(step, self.length)
+    }
+    /// Whether the optimizer begins anew at `step`.
+    pub fn resets(&self, step: u64) -> bool {
+        self.method.resets() && self.due(step).is_some()
+    }
+    /// Whether a mask update passes a batch through the network several times.
+    pub fn probes(&self) -> bool {
+        self.method.criterion() == Criterion::Flow
     }
     /// The sparsity due at `step`, if masks are updated there.
     pub fn due(&self, step: u64) -> Option<f64> {
@@ -158,11 +169,16 @@ impl Pruner {
     }
 
     /// Updates the masks if that is due. Returns what changed, and the new patterns of packed parameters, which the
-    /// caller gives to them.
+    /// caller gives to them. `again` passes the step's batch through the network once more.
     ///
     /// # Errors
     /// `Kind::Numbers` if a weight or gradient is not a number, with the layer's name.
-    pub fn update(&self, step: u64, params: &[&Param]) -> Result<Option<(Change, Patterns)>> {
+    pub fn update(
+        &self,
+        step: u64,
+        params: &[&Param],
+        again: &dyn Fn() -> Result<()>,
+    ) -> Result<Option<(Change, Patterns)>> {
         let Some(sparsity) = self.due(step) else { return Ok(None) };
         let keeps = self.keeps(step, sparsity)?;
         let gate = |step, length, keep, of| self.method.gate(step, length, keep, of);
@@ -174,7 +190,12 @@ impl Pruner {
                 }
                 None => return Ok(None),
             },
-            (Updater::Prune(prune), _) => prune.update(step, &keeps, params)?,
+            (Updater::Prune(prune), _) => {
+                if self.method.permutes() {
+                    permute::permute(params)?;
+                }
+                prune.update(step, &keeps, params, again)?
+            }
             (Updater::Regrow(regrow), Some(growth)) => {
                 regrow.update(step, self.length, growth, &keeps, params)?
             }

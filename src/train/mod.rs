@@ -9,6 +9,7 @@ mod exam;
 mod feed;
 mod flips;
 mod folder;
+mod masks;
 mod run;
 mod session;
 mod snapshot;

@@ -12,12 +12,11 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Profiler, Recorder, Tensor, Timing, Uniform};
 use crate::nn::{Activations, Gradients, Model};
 use crate::ops::cross_entropy::{self, Target};
-use crate::ops::packed::{Form, Pattern};
+use crate::ops::packed::Form;
 use crate::ops::tally::{self, Totals};
 use crate::ops::variants::{Choices, Shape};
 use crate::ops::{Step, batch};
 use crate::optim::{self, Optimizer};
-use crate::param::{kept, places};
 use crate::recipe::{Precision, Recipe, Storage};
 use crate::sparsity::{self, Change, Length, Pruner, Setting, Stage, methods};
 
@@ -55,7 +54,7 @@ pub struct Session {
 /// Everything that is recorded, again where the storage of a parameter changes.
 pub(super) struct Plans {
     /// What comes before and after the mask update within a step.
-    before: Segment,
+    pub(super) before: Segment,
     after: Segment,
     pub(super) validation: Option<Plan>,
     pub(super) test: Plan,
@@ -69,8 +68,8 @@ pub(super) struct Frame {
 }
 
 /// A recorded part of a step.
-struct Segment {
-    plan: Plan,
+pub(super) struct Segment {
+    pub(super) plan: Plan,
     profiler: Profiler,
 }
 
@@ -137,6 +136,13 @@ impl Session {
         let names: Vec<&str> = model.learners().map(|layer| layer.name()).collect();
         let phases = Phases::new(&recipe.unfreeze, &names, length)?;
         phases.allow(pruner.as_ref())?;
+        if pruner.as_ref().is_some_and(Pruner::probes) && recipe.distill.method != "none" {
+            return Err(Error::usage(format!(
+                "method `{}` looks at a batch several times, which distillation would remember",
+                recipe.sparsity.method
+            ))
+            .hint("method = \"snip\", or no [distill]"));
+        }
         let optimizer = Optimizer::new(gpu, &recipe.optim, &model.params())?;
         let context = distill::Context { classes: data.classes, cols, labels: &data.train.labels };
         let distill = distill::new(gpu, &recipe.distill, &context)?;
@@ -260,6 +266,7 @@ impl Session {
     /// `Kind::Device`, or `Kind::Numbers` if a mask update meets a weight that is not a number.
     pub fn advance(&mut self) -> Result<Option<Change>> {
         self.enter_phase()?;
+        self.reset()?;
         self.write_step()?;
         self.plans.before.plan.replay()?;
         let change = self.masks()?;
@@ -273,6 +280,7 @@ impl Session {
     /// As [`Session::advance`], timing every dispatch. The results are the same.
     pub fn advance_timed(&mut self) -> Result<(Option<Change>, Vec<Timing>)> {
         self.enter_phase()?;
+        self.reset()?;
         self.write_step()?;
         let before = &self.plans.before;
         let mut times = before.plan.profile(&before.profiler)?;
@@ -285,53 +293,6 @@ impl Session {
         Ok((change, times))
     }
 
-    /// Updates the masks if that is due, and gives parameters that are to be packed from now on their new storage.
-    fn masks(&mut self) -> Result<Option<Change>> {
-        let Some(pruner) = &self.pruner else { return Ok(None) };
-        let Some((mut change, patterns)) = pruner.update(self.step, &self.model.params())? else {
-            return Ok(None);
-        };
-        let mut laid_out = Vec::new();
-        for (index, param) in self.model.params().into_iter().enumerate() {
-            let pattern = match patterns.iter().find(|(changed, _)| *changed == index) {
-                Some((_, pattern)) => pattern.clone(),
-                None if param.packed.is_some() || !pruner.may_pack(index) => continue,
-                None => {
-                    let (mask, inner) = (param.read_mask()?, param.shape[1..].iter().product());
-                    if !pruner.packs(index, kept(&mask), param.len()) {
-                        continue;
-                    }
-                    Pattern::from_places(param.form, param.shape[0], inner, &places(&mask))
-                }
-            };
-            laid_out.push((index, pattern));
-        }
-        // What is recorded holds on to the memory of before: it goes first, where there will be other.
-        let entries =
-            |index: usize| self.model.params()[index].packed.as_ref().map(|p| p.index.pattern.entries());
-        let renewed = laid_out.iter().any(|(index, pattern)| entries(*index) != Some(pattern.entries()));
-        if renewed {
-            self.plans = Plans::none(&self.gpu)?;
-            self.pruner.iter_mut().for_each(Pruner::forget);
-        }
-        for (index, pattern) in laid_out {
-            let param = self.model.params_mut().swap_remove(index);
-            param.repack(&self.gpu, pattern, self.optimizer.slots_mut(index))?;
-            change
-                .layers
-                .iter_mut()
-                .filter(|l| l.name == param.name)
-                .for_each(|l| l.storage = param.storage());
-        }
-        if renewed {
-            self.record()?;
-        }
-        Ok(Some(change))
-    }
-    /// Whether the optimizer rests in this step.
-    fn rests(&self) -> bool {
-        self.pruner.as_ref().is_some_and(|pruner| pruner.rests(self.step))
-    }
     fn next(&mut self) -> Result<()> {
         self.updates += u64::from(!self.rests());
         self.step += 1;
@@ -415,7 +376,7 @@ impl Columns {
 
 impl Plans {
     /// Plans that do nothing.
-    fn none(gpu: &Gpu) -> Result<Self> {
+    pub(super) fn none(gpu: &Gpu) -> Result<Self> {
         let segment = || -> Result<Segment> {
             let plan = Recorder::new(gpu).finish()?;
             let profiler = plan.profiler()?;

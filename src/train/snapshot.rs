@@ -203,7 +203,9 @@ impl Session {
         self.show_latent()?;
         self.step = snapshot.step;
         let rests = |step: &u64| self.pruner.as_ref().is_some_and(|pruner| pruner.rests(*step));
-        self.updates = self.step - (0..self.step).filter(rests).count() as u64;
+        let resets = |step: &u64| self.pruner.as_ref().is_some_and(|pruner| pruner.resets(*step));
+        let first = (0..self.step).rev().find(resets).unwrap_or(0);
+        self.updates = (first..self.step).filter(|step| !rests(step)).count() as u64;
         self.enter()
     }
 

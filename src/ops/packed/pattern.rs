@@ -7,6 +7,8 @@ pub enum Form {
     Free,
     /// Blocks of this many rows by one input.
     Block { height: usize },
+    /// Blocks of any size; never packed.
+    Tile { rows: usize, columns: usize },
     /// `keep` of every `of` consecutive inputs of a row; the last group of a row may be shorter.
     Groups { keep: usize, of: usize },
 }
@@ -18,6 +20,17 @@ impl Form {
             Form::Block { height } => height,
             _ => 1,
         }
+    }
+    /// Weights that are kept or pruned together.
+    pub fn unit(self) -> usize {
+        match self {
+            Form::Tile { rows, columns } => rows * columns,
+            _ => self.height(),
+        }
+    }
+    /// Whether there are products over packed weights of this form.
+    pub fn is_packable(self) -> bool {
+        !matches!(self, Form::Tile { .. })
     }
     /// What a row of `inner` inputs keeps, where the form fixes that.
     pub fn per_row(self, inner: usize) -> Option<usize> {
@@ -31,6 +44,7 @@ impl Form {
         match self {
             Form::Free => "1x1".into(),
             Form::Block { height } => format!("{height}x1"),
+            Form::Tile { rows, columns } => format!("{rows}x{columns}"),
             Form::Groups { keep, of } => format!("{keep}:{of}"),
         }
     }

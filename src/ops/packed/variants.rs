@@ -26,7 +26,7 @@ impl Kind {
             Form::Block { height: 1 } => Some(Kind::Single),
             Form::Block { height: 4 } => Some(Kind::Four),
             Form::Block { height: 8 } => Some(Kind::Eight),
-            Form::Block { .. } => None,
+            Form::Block { .. } | Form::Tile { .. } => None,
             Form::Groups { .. } if product == Product::InputGrad => Some(Kind::Single),
             Form::Groups { .. } => Some(Kind::Groups),
         }

@@ -42,8 +42,8 @@ impl Method for Dynamic {
     fn growth(&self) -> Option<&Growth> {
         Some(&self.growth)
     }
-    fn rests(&self, _: u64) -> bool {
-        self.rests
+    fn rests(&self, step: u64, length: Length) -> bool {
+        self.rests && self.due(step, length).is_some()
     }
     fn mean(&self) -> Option<mean::Rule> {
         (self.growth.by == By::Momentum).then_some(mean::Rule { decay: self.decay, share: 1.0 - self.decay })

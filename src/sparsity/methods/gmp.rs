@@ -3,24 +3,28 @@
 //! Zhu & Gupta, 2017, "To prune, or not to prune", Section 3. Pruned weights and their slots are 0, or, with
 //! `latent`, keep their value behind the mask and may come back.
 
-use super::{Entry, Method, Start};
+use toml::Value;
+
+use super::{Entry, Method, Start, pooling};
 use crate::param::Flow;
 use crate::recipe::{Distribution, PruneSchedule};
+use crate::sparsity::pool::Pooling;
 use crate::sparsity::{Length, Stage};
 
 pub const ENTRY: Entry = Entry {
     name: "gmp",
-    about: "gradual magnitude pruning along a schedule, per tensor or global, held or latent",
+    about: "gradual magnitude pruning along a schedule, per tensor or global; single weights, blocks or N:M; held or latent",
     paper: "Zhu & Gupta 2017",
     order: &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::Update],
     start: Start::Dense,
     distribution: Distribution::Global,
-    settings: Vec::new,
-    build: |recipe, _| {
+    settings: || vec![("pooling", Value::String("mean".into()))],
+    build: |recipe, settings| {
         Ok(Some(Box::new(Gmp {
             schedule: recipe.schedule.clone(),
             initial: recipe.initial(),
             target: recipe.target,
+            pooling: pooling(settings)?,
             flow: if recipe.latent { Flow::Latent } else { Flow::Held },
         })))
     },
@@ -30,10 +34,14 @@ struct Gmp {
     schedule: PruneSchedule,
     initial: f64,
     target: f64,
+    pooling: Pooling,
     flow: Flow,
 }
 
 impl Method for Gmp {
+    fn pooling(&self) -> Pooling {
+        self.pooling
+    }
     fn flow(&self) -> Flow {
         self.flow
     }

@@ -4,17 +4,21 @@ use toml::Value;
 
 use super::groups::Gate;
 use super::growth::Growth;
+use super::pool::Pooling;
+use super::prune::Criterion;
 use super::shrink::Pull;
 use super::{Length, Stage, budget, mean};
 use crate::error::{Error, Result};
 use crate::param::Flow;
 use crate::recipe::{Distribution, PruneSchedule, Settings, Sparsity, unknown};
 
+mod at_start;
 mod dynamic;
 mod gmp;
 mod granet;
 mod mdgf;
 mod none;
+mod oneshot;
 mod rigl;
 mod sdgf;
 mod set;
@@ -55,8 +59,11 @@ pub type Build = fn(&Sparsity, &Settings) -> Result<Option<Box<dyn Method>>>;
 /// All methods.
 pub const ALL: &[Entry] = &[
     none::ENTRY,
+    oneshot::ONESHOT,
     gmp::ENTRY,
     granet::ENTRY,
+    at_start::SNIP,
+    at_start::GRASP,
     static_mask::ENTRY,
     set::ENTRY,
     rigl::ENTRY,
@@ -65,6 +72,7 @@ pub const ALL: &[Entry] = &[
     sr_ste::SR_STE,
     mdgf::ENTRY,
     sdgf::ENTRY,
+    oneshot::ASP,
 ];
 
 /// When masks are updated, and how sparse they then are.
@@ -83,9 +91,30 @@ pub trait Method {
     fn growth(&self) -> Option<&Growth> {
         None
     }
-    /// Whether the optimizer rests on the step of the mask update at `step`.
-    fn rests(&self, step: u64) -> bool {
-        let _ = step;
+    /// What weights are pruned by.
+    fn criterion(&self) -> Criterion {
+        Criterion::Magnitude
+    }
+    /// What stands for a block of weights.
+    fn pooling(&self) -> Pooling {
+        Pooling::Mean
+    }
+    /// Whether a weight of this shape is left dense.
+    fn skips(&self, shape: &[usize]) -> bool {
+        let _ = shape;
+        false
+    }
+    /// Whether hidden units are permuted before weights are pruned.
+    fn permutes(&self) -> bool {
+        false
+    }
+    /// Whether the optimizer begins anew at a mask update.
+    fn resets(&self) -> bool {
+        false
+    }
+    /// Whether the optimizer rests at `step`.
+    fn rests(&self, step: u64, length: Length) -> bool {
+        let _ = (step, length);
         false
     }
     /// A running mean of the dense gradient, which then is computed at every step.
@@ -107,6 +136,15 @@ pub trait Method {
 /// step on.
 fn recorded_at(schedule: &PruneSchedule, target: f64, step: u64, length: Length) -> Option<f64> {
     step.is_multiple_of(schedule.every.period(length.steps, length.steps_per_epoch)).then_some(target)
+}
+
+/// The setting `pooling`: what stands for a block.
+fn pooling(settings: &Settings) -> Result<Pooling> {
+    match settings.text("pooling")? {
+        "mean" => Ok(Pooling::Mean),
+        "max" => Ok(Pooling::Max),
+        other => Err(settings.locate("pooling", unknown("pooling", other, ["mean", "max"]))),
+    }
 }
 
 /// The entry named by a recipe and its method.

@@ -1,0 +1,56 @@
+// Blocks of a matrix (rows, inner), each height x width, numbered along their rows.
+// `pool`: the mean or the largest |source| of each block. One invocation a block.
+// `spread`: the mask over weights of a mask over blocks. One invocation a word of 32 weights.
+// source: (rows, inner). score: (blocks,). blocks, mask: bits, i % 32 of word i / 32.
+//#use common/grid
+const WG = 64u;
+
+struct Args {
+    rows: u32,
+    inner: u32,
+    height: u32,
+    width: u32,
+    largest: u32, // 1: the largest, 0: the mean
+}
+@group(0) @binding(1) var<uniform> args: Args;
+@group(0) @binding(2) var<storage, read> source: array<f32>;
+@group(0) @binding(3) var<storage, read_write> score: array<f32>;
+@group(0) @binding(4) var<storage, read> blocks: array<u32>;
+@group(0) @binding(5) var<storage, read_write> mask: array<u32>;
+
+@compute @workgroup_size(WG)
+fn pool(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    let block = group * WG + lane;
+    let across = args.inner / args.width;
+    if !(group < grid.end && block < args.rows / args.height * across) { return; }
+    let first = block / across * args.height * args.inner + block % across * args.width;
+    var sum = 0.0;
+    var peak = 0u; // by bits, which order as magnitudes do and let no NaN get lost
+    for (var r = 0u; r < args.height; r++) {
+        for (var c = 0u; c < args.width; c++) {
+            let magnitude = abs(source[first + r * args.inner + c]);
+            sum += magnitude;
+            peak = max(peak, bitcast<u32>(magnitude));
+        }
+    }
+    score[block] = select(sum / f32(args.height * args.width), bitcast<f32>(peak), args.largest == 1u);
+}
+
+@compute @workgroup_size(WG)
+fn spread(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+          @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    let word = group * WG + lane;
+    let len = args.rows * args.inner;
+    if !(group < grid.end && word * 32u < len) { return; }
+    let across = args.inner / args.width;
+    var bits = 0u;
+    for (var j = 0u; j < min(32u, len - word * 32u); j++) {
+        let i = word * 32u + j;
+        let block = i / args.inner / args.height * across + i % args.inner / args.width;
+        bits |= ((blocks[block / 32u] >> (block % 32u)) & 1u) << j;
+    }
+    mask[word] = bits;
+}

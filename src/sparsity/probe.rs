@@ -1,0 +1,83 @@
+//! What pruning a weight would do to the flow of the gradient: a Hessian product by finite differences.
+//!
+//! Wang, Zhang & Grosse, 2020 ("GraSP"), Section 3: `-w (H g)`, of which the largest are removed. `H g` is the difference
+//! of the gradients at `w + eps g` and `w - eps g` over `2 eps`, with `eps = 0.01 / |g|`; only its order counts, so
+//! that nothing is divided. The step's batch passes through the network three more times.
+
+use super::mean::{self, Rule};
+use super::scores::{self, Reach};
+use crate::error::Result;
+use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
+use crate::ops::sum;
+use crate::param::{Block, Param};
+
+/// How far weights are moved, as a share of the gradient's length.
+const DISTANCE: f64 = 1e-2;
+/// A copy.
+const COPY: Rule = Rule { decay: 0.0, share: 1.0 };
+
+pub struct Probe {
+    reach: Uniform,
+    /// The sums of squares of the gradients, one a tensor.
+    squares: Vec<Tensor>,
+    measure: Plan,
+    forward: Plan,
+    back: Plan,
+    score: Plan,
+}
+
+impl Probe {
+    /// Records the scores of groups of parameters, into `scored`.
+    pub fn record(
+        gpu: &Gpu,
+        groups: &[Vec<usize>],
+        params: &[&Param],
+        scored: &[Vec<Tensor>],
+    ) -> Result<Self> {
+        let reach = gpu.uniform("reach", &Reach { scale: 0.0 })?;
+        let [mut measure, mut forward, mut back, mut score] = [(); 4].map(|()| Recorder::new(gpu));
+        for rec in [&mut measure, &mut forward, &mut back, &mut score] {
+            rec.phase(Phase::Masks);
+            rec.scope("probe");
+        }
+        let mut squares = Vec::new();
+        for &i in groups.iter().flatten() {
+            for (block, result) in params[i].blocks.iter().zip(&scored[i]) {
+                let like = |what: &str, block: &Block| gpu.tensor(what, Dtype::F32, &block.weight.shape);
+                let [base, grad, after] =
+                    [like("weights", block)?, like("gradients", block)?, like("gradients ahead", block)?];
+                let square = gpu.tensor("sum of squares", Dtype::F32, &[1])?;
+                mean::record(&mut measure, COPY, &block.weight, &base)?;
+                mean::record(&mut measure, COPY, &block.grad, &grad)?;
+                sum::record_squares(&mut measure, &grad, &square)?;
+                squares.push(square);
+                scores::record_probe(&mut forward, 1.0, &reach, &base, &grad, &block.weight)?;
+                mean::record(&mut back, COPY, &block.grad, &after)?;
+                scores::record_probe(&mut back, -1.0, &reach, &base, &grad, &block.weight)?;
+                scores::record_flow(&mut score, &base, &block.grad, &after, result)?;
+                mean::record(&mut score, COPY, &base, &block.weight)?;
+            }
+        }
+        let [measure, forward, back, score] =
+            [measure.finish()?, forward.finish()?, back.finish()?, score.finish()?];
+        Ok(Self { reach, squares, measure, forward, back, score })
+    }
+
+    /// Computes the scores; weights and gradients are then those of before. `again` passes the batch through the network.
+    pub fn run(&self, again: &dyn Fn() -> Result<()>) -> Result<()> {
+        self.measure.replay()?;
+        let mut total = 0.0;
+        for square in &self.squares {
+            total += f64::from(square.read_f32()?[0]);
+        }
+        // A gradient of nothing moves nothing; one that is not a number is found among the scores.
+        let scale = if total > 0.0 { DISTANCE / total.sqrt() } else { 0.0 };
+        self.reach.write(&Reach { scale: scale as f32 })?;
+        self.forward.replay()?;
+        again()?;
+        self.back.replay()?;
+        again()?;
+        self.score.replay()?;
+        again()
+    }
+}

@@ -1,0 +1,78 @@
+//! Mask updates within a session: parameters change their storage, and the optimizer rests or begins anew.
+
+use super::session::{Plans, Session};
+use crate::error::{Error, Result};
+use crate::ops::packed::Pattern;
+use crate::param::kept;
+use crate::sparsity::{Change, Pruner};
+
+impl Session {
+    /// Updates the masks if that is due, and gives parameters that are to be packed from now on their new storage.
+    pub(super) fn masks(&mut self) -> Result<Option<Change>> {
+        let Some(pruner) = &self.pruner else { return Ok(None) };
+        // What is looked at again is not trained on again: totals stay as they are.
+        let again = || {
+            let totals = self.totals.read_u32()?;
+            self.plans.before.plan.replay()?;
+            self.totals.write(&totals)
+        };
+        let Some((mut change, patterns)) = pruner.update(self.step, &self.model.params(), &again)? else {
+            return Ok(None);
+        };
+        let mut laid_out = Vec::new();
+        for (index, param) in self.model.params().into_iter().enumerate() {
+            let pattern = match patterns.iter().find(|(changed, _)| *changed == index) {
+                Some((_, pattern)) => pattern.clone(),
+                None if param.packed.is_some() || !pruner.may_pack(index) => continue,
+                None => {
+                    let (mask, inner) = (param.read_mask()?, param.shape[1..].iter().product());
+                    if !pruner.packs(index, kept(&mask), param.len()) {
+                        continue;
+                    }
+                    let pattern = Pattern::from_mask(param.form, param.shape[0], inner, &mask);
+                    let form = || format!("the mask of `{}` is not {}", param.name, param.form.name());
+                    pattern.ok_or_else(|| Error::internal(form()))?
+                }
+            };
+            laid_out.push((index, pattern));
+        }
+        // What is recorded holds on to the memory of before: it goes first, where there will be other.
+        let entries =
+            |index: usize| self.model.params()[index].packed.as_ref().map(|p| p.index.pattern.entries());
+        let renewed = laid_out.iter().any(|(index, pattern)| entries(*index) != Some(pattern.entries()));
+        if renewed {
+            self.plans = Plans::none(&self.gpu)?;
+            self.pruner.iter_mut().for_each(Pruner::forget);
+        }
+        for (index, pattern) in laid_out {
+            let param = self.model.params_mut().swap_remove(index);
+            param.repack(&self.gpu, pattern, self.optimizer.slots_mut(index))?;
+            change
+                .layers
+                .iter_mut()
+                .filter(|l| l.name == param.name)
+                .for_each(|l| l.storage = param.storage());
+        }
+        if renewed {
+            self.record()?;
+        }
+        Ok(Some(change))
+    }
+    /// Whether the optimizer rests in this step.
+    pub(super) fn rests(&self) -> bool {
+        self.pruner.as_ref().is_some_and(|pruner| pruner.rests(self.step))
+    }
+    /// Where the optimizer begins anew at this step, its slots become 0.
+    pub(super) fn reset(&mut self) -> Result<()> {
+        if !self.pruner.as_ref().is_some_and(|pruner| pruner.resets(self.step)) {
+            return Ok(());
+        }
+        self.updates = 0;
+        for index in 0..self.model.params().len() {
+            for slot in self.optimizer.slots_of(index).iter().flatten() {
+                slot.write(&vec![0.0f32; slot.len()])?;
+            }
+        }
+        Ok(())
+    }
+}
