@@ -106,17 +106,18 @@ const METHODS: [&str; 6] = [
     "method = 'ste', pattern = '2:8'",
     "method = 'sr-ste', pattern = '1:4', dense = 0.2",
     "method = 'mdgf', pattern = '1:8', dense = 0.1, finetune = 0.2",
-    "method = 'mdgf', pattern = '2:4', decay = 'linear', share = 0.5",
-    "method = 'sdgf', pattern = '1:8', finetune = 0.3",
+    "method = 'mdgf', pattern = '2:4', decay = 'linear', share = 0.5, dense = 0.0",
+    "method = 'sdgf', pattern = '1:8', dense = 0.0, finetune = 0.3",
     "method = 'sdgf', pattern = '1:4', decay = 'geometric', k = 4, rule = [{ match = 'fc1', pattern = '3:16' }]",
 ];
 
 fn session(gpu: &Gpu, sparsity: &str) -> Session {
+    let schedule = if sparsity.contains("schedule") { "" } else { "schedule = { every = '4' }, " };
     let text = format!(
         "run = {{ epochs = 6, batch = 32, seed = 4 }}\ndata = {{ name = 'largest', validation = 0.0 }}\n\
          model = {{ preset = 'mlp', hidden = [40] }}\n\
          optim = {{ name = 'adam', lr = 0.01, weight_decay = 1e-3 }}\n\
-         sparsity = {{ schedule = {{ every = '4' }}, {sparsity} }}"
+         sparsity = {{ {schedule}{sparsity} }}"
     );
     let recipe = Recipe::parse(&text, "test", &[]).unwrap();
     Session::new(gpu, &recipe, &data(), Choices::default()).unwrap()
@@ -262,4 +263,27 @@ fn what_cannot_be_is_refused() {
         let message = refusal(sparsity);
         assert!(message.contains(words), "{sparsity}: {message}");
     }
+}
+
+/// Training FLOPs by the density that each step has: 2 operations a weight and column, forward and backward.
+#[test]
+fn work_is_that_of_each_steps_density() {
+    let work = |sparsity: &str| {
+        let run = session(&Gpu::twin(), sparsity);
+        run.pruner.as_ref().unwrap().work(30).unwrap()[0]
+    };
+    // SR-STE: 6 dense steps, then 24 at a quarter; every gradient is dense.
+    let sr_ste = work(METHODS[1]);
+    assert!((sr_ste.forward - (6.0 + 24.0 / 4.0)).abs() <= 1e-9 && sr_ste.gradient == 30.0, "{sr_ste:?}");
+    // MdGf: pruned weights count while they fade, in 24 of 30 steps, whatever is left of them.
+    let mdgf = work(METHODS[2]);
+    assert!((mdgf.forward - (24.0 + 6.0 / 8.0)).abs() <= 1e-9 && mdgf.gradient == 30.0, "{mdgf:?}");
+    // SdGf: 7, 4, 2 and 1 of 8 over 21 steps, then 9 steps at 1 of 8.
+    let sdgf = work(METHODS[4]);
+    let want = (7.0 * 5.0 + 4.0 * 5.0 + 2.0 * 5.0 + 6.0 + 9.0) / 8.0;
+    assert!((sdgf.forward - want).abs() <= 1e-9, "{sdgf:?}, {want}");
+    // Held masks: a gradient where a weight is, and all of them where weights grow, at steps 0, 4, .. 20.
+    let rigl = work("method = 'rigl', target = 0.9, schedule = { every = '4', end = '70%' }");
+    let density = rigl.forward / 30.0;
+    assert!((rigl.gradient - (24.0 * density + 6.0)).abs() <= 1e-9 && density < 0.11, "{rigl:?}");
 }

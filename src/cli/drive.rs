@@ -61,6 +61,7 @@ pub fn go(
     options: &Options,
     mut warnings: Vec<Error>,
 ) -> Result<Summary> {
+    let signal = signals()?;
     let mut console = Console::new(options.quiet);
     let mut files = Files::open(&folder.path, session.step)?;
     let (mut journal, warning) = Keeper::open(&folder.path, &mut session)?;
@@ -86,7 +87,6 @@ pub fn go(
     for warning in &warnings {
         emit(Event::Warned(warning))?;
     }
-    let signal = signals()?;
     let asked = || match signal.load(Ordering::Relaxed) {
         0 => None,
         number => Some(number as i32),

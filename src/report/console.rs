@@ -54,8 +54,11 @@ impl Console {
                     Part::Validation => "validation",
                     Part::Test => "test",
                 };
+                // With what is left of pruned weights, if anything is.
+                let soft =
+                    e.soft_accuracy.map_or(String::new(), |soft| format!("  soft {:.2} %", soft * 100.0));
                 self.say(&format!(
-                    "{:>7.1} s  epoch {:>5.1}  {part} accuracy {:6.2} %  loss {:.4}",
+                    "{:>7.1} s  epoch {:>5.1}  {part} accuracy {:6.2} %  loss {:.4}{soft}",
                     self.began.elapsed().as_secs_f64(),
                     e.epoch,
                     e.accuracy * 100.0,
@@ -66,7 +69,7 @@ impl Console {
                 self.bar.set_prefix(format!("{:.1} % sparse", change.sparsity * 100.0))
             }
             Event::Warned(error) => self.warn(&error.to_string()),
-            Event::Saved { .. } | Event::Dumped { .. } => {}
+            Event::Saved { .. } | Event::Dumped { .. } | Event::Measured { .. } => {}
             Event::Finished(_) => self.bar.finish_and_clear(),
         }
     }

@@ -66,6 +66,9 @@ impl Files {
             }
             Event::Logged(log) => self.metrics.add(&tagged("train", json!(log))),
             Event::Evaluated(e) => self.metrics.add(&tagged("evaluation", json!(e))),
+            Event::Measured { step, noise } => {
+                self.metrics.add(&tagged("gradients", json!({ "step": step, "layers": noise })))
+            }
             Event::MasksChanged(change, flips) => self.masks.add(&with_explored(json!(change), *flips)),
             Event::Saved { step, path, best } => {
                 let best = if *best { ", the best so far" } else { "" };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::train::Summary;
+use crate::train::{Summary, TrainFlops};
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
@@ -73,6 +73,9 @@ pub fn phases(summary: &Summary) -> String {
     let mega = |flops: u64| format!("{:.2}", flops as f64 / 1e6);
     let other = summary.dense.as_ref().map_or(String::new(), |d| mega(d.step_cost.flops));
     lines.push(vec!["MFLOP a step".into(), mega(summary.step_cost.flops), other]);
+    let tera = |flops: f64| format!("{:.3}", flops / 1e12);
+    let TrainFlops { kept, dense } = summary.train_flops;
+    lines.push(vec!["TFLOP of products, all steps".into(), tera(kept), tera(dense)]);
     rows(&["ms a step", "this run", "dense"], &lines)
 }
 

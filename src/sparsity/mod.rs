@@ -31,9 +31,11 @@ mod running;
 mod scores;
 pub mod shrink;
 pub mod topk;
+mod work;
 
 pub use prepare::{Setting, outline, prepare};
 pub use pruner::Pruner;
+pub use work::Work;
 
 /// The length of a run, which turns shares and epochs into steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -128,6 +128,7 @@ pub fn prepare(
         length,
         seed: setting.seed,
         means: Vec::new(),
+        start_density: Vec::new(),
         names: params.iter().map(|param| param.name.clone()).collect(),
         target: recipe.target,
         packed_below,
@@ -140,6 +141,7 @@ pub fn prepare(
     };
     let starts = pruner.starts(recipe, &keeps)?;
     for (i, param) in params.iter_mut().enumerate() {
+        pruner.start_density.push(starts[i].map_or(1.0, |keep| keep as f64 / param.len().max(1) as f64));
         match starts[i] {
             Some(keep) => pruner.start(gpu, i, keep, param)?,
             None => param.allocate(gpu)?,

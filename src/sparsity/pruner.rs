@@ -29,6 +29,8 @@ pub struct Pruner {
     /// Values that one binding holds: more cannot be packed.
     pub(super) most_packed: usize,
     pub(super) dense: usize,
+    /// By parameter: the density before the first update.
+    pub(super) start_density: Vec<f64>,
     /// Where masks are made anew at every step.
     pub(super) flowing: Option<Flowing>,
     pub(super) updater: Updater,
@@ -37,7 +39,7 @@ pub struct Pruner {
 pub(super) enum Updater {
     /// Masks never change.
     Never,
-    Prune(Prune),
+    Prune(Box<Prune>),
     Regrow(Box<Regrow>),
 }
 
@@ -75,7 +77,7 @@ impl Pruner {
             None if self.entry.start == Start::Random || self.flowing.is_some() => Updater::Never,
             None => {
                 let how = (self.method.criterion(), self.method.pooling());
-                Updater::Prune(Prune::record(gpu, &self.members, params, slots, how)?)
+                Updater::Prune(Box::new(Prune::record(gpu, &self.members, params, slots, how)?))
             }
         };
         Ok(())
@@ -154,7 +156,7 @@ impl Pruner {
         self.method.due(step, self.length)
     }
     /// What each group keeps at `step`.
-    fn keeps(&self, step: u64, sparsity: f64) -> Result<Vec<usize>> {
+    pub(super) fn keeps(&self, step: u64, sparsity: f64) -> Result<Vec<usize>> {
         let wanted = self.method.keep(self.budget.total(), sparsity);
         self.budget.keeps_in_all(wanted, sparsity, |target| self.method.sparsity(step, target, self.length))
     }

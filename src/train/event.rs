@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::baseline::Baseline;
 use super::flips::Flips;
+use super::noise::Noise;
 use crate::error::Error;
 use crate::gpu::{Clock, Cost, Identity};
 use crate::sparsity::Change;
@@ -18,6 +19,11 @@ pub enum Event<'a> {
         steps: u64,
     },
     Logged(&'a Log),
+    /// How noisy gradients are, by layer, where something is pruned.
+    Measured {
+        step: u64,
+        noise: &'a [Noise],
+    },
     Evaluated(&'a Evaluation),
     /// What an update did, and, where a journal is kept, which weights flipped.
     MasksChanged(&'a Change, Option<&'a Flips>),
@@ -87,6 +93,17 @@ pub struct Evaluation {
     pub aurc: f64,
     pub e_aurc: f64,
     pub samples: usize,
+    /// Accuracy with what is left of pruned weights, where it differs from that of the masks alone.
+    pub soft_accuracy: Option<f64>,
+}
+
+/// What the products with maskable weights come to, over all steps done.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct TrainFlops {
+    /// By the density that each step had.
+    pub kept: f64,
+    /// Of the same steps of a dense network.
+    pub dense: f64,
 }
 
 /// A maskable layer at the end of a run.
@@ -111,6 +128,8 @@ pub struct Summary {
     pub val_accuracy: Option<f64>,
     pub test_loss: f64,
     pub test_accuracy: f64,
+    /// With what is left of pruned weights, where that is something.
+    pub test_soft_accuracy: Option<f64>,
     /// Mean negative log-likelihood: the test loss by the name that papers give it.
     pub test_nll: f64,
     /// Calibration error and areas under the risk-coverage curve, 0 to 1: see [`Confidence`](super::Confidence).
@@ -130,6 +149,7 @@ pub struct Summary {
     pub seconds: f64,
     /// Operations and bytes of one step.
     pub step_cost: Cost,
+    pub train_flops: TrainFlops,
     /// The same network without pruning, on the same device, if that was measured.
     pub dense: Option<Baseline>,
     /// Since the run was built.

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use super::checkpoint;
 use super::compact;
-use super::event::{Evaluation, Event, Layer, Log, Part, Summary};
+use super::event::{Evaluation, Event, Layer, Log, Part, Summary, TrainFlops};
 use super::exam::Marks;
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Phase, Timing};
 use crate::param::kept;
 use crate::recipe::What;
-use crate::sparsity::Change;
+use crate::sparsity::{Change, Work};
 use crate::store::Array;
 
 /// Steps whose dispatches are timed one by one, over a whole run.
@@ -74,6 +74,9 @@ pub fn train(
         // Not where `stop_at` ends it: what is the best must not depend on when a run was stopped.
         if run.is_done() || due(run, Some(run.recipe.run.eval_every)) {
             watch.pause(run)?;
+            if run.pruner.is_some() {
+                emit(Event::Measured { step: run.step, noise: &run.noise()? })?;
+            }
             if let Some(evaluation) = evaluate(run, Part::Validation)? {
                 best = is_best(run, &evaluation);
                 emit(Event::Evaluated(&evaluation))?;
@@ -166,6 +169,8 @@ fn dump(run: &Session, step: u64, control: &Control) -> Result<Event<'static>> {
 }
 
 fn evaluate(run: &Session, part: Part) -> Result<Option<Evaluation>> {
+    // The hard masks last: they are what is counted and stored.
+    let soft = run.evaluate_soft(part)?;
     let marks = run.evaluate(part)?;
     Ok(marks.map(|Marks { totals, confidence }| Evaluation {
         step: run.step,
@@ -177,6 +182,7 @@ fn evaluate(run: &Session, part: Part) -> Result<Option<Evaluation>> {
         aurc: confidence.aurc,
         e_aurc: confidence.e_aurc,
         samples: totals.samples as usize,
+        soft_accuracy: soft.map(|soft| soft.totals.accuracy()),
     }))
 }
 
@@ -313,6 +319,7 @@ fn summarise(
         val_accuracy: validation.as_ref().map(|e| e.accuracy),
         test_loss: test.loss,
         test_accuracy: test.accuracy,
+        test_soft_accuracy: test.soft_accuracy,
         test_nll: test.loss,
         test_ece: test.ece,
         test_aurc: test.aurc,
@@ -325,6 +332,7 @@ fn summarise(
         clock: run.gpu.clock(),
         seconds: watch.total.as_secs_f64(),
         step_cost: costs[0] + costs[1],
+        train_flops: train_flops(run)?,
         dense: None,
         peak_device_bytes: run.gpu.memory().peak_bytes,
         stored_bytes: compact::bytes(&run.stored(false)?),
@@ -334,6 +342,24 @@ fn summarise(
         run: control.folder.clone(),
         digest: run.snapshot()?.digest,
     })
+}
+
+/// Two operations for each weight and column: forward, input gradient where one is asked for, and weight gradient.
+fn train_flops(run: &Session) -> Result<TrainFlops> {
+    let params = run.model.params();
+    let full = vec![Work { forward: run.step as f64, gradient: run.step as f64 }; params.len()];
+    let work = run.pruner.as_ref().map_or(Ok(full.clone()), |pruner| pruner.work(run.step))?;
+    let sum = |work: &[Work]| -> f64 {
+        let maskable = params.iter().zip(work).filter(|(param, _)| param.is_maskable());
+        let products =
+            |work: &Work, feeds_back| work.forward * (1.0 + f64::from(u8::from(feeds_back))) + work.gradient;
+        maskable
+            .map(|(param, work)| {
+                2.0 * (param.len() * run.columns()) as f64 * products(work, param.feeds_back)
+            })
+            .sum()
+    };
+    Ok(TrainFlops { kept: sum(&work), dense: sum(&full) })
 }
 
 /// Counts what is kept, and checks it: against the masks' own zeros, and against the target at the end.

@@ -22,7 +22,7 @@ pub const ENTRY: Entry = Entry {
     start: Start::Dense,
     distribution: Distribution::Uniform,
     settings: || {
-        let mut all = Phases::settings(0.0, 0.1);
+        let mut all = Phases::settings(0.05, 0.1);
         all.extend([
             ("decay", Value::String("exponential".into())),
             ("share", Value::Float(0.7)),

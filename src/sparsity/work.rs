@@ -1,0 +1,52 @@
+//! How much of each weight the products of a run need: what training costs by the density that each step has.
+//!
+//! Bambhaniya et al., 2024, compare recipes at equal training FLOPs, summed over steps so.
+
+use super::growth::By;
+use super::pruner::Pruner;
+use crate::error::Result;
+
+/// Sums over steps, of a parameter: the share of its weights that the forward pass and the input gradient use, and the
+/// share whose gradient is computed. A step of a dense network counts 1 each.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Work {
+    pub forward: f64,
+    pub gradient: f64,
+}
+
+impl Pruner {
+    /// The work of the first `steps` steps, by parameter. Where one threshold serves several tensors, each is taken to
+    /// have the density of all.
+    ///
+    /// # Errors
+    /// As those of budgets.
+    pub fn work(&self, steps: u64) -> Result<Vec<Work>> {
+        let mut all = vec![Work::default(); self.names.len()];
+        let mut density = self.start_density.clone();
+        let by_gradient = self.method.growth().is_some_and(|growth| growth.by == By::Gradient);
+        for step in 0..steps {
+            let due = self.due(step);
+            if let Some(sparsity) = due.filter(|_| self.flowing.is_none()) {
+                let keeps = self.keeps(step, sparsity)?;
+                for ((members, group), keep) in self.members.iter().zip(&self.budget.groups).zip(keeps) {
+                    members.iter().for_each(|&i| density[i] = keep as f64 / group.len.max(1) as f64);
+                }
+            }
+            let dense_gradient =
+                self.flowing.is_some() || self.method.mean().is_some() || by_gradient && due.is_some();
+            for (i, (work, density)) in all.iter_mut().zip(&density).enumerate() {
+                let forward = self.passes(i, step).unwrap_or(*density);
+                work.forward += forward;
+                work.gradient += if dense_gradient { 1.0 } else { forward };
+            }
+        }
+        Ok(all)
+    }
+
+    /// The share that a flowing mask lets through; all, while pruned weights still count.
+    fn passes(&self, param: usize, step: u64) -> Option<f64> {
+        let (keep, of) = self.flowing.as_ref()?.pattern_of(param)?;
+        let gate = self.method.gate(step, self.length, keep, of)?;
+        Some(if gate.decay > 0.0 { 1.0 } else { f64::from(gate.keep) / f64::from(gate.group) })
+    }
+}
