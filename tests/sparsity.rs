@@ -173,3 +173,46 @@ fn a_weight_that_is_not_a_number_is_refused_with_its_layer() {
         assert!(error.to_string().contains("fc1.weight"), "{error}");
     }
 }
+
+/// One layer at a time: the interval of 4 steps is divided between two layers.
+#[test]
+fn layers_may_take_turns() {
+    let sparsity = "target = 0.8\nin_turn = true\ndistribution = 'uniform'\nschedule = { begin = '2', end = '14', every = '4' }";
+    for gpu in everywhere() {
+        let mut run = session(&gpu, OPTIMIZERS[0], sparsity);
+        let mut changed = Vec::new();
+        while !run.is_done() {
+            let Some(change) = run.advance().unwrap() else { continue };
+            let names =
+                change.layers.iter().filter(|layer| layer.dropped > 0).map(|layer| layer.name.clone());
+            changed.push((change.step, names.collect::<Vec<_>>(), change.kept));
+        }
+        let steps: Vec<u64> = changed.iter().map(|(step, ..)| *step).collect();
+        assert_eq!(
+            steps,
+            [2, 4, 6, 8, 10, 12, 14, 16],
+            "begin, then every second step, the last turn after the end"
+        );
+        for (step, names, _) in &changed[2..] {
+            let own = if step % 4 == 2 { "fc1.weight" } else { "head.weight" };
+            assert_eq!(names, &[own.to_string()], "step {step}");
+        }
+        assert_eq!(changed.last().unwrap().2, 53, "a fifth of 12 x 19 + 19 x 2, half to even");
+    }
+    for (sparsity, words) in [
+        ("target = 0.8\nin_turn = true", "number of its own"),
+        (
+            "target = 0.8\nin_turn = true\ndistribution = 'erk'\nschedule = { end = '23', every = '8' }",
+            "last layer's turn",
+        ),
+    ] {
+        let text = format!(
+            "run = {{ epochs = 8, batch = 32 }}\ndata = {{ name = 'signs', validation = 0.0 }}\n\
+             model = {{ preset = 'mlp', hidden = [19] }}\noptim = {}\n[sparsity]\nmethod = 'gmp'\n{sparsity}",
+            OPTIMIZERS[0]
+        );
+        let recipe = Recipe::parse(&text, "test", &[]).unwrap();
+        let error = Session::new(&Gpu::twin(), &recipe, &data(), Choices::default()).err().expect("refused");
+        assert!(error.kind == Kind::Usage && error.to_string().contains(words), "{error}");
+    }
+}

@@ -31,6 +31,7 @@ mod running;
 mod scores;
 pub mod shrink;
 pub mod topk;
+mod turns;
 mod work;
 
 pub use prepare::{Setting, outline, prepare};

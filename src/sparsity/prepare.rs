@@ -139,6 +139,7 @@ pub fn prepare(
         flowing: None,
         updater: Updater::Never,
     };
+    pruner.check_turns(recipe)?;
     let starts = pruner.starts(recipe, &keeps)?;
     for (i, param) in params.iter_mut().enumerate() {
         pruner.start_density.push(starts[i].map_or(1.0, |keep| keep as f64 / param.len().max(1) as f64));

@@ -153,10 +153,19 @@ impl Pruner {
     }
     /// The sparsity due at `step`, if masks are updated there.
     pub fn due(&self, step: u64) -> Option<f64> {
-        self.method.due(step, self.length)
+        match self.method.in_turn() {
+            None => self.method.due(step, self.length),
+            Some(schedule) => self.due_in_turn(schedule, step),
+        }
     }
     /// What each group keeps at `step`.
     pub(super) fn keeps(&self, step: u64, sparsity: f64) -> Result<Vec<usize>> {
+        match self.method.in_turn() {
+            None => self.keeps_together(step, sparsity),
+            Some(schedule) => self.keeps_in_turn(schedule, step),
+        }
+    }
+    pub(super) fn keeps_together(&self, step: u64, sparsity: f64) -> Result<Vec<usize>> {
         let wanted = self.method.keep(self.budget.total(), sparsity);
         self.budget.keeps_in_all(wanted, sparsity, |target| self.method.sparsity(step, target, self.length))
     }

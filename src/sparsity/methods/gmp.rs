@@ -1,7 +1,8 @@
 //! Gradual magnitude pruning: the sparsity rises along a cubic, the smallest magnitudes go.
 //!
 //! Zhu & Gupta, 2017, "To prune, or not to prune", Section 3. Pruned weights and their slots are 0, or, with
-//! `latent`, keep their value behind the mask and may come back.
+//! `latent`, keep their value behind the mask and may come back. With `in_turn` each interval is divided among the layers,
+//! so that one is pruned at a time: Section 4's schedule for translation, "layerwise constant".
 
 use toml::Value;
 
@@ -18,13 +19,14 @@ pub const ENTRY: Entry = Entry {
     order: &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::Update],
     start: Start::Dense,
     distribution: Distribution::Global,
-    settings: || vec![("pooling", Value::String("mean".into()))],
+    settings: || vec![("pooling", Value::String("mean".into())), ("in_turn", Value::Boolean(false))],
     build: |recipe, settings| {
         Ok(Some(Box::new(Gmp {
             schedule: recipe.schedule.clone(),
             initial: recipe.initial(),
             target: recipe.target,
             pooling: pooling(settings)?,
+            in_turn: settings.bool("in_turn")?,
             flow: if recipe.latent { Flow::Latent } else { Flow::Held },
         })))
     },
@@ -35,10 +37,14 @@ struct Gmp {
     initial: f64,
     target: f64,
     pooling: Pooling,
+    in_turn: bool,
     flow: Flow,
 }
 
 impl Method for Gmp {
+    fn in_turn(&self) -> Option<&PruneSchedule> {
+        self.in_turn.then_some(&self.schedule)
+    }
     fn pooling(&self) -> Pooling {
         self.pooling
     }

@@ -91,6 +91,10 @@ pub trait Method {
     fn growth(&self) -> Option<&Growth> {
         None
     }
+    /// Whether the groups that are pruned by themselves take turns within each interval.
+    fn in_turn(&self) -> Option<&PruneSchedule> {
+        None
+    }
     /// What weights are pruned by.
     fn criterion(&self) -> Criterion {
         Criterion::Magnitude
