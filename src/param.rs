@@ -295,6 +295,12 @@ impl Param {
         Ok(())
     }
 
+    /// Holds from now on what flowed: the values that the forward pass saw are all that is left.
+    pub fn hold(&mut self) {
+        self.flow = Flow::Held;
+        self.blocks.iter_mut().for_each(|block| block.latent = None);
+    }
+
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }

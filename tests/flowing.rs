@@ -258,6 +258,7 @@ fn what_cannot_be_is_refused() {
         ("method = 'sdgf', pattern = '1:8', k = 3", "power of two"),
         ("method = 'sr-ste', pattern = '1:8', lambda = -1.0", "at least 0"),
         ("method = 'sr-ste', pattern = '1:8', storage = 'packed'", "packed"),
+        ("method = 'sr-ste', pattern = '1:8', freeze = true", "masks are frozen"),
         ("method = 'sr-ste', pattern = '5:8', strict = true", "37"),
     ] {
         let message = refusal(sparsity);
@@ -286,4 +287,58 @@ fn work_is_that_of_each_steps_density() {
     let rigl = work("method = 'rigl', target = 0.9, schedule = { every = '4', end = '70%' }");
     let density = rigl.forward / 30.0;
     assert!((rigl.gradient - (24.0 * density + 6.0)).abs() <= 1e-9 && density < 0.11, "{rigl:?}");
+}
+
+/// With `freeze` the masks of fine-tuning are held, and what they keep may be packed; all else stays as it is.
+#[test]
+fn frozen_masks_are_held_and_packed_alike() {
+    for method in ["method = 'mdgf', pattern = '1:4'", "method = 'sr-ste', pattern = '2:8'"] {
+        let frozen = format!("{method}, dense = 0.0, finetune = 0.3, freeze = true");
+        for gpu in everywhere() {
+            let trace = |storage: &str, stop: Option<u64>| {
+                let sparsity = format!("{frozen}, storage = '{storage}'");
+                let mut run = session(&gpu, &sparsity);
+                let (mut changes, mut masks) = (Vec::new(), Vec::new());
+                while !run.is_done() {
+                    if let Some(change) = run.advance().unwrap() {
+                        changes.push(change.step);
+                        masks.extend(run.model.params().iter().map(|param| param.read_mask().unwrap()));
+                    }
+                    if Some(run.step) == stop {
+                        let snapshot = run.snapshot().unwrap();
+                        run = session(&gpu, &sparsity);
+                        run.restore(&snapshot).unwrap();
+                    }
+                }
+                for param in run.model.params().into_iter().filter(|param| param.is_masked()) {
+                    assert_eq!((param.flow, param.storage()), (Flow::Held, storage), "{}", param.name);
+                    let (mask, values) = (param.read_mask().unwrap(), param.read().unwrap());
+                    let behind = (0..param.len()).filter(|&i| mask[i / 32] >> (i % 32) & 1 == 0);
+                    assert_eq!(behind.filter(|&i| values[i].to_bits() != 0).count(), 0);
+                    masks.push(mask);
+                }
+                (changes, masks, run.snapshot().unwrap().digest)
+            };
+            let masked = trace("masked", None);
+            let packed = trace("packed", None);
+            assert_eq!(masked.0, [0, 4, 8, 12, 16, 20, 21], "recorded once more where they freeze");
+            assert_eq!(masked.1, packed.1, "{method} on {:?}", gpu.identity());
+            // The masks of the end are those of the freeze.
+            let count = masked.1.len();
+            let held: Vec<_> = masked.1[count - 6..count - 2].iter().filter(|mask| mask.len() > 1).collect();
+            assert!(masked.1[count - 2..].iter().all(|mask| held.contains(&mask)));
+            if !gpu.is_device() {
+                assert_eq!(masked.2, packed.2, "on the twin sums have the same order");
+            }
+            for stop in [9, 20, 21, 22, 29] {
+                for (storage, want) in [("masked", &masked), ("packed", &packed)] {
+                    assert_eq!(
+                        trace(storage, Some(stop)).2,
+                        want.2,
+                        "{method}, {storage}, stopped at {stop}"
+                    );
+                }
+            }
+        }
+    }
 }

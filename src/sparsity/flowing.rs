@@ -134,10 +134,6 @@ impl Flowing {
     pub fn recorded_of(&self, param: usize) -> Option<&[Tensor]> {
         self.members.iter().find(|member| member.param == param).map(|member| &member.recorded[..])
     }
-    /// N and M of one parameter.
-    pub fn pattern_of(&self, param: usize) -> Option<(usize, usize)> {
-        self.members.iter().find(|member| member.param == param).map(|member| (member.keep, member.of))
-    }
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
         [&self.show].into_iter()
     }

@@ -13,6 +13,8 @@ use crate::recipe::Settings;
 pub struct Phases {
     pub dense: f64,
     pub finetune: f64,
+    /// Whether masks are held from the start of fine-tuning on.
+    pub freeze: bool,
 }
 
 /// Where a step lies.
@@ -30,7 +32,11 @@ pub enum Phase {
 impl Phases {
     /// The settings with their defaults.
     pub fn settings(dense: f64, finetune: f64) -> Vec<(&'static str, Value)> {
-        vec![("dense", Value::Float(dense)), ("finetune", Value::Float(finetune))]
+        vec![
+            ("dense", Value::Float(dense)),
+            ("finetune", Value::Float(finetune)),
+            ("freeze", Value::Boolean(false)),
+        ]
     }
 
     /// # Errors
@@ -44,7 +50,11 @@ impl Phases {
                 Err(settings.wrong(key, "a share of the run, from 0 up to, not including, 1"))
             }
         };
-        let phases = Self { dense: share("dense")?, finetune: share("finetune")? };
+        let phases =
+            Self { dense: share("dense")?, finetune: share("finetune")?, freeze: settings.bool("freeze")? };
+        if phases.freeze && phases.finetune == 0.0 {
+            return Err(settings.wrong("finetune", "a share of the run above 0, in which masks are frozen"));
+        }
         if phases.dense + phases.finetune >= 1.0 {
             return Err(settings
                 .wrong("finetune", "a share that leaves some of the run between the dense phase and it"));
@@ -57,6 +67,11 @@ impl Phases {
         let steps = length.steps as f64;
         let sparse = (self.dense * steps).round() as u64;
         (sparse, length.steps - (self.finetune * steps).round() as u64)
+    }
+
+    /// The step from which on masks are held.
+    pub fn frozen_from(&self, length: Length) -> Option<u64> {
+        self.freeze.then_some(self.bounds(length).1)
     }
 
     /// The phase of `step`.
@@ -77,13 +92,14 @@ mod tests {
     #[test]
     fn phases_meet_without_a_gap() {
         let length = Length { steps: 1000, steps_per_epoch: 10 };
-        let phases = Phases { dense: 0.1, finetune: 0.2 };
+        let phases = Phases { dense: 0.1, finetune: 0.2, freeze: true };
         assert_eq!(phases.bounds(length), (100, 800));
+        assert_eq!(phases.frozen_from(length), Some(800));
         assert_eq!(phases.at(99, length), Phase::Dense);
         assert_eq!(phases.at(100, length), Phase::Sparse { step: 0, of: 700 });
         assert_eq!(phases.at(799, length), Phase::Sparse { step: 699, of: 700 });
         assert_eq!(phases.at(800, length), Phase::Finetune);
-        let all = Phases { dense: 0.0, finetune: 0.0 };
+        let all = Phases { dense: 0.0, finetune: 0.0, freeze: false };
         assert_eq!(all.at(0, length), Phase::Sparse { step: 0, of: 1000 });
         assert_eq!(all.at(999, length), Phase::Sparse { step: 999, of: 1000 });
     }
@@ -94,6 +110,7 @@ mod tests {
             Phases::read(&Settings::from(toml::Table::from_iter([
                 ("dense".to_string(), Value::Float(dense)),
                 ("finetune".to_string(), Value::Float(finetune)),
+                ("freeze".to_string(), Value::Boolean(false)),
             ])))
         };
         assert!(read(0.1, 0.2).is_ok());

@@ -102,7 +102,7 @@ pub fn prepare(
         }
     }
     let dense_parts = match method.flow() {
-        Flow::Flowing => Some("trains pruned weights, too"),
+        Flow::Flowing if method.frozen_from(length).is_none() => Some("trains pruned weights, too"),
         _ if method.mean().is_some() => Some("keeps a dense mean of the gradient"),
         _ => None,
     };
@@ -112,7 +112,7 @@ pub fn prepare(
             .hint("storage = \"masked\" or \"auto\""));
     }
     let limit = |param: &Param| match recipe.storage {
-        _ if param.flow != Flow::Held || !is_packable(&*method) || !param.form.is_packable() => 0.0,
+        _ if !param.is_masked() || !is_packable(&*method, length) || !param.form.is_packable() => 0.0,
         Storage::Masked => 0.0,
         Storage::Packed => 1.0,
         Storage::Auto => {
@@ -129,6 +129,7 @@ pub fn prepare(
         seed: setting.seed,
         means: Vec::new(),
         start_density: Vec::new(),
+        patterns: Vec::new(),
         names: params.iter().map(|param| param.name.clone()).collect(),
         target: recipe.target,
         packed_below,
@@ -142,6 +143,10 @@ pub fn prepare(
     pruner.check_turns(recipe)?;
     let starts = pruner.starts(recipe, &keeps)?;
     for (i, param) in params.iter_mut().enumerate() {
+        pruner.patterns.push(match param.form {
+            Form::Groups { keep, of } if param.is_masked() => Some((keep, of)),
+            _ => None,
+        });
         pruner.start_density.push(starts[i].map_or(1.0, |keep| keep as f64 / param.len().max(1) as f64));
         match starts[i] {
             Some(keep) => pruner.start(gpu, i, keep, param)?,
@@ -175,13 +180,14 @@ fn budget_of(recipe: &Sparsity, method: &dyn Method, params: &[&Param]) -> Resul
 }
 
 /// Whether weights that a method prunes can be stored packed.
-fn is_packable(method: &dyn Method) -> bool {
-    method.flow() == Flow::Held && method.mean().is_none()
+fn is_packable(method: &dyn Method, length: Length) -> bool {
+    let held = method.flow() == Flow::Held || method.frozen_from(length).is_some();
+    held && method.mean().is_none()
 }
 
 /// What a recipe will prune that may be packed, before anything has memory: parameter, form, and density at the end.
-pub fn outline(recipe: &Sparsity, params: &[&Param]) -> Result<Vec<(usize, Form, f64)>> {
-    let Some(method) = methods::resolve(recipe)?.1.filter(|method| is_packable(&**method)) else {
+pub fn outline(recipe: &Sparsity, length: Length, params: &[&Param]) -> Result<Vec<(usize, Form, f64)>> {
+    let Some(method) = methods::resolve(recipe)?.1.filter(|method| is_packable(&**method, length)) else {
         return Ok(Vec::new());
     };
     let (maskable, budget) = budget_of(recipe, &*method, params)?;

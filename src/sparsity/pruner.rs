@@ -8,7 +8,7 @@ use super::regrow::{self, Regrow, Site};
 use super::{Change, Length, Outcome, Patterns, mean, permute, shrink};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Phase, Plan, Recorder, Tensor};
-use crate::param::Param;
+use crate::param::{Flow, Param};
 
 /// Schedules a method's mask updates.
 pub struct Pruner {
@@ -29,6 +29,8 @@ pub struct Pruner {
     /// Values that one binding holds: more cannot be packed.
     pub(super) most_packed: usize,
     pub(super) dense: usize,
+    /// By parameter: N and M, where it has such a pattern.
+    pub(super) patterns: Vec<Option<(usize, usize)>>,
     /// By parameter: the density before the first update.
     pub(super) start_density: Vec<f64>,
     /// Where masks are made anew at every step.
@@ -74,7 +76,9 @@ impl Pruner {
                 let site = Site { gpu, seed: self.seed, params, slots, grads, means: &means };
                 Updater::Regrow(Box::new(Regrow::record(&site, growth, &self.members)?))
             }
-            None if self.entry.start == Start::Random || self.flowing.is_some() => Updater::Never,
+            None if self.entry.start == Start::Random || self.method.flow() == Flow::Flowing => {
+                Updater::Never
+            }
             None => {
                 let how = (self.method.criterion(), self.method.pooling());
                 Updater::Prune(Box::new(Prune::record(gpu, &self.members, params, slots, how)?))
@@ -98,7 +102,10 @@ impl Pruner {
                     .into_iter()
                     .try_for_each(|(block, mean)| mean::record(rec, rule, &block.grad, mean))?;
             }
-            if let Some(pull) = self.method.pull() {
+            // Where pruned weights are held at 0 there is nothing to pull.
+            if let Some(pull) =
+                self.method.pull().filter(|pull| param.flow != Flow::Held || pull.inside != 0.0)
+            {
                 let blocks = &mut param.blocks.iter();
                 blocks.try_for_each(|b| shrink::record(rec, pull, &b.mask, b.stored(), &b.grad))?;
             }
@@ -154,9 +161,23 @@ impl Pruner {
     /// The sparsity due at `step`, if masks are updated there.
     pub fn due(&self, step: u64) -> Option<f64> {
         match self.method.in_turn() {
-            None => self.method.due(step, self.length),
+            // Masks are recorded once more where they freeze.
+            None if self.freezes(step) => Some(self.target),
+            None => self.method.due(step, self.length).filter(|_| !self.is_frozen(step)),
             Some(schedule) => self.due_in_turn(schedule, step),
         }
+    }
+    /// Whether masks that flow are held from `step` on.
+    pub fn freezes(&self, step: u64) -> bool {
+        self.method.frozen_from(self.length) == Some(step)
+    }
+    /// Whether masks that flowed are held at `step`.
+    pub fn is_frozen(&self, step: u64) -> bool {
+        self.method.frozen_from(self.length).is_some_and(|from| from <= step)
+    }
+    /// Holds the masks: what flowed does so no longer.
+    pub fn freeze(&mut self) {
+        self.flowing = None;
     }
     /// What each group keeps at `step`.
     pub(super) fn keeps(&self, step: u64, sparsity: f64) -> Result<Vec<usize>> {

@@ -5,6 +5,7 @@
 use super::growth::By;
 use super::pruner::Pruner;
 use crate::error::Result;
+use crate::param::Flow;
 
 /// Sums over steps, of a parameter: the share of its weights that the forward pass and the input gradient use, and the
 /// share whose gradient is computed. A step of a dense network counts 1 each.
@@ -26,7 +27,7 @@ impl Pruner {
         let by_gradient = self.method.growth().is_some_and(|growth| growth.by == By::Gradient);
         for step in 0..steps {
             let due = self.due(step);
-            if let Some(sparsity) = due.filter(|_| self.flowing.is_none()) {
+            if let Some(sparsity) = due.filter(|_| self.method.flow() != Flow::Flowing) {
                 let keeps = self.keeps(step, sparsity)?;
                 for ((members, group), keep) in self.members.iter().zip(&self.budget.groups).zip(keeps) {
                     members.iter().for_each(|&i| density[i] = keep as f64 / group.len.max(1) as f64);
@@ -45,7 +46,7 @@ impl Pruner {
 
     /// The share that a flowing mask lets through; all, while pruned weights still count.
     fn passes(&self, param: usize, step: u64) -> Option<f64> {
-        let (keep, of) = self.flowing.as_ref()?.pattern_of(param)?;
+        let (keep, of) = self.patterns[param]?;
         let gate = self.method.gate(step, self.length, keep, of)?;
         Some(if gate.decay > 0.0 { 1.0 } else { f64::from(gate.keep) / f64::from(gate.group) })
     }

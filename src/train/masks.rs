@@ -2,9 +2,10 @@
 
 use super::session::{Plans, Session};
 use crate::error::{Error, Result};
+use crate::gpu::Recorder;
 use crate::ops::packed::Pattern;
-use crate::param::kept;
-use crate::sparsity::{Change, Pruner};
+use crate::param::{Flow, kept};
+use crate::sparsity::{Change, Pruner, hold};
 
 impl Session {
     /// Updates the masks if that is due, and gives parameters that are to be packed from now on their new storage.
@@ -23,7 +24,8 @@ impl Session {
         for (index, param) in self.model.params().into_iter().enumerate() {
             let pattern = match patterns.iter().find(|(changed, _)| *changed == index) {
                 Some((_, pattern)) => pattern.clone(),
-                None if param.packed.is_some() || !pruner.may_pack(index) => continue,
+                None if param.packed.is_some() || param.flow != Flow::Held => continue,
+                None if !pruner.may_pack(index) => continue,
                 None => {
                     let (mask, inner) = (param.read_mask()?, param.shape[1..].iter().product());
                     if !pruner.packs(index, kept(&mask), param.len()) {
@@ -56,8 +58,46 @@ impl Session {
         if renewed {
             self.record()?;
         }
+        if self.pruner.as_ref().is_some_and(|pruner| pruner.freezes(self.step)) {
+            self.hold_masks()?;
+            let storage =
+                |name: &str| self.model.params().iter().find(|p| p.name == name).map(|p| p.storage());
+            for layer in &mut change.layers {
+                layer.storage = storage(&layer.name).unwrap_or(layer.storage);
+            }
+        }
         Ok(Some(change))
     }
+
+    /// Holds masks that flowed: of pruned weights nothing is left, nor of their slots; what is kept may be packed.
+    pub(super) fn hold_masks(&mut self) -> Result<()> {
+        self.pruner.as_ref().map_or(Ok(()), Pruner::show_hard)?;
+        self.plans = Plans::none(&self.gpu)?;
+        let Some(pruner) = &mut self.pruner else { return Ok(()) };
+        pruner.forget();
+        pruner.freeze();
+        for index in 0..self.model.params().len() {
+            let param = self.model.params_mut().swap_remove(index);
+            if param.flow != Flow::Flowing {
+                continue;
+            }
+            param.hold();
+            let mut rec = Recorder::new(&self.gpu);
+            for (block, slots) in param.blocks.iter().zip(self.optimizer.slots_of(index)) {
+                slots.iter().try_for_each(|slot| hold::record_in_place(&mut rec, &block.mask, slot))?;
+            }
+            rec.finish()?.replay()?;
+            let (mask, inner) = (param.read_mask()?, param.shape[1..].iter().product());
+            if pruner.packs(index, kept(&mask), param.len()) {
+                let pattern = Pattern::from_mask(param.form, param.shape[0], inner, &mask);
+                let form = || format!("the mask of `{}` is not {}", param.name, param.form.name());
+                let pattern = pattern.ok_or_else(|| Error::internal(form()))?;
+                param.repack(&self.gpu, pattern, self.optimizer.slots_mut(index))?;
+            }
+        }
+        self.record()
+    }
+
     /// Whether the optimizer rests in this step.
     pub(super) fn rests(&self) -> bool {
         self.pruner.as_ref().is_some_and(|pruner| pruner.rests(self.step))

@@ -230,7 +230,9 @@ impl Session {
             let (choose, narrow) = (sparsity.storage == Storage::Auto, is_narrow(recipe));
             Prospect { shape, form, feeds_back, density, choose, narrow }
         };
-        Ok(sparsity::outline(&sparsity, &params)?.into_iter().map(prospect).collect())
+        let per_epoch = data.train.len().div_ceil(recipe.run.batch as usize) as u64;
+        let length = Length { steps: per_epoch * u64::from(recipe.run.epochs), steps_per_epoch: per_epoch };
+        Ok(sparsity::outline(&sparsity, length, &params)?.into_iter().map(prospect).collect())
     }
 
     pub fn is_done(&self) -> bool {

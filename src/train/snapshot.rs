@@ -134,6 +134,10 @@ impl Session {
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
         let arrays = &snapshot.arrays;
         let names = self.optimizer.entry.slots;
+        let frozen = |p: &sparsity::Pruner| snapshot.step > 0 && p.is_frozen(snapshot.step - 1);
+        if self.pruner.as_ref().is_some_and(frozen) {
+            self.hold_masks()?;
+        }
         let mut renewed = false;
         for (index, param) in self.model.params_mut().into_iter().enumerate() {
             let means = self.pruner.as_ref().map_or(&[][..], |pruner| pruner.means_of(index));

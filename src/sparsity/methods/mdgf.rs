@@ -105,6 +105,9 @@ impl Method for Mdgf {
     fn sparsity(&self, _: u64, target: f64, _: Length) -> f64 {
         target
     }
+    fn frozen_from(&self, length: Length) -> Option<u64> {
+        self.phases.frozen_from(length)
+    }
     fn gate(&self, step: u64, length: Length, keep: usize, of: usize) -> Option<Gate> {
         let (keep, decay) = match self.phases.at(step, length) {
             Phase::Dense => (of, 0.0),
@@ -120,7 +123,7 @@ mod tests {
     use super::*;
 
     fn mdgf(curve: Curve, share: f64, beta: f64) -> Mdgf {
-        let phases = Phases { dense: 0.0, finetune: 0.0 };
+        let phases = Phases { dense: 0.0, finetune: 0.0, freeze: false };
         Mdgf { target: 0.5, schedule: PruneSchedule::default(), phases, curve, share, beta }
     }
 

@@ -130,6 +130,11 @@ pub trait Method {
         let _ = (step, length, keep, of);
         None
     }
+    /// The step from which on masks that flow are held.
+    fn frozen_from(&self, length: Length) -> Option<u64> {
+        let _ = length;
+        None
+    }
     /// A pull towards 0 that is added to the gradient.
     fn pull(&self) -> Option<Pull> {
         None

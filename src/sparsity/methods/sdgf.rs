@@ -90,6 +90,9 @@ impl Method for Sdgf {
     fn sparsity(&self, _: u64, target: f64, _: Length) -> f64 {
         target
     }
+    fn frozen_from(&self, length: Length) -> Option<u64> {
+        self.phases.frozen_from(length)
+    }
     fn gate(&self, step: u64, length: Length, keep: usize, of: usize) -> Option<Gate> {
         let frames = self.curve.frames(keep, of);
         let (keep, group) = match self.phases.at(step, length) {
@@ -120,7 +123,7 @@ mod tests {
     #[test]
     fn frames_are_equally_long_and_the_last_one_is_the_target() {
         let length = Length { steps: 1000, steps_per_epoch: 10 };
-        let phases = Phases { dense: 0.1, finetune: 0.1 };
+        let phases = Phases { dense: 0.1, finetune: 0.1, freeze: false };
         let sdgf = Sdgf { target: 0.5, schedule: PruneSchedule::default(), phases, curve: Curve::Stepwise };
         let keep = |step| sdgf.gate(step, length, 1, 8).unwrap().keep;
         assert_eq!(

@@ -68,6 +68,9 @@ impl Method for StraightThrough {
     fn sparsity(&self, _: u64, target: f64, _: Length) -> f64 {
         target
     }
+    fn frozen_from(&self, length: Length) -> Option<u64> {
+        self.phases.frozen_from(length)
+    }
     fn gate(&self, step: u64, length: Length, keep: usize, of: usize) -> Option<Gate> {
         let keep = if self.phases.at(step, length) == Phase::Dense { of } else { keep };
         Some(Gate { keep: keep as u32, group: of as u32, decay: 0.0 })
