@@ -1,40 +1,14 @@
 //! The program as a user meets it: commands, exit codes, messages, interruption and resume.
 
+#[path = "common/program.rs"]
+mod program;
+
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use program::{coppice, fails, json, run};
 use serde_json::Value;
-
-fn coppice(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_coppice"));
-    command.args(args).current_dir(folder).env("COPPICE_CACHE", folder.join("cache"));
-    command.env("XDG_RUNTIME_DIR", folder);
-    command
-}
-
-fn run(folder: &Path, args: &[&str]) -> Output {
-    coppice(folder, args).output().unwrap()
-}
-
-/// Runs a command that must succeed; returns the JSON object on the last line of stdout.
-fn json(folder: &Path, args: &[&str]) -> Value {
-    let output = run(folder, args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
-    let value: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-    assert_eq!(value["schema"], 1, "{args:?}");
-    value
-}
-
-/// Runs a command that must fail with this exit code; returns stderr.
-fn fails(folder: &Path, code: i32, args: &[&str]) -> String {
-    let output = run(folder, args);
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {stderr}");
-    assert!(!stderr.contains("panicked"), "{stderr}");
-    stderr
-}
 
 /// A short run on the digits.
 const SHORT: [&str; 7] = ["train", "digits-gmp-90", "-q", "--json", "--no-autotune", "-s", "run.epochs=3"];

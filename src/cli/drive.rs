@@ -22,6 +22,8 @@ pub struct Options {
     pub max_steps: Option<u64>,
     pub quiet: bool,
     pub autotune: bool,
+    /// The number of the signal that was received, where several runs share one; see [`signals`].
+    pub signal: Option<Arc<AtomicUsize>>,
 }
 
 /// Opens the data of a recipe.
@@ -61,7 +63,7 @@ pub fn go(
     options: &Options,
     mut warnings: Vec<Error>,
 ) -> Result<Summary> {
-    let signal = signals()?;
+    let signal = options.signal.clone().map_or_else(signals, Ok)?;
     let mut console = Console::new(options.quiet);
     let mut files = Files::open(&folder.path, session.step)?;
     let (mut journal, warning) = Keeper::open(&folder.path, &mut session)?;
@@ -115,7 +117,7 @@ pub fn go(
 }
 
 /// A number that becomes that of the first SIGINT or SIGTERM. A second one ends the program at once.
-fn signals() -> Result<Arc<AtomicUsize>> {
+pub fn signals() -> Result<Arc<AtomicUsize>> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let asked = Arc::new(AtomicUsize::new(0));
     for signal in [SIGINT, SIGTERM] {

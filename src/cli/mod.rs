@@ -21,6 +21,7 @@ mod inspect;
 mod list;
 mod plan;
 mod selftest;
+mod sweep;
 mod train;
 
 #[derive(Parser)]
@@ -46,6 +47,8 @@ enum Command {
     Train(train::Train),
     /// Go on with a run from its last good checkpoint
     Resume(train::Resume),
+    /// Train recipes with several seeds and variants; one table of means and spreads
+    Sweep(sweep::Sweep),
     /// Measure a trained network on the validation and test parts
     Eval(eval::Eval),
     /// Show what a recipe will do: budgets, schedule, memory, operations, kernels; trains nothing
@@ -119,6 +122,7 @@ fn run(command: Command) -> Result<()> {
         Command::Demo(args) => args.run(),
         Command::Train(args) => args.run(),
         Command::Resume(args) => args.run(),
+        Command::Sweep(args) => args.run(),
         Command::Eval(args) => args.run(),
         Command::Plan(args) => args.run(),
         Command::Inspect(args) => args.run(),

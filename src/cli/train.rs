@@ -1,13 +1,13 @@
 //! `coppice train` and `coppice resume`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Device, RecipeArgs, drive, print_json, runs, say};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Choice, Gpu};
 use crate::report::table;
 use crate::train::checkpoint::{self, Which};
-use crate::train::{RunFolder, Session, Summary};
+use crate::train::{Meta, RunFolder, Session, Summary};
 
 #[derive(clap::Args)]
 pub struct Train {
@@ -51,7 +51,7 @@ struct Common {
 
 impl Common {
     fn options(&self) -> drive::Options {
-        drive::Options { max_steps: self.max_steps, quiet: self.quiet, autotune: true }
+        drive::Options { max_steps: self.max_steps, quiet: self.quiet, autotune: true, signal: None }
     }
     fn report(&self, summary: &Summary) -> Result<()> {
         if self.json {
@@ -85,44 +85,54 @@ impl Train {
 
 impl Resume {
     pub fn run(&self) -> Result<()> {
-        let (folder, recipe, meta) = RunFolder::open(&self.run)?;
-        let data = drive::data(&recipe)?;
-        if data.hash != meta.data_hash {
-            return Err(Error::data(format!("data set `{}` is not what this run was trained on", data.name))
-                .at(format!("expected: SHA-256 {}; found: {}", meta.data_hash, data.hash))
-                .hint("restore the data, or train anew"));
-        }
-        let mut warnings = Vec::new();
-        let gpu = match &self.device {
-            Some(device) => Gpu::open(&device.parse().unwrap_or_default())?,
-            None => same_device(&meta.device)?,
+        let device = |meta: &Meta| match &self.device {
+            Some(device) => Gpu::open(&device.parse().unwrap_or_default()),
+            None => same_device(&meta.device),
         };
-        let identity = gpu.identity();
-        let differs = |what: &str, then: &str, now: &str| {
-            (then != now).then(|| {
-                Error::new(Kind::Device, format!("the run goes on with another {what}: its bits may differ"))
-                    .at(format!("then: {then}; now: {now}"))
-            })
-        };
-        warnings.extend(differs("adapter", &meta.device.adapter, &identity.adapter));
-        warnings.extend(differs("backend", &meta.device.backend, &identity.backend));
-        warnings.extend(differs("driver", &meta.device.driver, &identity.driver));
-        let mut session = Session::new(&gpu, &recipe, &data, meta.variants.clone())?;
-        match checkpoint::load(&self.run, Which::Last) {
-            Ok((snapshot, damaged)) => {
-                warnings.extend(damaged);
-                session.restore(&snapshot)?;
-            }
-            Err(_) if checkpoint::list(&self.run)?.is_empty() => {
-                warnings.push(Error::checkpoint(
-                    "the run was stopped before its first checkpoint: it begins at step 0",
-                ));
-            }
-            Err(error) => return Err(error),
-        }
-        let summary = drive::go(session, &data, &folder, &self.common.options(), warnings)?;
-        self.common.report(&summary)
+        self.common.report(&go_on(&self.run, device, &self.common.options())?)
     }
+}
+
+/// Goes on with the run in a folder, from its last good checkpoint.
+pub fn go_on(
+    path: &Path,
+    device: impl FnOnce(&Meta) -> Result<Gpu>,
+    options: &drive::Options,
+) -> Result<Summary> {
+    let (folder, recipe, meta) = RunFolder::open(path)?;
+    let data = drive::data(&recipe)?;
+    if data.hash != meta.data_hash {
+        return Err(Error::data(format!("data set `{}` is not what this run was trained on", data.name))
+            .at(format!("expected: SHA-256 {}; found: {}", meta.data_hash, data.hash))
+            .hint("restore the data, or train anew"));
+    }
+    let mut warnings = Vec::new();
+    let gpu = device(&meta)?;
+    let identity = gpu.identity();
+    let differs = |what: &str, then: &str, now: &str| {
+        (then != now).then(|| {
+            Error::new(Kind::Device, format!("the run goes on with another {what}: its bits may differ"))
+                .at(format!("then: {then}; now: {now}"))
+        })
+    };
+    warnings.extend(differs("adapter", &meta.device.adapter, &identity.adapter));
+    warnings.extend(differs("backend", &meta.device.backend, &identity.backend));
+    warnings.extend(differs("driver", &meta.device.driver, &identity.driver));
+    gpu.forget_peak(); // of runs before this one
+    let mut session = Session::new(&gpu, &recipe, &data, meta.variants.clone())?;
+    match checkpoint::load(path, Which::Last) {
+        Ok((snapshot, damaged)) => {
+            warnings.extend(damaged);
+            session.restore(&snapshot)?;
+        }
+        Err(_) if checkpoint::list(path)?.is_empty() => {
+            warnings.push(Error::checkpoint(
+                "the run was stopped before its first checkpoint: it begins at step 0",
+            ));
+        }
+        Err(error) => return Err(error),
+    }
+    drive::go(session, &data, &folder, options, warnings)
 }
 
 /// The device that a run was trained on, or the best one where that is gone.

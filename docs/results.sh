@@ -1,0 +1,27 @@
+#!/bin/sh
+# The sweeps behind the tables of docs/results.md: `docs/results.sh NAME [DIR] [flags of coppice sweep]`.
+# Each goes on where it was stopped, and prints its table as Markdown. Without a name it lists them.
+# Results are those of the machine that this runs on: the table's text says which that was.
+set -eu
+
+name=${1:-}
+out=${2:-runs/results}
+[ $# -gt 0 ] && shift
+[ $# -gt 0 ] && shift
+more="$*"
+
+sweep() {
+    # shellcheck disable=SC2086 # flags are words
+    exec "${COPPICE:-coppice}" sweep "$@" --out "$out/$name" --markdown $more
+}
+
+# One sweep a line: a test reads them.
+case $name in
+fashion) sweep fashion-dense fashion-gmp-90 fashion-gmp-98 fashion-rigl-98 fashion-static-98 --seeds 1,2,3 ;;
+methods) sweep fashion-set-98 fashion-snfs-98 fashion-granet-98 --seeds 1,2,3 ;;
+nm) sweep fashion-nm --vary sparsity.method=ste,sr-ste,mdgf,sdgf --seeds 1,2,3 ;;
+wider) sweep fashion-rigl-98 --vary 'model.hidden=[1024,1024],[2048,2048]' -s sparsity.target=0.99 --seeds 1 ;;
+bf16) sweep fashion-gmp-90 fashion-rigl-98 -s run.activations=bf16 --seeds 1,2,3 ;;
+"") sed -n 's/^\([a-z0-9]*\)) sweep \(.*\) ;;$/\1: coppice sweep \2/p' "$0" ;;
+*) echo "$0: no sweep \`$name\`; without a name it lists them" >&2; exit 2 ;;
+esac

@@ -1,0 +1,229 @@
+//! What the runs of a sweep came to: means and spreads as a table, Markdown, CSV and JSON.
+
+use serde_json::{Value, json};
+
+use crate::report::table;
+
+/// The runs of one row, by seed: each the run's `report.json`, or `None` where its numbers were not finite.
+pub struct Row {
+    pub label: String,
+    pub seeds: Vec<u64>,
+    pub reports: Vec<Option<Value>>,
+}
+
+/// Figures of a report that are columns of the CSV and statistics of the JSON.
+const FIGURES: [(&str, &str); 10] = [
+    ("test_accuracy", "/test_accuracy"),
+    ("test_nll", "/test_nll"),
+    ("test_ece", "/test_ece"),
+    ("sparsity", "/sparsity"),
+    ("kept", "/kept"),
+    ("total", "/total"),
+    ("ms_per_step", "/ms_per_step/total"),
+    ("seconds", "/seconds"),
+    ("stored_bytes", "/stored_bytes"),
+    ("peak_device_bytes", "/peak_device_bytes"),
+];
+
+/// Mean, sample standard deviation (0 of a single one), least and largest.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Spread {
+    pub mean: f64,
+    pub deviation: f64,
+    pub least: f64,
+    pub most: f64,
+}
+
+impl Spread {
+    pub fn of(all: &[f64]) -> Option<Self> {
+        let n = all.len() as f64;
+        let mean = all.iter().sum::<f64>() / n;
+        let squares: f64 = all.iter().map(|x| (x - mean).powi(2)).sum();
+        let deviation = if all.len() > 1 { (squares / (n - 1.0)).sqrt() } else { 0.0 };
+        let least = all.iter().copied().min_by(f64::total_cmp)?;
+        let most = all.iter().copied().max_by(f64::total_cmp)?;
+        Some(Self { mean, deviation, least, most })
+    }
+}
+
+impl Row {
+    fn spread(&self, pointer: &str) -> Option<Spread> {
+        let all: Vec<f64> =
+            self.reports.iter().flatten().filter_map(|report| report.pointer(pointer)?.as_f64()).collect();
+        Spread::of(&all)
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let percent = |x: f64| format!("{:.2} %", x * 100.0);
+        let of = |pointer: &str, write: &dyn Fn(Spread) -> String| {
+            self.spread(pointer).map_or("-".to_string(), write)
+        };
+        let accuracy = "/test_accuracy";
+        let seed = |report: &Option<Value>| {
+            let found = report.as_ref().and_then(|report| report.pointer(accuracy)?.as_f64());
+            found.map_or("not finite".to_string(), percent)
+        };
+        // Counts and sizes are mostly the same for all seeds.
+        let same = |spread: Spread, write: &dyn Fn(f64) -> String| match spread.least == spread.most {
+            true => write(spread.mean),
+            false => format!("{}..{}", write(spread.least), write(spread.most)),
+        };
+        let whole = |x: f64| thousands(x as u64);
+        let bytes = |x: f64| table::bytes(x as u64);
+        let mut cells = vec![self.label.clone()];
+        cells.extend(self.reports.iter().map(seed));
+        cells.extend([
+            of(accuracy, &|s| percent(s.mean)),
+            of(accuracy, &|s| format!("{:.2}", s.deviation * 100.0)),
+            of("/test_nll", &|s| format!("{:.4}", s.mean)),
+            of("/test_ece", &|s| percent(s.mean)),
+            format!("{} / {}", of("/kept", &|s| same(s, &whole)), of("/total", &|s| same(s, &whole))),
+            of("/stored_bytes", &|s| same(s, &bytes)),
+            of("/peak_device_bytes", &|s| bytes(s.most)),
+            of("/ms_per_step/total", &|s| format!("{:.2}", s.mean)),
+            of("/seconds", &|s| format!("{:.1} s", s.mean)),
+        ]);
+        cells
+    }
+}
+
+fn header(seeds: &[u64]) -> Vec<String> {
+    let mut all = vec!["recipe".to_string()];
+    all.extend(seeds.iter().map(|seed| format!("seed {seed}")));
+    let rest = [
+        "mean",
+        "sd",
+        "NLL",
+        "ECE",
+        "kept / total weights",
+        "stored",
+        "peak on device",
+        "ms / step",
+        "training",
+    ];
+    all.extend(rest.map(String::from));
+    all
+}
+
+/// For a terminal.
+pub fn text(seeds: &[u64], rows: &[Row]) -> String {
+    let header = header(seeds);
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    table::rows(&header, &rows.iter().map(Row::cells).collect::<Vec<_>>())
+}
+
+/// As docs/results.md has it: names in code, means in bold.
+pub fn markdown(seeds: &[u64], rows: &[Row]) -> String {
+    let header = header(seeds);
+    let mean = 1 + seeds.len();
+    let line = |cells: &[String]| format!("| {} |", cells.join(" | "));
+    let mut lines = vec![line(&header), format!("|{}", "---|".repeat(header.len()))];
+    for row in rows {
+        let mut cells: Vec<String> = row.cells().iter().map(|cell| cell.replace('|', "\\|")).collect();
+        cells[0] = format!("`{}`", cells[0]);
+        cells[mean] = format!("**{}**", cells[mean]);
+        lines.push(line(&cells));
+    }
+    lines.join("\n")
+}
+
+/// One line a run.
+pub fn csv(rows: &[Row]) -> String {
+    let quote = |text: &str| {
+        let needs = text.contains([',', '"', '\n']);
+        if needs { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_string() }
+    };
+    let mut lines =
+        vec![format!("recipe,seed,{},adapter,backend,digest,run", FIGURES.map(|(name, _)| name).join(","))];
+    for row in rows {
+        for (seed, report) in row.seeds.iter().zip(&row.reports) {
+            let get = |pointer: &str| match report.as_ref().and_then(|report| report.pointer(pointer)) {
+                Some(Value::String(text)) => quote(text),
+                Some(Value::Null) | None => String::new(),
+                Some(number) => number.to_string(),
+            };
+            let mut cells = vec![quote(&row.label), seed.to_string()];
+            cells.extend(FIGURES.iter().map(|(_, pointer)| get(pointer)));
+            cells.extend(["/adapter", "/backend", "/digest", "/run"].map(get));
+            lines.push(cells.join(","));
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Statistics of each row, and the reports of its runs.
+pub fn json(rows: &[Row]) -> Value {
+    let row = |row: &Row| {
+        let figures = FIGURES.map(|(name, pointer)| (name.to_string(), json!(row.spread(pointer))));
+        let mut object = serde_json::Map::from_iter([("recipe".to_string(), json!(row.label))]);
+        object.extend(figures);
+        object.insert("seeds".into(), json!(row.seeds));
+        object.insert("runs".into(), json!(row.reports));
+        Value::Object(object)
+    };
+    json!({ "schema": 1, "rows": rows.iter().map(row).collect::<Vec<_>>() })
+}
+
+/// `668672` as `668,672`.
+fn thousands(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(accuracy: f64, kept: u64) -> Option<Value> {
+        Some(json!({ "test_accuracy": accuracy, "kept": kept, "total": 1000, "seconds": 2.0, "run": "a,b",
+            "ms_per_step": { "total": 1.5 }, "stored_bytes": 10, "peak_device_bytes": 20, "dense": null }))
+    }
+
+    #[test]
+    fn spreads_are_those_of_samples() {
+        let spread = Spread::of(&[0.5, 0.7, 0.9]).unwrap();
+        assert!((spread.mean - 0.7).abs() <= 1e-12 && (spread.deviation - 0.2).abs() <= 1e-12, "{spread:?}");
+        assert_eq!((spread.least, spread.most), (0.5, 0.9));
+        assert_eq!(Spread::of(&[3.0]).unwrap().deviation, 0.0);
+        assert_eq!(Spread::of(&[]), None);
+    }
+
+    #[test]
+    fn a_row_is_the_same_in_every_form() {
+        let reports = vec![report(0.5, 100), report(0.75, 100), None];
+        let rows = [Row { label: "r -s x=1,2".into(), seeds: vec![1, 2, 3], reports }];
+        let table = markdown(&[1, 2, 3], &rows);
+        let cells: Vec<&str> = table.lines().nth(2).unwrap().split(" | ").collect();
+        assert_eq!(
+            cells[..6],
+            ["| `r -s x=1,2`", "50.00 %", "75.00 %", "not finite", "**62.50 %**", "17.68"],
+            "{table}"
+        );
+        assert!(table.contains("| - | - | 100 / 1,000 | 10 B |"), "no NLL, no ECE: {table}");
+        assert!(text(&[1, 2, 3], &rows).contains("62.50 %"));
+        let lines = csv(&rows);
+        assert!(lines.lines().nth(1).unwrap().starts_with("\"r -s x=1,2\",1,0.5,,,"), "{lines}");
+        assert!(lines.lines().nth(1).unwrap().ends_with("\"a,b\""), "{lines}");
+        assert_eq!(
+            lines
+                .lines()
+                .map(|line| line.matches(',').count()
+                    - line.matches("1,2").count()
+                    - line.matches("a,b").count())
+                .max(),
+            Some(15)
+        );
+        let found = json(&rows);
+        assert_eq!(found["rows"][0]["test_accuracy"]["mean"], 0.625);
+        assert_eq!(found["rows"][0]["test_nll"], Value::Null);
+        assert_eq!(thousands(668_672), "668,672");
+        assert_eq!((thousands(12), thousands(1_000)), ("12".into(), "1,000".into()));
+    }
+}

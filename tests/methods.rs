@@ -1,0 +1,321 @@
+//! `docs/METHODS.md` is kept true: its tables are those of the registries, and every entry has a section of its own.
+//!
+//! `COPPICE_BLESS=1 cargo test` rewrites the tables; sections are written by hand.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use coppice::optim;
+use coppice::recipe::{BUILT_IN, Recipe, Sparsity};
+use coppice::sparsity::methods::{self, Entry};
+use toml::Value;
+
+/// The parts of a section, as its paragraphs begin.
+const OF_METHODS: [&str; 3] = ["**Formula.**", "**Pruned weights.**", "**Storage.**"];
+const OF_OPTIMIZERS: [&str; 1] = ["**Formula.**"];
+
+fn docs(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(docs(name)).unwrap_or_else(|e| panic!("docs/{name}: {e}"))
+}
+
+/// A built-in recipe, with its own pruning method or with one laid over it.
+struct Ready<'a> {
+    recipe: &'a str,
+    method: &'a str,
+    is_own: bool,
+}
+
+impl Ready<'_> {
+    fn read(&self) -> Recipe {
+        let set = [format!("sparsity.method={}", self.method)];
+        let set = if self.is_own { &[] } else { &set[..] };
+        let recipe = Recipe::find(self.recipe, set).unwrap_or_else(|e| panic!("{}: {e}", self.label()));
+        coppice::train::resolve(&recipe).unwrap_or_else(|e| panic!("{}: {e}", self.label()))
+    }
+    /// As a table of results names it.
+    fn label(&self) -> String {
+        match self.is_own {
+            true => self.recipe.to_string(),
+            false => format!("{} -s sparsity.method={}", self.recipe, self.method),
+        }
+    }
+}
+
+/// The recipes that stand for a method: those that name it, and those whose opening comment offers it, as in
+/// `-s sparsity.method=ste|mdgf`.
+fn recipes_of(method: &str) -> Vec<Ready<'_>> {
+    let mut all = Vec::new();
+    for (recipe, text) in BUILT_IN {
+        let is_own = own(recipe).method == method;
+        if is_own || offered(text).any(|offer| offer == method) {
+            all.push(Ready { recipe, method, is_own });
+        }
+    }
+    all
+}
+
+/// What a built-in recipe prunes by.
+fn own(recipe: &str) -> Sparsity {
+    Recipe::find(recipe, &[]).unwrap_or_else(|e| panic!("{recipe}: {e}")).sparsity
+}
+
+/// The methods that a recipe's opening comment offers in place of its own.
+fn offered(text: &str) -> impl Iterator<Item = &str> {
+    let comment = text.lines().take_while(|line| line.starts_with('#'));
+    let offers = comment.filter_map(|line| line.split_once("-s sparsity.method="));
+    offers.flat_map(|(_, rest)| rest.split_whitespace().next().unwrap_or_default().split('|'))
+}
+
+/// The accuracy of a recipe in docs/results.md: that of the first table which has it. A sweep over methods names that
+/// of the recipe itself, too.
+fn reached(results: &str, ready: &Ready) -> Option<String> {
+    let named = format!("{} -s sparsity.method={}", ready.recipe, ready.method);
+    let mut column = None;
+    for line in results.lines() {
+        let cells: Vec<&str> = line.trim().trim_matches('|').split('|').map(str::trim).collect();
+        if !line.starts_with('|') {
+            column = None;
+        } else if column.is_none() {
+            column = ["mean", "test accuracy"].iter().find_map(|&name| cells.iter().position(|c| *c == name));
+        } else if [&ready.label(), &named].iter().any(|label| cells[0].trim_matches('`') == **label) {
+            return column.map(|column| cells[column].trim_matches('*').to_string());
+        }
+    }
+    None
+}
+
+/// What recipes reached, and on what; "not run" where docs/results.md has nothing.
+fn results_of(results: &str, recipes: &[Ready]) -> String {
+    let one = |ready: &Ready| {
+        let accuracy = reached(results, ready)?;
+        Some(format!("{accuracy} on {} (`{}`)", ready.read().data.name, ready.label()))
+    };
+    let all: Vec<String> = recipes.iter().filter_map(one).collect();
+    if all.is_empty() { "not run".into() } else { all.join("; ") }
+}
+
+fn code(text: &str) -> String {
+    format!("`{text}`")
+}
+
+/// Settings as `key = default`; those within a table by their path.
+fn settings(all: &[(&str, Value)]) -> String {
+    fn flat(path: &str, value: &Value, all: &mut Vec<String>) {
+        match value {
+            Value::Table(table) => {
+                table.iter().for_each(|(key, value)| flat(&format!("{path}.{key}"), value, all));
+            }
+            Value::Float(small) if *small != 0.0 && small.abs() < 1e-3 => {
+                all.push(code(&format!("{path} = {small:e}")));
+            }
+            value => all.push(code(&format!("{path} = {value}"))),
+        }
+    }
+    let mut flattened = Vec::new();
+    all.iter().for_each(|(key, value)| flat(key, value, &mut flattened));
+    if flattened.is_empty() { "none".into() } else { flattened.join(", ") }
+}
+
+/// What a recipe shows of its method beside its settings, in words of a registry's debug form.
+fn word(value: impl std::fmt::Debug) -> String {
+    format!("{value:?}").to_lowercase()
+}
+
+fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let mut text = line(header.iter().map(|cell| cell.to_string()).collect());
+    text += &line(vec!["---".into(); header.len()]).replace(' ', "");
+    rows.into_iter()
+        .for_each(|row| text += &line(row.into_iter().map(|cell| cell.replace('|', "\\|")).collect()));
+    text
+}
+
+fn methods_table(results: &str) -> String {
+    let row = |entry: &Entry| {
+        let recipes = recipes_of(entry.name);
+        let labels: Vec<String> = recipes.iter().map(|ready| code(&ready.label())).collect();
+        vec![
+            code(entry.name),
+            entry.about.into(),
+            entry.paper.into(),
+            labels.join(", "),
+            settings(&(entry.settings)()),
+            entry.order.iter().map(word).collect::<Vec<_>>().join(", "),
+            format!("{}, {}", word(entry.start), word(entry.distribution)),
+            results_of(results, &recipes),
+        ]
+    };
+    let header = [
+        "method",
+        "what it does",
+        "paper",
+        "ready recipes",
+        "settings of its own",
+        "in a step",
+        "masks of the start, distribution",
+        "test accuracy reached",
+    ];
+    table(&header, methods::ALL.iter().map(row).collect())
+}
+
+fn optimizers_table(results: &str) -> String {
+    let row = |entry: &optim::Entry| {
+        let uses = |recipe: &&str| {
+            Recipe::find(recipe, &[]).unwrap_or_else(|e| panic!("{recipe}: {e}")).optim.name == entry.name
+        };
+        let recipes: Vec<&str> = BUILT_IN.iter().map(|(recipe, _)| *recipe).filter(uses).collect();
+        let labels: Vec<String> = recipes.iter().map(|recipe| code(recipe)).collect();
+        let dense: Vec<Ready> =
+            recipes_of("none").into_iter().filter(|ready| recipes.contains(&ready.recipe)).collect();
+        vec![
+            code(entry.name),
+            entry.about.into(),
+            entry.paper.into(),
+            if labels.is_empty() { "any, with `-s optim=...`".into() } else { labels.join(", ") },
+            settings(&(entry.settings)()),
+            entry.slots.iter().map(|slot| code(slot)).collect::<Vec<_>>().join(", "),
+            results_of(results, &dense),
+        ]
+    };
+    let header = [
+        "optimizer",
+        "what it does",
+        "paper",
+        "ready recipes",
+        "settings of its own",
+        "slots of each weight",
+        "test accuracy reached, dense",
+    ];
+    table(&header, optim::ALL.iter().map(row).collect())
+}
+
+/// `text` with `table` in place of what stands between the markers of `name`.
+fn replaced(text: &str, name: &str, table: &str) -> Result<String, String> {
+    let (begin, end) = (format!("<!-- begin {name}, generated -->\n"), format!("<!-- end {name} -->"));
+    let parts = text.split_once(&begin).and_then(|(head, rest)| Some((head, rest.split_once(&end)?.1)));
+    let (head, tail) = parts.ok_or_else(|| format!("the lines `{begin}` and `{end}` are missing"))?;
+    Ok(format!("{head}{begin}\n{table}\n{end}{tail}"))
+}
+
+/// The sections of a chapter: names and texts, in order.
+fn sections<'a>(text: &'a str, chapter: &str) -> Vec<(&'a str, &'a str)> {
+    let text = text.split_once(&format!("\n## {chapter}\n")).map_or("", |(_, rest)| rest);
+    let text = text.split("\n## ").next().unwrap_or_default();
+    let parts = text.split("\n### `").skip(1);
+    parts.filter_map(|part| part.split_once('`')).collect()
+}
+
+/// What is wrong with the sections of a chapter, in words that say what to write.
+fn faults(text: &str, chapter: &str, names: &[&str], parts: &[&str]) -> Vec<String> {
+    let found = sections(text, chapter);
+    let mut all = Vec::new();
+    for name in names {
+        match found.iter().find(|(heading, _)| heading == name) {
+            None => all.push(format!(
+                "`{name}` has no section under \"## {chapter}\": write \"### `{name}`\" with {}",
+                parts.join(", ")
+            )),
+            Some((_, section)) => all.extend(
+                parts
+                    .iter()
+                    .filter(|part| !section.contains(**part))
+                    .map(|part| format!("the section \"### `{name}`\" lacks {part}")),
+            ),
+        }
+    }
+    let strangers = found.iter().filter(|(heading, _)| !names.contains(heading));
+    all.extend(strangers.map(|(heading, _)| {
+        format!("\"### `{heading}`\" under \"## {chapter}\" is in no registry: remove or rename it")
+    }));
+    all
+}
+
+#[test]
+fn the_tables_are_those_of_the_registries() {
+    let (old, results) = (read("METHODS.md"), read("results.md"));
+    let new = replaced(&old, "methods", &methods_table(&results))
+        .and_then(|text| replaced(&text, "optimizers", &optimizers_table(&results)))
+        .unwrap_or_else(|what| panic!("docs/METHODS.md: {what}"));
+    if new == old {
+        return;
+    }
+    if std::env::var_os("COPPICE_BLESS").is_some() {
+        fs::write(docs("METHODS.md"), new).unwrap();
+        return;
+    }
+    let line = new.lines().find(|line| !old.contains(line)).unwrap_or("a line too many");
+    panic!(
+        "the tables of docs/METHODS.md are not those of the registries, recipes and docs/results.md\n  \
+         the first new line: {line}\n  try: COPPICE_BLESS=1 cargo test --test methods, and read the difference"
+    );
+}
+
+#[test]
+fn every_entry_has_its_section() {
+    let text = read("METHODS.md");
+    let names: Vec<&str> = methods::ALL.iter().map(|entry| entry.name).collect();
+    let mut all = faults(&text, "Pruning methods", &names, &OF_METHODS);
+    let names: Vec<&str> = optim::ALL.iter().map(|entry| entry.name).collect();
+    all.extend(faults(&text, "Optimizers", &names, &OF_OPTIMIZERS));
+    assert!(all.is_empty(), "docs/METHODS.md:\n  {}", all.join("\n  "));
+}
+
+#[test]
+fn every_method_has_a_recipe_that_stands_for_it() {
+    let missing: Vec<&str> =
+        methods::ALL.iter().map(|entry| entry.name).filter(|name| recipes_of(name).is_empty()).collect();
+    assert!(
+        missing.is_empty(),
+        "no built-in recipe stands for {missing:?}\n  try: a file in assets/recipes with `method = \"NAME\"` and a line \
+         in src/recipe/built_in.rs, or an opening comment of a recipe that offers `-s sparsity.method=NAME`"
+    );
+    for entry in methods::ALL {
+        for ready in recipes_of(entry.name) {
+            assert_eq!(ready.read().sparsity.method, entry.name, "{}", ready.label());
+        }
+    }
+    let strangers = BUILT_IN.iter().flat_map(|(recipe, text)| offered(text).map(move |o| (recipe, o)));
+    for (recipe, offer) in strangers {
+        assert!(
+            methods::ALL.iter().any(|entry| entry.name == offer),
+            "{recipe} offers `{offer}`: no such method"
+        );
+    }
+}
+
+#[test]
+fn what_is_missing_is_found() {
+    let text = "# X\n\n## A\n\n### `one`\n\n**Formula.** w\n\n### `two`\n\nnothing\n\n## B\n\n### `three`\n\n**Formula.**\n";
+    assert!(faults(text, "B", &["three"], &OF_OPTIMIZERS).is_empty());
+    let found = faults(text, "A", &["one", "two", "four"], &OF_OPTIMIZERS).join("\n");
+    assert!(found.contains("the section \"### `two`\" lacks **Formula.**"), "{found}");
+    assert!(found.contains("`four` has no section under \"## A\""), "{found}");
+    assert!(!found.contains("one") && !found.contains("three"), "{found}");
+    assert!(faults(text, "A", &["one"], &OF_OPTIMIZERS)[0].contains("is in no registry"));
+
+    let marked = "a\n<!-- begin t, generated -->\nold\n<!-- end t -->\nb\n";
+    let new = replaced(marked, "t", "| new |\n").unwrap();
+    assert!(
+        new.starts_with("a\n")
+            && new.ends_with("\nb\n")
+            && new.contains("\n| new |\n")
+            && !new.contains("old")
+    );
+    assert_eq!(replaced(&new, "t", "| new |\n").unwrap(), new, "replacing twice changes nothing");
+    assert!(replaced("a", "t", "").is_err());
+
+    let results = "| recipe | seed 1 | mean |\n|---|---|---|\n| `r` | 1 % | **2 %** |\n\n| other | mean |\n|---|---|\n| `r` | 3 % |\n\
+        | `q -s sparsity.method=x` | 4 % |\n";
+    let reached = |recipe, is_own| reached(results, &Ready { recipe, method: "x", is_own });
+    assert_eq!(reached("r", true).as_deref(), Some("2 %"), "the first table counts");
+    assert_eq!((reached("q", false).as_deref(), reached("q", true).as_deref()), (Some("4 %"), Some("4 %")));
+    assert_eq!((reached("r", false), reached("p", true)), (None, None));
+    assert_eq!(
+        offered("# a\n# -s sparsity.method=x|y says\n\n# -s sparsity.method=z\n").collect::<Vec<_>>(),
+        ["x", "y"]
+    );
+}
