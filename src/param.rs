@@ -292,6 +292,10 @@ impl Param {
         Ok(())
     }
 
+    /// All values before the first step, pruned ones included.
+    pub fn initial_values(&self) -> Vec<f32> {
+        (0..self.len() as u32).map(|i| (self.initial)(i)).collect()
+    }
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }

@@ -2,7 +2,7 @@
 
 use super::budget::{self, Budget};
 use super::flowing::Flowing;
-use super::methods::{self, Start};
+use super::methods::{self, Sizes, Start};
 use super::pruner::{Pruner, Updater};
 use super::{Length, Stage, draw};
 use crate::error::{Error, Kind, Result};
@@ -41,7 +41,7 @@ pub fn prepare(
             .hint("narrower layers"));
     }
     let (entry, method) = methods::resolve(recipe)?;
-    let Some(method) = method else {
+    let Some(mut method) = method else {
         params.iter_mut().try_for_each(|param| param.allocate(gpu))?;
         return Ok(None);
     };
@@ -115,7 +115,9 @@ pub fn prepare(
         }
     };
     let packed_below = params.iter().map(|param| limit(param)).collect();
-    let pruned: usize = budget.groups.iter().map(|group| group.len).sum();
+    let prunable: usize = budget.groups.iter().map(|group| group.len).sum();
+    let dense = budget.total() - prunable;
+    method.size(Sizes { prunable, keep: keeps.iter().sum(), dense }, length)?;
     let mut pruner = Pruner {
         entry,
         method,
@@ -126,7 +128,7 @@ pub fn prepare(
         target: recipe.target,
         packed_below,
         most_packed: gpu.limits().binding_bytes as usize / 4,
-        dense: budget.total() - pruned,
+        dense,
         members,
         budget,
         flowing: None,

@@ -6,6 +6,7 @@ mod compact;
 mod event;
 mod feed;
 mod folder;
+mod rewind;
 mod run;
 mod session;
 mod snapshot;

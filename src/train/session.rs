@@ -32,8 +32,10 @@ pub struct Session {
     /// Accuracy and loss of the best validation so far.
     pub best: Option<(f64, f64)>,
     pub totals: Tensor,
-    /// Updates that the optimizer has made: less than `step` where it rests.
+    /// Updates that the optimizer has made: less than `step` where it rests or training has started over.
     pub(super) updates: u64,
+    /// By parameter, the values of the step that the method rewinds to, once it has passed; none if that is step 0.
+    pub(super) early: Vec<Vec<f32>>,
     step_uniform: Uniform,
     feed: Feed,
     validation: Option<Exam>,
@@ -155,6 +157,7 @@ impl Session {
             length,
             step: 0,
             updates: 0,
+            early: Vec::new(),
             best: None,
             feed,
             frame,
@@ -221,8 +224,11 @@ impl Session {
     }
     /// The learning rate of the next step.
     pub fn learning_rate(&self) -> f64 {
-        let step = self.step.min(self.length.steps.saturating_sub(1));
-        self.recipe.optim.lr.at(step, self.length.steps, self.length.steps_per_epoch)
+        self.rate_at(self.step.min(self.length.steps.saturating_sub(1)))
+    }
+    fn rate_at(&self, step: u64) -> f64 {
+        let (step, course) = self.clock(step);
+        self.recipe.optim.lr.at(step, course.steps, course.steps_per_epoch)
     }
 
     /// The sparsity that is due after the steps done so far.
@@ -307,6 +313,7 @@ impl Session {
         if renewed {
             self.record()?;
         }
+        self.rewind()?;
         Ok(Some(change))
     }
     /// Whether the optimizer rests in this step.
@@ -316,6 +323,7 @@ impl Session {
     fn next(&mut self) -> Result<()> {
         self.updates += u64::from(!self.rests());
         self.step += 1;
+        self.reach()?;
         if self.step.is_multiple_of(self.length.steps_per_epoch) { self.enter() } else { Ok(()) }
     }
     fn write_step(&self) -> Result<()> {
@@ -346,10 +354,7 @@ impl Session {
         let totals = Totals::from_words(&self.totals.read_u32()?);
         if let Some(step) = totals.broken {
             return Err(Error::new(Kind::Numbers, "the loss is not finite")
-                .at(format!(
-                    "step {step}, learning rate {}",
-                    self.recipe.optim.lr.at(step as u64, self.length.steps, self.length.steps_per_epoch)
-                ))
+                .at(format!("step {step}, learning rate {}", self.rate_at(step as u64)))
                 .at("the weights are those before that step")
                 .hint("a lower learning rate, or a warm-up: optim.lr.warmup = \"1ep\""));
         }
