@@ -301,6 +301,10 @@ impl Param {
         self.blocks.iter_mut().for_each(|block| block.latent = None);
     }
 
+    /// All values before the first step, pruned ones included.
+    pub fn initial_values(&self) -> Vec<f32> {
+        (0..self.len() as u32).map(|i| (self.initial)(i)).collect()
+    }
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }

@@ -12,6 +12,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("fashion-gmp-98", include_str!("../../assets/recipes/fashion-gmp-98.toml")),
     ("fashion-granet-98", include_str!("../../assets/recipes/fashion-granet-98.toml")),
     ("fashion-grasp-98", include_str!("../../assets/recipes/fashion-grasp-98.toml")),
+    ("fashion-imp-98", include_str!("../../assets/recipes/fashion-imp-98.toml")),
     ("fashion-mini-gmp-90", include_str!("../../assets/recipes/fashion-mini-gmp-90.toml")),
     ("fashion-nm", include_str!("../../assets/recipes/fashion-nm.toml")),
     ("fashion-oneshot-98", include_str!("../../assets/recipes/fashion-oneshot-98.toml")),

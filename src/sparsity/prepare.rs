@@ -2,7 +2,7 @@
 
 use super::budget::{self, Budget};
 use super::flowing::Flowing;
-use super::methods::{self, Method, Start};
+use super::methods::{self, Method, Sizes, Start};
 use super::prune::Criterion;
 use super::pruner::{Pruner, Updater};
 use super::{Length, Stage, draw};
@@ -42,7 +42,7 @@ pub fn prepare(
             .hint("narrower layers"));
     }
     let (entry, method) = methods::resolve(recipe)?;
-    let Some(method) = method else {
+    let Some(mut method) = method else {
         params.iter_mut().try_for_each(|param| param.allocate(gpu))?;
         return Ok(None);
     };
@@ -121,7 +121,9 @@ pub fn prepare(
         }
     };
     let packed_below = params.iter().map(|param| limit(param)).collect();
-    let pruned: usize = budget.groups.iter().map(|group| group.len).sum();
+    let prunable: usize = budget.groups.iter().map(|group| group.len).sum();
+    let dense = budget.total() - prunable;
+    method.size(Sizes { prunable, keep: keeps.iter().sum(), dense }, length)?;
     let mut pruner = Pruner {
         entry,
         method,
@@ -134,7 +136,7 @@ pub fn prepare(
         target: recipe.target,
         packed_below,
         most_packed: gpu.limits().binding_bytes as usize / 4,
-        dense: budget.total() - pruned,
+        dense,
         members,
         budget,
         flowing: None,

@@ -179,6 +179,14 @@ impl Pruner {
     pub fn freeze(&mut self) {
         self.flowing = None;
     }
+    /// The step whose values all parameters go back to after each mask update.
+    pub fn rewind(&self) -> Option<u64> {
+        self.method.rewind()
+    }
+    /// The step that learning rate and number of updates are those of, and the length of that course.
+    pub fn clock(&self, step: u64) -> (u64, Length) {
+        self.method.clock(step, self.length)
+    }
     /// What each group keeps at `step`.
     pub(super) fn keeps(&self, step: u64, sparsity: f64) -> Result<Vec<usize>> {
         match self.method.in_turn() {

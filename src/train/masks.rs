@@ -66,6 +66,7 @@ impl Session {
                 layer.storage = storage(&layer.name).unwrap_or(layer.storage);
             }
         }
+        self.rewind()?;
         Ok(Some(change))
     }
 

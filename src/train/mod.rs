@@ -11,6 +11,7 @@ mod flips;
 mod folder;
 mod masks;
 mod noise;
+mod rewind;
 mod run;
 mod session;
 mod snapshot;

@@ -41,8 +41,10 @@ pub struct Session {
     pub totals: Tensor,
     /// The masks as a journal last recorded them, if one is kept.
     pub recorded: Option<Masks>,
-    /// Updates that the optimizer has made: less than `step` where it rests.
+    /// Updates that the optimizer has made: less than `step` where it rests or training has started over.
     pub(super) updates: u64,
+    /// By parameter, the values of the step that the method rewinds to, once it has passed; none if that is step 0.
+    pub(super) early: Vec<Vec<f32>>,
     pub(super) step_uniform: Uniform,
     feed: Feed,
     pub(super) validation: Option<Exam>,
@@ -173,6 +175,7 @@ impl Session {
             phase: 0,
             step: 0,
             updates: 0,
+            early: Vec::new(),
             best: None,
             recorded: None,
             feed,
@@ -246,8 +249,8 @@ impl Session {
         self.learning_rate_at(self.step.min(self.length.steps.saturating_sub(1)))
     }
     fn learning_rate_at(&self, step: u64) -> f64 {
-        let rate = self.recipe.optim.lr.at(step, self.length.steps, self.length.steps_per_epoch);
-        rate * self.phases.factor(step)
+        let (own, course) = self.clock(step);
+        self.recipe.optim.lr.at(own, course.steps, course.steps_per_epoch) * self.phases.factor(step)
     }
 
     /// The sparsity that is due after the steps done so far.
@@ -298,6 +301,7 @@ impl Session {
     fn next(&mut self) -> Result<()> {
         self.updates += u64::from(!self.rests());
         self.step += 1;
+        self.reach()?;
         if self.step.is_multiple_of(self.length.steps_per_epoch) { self.enter() } else { Ok(()) }
     }
     fn write_step(&self) -> Result<()> {

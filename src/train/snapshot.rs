@@ -85,6 +85,9 @@ impl Session {
                 recorded.iter().try_for_each(|mask| mask.read_u32().map(|own| words.extend(own)))?;
                 all.insert(format!("{}.recorded", param.name), Array::u32(vec![words.len()], &words));
             }
+            if let Some(values) = self.early.get(index).filter(|_| slots) {
+                all.insert(format!("{}.early", param.name), Array::f32(param.shape.clone(), values));
+            }
             match places {
                 Some(places) => compact::insert_places(&mut all, &param.name, &places, param.len()),
                 None if param.is_masked() => {
@@ -139,6 +142,8 @@ impl Session {
             self.hold_masks()?;
         }
         let mut renewed = false;
+        self.early = Vec::new();
+        let rewinds_to = self.rewinds_to().filter(|&early| early > 0 && early <= snapshot.step);
         for (index, param) in self.model.params_mut().into_iter().enumerate() {
             let means = self.pruner.as_ref().map_or(&[][..], |pruner| pruner.means_of(index));
             if !means.is_empty() {
@@ -154,6 +159,9 @@ impl Session {
                     mask.write(own)?;
                     rest = others;
                 }
+            }
+            if rewinds_to.is_some() {
+                self.early.push(find(arrays, &format!("{}.early", param.name), &param.shape)?.to_f32());
             }
             if param.flow == Flow::Held {
                 let places = compact::places(arrays, &param.name, param.len())?;
@@ -206,10 +214,7 @@ impl Session {
         }
         self.show_latent()?;
         self.step = snapshot.step;
-        let rests = |step: &u64| self.pruner.as_ref().is_some_and(|pruner| pruner.rests(*step));
-        let resets = |step: &u64| self.pruner.as_ref().is_some_and(|pruner| pruner.resets(*step));
-        let first = (0..self.step).rev().find(resets).unwrap_or(0);
-        self.updates = (first..self.step).filter(|step| !rests(step)).count() as u64;
+        self.updates = self.updates_before(self.step);
         self.enter()
     }
 

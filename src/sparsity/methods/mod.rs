@@ -16,6 +16,7 @@ mod at_start;
 mod dynamic;
 mod gmp;
 mod granet;
+mod imp;
 mod mdgf;
 mod none;
 mod oneshot;
@@ -64,6 +65,7 @@ pub const ALL: &[Entry] = &[
     granet::ENTRY,
     at_start::SNIP,
     at_start::GRASP,
+    imp::ENTRY,
     static_mask::ENTRY,
     set::ENTRY,
     rigl::ENTRY,
@@ -75,10 +77,26 @@ pub const ALL: &[Entry] = &[
     oneshot::ASP,
 ];
 
+/// How many weights a method deals with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Weights that may be pruned.
+    pub prunable: usize,
+    /// Those of them that are kept at the end.
+    pub keep: usize,
+    /// Weights that rules keep dense.
+    pub dense: usize,
+}
+
 /// When masks are updated, and how sparse they then are.
 pub trait Method {
     /// What happens to pruned weights.
     fn flow(&self) -> Flow;
+    /// Tells, once and before all else, how many weights and how many steps there are.
+    fn size(&mut self, sizes: Sizes, length: Length) -> Result<()> {
+        let _ = (sizes, length);
+        Ok(())
+    }
     /// The whole network's sparsity, if masks are updated at `step`.
     fn due(&self, step: u64, length: Length) -> Option<f64>;
     /// The sparsity at `step` of a tensor whose final sparsity is `target`.
@@ -135,6 +153,14 @@ pub trait Method {
         let _ = length;
         None
     }
+    /// The step whose values all weights and biases go back to after each prune, with slots of 0.
+    fn rewind(&self) -> Option<u64> {
+        None
+    }
+    /// The step that learning rate and number of updates are those of, and the length of that course.
+    fn clock(&self, step: u64, length: Length) -> (u64, Length) {
+        (step, length)
+    }
     /// A pull towards 0 that is added to the gradient.
     fn pull(&self) -> Option<Pull> {
         None
@@ -154,6 +180,15 @@ fn pooling(settings: &Settings) -> Result<Pooling> {
         "max" => Ok(Pooling::Max),
         other => Err(settings.locate("pooling", unknown("pooling", other, ["mean", "max"]))),
     }
+}
+
+/// Refuses a density at the start that the method does not have.
+fn constant(recipe: &Sparsity, name: &str, how: &str, density: f64) -> Result<()> {
+    if recipe.init.is_none_or(|init| (init - density).abs() <= 1e-9) {
+        return Ok(());
+    }
+    let error = Error::usage(format!("method `{name}` {how}"));
+    Err(recipe.settings.locate("init", error).hint("leave init out"))
 }
 
 /// The entry named by a recipe and its method.

@@ -1,0 +1,62 @@
+//! Rewinding: after a prune all parameters go back to their values of an early step, and training starts over there.
+//!
+//! The values of step 0 are a function of the seed. Those of a later step are kept on the host, all of them, and are
+//! state of the run: checkpoints hold them as `fc1.weight.early`.
+
+use super::session::Session;
+use crate::error::Result;
+use crate::sparsity::{Length, Pruner};
+
+impl Session {
+    /// The step that learning rate and number of updates are those of, and the length of that course.
+    pub(super) fn clock(&self, step: u64) -> (u64, Length) {
+        self.pruner.as_ref().map_or((step, self.length), |pruner| pruner.clock(step))
+    }
+
+    /// The step that the method rewinds to.
+    pub(super) fn rewinds_to(&self) -> Option<u64> {
+        self.pruner.as_ref().and_then(Pruner::rewind)
+    }
+
+    /// Updates that the optimizer has made in this course before `step`.
+    pub(super) fn updates_before(&self, step: u64) -> u64 {
+        if self.rewinds_to().is_some() {
+            return self.clock(step).0;
+        }
+        let rests = |step: &u64| self.pruner.as_ref().is_some_and(|pruner| pruner.rests(*step));
+        let resets = |step: &u64| self.pruner.as_ref().is_some_and(|pruner| pruner.resets(*step));
+        let first = (0..step).rev().find(resets).unwrap_or(0);
+        (first..step).filter(|step| !rests(step)).count() as u64
+    }
+
+    /// Called where `self.step` has just been reached: takes the values that will be gone back to, and sets the
+    /// number of updates back where a course starts over.
+    pub(super) fn reach(&mut self) -> Result<()> {
+        let Some(early) = self.rewinds_to() else { return Ok(()) };
+        if early > 0 && early == self.step {
+            self.early = self.model.params().iter().map(|param| param.read()).collect::<Result<_>>()?;
+        }
+        self.updates = self.clock(self.step).0;
+        Ok(())
+    }
+
+    /// After a mask update, if the method says so: kept weights and biases go back, slots are 0.
+    pub(super) fn rewind(&self) -> Result<()> {
+        if self.rewinds_to().is_none() {
+            return Ok(());
+        }
+        for (index, param) in self.model.params().into_iter().enumerate() {
+            let mut values = self.early.get(index).cloned().unwrap_or_else(|| param.initial_values());
+            if param.is_masked() && param.packed.is_none() {
+                let mask = param.read_mask()?;
+                let pruned = |i: usize| mask[i / 32] >> (i % 32) & 1 == 0;
+                values.iter_mut().enumerate().filter(|(i, _)| pruned(*i)).for_each(|(_, value)| *value = 0.0);
+            }
+            param.write(&values)?;
+            for slot in self.optimizer.slots_of(index).iter().flatten() {
+                slot.write(&vec![0.0f32; slot.len()])?;
+            }
+        }
+        Ok(())
+    }
+}
