@@ -286,7 +286,7 @@ fn what_cannot_be_is_refused_before_the_first_step() {
         ("method = 'imp', target = 0.9, init = 0.5", "starts dense"),
         ("method = 'imp', target = 0.9, latent = true", "holds pruned weights at 0"),
         ("method = 'imp', target = 0.9, schedule = { every = '7' }", "has no schedule"),
-        ("method = 'imp', pattern = '2:4'", "prunes single weights"),
+        ("method = 'imp', pattern = '2:4'", "cannot keep the pattern 2:4"),
     ] {
         let recipe = recipe(sparsity, "packed", SGD);
         let error = Session::new(&Gpu::twin(), &recipe, &data(), Choices::default()).err().expect(sparsity);
