@@ -38,7 +38,7 @@ struct Runner {
     due: Option<u64>,
     updates: Vec<f64>,
     steps: Vec<f64>,
-    /// Of the dense steps of the same turns.
+    /// Of dense steps right before.
     ratios: Vec<f64>,
 }
 
@@ -60,12 +60,12 @@ fn measure_at(gpu: &Gpu, repeats: usize, hidden: &[[usize; 2]]) -> Result<Vec<Sh
         let mut reads = Vec::new();
         for _ in 0..repeats {
             reads.extend(read.time(1)?);
-            let base = block(gpu, &mut dense.run, BLOCK)?;
-            dense.steps.push(base);
             for runner in &mut all {
                 let one = update(gpu, runner)?;
                 runner.updates.extend(one);
+                let base = block(gpu, &mut dense.run, BLOCK)?;
                 let ms = block(gpu, &mut runner.run, BLOCK)?;
+                dense.steps.push(base);
                 runner.steps.push(ms);
                 runner.ratios.push(ms / base);
             }
@@ -93,10 +93,9 @@ fn measure_at(gpu: &Gpu, repeats: usize, hidden: &[[usize; 2]]) -> Result<Vec<Sh
             ]);
         }
     }
-    let title =
-        "one mask update, masked storage; of methods that make masks in every step, the time of that; \
-        ms by wall clock, rows in turns"
-            .to_string();
+    let title = "one mask update, masked storage; of methods that make masks in every step, their \
+        dispatches there; ms, rows in turns"
+        .to_string();
     let header =
         &["method", "weights", "ms", "spread", "ms / million weights", "times a read", "of a dense step"];
     let updates = Sheet { name: "updates", title, header, rows: updates };
