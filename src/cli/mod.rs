@@ -20,6 +20,7 @@ mod history;
 mod inspect;
 mod list;
 mod plan;
+mod plasticity;
 mod selftest;
 mod sweep;
 mod train;
@@ -49,6 +50,8 @@ enum Command {
     Resume(train::Resume),
     /// Train recipes with several seeds and variants; one table of means and spreads
     Sweep(sweep::Sweep),
+    /// Prune a dense run at several epochs and rates, train on, and say how well it recovers
+    Plasticity(plasticity::Plasticity),
     /// Measure a trained network on the validation and test parts
     Eval(eval::Eval),
     /// Show what a recipe will do: budgets, schedule, memory, operations, kernels; trains nothing
@@ -101,7 +104,11 @@ struct RecipeArgs {
 
 impl RecipeArgs {
     fn read(&self) -> Result<crate::recipe::Recipe> {
-        let mut set = self.set.clone();
+        self.read_with(&[])
+    }
+    /// With more settings, laid over those of the command line.
+    fn read_with(&self, more: &[String]) -> Result<crate::recipe::Recipe> {
+        let mut set = [&self.set[..], more].concat();
         set.extend(self.seed.map(|seed| format!("run.seed={seed}")));
         crate::train::resolve(&crate::recipe::Recipe::find(&self.recipe, &set)?)
     }
@@ -123,6 +130,7 @@ fn run(command: Command) -> Result<()> {
         Command::Train(args) => args.run(),
         Command::Resume(args) => args.run(),
         Command::Sweep(args) => args.run(),
+        Command::Plasticity(args) => args.run(),
         Command::Eval(args) => args.run(),
         Command::Plan(args) => args.run(),
         Command::Inspect(args) => args.run(),

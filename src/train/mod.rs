@@ -1,6 +1,7 @@
 //! The training loop, its events and its checkpoints.
 
 pub mod baseline;
+mod branch;
 pub mod checkpoint;
 mod compact;
 mod confidence;

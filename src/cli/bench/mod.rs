@@ -10,6 +10,7 @@ use crate::report::table;
 mod ceilings;
 mod crossover;
 mod kernels;
+mod methods;
 mod scale;
 mod sparse;
 mod step;
@@ -18,7 +19,7 @@ mod topk;
 #[derive(clap::Args)]
 pub struct Bench {
     /// What to measure; everything if left out
-    #[arg(value_parser = ["ceilings", "crossover", "kernels", "scale", "sparse", "step", "topk"])]
+    #[arg(value_parser = ["ceilings", "crossover", "kernels", "methods", "scale", "sparse", "step", "topk"])]
     what: Option<String>,
     #[command(flatten)]
     device: Device,
@@ -43,13 +44,14 @@ impl Bench {
         let gpu = self.device.open()?;
         let repeats = self.repeats.max(1);
         type Measure = fn(&Gpu, usize) -> Result<Vec<Sheet>>;
-        let all: [(&str, Measure); 7] = [
+        let all: [(&str, Measure); 8] = [
             ("ceilings", ceilings::measure),
             ("kernels", kernels::measure),
             ("step", step::measure),
             ("crossover", crossover::measure),
             ("sparse", sparse::measure),
             ("scale", scale::measure),
+            ("methods", methods::measure),
             ("topk", topk::measure),
         ];
         let id = gpu.identity();

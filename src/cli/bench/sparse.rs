@@ -116,7 +116,7 @@ fn session(
 }
 
 /// Milliseconds a step over one block of steps, as a run takes them.
-fn block(gpu: &Gpu, run: &mut Session, steps: usize) -> Result<f64> {
+pub(super) fn block(gpu: &Gpu, run: &mut Session, steps: usize) -> Result<f64> {
     gpu.finish()?;
     let began = Instant::now();
     for _ in 0..steps {
