@@ -23,6 +23,7 @@ pub mod phases;
 mod prepare;
 mod prune;
 mod pruner;
+mod reach;
 pub mod regrow;
 mod running;
 pub mod shrink;

@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu};
 use crate::ops::packed::{Form, crossover};
 use crate::ops::variants::{Choices, Shape};
-use crate::param::{Block, Flow, Param};
+use crate::param::{Block, Flow, Param, full_mask};
 use crate::recipe::{Distribution, Sparsity, Storage};
 
 /// What a network is pruned for, besides its recipe.
@@ -97,6 +97,7 @@ pub fn prepare(
     }
     let dense_parts = match method.flow() {
         Flow::Flowing => Some("trains pruned weights, too"),
+        _ if method.reach().is_some() => Some("trains pruned weights, too"),
         _ if method.mean().is_some() => Some("keeps a dense mean of the gradient"),
         _ => None,
     };
@@ -133,12 +134,20 @@ pub fn prepare(
         budget,
         flowing: None,
         updater: Updater::Never,
+        reach: None,
     };
     let starts = pruner.starts(recipe, &keeps)?;
     for (i, param) in params.iter_mut().enumerate() {
         match starts[i] {
             Some(keep) => pruner.start(gpu, i, keep, param)?,
             None => param.allocate(gpu)?,
+        }
+        if param.is_masked() && pruner.method.reach().is_some() {
+            let name = format!("{}.reach", param.name);
+            for block in &mut param.blocks {
+                let all = full_mask(block.weight.len());
+                block.reach = Some(gpu.upload_u32(&name, &[all.len()], &all)?);
+            }
         }
         let blocks =
             if param.is_masked() && pruner.method.mean().is_some() { &param.blocks[..] } else { &[] };
@@ -163,9 +172,10 @@ fn budget_of(recipe: &Sparsity, params: &[&Param]) -> Result<(Vec<usize>, Budget
     Ok((maskable, budget))
 }
 
-/// What a recipe will prune, before anything has memory: parameter, form, and density at the end.
+/// What a recipe will hold at 0, before anything has memory: parameter, form, and density at the end.
 pub fn outline(recipe: &Sparsity, params: &[&Param]) -> Result<Vec<(usize, Form, f64)>> {
-    if methods::resolve(recipe)?.1.is_none() {
+    // Only held weights are packed.
+    if methods::resolve(recipe)?.1.is_none_or(|method| method.flow() != Flow::Held) {
         return Ok(Vec::new());
     }
     let (maskable, budget) = budget_of(recipe, params)?;

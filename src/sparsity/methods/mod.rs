@@ -22,6 +22,7 @@ mod set;
 mod snfs;
 mod sr_ste;
 mod static_mask;
+mod topkast;
 
 /// A method in the list.
 pub struct Entry {
@@ -63,6 +64,7 @@ pub const ALL: &[Entry] = &[
     set::ENTRY,
     rigl::ENTRY,
     snfs::ENTRY,
+    topkast::ENTRY,
     sr_ste::STE,
     sr_ste::SR_STE,
     mdgf::ENTRY,
@@ -113,6 +115,10 @@ pub trait Method {
     /// What passes of groups of which `keep` of `of` are kept at the end, where masks flow.
     fn gate(&self, step: u64, length: Length, keep: usize, of: usize) -> Option<Gate> {
         let _ = (step, length, keep, of);
+        None
+    }
+    /// The share of a layer's weights that is trained beyond those that are kept, where pruned weights keep a value.
+    fn reach(&self) -> Option<f64> {
         None
     }
     /// The step whose values all weights and biases go back to after each prune, with slots of 0.
