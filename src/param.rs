@@ -36,12 +36,18 @@ pub struct Block {
     pub mask: Tensor,
     /// The values behind the mask, if pruned weights keep one.
     pub latent: Option<Tensor>,
+    /// Which of them are trained, where these are more than the mask keeps: one bit a weight.
+    pub reach: Option<Tensor>,
 }
 
 impl Block {
     /// What the optimizer moves.
     pub fn stored(&self) -> &Tensor {
         self.latent.as_ref().unwrap_or(&self.weight)
+    }
+    /// The mask of the weights that the optimizer moves.
+    pub fn trained(&self) -> &Tensor {
+        self.reach.as_ref().unwrap_or(&self.mask)
     }
     fn write(&self, values: &[f32]) -> Result<()> {
         self.weight.write(values)?;
@@ -134,6 +140,7 @@ impl Param {
                 grad: gpu.tensor(&format!("{name}.grad"), Dtype::F32, &extent)?,
                 mask: gpu.upload_u32(&format!("{name}.mask"), &[mask.len()], &mask)?,
                 latent,
+                reach: None,
             });
         }
         (self.blocks, self.packed) = (blocks, None);
@@ -169,7 +176,7 @@ impl Param {
         let mask = gpu.upload_u32(&format!("{name}.mask"), &[1], &[u32::MAX])?;
         let picked = gpu.tensor(&format!("{name}.picked"), Dtype::U32, &[kept.div_ceil(32)])?;
         self.packed = Some(Packed { index, picked });
-        self.blocks = vec![Block { rows: 0..self.shape[0], weight, grad, mask, latent: None }];
+        self.blocks = vec![Block { rows: 0..self.shape[0], weight, grad, mask, latent: None, reach: None }];
         Ok(())
     }
 
@@ -314,8 +321,8 @@ impl Param {
     /// Bytes on the device: values, gradient, mask, and where packed values belong.
     pub fn bytes(&self) -> u64 {
         let block = |b: &Block| {
-            let latent = b.latent.as_ref().map_or(0, Tensor::bytes);
-            b.weight.bytes() + b.grad.bytes() + b.mask.bytes() + latent
+            let behind = [&b.latent, &b.reach].into_iter().flatten().map(Tensor::bytes).sum::<u64>();
+            b.weight.bytes() + b.grad.bytes() + b.mask.bytes() + behind
         };
         let packed = |p: &Packed| p.index.bytes() + p.picked.bytes();
         self.blocks.iter().map(block).sum::<u64>() + self.packed.as_ref().map_or(0, packed)

@@ -47,7 +47,7 @@ pub(super) fn update_checks(
                 t.compare(&tensor, CLOSE);
                 all.push(tensor);
             }
-            let block = Block { rows: 0..n, weight, grad, mask, latent: None };
+            let block = Block { rows: 0..n, weight, grad, mask, latent: None, reach: None };
             let (step, totals) = (&step, &totals);
             rule.record(
                 &mut t.rec,

@@ -51,7 +51,7 @@ impl Target<'_> {
             ("args", args.into()),
             ("step", self.step.into()),
             ("totals", self.totals.into()),
-            ("mask", (&self.block.mask).into()),
+            ("mask", self.block.trained().into()),
         ];
         binds.extend(written().map(|(name, tensor)| (name, tensor.into())));
         let all = || [("grad", grad)].into_iter().chain(written());

@@ -26,6 +26,7 @@ mod prepare;
 mod probe;
 pub mod prune;
 mod pruner;
+mod reach;
 pub mod regrow;
 mod running;
 mod scores;

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu};
 use crate::ops::packed::{Form, crossover};
 use crate::ops::variants::{Choices, Shape};
-use crate::param::{Block, Flow, Param};
+use crate::param::{Block, Flow, Param, full_mask};
 use crate::recipe::{Distribution, Rule, Sparsity, Storage};
 
 /// What a network is pruned for, besides its recipe.
@@ -104,6 +104,7 @@ pub fn prepare(
     }
     let dense_parts = match method.flow() {
         Flow::Flowing if method.frozen_from(length).is_none() => Some("trains pruned weights, too"),
+        _ if method.reach().is_some() => Some("trains pruned weights, too"),
         _ if method.mean().is_some() => Some("keeps a dense mean of the gradient"),
         _ => None,
     };
@@ -142,6 +143,7 @@ pub fn prepare(
         budget,
         flowing: None,
         updater: Updater::Never,
+        reach: None,
     };
     pruner.check_turns(recipe)?;
     let starts = pruner.starts(recipe, &keeps)?;
@@ -154,6 +156,13 @@ pub fn prepare(
         match starts[i] {
             Some(keep) => pruner.start(gpu, i, keep, param)?,
             None => param.allocate(gpu)?,
+        }
+        if param.is_masked() && pruner.method.reach().is_some() {
+            let name = format!("{}.reach", param.name);
+            for block in &mut param.blocks {
+                let all = full_mask(block.weight.len());
+                block.reach = Some(gpu.upload_u32(&name, &[all.len()], &all)?);
+            }
         }
         let blocks =
             if param.is_masked() && pruner.method.mean().is_some() { &param.blocks[..] } else { &[] };

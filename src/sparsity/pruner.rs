@@ -1,9 +1,10 @@
 //! A method at work: when masks are updated, and what happens within a step.
 
-use super::budget::Budget;
+use super::budget::{self, Budget};
 use super::flowing::Flowing;
 use super::methods::{self, Start};
 use super::prune::{Criterion, Prune};
+use super::reach::Reach;
 use super::regrow::{self, Regrow, Site};
 use super::{Change, Length, Outcome, Patterns, mean, permute, shrink};
 use crate::error::{Error, Result};
@@ -36,6 +37,8 @@ pub struct Pruner {
     /// Where masks are made anew at every step.
     pub(super) flowing: Option<Flowing>,
     pub(super) updater: Updater,
+    /// Where more weights are trained than kept.
+    pub(super) reach: Option<Reach>,
 }
 
 pub(super) enum Updater {
@@ -69,7 +72,10 @@ impl Pruner {
         slots: &dyn Fn(usize) -> Vec<Vec<Tensor>>,
         grads: &regrow::DenseGrad,
     ) -> Result<()> {
-        self.updater = Updater::Never; // its memory first
+        self.forget(); // its memory first
+        if self.method.reach().is_some() {
+            self.reach = Some(Reach::record(gpu, &self.members, params, slots)?);
+        }
         self.updater = match self.method.growth() {
             Some(growth) => {
                 let means = |param: usize| self.means[param].clone();
@@ -140,7 +146,7 @@ impl Pruner {
 
     /// Gives up what is recorded, before parameters get other memory.
     pub fn forget(&mut self) {
-        self.updater = Updater::Never;
+        (self.updater, self.reach) = (Updater::Never, None);
     }
     /// Whether weights grow, by gradients of the step.
     pub fn grows(&self) -> bool {
@@ -198,6 +204,15 @@ impl Pruner {
         let wanted = self.method.keep(self.budget.total(), sparsity);
         self.budget.keeps_in_all(wanted, sparsity, |target| self.method.sparsity(step, target, self.length))
     }
+    /// What each group trains where it keeps `keeps`.
+    fn trained(&self, keeps: &[usize]) -> Vec<usize> {
+        let more = |len: usize| match self.method.reach() {
+            Some(share) if share > 0.0 => budget::keep(len, 1.0 - share),
+            _ => 0,
+        };
+        let groups = self.budget.groups.iter().zip(keeps);
+        groups.map(|(group, &keep)| (keep + more(group.len)).min(group.len)).collect()
+    }
     /// The whole network's sparsity at the end of the run.
     pub fn final_sparsity(&self) -> f64 {
         (0..self.length.steps).rev().find_map(|step| self.due(step)).unwrap_or(self.target)
@@ -221,6 +236,9 @@ impl Pruner {
     ) -> Result<Option<(Change, Patterns)>> {
         let Some(sparsity) = self.due(step) else { return Ok(None) };
         let keeps = self.keeps(step, sparsity)?;
+        if let Some(reach) = &self.reach {
+            reach.update(step, &self.trained(&keeps))?;
+        }
         let gate = |step, length, keep, of| self.method.gate(step, length, keep, of);
         let Outcome { layers, patterns } = match (&self.updater, self.method.growth()) {
             (Updater::Never, _) => match &self.flowing {
@@ -269,7 +287,7 @@ impl Pruner {
     pub fn plans(&self) -> Vec<&Plan> {
         match &self.updater {
             Updater::Never => self.flowing.iter().flat_map(Flowing::plans).collect(),
-            Updater::Prune(prune) => vec![&prune.plan],
+            Updater::Prune(prune) => self.reach.iter().map(Reach::plan).chain([&prune.plan]).collect(),
             Updater::Regrow(regrow) => regrow.plans().collect(),
         }
     }

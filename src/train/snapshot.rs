@@ -85,6 +85,12 @@ impl Session {
                 recorded.iter().try_for_each(|mask| mask.read_u32().map(|own| words.extend(own)))?;
                 all.insert(format!("{}.recorded", param.name), Array::u32(vec![words.len()], &words));
             }
+            let reach: Vec<&Tensor> = param.blocks.iter().filter_map(|b| b.reach.as_ref()).collect();
+            if slots && !reach.is_empty() {
+                let mut words = Vec::new();
+                reach.iter().try_for_each(|mask| mask.read_u32().map(|own| words.extend(own)))?;
+                all.insert(format!("{}.reach", param.name), Array::u32(vec![words.len()], &words));
+            }
             if let Some(values) = self.early.get(index).filter(|_| slots) {
                 all.insert(format!("{}.early", param.name), Array::f32(param.shape.clone(), values));
             }
@@ -151,14 +157,15 @@ impl Session {
                 means.iter().try_fold(&values[..], |rest, mean| write_part(mean, rest))?;
             }
             if let Some(recorded) = self.pruner.as_ref().and_then(|pruner| pruner.recorded_of(index)) {
-                let len = recorded.iter().map(Tensor::len).sum();
-                let words = find(arrays, &format!("{}.recorded", param.name), &[len])?.to_u32()?;
-                let mut rest = &words[..];
-                for mask in recorded {
-                    let (own, others) = rest.split_at(mask.len());
-                    mask.write(own)?;
-                    rest = others;
-                }
+                write_masks(
+                    arrays,
+                    &format!("{}.recorded", param.name),
+                    &recorded.iter().collect::<Vec<_>>(),
+                )?;
+            }
+            let reach: Vec<&Tensor> = param.blocks.iter().filter_map(|b| b.reach.as_ref()).collect();
+            if !reach.is_empty() {
+                write_masks(arrays, &format!("{}.reach", param.name), &reach)?;
             }
             if rewinds_to.is_some() {
                 self.early.push(find(arrays, &format!("{}.early", param.name), &param.shape)?.to_f32());
@@ -238,6 +245,19 @@ fn write_part<'a>(tensor: &Tensor, values: &'a [f32]) -> Result<&'a [f32]> {
     let (own, rest) = values.split_at(tensor.len());
     tensor.write(own)?;
     Ok(rest)
+}
+
+/// Takes over masks that are stored end to end, word by word.
+fn write_masks(arrays: &Arrays, name: &str, masks: &[&Tensor]) -> Result<()> {
+    let len = masks.iter().map(|mask| mask.len()).sum();
+    let words = find(arrays, name, &[len])?.to_u32()?;
+    let mut rest = &words[..];
+    for mask in masks {
+        let (own, others) = rest.split_at(mask.len());
+        mask.write(own)?;
+        rest = others;
+    }
+    Ok(())
 }
 
 fn find<'a>(arrays: &'a Arrays, name: &str, shape: &[usize]) -> Result<&'a Array> {

@@ -20,8 +20,14 @@ use crate::train::Session;
 
 /// Hidden layers of 784-a-b-10: 0.27, 1.86 and 3.99 million weights.
 const HIDDEN: [[usize; 2]; 3] = [[300, 100], [1024, 1024], [1640, 1640]];
-/// What is pruned where the method takes it: single weights, or else N:M.
-const PATTERNS: [&str; 2] = ["target = 0.9", "pattern = '2:4'"];
+/// What is pruned, and when: single weights, or else N:M; again and again, or once.
+const PATTERNS: [&str; 5] = [
+    "target = 0.9\nschedule = { end = '50%', every = 1000000 }",
+    "pattern = '2:4'\nschedule = { end = '50%', every = 1000000 }",
+    "target = 0.9\nschedule = { type = 'oneshot', begin = '50%' }",
+    "pattern = '2:4'\nschedule = { type = 'oneshot', begin = '50%' }",
+    "target = 0.9",
+];
 /// Steps before the first that counts, and of one timed block.
 const WARM_UP: usize = 5;
 const BLOCK: usize = 5;
@@ -139,7 +145,7 @@ fn runner(gpu: &Gpu, data: &Dataset, hidden: [usize; 2], method: &str, pattern: 
     let text = format!(
         "run = {{ epochs = 10000 }}\ndata = {{ name = 'random' }}\nmodel = {{ preset = 'mlp', hidden = {hidden:?} }}\n\
          optim = {{ name = 'sgd', lr = 0.001, weight_decay = 5e-4 }}\n\
-         [sparsity]\nmethod = '{method}'\nstorage = 'masked'\n{pattern}\nschedule = {{ end = '50%', every = 1000000 }}"
+         [sparsity]\nmethod = '{method}'\nstorage = 'masked'\n{pattern}"
     );
     let recipe = Recipe::parse(&text, "bench", &[])?;
     let choices = cache::choices(gpu, &recipe, data)?;
@@ -165,7 +171,8 @@ fn update(gpu: &Gpu, runner: &mut Runner) -> Result<Option<f64>> {
     let Some(pruner) = &runner.run.pruner else { return Ok(None) };
     gpu.finish()?;
     let began = Instant::now();
-    let changed = pruner.update(step, &runner.run.model.params())?;
+    let again = || runner.run.plans()[0].replay();
+    let changed = pruner.update(step, &runner.run.model.params(), &again)?;
     gpu.finish()?;
     let ms = began.elapsed().as_secs_f64() * 1e3;
     Ok(changed.map(|_| ms))

@@ -26,6 +26,7 @@ mod set;
 mod snfs;
 mod sr_ste;
 mod static_mask;
+mod topkast;
 
 /// A method in the list.
 pub struct Entry {
@@ -70,6 +71,7 @@ pub const ALL: &[Entry] = &[
     set::ENTRY,
     rigl::ENTRY,
     snfs::ENTRY,
+    topkast::ENTRY,
     sr_ste::STE,
     sr_ste::SR_STE,
     mdgf::ENTRY,
@@ -151,6 +153,10 @@ pub trait Method {
     /// The step from which on masks that flow are held.
     fn frozen_from(&self, length: Length) -> Option<u64> {
         let _ = length;
+        None
+    }
+    /// The share of a layer's weights that is trained beyond those that are kept, where pruned weights keep a value.
+    fn reach(&self) -> Option<f64> {
         None
     }
     /// The step whose values all weights and biases go back to after each prune, with slots of 0.

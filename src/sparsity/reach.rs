@@ -1,0 +1,64 @@
+//! The backward set: of weights that keep a value behind their mask, those that are trained all the same.
+//!
+//! Top-KAST (Jayakumar et al., 2020, Section 2.2): kept are the largest magnitudes of a group, trained are these and
+//! some more of the largest. A weight that leaves the set loses its slots, so that momentum does not move it on.
+
+use super::hold;
+use super::topk::Selection;
+use crate::error::{Error, Result};
+use crate::gpu::{Gpu, Phase, Plan, Recorder, Tensor};
+use crate::param::Param;
+
+/// The recorded selection.
+pub struct Reach {
+    selections: Vec<Selection>,
+    plan: Plan,
+}
+
+impl Reach {
+    /// Records the selection in groups of parameters; `slots` are the optimizer's, by parameter and block.
+    pub fn record(
+        gpu: &Gpu,
+        groups: &[Vec<usize>],
+        params: &[&Param],
+        slots: &dyn Fn(usize) -> Vec<Vec<Tensor>>,
+    ) -> Result<Self> {
+        let mut rec = Recorder::new(gpu);
+        rec.phase(Phase::Masks);
+        let mut selections = Vec::new();
+        for members in groups {
+            rec.scope(if members.len() == 1 { &params[members[0]].name } else { "all" });
+            let blocks = || members.iter().flat_map(|&i| &params[i].blocks);
+            let pairs: Vec<_> = blocks().map(|block| (block.stored(), block.trained())).collect();
+            selections.push(Selection::over(&mut rec, &pairs)?);
+            for &i in members {
+                rec.scope(&params[i].name);
+                for (block, slots) in params[i].blocks.iter().zip(slots(i)) {
+                    slots.iter().try_for_each(|s| hold::record_in_place(&mut rec, block.trained(), s))?;
+                }
+            }
+        }
+        Ok(Self { selections, plan: rec.finish()? })
+    }
+
+    /// Selects as many of each group as are to be trained.
+    pub fn update(&self, step: u64, trained: &[usize]) -> Result<()> {
+        for (selection, &count) in self.selections.iter().zip(trained) {
+            selection.keep(count)?;
+        }
+        self.plan.replay()?;
+        for (selection, &count) in self.selections.iter().zip(trained) {
+            let got: usize = selection.counts()?.iter().map(|own| own.kept as usize).sum();
+            if got != count && !self.plan.gpu().is_counted() {
+                let what = format!("a mask update trains {got} weights instead of {count}");
+                return Err(Error::internal(what).at(format!("step {step}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The selection's dispatches.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+}
