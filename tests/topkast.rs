@@ -251,7 +251,7 @@ fn what_cannot_be_is_refused_before_the_first_step() {
         ("method = 'top-kast', target = 0.8, penalty = 'cube'", "cube"),
         ("method = 'top-kast', target = 0.8, init = 0.5", "keeps the same number of weights throughout"),
         ("method = 'top-kast', target = 0.8, storage = 'packed'", "trains pruned weights, too"),
-        ("method = 'top-kast', pattern = '2:4'", "prunes single weights"),
+        ("method = 'top-kast', pattern = '2:4'", "cannot keep the pattern 2:4"),
     ] {
         let text = format!(
             "data = {{ name = 'bytes' }}\nmodel = {{ preset = 'mlp', hidden = [40] }}\n\

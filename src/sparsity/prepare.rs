@@ -68,7 +68,7 @@ pub fn prepare(
         }
         let can = match tensor.form {
             Form::Free => true,
-            _ if method.growth().is_some() || method.rewind().is_some() => false,
+            _ if method.growth().is_some() || method.rewind().is_some() || method.reach().is_some() => false,
             _ if method.criterion() == Criterion::Flow => false,
             form => entry.start == Start::Dense || form.is_packable(),
         };
