@@ -16,6 +16,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("fashion-set-98", include_str!("../../assets/recipes/fashion-set-98.toml")),
     ("fashion-snfs-98", include_str!("../../assets/recipes/fashion-snfs-98.toml")),
     ("fashion-static-98", include_str!("../../assets/recipes/fashion-static-98.toml")),
+    ("fashion-str", include_str!("../../assets/recipes/fashion-str.toml")),
     ("fashion-topkast-98", include_str!("../../assets/recipes/fashion-topkast-98.toml")),
 ];
 

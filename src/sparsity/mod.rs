@@ -27,6 +27,8 @@ mod reach;
 pub mod regrow;
 mod running;
 pub mod shrink;
+mod soft;
+pub mod threshold;
 pub mod topk;
 
 pub use prepare::{Setting, outline, prepare};
@@ -131,6 +133,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(groups::checks());
     all.extend(mean::checks());
     all.extend(shrink::checks());
+    all.extend(threshold::checks());
     all.extend(merge::checks());
     all
 }

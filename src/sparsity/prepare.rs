@@ -4,6 +4,7 @@ use super::budget::{self, Budget};
 use super::flowing::Flowing;
 use super::methods::{self, Sizes, Start};
 use super::pruner::{Pruner, Updater};
+use super::soft::Soft;
 use super::{Length, Stage, draw};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu};
@@ -62,7 +63,7 @@ pub fn prepare(
                 .at(format!("{inner} inputs; pattern = \"{}\", strict = true", tensor.form.name()))
                 .hint("another pattern for this layer by a [[sparsity.rule]], or strict = false: the last group of a row is then shorter"));
         }
-        if method.flow() == Flow::Flowing {
+        if method.flow() == Flow::Flowing && method.threshold().is_none() {
             continue;
         }
         if tensor.form != Form::Free && (entry.start != Start::Random || method.growth().is_some()) {
@@ -85,7 +86,10 @@ pub fn prepare(
     }
     for &i in members.iter().flatten() {
         params[i].flow = method.flow();
-        if method.flow() == Flow::Flowing && !matches!(params[i].form, Form::Groups { .. }) {
+        if method.flow() == Flow::Flowing
+            && method.threshold().is_none()
+            && !matches!(params[i].form, Form::Groups { .. })
+        {
             let what = format!(
                 "method `{}` keeps N of every M inputs; `{}` has no such pattern",
                 entry.name, params[i].name
@@ -133,6 +137,7 @@ pub fn prepare(
         members,
         budget,
         flowing: None,
+        soft: None,
         updater: Updater::Never,
         reach: None,
     };
@@ -155,7 +160,9 @@ pub fn prepare(
             |block: &Block| gpu.tensor(&format!("{}.mean", param.name), Dtype::F32, &block.weight.shape);
         pruner.means.push(blocks.iter().map(mean).collect::<Result<_>>()?);
     }
-    pruner.flowing = Flowing::new(gpu, &params.iter().map(|param| &**param).collect::<Vec<_>>())?;
+    let params: Vec<&Param> = params.iter().map(|param| &**param).collect();
+    pruner.flowing = Flowing::new(gpu, &params)?;
+    pruner.soft = pruner.method.threshold().map(|rule| Soft::new(gpu, rule, &params)).transpose()?;
     Ok(Some(pruner))
 }
 

@@ -222,15 +222,6 @@ impl Session {
     pub fn epoch(&self) -> f64 {
         self.step as f64 / self.length.steps_per_epoch as f64
     }
-    /// The learning rate of the next step.
-    pub fn learning_rate(&self) -> f64 {
-        self.rate_at(self.step.min(self.length.steps.saturating_sub(1)))
-    }
-    fn rate_at(&self, step: u64) -> f64 {
-        let (step, course) = self.clock(step);
-        self.recipe.optim.lr.at(step, course.steps, course.steps_per_epoch)
-    }
-
     /// The sparsity that is due after the steps done so far.
     pub fn sparsity(&self) -> f64 {
         let Some(pruner) = &self.pruner else { return 0.0 };
@@ -463,6 +454,9 @@ impl Session {
                     let params = self.model.params();
                     self.optimizer.record(&mut rec, &params, &self.step_uniform, &self.totals)?;
                     sparsity::record_effective(&mut rec, &params)?;
+                    if let Some(pruner) = &self.pruner {
+                        pruner.record_update(&mut rec, &params, &self.step_uniform, &self.totals)?;
+                    }
                 }
             }
         }
