@@ -33,6 +33,7 @@ fn section(method: &str) -> &'static str {
         "mdgf" => "method = 'mdgf', pattern = '1:4', schedule = { every = '3' }, finetune = 0.25",
         "sdgf" => "method = 'sdgf', pattern = '1:4', schedule = { every = '3' }, finetune = 0.25",
         "top-kast" => "method = 'top-kast', target = 0.7, schedule = { every = '3' }",
+        "str" => "method = 'str', schedule = { every = '3' }, start = -1.0",
         "imp" => "method = 'imp', target = 0.5, rewind = '2'",
         "asp" => "method = 'asp', pattern = '2:4', schedule = { type = 'oneshot', begin = '7' }",
         other => panic!("method `{other}` has no example here"),

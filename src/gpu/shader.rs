@@ -56,6 +56,7 @@ const PARTS: &[Source] = &[
     source!("ops/packed/x_wide"),
     source!("ops/texels"),
     source!("optim/update"),
+    source!("sparsity/sigmoid"),
     source!("sparsity/sum_before"),
 ];
 

@@ -21,6 +21,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("fashion-snfs-98", include_str!("../../assets/recipes/fashion-snfs-98.toml")),
     ("fashion-snip-98", include_str!("../../assets/recipes/fashion-snip-98.toml")),
     ("fashion-static-98", include_str!("../../assets/recipes/fashion-static-98.toml")),
+    ("fashion-str", include_str!("../../assets/recipes/fashion-str.toml")),
     ("fashion-topkast-98", include_str!("../../assets/recipes/fashion-topkast-98.toml")),
 ];
 

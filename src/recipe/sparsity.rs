@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 pub struct Sparsity {
     /// `"none"` prunes nothing.
     pub method: String,
-    /// Share of pruned weights at the end, 0 up to (not including) 1; 0 if the method is none.
+    /// Share of pruned weights at the end, 0 up to (not including) 1; 0 if the method has no target.
     pub target: f64,
     /// Density at the start, above 0 up to 1; the method's own where it is left out.
     pub init: Option<f64>,
@@ -98,6 +98,9 @@ impl Storage {
 
 const SHARE: &str = "a number from 0 up to, not including, 1";
 
+/// The method that learns how sparse the network becomes.
+const LEARNED: &str = "str";
+
 fn is_share(x: f64) -> bool {
     (0.0..1.0).contains(&x)
 }
@@ -134,6 +137,13 @@ impl Sparsity {
         let pattern = read_structure(&mut section)?.unwrap_or_default();
         let target = section.number("target", SHARE, is_share)?;
         let target = match target {
+            None if method == LEARNED => 0.0,
+            Some(target) if method == LEARNED && target != 0.0 => {
+                let error = Error::usage(format!("method \"{method}\" learns its sparsity"))
+                    .at(format!("expected: no `sparsity.target`, or 0; found: {target}"));
+                let advice = "leave target out; a larger decay makes the network sparser";
+                return Err(section.locate("target", error).hint(advice));
+            }
             None if method != "none" && matches!(pattern, Structure::Groups { .. }) => {
                 let Structure::Groups { keep, of } = pattern else { unreachable!("just matched") };
                 1.0 - f64::from(keep) / f64::from(of)
@@ -154,6 +164,7 @@ impl Sparsity {
         };
         if let Structure::Groups { keep, of } = pattern
             && method != "none"
+            && method != LEARNED
             && (target - (1.0 - f64::from(keep) / f64::from(of))).abs() > 1e-3
         {
             let error = Error::usage("an N:M pattern has its own sparsity").at(format!(

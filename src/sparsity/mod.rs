@@ -31,6 +31,8 @@ pub mod regrow;
 mod running;
 mod scores;
 pub mod shrink;
+mod soft;
+pub mod threshold;
 pub mod topk;
 mod turns;
 mod work;
@@ -140,6 +142,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(pool::checks());
     all.extend(scores::checks());
     all.extend(shrink::checks());
+    all.extend(threshold::checks());
     all.extend(merge::checks());
     all
 }

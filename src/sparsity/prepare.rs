@@ -5,6 +5,7 @@ use super::flowing::Flowing;
 use super::methods::{self, Method, Sizes, Start};
 use super::prune::Criterion;
 use super::pruner::{Pruner, Updater};
+use super::soft::Soft;
 use super::{Length, Stage, draw};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu};
@@ -63,13 +64,12 @@ pub fn prepare(
                 .at(format!("{inner} inputs; pattern = \"{}\", strict = true", tensor.form.name()))
                 .hint("another pattern for this layer by a [[sparsity.rule]], or strict = false: the last group of a row is then shorter"));
         }
-        if method.flow() == Flow::Flowing {
+        if method.flow() == Flow::Flowing && method.threshold().is_none() {
             continue;
         }
         let can = match tensor.form {
             Form::Free => true,
-            _ if method.growth().is_some() || method.rewind().is_some() || method.reach().is_some() => false,
-            _ if method.criterion() == Criterion::Flow => false,
+            _ if prunes_singles(&*method) => false,
             form => entry.start == Start::Dense || form.is_packable(),
         };
         if !can {
@@ -92,7 +92,10 @@ pub fn prepare(
     }
     for &i in members.iter().flatten() {
         params[i].flow = method.flow();
-        if method.flow() == Flow::Flowing && !matches!(params[i].form, Form::Groups { .. }) {
+        if method.flow() == Flow::Flowing
+            && method.threshold().is_none()
+            && !matches!(params[i].form, Form::Groups { .. })
+        {
             let what = format!(
                 "method `{}` keeps N of every M inputs; `{}` has no such pattern",
                 entry.name, params[i].name
@@ -142,6 +145,7 @@ pub fn prepare(
         members,
         budget,
         flowing: None,
+        soft: None,
         updater: Updater::Never,
         reach: None,
     };
@@ -170,7 +174,9 @@ pub fn prepare(
             |block: &Block| gpu.tensor(&format!("{}.mean", param.name), Dtype::F32, &block.weight.shape);
         pruner.means.push(blocks.iter().map(mean).collect::<Result<_>>()?);
     }
-    pruner.flowing = Flowing::new(gpu, &params.iter().map(|param| &**param).collect::<Vec<_>>())?;
+    let params: Vec<&Param> = params.iter().map(|param| &**param).collect();
+    pruner.flowing = Flowing::new(gpu, &params)?;
+    pruner.soft = pruner.method.threshold().map(|rule| Soft::new(gpu, rule, &params)).transpose()?;
     Ok(Some(pruner))
 }
 
@@ -189,6 +195,12 @@ fn budget_of(recipe: &Sparsity, method: &dyn Method, params: &[&Param]) -> Resul
     }
     let budget = Budget::new(tensors, recipe.spread(), &rules)?;
     Ok((maskable, budget))
+}
+
+/// Whether a method knows no pattern: it chooses among single weights.
+fn prunes_singles(method: &dyn Method) -> bool {
+    let others = [method.rewind().is_some(), method.reach().is_some(), method.threshold().is_some()];
+    method.growth().is_some() || method.criterion() == Criterion::Flow || others.contains(&true)
 }
 
 /// Whether weights that a method prunes can be stored packed.

@@ -6,9 +6,10 @@ use super::methods::{self, Start};
 use super::prune::{Criterion, Prune};
 use super::reach::Reach;
 use super::regrow::{self, Regrow, Site};
+use super::soft::Soft;
 use super::{Change, Length, Outcome, Patterns, mean, permute, shrink};
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Phase, Plan, Recorder, Tensor};
+use crate::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
 use crate::param::{Flow, Param};
 
 /// Schedules a method's mask updates.
@@ -36,6 +37,8 @@ pub struct Pruner {
     pub(super) start_density: Vec<f64>,
     /// Where masks are made anew at every step.
     pub(super) flowing: Option<Flowing>,
+    /// Where thresholds are learned.
+    pub(super) soft: Option<Soft>,
     pub(super) updater: Updater,
     /// Where more weights are trained than kept.
     pub(super) reach: Option<Reach>,
@@ -82,7 +85,10 @@ impl Pruner {
                 let site = Site { gpu, seed: self.seed, params, slots, grads, means: &means };
                 Updater::Regrow(Box::new(Regrow::record(&site, growth, &self.members)?))
             }
-            None if self.entry.start == Start::Random || self.method.flow() == Flow::Flowing => {
+            None if self.entry.start == Start::Random
+                || self.method.flow() == Flow::Flowing
+                || self.soft.is_some() =>
+            {
                 Updater::Never
             }
             None => {
@@ -95,10 +101,12 @@ impl Pruner {
 
     /// Records what a method with flowing masks does before each forward pass.
     pub fn record_masks(&self, rec: &mut Recorder, params: &[&Param]) -> Result<()> {
+        self.soft.as_ref().map_or(Ok(()), |soft| soft.record(rec, params))?;
         self.flowing.as_ref().map_or(Ok(()), |flowing| flowing.record(rec, params))
     }
     /// Records what the method does with the gradients of each step, after the backward pass.
     pub fn record_gradients(&self, rec: &mut Recorder, params: &[&Param]) -> Result<()> {
+        self.soft.as_ref().map_or(Ok(()), |soft| soft.record_gradients(rec, params))?;
         rec.phase(Phase::Masks);
         for (param, means) in params.iter().zip(&self.means).filter(|(param, _)| param.is_masked()) {
             rec.scope(&param.name);
@@ -118,6 +126,16 @@ impl Pruner {
         }
         Ok(())
     }
+    /// Records what is learned besides weights.
+    pub fn record_update(
+        &self,
+        rec: &mut Recorder,
+        params: &[&Param],
+        step: &Uniform,
+        totals: &Tensor,
+    ) -> Result<()> {
+        self.soft.as_ref().map_or(Ok(()), |soft| soft.record_update(rec, params, step, totals))
+    }
     /// Writes the numbers of a step that flowing masks need.
     pub fn open(&self, step: u64) -> Result<()> {
         let gate = |step, length, keep, of| self.method.gate(step, length, keep, of);
@@ -126,6 +144,7 @@ impl Pruner {
     /// Makes flowing masks as they are at the end, N of every M and nothing of the others, from the values of now: what
     /// is judged, counted and stored. The next step makes its own.
     pub fn show_hard(&self) -> Result<()> {
+        self.soft.as_ref().map_or(Ok(()), Soft::show)?;
         self.flowing.as_ref().map_or(Ok(()), Flowing::show_hard)
     }
     /// Makes flowing masks as the step `step` has them. Returns whether they differ from those at the end.
@@ -137,7 +156,12 @@ impl Pruner {
     }
     /// The masks of a parameter that were recorded last, by block, where they flow; state of the run.
     pub fn recorded_of(&self, param: usize) -> Option<&[Tensor]> {
-        self.flowing.as_ref()?.recorded_of(param)
+        let soft = || self.soft.as_ref()?.recorded_of(param);
+        self.flowing.as_ref().and_then(|flowing| flowing.recorded_of(param)).or_else(soft)
+    }
+    /// The threshold of a parameter, where it is learned; state of the run.
+    pub fn threshold_of(&self, param: usize) -> Option<&Tensor> {
+        self.soft.as_ref()?.threshold_of(param)
     }
     /// Running means of the gradient of one parameter, by block; state of the run.
     pub fn means_of(&self, param: usize) -> &[Tensor] {
@@ -163,6 +187,11 @@ impl Pruner {
     /// Whether a mask update passes a batch through the network several times.
     pub fn probes(&self) -> bool {
         self.method.criterion() == Criterion::Flow
+    }
+    /// Where thresholds are learned, the sparsity of the masks that were recorded last.
+    pub fn recorded_sparsity(&self) -> Result<Option<f64>> {
+        let share = |kept: usize| 1.0 - (kept + self.dense) as f64 / self.budget.total() as f64;
+        self.soft.as_ref().map(|soft| soft.kept().map(share)).transpose()
     }
     /// The sparsity due at `step`, if masks are updated there.
     pub fn due(&self, step: u64) -> Option<f64> {
@@ -217,10 +246,13 @@ impl Pruner {
     pub fn final_sparsity(&self) -> f64 {
         (0..self.length.steps).rev().find_map(|step| self.due(step)).unwrap_or(self.target)
     }
-    /// Weights that are kept of all maskable ones at the end of the run.
-    pub fn wanted(&self) -> Result<usize> {
+    /// Weights that are kept of all maskable ones at the end of the run, if that is not learned.
+    pub fn wanted(&self) -> Result<Option<usize>> {
+        if self.soft.is_some() {
+            return Ok(None);
+        }
         let last = self.length.steps.saturating_sub(1);
-        Ok(self.keeps(last, self.final_sparsity())?.iter().sum::<usize>() + self.dense)
+        Ok(Some(self.keeps(last, self.final_sparsity())?.iter().sum::<usize>() + self.dense))
     }
 
     /// Updates the masks if that is due. Returns what changed, and the new patterns of packed parameters, which the
@@ -241,13 +273,14 @@ impl Pruner {
         }
         let gate = |step, length, keep, of| self.method.gate(step, length, keep, of);
         let Outcome { layers, patterns } = match (&self.updater, self.method.growth()) {
-            (Updater::Never, _) => match &self.flowing {
-                Some(flowing) => {
-                    let layers = flowing.changes(step, self.length, &gate, params)?;
-                    Outcome { layers, patterns: Patterns::new() }
-                }
-                None => return Ok(None),
-            },
+            (Updater::Never, _) => {
+                let layers = match (&self.flowing, &self.soft) {
+                    (Some(flowing), _) => flowing.changes(step, self.length, &gate, params)?,
+                    (None, Some(soft)) => soft.changes(params)?,
+                    (None, None) => return Ok(None),
+                };
+                Outcome { layers, patterns: Patterns::new() }
+            }
             (Updater::Prune(prune), _) => {
                 if self.method.permutes() {
                     permute::permute(params)?;
@@ -260,12 +293,18 @@ impl Pruner {
             (Updater::Regrow(_), None) => return Err(Error::internal("growth without a rule for it")),
         };
         let kept = layers.iter().map(|layer| layer.kept).sum::<usize>() + self.dense;
-        Ok(Some((Change { step, sparsity, kept, total: self.budget.total(), layers }, patterns)))
+        let total = self.budget.total();
+        // What is learned is known only now.
+        let sparsity = if self.soft.is_some() { 1.0 - kept as f64 / total as f64 } else { sparsity };
+        Ok(Some((Change { step, sparsity, kept, total, layers }, patterns)))
     }
 
-    /// All updates of the run: step, sparsity and weights kept.
+    /// All updates of the run: step, sparsity and weights kept; none where that is learned.
     pub fn schedule(&self) -> Result<Vec<(u64, f64, usize)>> {
         let mut all = Vec::new();
+        if self.soft.is_some() {
+            return Ok(all);
+        }
         for step in 0..self.length.steps {
             if let Some(sparsity) = self.due(step) {
                 let kept = self.keeps(step, sparsity)?.iter().sum::<usize>() + self.dense;
@@ -275,8 +314,11 @@ impl Pruner {
         Ok(all)
     }
 
-    /// What is kept at `sparsity` in each group, with the names of its tensors.
+    /// What is kept at `sparsity` in each group, with the names of its tensors; nothing where that is learned.
     pub fn budgets(&self, sparsity: f64) -> Result<Vec<(Vec<String>, usize, usize)>> {
+        if self.soft.is_some() {
+            return Ok(Vec::new());
+        }
         let keeps = self.keeps(self.length.steps, sparsity)?;
         let names = |group: &Vec<usize>| group.iter().map(|&i| self.names[i].clone()).collect();
         let groups = self.members.iter().zip(&self.budget.groups).zip(keeps);
@@ -286,7 +328,10 @@ impl Pruner {
     /// The mask update's dispatches.
     pub fn plans(&self) -> Vec<&Plan> {
         match &self.updater {
-            Updater::Never => self.flowing.iter().flat_map(Flowing::plans).collect(),
+            Updater::Never => {
+                let flowing = self.flowing.iter().flat_map(Flowing::plans);
+                flowing.chain(self.soft.iter().map(Soft::plan)).collect()
+            }
             Updater::Prune(prune) => self.reach.iter().map(Reach::plan).chain([&prune.plan]).collect(),
             Updater::Regrow(regrow) => regrow.plans().collect(),
         }

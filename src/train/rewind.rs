@@ -13,6 +13,15 @@ impl Session {
         self.pruner.as_ref().map_or((step, self.length), |pruner| pruner.clock(step))
     }
 
+    /// The learning rate of the next step.
+    pub fn learning_rate(&self) -> f64 {
+        self.rate_at(self.step.min(self.length.steps.saturating_sub(1)))
+    }
+    pub(super) fn rate_at(&self, step: u64) -> f64 {
+        let (own, course) = self.clock(step);
+        self.recipe.optim.lr.at(own, course.steps, course.steps_per_epoch) * self.phases.factor(step)
+    }
+
     /// The step that the method rewinds to.
     pub(super) fn rewinds_to(&self) -> Option<u64> {
         self.pruner.as_ref().and_then(Pruner::rewind)

@@ -48,7 +48,8 @@ pub fn train(
 ) -> Result<Summary> {
     let last = control.stop_at.unwrap_or(run.length.steps).min(run.length.steps);
     let mut watch = Watch::default();
-    let mut notes = Notes { last: None, sparsity: run.sparsity() };
+    let recorded = run.pruner.as_ref().map_or(Ok(None), |pruner| pruner.recorded_sparsity())?;
+    let mut notes = Notes { last: None, sparsity: recorded.unwrap_or(run.sparsity()) };
     while run.step < last {
         let step = run.step;
         let change = watch.step(run, timed_at(run, step))?;
@@ -400,7 +401,7 @@ fn layers(run: &Session) -> Result<Vec<Layer>> {
     let (have, total): (usize, usize) =
         all.iter().fold((0, 0), |(k, t), layer| (k + layer.kept, t + layer.total));
     if let Some(pruner) = run.pruner.as_ref().filter(|_| run.is_done() && !run.gpu.is_counted()) {
-        let wanted = pruner.wanted()?;
+        let wanted = pruner.wanted()?.unwrap_or(have);
         if have != wanted {
             return Err(Error::internal(format!(
                 "the run keeps {have} of {total} weights; {wanted} were asked for"

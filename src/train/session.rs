@@ -244,15 +244,6 @@ impl Session {
     pub fn epoch(&self) -> f64 {
         self.step as f64 / self.length.steps_per_epoch as f64
     }
-    /// The learning rate of the next step.
-    pub fn learning_rate(&self) -> f64 {
-        self.learning_rate_at(self.step.min(self.length.steps.saturating_sub(1)))
-    }
-    fn learning_rate_at(&self, step: u64) -> f64 {
-        let (own, course) = self.clock(step);
-        self.recipe.optim.lr.at(own, course.steps, course.steps_per_epoch) * self.phases.factor(step)
-    }
-
     /// The sparsity that is due after the steps done so far.
     pub fn sparsity(&self) -> f64 {
         let Some(pruner) = &self.pruner else { return 0.0 };
@@ -337,7 +328,7 @@ impl Session {
         let totals = Totals::from_words(&self.totals.read_u32()?);
         if let Some(step) = totals.broken {
             return Err(Error::new(Kind::Numbers, "the loss is not finite")
-                .at(format!("step {step}, learning rate {}", self.learning_rate_at(step as u64)))
+                .at(format!("step {step}, learning rate {}", self.rate_at(step as u64)))
                 .at("the weights are those before that step")
                 .hint("a lower learning rate, or a warm-up: optim.lr.warmup = \"1ep\""));
         }
@@ -414,6 +405,9 @@ impl Session {
                     let params = self.model.params();
                     self.optimizer.record(&mut rec, &params, &self.step_uniform, &self.totals)?;
                     sparsity::record_effective(&mut rec, &params)?;
+                    if let Some(pruner) = &self.pruner {
+                        pruner.record_update(&mut rec, &params, &self.step_uniform, &self.totals)?;
+                    }
                 }
             }
         }

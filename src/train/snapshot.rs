@@ -15,13 +15,15 @@ use crate::store::{Array, Arrays, digest};
 
 impl Session {
     /// Weights, biases and masks, as people know them: `fc1.weight`, `fc1.weight.mask`. Masks are bits,
-    /// i % 32 of word i / 32. A latent weight is stored as such, with its mask. What is packed is laid out.
+    /// i % 32 of word i / 32. A latent weight is stored as such, with its mask; where a threshold is learned, what the
+    /// forward pass makes of it. What is packed is laid out.
     pub fn weights(&self) -> Result<Arrays> {
         self.pruner.as_ref().map_or(Ok(()), sparsity::Pruner::show_hard)?;
         let mut all = Arrays::new();
-        for param in self.model.params() {
+        for (index, param) in self.model.params().into_iter().enumerate() {
             let values = match param.packed {
                 Some(_) => param.read()?,
+                None if self.threshold_of(index).is_some() => param.read()?,
                 None => param.gather(|block| block.stored())?,
             };
             all.insert(param.name.clone(), Array::f32(param.shape.clone(), &values));
@@ -48,7 +50,19 @@ impl Session {
         self.pruner.as_ref().map_or(Ok(()), sparsity::Pruner::show_hard)?;
         let mut all = Arrays::new();
         for (index, param) in self.model.params().into_iter().enumerate() {
-            let mut tensors = vec![(param.name.clone(), param.gather(|block| block.stored())?)];
+            let behind = param.gather(|block| block.stored())?;
+            let mut tensors = Vec::new();
+            match self.threshold_of(index) {
+                Some(threshold) => {
+                    tensors.push((param.name.clone(), param.read()?));
+                    if slots {
+                        tensors.push((format!("{}.latent", param.name), behind));
+                        let s = Array::f32(vec![1], &threshold.read_f32()?);
+                        all.insert(format!("{}.threshold", param.name), s);
+                    }
+                }
+                None => tensors.push((param.name.clone(), behind)),
+            }
             let names = if slots { self.optimizer.entry.slots } else { &[] };
             for (slot, name) in names.iter().enumerate() {
                 let mut values = Vec::new();
@@ -190,7 +204,13 @@ impl Session {
                 )?;
                 continue;
             }
-            param.write(&find(arrays, &param.name, &param.shape)?.to_f32())?;
+            let threshold = self.pruner.as_ref().and_then(|pruner| pruner.threshold_of(index));
+            let values =
+                if threshold.is_some() { format!("{}.latent", param.name) } else { param.name.clone() };
+            param.write(&find(arrays, &values, &param.shape)?.to_f32())?;
+            if let Some(threshold) = threshold {
+                threshold.write(&find(arrays, &format!("{}.threshold", param.name), &[1])?.to_f32())?;
+            }
             if param.is_masked() {
                 let words =
                     find(arrays, &format!("{}.mask", param.name), &[param.len().div_ceil(32)])?.to_u32()?;
@@ -231,6 +251,10 @@ impl Session {
             param.write(&find(arrays, &param.name, &param.shape)?.to_f32())?;
         }
         Ok(())
+    }
+
+    fn threshold_of(&self, param: usize) -> Option<&Tensor> {
+        self.pruner.as_ref()?.threshold_of(param)
     }
 
     /// The forward pass sees latent weights through their masks.

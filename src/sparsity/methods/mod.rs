@@ -7,6 +7,7 @@ use super::growth::Growth;
 use super::pool::Pooling;
 use super::prune::Criterion;
 use super::shrink::Pull;
+use super::threshold;
 use super::{Length, Stage, budget, mean};
 use crate::error::{Error, Result};
 use crate::param::Flow;
@@ -26,6 +27,7 @@ mod set;
 mod snfs;
 mod sr_ste;
 mod static_mask;
+mod str;
 mod topkast;
 
 /// A method in the list.
@@ -72,6 +74,7 @@ pub const ALL: &[Entry] = &[
     rigl::ENTRY,
     snfs::ENTRY,
     topkast::ENTRY,
+    str::ENTRY,
     sr_ste::STE,
     sr_ste::SR_STE,
     mdgf::ENTRY,
@@ -166,6 +169,10 @@ pub trait Method {
     /// The step that learning rate and number of updates are those of, and the length of that course.
     fn clock(&self, step: u64, length: Length) -> (u64, Length) {
         (step, length)
+    }
+    /// How the thresholds of layers are learned; the sparsity then is not asked for, but comes out.
+    fn threshold(&self) -> Option<threshold::Rule> {
+        None
     }
     /// A pull towards 0 that is added to the gradient.
     fn pull(&self) -> Option<Pull> {

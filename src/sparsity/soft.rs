@@ -1,0 +1,141 @@
+//! All parameters with a learned soft threshold: the state that belongs to them, and what is recorded for a step.
+
+use super::threshold::{self, Rule};
+use super::{LayerChange, merge};
+use crate::error::Result;
+use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
+use crate::param::{Block, Param, full_mask, kept};
+
+/// Thresholds, and what has become of masks.
+pub struct Soft {
+    rule: Rule,
+    members: Vec<Member>,
+    /// Makes masks and what the forward pass sees.
+    show: Plan,
+    /// Compares the masks with those that were recorded last, and records them.
+    note: Plan,
+}
+
+struct Member {
+    param: usize,
+    /// s, one number. State of the run.
+    threshold: Tensor,
+    /// Sums over parts of the weight, of which the gradient of s is made.
+    partial: Tensor,
+    /// Kept, grown and dropped since the last record.
+    changes: Tensor,
+    /// By block: the masks when they were recorded last. State of the run.
+    recorded: Vec<Tensor>,
+}
+
+impl Soft {
+    /// Records what belongs to all masked parameters.
+    pub fn new(gpu: &Gpu, rule: Rule, params: &[&Param]) -> Result<Self> {
+        let (mut show, mut note) = (Recorder::new(gpu), Recorder::new(gpu));
+        [&mut show, &mut note].into_iter().for_each(|rec| rec.phase(Phase::Masks));
+        let mut members = Vec::new();
+        for (index, param) in params.iter().enumerate().filter(|(_, param)| param.is_masked()) {
+            let recorded = |block: &Block| {
+                let ones = full_mask(block.weight.len());
+                gpu.upload_u32(&format!("{}.recorded", param.name), &[ones.len()], &ones)
+            };
+            let parts = param.blocks.iter().map(|block| threshold::partials(block.weight.len())).sum();
+            let member = Member {
+                param: index,
+                threshold: gpu.upload_f32(&format!("{}.threshold", param.name), &[1], &[rule.start])?,
+                partial: gpu.tensor("partial", Dtype::F32, &[parts])?,
+                changes: gpu.tensor("mask changes", Dtype::U32, &[3])?,
+                recorded: param.blocks.iter().map(recorded).collect::<Result<_>>()?,
+            };
+            member.record(&mut show, param)?;
+            note.scope(&param.name);
+            for (block, recorded) in param.blocks.iter().zip(&member.recorded) {
+                merge::record(&mut note, &block.mask, &block.mask, recorded, &member.changes)?;
+            }
+            members.push(member);
+        }
+        Ok(Self { rule, members, show: show.finish()?, note: note.finish()? })
+    }
+
+    /// Records the making of masks and forward weights, at the start of every step.
+    pub fn record(&self, rec: &mut Recorder, params: &[&Param]) -> Result<()> {
+        rec.phase(Phase::Masks);
+        self.members.iter().try_for_each(|member| member.record(rec, params[member.param]))
+    }
+
+    /// Records the derivative, after the backward pass.
+    pub fn record_gradients(&self, rec: &mut Recorder, params: &[&Param]) -> Result<()> {
+        rec.phase(Phase::Masks);
+        for member in &self.members {
+            rec.scope(&params[member.param].name);
+            threshold::record_blocks(rec, &params[member.param].blocks, &member.partial)?;
+        }
+        Ok(())
+    }
+
+    /// Records the steps of the thresholds.
+    pub fn record_update(
+        &self,
+        rec: &mut Recorder,
+        params: &[&Param],
+        step: &Uniform,
+        totals: &Tensor,
+    ) -> Result<()> {
+        rec.phase(Phase::Update);
+        for member in &self.members {
+            rec.scope(&params[member.param].name);
+            let Member { partial, threshold, .. } = member;
+            threshold::record_descend(rec, self.rule.decay, partial, threshold, (step, totals))?;
+        }
+        Ok(())
+    }
+
+    /// Makes masks and forward weights from the values of now.
+    pub fn show(&self) -> Result<()> {
+        self.show.replay()
+    }
+
+    /// What has changed since this was last asked.
+    pub fn changes(&self, params: &[&Param]) -> Result<Vec<LayerChange>> {
+        self.members.iter().try_for_each(|member| member.changes.write(&[0u32; 3]))?;
+        self.show.replay()?;
+        self.note.replay()?;
+        let layer = |member: &Member| -> Result<LayerChange> {
+            let words = member.changes.read_u32()?;
+            let [kept, grown, dropped] = [0, 1, 2].map(|i| words[i] as usize);
+            Ok(LayerChange { kept, grown, dropped, ..LayerChange::none(params[member.param]) })
+        };
+        self.members.iter().map(layer).collect()
+    }
+
+    /// Weights that the masks kept when they were recorded last.
+    pub fn kept(&self) -> Result<usize> {
+        let masks = self.members.iter().flat_map(|member| &member.recorded);
+        masks.map(|mask| Ok(kept(&mask.read_u32()?))).sum()
+    }
+
+    fn of(&self, param: usize) -> Option<&Member> {
+        self.members.iter().find(|member| member.param == param)
+    }
+    /// The threshold of one parameter, as s.
+    pub fn threshold_of(&self, param: usize) -> Option<&Tensor> {
+        Some(&self.of(param)?.threshold)
+    }
+    /// The masks of one parameter that were recorded last, by block.
+    pub fn recorded_of(&self, param: usize) -> Option<&[Tensor]> {
+        Some(&self.of(param)?.recorded)
+    }
+    pub fn plan(&self) -> &Plan {
+        &self.show
+    }
+}
+
+impl Member {
+    fn record(&self, rec: &mut Recorder, param: &Param) -> Result<()> {
+        rec.scope(&param.name);
+        param
+            .blocks
+            .iter()
+            .try_for_each(|b| threshold::record_forward(rec, &self.threshold, b.stored(), &b.mask, &b.weight))
+    }
+}
