@@ -20,6 +20,7 @@ wgsl_struct! {
 
 const MARK: Kernel = Kernel::own(source!("sparsity/groups"), twin_mark).entry("mark").proven();
 const GATE: Kernel = Kernel::own(source!("sparsity/groups"), twin_gate).entry("gate").proven();
+const BY_QUADS: Kernel = Kernel::own(source!("sparsity/groups_quads"), twin_gate).proven();
 const WG: usize = 64;
 
 /// Groups of a matrix (rows, inner), of at least `of` inputs each.
@@ -57,7 +58,9 @@ pub fn record_gate(
     let args = Args { rows: rows as u32, inner: inner as u32 };
     let binds =
         bind! { args: &args, gates: gate, source: source, mask: mask, weight: weight, counts: counts };
-    rec.dispatch(&GATE, binds, workgroups(count(rows, inner, of), WG), 2 * source.len() as u64)
+    // Patterns that change in the course of a run have groups that are multiples of the smallest.
+    let kernel = if inner.is_multiple_of(4) && of.is_multiple_of(4) { &BY_QUADS } else { &GATE };
+    rec.dispatch(kernel, binds, workgroups(count(rows, inner, of), WG), 2 * source.len() as u64)
 }
 
 /// The oracle: which of a row are kept, group by group, by sorting.
@@ -91,9 +94,24 @@ fn twin_gate(t: &Twin) {
 
 /// Groups that fill rows and that do not, that fill words and that straddle them; few and many kept; ties.
 pub fn checks() -> Vec<Check> {
-    let cases = [(2, 4, 4), (1, 16, 3), (31, 32, 1), (5, 7, 3), (3, 100, 2), (2, 2, 5)];
-    let one = |(keep, of, rows): (usize, usize, usize)| {
-        Check::new(format!("sparsity/groups ({keep}:{of})"), move |t, n| {
+    let cases = [
+        (2, 4, 4, 1),
+        (1, 16, 3, 1),
+        (31, 32, 1, 1),
+        (5, 7, 3, 1),
+        (3, 100, 2, 1),
+        (2, 2, 5, 1),
+        (2, 4, 3, 4),
+        (3, 4, 3, 4),
+        (1, 16, 3, 4),
+        (30, 32, 2, 4),
+        (7, 12, 5, 4),
+        (4, 4, 2, 4),
+    ];
+    // The last number: of what rows are multiples.
+    let one = |(keep, of, rows, by): (usize, usize, usize, usize)| {
+        Check::new(format!("sparsity/groups ({keep}:{of}, {by})"), move |t, n| {
+            let n = n * by;
             let coarse = |v: &f32| (v * 9.0).round() / 9.0;
             let values: Vec<f32> = t.values(rows * n).iter().map(coarse).collect();
             let source = t.gpu.upload_f32("source", &[rows, n], &values)?;
