@@ -259,6 +259,9 @@ fn what_cannot_be_is_refused() {
         ("method = 'sr-ste', pattern = '1:8', lambda = -1.0", "at least 0"),
         ("method = 'sr-ste', pattern = '1:8', storage = 'packed'", "packed"),
         ("method = 'sr-ste', pattern = '1:8', freeze = true", "masks are frozen"),
+        ("method = 'sr-ste', pattern = '1:8', finetune = 0.001, freeze = true", "freeze after the last step"),
+        ("method = 'mdgf', pattern = '1:8', schedule = { begin = '50%' }", "`every`, alone"),
+        ("method = 'sdgf', pattern = '1:8', decay = 'geometric', k = 2147483648", "up to 1024"),
         ("method = 'sr-ste', pattern = '5:8', strict = true", "37"),
     ] {
         let message = refusal(sparsity);
@@ -283,6 +286,9 @@ fn work_is_that_of_each_steps_density() {
     let sdgf = work(METHODS[4]);
     let want = (7.0 * 5.0 + 4.0 * 5.0 + 2.0 * 5.0 + 6.0 + 9.0) / 8.0;
     assert!((sdgf.forward - want).abs() <= 1e-9, "{sdgf:?}, {want}");
+    // Frozen: dense gradients up to there, then those of what is kept.
+    let frozen = work("method = 'sr-ste', pattern = '1:8', finetune = 0.2, freeze = true");
+    assert!((frozen.gradient - (24.0 + 6.0 / 8.0)).abs() <= 1e-9, "{frozen:?}");
     // Held masks: a gradient where a weight is, and all of them where weights grow, at steps 0, 4, .. 20.
     let rigl = work("method = 'rigl', target = 0.9, schedule = { every = '4', end = '70%' }");
     let density = rigl.forward / 30.0;

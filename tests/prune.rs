@@ -61,8 +61,7 @@ fn session(gpu: &Gpu, sparsity: &str) -> Session {
 fn worked(gpu: &Gpu, method: &str, target: f64) -> Vec<u32> {
     let one = || Split::floats(vec![1.0, 2.0], vec![0]);
     let data = source(2, 2, one(), one());
-    let recipe =
-        recipe("[]", &format!("method = '{method}', target = {target}, schedule = {{ end = '50%' }}"));
+    let recipe = recipe("[]", &format!("method = '{method}', target = {target}"));
     let mut run = Session::new(gpu, &recipe, &data, Choices::default()).unwrap();
     run.model.params()[0].write(&[0.5, -0.3, 0.2, 0.8]).unwrap();
     run.model.params()[1].write(&[0.0, 0.0]).unwrap();
@@ -307,6 +306,19 @@ fn what_cannot_be_is_refused() {
     for (sparsity, words) in [
         ("method = 'oneshot', target = 0.5", "prunes once"),
         ("method = 'asp', target = 0.5, schedule = { type = 'oneshot', begin = '50%' }", "N of every M"),
+        (
+            "method = 'asp', pattern = '2:4', reset = false, schedule = { type = 'oneshot', begin = '50%' }",
+            "slots are not permuted",
+        ),
+        ("method = 'gmp', pattern = '2:4'", "cannot be reached gradually"),
+        ("method = 'gmp', target = 0.5, latent = true, storage = 'packed'", "cannot be packed"),
+        ("method = 'snip', target = 0.5, schedule = { begin = '30%' }", "has no schedule"),
+        ("method = 'snip', target = 0.5, init = 0.7", "starts dense"),
+        (
+            "method = 'oneshot', target = 0.5, latent = true, schedule = { type = 'oneshot', begin = '50%' }",
+            "leave latent out",
+        ),
+        ("method = 'granet', target = 0.9, reference = true, schedule = { every = '100' }", "no other"),
         ("method = 'gmp', target = 0.5, pooling = 'sum'", "sum"),
         ("method = 'gmp', target = 0.5, distribution = 'uniform', pattern = 'block:3x1'", "outputs"),
         (
@@ -324,5 +336,74 @@ fn what_cannot_be_is_refused() {
     ] {
         let message = refusal(sparsity);
         assert!(message.contains(words), "{sparsity}: {message}");
+    }
+}
+
+/// After the prune the optimizer has seen one gradient: its first moment is a tenth of that, and t is 1, so that Adam's
+/// step is the whole rate in the direction of the gradient.
+#[test]
+fn asp_begins_the_optimizer_anew_and_permutes_within_a_run() {
+    let build = |permute: bool| {
+        let sparsity = format!(
+            "method = 'asp', pattern = '2:4', permute = {permute}, storage = 'masked', schedule = {{ type = 'oneshot', begin = '50%' }}"
+        );
+        // fc2 has 32 outputs and 32 inputs: it is pruned, and its inputs may be permuted.
+        Session::new(&Gpu::twin(), &recipe("[32, 32]", &sparsity), &data(), Choices::default()).unwrap()
+    };
+    let [mut with, mut without] = [true, false].map(build);
+    for _ in 0..15 {
+        with.advance().unwrap();
+        without.advance().unwrap();
+    }
+    let before = with.model.params()[4].read().unwrap();
+    let dense = with.model.params()[2].read().unwrap();
+    with.advance().unwrap().expect("half of the run is over");
+    without.advance().unwrap();
+    // The head stays dense: its slots and its step are those of a first update.
+    let (grad, after) = (with.model.params()[4].read_grad().unwrap(), with.model.params()[4].read().unwrap());
+    let first = with.optimizer.slots_of(4)[0][0].read_f32().unwrap();
+    let order = coppice::sparsity::permute::search(&dense, 32, 2, 4);
+    assert_ne!(order, (0..32).collect::<Vec<_>>(), "something is permuted");
+    for i in 0..grad.len() {
+        let g = grad[i] + 1e-3 * before[i]; // weight decay is part of the gradient
+        assert!((first[i] - 0.1 * g).abs() <= 1e-6 * (1.0 + g.abs()), "{i}: {} of {g}", first[i]);
+        if g.abs() > 1e-4 {
+            let moved = before[i] - after[i];
+            assert!((moved - 0.01 * g.signum()).abs() <= 1e-5, "{i}: moved by {moved}, gradient {g}");
+        }
+    }
+    // fc2's mask is that of its permuted values, which are more than those of the given order.
+    let kept = |run: &Session| -> f64 {
+        let mask = run.model.params()[2].read_mask().unwrap();
+        let values = run.model.params()[2].read().unwrap();
+        (0..values.len())
+            .filter(|&i| mask[i / 32] >> (i % 32) & 1 == 1)
+            .map(|i| f64::from(values[i].abs()))
+            .sum()
+    };
+    assert!(kept(&with) > kept(&without), "{} and {}", kept(&with), kept(&without));
+    let fc1 = |run: &Session| -> f64 {
+        run.model.params()[0].read().unwrap().iter().map(|w| f64::from(w.abs())).sum()
+    };
+    assert!(
+        (fc1(&with) - fc1(&without)).abs() <= 0.05 * fc1(&without),
+        "rows of fc1 move, and keep what they are"
+    );
+}
+
+/// A layer of single weights beside one with an N:M pattern: exactly the target in all.
+#[test]
+fn patterns_may_stand_beside_single_weights() {
+    for gpu in everywhere() {
+        let sparsity = "method = 'oneshot', target = 0.6, schedule = { type = 'oneshot', begin = '40%' }, rule = [{ match = 'fc2', pattern = '2:4' }]";
+        let mut run = session(&gpu, sparsity);
+        let mut last = None;
+        while !run.is_done() {
+            last = run.advance().unwrap().or(last);
+        }
+        let change = last.expect("it is pruned once");
+        assert_eq!(change.kept, 925, "two fifths of 32 x 40 + 40 x 24 + 24 x 3, half to even");
+        let fc2 = change.layers.iter().find(|layer| layer.name == "fc2.weight").unwrap();
+        assert_eq!(fc2.kept, 480);
     }
 }

@@ -246,8 +246,11 @@ impl Budget {
         let least: usize = open.iter().map(|group| group.members.len()).sum();
         let free = wanted.checked_sub(taken).filter(|free| (least..=most).contains(free));
         // Where forms and rules fix every number, N:M among them, the total is what comes of it.
-        let all_fixed = open.is_empty() && self.groups.iter().any(|group| group.fixed.is_some());
-        let Some(free) = free.or(all_fixed.then_some(0)) else {
+        let by_form = self.groups.iter().any(|group| group.fixed.is_some());
+        let all_fixed = open.is_empty() && by_form;
+        // While the network is still denser than its N:M layers allow, the others are kept whole.
+        let whole = by_form && wanted.checked_sub(taken).is_some_and(|free| free > most);
+        let Some(free) = free.or(all_fixed.then_some(0)).or(whole.then_some(most)) else {
             return Err(Error::usage(format!("sparsity {s} cannot be met"))
                 .at(format!(
                     "it keeps {wanted} of {} weights; rules alone keep {taken}, the other layers can \

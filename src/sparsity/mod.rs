@@ -63,7 +63,7 @@ pub enum Stage {
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Change {
     pub step: u64,
-    /// The sparsity that was due for the whole network.
+    /// The sparsity that was due for the whole network; that of the patterns at the end, where masks are N:M.
     pub sparsity: f64,
     pub kept: usize,
     pub total: usize,

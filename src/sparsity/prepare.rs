@@ -12,7 +12,7 @@ use crate::gpu::{Dtype, Gpu};
 use crate::ops::packed::{Form, crossover};
 use crate::ops::variants::{Choices, Shape};
 use crate::param::{Block, Flow, Param, full_mask};
-use crate::recipe::{Distribution, Rule, Sparsity, Storage};
+use crate::recipe::{Curve, Distribution, Rule, Sparsity, Storage};
 
 /// What a network is pruned for, besides its recipe.
 pub struct Setting<'a> {
@@ -48,6 +48,11 @@ pub fn prepare(
         return Ok(None);
     };
     let length = setting.length;
+    if method.frozen_from(length).is_some_and(|from| from >= length.steps) {
+        return Err(Error::usage("masks would freeze after the last step")
+            .at(format!("finetune is less than a step of a run of {}", length.steps))
+            .hint("a larger share, such as finetune = 0.1, or freeze = false"));
+    }
     if entry.order.contains(&Stage::Masks) {
         recipe.schedule.check(length.steps, length.steps_per_epoch)?;
     }
@@ -58,6 +63,7 @@ pub fn prepare(
         let inner: usize = tensor.shape[1..].iter().product();
         if let Form::Groups { of, .. } = tensor.form
             && recipe.strict
+            && !method.skips(&tensor.shape)
             && !inner.is_multiple_of(of)
         {
             return Err(Error::usage(format!("`{}` does not divide into groups of {of}", tensor.name))
@@ -66,6 +72,15 @@ pub fn prepare(
         }
         if method.flow() == Flow::Flowing && method.threshold().is_none() {
             continue;
+        }
+        let rises = recipe.schedule.kind != Curve::OneShot && entry.heeds_init;
+        if matches!(tensor.form, Form::Groups { .. }) && rises {
+            return Err(Error::usage(format!(
+                "an N:M pattern cannot be reached gradually by `{}`",
+                entry.name
+            ))
+            .at(format!("layer {}", tensor.name))
+            .hint("method = \"oneshot\", or one of ste, sr-ste, mdgf and sdgf"));
         }
         let can = match tensor.form {
             Form::Free => true,
@@ -108,6 +123,7 @@ pub fn prepare(
     let dense_parts = match method.flow() {
         Flow::Flowing if method.frozen_from(length).is_none() => Some("trains pruned weights, too"),
         _ if method.reach().is_some() => Some("trains pruned weights, too"),
+        Flow::Latent => Some("keeps the values of pruned weights"),
         _ if method.mean().is_some() => Some("keeps a dense mean of the gradient"),
         _ => None,
     };
@@ -129,6 +145,10 @@ pub fn prepare(
     let prunable: usize = budget.groups.iter().map(|group| group.len).sum();
     let dense = budget.total() - prunable;
     method.size(Sizes { prunable, keep: keeps.iter().sum(), dense }, length)?;
+    let mut density = vec![1.0; params.len()];
+    for ((group, members), keep) in budget.groups.iter().zip(&members).zip(&keeps) {
+        members.iter().for_each(|&i| density[i] = *keep as f64 / group.len.max(1) as f64);
+    }
     let mut pruner = Pruner {
         entry,
         method,
@@ -136,9 +156,11 @@ pub fn prepare(
         seed: setting.seed,
         means: Vec::new(),
         start_density: Vec::new(),
+        density,
         patterns: Vec::new(),
         names: params.iter().map(|param| param.name.clone()).collect(),
         target: recipe.target,
+        initial: recipe.initial(),
         packed_below,
         most_packed: gpu.limits().binding_bytes as usize / 4,
         dense,

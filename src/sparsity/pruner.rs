@@ -28,11 +28,15 @@ pub struct Pruner {
     pub(super) target: f64,
     /// By parameter: the density up to which it is packed.
     pub(super) packed_below: Vec<f64>,
+    /// That at the start, where the method heeds it.
+    pub(super) initial: f64,
     /// Values that one binding holds: more cannot be packed.
     pub(super) most_packed: usize,
     pub(super) dense: usize,
     /// By parameter: N and M, where it has such a pattern.
     pub(super) patterns: Vec<Option<(usize, usize)>>,
+    /// By parameter: the density at the end, as its group has it.
+    pub(super) density: Vec<f64>,
     /// By parameter: the density before the first update.
     pub(super) start_density: Vec<f64>,
     /// Where masks are made anew at every step.
@@ -108,8 +112,10 @@ impl Pruner {
     pub fn record_gradients(&self, rec: &mut Recorder, params: &[&Param]) -> Result<()> {
         self.soft.as_ref().map_or(Ok(()), |soft| soft.record_gradients(rec, params))?;
         rec.phase(Phase::Masks);
-        for (param, means) in params.iter().zip(&self.means).filter(|(param, _)| param.is_masked()) {
+        let trained = |param: &Param| param.is_masked() && !param.frozen;
+        for (index, param) in params.iter().enumerate().filter(|(_, param)| trained(param)) {
             rec.scope(&param.name);
+            let means = &self.means[index];
             if let Some(rule) = self.method.mean() {
                 let blocks = param.blocks.iter().zip(means);
                 blocks
@@ -117,8 +123,10 @@ impl Pruner {
                     .try_for_each(|(block, mean)| mean::record(rec, rule, &block.grad, mean))?;
             }
             // Where pruned weights are held at 0 there is nothing to pull.
-            if let Some(pull) =
-                self.method.pull().filter(|pull| param.flow != Flow::Held || pull.inside != 0.0)
+            if let Some(pull) = self
+                .method
+                .pull(self.density[index])
+                .filter(|pull| param.flow != Flow::Held || pull.inside != 0.0)
             {
                 let blocks = &mut param.blocks.iter();
                 blocks.try_for_each(|b| shrink::record(rec, pull, &b.mask, b.stored(), &b.grad))?;
@@ -180,7 +188,11 @@ impl Pruner {
     pub fn rests(&self, step: u64) -> bool {
         self.method.rests(step, self.length)
     }
-    /// Whether the optimizer begins anew at `step`.
+    /// Whether the optimizer begins anew at a mask update.
+    pub fn anew(&self) -> bool {
+        self.method.resets()
+    }
+    /// Whether it does so at `step`.
     pub fn resets(&self, step: u64) -> bool {
         self.method.resets() && self.due(step).is_some()
     }
@@ -241,6 +253,14 @@ impl Pruner {
         };
         let groups = self.budget.groups.iter().zip(keeps);
         groups.map(|(group, &keep)| (keep + more(group.len)).min(group.len)).collect()
+    }
+    /// The sparsity before the first update.
+    pub fn start_sparsity(&self) -> f64 {
+        match self.entry.start {
+            Start::Dense => 0.0,
+            Start::Random => self.target,
+            Start::Initial => self.initial,
+        }
     }
     /// The whole network's sparsity at the end of the run.
     pub fn final_sparsity(&self) -> f64 {

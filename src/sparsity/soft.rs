@@ -66,7 +66,7 @@ impl Soft {
     /// Records the derivative, after the backward pass.
     pub fn record_gradients(&self, rec: &mut Recorder, params: &[&Param]) -> Result<()> {
         rec.phase(Phase::Masks);
-        for member in &self.members {
+        for member in self.members.iter().filter(|member| !params[member.param].frozen) {
             rec.scope(&params[member.param].name);
             threshold::record_blocks(rec, &params[member.param].blocks, &member.partial)?;
         }
@@ -82,7 +82,7 @@ impl Soft {
         totals: &Tensor,
     ) -> Result<()> {
         rec.phase(Phase::Update);
-        for member in &self.members {
+        for member in self.members.iter().filter(|member| !params[member.param].frozen) {
             rec.scope(&params[member.param].name);
             let Member { partial, threshold, .. } = member;
             threshold::record_descend(rec, self.rule.decay, partial, threshold, (step, totals))?;

@@ -20,7 +20,12 @@ impl Pruner {
             let own = step.checked_sub(offset);
             own.is_some_and(|own| self.method.due(own, self.length).is_some())
         };
-        self.offsets(schedule).any(has_turn).then(|| self.method.sparsity(step, self.target, self.length))
+        if !self.offsets(schedule).any(has_turn) {
+            return None;
+        }
+        // What the groups keep now, those that wait for their turn included.
+        let kept: usize = self.keeps_in_turn(schedule, step).ok()?.iter().sum();
+        Some(1.0 - (kept + self.dense) as f64 / self.budget.total().max(1) as f64)
     }
 
     /// What each group keeps since its last turn.

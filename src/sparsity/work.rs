@@ -17,7 +17,7 @@ pub struct Work {
 
 impl Pruner {
     /// The work of the first `steps` steps, by parameter. Where one threshold serves several tensors, each is taken to
-    /// have the density of all.
+    /// have the density of all; where thresholds are learned, every step counts as dense.
     ///
     /// # Errors
     /// As those of budgets.
@@ -33,12 +33,13 @@ impl Pruner {
                     members.iter().for_each(|&i| density[i] = keep as f64 / group.len.max(1) as f64);
                 }
             }
-            let dense_gradient =
-                self.flowing.is_some() || self.method.mean().is_some() || by_gradient && due.is_some();
+            let flows = self.method.flow() == Flow::Flowing && !self.is_frozen(step);
+            let dense_gradient = flows || self.method.mean().is_some() || by_gradient && due.is_some();
+            let more = self.method.reach().unwrap_or(0.0);
             for (i, (work, density)) in all.iter_mut().zip(&density).enumerate() {
                 let forward = self.passes(i, step).unwrap_or(*density);
                 work.forward += forward;
-                work.gradient += if dense_gradient { 1.0 } else { forward };
+                work.gradient += if dense_gradient { 1.0 } else { (forward + more).min(1.0) };
             }
         }
         Ok(all)

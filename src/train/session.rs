@@ -138,12 +138,13 @@ impl Session {
         let names: Vec<&str> = model.learners().map(|layer| layer.name()).collect();
         let phases = Phases::new(&recipe.unfreeze, &names, length)?;
         phases.allow(pruner.as_ref())?;
-        if pruner.as_ref().is_some_and(Pruner::probes) && recipe.distill.method != "none" {
+        let remembers = recipe.distill.method != "none";
+        if remembers && pruner.as_ref().is_some_and(|pruner| pruner.probes() || pruner.rewind().is_some()) {
             return Err(Error::usage(format!(
-                "method `{}` looks at a batch several times, which distillation would remember",
+                "method `{}` looks at samples again, which distillation would remember",
                 recipe.sparsity.method
             ))
-            .hint("method = \"snip\", or no [distill]"));
+            .hint("another method, or no [distill]"));
         }
         let optimizer = Optimizer::new(gpu, &recipe.optim, &model.params())?;
         let context = distill::Context { classes: data.classes, cols, labels: &data.train.labels };
@@ -247,7 +248,7 @@ impl Session {
     /// The sparsity that is due after the steps done so far.
     pub fn sparsity(&self) -> f64 {
         let Some(pruner) = &self.pruner else { return 0.0 };
-        (0..self.step).rev().find_map(|step| pruner.due(step)).unwrap_or(self.recipe.sparsity.initial())
+        (0..self.step).rev().find_map(|step| pruner.due(step)).unwrap_or(pruner.start_sparsity())
     }
 
     /// Prepares the device for the step that `self.step` names: the order of its epoch.

@@ -80,6 +80,11 @@ impl Phases {
     /// `Kind::Usage`.
     pub fn allow(&self, pruner: Option<&Pruner>) -> Result<()> {
         let Some(pruner) = pruner.filter(|_| self.begins.len() > 1) else { return Ok(()) };
+        if pruner.rewind().is_some() || pruner.anew() {
+            return Err(Error::usage(format!("method `{}` starts training over", pruner.entry.name))
+                .at("[unfreeze] has phases of the whole run")
+                .hint("another method, or no [unfreeze]"));
+        }
         let place = |stage| pruner.entry.order.iter().position(|one| *one == stage);
         let after_backward = place(Stage::Masks) > place(Stage::Backward);
         if !(pruner.grows() || after_backward) {

@@ -21,9 +21,10 @@ use crate::train::Session;
 /// Hidden layers of 784-a-b-10: 0.27, 1.86 and 3.99 million weights.
 const HIDDEN: [[usize; 2]; 3] = [[300, 100], [1024, 1024], [1640, 1640]];
 /// What is pruned, and when: single weights, or else N:M; again and again, or once.
-const PATTERNS: [&str; 5] = [
+const PATTERNS: [&str; 6] = [
     "target = 0.9\nschedule = { end = '50%', every = 1000000 }",
-    "pattern = '2:4'\nschedule = { end = '50%', every = 1000000 }",
+    "pattern = '2:4'\nschedule = { every = 1000000 }",
+    "target = 0.9\nschedule = { every = 1000000 }",
     "target = 0.9\nschedule = { type = 'oneshot', begin = '50%' }",
     "pattern = '2:4'\nschedule = { type = 'oneshot', begin = '50%' }",
     "target = 0.9",

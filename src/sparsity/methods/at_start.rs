@@ -5,7 +5,7 @@
 //! temperature 1. The optimizer rests on the first step. With `distribution = "global"` one threshold serves all
 //! layers; with another, each layer has its own number.
 
-use super::{Entry, Method, Start};
+use super::{Entry, Heed, Method, Start};
 use crate::error::Result;
 use crate::param::Flow;
 use crate::recipe::{Distribution, Sparsity};
@@ -21,6 +21,8 @@ pub const SNIP: Entry = Entry {
     order: ORDER,
     start: Start::Dense,
     distribution: Distribution::Global,
+    schedule: Heed::Nothing,
+    heeds_init: false,
     settings: Vec::new,
     build: |recipe, _| build(recipe, Criterion::Saliency),
 };
@@ -32,6 +34,8 @@ pub const GRASP: Entry = Entry {
     order: ORDER,
     start: Start::Dense,
     distribution: Distribution::Global,
+    schedule: Heed::Nothing,
+    heeds_init: false,
     settings: Vec::new,
     build: |recipe, _| build(recipe, Criterion::Flow),
 };

@@ -6,7 +6,7 @@
 
 use toml::Value;
 
-use super::{Entry, Method, Start, pooling};
+use super::{Entry, Heed, Method, Start, pooling};
 use crate::param::Flow;
 use crate::recipe::{Distribution, PruneSchedule};
 use crate::sparsity::pool::Pooling;
@@ -19,6 +19,8 @@ pub const ENTRY: Entry = Entry {
     order: &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::Update],
     start: Start::Dense,
     distribution: Distribution::Global,
+    schedule: Heed::All,
+    heeds_init: true,
     settings: || vec![("pooling", Value::String("mean".into())), ("in_turn", Value::Boolean(false))],
     build: |recipe, settings| {
         Ok(Some(Box::new(Gmp {

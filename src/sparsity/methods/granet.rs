@@ -10,8 +10,8 @@
 
 use toml::Value;
 
-use super::{Entry, Method, Start};
-use crate::error::Error;
+use super::{Entry, Heed, Method, Sizes, Start};
+use crate::error::{Error, Result};
 use crate::param::Flow;
 use crate::recipe::{Distribution, PruneSchedule, polynomial};
 use crate::sparsity::budget::{self, Rounding};
@@ -25,6 +25,8 @@ pub const ENTRY: Entry = Entry {
     order: &[Stage::Forward, Stage::Backward, Stage::Update, Stage::Masks],
     start: Start::Initial,
     distribution: Distribution::Global,
+    schedule: Heed::All,
+    heeds_init: false,
     settings: || {
         vec![
             Growth::setting(By::Gradient, 0.5, 0.005),
@@ -72,6 +74,15 @@ impl GraNet {
 }
 
 impl Method for GraNet {
+    fn size(&mut self, _: Sizes, length: Length) -> Result<()> {
+        let (first, last, _) = self.turns(0, length);
+        if self.reference && last <= first + 1 {
+            return Err(Error::usage("the published code leaves the last prune out, and there is no other")
+                .at(format!("updates {first} to {last}, of {} steps each", self.every(length)))
+                .hint("a smaller schedule.every, a later end, or reference = false"));
+        }
+        Ok(())
+    }
     fn flow(&self) -> Flow {
         Flow::Held
     }

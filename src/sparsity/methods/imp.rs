@@ -10,10 +10,10 @@
 
 use toml::Value;
 
-use super::{Entry, Method, Sizes, Start, constant};
+use super::{Entry, Heed, Method, Sizes, Start};
 use crate::error::{Error, Result};
 use crate::param::Flow;
-use crate::recipe::{Distribution, Duration, PruneSchedule};
+use crate::recipe::{Distribution, Duration};
 use crate::sparsity::{Length, Stage, budget};
 
 pub const ENTRY: Entry = Entry {
@@ -23,20 +23,13 @@ pub const ENTRY: Entry = Entry {
     order: &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::Update],
     start: Start::Dense,
     distribution: Distribution::Global,
+    schedule: Heed::Nothing,
+    heeds_init: false,
     settings: || vec![("fraction", Value::Float(0.2)), ("rewind", Value::String("0".into()))],
     build: |recipe, settings| {
         let fraction = settings.f64("fraction")?;
         if !(fraction > 0.0 && fraction < 1.0) {
             return Err(settings.wrong("fraction", "a share of what is left, above 0 and below 1"));
-        }
-        constant(recipe, "imp", "starts dense", 1.0)?;
-        if recipe.latent {
-            let error = Error::usage("method `imp` holds pruned weights at 0");
-            return Err(settings.locate("latent", error).hint("leave latent out"));
-        }
-        if recipe.schedule != PruneSchedule::default() {
-            let error = Error::usage("method `imp` prunes at the ends of its rounds, and has no schedule");
-            return Err(settings.locate("schedule", error).hint("leave schedule out, and set fraction"));
         }
         let (rewind, target) = (settings.duration("rewind")?, recipe.target);
         Ok(Some(Box::new(Imp {

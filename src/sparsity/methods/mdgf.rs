@@ -6,7 +6,7 @@
 
 use toml::Value;
 
-use super::{Entry, Method, Start};
+use super::{Entry, Heed, Method, Start};
 use crate::error::Error;
 use crate::param::Flow;
 use crate::recipe::{Distribution, PruneSchedule, unknown};
@@ -21,6 +21,8 @@ pub const ENTRY: Entry = Entry {
     order: &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::Update],
     start: Start::Dense,
     distribution: Distribution::Uniform,
+    schedule: Heed::Every,
+    heeds_init: false,
     settings: || {
         let mut all = Phases::settings(0.05, 0.1);
         all.extend([

@@ -41,15 +41,28 @@ pub struct Entry {
     pub start: Start,
     /// Where the recipe names no distribution.
     pub distribution: Distribution,
+    /// What it takes of a schedule.
+    pub schedule: Heed,
+    /// Whether it prunes to the initial density first.
+    pub heeds_init: bool,
     /// Settings of its own, with their defaults.
     pub settings: fn() -> Vec<(&'static str, Value)>,
     pub build: Build,
 }
 
+/// What a method takes of `schedule`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heed {
+    All,
+    /// How often alone.
+    Every,
+    Nothing,
+}
+
 /// The masks before the first step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// All weights are kept, or will be pruned to the initial sparsity by the first update.
+    /// All weights are kept.
     Dense,
     /// As many as the target allows, at random.
     Random,
@@ -97,7 +110,7 @@ pub struct Sizes {
 pub trait Method {
     /// What happens to pruned weights.
     fn flow(&self) -> Flow;
-    /// Tells, once and before all else, how many weights and how many steps there are.
+    /// Tells, once and before the first budget, how many weights and how many steps there are.
     fn size(&mut self, sizes: Sizes, length: Length) -> Result<()> {
         let _ = (sizes, length);
         Ok(())
@@ -174,8 +187,9 @@ pub trait Method {
     fn threshold(&self) -> Option<threshold::Rule> {
         None
     }
-    /// A pull towards 0 that is added to the gradient.
-    fn pull(&self) -> Option<Pull> {
+    /// A pull towards 0 that is added to the gradient of a layer of this density.
+    fn pull(&self, density: f64) -> Option<Pull> {
+        let _ = density;
         None
     }
 }
@@ -231,9 +245,8 @@ pub fn complete(recipe: &Sparsity) -> Result<Sparsity> {
                 .at(format!("target = {} is density {own}; init = {init}", recipe.target));
         return Err(recipe.settings.locate("init", error).hint("leave init out"));
     }
-    if entry.start != Start::Dense && recipe.latent {
-        let error = Error::usage(format!("method `{}` holds pruned weights at 0", entry.name));
-        return Err(recipe.settings.locate("latent", error).hint("leave latent out"));
+    if let Some(method) = (entry.build)(recipe, &settings(recipe, entry)?)? {
+        suits(recipe, entry, &*method)?;
     }
     Ok(Sparsity {
         settings: settings(recipe, entry)?,
@@ -241,6 +254,39 @@ pub fn complete(recipe: &Sparsity) -> Result<Sparsity> {
         distribution: Some(recipe.distribution.unwrap_or(entry.distribution)),
         ..recipe.clone()
     })
+}
+
+/// Refuses keys that all methods share where this one would not heed them.
+fn suits(recipe: &Sparsity, entry: &Entry, method: &dyn Method) -> Result<()> {
+    let refuse = |key: &str, what: &str, advice: &str| {
+        let error = Error::usage(format!("method `{}` {what}", entry.name));
+        Err(recipe.settings.locate(key, error).hint(advice))
+    };
+    if recipe.latent && method.flow() != Flow::Latent {
+        return refuse("latent", "holds pruned weights at 0, or keeps them by itself", "leave latent out");
+    }
+    if entry.start == Start::Dense && !entry.heeds_init {
+        constant(recipe, entry.name, "starts dense", 1.0)?;
+    }
+    let default = PruneSchedule::default();
+    match entry.schedule {
+        Heed::All => {}
+        Heed::Every => {
+            let every = PruneSchedule { every: recipe.schedule.every, ..default };
+            if recipe.schedule != every {
+                return refuse(
+                    "schedule",
+                    "takes of a schedule how often masks are recorded or chosen, `every`, alone",
+                    "schedule = { every = \"100\" }",
+                );
+            }
+        }
+        Heed::Nothing if recipe.schedule != default => {
+            return refuse("schedule", "has no schedule", "leave schedule out");
+        }
+        Heed::Nothing => {}
+    }
+    Ok(())
 }
 
 fn settings(recipe: &Sparsity, entry: &Entry) -> Result<Settings> {

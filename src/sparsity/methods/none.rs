@@ -1,6 +1,6 @@
 //! No pruning: the dense baseline.
 
-use super::{Entry, Start};
+use super::{Entry, Heed, Start};
 use crate::recipe::Distribution;
 use crate::sparsity::Stage;
 
@@ -11,6 +11,8 @@ pub const ENTRY: Entry = Entry {
     order: &[Stage::Forward, Stage::Backward, Stage::Update],
     start: Start::Dense,
     distribution: Distribution::Global,
+    schedule: Heed::Nothing,
+    heeds_init: false,
     settings: Vec::new,
     build: |_, _| Ok(None),
 };

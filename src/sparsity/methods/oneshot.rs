@@ -6,7 +6,7 @@
 
 use toml::Value;
 
-use super::{Entry, Method, Start, pooling};
+use super::{Entry, Heed, Method, Start, pooling};
 use crate::error::{Error, Result};
 use crate::param::Flow;
 use crate::recipe::{Curve, Distribution, Duration, Sparsity, Structure};
@@ -22,6 +22,8 @@ pub const ONESHOT: Entry = Entry {
     order: ORDER,
     start: Start::Dense,
     distribution: Distribution::Global,
+    schedule: Heed::All,
+    heeds_init: false,
     settings: || vec![("pooling", Value::String("mean".into()))],
     build: |recipe, settings| {
         let (begin, pooling) = (begin(recipe)?, pooling(settings)?);
@@ -36,12 +38,18 @@ pub const ASP: Entry = Entry {
     order: ORDER,
     start: Start::Dense,
     distribution: Distribution::Uniform,
+    schedule: Heed::All,
+    heeds_init: false,
     settings: || vec![("permute", Value::Boolean(true)), ("reset", Value::Boolean(true))],
     build: |recipe, settings| {
         if !matches!(recipe.pattern, Structure::Groups { .. }) {
             let error = Error::usage("method `asp` keeps N of every M inputs")
                 .at(format!("pattern = \"{}\"", recipe.pattern));
             return Err(recipe.settings.locate("pattern", error).hint("pattern = \"2:4\""));
+        }
+        if settings.bool("permute")? && !settings.bool("reset")? {
+            let error = Error::usage("the optimizer's slots are not permuted with the weights");
+            return Err(settings.locate("reset", error).hint("reset = true, or permute = false"));
         }
         let asp = Asp { permute: settings.bool("permute")?, reset: settings.bool("reset")? };
         let (begin, pooling) = (begin(recipe)?, Pooling::Mean);

@@ -6,7 +6,7 @@
 use toml::Value;
 
 use super::dynamic::Dynamic;
-use super::{Entry, Start};
+use super::{Entry, Heed, Start};
 use crate::recipe::Distribution;
 use crate::sparsity::Stage;
 use crate::sparsity::growth::{By, Growth};
@@ -18,6 +18,8 @@ pub const ENTRY: Entry = Entry {
     order: &[Stage::Forward, Stage::Backward, Stage::Masks, Stage::Update],
     start: Start::Random,
     distribution: Distribution::Erk,
+    schedule: Heed::All,
+    heeds_init: false,
     settings: || vec![Growth::setting(By::Gradient, 0.3, 0.0), ("skip_update", Value::Boolean(true))],
     build: |recipe, settings| Dynamic::read(recipe, settings, settings.bool("skip_update")?, 0.9).map(Some),
 };

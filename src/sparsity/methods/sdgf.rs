@@ -6,7 +6,7 @@
 
 use toml::Value;
 
-use super::{Entry, Method, Start};
+use super::{Entry, Heed, Method, Start};
 use crate::param::Flow;
 use crate::recipe::{Distribution, PruneSchedule, unknown};
 use crate::sparsity::groups::Gate;
@@ -20,6 +20,8 @@ pub const ENTRY: Entry = Entry {
     order: &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::Update],
     start: Start::Dense,
     distribution: Distribution::Uniform,
+    schedule: Heed::Every,
+    heeds_init: false,
     settings: || {
         let mut all = Phases::settings(0.05, 0.1);
         all.extend([("decay", Value::String("stepwise".into())), ("k", Value::Integer(16))]);
@@ -33,8 +35,8 @@ pub const ENTRY: Entry = Entry {
                 return Err(settings.locate("decay", unknown("decay", other, ["stepwise", "geometric"])));
             }
         };
-        if !settings.u32("k")?.is_power_of_two() {
-            return Err(settings.wrong("k", "a power of two: groups shrink by halves"));
+        if !settings.u32("k").is_ok_and(|k| k.is_power_of_two() && k <= 1024) {
+            return Err(settings.wrong("k", "a power of two up to 1024: groups shrink by halves"));
         }
         Ok(Some(Box::new(Sdgf {
             target: recipe.target,

@@ -4,7 +4,7 @@
 //! grow is a function of seed, step, parameter and place. The optimizer works on every step.
 
 use super::dynamic::Dynamic;
-use super::{Entry, Start};
+use super::{Entry, Heed, Start};
 use crate::recipe::Distribution;
 use crate::sparsity::Stage;
 use crate::sparsity::growth::{By, Growth};
@@ -16,6 +16,8 @@ pub const ENTRY: Entry = Entry {
     order: &[Stage::Forward, Stage::Backward, Stage::Update, Stage::Masks],
     start: Start::Random,
     distribution: Distribution::Erk,
+    schedule: Heed::All,
+    heeds_init: false,
     settings: || vec![Growth::setting(By::Random, 0.3, 0.0)],
     build: |recipe, settings| Dynamic::read(recipe, settings, false, 0.9).map(Some),
 };

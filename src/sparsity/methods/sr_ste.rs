@@ -5,7 +5,7 @@
 
 use toml::Value;
 
-use super::{Entry, Method, Start};
+use super::{Entry, Heed, Method, Start};
 use crate::param::Flow;
 use crate::recipe::{Distribution, PruneSchedule};
 use crate::sparsity::groups::Gate;
@@ -22,6 +22,8 @@ pub const SR_STE: Entry = Entry {
     order: ORDER,
     start: Start::Dense,
     distribution: Distribution::Uniform,
+    schedule: Heed::Every,
+    heeds_init: false,
     settings: || {
         let mut all = Phases::settings(0.0, 0.0);
         all.push(("lambda", Value::Float(2e-4)));
@@ -44,6 +46,8 @@ pub const STE: Entry = Entry {
     order: ORDER,
     start: Start::Dense,
     distribution: Distribution::Uniform,
+    schedule: Heed::Every,
+    heeds_init: false,
     settings: || Phases::settings(0.0, 0.0),
     build: |recipe, settings| {
         let (schedule, phases) = (recipe.schedule.clone(), Phases::read(settings)?);
@@ -75,7 +79,7 @@ impl Method for StraightThrough {
         let keep = if self.phases.at(step, length) == Phase::Dense { of } else { keep };
         Some(Gate { keep: keep as u32, group: of as u32, decay: 0.0 })
     }
-    fn pull(&self) -> Option<Pull> {
+    fn pull(&self, _: f64) -> Option<Pull> {
         (self.lambda > 0.0).then_some(Pull { inside: 0.0, outside: self.lambda, signs: false })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The baseline of dynamic sparse training; what pruned weights cost when nobody chooses them.
 
-use super::{Entry, Method, Start};
+use super::{Entry, Heed, Method, Start};
 use crate::param::Flow;
 use crate::recipe::Distribution;
 use crate::sparsity::{Length, Stage};
@@ -14,6 +14,8 @@ pub const ENTRY: Entry = Entry {
     order: &[Stage::Forward, Stage::Backward, Stage::Update],
     start: Start::Random,
     distribution: Distribution::Erk,
+    schedule: Heed::Nothing,
+    heeds_init: false,
     settings: Vec::new,
     build: |_, _| Ok(Some(Box::new(Static))),
 };

@@ -7,7 +7,7 @@
 
 use toml::Value;
 
-use super::{Entry, Method, Start, constant, recorded_at};
+use super::{Entry, Heed, Method, Start, constant, recorded_at};
 use crate::error::Error;
 use crate::param::Flow;
 use crate::recipe::{Distribution, PruneSchedule};
@@ -21,6 +21,8 @@ pub const ENTRY: Entry = Entry {
     order: &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::Update],
     start: Start::Dense,
     distribution: Distribution::Uniform,
+    schedule: Heed::Every,
+    heeds_init: false,
     settings: || vec![("start", Value::Float(-10.0)), ("decay", Value::Float(2e-3))],
     build: |recipe, settings| {
         constant(recipe, "str", "learns its sparsity", 1.0)?;

@@ -7,7 +7,7 @@
 
 use toml::Value;
 
-use super::{Entry, Method, Start, constant, recorded_at};
+use super::{Entry, Heed, Method, Start, constant, recorded_at};
 use crate::param::Flow;
 use crate::recipe::{Distribution, PruneSchedule, unknown};
 use crate::sparsity::shrink::Pull;
@@ -20,6 +20,8 @@ pub const ENTRY: Entry = Entry {
     order: &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::Update],
     start: Start::Dense,
     distribution: Distribution::Uniform,
+    schedule: Heed::Every,
+    heeds_init: false,
     settings: || {
         vec![
             ("reach", Value::Float(0.1)),
@@ -29,7 +31,7 @@ pub const ENTRY: Entry = Entry {
     },
     build: |recipe, settings| {
         constant(recipe, "top-kast", "keeps the same number of weights throughout", 1.0)?;
-        let (reach, lambda, density) = (settings.f64("reach")?, settings.f32("lambda")?, 1.0 - recipe.target);
+        let (reach, lambda) = (settings.f64("reach")?, settings.f32("lambda")?);
         if !(reach >= 0.0 && reach <= recipe.target + 1e-9) {
             let most = format!("a share of the weights, from 0 up to the target, {}", recipe.target);
             return Err(settings.wrong("reach", &most));
@@ -45,10 +47,8 @@ pub const ENTRY: Entry = Entry {
                 return Err(settings.locate("penalty", unknown("penalty", other, ["square", "abs"])));
             }
         };
-        let inside = slope * lambda;
-        let pull = Pull { inside, outside: (f64::from(inside) / density) as f32, signs };
         let (schedule, target) = (recipe.schedule.clone(), recipe.target);
-        Ok(Some(Box::new(TopKast { target, schedule, reach, pull: (lambda > 0.0).then_some(pull) })))
+        Ok(Some(Box::new(TopKast { target, schedule, reach, strength: slope * lambda, signs })))
     },
 };
 
@@ -56,7 +56,9 @@ struct TopKast {
     target: f64,
     schedule: PruneSchedule,
     reach: f64,
-    pull: Option<Pull>,
+    /// Lambda times the slope of the penalty.
+    strength: f32,
+    signs: bool,
 }
 
 impl Method for TopKast {
@@ -72,7 +74,9 @@ impl Method for TopKast {
     fn reach(&self) -> Option<f64> {
         Some(self.reach)
     }
-    fn pull(&self) -> Option<Pull> {
-        self.pull
+    fn pull(&self, density: f64) -> Option<Pull> {
+        let (inside, signs) = (self.strength, self.signs);
+        let outside = (f64::from(inside) / density) as f32;
+        (inside > 0.0).then_some(Pull { inside, outside, signs })
     }
 }
