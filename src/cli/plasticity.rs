@@ -16,6 +16,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::recipe::Recipe;
+use crate::report::plot::{Axis, Plot, Series, Stroke};
 use crate::report::table;
 use crate::store::folder::write_file_atomic;
 use crate::train::checkpoint::Snapshot;
@@ -57,6 +58,9 @@ pub struct Plasticity {
     /// Write one line a pruned network to a file
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+    /// Draw plasticity over the epoch of pruning, one line a rate, as SVG
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
 }
 
 /// One pruned network. Accuracies are those on the test part, 0 to 1.
@@ -153,6 +157,9 @@ impl Plasticity {
         }
         if let Some(path) = &self.csv {
             write_file_atomic(path, csv(&branches)?.as_bytes())?;
+        }
+        if let Some(path) = &self.plot {
+            plot(&branches, self.more).save(path)?;
         }
         if self.json {
             let device = gpu.identity();
@@ -308,4 +315,76 @@ fn csv(branches: &[Branch]) -> Result<String> {
         lines.push(COLUMNS.iter().map(cell).collect::<Vec<_>>().join(","));
     }
     Ok(lines.join("\n") + "\n")
+}
+
+/// A line for each rate, dashed with regrowth; one more colour a distribution.
+fn plot(branches: &[Branch], more: u32) -> Plot {
+    let mut series: Vec<Series> = Vec::new();
+    let mut colours: Vec<String> = Vec::new();
+    for branch in branches {
+        let Branch { rate, distribution, regrow, .. } = branch;
+        let own = format!("{} %, {distribution}", rate * 100.0);
+        let name = if regrow == "none" { own.clone() } else { format!("{own}, regrown") };
+        let point = (f64::from(branch.at), branch.plasticity * 100.0);
+        if let Some(line) = series.iter_mut().find(|line| line.name == name) {
+            line.points.push(point);
+            continue;
+        }
+        let colour = colours.iter().position(|known| *known == own).unwrap_or_else(|| {
+            colours.push(own.clone());
+            colours.len() - 1
+        });
+        let line = Series::new(name, colour, vec![point]).dots();
+        series.push(if regrow == "none" { line } else { line.stroke(Stroke::Dashed) });
+    }
+    Plot {
+        title: format!("Accuracy {more} epochs after pruning, against that before"),
+        x: Axis::linear("epoch of pruning"),
+        y: Axis::linear("plasticity (points)"),
+        series,
+        bands: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rate_is_a_line_and_regrowth_dashes_it() {
+        let branch = |at: u32, rate: f64, regrow: &str, plasticity: f64| Branch {
+            at,
+            rate,
+            distribution: "uniform".into(),
+            regrow: regrow.into(),
+            kept: 1,
+            total: 10,
+            learning_rate: 0.1,
+            t_pre: 0.9,
+            t_contrast: 0.9 + plasticity,
+            plasticity,
+            t_dense: 0.9,
+        };
+        let branches = [
+            branch(2, 0.9, "none", -0.01),
+            branch(2, 0.9, "gradient", 0.0),
+            branch(5, 0.9, "none", -0.02),
+            branch(5, 0.98, "none", -0.3),
+        ];
+        let plot = plot(&branches, 2);
+        let lines: Vec<_> = plot
+            .series
+            .iter()
+            .map(|line| (line.name.as_str(), line.points.len(), line.colour, line.stroke))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                ("90 %, uniform", 2, 0, Stroke::Plain),
+                ("90 %, uniform, regrown", 1, 0, Stroke::Dashed),
+                ("98 %, uniform", 1, 1, Stroke::Plain)
+            ]
+        );
+        assert_eq!(plot.series[0].points, [(2.0, -1.0), (5.0, -2.0)]);
+    }
 }
