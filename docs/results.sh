@@ -19,7 +19,12 @@ sweep() {
 case $name in
 fashion) sweep fashion-dense fashion-gmp-90 fashion-gmp-98 fashion-rigl-98 fashion-static-98 --seeds 1,2,3 ;;
 methods) sweep fashion-set-98 fashion-snfs-98 fashion-granet-98 --seeds 1,2,3 ;;
-nm) sweep fashion-nm --vary sparsity.method=ste,sr-ste,mdgf,sdgf --seeds 1,2,3 ;;
+once) sweep fashion-asp fashion-oneshot-98 fashion-grasp-98 fashion-snip-98 --seeds 1,2,3 ;;
+sparser) sweep fashion-rigl-98 fashion-set-98 fashion-static-98 -s sparsity.target=0.99 --seeds 1,2,3 ;;
+small) sweep fashion-dense -s 'model.hidden=[16,16]' --seeds 1,2,3 ;;
+nm) sweep fashion-nm --vary sparsity.method=sr-ste,mdgf --seeds 1,2,3 ;;
+nm32) sweep fashion-nm -s sparsity.pattern=1:32 --vary sparsity.method=sr-ste,mdgf --seeds 1,2,3 ;;
+distill) sweep fashion-dense fashion-dense-pskd --seeds 1,2,3 ;;
 wider) sweep fashion-rigl-98 --vary 'model.hidden=[1024,1024],[2048,2048]' -s sparsity.target=0.99 --seeds 1 ;;
 bf16) sweep fashion-gmp-90 fashion-rigl-98 -s run.activations=bf16 --seeds 1,2,3 ;;
 "") sed -n 's/^\([a-z0-9]*\)) sweep \(.*\) ;;$/\1: coppice sweep \2/p' "$0" ;;

@@ -123,3 +123,71 @@ impl Method for GraNet {
         Some(&self.growth)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::{Duration, Settings};
+
+    /// 352 steps an epoch, final prune epoch `epochs`, updates every `every` steps.
+    fn granet(initial: f64, epochs: f64, every: u64, reference: bool) -> (GraNet, Length) {
+        let text = "growth = { by = 'gradient', fraction = { type = 'cosine', start = 0.5, end = 0.005, power = 1.0 } }";
+        let settings = Settings::from(toml::from_str::<toml::Table>(text).unwrap());
+        let (end, every) = (Duration::Epochs(epochs), Duration::Steps(every));
+        let schedule = PruneSchedule { end, every, ..PruneSchedule::default() };
+        let growth = Growth::read(&settings, &schedule, Span::Run, growth::Rounding::Up).unwrap();
+        let granet = GraNet { initial, target: 0.9, schedule, growth, regrow_after: true, reference };
+        (granet, Length { steps: 352 * 160, steps_per_epoch: 352 })
+    }
+
+    /// The specification's table for 28 updates: sparsity at some of them, from density .5 and from 1, to .1.
+    #[test]
+    fn reference_counts_are_those_of_the_published_code() {
+        let half = [
+            (1, 0.541345),
+            (2, 0.579738),
+            (7, 0.73125),
+            (14, 0.85),
+            (21, 0.89375),
+            (26, 0.899854),
+            (27, 0.899982),
+        ];
+        let dense = [
+            (1, 0.093026),
+            (2, 0.17941),
+            (7, 0.520313),
+            (14, 0.7875),
+            (21, 0.885938),
+            (26, 0.899672),
+            (27, 0.899959),
+        ];
+        for (initial, table) in [(0.5, half), (0.0, dense)] {
+            let (granet, length) = granet(initial, 80.0, 1000, true);
+            for (turn, want) in table {
+                let got = granet.due(turn * 1000 - 1, length).expect("an update");
+                assert!((got - want).abs() <= 6e-7, "turn {turn}: got {got}, want {want}");
+            }
+            // The last prune is left out: the target is never met, though weights are regrown to the end of the run.
+            assert!(granet.due(28 * 1000 - 1, length).is_some_and(|s| (s - table[6].1).abs() <= 5e-7));
+            assert!(granet.due(28 * 1000, length).is_none());
+        }
+        // Truncated, and one weight less: that of the threshold.
+        let (reference, _) = granet(0.5, 80.0, 1000, true);
+        assert_eq!([reference.keep(10, 0.4), reference.keep(1001, 0.9), reference.keep(1, 0.5)], [5, 99, 1]);
+    }
+
+    /// With four updates the published code ends at .89375; here the target is met.
+    #[test]
+    fn few_updates_still_meet_the_target() {
+        let epochs = 4000.0 / 352.0;
+        let (reference, length) = granet(0.5, epochs, 1000, true);
+        let got: Vec<f64> = (1..=6).filter_map(|turn| reference.due(turn * 1000 - 1, length)).collect();
+        for (got, want) in got.iter().zip([0.73125, 0.85, 0.89375, 0.89375, 0.89375, 0.89375]) {
+            assert!((got - want).abs() <= 5e-7, "got {got}, want {want}");
+        }
+        assert_eq!(got.len(), 6);
+        let (own, length) = granet(0.5, epochs, 1000, false);
+        let due: Vec<_> = (0..=6).filter_map(|turn| own.due(turn * 1000, length)).collect();
+        assert!((due[1] - 0.73125).abs() <= 5e-7 && due[4..] == [0.9, 0.9, 0.9], "{due:?}");
+    }
+}
