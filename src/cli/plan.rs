@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::gpu::{Cost, Gpu, Phase};
 use crate::ops::packed::crossover;
 use crate::ops::variants::Shape;
+use crate::param::Flow;
 use crate::recipe::{Precision, Storage};
 use crate::report::table;
 use crate::train::Session;
@@ -160,8 +161,15 @@ fn why(run: &Session, index: usize) -> String {
     let narrow = run.recipe.run.activations == Precision::Bf16;
     let cols = run.columns();
     match (run.recipe.sparsity.storage, pruner.packed_below(index)) {
-        (_, 0.0) if run.recipe.sparsity.latent => "pruned weights keep their values".into(),
         (Storage::Masked, _) => "asked for".into(),
+        (_, 0.0) if param.flow != Flow::Held => "pruned weights keep their values".into(),
+        (_, 0.0) if !param.form.is_packable() => "there are no products over such blocks".into(),
+        (_, 0.0) => "the method needs the dense gradient".into(),
+        (_, below) if param.flow == Flow::Flowing => {
+            format!(
+                "pruned weights keep their values; once masks freeze, packed from density {below:.3} down"
+            )
+        }
         (Storage::Packed, _) => "asked for, once something is pruned".into(),
         (Storage::Auto, below) => {
             let shape = Shape::new(param.shape[0], param.shape[1..].iter().product(), cols);
