@@ -2,7 +2,7 @@
 
 use super::budget::{self, Budget};
 use super::flowing::Flowing;
-use super::methods::{self, Method, Sizes, Start};
+use super::methods::{self, Entry, Method, Sizes, Start};
 use super::prune::Criterion;
 use super::pruner::{Pruner, Updater};
 use super::soft::Soft;
@@ -60,39 +60,7 @@ pub fn prepare(
     let (maskable, budget) = budget_of(recipe, &*method, &declared)?;
     for (&i, tensor) in maskable.iter().zip(budget.tensors()) {
         params[i].form = tensor.form;
-        let inner: usize = tensor.shape[1..].iter().product();
-        if let Form::Groups { of, .. } = tensor.form
-            && recipe.strict
-            && !method.skips(&tensor.shape)
-            && !inner.is_multiple_of(of)
-        {
-            return Err(Error::usage(format!("`{}` does not divide into groups of {of}", tensor.name))
-                .at(format!("{inner} inputs; pattern = \"{}\", strict = true", tensor.form.name()))
-                .hint("another pattern for this layer by a [[sparsity.rule]], or strict = false: the last group of a row is then shorter"));
-        }
-        if method.flow() == Flow::Flowing && method.threshold().is_none() {
-            continue;
-        }
-        let rises = recipe.schedule.kind != Curve::OneShot && entry.heeds_init;
-        if matches!(tensor.form, Form::Groups { .. }) && rises {
-            return Err(Error::usage(format!(
-                "an N:M pattern cannot be reached gradually by `{}`",
-                entry.name
-            ))
-            .at(format!("layer {}", tensor.name))
-            .hint("method = \"oneshot\", or one of ste, sr-ste, mdgf and sdgf"));
-        }
-        let can = match tensor.form {
-            Form::Free => true,
-            _ if prunes_singles(&*method) => false,
-            form => entry.start == Start::Dense || form.is_packable(),
-        };
-        if !can {
-            let form = tensor.form.name();
-            return Err(Error::usage(format!("method `{}` cannot keep the pattern {form}", entry.name))
-                .at(format!("layer {}", tensor.name))
-                .hint("pattern = \"free\"; or method = \"gmp\" for blocks of any size, \"static\" for 4x1, 8x1 and N:M"));
-        }
+        check_form(recipe, entry, &*method, tensor)?;
     }
     // The first and the last target: in between, the sparsity is monotone.
     budget.keeps(recipe.initial(), |target| target.min(recipe.initial()))?;
@@ -107,31 +75,9 @@ pub fn prepare(
     }
     for &i in members.iter().flatten() {
         params[i].flow = method.flow();
-        if method.flow() == Flow::Flowing
-            && method.threshold().is_none()
-            && !matches!(params[i].form, Form::Groups { .. })
-        {
-            let what = format!(
-                "method `{}` keeps N of every M inputs; `{}` has no such pattern",
-                entry.name, params[i].name
-            );
-            return Err(Error::usage(what)
-                .at(format!("pattern = \"{}\"", params[i].form.name()))
-                .hint("pattern = \"2:4\", for all layers or in a [[sparsity.rule]]; or dense = true there"));
-        }
+        check_flow(entry, &*method, params[i])?;
     }
-    let dense_parts = match method.flow() {
-        Flow::Flowing if method.frozen_from(length).is_none() => Some("trains pruned weights, too"),
-        _ if method.reach().is_some() => Some("trains pruned weights, too"),
-        Flow::Latent => Some("keeps the values of pruned weights"),
-        _ if method.mean().is_some() => Some("keeps a dense mean of the gradient"),
-        _ => None,
-    };
-    if let Some(part) = dense_parts.filter(|_| recipe.storage == Storage::Packed) {
-        return Err(Error::usage(format!("method `{}` {part}: its weights cannot be packed", entry.name))
-            .at("storage = \"packed\"")
-            .hint("storage = \"masked\" or \"auto\""));
-    }
+    check_storage(recipe, entry, &*method, length)?;
     let limit = |param: &Param| match recipe.storage {
         _ if !param.is_masked() || !is_packable(&*method, length) || !param.form.is_packable() => 0.0,
         Storage::Masked => 0.0,
@@ -217,6 +163,75 @@ fn budget_of(recipe: &Sparsity, method: &dyn Method, params: &[&Param]) -> Resul
     }
     let budget = Budget::new(tensors, recipe.spread(), &rules)?;
     Ok((maskable, budget))
+}
+
+/// Refuses a form that the method cannot keep.
+fn check_form(recipe: &Sparsity, entry: &Entry, method: &dyn Method, tensor: &budget::Tensor) -> Result<()> {
+    let inner: usize = tensor.shape[1..].iter().product();
+    if let Form::Groups { of, .. } = tensor.form
+        && recipe.strict
+        && !method.skips(&tensor.shape)
+        && !inner.is_multiple_of(of)
+    {
+        return Err(Error::usage(format!("`{}` does not divide into groups of {of}", tensor.name))
+            .at(format!("{inner} inputs; pattern = \"{}\", strict = true", tensor.form.name()))
+            .hint("another pattern for this layer by a [[sparsity.rule]], or strict = false: the last group of a row is then shorter"));
+    }
+    if method.flow() == Flow::Flowing && method.threshold().is_none() {
+        return Ok(()); // what they lack is known once it is clear which are pruned
+    }
+    let rises = recipe.schedule.kind != Curve::OneShot && entry.heeds_init;
+    if matches!(tensor.form, Form::Groups { .. }) && rises {
+        return Err(Error::usage(format!("an N:M pattern cannot be reached gradually by `{}`", entry.name))
+            .at(format!("layer {}", tensor.name))
+            .hint("method = \"oneshot\", or one of ste, sr-ste, mdgf and sdgf"));
+    }
+    let can = match tensor.form {
+        Form::Free => true,
+        _ if prunes_singles(method) => false,
+        form => entry.start == Start::Dense || form.is_packable(),
+    };
+    if !can {
+        let form = tensor.form.name();
+        return Err(Error::usage(format!("method `{}` cannot keep the pattern {form}", entry.name))
+            .at(format!("layer {}", tensor.name))
+            .hint("pattern = \"free\"; or method = \"gmp\" for blocks of any size, \"static\" for 4x1, 8x1 and N:M"));
+    }
+    Ok(())
+}
+
+/// Refuses a layer without an N:M pattern where masks flow.
+fn check_flow(entry: &Entry, method: &dyn Method, param: &Param) -> Result<()> {
+    if method.flow() == Flow::Flowing
+        && method.threshold().is_none()
+        && !matches!(param.form, Form::Groups { .. })
+    {
+        let what = format!(
+            "method `{}` keeps N of every M inputs; `{}` has no such pattern",
+            entry.name, param.name
+        );
+        return Err(Error::usage(what)
+            .at(format!("pattern = \"{}\"", param.form.name()))
+            .hint("pattern = \"2:4\", for all layers or in a [[sparsity.rule]]; or dense = true there"));
+    }
+    Ok(())
+}
+
+/// Refuses packed storage of what cannot be packed.
+fn check_storage(recipe: &Sparsity, entry: &Entry, method: &dyn Method, length: Length) -> Result<()> {
+    let dense_parts = match method.flow() {
+        Flow::Flowing if method.frozen_from(length).is_none() => Some("trains pruned weights, too"),
+        _ if method.reach().is_some() => Some("trains pruned weights, too"),
+        Flow::Latent => Some("keeps the values of pruned weights"),
+        _ if method.mean().is_some() => Some("keeps a dense mean of the gradient"),
+        _ => None,
+    };
+    if let Some(part) = dense_parts.filter(|_| recipe.storage == Storage::Packed) {
+        return Err(Error::usage(format!("method `{}` {part}: its weights cannot be packed", entry.name))
+            .at("storage = \"packed\"")
+            .hint("storage = \"masked\" or \"auto\""));
+    }
+    Ok(())
 }
 
 /// Whether a method knows no pattern: it chooses among single weights.
