@@ -190,7 +190,7 @@ fn random_updates_agree_with_the_plain_algorithm() {
     }
 }
 
-/// ALGORITHMS 5.3: pruned to 6, then half of them dropped and regrown; and from no mask at all, to the same.
+/// The worked update of GraNet: pruned to 6, then half of them dropped and regrown; and from no mask at all, to the same.
 #[test]
 fn granets_worked_update_comes_out() {
     let case = Case {
