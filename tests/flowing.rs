@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::everywhere;
 use coppice::data::{Dataset, Source, Split};
 use coppice::gpu::{Dtype, Gpu, Recorder};
 use coppice::ops::packed::{Form, Pattern};
@@ -13,12 +14,6 @@ use coppice::recipe::Recipe;
 use coppice::sparsity::groups::{Gate, n_of_m, record_gate};
 use coppice::sparsity::shrink::{self, Pull};
 use coppice::train::{Part, Session};
-
-fn everywhere() -> Vec<Gpu> {
-    let mut all: Vec<Gpu> = common::devices().into_iter().filter(Gpu::is_device).collect();
-    all.push(Gpu::twin());
-    all
-}
 
 const ROWS: [[f32; 8]; 2] =
     [[0.9, -0.1, 0.3, -0.7, 0.2, 0.2, -0.5, 0.05], [-0.4, 0.6, -0.6, 0.1, 0.0, 0.3, -0.3, 0.3]];

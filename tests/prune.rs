@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::everywhere;
 use coppice::data::{Dataset, Source, Split};
 use coppice::gpu::Gpu;
 use coppice::ops::packed::{Form, Pattern};
@@ -14,12 +15,6 @@ use coppice::sparsity::groups::n_of_m;
 use coppice::sparsity::permute::kept_magnitude;
 use coppice::sparsity::topk::top_k;
 use coppice::train::{Part, Session};
-
-fn everywhere() -> Vec<Gpu> {
-    let mut all: Vec<Gpu> = common::devices().into_iter().filter(Gpu::is_device).collect();
-    all.push(Gpu::twin());
-    all
-}
 
 fn source(features: usize, classes: u8, train: Split, test: Split) -> Dataset {
     let (name, origin) = ("made".to_string(), "made by the test".to_string());

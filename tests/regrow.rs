@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::everywhere;
 use coppice::gpu::{Gpu, Recorder};
 use coppice::ops::packed::{Form, Pattern};
 use coppice::param::{Flow, Param, full_mask, mask_of, places};
@@ -14,12 +15,6 @@ use coppice::sparsity::hold::record_effective;
 use coppice::sparsity::regrow::{Regrow, Site};
 
 const LENGTH: Length = Length { steps: 1000, steps_per_epoch: 10 };
-
-fn everywhere() -> Vec<Gpu> {
-    let mut all: Vec<Gpu> = common::devices().into_iter().filter(Gpu::is_device).collect();
-    all.push(Gpu::twin());
-    all
-}
 
 /// A constant share.
 fn growth(by: &str, fraction: f64, rounding: Rounding) -> Growth {

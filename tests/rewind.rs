@@ -3,42 +3,13 @@
 
 mod common;
 
-use coppice::data::{Dataset, Source, Split};
+use common::{bytes, everywhere};
 use coppice::gpu::Gpu;
 use coppice::ops::variants::Choices;
-use coppice::random::{Stream, word};
 use coppice::recipe::Recipe;
 use coppice::sparsity::{Change, topk};
 use coppice::train::checkpoint::{self, Which};
 use coppice::train::{Control, Session, train};
-
-fn everywhere() -> Vec<Gpu> {
-    let mut all: Vec<Gpu> = common::devices().into_iter().filter(Gpu::is_device).collect();
-    all.push(Gpu::twin());
-    all
-}
-
-/// 200 random samples of 24 bytes, the last batch not full; four classes.
-fn data() -> Dataset {
-    let split = |samples: u32, tensor: u32| {
-        let byte = |i| word(4, Stream::Test, 0, tensor, i) as u8;
-        let values: Vec<u8> = (0..samples * 24).map(byte).collect();
-        let class = |row: &[u8]| (0..4u8).max_by_key(|&k| row[k as usize]).unwrap();
-        let labels = values.chunks(24).map(class).collect();
-        Split::bytes(values, labels)
-    };
-    let source = Source {
-        name: "bytes".into(),
-        shape: vec![24],
-        classes: 4,
-        scale: 1.0 / 128.0,
-        shift: -1.0,
-        train: split(200, 0),
-        test: split(50, 1),
-        origin: "made by the test".into(),
-    };
-    Dataset::from_arrays(source, 0.0).unwrap()
-}
 
 const SGD: &str = "{ name = 'sgd', lr = { type = 'cosine', start = 0.1 }, momentum = 0.9 }";
 const ADAM: &str = "{ name = 'adam', lr = 0.01 }";
@@ -55,7 +26,7 @@ fn recipe(sparsity: &str, storage: &str, optim: &str) -> Recipe {
 }
 
 fn session(gpu: &Gpu, recipe: &Recipe) -> Session {
-    Session::new(gpu, recipe, &data(), Choices::default()).unwrap()
+    Session::new(gpu, recipe, &bytes(), Choices::default()).unwrap()
 }
 
 /// The specification's row: a fifth of ten weights are the two smallest.
@@ -289,7 +260,7 @@ fn what_cannot_be_is_refused_before_the_first_step() {
         ("method = 'imp', pattern = '2:4'", "cannot keep the pattern 2:4"),
     ] {
         let recipe = recipe(sparsity, "packed", SGD);
-        let error = Session::new(&Gpu::twin(), &recipe, &data(), Choices::default()).err().expect(sparsity);
+        let error = Session::new(&Gpu::twin(), &recipe, &bytes(), Choices::default()).err().expect(sparsity);
         assert!(error.to_string().contains(said), "{sparsity}: {error}");
     }
 }

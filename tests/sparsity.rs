@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::everywhere;
 use coppice::data::{Dataset, Source, Split};
 use coppice::error::Kind;
 use coppice::gpu::Gpu;
@@ -11,12 +12,6 @@ use coppice::random::{Stream, uniform, word};
 use coppice::recipe::Recipe;
 use coppice::sparsity::topk::{select, top_k};
 use coppice::train::Session;
-
-fn everywhere() -> Vec<Gpu> {
-    let mut all: Vec<Gpu> = common::devices().into_iter().filter(Gpu::is_device).collect();
-    all.push(Gpu::twin());
-    all
-}
 
 fn bits(mask: &[u32], len: usize) -> Vec<bool> {
     (0..len).map(|i| mask[i / 32] >> (i % 32) & 1 == 1).collect()

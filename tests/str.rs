@@ -3,44 +3,15 @@
 
 mod common;
 
-use coppice::data::{Dataset, Source, Split};
+use common::{bytes, everywhere};
 use coppice::gpu::{Dtype, Gpu, Recorder};
 use coppice::ops::Step;
 use coppice::ops::tally::Totals;
 use coppice::ops::variants::Choices;
-use coppice::random::{Stream, word};
 use coppice::recipe::Recipe;
 use coppice::report::mask::applied;
 use coppice::sparsity::threshold::{record_backward, record_descend, record_forward};
 use coppice::train::{Control, Part, Session, train};
-
-fn everywhere() -> Vec<Gpu> {
-    let mut all: Vec<Gpu> = common::devices().into_iter().filter(Gpu::is_device).collect();
-    all.push(Gpu::twin());
-    all
-}
-
-/// 200 random samples of 24 bytes, the last batch not full; four classes.
-fn data() -> Dataset {
-    let split = |samples: u32, tensor: u32| {
-        let byte = |i| word(4, Stream::Test, 0, tensor, i) as u8;
-        let values: Vec<u8> = (0..samples * 24).map(byte).collect();
-        let class = |row: &[u8]| (0..4u8).max_by_key(|&k| row[k as usize]).unwrap();
-        let labels = values.chunks(24).map(class).collect();
-        Split::bytes(values, labels)
-    };
-    let source = Source {
-        name: "bytes".into(),
-        shape: vec![24],
-        classes: 4,
-        scale: 1.0 / 128.0,
-        shift: -1.0,
-        train: split(200, 0),
-        test: split(50, 1),
-        origin: "made by the test".into(),
-    };
-    Dataset::from_arrays(source, 0.0).unwrap()
-}
 
 const SGD: &str =
     "{ name = 'sgd', lr = { type = 'cosine', start = 0.1 }, momentum = 0.9, weight_decay = 1e-3 }";
@@ -57,7 +28,7 @@ fn recipe(sparsity: &str, optim: &str) -> Recipe {
 }
 
 fn session(gpu: &Gpu, sparsity: &str, optim: &str) -> Session {
-    Session::new(gpu, &recipe(sparsity, optim), &data(), Choices::default()).unwrap()
+    Session::new(gpu, &recipe(sparsity, optim), &bytes(), Choices::default()).unwrap()
 }
 
 fn sigmoid(s: f64) -> f64 {
@@ -254,7 +225,7 @@ fn what_cannot_be_is_refused() {
             "data = {{ name = 'bytes' }}\nmodel = {{ preset = 'mlp', hidden = [40] }}\n\
              optim = {SGD}\nsparsity = {{ {sparsity} }}"
         );
-        let session = |recipe| Session::new(&Gpu::twin(), &recipe, &data(), Choices::default());
+        let session = |recipe| Session::new(&Gpu::twin(), &recipe, &bytes(), Choices::default());
         Recipe::parse(&text, "test", &[]).and_then(session).err().expect("refused").to_string()
     };
     for (sparsity, said) in [

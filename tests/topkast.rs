@@ -3,42 +3,13 @@
 
 mod common;
 
-use coppice::data::{Dataset, Source, Split};
+use common::{bytes, everywhere};
 use coppice::gpu::{Gpu, Recorder};
 use coppice::ops::variants::Choices;
-use coppice::random::{Stream, word};
 use coppice::recipe::Recipe;
 use coppice::sparsity::shrink::{self, Pull};
 use coppice::sparsity::topk::{self, top_k};
 use coppice::train::{Control, Session, train};
-
-fn everywhere() -> Vec<Gpu> {
-    let mut all: Vec<Gpu> = common::devices().into_iter().filter(Gpu::is_device).collect();
-    all.push(Gpu::twin());
-    all
-}
-
-/// 200 random samples of 24 bytes, the last batch not full; four classes.
-fn data() -> Dataset {
-    let split = |samples: u32, tensor: u32| {
-        let byte = |i| word(4, Stream::Test, 0, tensor, i) as u8;
-        let values: Vec<u8> = (0..samples * 24).map(byte).collect();
-        let class = |row: &[u8]| (0..4u8).max_by_key(|&k| row[k as usize]).unwrap();
-        let labels = values.chunks(24).map(class).collect();
-        Split::bytes(values, labels)
-    };
-    let source = Source {
-        name: "bytes".into(),
-        shape: vec![24],
-        classes: 4,
-        scale: 1.0 / 128.0,
-        shift: -1.0,
-        train: split(200, 0),
-        test: split(50, 1),
-        origin: "made by the test".into(),
-    };
-    Dataset::from_arrays(source, 0.0).unwrap()
-}
 
 const SGD: &str = "{ name = 'sgd', lr = 0.05, momentum = 0.9, weight_decay = 1e-3 }";
 const ADAM: &str = "{ name = 'adam', lr = 0.01 }";
@@ -50,7 +21,7 @@ fn session(gpu: &Gpu, sparsity: &str, optim: &str) -> Session {
          model = {{ preset = 'mlp', hidden = [40, 24] }}\noptim = {optim}\nsparsity = {{ {sparsity} }}"
     );
     let recipe = Recipe::parse(&text, "test", &[]).unwrap();
-    Session::new(gpu, &recipe, &data(), Choices::default()).unwrap()
+    Session::new(gpu, &recipe, &bytes(), Choices::default()).unwrap()
 }
 
 /// Ten weights at D = .3, M = .2: both sets, and the exploration loss by Euler's rule from the pull on the device: a
@@ -257,7 +228,7 @@ fn what_cannot_be_is_refused_before_the_first_step() {
              optim = {SGD}\nsparsity = {{ {sparsity} }}"
         );
         let recipe = Recipe::parse(&text, "test", &[]).unwrap();
-        let error = Session::new(&Gpu::twin(), &recipe, &data(), Choices::default()).err().expect(sparsity);
+        let error = Session::new(&Gpu::twin(), &recipe, &bytes(), Choices::default()).err().expect(sparsity);
         assert!(error.to_string().contains(said), "{sparsity}: {error}");
     }
 }

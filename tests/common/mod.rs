@@ -1,8 +1,10 @@
-//! Devices for tests: one for each backend of this machine.
+//! Devices for tests: one for each backend of this machine; and a small data set.
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::print_stderr, reason = "a test says what it could not run")]
 
+use coppice::data::{Dataset, Source, Split};
 use coppice::gpu::{Choice, Gpu, adapters};
+use coppice::random::{Stream, word};
 
 /// One device for each backend that this machine offers, software ones included.
 ///
@@ -33,10 +35,39 @@ pub fn devices() -> Vec<Gpu> {
     all
 }
 
+/// One device for each backend, and the twin.
+pub fn everywhere() -> Vec<Gpu> {
+    let mut all: Vec<Gpu> = devices().into_iter().filter(Gpu::is_device).collect();
+    all.push(Gpu::twin());
+    all
+}
+
 /// The best adapter, or the twin.
 pub fn device() -> Gpu {
     quiet();
     Gpu::open(&Choice::Auto).expect("a device")
+}
+
+/// 200 random samples of 24 bytes, the last batch of 32 not full; four classes.
+pub fn bytes() -> Dataset {
+    let split = |samples: u32, tensor: u32| {
+        let byte = |i| word(4, Stream::Test, 0, tensor, i) as u8;
+        let values: Vec<u8> = (0..samples * 24).map(byte).collect();
+        let class = |row: &[u8]| (0..4u8).max_by_key(|&k| row[k as usize]).unwrap();
+        let labels = values.chunks(24).map(class).collect();
+        Split::bytes(values, labels)
+    };
+    let source = Source {
+        name: "bytes".into(),
+        shape: vec![24],
+        classes: 4,
+        scale: 1.0 / 128.0,
+        shift: -1.0,
+        train: split(200, 0),
+        test: split(50, 1),
+        origin: "made by the test".into(),
+    };
+    Dataset::from_arrays(source, 0.0).unwrap()
 }
 
 /// Software drivers complain when this is unset.
