@@ -8,7 +8,7 @@ struct Args { quads: u32, rounds: u32 }
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(4) var x_texels: texture_2d<f32>;
+@group(0) @binding(4) var x_texels: texture_storage_2d<rgba32float, read>;
 
 // 192 multiplications and additions a round, on twelve sums that do not wait for one another.
 @compute @workgroup_size(WG)
@@ -48,6 +48,6 @@ fn texels(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups:
     let i = group_index(id, groups) * WG + lane;
     if !(i < args.quads) { return; }
     var sum = vec4<f32>(0.0);
-    for (var r = 0u; r < args.rounds; r++) { sum += textureLoad(x_texels, texel((i + r * WG) % args.quads), 0); }
+    for (var r = 0u; r < args.rounds; r++) { sum += textureLoad(x_texels, texel((i + r * WG) % args.quads)); }
     y[i] = sum;
 }

@@ -13,8 +13,8 @@ struct Args { quads: u32, flow: u32, beta1: f32, beta2: f32, epsilon: f32, weigh
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(6) var<storage, read_write> first: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> second: array<vec4<f32>>;
-@group(0) @binding(12) var first_texels: texture_2d<f32>;
-@group(0) @binding(13) var second_texels: texture_2d<f32>;
+@group(0) @binding(12) var first_texels: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(13) var second_texels: texture_storage_2d<rgba32float, read>;
 
 fn update(i: u32, w: vec4<f32>, gradient: vec4<f32>, old_m: vec4<f32>, old_v: vec4<f32>) {
     let is_kept = kept(i, args.flow);
@@ -47,6 +47,6 @@ fn by_texels(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) grou
     let i = group * WG + lane;
     if !(group < grid.end && i < args.quads) || off { return; }
     let at = texel(i);
-    update(i, textureLoad(weight_texels, at, 0), textureLoad(grad_texels, at, 0),
-           textureLoad(first_texels, at, 0), textureLoad(second_texels, at, 0));
+    update(i, textureLoad(weight_texels, at), textureLoad(grad_texels, at),
+           textureLoad(first_texels, at), textureLoad(second_texels, at));
 }

@@ -16,9 +16,8 @@ struct Args {
 @group(0) @binding(6) var<storage, read_write> first: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> second: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> previous: array<vec4<f32>>;
-@group(0) @binding(12) var first_texels: texture_2d<f32>;
-@group(0) @binding(13) var second_texels: texture_2d<f32>;
-@group(0) @binding(14) var previous_texels: texture_2d<f32>;
+@group(0) @binding(12) var first_texels: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(13) var second_texels: texture_storage_2d<rgba32float, read>;
 
 // 1 / (1 + exp(-x)). Beyond 80 exp leaves the range of f32, where a device may return anything.
 fn sigmoid(x: vec4<f32>) -> vec4<f32> {
@@ -65,7 +64,6 @@ fn by_texels(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) grou
     let i = group * WG + lane;
     if !(group < grid.end && i < args.quads) || off { return; }
     let at = texel(i);
-    update(i, textureLoad(weight_texels, at, 0), textureLoad(grad_texels, at, 0),
-           textureLoad(first_texels, at, 0), textureLoad(second_texels, at, 0),
-           textureLoad(previous_texels, at, 0));
+    update(i, textureLoad(weight_texels, at), textureLoad(grad_texels, at),
+           textureLoad(first_texels, at), textureLoad(second_texels, at), previous[i]);
 }

@@ -10,7 +10,7 @@
 struct Args { quads: u32, flow: u32, alpha: f32, epsilon: f32, weight_decay: f32 }
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(6) var<storage, read_write> second: array<vec4<f32>>;
-@group(0) @binding(12) var second_texels: texture_2d<f32>;
+@group(0) @binding(12) var second_texels: texture_storage_2d<rgba32float, read>;
 
 fn update(i: u32, w: vec4<f32>, gradient: vec4<f32>, old: vec4<f32>) {
     let is_kept = kept(i, args.flow);
@@ -38,6 +38,6 @@ fn by_texels(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) grou
     let i = group * WG + lane;
     if !(group < grid.end && i < args.quads) || off { return; }
     let at = texel(i);
-    update(i, textureLoad(weight_texels, at, 0), textureLoad(grad_texels, at, 0),
-           textureLoad(second_texels, at, 0));
+    update(i, textureLoad(weight_texels, at), textureLoad(grad_texels, at),
+           textureLoad(second_texels, at));
 }

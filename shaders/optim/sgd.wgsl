@@ -10,7 +10,7 @@
 struct Args { quads: u32, flow: u32, momentum: f32, weight_decay: f32, nesterov: u32 }
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(6) var<storage, read_write> velocity: array<vec4<f32>>;
-@group(0) @binding(12) var velocity_texels: texture_2d<f32>;
+@group(0) @binding(12) var velocity_texels: texture_storage_2d<rgba32float, read>;
 
 fn update(i: u32, w: vec4<f32>, gradient: vec4<f32>, old: vec4<f32>) {
     let is_kept = kept(i, args.flow);
@@ -39,6 +39,6 @@ fn by_texels(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) grou
     let i = group * WG + lane;
     if !(group < grid.end && i < args.quads) || off { return; }
     let at = texel(i);
-    update(i, textureLoad(weight_texels, at, 0), textureLoad(grad_texels, at, 0),
-           textureLoad(velocity_texels, at, 0));
+    update(i, textureLoad(weight_texels, at), textureLoad(grad_texels, at),
+           textureLoad(velocity_texels, at));
 }

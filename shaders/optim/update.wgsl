@@ -10,8 +10,8 @@ const LATENT = 2u; // pruned weights keep their value and see no gradient
 @group(0) @binding(4) var<storage, read> totals: array<u32>;
 @group(0) @binding(5) var<storage, read> mask: array<u32>;
 // Slots are bindings 6, 7 and 8, and read through textures 12, 13 and 14.
-@group(0) @binding(10) var grad_texels: texture_2d<f32>;
-@group(0) @binding(11) var weight_texels: texture_2d<f32>;
+@group(0) @binding(10) var grad_texels: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(11) var weight_texels: texture_storage_2d<rgba32float, read>;
 
 fn stopped() -> bool {
     return totals[4] != 0u;

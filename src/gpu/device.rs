@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::adapter::{Adapter, Choice, choose};
 use super::kernel::{Scalar, WgslStruct};
 use super::pace::Pace;
+use super::replay::texel_format;
 use super::tensor::{Buffer, Dtype, Span, Storage, TEXELS, Tensor, Uniform, texel_rows};
 use crate::error::{Error, Kind, Result};
 
@@ -29,6 +30,7 @@ pub(super) fn portable_limits() -> Vec<PortableLimit> {
         limit("storage buffers per stage", 8, |l| l.max_storage_buffers_per_shader_stage as u64),
         limit("storage binding bytes", 128 << 20, |l| l.max_storage_buffer_binding_size),
         limit("buffer bytes", 256 << 20, |l| l.max_buffer_size),
+        limit("storage textures per stage", 4, |l| l.max_storage_textures_per_shader_stage as u64),
         limit("workgroup memory bytes", 16384, |l| l.max_compute_workgroup_storage_size as u64),
         limit("invocations per workgroup", 256, |l| l.max_compute_invocations_per_workgroup as u64),
         limit("workgroup size x", 256, |l| l.max_compute_workgroup_size_x as u64),
@@ -359,11 +361,8 @@ impl Gpu {
                     mip_level_count: 1,
                     sample_count: 1,
                     dimension: wgpu::TextureDimension::D2,
-                    format: match scalar {
-                        Scalar::F32 => wgpu::TextureFormat::Rgba32Float,
-                        _ => wgpu::TextureFormat::Rgba32Uint,
-                    },
-                    usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+                    format: texel_format(scalar),
+                    usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
                     view_formats: &[],
                 })
             })?),

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use glam::UVec3;
 use naga::valid::{Capabilities, GlobalUse, ValidationFlags, Validator};
-use naga::{AddressSpace, ImageClass, ImageDimension, Module, ScalarKind, StorageAccess, TypeInner};
+use naga::{
+    AddressSpace, ImageClass, ImageDimension, Module, ScalarKind, StorageAccess, StorageFormat, TypeInner,
+};
 
 use super::kernel::{Field, Kernel, Scalar};
 use super::shader::expand;
@@ -28,7 +30,7 @@ pub enum Layout {
     Struct { fields: Vec<Field>, size: u32 },
     /// A run-time sized array whose elements hold `width` scalars.
     Array { scalar: Scalar, width: u32 },
-    /// A two-dimensional texture of four scalars a texel.
+    /// A two-dimensional storage texture of four scalars a texel.
     Texels { scalar: Scalar },
 }
 
@@ -135,10 +137,10 @@ fn layout(module: &Module, ty: naga::Handle<naga::Type>) -> Option<Layout> {
         TypeInner::Image {
             dim: ImageDimension::D2,
             arrayed: false,
-            class: ImageClass::Sampled { kind, multi: false },
-        } => match kind {
-            ScalarKind::Float => Some(Layout::Texels { scalar: Scalar::F32 }),
-            ScalarKind::Uint => Some(Layout::Texels { scalar: Scalar::U32 }),
+            class: ImageClass::Storage { format, access: StorageAccess::LOAD },
+        } => match format {
+            StorageFormat::Rgba32Float => Some(Layout::Texels { scalar: Scalar::F32 }),
+            StorageFormat::Rgba32Uint => Some(Layout::Texels { scalar: Scalar::U32 }),
             _ => None,
         },
         _ => None,

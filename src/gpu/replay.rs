@@ -232,13 +232,10 @@ fn pipeline(
                 Access::Uniform => buffer_binding(wgpu::BufferBindingType::Uniform),
                 Access::Read => buffer_binding(wgpu::BufferBindingType::Storage { read_only: true }),
                 Access::ReadWrite => buffer_binding(wgpu::BufferBindingType::Storage { read_only: false }),
-                Access::Texels => wgpu::BindingType::Texture {
-                    sample_type: match texel_scalar(slot) {
-                        Scalar::F32 => wgpu::TextureSampleType::Float { filterable: false },
-                        _ => wgpu::TextureSampleType::Uint,
-                    },
+                Access::Texels => wgpu::BindingType::StorageTexture {
+                    access: wgpu::StorageTextureAccess::ReadOnly,
+                    format: texel_format(texel_scalar(slot)),
                     view_dimension: wgpu::TextureViewDimension::D2,
-                    multisampled: false,
                 },
             },
             count: None,
@@ -284,6 +281,14 @@ fn texel_scalar(slot: &Slot) -> Scalar {
     match slot.layout {
         Layout::Texels { scalar } => scalar,
         _ => Scalar::F32,
+    }
+}
+
+/// The format of a texture of such scalars.
+pub(super) fn texel_format(scalar: Scalar) -> wgpu::TextureFormat {
+    match scalar {
+        Scalar::F32 => wgpu::TextureFormat::Rgba32Float,
+        _ => wgpu::TextureFormat::Rgba32Uint,
     }
 }
 

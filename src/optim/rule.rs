@@ -54,7 +54,7 @@ impl Target<'_> {
             ("mask", self.block.trained().into()),
         ];
         binds.extend(written().map(|(name, tensor)| (name, tensor.into())));
-        let all = || [("grad", grad)].into_iter().chain(written());
+        let all = || [("grad", grad)].into_iter().chain(written()).take(MOST_TEXTURES);
         let textures: Vec<String> = all().map(|(name, _)| format!("{name}_texels")).collect();
         let kernel = if self.texels {
             binds
@@ -67,6 +67,9 @@ impl Target<'_> {
         rec.dispatch(&kernel, &binds, groups(self.block.quads(), 64), flops * weight.len() as u64)
     }
 }
+
+/// Textures of a kernel by WebGPU's default limit; a third slot is read from its buffer.
+const MOST_TEXTURES: usize = 4;
 
 /// Whether weight `i` is kept; all are where there is no mask.
 pub(super) fn is_kept(flow: u32, mask: &[u32], i: usize) -> bool {

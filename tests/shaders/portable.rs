@@ -4,12 +4,12 @@
 use naga::back::{glsl, hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use naga::{AddressSpace, ImageClass, Module, ShaderStage, TypeInner};
+use naga::{AddressSpace, ImageClass, Module, ShaderStage, StorageAccess, TypeInner};
 
 // https://www.w3.org/TR/webgpu/#limits, the column of defaults.
 const STORAGE_BUFFERS: u32 = 8;
 const UNIFORM_BUFFERS: u32 = 12;
-const TEXTURES: u32 = 16;
+const STORAGE_TEXTURES: u32 = 4;
 const UNIFORM_BYTES: u32 = 65536;
 const INVOCATIONS: u32 = 256;
 const WORKGROUP: [u32; 3] = [256, 256, 64];
@@ -74,7 +74,7 @@ fn beyond_limits(module: &Module, info: &ModuleInfo) -> Vec<String> {
                 }
             }
             AddressSpace::WorkGroup => workgroup_bytes += bytes.next_multiple_of(16),
-            AddressSpace::Handle if is_sampled(ty) => textures += 1,
+            AddressSpace::Handle if is_read_texture(ty) => textures += 1,
             AddressSpace::Private => {}
             other => all.push(format!("`{name}` is in {other:?}, and no texture to load from")),
         }
@@ -85,7 +85,7 @@ fn beyond_limits(module: &Module, info: &ModuleInfo) -> Vec<String> {
     let counts = [
         ("storage buffers", storage, STORAGE_BUFFERS),
         ("uniform buffers", uniform, UNIFORM_BUFFERS),
-        ("textures", textures, TEXTURES),
+        ("storage textures", textures, STORAGE_TEXTURES),
     ];
     for (what, used, limit) in counts {
         if used > limit {
@@ -105,9 +105,9 @@ fn beyond_limits(module: &Module, info: &ModuleInfo) -> Vec<String> {
     all
 }
 
-/// A texture that is read; storage textures and samplers have no use here.
-fn is_sampled(ty: &TypeInner) -> bool {
-    matches!(ty, TypeInner::Image { class: ImageClass::Sampled { .. }, .. })
+/// A storage texture that is read; sampled ones and samplers have no use here.
+fn is_read_texture(ty: &TypeInner) -> bool {
+    matches!(ty, TypeInner::Image { class: ImageClass::Storage { access: StorageAccess::LOAD, .. }, .. })
 }
 
 /// What wgpu hands to drivers.
