@@ -28,7 +28,7 @@ impl Devices {
                     .collect();
                 json!({
                     "index": a.index, "name": a.name(), "backend": a.backend(), "class": a.class(),
-                    "driver": a.driver(), "timestamps": a.has_timestamps(), "obstacle": a.obstacle(), "limits": limits,
+                    "driver": a.driver(), "timestamps": a.has_timestamps(), "subgroups": a.has_subgroups(), "obstacle": a.obstacle(), "limits": limits,
                 })
             };
             let list: Vec<_> = all.iter().map(adapter).collect();
@@ -45,6 +45,8 @@ impl Devices {
             ))?;
             let clock = if a.has_timestamps() { "by the device's timestamps" } else { "by the wall clock" };
             say(&format!("   kernels are timed {clock}"))?;
+            let lanes = if a.has_subgroups() { "can" } else { "cannot" };
+            say(&format!("   {lanes} share numbers between eight invocations (subgroups)"))?;
             for (name, wanted, has) in a.limits() {
                 let mark = if has < wanted { "  TOO LOW" } else { "" };
                 say(&format!("   {name}: {has} (asked for: {wanted}){mark}"))?;

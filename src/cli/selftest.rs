@@ -24,7 +24,9 @@ impl Selftest {
         checks.extend(sparsity::checks());
         checks.extend(distill::checks());
         let mut results = Vec::new();
-        for check in &checks {
+        let (checks, left_out): (Vec<_>, Vec<_>) = checks.iter().partition(|check| check.applies_to(&gpu));
+        let left_out: Vec<_> = left_out.iter().map(|check| check.name.as_str()).collect();
+        for check in checks {
             let mut largest = 0.0f32;
             let mut failure = None;
             for size in SIZES {
@@ -45,9 +47,8 @@ impl Selftest {
                 })
                 .collect();
             let device = gpu.identity();
-            print_json(
-                &json!({ "schema": 1, "device": device, "checks": kernels.len(), "failed": failed, "kernels": kernels }),
-            )?;
+            print_json(&json!({ "schema": 1, "device": device, "checks": kernels.len(), "failed": failed,
+                         "left_out": left_out, "kernels": kernels }))?;
         } else {
             let id = gpu.identity();
             say(&format!("{} on {}: {}", id.adapter, id.backend, id.reason))?;
@@ -56,6 +57,10 @@ impl Selftest {
                     None => say(&format!("ok    {name:<44} largest error {largest:.1e}"))?,
                     Some(error) => say(&format!("WRONG {name}: {error}"))?,
                 }
+            }
+            if !left_out.is_empty() {
+                let (count, names) = (left_out.len(), left_out.join(", "));
+                say(&format!("{count} left out, for this device has no subgroups of eight: {names}"))?;
             }
             say(&format!(
                 "{} of {} checks agree with their twins, sizes {SIZES:?}",

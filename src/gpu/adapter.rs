@@ -92,6 +92,10 @@ impl Adapter {
     pub fn has_timestamps(&self) -> bool {
         self.adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
+    /// Whether it has subgroups, none of them smaller than eight invocations.
+    pub fn has_subgroups(&self) -> bool {
+        self.adapter.features().contains(wgpu::Features::SUBGROUP) && self.info.subgroup_min_size >= 8
+    }
     fn describe(&self) -> String {
         format!("{} on {} ({}, {})", self.info.name, self.backend(), self.class(), self.driver())
     }

@@ -37,6 +37,7 @@ pub struct Check {
     /// The kernel's name.
     pub name: String,
     build: Box<Build>,
+    shares_lanes: bool,
 }
 
 type Build = dyn Fn(&mut Trial, usize) -> Result<()> + Send + Sync;
@@ -105,7 +106,15 @@ impl Check {
         name: impl Into<String>,
         build: impl Fn(&mut Trial, usize) -> Result<()> + Send + Sync + 'static,
     ) -> Self {
-        Self { name: name.into(), build: Box::new(build) }
+        Self { name: name.into(), build: Box::new(build), shares_lanes: false }
+    }
+    /// The kernel needs lanes that share: see [`Gpu::shares_lanes`].
+    pub fn sharing_lanes(self, shares_lanes: bool) -> Self {
+        Self { shares_lanes, ..self }
+    }
+    /// Whether the kernel can run there; elsewhere no plan takes it.
+    pub fn applies_to(&self, gpu: &Gpu) -> bool {
+        !self.shares_lanes || !gpu.is_device() || gpu.shares_lanes()
     }
 
     /// Runs the check at one size on `gpu` and on the twin. Returns the largest absolute error.

@@ -64,6 +64,9 @@ pub struct Identity {
     pub backend: String,
     pub class: String,
     pub driver: String,
+    /// Whether it has subgroups of at least eight invocations: see [`Gpu::shares_lanes`].
+    #[serde(default)]
+    pub subgroups: bool,
     /// Why it was chosen.
     pub reason: String,
 }
@@ -170,13 +173,15 @@ impl Gpu {
             backend: backend.into(),
             class: "cpu".into(),
             driver: format!("coppice {}", env!("CARGO_PKG_VERSION")),
+            subgroups: false,
             reason,
         };
         Gpu(Arc::new(Inner { target, limits, identity, ledger: Ledger::with_staging() }))
     }
 
     fn on(adapter: &Adapter, limits: Limits, reason: String) -> Result<Self> {
-        let optional = wgpu::Features::TIMESTAMP_QUERY & adapter.adapter.features();
+        let mut optional = wgpu::Features::TIMESTAMP_QUERY & adapter.adapter.features();
+        optional.set(wgpu::Features::SUBGROUP, adapter.has_subgroups());
         let mut required = wgpu::Limits::downlevel_defaults().using_resolution(adapter.adapter.limits());
         required.max_storage_buffers_per_shader_stage = 8;
         required.max_storage_buffer_binding_size = 128 << 20;
@@ -225,6 +230,7 @@ impl Gpu {
             backend: adapter.backend(),
             class: adapter.class().to_string(),
             driver: adapter.driver(),
+            subgroups: adapter.has_subgroups(),
             reason,
         };
         let software = adapter.class() == "cpu";
@@ -272,6 +278,10 @@ impl Gpu {
         self.0.identity.class == "cpu"
             && self.0.identity.backend != "twin"
             && self.0.identity.backend != "none"
+    }
+    /// Whether eight invocations of a workgroup can tell each other their numbers, and kernels that do so can run.
+    pub fn shares_lanes(&self) -> bool {
+        self.0.identity.subgroups
     }
     /// Whether nothing runs at all.
     pub fn is_counted(&self) -> bool {

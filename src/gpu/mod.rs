@@ -21,6 +21,6 @@ pub use device::{Gpu, Identity, Limits, Memory};
 pub use kernel::{Bind, Field, Kernel, Scalar, Twin, WgslScalar, WgslStruct};
 pub use plan::{Cost, Dispatch, Phase, Plan, Recorder};
 pub use profile::{Clock, Profiler, Timing};
-pub use reflect::{Access, Interface, Layout, Slot, reflect};
+pub use reflect::{Access, Interface, Layout, NEEDS_SUBGROUPS, Slot, reflect};
 pub use shader::{Source, expand};
 pub use tensor::{Dtype, Tensor, Uniform};

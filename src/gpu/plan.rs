@@ -124,6 +124,11 @@ impl Recorder {
                 return Err(fault(format!("has no binding `{bound}`; it has {has}")));
             }
         }
+        if interface.shares_lanes && self.gpu.is_device() && !self.gpu.shares_lanes() {
+            return Err(fault(
+                "needs subgroups of at least eight invocations, which this device lacks".into(),
+            ));
+        }
         let mut spans: Vec<(String, Span)> = Vec::new();
         let mut constants = Vec::new();
         let mut outputs = Vec::new();

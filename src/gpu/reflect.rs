@@ -49,7 +49,12 @@ pub struct Interface {
     pub workgroup: UVec3,
     pub slots: Vec<Slot>,
     pub workgroup_bytes: u32,
+    /// Whether lanes read each other's numbers: see `Gpu::shares_lanes`.
+    pub shares_lanes: bool,
 }
+
+/// The line by which a shader says that it needs subgroups of at least eight invocations.
+pub const NEEDS_SUBGROUPS: &str = "//#needs subgroups";
 
 /// Reads the interface of a kernel's entry point; only bindings that the entry point uses are listed.
 ///
@@ -73,7 +78,9 @@ fn read(kernel: &Kernel, text: &str) -> Result<Interface> {
     let fault =
         |what: String| Error::internal(what).at(format!("shaders/{path}.wgsl, entry `{}`", kernel.entry));
     let module = naga::front::wgsl::parse_str(text).map_err(|e| fault(e.emit_to_string(text)))?;
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+    let shares_lanes = text.lines().any(|line| line.trim() == NEEDS_SUBGROUPS);
+    let capabilities = if shares_lanes { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .map_err(|e| fault(e.emit_to_string(text)))?;
     let (index, entry) = module
@@ -115,7 +122,7 @@ fn read(kernel: &Kernel, text: &str) -> Result<Interface> {
         slots.push(Slot { name, binding: binding.binding, access, layout });
     }
     slots.sort_by_key(|slot| slot.binding);
-    Ok(Interface { workgroup: UVec3::from(entry.workgroup_size), slots, workgroup_bytes })
+    Ok(Interface { workgroup: UVec3::from(entry.workgroup_size), slots, workgroup_bytes, shares_lanes })
 }
 
 fn layout(module: &Module, ty: naga::Handle<naga::Type>) -> Option<Layout> {

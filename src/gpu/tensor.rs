@@ -107,6 +107,10 @@ impl std::fmt::Debug for Tensor {
 }
 
 impl Tensor {
+    /// The device that it belongs to.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.span.words

@@ -23,8 +23,11 @@ pub fn faults(text: &str) -> Vec<String> {
         Ok(module) => module,
         Err(error) => return vec![format!("refused by naga: {}", error.emit_to_string(text))],
     };
-    // No capability: no float atomics, no f16, no 64-bit integers, no subgroups, no immediates.
-    let info = match Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module) {
+    // No capability: no float atomics, no f16, no 64-bit integers, no immediates; subgroups only where the shader says
+    // so, for the host then asks whether the device has them.
+    let subgroups = needs_subgroups(text);
+    let capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let info = match Validator::new(ValidationFlags::all(), capabilities).validate(&module) {
         Ok(info) => info,
         Err(error) => return vec![format!("invalid for naga: {}", error.emit_to_string(text))],
     };
@@ -33,13 +36,18 @@ pub fn faults(text: &str) -> Vec<String> {
     }
     let mut all = Vec::new();
     for entry in &module.entry_points {
-        let found = faults_of(&module, &info, &entry.name);
+        let found = faults_of(&module, &info, &entry.name, subgroups);
         all.extend(found.into_iter().map(|fault| format!("entry `{}`: {fault}", entry.name)));
     }
     all
 }
 
-fn faults_of(module: &Module, info: &ModuleInfo, entry: &str) -> Vec<String> {
+/// Whether a shader says that it needs subgroups.
+pub fn needs_subgroups(text: &str) -> bool {
+    text.lines().any(|line| line.trim() == coppice::gpu::NEEDS_SUBGROUPS)
+}
+
+fn faults_of(module: &Module, info: &ModuleInfo, entry: &str, subgroups: bool) -> Vec<String> {
     let stage = Some((ShaderStage::Compute, entry));
     // The result holds this entry point alone, with every override replaced by a number.
     let (module, info) =
@@ -48,8 +56,9 @@ fn faults_of(module: &Module, info: &ModuleInfo, entry: &str) -> Vec<String> {
             Err(error) => return vec![error.to_string()],
         };
     let mut all = beyond_limits(&module, &info);
-    for (language, target) in targets() {
-        if let Err(fault) = target.write(&module, &info, entry) {
+    for (language, target) in targets().into_iter().filter(|(_, target)| !subgroups || target.has_subgroups())
+    {
+        if let Err(fault) = target.write(&module, &info, entry, subgroups) {
             all.push(format!("cannot become {language}: {fault}"));
         }
     }
@@ -130,8 +139,13 @@ fn targets() -> [(&'static str, Target); 6] {
 }
 
 impl Target {
+    /// Whether wgpu offers subgroups where this language is spoken: never by OpenGL or shader model 5.
+    fn has_subgroups(&self) -> bool {
+        matches!(self, Target::SpirV | Target::Metal | Target::Hlsl(hlsl::ShaderModel::V6_0))
+    }
+
     /// Translates the only entry point of `module`; the outcome is of no interest.
-    fn write(&self, module: &Module, info: &ModuleInfo, entry: &str) -> Result<(), String> {
+    fn write(&self, module: &Module, info: &ModuleInfo, entry: &str, subgroups: bool) -> Result<(), String> {
         let entry_point = Some((ShaderStage::Compute, entry.to_string()));
         // As wgpu asks for: naga's own default leaves indices unchecked.
         let bounds_check_policies = BoundsCheckPolicies {
@@ -141,7 +155,9 @@ impl Target {
         };
         match self {
             Target::SpirV => {
-                let capabilities = Some([spv::Capability::Shader].into_iter().collect());
+                let groups = [spv::Capability::GroupNonUniform, spv::Capability::GroupNonUniformShuffle];
+                let groups = groups.into_iter().filter(|_| subgroups);
+                let capabilities = Some([spv::Capability::Shader].into_iter().chain(groups).collect());
                 let options = spv::Options { capabilities, bounds_check_policies, ..Default::default() };
                 let pipeline =
                     spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry.into() };

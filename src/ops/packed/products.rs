@@ -138,8 +138,15 @@ pub fn weight_grad_by(
 ) -> Result<()> {
     let cols = x.wide.shape[1];
     let (x, d_y) = (variant.read(x), variant.read(d_y));
-    let binds = bind! { args: &args(index, cols, false), starts: &index.starts, columns: &index.columns,
-    chunks: &index.chunks, x: x, d_y: d_y, d_values: d_values, d_bias: d_bias };
+    let args = args(index, cols, false);
+    let (starts, columns) = (&index.starts, &index.columns);
+    if variant.chunk == 0 {
+        let binds = bind! { args: &args, starts: starts, columns: columns, x: x, d_y: d_y, d_values: d_values,
+        d_bias: d_bias };
+        return variant.dispatch(rec, index, cols, binds);
+    }
+    let binds = bind! { args: &args, starts: starts, columns: columns, chunks: &index.chunks, x: x, d_y: d_y,
+    d_values: d_values, d_bias: d_bias };
     variant.dispatch(rec, index, cols, binds)
 }
 
@@ -306,5 +313,8 @@ fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()> {
 
 /// One check a variant.
 pub(super) fn checks() -> Vec<Check> {
-    ALL.iter().map(|variant| Check::new(variant.name, move |t, n| check(t, n, variant))).collect()
+    let check = |variant: &'static Variant| {
+        Check::new(variant.name, move |t, n| check(t, n, variant)).sharing_lanes(variant.lanes)
+    };
+    ALL.iter().map(check).collect()
 }

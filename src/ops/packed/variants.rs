@@ -41,23 +41,29 @@ pub struct Variant {
     pub kernel: Kernel,
     /// Rows (or inputs, or chunks) and columns of one workgroup.
     tile: (usize, usize),
-    /// Entries of a chunk, where it works on chunks.
+    /// Entries of a chunk, where it works on chunks; on whole rows where it is 0.
     pub(super) chunk: usize,
     /// Whether it reads bf16 copies of its operands.
     pub narrow: bool,
+    /// Whether its lanes share entries: for devices with subgroups.
+    pub lanes: bool,
 }
 
-/// Variants that read bf16 say so at the end of their names.
-const fn ends_narrow(name: &str) -> bool {
-    let (name, end) = (name.as_bytes(), b"_narrow");
-    let mut i = 0;
-    while i < end.len() {
-        if name[name.len() - end.len() + i] != end[i] {
-            return false;
+/// What a kernel is made for is said in its name: `_narrow` for bf16, `_lanes` for entries shared by lanes.
+const fn says(name: &str, word: &str) -> bool {
+    let (name, word) = (name.as_bytes(), word.as_bytes());
+    let mut start = 0;
+    while start + word.len() <= name.len() {
+        let mut same = 0;
+        while same < word.len() && name[start + same] == word[same] {
+            same += 1;
         }
-        i += 1;
+        if same == word.len() {
+            return true;
+        }
+        start += 1;
     }
-    true
+    false
 }
 
 macro_rules! variant {
@@ -72,25 +78,36 @@ macro_rules! variant {
             kernel: Kernel::own(source!($name), $twin).proven(),
             tile: $tile,
             chunk: $chunk,
-            narrow: ends_narrow($name),
+            narrow: says($name, "_narrow"),
+            lanes: says($name, "_lanes"),
         }
     };
 }
 
 /// All variants; the first of each product and form is the fixed default.
 pub const ALL: &[Variant] = &[
+    variant!(Forward, Single, "ops/packed/forward_lanes", twin_forward, (4, 128)),
+    variant!(Forward, Single, "ops/packed/forward_lanes_narrow", twin_forward, (4, 128)),
     variant!(Forward, Single, "ops/packed/forward_texels", twin_forward, (4, 128)),
     variant!(Forward, Single, "ops/packed/forward", twin_forward, (2, 128)),
     variant!(Forward, Single, "ops/packed/forward_narrow", twin_forward, (4, 128)),
+    variant!(Forward, Four, "ops/packed/forward_h4_lanes", twin_forward, (4, 128)),
+    variant!(Forward, Four, "ops/packed/forward_h4_lanes_narrow", twin_forward, (4, 128)),
     variant!(Forward, Four, "ops/packed/forward_h4_texels", twin_forward, (4, 128)),
     variant!(Forward, Four, "ops/packed/forward_h4", twin_forward, (2, 128)),
     variant!(Forward, Four, "ops/packed/forward_h4_narrow", twin_forward, (4, 128)),
+    variant!(Forward, Eight, "ops/packed/forward_h8_lanes", twin_forward, (4, 128)),
+    variant!(Forward, Eight, "ops/packed/forward_h8_lanes_narrow", twin_forward, (4, 128)),
     variant!(Forward, Eight, "ops/packed/forward_h8_texels", twin_forward, (4, 128)),
     variant!(Forward, Eight, "ops/packed/forward_h8", twin_forward, (2, 128)),
     variant!(Forward, Eight, "ops/packed/forward_h8_narrow", twin_forward, (4, 128)),
+    variant!(Forward, Groups, "ops/packed/forward_nm_lanes", twin_forward, (4, 128)),
+    variant!(Forward, Groups, "ops/packed/forward_nm_lanes_narrow", twin_forward, (4, 128)),
     variant!(Forward, Groups, "ops/packed/forward_nm_texels", twin_forward, (4, 128)),
     variant!(Forward, Groups, "ops/packed/forward_nm", twin_forward, (2, 128)),
     variant!(Forward, Groups, "ops/packed/forward_nm_narrow", twin_forward, (4, 128)),
+    variant!(InputGrad, Single, "ops/packed/input_grad_lanes", twin_input_grad, (4, 128)),
+    variant!(InputGrad, Single, "ops/packed/input_grad_lanes_narrow", twin_input_grad, (4, 128)),
     variant!(InputGrad, Single, "ops/packed/input_grad_texels", twin_input_grad, (4, 128)),
     variant!(InputGrad, Single, "ops/packed/input_grad", twin_input_grad, (2, 128)),
     variant!(InputGrad, Single, "ops/packed/input_grad_narrow", twin_input_grad, (4, 128)),
@@ -106,9 +123,11 @@ pub const ALL: &[Variant] = &[
     variant!(WeightGrad, Single, "ops/packed/weight_grad_8_texels", twin_weight_grad, (8, 0), 8),
     variant!(WeightGrad, Single, "ops/packed/weight_grad_8", twin_weight_grad, (64, 0), 8),
     variant!(WeightGrad, Single, "ops/packed/weight_grad_8_narrow", twin_weight_grad, (8, 0), 8),
+    variant!(WeightGrad, Four, "ops/packed/weight_grad_h4_lanes", twin_weight_grad, (4, 0)),
     variant!(WeightGrad, Four, "ops/packed/weight_grad_h4_texels", twin_weight_grad, (8, 0), 4),
     variant!(WeightGrad, Four, "ops/packed/weight_grad_h4", twin_weight_grad, (64, 0), 4),
     variant!(WeightGrad, Four, "ops/packed/weight_grad_h4_narrow", twin_weight_grad, (8, 0), 4),
+    variant!(WeightGrad, Eight, "ops/packed/weight_grad_h8_lanes", twin_weight_grad, (4, 0)),
     variant!(WeightGrad, Eight, "ops/packed/weight_grad_h8_texels", twin_weight_grad, (8, 0), 4),
     variant!(WeightGrad, Eight, "ops/packed/weight_grad_h8", twin_weight_grad, (64, 0), 4),
     variant!(WeightGrad, Eight, "ops/packed/weight_grad_h8_narrow", twin_weight_grad, (8, 0), 4),
@@ -120,14 +139,16 @@ pub const ALL: &[Variant] = &[
     variant!(WeightGrad, Groups, "ops/packed/weight_grad_8_nm_narrow", twin_weight_grad, (8, 0), 8),
 ];
 
-/// The variants that can do a product of this weight, with operands of that width.
+/// The variants that can do a product of this weight on its device, with operands of that width.
 pub fn fitting(product: Product, index: &Index, narrow: bool) -> impl Iterator<Item = &'static Variant> {
     let (kind, chunk) = (Kind::of(index.pattern.form, product), index.chunk);
+    let shares_lanes = index.starts.gpu().shares_lanes();
     ALL.iter().filter(move |variant| {
         variant.product == product
             && Some(variant.kind) == kind
             && [0, chunk].contains(&variant.chunk)
             && variant.narrow == narrow
+            && (shares_lanes || !variant.lanes)
     })
 }
 
@@ -179,6 +200,7 @@ impl Variant {
         let lines = match self.product {
             Product::Forward => index.pattern.heads(),
             Product::InputGrad => index.pattern.inner,
+            Product::WeightGrad if self.chunk == 0 => index.pattern.heads(),
             Product::WeightGrad => index.chunks.len() / 2,
         };
         let across = if self.product == Product::WeightGrad { 1 } else { cols.div_ceil(self.tile.1) };
@@ -193,6 +215,7 @@ impl Variant {
         let operand = match self.product {
             Product::Forward => kept / height + index.pattern.rows,
             Product::InputGrad => kept + index.pattern.inner * 2,
+            Product::WeightGrad if self.chunk == 0 => kept / height + index.pattern.rows,
             Product::WeightGrad => kept / height + kept / height / index.chunk + index.pattern.rows,
         };
         rec.moves(4 * (operand * cols + kept + 2 * kept / height) as u64);

@@ -1,0 +1,73 @@
+// y = bias + weight x, then ReLU if args.relu, over the kept entries of a packed weight; entries are shared by lanes.
+// x: (inner, cols). bias: (rows,). y: (rows, cols). starts: (rows of blocks + 1,), where the entries of each begin.
+// A load of x brings PER quads of columns: one of f32, two of bf16. A workgroup makes EACH rows of blocks, one after
+// another, of LANES * LOADS loads.
+// Workgroups: ceil(rows / EACH) * ceil(cols / (4 LANES LOADS PER)).
+//#use common/grid
+//#use ops/packed/args
+//#use ops/packed/lanes
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(11) var<storage, read> starts: array<u32>;
+
+// For each row of a block and each load, the sums of its quads.
+alias Sums = array<array<array<vec4<f32>, PER>, LOADS>, HEIGHT>;
+
+// Adds an entry's products to the sums.
+fn add(sum: ptr<function, Sums>, input: u32, w: array<f32, HEIGHT>, load_0: u32, loads: u32) {
+    for (var l = 0u; l < LOADS; l++) {
+        let xs = x_load(input * loads + min(load_0 + l * LANES, loads - 1u));
+        for (var r = 0u; r < HEIGHT; r++) {
+            for (var p = 0u; p < PER; p++) { (*sum)[r][l][p] = (*sum)[r][l][p] + w[r] * xs[p]; }
+        }
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32, @builtin(subgroup_invocation_id) place: u32) {
+    let group = group_index(id, groups);
+    if !(group < grid.end) { return; }
+    let quads = args.cols / 4u;
+    let loads = quads / PER;
+    let tiles = (loads + LANES * LOADS - 1u) / (LANES * LOADS);
+    let load_0 = group % tiles * (LANES * LOADS) + lane;
+    for (var n = 0u; n < EACH; n++) {
+        let row = group / tiles * EACH + n;
+        if row < args.rows {
+            // Entries are added in order of input, so that the sum has the bits of the dense product's.
+            var sum: Sums; // zero at first
+            let end = starts[row + 1u];
+            for (var first = starts[row]; first < end; first += SHARED) {
+                let entry = first + place % SHARED;
+                let own = min(entry, end - 1u);
+                let input = column(own, row);
+                var w = entry_values(own);
+                // Past the row's end its last input is read again, and counts nothing.
+                for (var r = 0u; r < HEIGHT; r++) { w[r] = select(0.0, w[r], entry < end); }
+                var told: array<f32, HEIGHT>;
+                for (var r = 0u; r < HEIGHT; r++) { told[r] = subgroupBroadcast(w[r], 0u); }
+                add(&sum, subgroupBroadcast(input, 0u), told, load_0, loads);
+                for (var r = 0u; r < HEIGHT; r++) { told[r] = subgroupBroadcast(w[r], 1u); }
+                add(&sum, subgroupBroadcast(input, 1u), told, load_0, loads);
+                for (var r = 0u; r < HEIGHT; r++) { told[r] = subgroupBroadcast(w[r], 2u); }
+                add(&sum, subgroupBroadcast(input, 2u), told, load_0, loads);
+                for (var r = 0u; r < HEIGHT; r++) { told[r] = subgroupBroadcast(w[r], 3u); }
+                add(&sum, subgroupBroadcast(input, 3u), told, load_0, loads);
+            }
+            for (var r = 0u; r < HEIGHT; r++) {
+                let b = bias[row * HEIGHT + r];
+                for (var l = 0u; l < LOADS; l++) {
+                    let load = load_0 + l * LANES;
+                    if load < loads {
+                        for (var p = 0u; p < PER; p++) {
+                            let value = sum[r][l][p] + b;
+                            y[(row * HEIGHT + r) * quads + load * PER + p] =
+                                select(value, max(value, vec4<f32>(0.0)), args.relu != 0u);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+// d_x = weight^T d_y over the kept entries of a packed weight, and 0 where x is not positive if args.relu; entries are
+// shared by lanes.
+// d_y: (rows, cols). x, d_x: (inner, cols). The transposed order: starts: (inner + 1,), where the entries of each input
+// begin; columns: the row of blocks of each; entry_from: its number in row order, which is how values are stored.
+// A load of d_y brings PER quads of columns: one of f32, two of bf16. A workgroup makes EACH inputs, one after another, of
+// LANES * LOADS loads.
+// Workgroups: ceil(inner / EACH) * ceil(cols / (4 LANES LOADS PER)).
+//#use common/grid
+//#use ops/packed/args
+//#use ops/packed/columns_list
+//#use ops/packed/lanes
+@group(0) @binding(7) var<storage, read_write> d_x: array<vec4<f32>>;
+@group(0) @binding(11) var<storage, read> starts: array<u32>;
+@group(0) @binding(14) var<storage, read> entry_from: array<u32>;
+
+// For each load, the sums of its quads.
+alias Sums = array<array<vec4<f32>, PER>, LOADS>;
+
+// Adds an entry's products to the sums: those of the HEIGHT rows from `first` on.
+fn add(sum: ptr<function, Sums>, first: u32, w: array<f32, HEIGHT>, load_0: u32, loads: u32) {
+    for (var r = 0u; r < HEIGHT; r++) {
+        for (var l = 0u; l < LOADS; l++) {
+            let dys = d_y_load((first + r) * loads + min(load_0 + l * LANES, loads - 1u));
+            for (var p = 0u; p < PER; p++) { (*sum)[l][p] = (*sum)[l][p] + w[r] * dys[p]; }
+        }
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32, @builtin(subgroup_invocation_id) place: u32) {
+    let group = group_index(id, groups);
+    if !(group < grid.end) { return; }
+    let quads = args.cols / 4u;
+    let loads = quads / PER;
+    let tiles = (loads + LANES * LOADS - 1u) / (LANES * LOADS);
+    let load_0 = group % tiles * (LANES * LOADS) + lane;
+    for (var n = 0u; n < EACH; n++) {
+        let input = group / tiles * EACH + n;
+        if input < args.inner {
+            var sum: Sums; // zero at first; in order of row, as the dense product's
+            let end = starts[input + 1u];
+            for (var first = starts[input]; first < end; first += SHARED) {
+                let entry = first + place % SHARED;
+                let own = min(entry, end - 1u);
+                let row = column(own, input) * HEIGHT;
+                var w = entry_values(entry_from[own]);
+                // Past the input's end its last rows are read again, and count nothing.
+                for (var r = 0u; r < HEIGHT; r++) { w[r] = select(0.0, w[r], entry < end); }
+                var told: array<f32, HEIGHT>;
+                for (var r = 0u; r < HEIGHT; r++) { told[r] = subgroupBroadcast(w[r], 0u); }
+                add(&sum, subgroupBroadcast(row, 0u), told, load_0, loads);
+                for (var r = 0u; r < HEIGHT; r++) { told[r] = subgroupBroadcast(w[r], 1u); }
+                add(&sum, subgroupBroadcast(row, 1u), told, load_0, loads);
+                for (var r = 0u; r < HEIGHT; r++) { told[r] = subgroupBroadcast(w[r], 2u); }
+                add(&sum, subgroupBroadcast(row, 2u), told, load_0, loads);
+                for (var r = 0u; r < HEIGHT; r++) { told[r] = subgroupBroadcast(w[r], 3u); }
+                add(&sum, subgroupBroadcast(row, 3u), told, load_0, loads);
+            }
+            for (var l = 0u; l < LOADS; l++) {
+                let load = load_0 + l * LANES;
+                if load < loads {
+                    let xs = x_load(input * loads + load);
+                    for (var p = 0u; p < PER; p++) {
+                        let open = vec4<bool>(args.relu == 0u) | (xs[p] > vec4<f32>(0.0));
+                        d_x[input * quads + load * PER + p] = select(vec4<f32>(0.0), sum[l][p], open);
+                    }
+                }
+            }
+        }
+    }
+}
