@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use super::adapter::{Adapter, Choice, choose};
-use super::kernel::{Scalar, WgslStruct};
+use super::kernel::WgslStruct;
 use super::pace::Pace;
-use super::replay::texel_format;
-use super::tensor::{Buffer, Dtype, Span, Storage, TEXELS, Tensor, Uniform, texel_rows};
+use super::tensor::{Buffer, Dtype, Span, Storage, Tensor, Uniform};
 use crate::error::{Error, Kind, Result};
 
 /// How long a wait for the device may take before it counts as hung. A submission aims at 50 ms.
@@ -95,7 +94,7 @@ impl Ledger {
         ledger.add(STAGING_BYTES);
         ledger
     }
-    fn add(&self, bytes: u64) {
+    pub fn add(&self, bytes: u64) {
         let now = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.peak.fetch_max(now, Ordering::Relaxed);
         self.buffers.fetch_add(1, Ordering::Relaxed);
@@ -353,34 +352,6 @@ impl Gpu {
             ledger: self.0.ledger.clone(),
             mirrors: Default::default(),
         })
-    }
-
-    /// The texture that mirrors a span of such numbers, made at the first asking; `None` where there is no device.
-    pub(super) fn mirror(&self, span: &Span, scalar: Scalar) -> Result<Option<wgpu::Texture>> {
-        let mut mirrors = span.buffer.mirrors.lock().unwrap();
-        let key = (span.first, span.words);
-        if let Some(texture) = mirrors.get(&key) {
-            return Ok(texture.clone());
-        }
-        let size = wgpu::Extent3d { width: TEXELS, height: texel_rows(span.words), depth_or_array_layers: 1 };
-        let texture = match &self.0.target {
-            Target::Device(d) => Some(d.checked(|| {
-                d.device.create_texture(&wgpu::TextureDescriptor {
-                    label: Some(&span.buffer.label),
-                    size,
-                    mip_level_count: 1,
-                    sample_count: 1,
-                    dimension: wgpu::TextureDimension::D2,
-                    format: texel_format(scalar),
-                    usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
-                    view_formats: &[],
-                })
-            })?),
-            _ => None,
-        };
-        self.0.ledger.add(size.height as u64 * TEXELS as u64 * 16);
-        mirrors.insert(key, texture.clone());
-        Ok(texture)
     }
 
     pub(super) fn write(&self, span: &Span, bytes: &[u8]) -> Result<()> {

@@ -8,6 +8,7 @@ mod adapter;
 pub mod check;
 mod device;
 mod kernel;
+mod mirror;
 mod pace;
 mod plan;
 mod profile;

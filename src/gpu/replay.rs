@@ -6,20 +6,13 @@ use std::sync::Arc;
 use glam::UVec3;
 
 use super::device::{Adaptive, Gpu, Target};
-use super::kernel::{Checks, Kernel, Scalar, Twin};
+use super::kernel::{Checks, Kernel, Twin};
+use super::mirror::{self, Copy, copies};
 use super::plan::{Cost, Dispatch, OFFSET_ALIGNMENT, Plan};
-use super::reflect::{Access, Interface, Layout, Slot};
+use super::reflect::{Access, Interface};
 use super::shader::expand;
-use super::tensor::{Buffer, Span, Storage, TEXELS};
+use super::tensor::{Buffer, Storage};
 use crate::error::{Error, Result};
-
-/// Brings a texture up to date with the tensor that it mirrors.
-pub(super) struct Copy {
-    buffer: Arc<Buffer>,
-    first: usize,
-    words: usize,
-    texture: wgpu::Texture,
-}
 
 /// One dispatch as the device sees it; a long one is cut into several.
 pub(super) struct Step {
@@ -85,51 +78,6 @@ impl Pool {
     }
 }
 
-/// The mirrors that a dispatch reads and that are not up to date within this replay; notes what it writes.
-fn copies(gpu: &Gpu, dispatch: &Dispatch, fresh: &mut Vec<Span>) -> Result<Vec<Copy>> {
-    let mut all = Vec::new();
-    for slot in dispatch.interface.slots.iter().filter(|slot| slot.access == Access::Texels) {
-        let span = &dispatch.spans.iter().find(|(name, _)| *name == slot.name).expect("checked").1;
-        let same = |other: &Span| Arc::ptr_eq(&other.buffer, &span.buffer) && other.range() == span.range();
-        if let (Some(texture), false) = (gpu.mirror(span, texel_scalar(slot))?, fresh.iter().any(same)) {
-            all.push(Copy { buffer: span.buffer.clone(), first: span.first, words: span.words, texture });
-            fresh.push(span.clone());
-        }
-    }
-    for output in &dispatch.outputs {
-        fresh.retain(|span| !Arc::ptr_eq(&span.buffer, &output.span.buffer));
-    }
-    Ok(all)
-}
-
-impl Copy {
-    /// Copies whole rows, and what is left of the last one.
-    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
-        let Storage::Device(buffer) = &self.buffer.storage else { return };
-        let texels = self.words.div_ceil(4) as u32;
-        let mut part = |row: u32, width: u32, height: u32| {
-            if width == 0 || height == 0 {
-                return;
-            }
-            let layout = wgpu::TexelCopyBufferLayout {
-                offset: self.first as u64 * 4 + row as u64 * TEXELS as u64 * 16,
-                bytes_per_row: Some(TEXELS * 16),
-                rows_per_image: Some(height),
-            };
-            let to = wgpu::TexelCopyTextureInfo {
-                texture: &self.texture,
-                mip_level: 0,
-                origin: wgpu::Origin3d { x: 0, y: row, z: 0 },
-                aspect: wgpu::TextureAspect::All,
-            };
-            let size = wgpu::Extent3d { width, height, depth_or_array_layers: 1 };
-            encoder.copy_buffer_to_texture(wgpu::TexelCopyBufferInfo { buffer, layout }, to, size);
-        };
-        part(0, TEXELS, texels / TEXELS);
-        part(texels / TEXELS, texels % TEXELS, 1);
-    }
-}
-
 /// Cuts the row of workgroups into slices and folds each into two dimensions.
 fn grids(gpu: &Gpu, dispatch: &Dispatch, pool: &mut Pool) -> Vec<(u64, UVec3)> {
     let slices = match &gpu.0.target {
@@ -173,7 +121,7 @@ fn step(
     let mut views = HashMap::new();
     for slot in dispatch.interface.slots.iter().filter(|slot| slot.access == Access::Texels) {
         let span = &dispatch.spans.iter().find(|(name, _)| *name == slot.name).expect("checked").1;
-        if let Some(texture) = gpu.mirror(span, texel_scalar(slot))? {
+        if let Some(texture) = gpu.mirror(span, slot)? {
             views.insert(slot.binding, texture.create_view(&Default::default()));
         }
     }
@@ -234,7 +182,7 @@ fn pipeline(
                 Access::ReadWrite => buffer_binding(wgpu::BufferBindingType::Storage { read_only: false }),
                 Access::Texels => wgpu::BindingType::StorageTexture {
                     access: wgpu::StorageTextureAccess::ReadOnly,
-                    format: texel_format(texel_scalar(slot)),
+                    format: mirror::format(slot),
                     view_dimension: wgpu::TextureViewDimension::D2,
                 },
             },
@@ -274,22 +222,6 @@ fn pipeline(
     })?;
     d.pipelines.lock().unwrap().insert(key, made.clone());
     Ok(made)
-}
-
-/// What a texel of a texture is made of.
-fn texel_scalar(slot: &Slot) -> Scalar {
-    match slot.layout {
-        Layout::Texels { scalar } => scalar,
-        _ => Scalar::F32,
-    }
-}
-
-/// The format of a texture of such scalars.
-pub(super) fn texel_format(scalar: Scalar) -> wgpu::TextureFormat {
-    match scalar {
-        Scalar::F32 => wgpu::TextureFormat::Rgba32Float,
-        _ => wgpu::TextureFormat::Rgba32Uint,
-    }
 }
 
 fn buffer_binding(ty: wgpu::BufferBindingType) -> wgpu::BindingType {

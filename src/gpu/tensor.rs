@@ -40,26 +40,6 @@ pub(super) struct Buffer {
     pub mirrors: Mutex<HashMap<(usize, usize), Option<wgpu::Texture>>>,
 }
 
-/// Texels in a row of a mirror: see `shaders/ops/texels.wgsl`.
-pub(super) const TEXELS: u32 = 1024;
-
-impl Buffer {
-    /// Bytes of the mirrors, counted with the buffer's own.
-    fn mirror_bytes(&self) -> u64 {
-        self.mirrors
-            .lock()
-            .unwrap()
-            .keys()
-            .map(|&(_, words)| texel_rows(words) as u64 * TEXELS as u64 * 16)
-            .sum()
-    }
-}
-
-/// Rows of a texture that holds so many words.
-pub(super) fn texel_rows(words: usize) -> u32 {
-    words.div_ceil(4 * TEXELS as usize).max(1) as u32
-}
-
 impl Drop for Buffer {
     fn drop(&mut self) {
         self.ledger.free(self.bytes + self.mirror_bytes());
