@@ -2,8 +2,11 @@
 // The bits of |x| order as u32 (NaN sorts above infinity and is counted, so that it can be refused).
 // A score of EXCLUDED takes no part. Three rounds find the k-th largest key: 11, 11 and 9 bits. Then ties are numbered in
 // order of index, and the mask is written one word per invocation. Integer atomics only: the same on every device.
+// `count`, `ties` and `mark` read buffers; `*_texels` read a texture of the same scores, which software adapters do many
+// times as fast.
 // score: (len,). histogram: (2048,). tie_counts: one per block of 8,192 elements. counts: four a tensor.
 //#use common/grid
+//#use ops/texels
 //#use sparsity/sum_before
 const WG = 256u;
 const BINS = 2048u;
@@ -33,12 +36,19 @@ struct Budget { keep: u32 }
 @group(0) @binding(6) var<storage, read_write> tie_counts: array<u32>;
 @group(0) @binding(7) var<storage, read_write> mask: array<u32>;
 @group(0) @binding(8) var<storage, read_write> counts: array<atomic<u32>>;
+@group(0) @binding(9) var score_texels: texture_storage_2d<rgba32float, read>;
 
 var<workgroup> bins: array<atomic<u32>, BINS>;
 var<workgroup> changes: array<atomic<u32>, 4>;
 
 fn key(i: u32) -> u32 {
     return bitcast<u32>(score[i]) & 0x7fffffffu;
+}
+
+// The keys of elements 4 i .. 4 i + 4, EXCLUDED past the end.
+fn keys(i: u32) -> vec4<u32> {
+    let all = bitcast<vec4<u32>>(textureLoad(score_texels, texel(i))) & vec4<u32>(0x7fffffffu);
+    return select(vec4<u32>(EXCLUDED), all, vec4<u32>(4u * i) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(args.len));
 }
 
 // One workgroup. Forgets the last selection.
@@ -52,32 +62,64 @@ fn begin(@builtin(local_invocation_index) lane: u32) {
     }
 }
 
-// Counts, by the bits of this round, the keys that agree with the key so far.
-@compute @workgroup_size(WG)
-fn count(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-         @builtin(local_invocation_index) lane: u32) {
-    let group = group_index(id, groups);
-    if !(group < grid.end) { return; }
+// One invocation's part of `count`: adds a key that agrees with the key so far to its bin. Returns 1 for not a number.
+fn count_key(k: u32, prefix: u32) -> u32 {
+    if (k >> (args.shift + args.bits)) == prefix && k != EXCLUDED {
+        atomicAdd(&bins[(k >> args.shift) & ((1u << args.bits) - 1u)], 1u);
+    }
+    return select(0u, 1u, k > INFINITY);
+}
+
+fn count_begin(lane: u32) {
     for (var b = lane; b < BINS; b += WG) { atomicStore(&bins[b], 0u); }
     if lane == 0u { atomicStore(&changes[NANS], 0u); }
-    workgroupBarrier();
-    let prefix = chosen[0];
-    let above = args.shift + args.bits;
-    let low = (1u << args.bits) - 1u;
-    for (var j = 0u; j < EACH; j++) {
-        let i = (group * EACH + j) * WG + lane;
-        if i < args.len {
-            let k = key(i);
-            if (k >> above) == prefix && k != EXCLUDED { atomicAdd(&bins[(k >> args.shift) & low], 1u); }
-            if above == 31u && k > INFINITY { atomicAdd(&changes[NANS], 1u); }
-        }
-    }
+}
+
+// Adds what the workgroup has counted to what all have; those that are not numbers in the first round.
+fn count_end(lane: u32, nans: u32) {
+    if args.shift + args.bits == 31u { atomicAdd(&changes[NANS], nans); }
     workgroupBarrier();
     for (var b = lane; b < BINS; b += WG) {
         let n = atomicLoad(&bins[b]);
         if n != 0u { atomicAdd(&histogram[b], n); }
     }
     if lane == 0u { atomicAdd(&counts[args.tensor * 4u + NANS], atomicLoad(&changes[NANS])); }
+}
+
+// Counts, by the bits of this round, the keys that agree with the key so far.
+@compute @workgroup_size(WG)
+fn count(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+         @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    if !(group < grid.end) { return; }
+    count_begin(lane);
+    workgroupBarrier();
+    let prefix = chosen[0];
+    var nans = 0u;
+    for (var j = 0u; j < EACH; j++) {
+        let i = (group * EACH + j) * WG + lane;
+        if i < args.len { nans += count_key(key(i), prefix); }
+    }
+    count_end(lane, nans);
+}
+
+@compute @workgroup_size(WG)
+fn count_texels(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+                @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    if !(group < grid.end) { return; }
+    count_begin(lane);
+    workgroupBarrier();
+    let prefix = chosen[0];
+    var nans = 0u;
+    for (var j = 0u; j < EACH / 4u; j++) {
+        let quad = keys((group * (EACH / 4u) + j) * WG + lane);
+        nans += count_key(quad.x, prefix);
+        nans += count_key(quad.y, prefix);
+        nans += count_key(quad.z, prefix);
+        nans += count_key(quad.w, prefix);
+    }
+    count_end(lane, nans);
 }
 
 // One workgroup. Finds the bin that holds the k-th largest key and clears the histogram.
@@ -117,19 +159,42 @@ fn ties_of_word(first: u32) -> u32 {
     return n;
 }
 
+fn ties_of_texels(first: u32, threshold: u32) -> u32 {
+    var n = vec4<u32>(0u);
+    for (var q = 0u; q < 8u; q++) {
+        n += select(vec4<u32>(0u), vec4<u32>(1u), keys(first / 4u + q) == vec4<u32>(threshold));
+    }
+    return n.x + n.y + n.z + n.w;
+}
+
+// The sum of a number of each invocation; the first one has it.
+fn sum_of_all(lane: u32, own: u32) -> u32 {
+    sums[lane] = own;
+    workgroupBarrier();
+    for (var half = WG / 2u; half > 0u; half /= 2u) {
+        if lane < half { sums[lane] += sums[lane + half]; }
+        workgroupBarrier();
+    }
+    return sums[0];
+}
+
 // The number of keys in each block that equal the k-th.
 @compute @workgroup_size(WG)
 fn ties(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
     if !(group < grid.end) { return; }
-    sums[lane] = ties_of_word(group * BLOCK + lane * 32u);
-    workgroupBarrier();
-    for (var half = WG / 2u; half > 0u; half /= 2u) {
-        if lane < half { sums[lane] += sums[lane + half]; }
-        workgroupBarrier();
-    }
-    if lane == 0u { tie_counts[args.first_block + group] = sums[0]; }
+    let sum = sum_of_all(lane, ties_of_word(group * BLOCK + lane * 32u));
+    if lane == 0u { tie_counts[args.first_block + group] = sum; }
+}
+
+@compute @workgroup_size(WG)
+fn ties_texels(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+               @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    if !(group < grid.end) { return; }
+    let sum = sum_of_all(lane, ties_of_texels(group * BLOCK + lane * 32u, chosen[0]));
+    if lane == 0u { tie_counts[args.first_block + group] = sum; }
 }
 
 // One workgroup. Turns the counts of ties into the number of ties before each block.
@@ -145,6 +210,25 @@ fn scan(@builtin(local_invocation_index) lane: u32) {
         let n = tie_counts[b];
         tie_counts[b] = before;
         before += n;
+    }
+}
+
+// Bit j of a word of the mask, if the key of element j is kept; `rank` is the number of ties before it.
+fn kept(k: u32, j: u32, threshold: u32, take: u32, rank: ptr<function, u32>) -> u32 {
+    let is_tie = k == threshold;
+    let is_kept = (k > threshold && k != EXCLUDED) || (is_tie && *rank < take);
+    *rank += select(0u, 1u, is_tie);
+    return select(0u, 1u << j, is_kept);
+}
+
+// Writes a word of the mask and counts what it keeps, grows and drops.
+fn store(first: u32, bits: u32) {
+    if first < args.len {
+        let old = mask[first / 32u];
+        mask[first / 32u] = bits;
+        atomicAdd(&changes[KEPT], countOneBits(bits));
+        atomicAdd(&changes[GROWN], countOneBits(bits & ~old));
+        atomicAdd(&changes[DROPPED], countOneBits(old & ~bits));
     }
 }
 
@@ -164,20 +248,34 @@ fn mark(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     var bits = 0u;
     for (var j = 0u; j < 32u; j++) {
         let i = first + j;
-        if i < args.len && budget.keep != 0u {
-            let k = key(i);
-            let is_tie = k == threshold;
-            if (k > threshold && k != EXCLUDED) || (is_tie && rank < take) { bits |= 1u << j; }
-            rank += select(0u, 1u, is_tie);
-        }
+        if i < args.len && budget.keep != 0u { bits |= kept(key(i), j, threshold, take, &rank); }
     }
-    if first < args.len {
-        let old = mask[first / 32u];
-        mask[first / 32u] = bits;
-        atomicAdd(&changes[KEPT], countOneBits(bits));
-        atomicAdd(&changes[GROWN], countOneBits(bits & ~old));
-        atomicAdd(&changes[DROPPED], countOneBits(old & ~bits));
+    store(first, bits);
+    workgroupBarrier();
+    if lane < 3u { atomicAdd(&counts[args.tensor * 4u + lane], atomicLoad(&changes[lane])); }
+}
+
+@compute @workgroup_size(WG)
+fn mark_texels(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+               @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    if !(group < grid.end) { return; }
+    let first = group * BLOCK + lane * 32u;
+    let threshold = chosen[0];
+    let take = chosen[1];
+    sums[lane] = ties_of_texels(first, threshold);
+    if lane < 4u { atomicStore(&changes[lane], 0u); }
+    workgroupBarrier();
+    var rank = tie_counts[args.first_block + group] + sum_before(lane);
+    var bits = 0u;
+    for (var q = 0u; q < 8u && budget.keep != 0u; q++) {
+        let quad = keys(first / 4u + q);
+        bits |= kept(quad.x, 4u * q, threshold, take, &rank);
+        bits |= kept(quad.y, 4u * q + 1u, threshold, take, &rank);
+        bits |= kept(quad.z, 4u * q + 2u, threshold, take, &rank);
+        bits |= kept(quad.w, 4u * q + 3u, threshold, take, &rank);
     }
+    store(first, bits);
     workgroupBarrier();
     if lane < 3u { atomicAdd(&counts[args.tensor * 4u + lane], atomicLoad(&changes[lane])); }
 }

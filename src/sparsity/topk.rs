@@ -21,6 +21,8 @@ const TIES: Kernel = Kernel::own(source!("sparsity/topk"), twin_ties).entry("tie
 const SCAN: Kernel = Kernel::own(source!("sparsity/topk"), twin_scan).entry("scan").proven();
 const MARK: Kernel = Kernel::own(source!("sparsity/topk"), twin_mark).entry("mark").proven();
 
+/// Scores from which on a copy into a texture costs less than it saves, where textures are preferred.
+const MANY: usize = 1 << 14;
 const BINS: usize = 2048;
 /// Elements of one workgroup of `count`.
 const COUNTED: usize = 256 * 64;
@@ -85,6 +87,17 @@ impl Selection {
     /// Masks are bits: i % 32 of word i / 32. They are read, too, to count what changes. A score of
     /// [`EXCLUDED`] is not selected.
     pub fn record(&self, rec: &mut Recorder, pairs: &[(&Tensor, &Tensor)]) -> Result<()> {
+        let prefers_texels = rec.gpu.prefers_texels();
+        self.record_by(rec, pairs, |len| prefers_texels && len >= MANY)
+    }
+
+    /// As [`Selection::record`]; `texels` says of a number of scores whether they are read through a texture.
+    fn record_by(
+        &self,
+        rec: &mut Recorder,
+        pairs: &[(&Tensor, &Tensor)],
+        texels: impl Fn(usize) -> bool,
+    ) -> Result<()> {
         let Self { keep, histogram, chosen, tie_counts, counts, .. } = self;
         let blocks: Vec<usize> = pairs.iter().map(|(score, _)| score.len().div_ceil(BLOCK)).collect();
         let args = Args { len: counts.len() as u32, ..Default::default() };
@@ -94,8 +107,15 @@ impl Selection {
             for (index, (score, _)) in pairs.iter().enumerate() {
                 let len = score.len() as u32;
                 let args = Args { len, shift, bits, tensor: index as u32, ..Default::default() };
-                let binds = bind! { args: &args, score: *score, histogram: histogram, chosen: chosen, counts: counts };
-                rec.dispatch(&COUNT, binds, score.len().div_ceil(COUNTED) as u64, score.len() as u64)?;
+                let (kernel, name) = reading(COUNT, "count_texels", texels(score.len()));
+                let binds = &[
+                    ("args", (&args).into()),
+                    (name, (*score).into()),
+                    ("histogram", histogram.into()),
+                    ("chosen", chosen.into()),
+                    ("counts", counts.into()),
+                ];
+                rec.dispatch(&kernel, binds, score.len().div_ceil(COUNTED) as u64, score.len() as u64)?;
             }
             let args = Args { shift, bits, ..Default::default() };
             rec.dispatch(&PICK, bind! { args: &args, histogram: histogram, chosen: chosen }, 1, 0)?;
@@ -107,15 +127,30 @@ impl Selection {
             ..Default::default()
         };
         for (index, (score, _)) in pairs.iter().enumerate() {
-            let binds =
-                bind! { args: &args_of(index), score: *score, chosen: chosen, tie_counts: tie_counts };
-            rec.dispatch(&TIES, binds, blocks[index] as u64, score.len() as u64)?;
+            let (kernel, name) = reading(TIES, "ties_texels", texels(score.len()));
+            let args = args_of(index);
+            let binds = &[
+                ("args", (&args).into()),
+                (name, (*score).into()),
+                ("chosen", chosen.into()),
+                ("tie_counts", tie_counts.into()),
+            ];
+            rec.dispatch(&kernel, binds, blocks[index] as u64, score.len() as u64)?;
         }
         record_scan(rec, tie_counts, blocks.iter().sum())?;
         for (index, (score, mask)) in pairs.iter().enumerate() {
-            let binds = bind! { args: &args_of(index), budget: keep, score: *score, chosen: chosen,
-            tie_counts: tie_counts, mask: *mask, counts: counts };
-            rec.dispatch(&MARK, binds, blocks[index] as u64, score.len() as u64)?;
+            let (kernel, name) = reading(MARK, "mark_texels", texels(score.len()));
+            let args = args_of(index);
+            let binds = &[
+                ("args", (&args).into()),
+                ("budget", keep.into()),
+                (name, (*score).into()),
+                ("chosen", chosen.into()),
+                ("tie_counts", tie_counts.into()),
+                ("mask", (*mask).into()),
+                ("counts", counts.into()),
+            ];
+            rec.dispatch(&kernel, binds, blocks[index] as u64, score.len() as u64)?;
         }
         Ok(())
     }
@@ -131,6 +166,11 @@ impl Selection {
         let count = |w: &[u32]| Count { kept: w[0], grown: w[1], dropped: w[2], nans: w[3] };
         Ok(words.chunks_exact(4).take(self.tensors).map(count).collect())
     }
+}
+
+/// A kernel, or its entry point that reads scores through a texture; and what the scores are called there.
+fn reading(kernel: Kernel, by_texels: &'static str, texels: bool) -> (Kernel, &'static str) {
+    if texels { (kernel.entry(by_texels), "score_texels") } else { (kernel, "score") }
 }
 
 /// Turns the first `blocks` counts into the sums of those before each.
@@ -232,8 +272,9 @@ fn twin_mark(t: &Twin) {
 /// Every share of the elements, over two tensors, with many ties among the scores.
 pub fn checks() -> Vec<Check> {
     let shares = [("none", 0.0), ("one", 1e-9), ("half", 0.5), ("most", 0.97), ("all", 1.0)];
-    let one = |(name, share): (&str, f64)| {
-        Check::new(format!("sparsity/topk ({name})"), move |t, n| {
+    let ways = [("", false), (", texels", true)];
+    let one = |((name, share), (suffix, texels)): ((&str, f64), (&str, bool))| {
+        Check::new(format!("sparsity/topk ({name}{suffix})"), move |t, n| {
             let sizes = [n * 40, n];
             let mut scores = Vec::new();
             let mut masks = Vec::new();
@@ -245,13 +286,14 @@ pub fn checks() -> Vec<Check> {
                 t.compare(&masks[masks.len() - 1], crate::gpu::check::Tolerance::EXACT);
             }
             let pairs: Vec<_> = scores.iter().zip(&masks).collect();
-            let selection = Selection::over(&mut t.rec, &pairs)?;
+            let selection = Selection::new(&t.gpu, &sizes)?;
+            selection.record_by(&mut t.rec, &pairs, |_| texels)?;
             selection.keep((share * sizes.iter().sum::<usize>() as f64).ceil() as usize)?;
             t.compare(&selection.counts, crate::gpu::check::Tolerance::EXACT);
             Ok(())
         })
     };
-    shares.map(one).into()
+    shares.into_iter().flat_map(|share| ways.map(|way| one((share, way)))).collect()
 }
 
 /// Runs one selection by itself.
