@@ -26,13 +26,14 @@ struct Args {
     first_block: u32, // this tensor's first entry in tie_counts
     blocks: u32,      // `scan`: entries in all
     tensor: u32,      // which four of `counts`
+    goes_on: u32,     // `begin`: what the last selection chose is among the scores of this one
 }
 struct Budget { keep: u32 }
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(2) var<uniform> budget: Budget;
 @group(0) @binding(3) var<storage, read> score: array<f32>;
 @group(0) @binding(4) var<storage, read_write> histogram: array<atomic<u32>>;
-@group(0) @binding(5) var<storage, read_write> chosen: array<u32>; // the key so far; how many to take at it
+@group(0) @binding(5) var<storage, read_write> chosen: array<u32>; // the key so far; how many to take at it; the floor
 @group(0) @binding(6) var<storage, read_write> tie_counts: array<u32>;
 @group(0) @binding(7) var<storage, read_write> mask: array<u32>;
 @group(0) @binding(8) var<storage, read_write> counts: array<atomic<u32>>;
@@ -57,14 +58,16 @@ fn begin(@builtin(local_invocation_index) lane: u32) {
     for (var b = lane; b < BINS; b += WG) { atomicStore(&histogram[b], 0u); }
     for (var c = lane; c < args.len; c += WG) { atomicStore(&counts[c], 0u); }
     if lane == 0u {
+        // No key below the last k-th is the k-th of more scores.
+        chosen[2] = select(0u, chosen[0], args.goes_on != 0u);
         chosen[0] = 0u;
         chosen[1] = budget.keep;
     }
 }
 
 // One invocation's part of `count`: adds a key that agrees with the key so far to its bin. Returns 1 for not a number.
-fn count_key(k: u32, prefix: u32) -> u32 {
-    if (k >> (args.shift + args.bits)) == prefix && k != EXCLUDED {
+fn count_key(k: u32, prefix: u32, floor: u32) -> u32 {
+    if (k >> (args.shift + args.bits)) == prefix && k >= floor && k != EXCLUDED {
         atomicAdd(&bins[(k >> args.shift) & ((1u << args.bits) - 1u)], 1u);
     }
     return select(0u, 1u, k > INFINITY);
@@ -95,10 +98,11 @@ fn count(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: 
     count_begin(lane);
     workgroupBarrier();
     let prefix = chosen[0];
+    let floor = chosen[2];
     var nans = 0u;
     for (var j = 0u; j < EACH; j++) {
         let i = (group * EACH + j) * WG + lane;
-        if i < args.len { nans += count_key(key(i), prefix); }
+        if i < args.len { nans += count_key(key(i), prefix, floor); }
     }
     count_end(lane, nans);
 }
@@ -111,13 +115,14 @@ fn count_texels(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) g
     count_begin(lane);
     workgroupBarrier();
     let prefix = chosen[0];
+    let floor = chosen[2];
     var nans = 0u;
     for (var j = 0u; j < EACH / 4u; j++) {
         let quad = keys((group * (EACH / 4u) + j) * WG + lane);
-        nans += count_key(quad.x, prefix);
-        nans += count_key(quad.y, prefix);
-        nans += count_key(quad.z, prefix);
-        nans += count_key(quad.w, prefix);
+        nans += count_key(quad.x, prefix, floor);
+        nans += count_key(quad.y, prefix, floor);
+        nans += count_key(quad.z, prefix, floor);
+        nans += count_key(quad.w, prefix, floor);
     }
     count_end(lane, nans);
 }
@@ -134,9 +139,7 @@ fn pick(@builtin(local_invocation_index) lane: u32) {
     storageBarrier(); // everybody has read `chosen` before somebody writes it
     workgroupBarrier();
     let up_to_here = sum_before(lane) + own;
-    var above = 0u;
-    for (var r = 0u; r < ROW; r++) { above += rows[r]; }
-    above -= up_to_here;
+    var above = total - up_to_here;
     if above < wanted && wanted <= above + own {
         var bin = lane * OWN + OWN - 1u;
         var n = atomicLoad(&histogram[bin]);

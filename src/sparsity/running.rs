@@ -79,7 +79,13 @@ impl Running {
             let mask = self.tile_mask.first(&[tile.len().div_ceil(32)]);
             fill(rec, own, &tile)?;
             let (from, to) = (&self.lists[list], &self.lists[1 - list]);
-            self.selection.record(rec, &[(&from.score, &self.list_mask), (&tile, &mask)])?;
+            let pairs = [(&from.score, &self.list_mask), (&tile, &mask)];
+            // From the second tile on the list holds what was chosen before.
+            if first == 0 {
+                self.selection.record(rec, &pairs)?
+            } else {
+                self.selection.record_on(rec, &pairs)?
+            }
             collect::record_note(rec, &self.selection.counts, 4 + Count::NANS, &self.nans)?;
             let tile = (&tile, &mask, first * inner);
             collect::record(rec, &self.counts, (from, &self.list_mask), tile, to)?;

@@ -7,7 +7,7 @@ use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
     /// See `shaders/sparsity/topk.wgsl`.
-    pub struct Args { len: u32, shift: u32, bits: u32, first_block: u32, blocks: u32, tensor: u32 }
+    pub struct Args { len: u32, shift: u32, bits: u32, first_block: u32, blocks: u32, tensor: u32, goes_on: u32 }
 }
 wgsl_struct! {
     /// The number of weights to keep; written by the host before a mask update.
@@ -66,7 +66,7 @@ impl Selection {
         Ok(Self {
             keep: gpu.uniform("keep", &Keep { keep: 0 })?,
             histogram: gpu.tensor("histogram", Dtype::U32, &[BINS])?,
-            chosen: gpu.tensor("chosen", Dtype::U32, &[2])?,
+            chosen: gpu.tensor("chosen", Dtype::U32, &[3])?,
             tie_counts: gpu.tensor("tie counts", Dtype::U32, &[blocks])?,
             counts: gpu.tensor("mask counts", Dtype::U32, &[lens.len() * 4])?,
             tensors: lens.len(),
@@ -88,7 +88,14 @@ impl Selection {
     /// [`EXCLUDED`] is not selected.
     pub fn record(&self, rec: &mut Recorder, pairs: &[(&Tensor, &Tensor)]) -> Result<()> {
         let prefers_texels = rec.gpu.prefers_texels();
-        self.record_by(rec, pairs, |len| prefers_texels && len >= MANY)
+        self.record_by(rec, pairs, false, |len| prefers_texels && len >= MANY)
+    }
+
+    /// As [`Selection::record`], where what the selection before chose is among the scores: no score below all of
+    /// those is counted.
+    pub fn record_on(&self, rec: &mut Recorder, pairs: &[(&Tensor, &Tensor)]) -> Result<()> {
+        let prefers_texels = rec.gpu.prefers_texels();
+        self.record_by(rec, pairs, true, |len| prefers_texels && len >= MANY)
     }
 
     /// As [`Selection::record`]; `texels` says of a number of scores whether they are read through a texture.
@@ -96,11 +103,12 @@ impl Selection {
         &self,
         rec: &mut Recorder,
         pairs: &[(&Tensor, &Tensor)],
+        goes_on: bool,
         texels: impl Fn(usize) -> bool,
     ) -> Result<()> {
         let Self { keep, histogram, chosen, tie_counts, counts, .. } = self;
         let blocks: Vec<usize> = pairs.iter().map(|(score, _)| score.len().div_ceil(BLOCK)).collect();
-        let args = Args { len: counts.len() as u32, ..Default::default() };
+        let args = Args { len: counts.len() as u32, goes_on: goes_on.into(), ..Default::default() };
         let binds = bind! { args: &args, budget: keep, histogram: histogram, chosen: chosen, counts: counts };
         rec.dispatch(&BEGIN, binds, 1, 0)?;
         for (shift, bits) in ROUNDS {
@@ -193,19 +201,21 @@ fn key(score: f32) -> u32 {
 }
 
 fn twin_begin(t: &Twin) {
-    let keep: Keep = t.get("budget");
+    let (args, keep): (Args, Keep) = (t.get("args"), t.get("budget"));
     t.u32_mut("histogram").fill(0);
     t.u32_mut("counts").fill(0);
-    t.u32_mut("chosen").copy_from_slice(&[0, keep.keep]);
+    let mut chosen = t.u32_mut("chosen");
+    let floor = if args.goes_on != 0 { chosen[0] } else { 0 };
+    chosen.copy_from_slice(&[0, keep.keep, floor]);
 }
 
 fn twin_count(t: &Twin) {
     let args: Args = t.get("args");
-    let prefix = t.u32("chosen")[0];
+    let (prefix, floor) = (t.u32("chosen")[0], t.u32("chosen")[2]);
     let (mut histogram, mut counts) = (t.u32_mut("histogram"), t.u32_mut("counts"));
     let above = args.shift + args.bits;
     for k in t.f32("score").iter().map(|&score| key(score)) {
-        if k >> above == prefix && k != key(EXCLUDED) {
+        if k >> above == prefix && k >= floor && k != key(EXCLUDED) {
             histogram[(k >> args.shift & ((1 << args.bits) - 1)) as usize] += 1;
         }
         counts[args.tensor as usize * 4 + 3] += u32::from(above == 31 && k > INFINITY);
@@ -287,7 +297,7 @@ pub fn checks() -> Vec<Check> {
             }
             let pairs: Vec<_> = scores.iter().zip(&masks).collect();
             let selection = Selection::new(&t.gpu, &sizes)?;
-            selection.record_by(&mut t.rec, &pairs, |_| texels)?;
+            selection.record_by(&mut t.rec, &pairs, false, |_| texels)?;
             selection.keep((share * sizes.iter().sum::<usize>() as f64).ceil() as usize)?;
             t.compare(&selection.counts, crate::gpu::check::Tolerance::EXACT);
             Ok(())
