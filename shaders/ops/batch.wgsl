@@ -6,6 +6,9 @@
 //#use common/step
 const WG = 64u;
 
+override WHOLE = false;   // this dispatch holds the whole set
+override ALIGNED = false; // every sample begins at a multiple of four bytes
+
 struct Args {
     features: u32,
     cols: u32,
@@ -44,7 +47,7 @@ fn place(group: u32, lane: u32) -> Place {
         at.sample[c] = sample - args.begin;
         at.live[c] = is_live;
         // The first part of the set clears the empty columns.
-        at.mine[c] = select(args.begin == 0u, sample >= args.begin && sample < args.end, is_live);
+        at.mine[c] = WHOLE || select(args.begin == 0u, sample >= args.begin && sample < args.end, is_live);
     }
     return at;
 }
@@ -63,13 +66,13 @@ fn put_labels(at: Place) {
 fn put(at: Place, feature: u32, value: vec4<f32>) {
     let i = feature * (args.cols / 4u) + at.quad;
     let scaled = select(vec4<f32>(0.0), value * args.scale + args.shift, at.live);
-    if all(at.mine) { x[i] = scaled; } else { x[i] = select(x[i], scaled, at.mine); }
+    if WHOLE || all(at.mine) { x[i] = scaled; } else { x[i] = select(x[i], scaled, at.mine); }
 }
 
 // The four bytes from byte i on; those past the end of the set are never used.
 fn four_bytes(i: u32) -> u32 {
     let word = samples[i / 4u];
-    if i % 4u == 0u { return word; }
+    if ALIGNED || i % 4u == 0u { return word; }
     let next = samples[min(i / 4u + 1u, arrayLength(&samples) - 1u)];
     return (word >> (i % 4u * 8u)) | (next << (32u - i % 4u * 8u));
 }

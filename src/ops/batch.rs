@@ -14,6 +14,9 @@ wgsl_struct! {
 const FROM_BYTES: Kernel = Kernel::own(source!("ops/batch"), twin_bytes).entry("from_bytes").proven();
 const FROM_FLOATS: Kernel = Kernel::own(source!("ops/batch"), twin_floats).entry("from_floats").proven();
 const WG: usize = 64;
+/// A set of one part whose samples begin at multiples of four bytes, as most do, needs less.
+const WHOLE: &[(&str, f64)] = &[("WHOLE", 1.0)];
+const WHOLE_ALIGNED: &[(&str, f64)] = &[("WHOLE", 1.0), ("ALIGNED", 1.0)];
 
 /// Samples `begin .. end` of a set, in one binding.
 pub struct Part {
@@ -51,16 +54,21 @@ pub fn record(rec: &mut Recorder, set: &Set, step: &Uniform, x: &Tensor, label: 
         let groups = groups(cols / 4 * set.features.div_ceil(4), WG);
         let (labels, order) = (&set.labels, &set.order);
         let flops = 2 * (cols * set.features) as u64;
+        let fitted = |kernel: Kernel| match (set.parts.len(), set.features % 4) {
+            (1, 0) => kernel.with(WHOLE_ALIGNED),
+            (1, _) => kernel.with(WHOLE),
+            _ => kernel,
+        };
         match part.samples.dtype {
             crate::gpu::Dtype::U32 => {
                 let binds = bind! { args: &args, step: step, samples: &part.samples, labels: labels,
                 order: order, x: x, label: label };
-                rec.dispatch(&FROM_BYTES, binds, groups, flops)?;
+                rec.dispatch(&fitted(FROM_BYTES), binds, groups, flops)?;
             }
             crate::gpu::Dtype::F32 => {
                 let binds = bind! { args: &args, step: step, floats: &part.samples, labels: labels,
                 order: order, x: x, label: label };
-                rec.dispatch(&FROM_FLOATS, binds, groups, flops)?;
+                rec.dispatch(&fitted(FROM_FLOATS), binds, groups, flops)?;
             }
         }
         // A stored value is read and a float written; the rest of the set is not touched.
@@ -119,10 +127,17 @@ pub fn checks() -> Vec<Check> {
 }
 
 fn check(t: &mut Trial, features: usize, floats: bool) -> Result<()> {
-    let (samples, cols) = (37, 68);
+    const SAMPLES: usize = 37;
+    check_parts(t, features, floats, &[(0, 20), (20, SAMPLES)])?;
+    check_parts(t, features, floats, &[(0, SAMPLES)])?;
+    check_parts(t, features * 4, floats, &[(0, SAMPLES)])
+}
+
+fn check_parts(t: &mut Trial, features: usize, floats: bool, ranges: &[(usize, usize)]) -> Result<()> {
+    let (samples, cols) = (ranges[ranges.len() - 1].1, 68);
     let step = t.gpu.uniform("step", &Step { first: 2, live: 33, ..Default::default() })?;
     let mut parts = Vec::new();
-    for (begin, end) in [(0, 20), (20, samples)] {
+    for &(begin, end) in ranges {
         let len = (end - begin) * features;
         let samples = if floats { t.input("samples", &[len])? } else { t.bits("samples", len.div_ceil(4))? };
         parts.push(Part { begin, end, samples });
