@@ -40,11 +40,13 @@ impl Gpu {
     /// The texture that mirrors a span, as a slot reads it, made at the first asking; `None` where there is no device.
     pub(super) fn mirror(&self, span: &Span, slot: &Slot) -> Result<Option<wgpu::Texture>> {
         let mut mirrors = span.buffer.mirrors.lock().unwrap();
-        let key = (span.first, span.words);
+        // Spans from the beginning on share one texture, as large as the longest could be.
+        let words = if span.first == 0 { span.buffer.bytes as usize / 4 } else { span.words };
+        let key = (span.first, words);
         if let Some(texture) = mirrors.get(&key) {
             return Ok(texture.clone());
         }
-        let size = wgpu::Extent3d { width: TEXELS, height: texel_rows(span.words), depth_or_array_layers: 1 };
+        let size = wgpu::Extent3d { width: TEXELS, height: texel_rows(words), depth_or_array_layers: 1 };
         let texture = match &self.0.target {
             Target::Device(d) => Some(d.checked(|| {
                 d.device.create_texture(&wgpu::TextureDescriptor {
