@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Recorder, Tensor};
 
 /// Elements of a tile, at most, but for rows that are longer.
-const TILE: usize = 1 << 20;
+pub(super) const TILE: usize = 1 << 20;
 /// Tiles begin on rows that are multiples of this: slices of activations then begin on 256 bytes.
 const ROW_ALIGNMENT: usize = 64;
 
@@ -29,7 +29,7 @@ pub struct Running {
 }
 
 /// Rows of one tile of a matrix (rows, inner).
-fn tile_rows(rows: usize, inner: usize, limit: usize) -> usize {
+pub(super) fn tile_rows(rows: usize, inner: usize, limit: usize) -> usize {
     let fit = limit / inner.max(1) / ROW_ALIGNMENT * ROW_ALIGNMENT;
     fit.max(ROW_ALIGNMENT).min(rows)
 }
