@@ -3,6 +3,7 @@
 // `strike`: EXCLUDED at the entries of a packed weight whose bit is set, in a tile of its rows (rows, inner).
 // One invocation a row of the tile; a bit for every value, i % 32 of word i / 32.
 // `bar`: EXCLUDED where the mask has a bit. One invocation an element.
+// `choose_quads`, `bar_quads`: the same by four elements an invocation, where their number is a multiple of four.
 // `noise`: uniform random scores, a function of seed, stream, step, tensor and place. One invocation per four.
 //#use common/grid
 //#use common/philox
@@ -29,9 +30,16 @@ struct Draw { step: u32 }
 @group(0) @binding(5) var<storage, read> starts: array<u32>;
 @group(0) @binding(6) var<storage, read> columns: array<u32>;
 @group(0) @binding(7) var<uniform> draw: Draw;
+@group(0) @binding(8) var<storage, read> source_quads: array<vec4<f32>>;
+@group(0) @binding(9) var<storage, read_write> score_quads: array<vec4<f32>>;
 
 fn bit(i: u32) -> u32 {
     return (mask[i / 32u] >> (i % 32u)) & 1u;
+}
+
+// The bits of elements 4 i .. 4 i + 4.
+fn bits(i: u32) -> vec4<u32> {
+    return (vec4<u32>(mask[i / 8u] >> (i % 8u * 4u)) >> vec4<u32>(0u, 1u, 2u, 3u)) & vec4<u32>(1u);
 }
 
 @compute @workgroup_size(WG)
@@ -41,6 +49,15 @@ fn choose(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups:
     let i = group * WG + lane;
     if !(group < grid.end && i < args.len) { return; }
     score[i] = select(EXCLUDED, source[i], bit(i) == args.want);
+}
+
+@compute @workgroup_size(WG)
+fn choose_quads(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+                @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    let i = group * WG + lane;
+    if !(group < grid.end && i < args.len / 4u) { return; }
+    score_quads[i] = select(vec4<f32>(EXCLUDED), source_quads[i], bits(i) == vec4<u32>(args.want));
 }
 
 @compute @workgroup_size(WG)
@@ -62,6 +79,15 @@ fn bar(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: ve
     let i = group * WG + lane;
     if !(group < grid.end && i < args.len) { return; }
     if bit(i) == 1u { score[i] = EXCLUDED; }
+}
+
+@compute @workgroup_size(WG)
+fn bar_quads(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+             @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    let i = group * WG + lane;
+    if !(group < grid.end && i < args.len / 4u) { return; }
+    score_quads[i] = select(score_quads[i], vec4<f32>(EXCLUDED), bits(i) == vec4<u32>(1u));
 }
 
 @compute @workgroup_size(WG)

@@ -195,8 +195,11 @@ impl Twin<'_> {
         }
     }
     fn span(&self, name: &str) -> &Span {
-        // A variant may read the same tensor through a texture.
-        let matches = |bound: &str| bound == name || bound.strip_suffix("_texels") == Some(name);
+        // A variant may read the same tensor through a texture, or four numbers at a time.
+        let matches = |bound: &str| {
+            let ends = ["", "_texels", "_quads"];
+            ends.iter().any(|end| bound.strip_suffix(end) == Some(name))
+        };
         let found = self.spans.iter().find(|(bound, _)| matches(bound));
         &found.unwrap_or_else(|| panic!("a twin asks for `{name}`, which its shader does not have")).1
     }

@@ -22,8 +22,10 @@ wgsl_struct! {
 }
 
 const CHOOSE: Kernel = Kernel::own(source!("sparsity/candidates"), twin_choose).entry("choose").proven();
+const CHOOSE_QUADS: Kernel = CHOOSE.entry("choose_quads");
 const STRIKE: Kernel = Kernel::own(source!("sparsity/candidates"), twin_strike).entry("strike").proven();
 const BAR: Kernel = Kernel::own(source!("sparsity/candidates"), twin_bar).entry("bar").proven();
+const BAR_QUADS: Kernel = BAR.entry("bar_quads");
 const NOISE: Kernel = Kernel::own(source!("sparsity/candidates"), twin_noise).entry("noise").proven();
 const WG: usize = 64;
 
@@ -36,6 +38,10 @@ pub fn record_choose(
     score: &Tensor,
 ) -> Result<()> {
     let args = Args { len: source.len() as u32, want: want as u32, ..Default::default() };
+    if source.len().is_multiple_of(4) {
+        let binds = bind! { args: &args, mask: mask, source_quads: source, score_quads: score };
+        return rec.dispatch(&CHOOSE_QUADS, binds, groups(source.len() / 4, WG), 0);
+    }
     let binds = bind! { args: &args, mask: mask, source: source, score: score };
     rec.dispatch(&CHOOSE, binds, groups(source.len(), WG), 0)
 }
@@ -43,6 +49,10 @@ pub fn record_choose(
 /// Excludes the scores where the mask has a bit.
 pub fn record_bar(rec: &mut Recorder, mask: &Tensor, score: &Tensor) -> Result<()> {
     let args = Args { len: score.len() as u32, ..Default::default() };
+    if score.len().is_multiple_of(4) {
+        let binds = bind! { args: &args, mask: mask, score_quads: score };
+        return rec.dispatch(&BAR_QUADS, binds, groups(score.len() / 4, WG), 0);
+    }
     rec.dispatch(&BAR, bind! { args: &args, mask: mask, score: score }, groups(score.len(), WG), 0)
 }
 
@@ -144,8 +154,10 @@ fn twin_noise(t: &Twin) {
 }
 
 pub fn checks() -> Vec<Check> {
-    let choose = |want: bool| {
-        Check::new(format!("sparsity/candidates:choose ({want})"), move |t, n| {
+    // Numbers of elements that are multiples of four, and that are not.
+    let choose = |want: bool, by: usize| {
+        Check::new(format!("sparsity/candidates:choose ({want}, {by})"), move |t, n| {
+            let n = n * by;
             let (source, mask) = (t.input("source", &[n])?, t.bits("mask", n.div_ceil(32))?);
             let score = t.output("score", &[n], Tolerance::EXACT)?;
             record_choose(&mut t.rec, &source, &mask, want, &score)
@@ -169,10 +181,13 @@ pub fn checks() -> Vec<Check> {
         let noise = Noise { seed: 1 << 40 | 7, stream: Stream::Growth, tensor: 2 };
         record_noise(&mut t.rec, noise, &draw, 4 * n, &score)
     });
-    let bar = Check::new("sparsity/candidates:bar", |t, n| {
-        let (score, mask) = (t.input("score", &[n])?, t.bits("mask", n.div_ceil(32))?);
-        t.compare(&score, Tolerance::EXACT);
-        record_bar(&mut t.rec, &mask, &score)
-    });
-    vec![choose(true), choose(false), strike, bar, noise]
+    let bar = |by: usize| {
+        Check::new(format!("sparsity/candidates:bar ({by})"), move |t, n| {
+            let (score, mask) = (t.input("score", &[n * by])?, t.bits("mask", (n * by).div_ceil(32))?);
+            t.compare(&score, Tolerance::EXACT);
+            record_bar(&mut t.rec, &mask, &score)
+        })
+    };
+    let chosen = [(true, 1), (false, 1), (true, 4), (false, 4)].map(|(want, by)| choose(want, by));
+    chosen.into_iter().chain([strike, bar(1), bar(4), noise]).collect()
 }
