@@ -271,6 +271,14 @@ fn what_cannot_be_is_refused_before_the_first_step() {
             "method = 'rigl', target = 0.5, growth = { fraction = { start = 1.5 } }",
             "a number above 0 and up to 1",
         ),
+        (
+            "method = 'set', target = 0.5, growth = { fraction = { type = 'constant', end = 0.0 } }",
+            "`sparsity.growth.fraction.end` is where a share that falls ends",
+        ),
+        (
+            "method = 'granet', target = 0.5, growth = { fraction = { power = 2 } }",
+            "`sparsity.growth.fraction.power` is the exponent of type = \"exponential\"",
+        ),
         ("method = 'static', pattern = '1:300'", "groups have at most 256 inputs"),
         ("method = 'static', target = 0.5, latent = true", "holds pruned weights at 0"),
         ("method = 'rigl', target = 0.5, schedule = { type = 'oneshot' }", "weights grow again and again"),

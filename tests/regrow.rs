@@ -18,7 +18,7 @@ const LENGTH: Length = Length { steps: 1000, steps_per_epoch: 10 };
 
 /// A constant share.
 fn growth(by: &str, fraction: f64, rounding: Rounding) -> Growth {
-    let fraction = format!("{{ type = 'constant', start = {fraction:?}, end = 0.0, power = 1.0 }}");
+    let fraction = format!("{{ type = 'constant', start = {fraction:?} }}");
     let text = format!("growth = {{ by = '{by}', fraction = {fraction} }}");
     let settings = Settings::from(toml::from_str::<toml::Table>(&text).unwrap());
     Growth::read(&settings, &PruneSchedule::default(), Span::Run, rounding).unwrap()

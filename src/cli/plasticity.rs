@@ -210,7 +210,7 @@ impl Plasticity {
             "gradient" => format!(
                 "method=\"granet\", init=1.0, regrow_after=false, \
                  schedule={{begin=\"{at}ep\", end=\"{at}ep\", every=1}}, \
-                 growth={{by=\"gradient\", fraction={{type=\"constant\", start={:?}, end=0.0}}}}",
+                 growth={{by=\"gradient\", fraction={{type=\"constant\", start={:?}}}}}",
                 self.share
             ),
             _ => format!("method=\"gmp\", schedule={{type=\"oneshot\", begin=\"{at}ep\"}}"),

@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn a_recipe_says_what_its_name_does() {
         let recipe = Recipe::parse(built_in("fashion-gmp-90").unwrap(), "fashion-gmp-90", &[]).unwrap();
-        assert_eq!(recipe.sparsity.target, 0.9);
+        assert_eq!(recipe.sparsity.target(), 0.9);
         assert_eq!(recipe.sparsity.spread(), Distribution::Global);
         assert_eq!(recipe.sparsity.schedule.end, Duration::Percent(75.0));
         assert_eq!(recipe.model, Model::Mlp { hidden: vec![512, 512], activation: "relu".into() });

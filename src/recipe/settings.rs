@@ -10,6 +10,7 @@ use toml::{Table, Value};
 use super::duration::{self, Duration};
 use super::section::{number, unknown_key, wrong};
 use super::source::{Places, join};
+use super::words;
 use crate::error::{Error, Result};
 
 /// An ordered map from key to value. Two are equal when their values are, wherever they were written.
@@ -163,6 +164,38 @@ impl Settings {
         }
     }
 
+    /// The error for a key beside these settings that has to be written.
+    pub fn missing(&self, key: &str) -> Error {
+        let error = self.absent(key);
+        match words::nearest(key, self.values.keys().map(String::as_str)) {
+            Some(near) => error.hint(format!("did you mean `{key}` where it says `{near}`?")),
+            None => error,
+        }
+    }
+
+    /// These settings, resolved from `written`, without those that others leave unheeded: each by its path, such as
+    /// `growth.divisor`, and why.
+    ///
+    /// # Errors
+    /// `Kind::Usage` for one that was written.
+    pub fn without(mut self, written: &Settings, unheeded: &[(&str, String)]) -> Result<Settings> {
+        for (path, why) in unheeded {
+            let mut written_here = Some(&written.values);
+            let mut here = Some(&mut self.values);
+            let (parents, key) = path.rsplit_once('.').unwrap_or(("", path));
+            for parent in parents.split('.').filter(|parent| !parent.is_empty()) {
+                written_here = written_here.and_then(|table| table.get(parent)?.as_table());
+                here = here.and_then(|table| table.get_mut(parent)?.as_table_mut());
+            }
+            if written_here.is_some_and(|table| table.contains_key(key)) {
+                let error = Error::usage(format!("`{}` {why}", join(&self.path, path)));
+                return Err(self.locate(path, error).hint("leave it out"));
+            }
+            here.and_then(|table| table.remove(key));
+        }
+        Ok(self)
+    }
+
     /// Says where `key` was written; also a key beside these settings, such as an optimizer's name.
     pub fn locate(&self, key: &str, error: Error) -> Error {
         error.at(format!("where: {}", self.places.of(&join(&self.path, key))))
@@ -276,6 +309,31 @@ mod tests {
                 "{text}: {got}"
             );
             assert!(got.contains("where: t.toml, line 1"), "{got}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_effect_may_not_be_written_and_is_left_out() {
+        let unheeded =
+            [("steps", "is not counted".to_string()), ("growth.fraction", "does not grow".to_string())];
+        let without = |text: &str| {
+            let written = settings(text);
+            written.resolve("optimizer `sgd`", &defaults()).unwrap().without(&written, &unheeded)
+        };
+        let all = without("momentum = 1\ngrowth = { by = 'random' }").unwrap();
+        assert_eq!(all.values().len(), defaults().len() - 1);
+        assert_eq!(all.table("growth").unwrap().values().len(), 1);
+        for (text, want) in [
+            (
+                "nesterov = true\nsteps = 3",
+                "`steps` is not counted\n  where: t.toml, line 2\n  try: leave it out",
+            ),
+            (
+                "growth.fraction = 1",
+                "`growth.fraction` does not grow\n  where: t.toml, line 1\n  try: leave it out",
+            ),
+        ] {
+            assert_eq!(without(text).unwrap_err().to_string(), want);
         }
     }
 

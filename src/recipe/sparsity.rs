@@ -7,13 +7,13 @@ use super::structure::{self, Structure};
 use super::writer::Writer;
 use crate::error::{Error, Result};
 
-/// How a network is pruned; the registry of methods checks `method` and `settings`.
+/// How a network is pruned; the registry of methods checks `method`, whether it has a target, and `settings`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sparsity {
     /// `"none"` prunes nothing.
     pub method: String,
-    /// Share of pruned weights at the end, 0 up to (not including) 1; 0 if the method has no target.
-    pub target: f64,
+    /// Share of pruned weights at the end, 0 up to (not including) 1; the method's own where it is left out.
+    pub target: Option<f64>,
     /// Density at the start, above 0 up to 1; the method's own where it is left out.
     pub init: Option<f64>,
     /// The method's own where it is left out.
@@ -98,14 +98,15 @@ impl Storage {
 
 const SHARE: &str = "a number from 0 up to, not including, 1";
 
-/// The method that learns how sparse the network becomes.
-const LEARNED: &str = "str";
-
 fn is_share(x: f64) -> bool {
     (0.0..1.0).contains(&x)
 }
 
 impl Sparsity {
+    /// Share of pruned weights at the end.
+    pub fn target(&self) -> f64 {
+        self.target.unwrap_or(0.0)
+    }
     /// Sparsity at the start.
     pub fn initial(&self) -> f64 {
         1.0 - self.init.unwrap_or(1.0)
@@ -119,7 +120,7 @@ impl Sparsity {
     pub fn none() -> Sparsity {
         Sparsity {
             method: "none".into(),
-            target: 0.0,
+            target: None,
             init: None,
             distribution: None,
             pattern: Structure::Free,
@@ -133,64 +134,17 @@ impl Sparsity {
     }
 
     pub(super) fn read(mut section: Section) -> Result<Sparsity> {
-        let method = section.text("method")?.unwrap_or_else(|| "none".to_string());
-        let pattern = read_structure(&mut section)?.unwrap_or_default();
-        let target = section.number("target", SHARE, is_share)?;
-        let target = match target {
-            None if method == LEARNED => 0.0,
-            Some(target) if method == LEARNED && target != 0.0 => {
-                let error = Error::usage(format!("method \"{method}\" learns its sparsity"))
-                    .at(format!("expected: no `sparsity.target`, or 0; found: {target}"));
-                let advice = "leave target out; a larger decay makes the network sparser";
-                return Err(section.locate("target", error).hint(advice));
-            }
-            None if method != "none" && matches!(pattern, Structure::Groups { .. }) => {
-                let Structure::Groups { keep, of } = pattern else { unreachable!("just matched") };
-                1.0 - f64::from(keep) / f64::from(of)
-            }
-            None if method != "none" => {
-                let advice = format!("method \"{method}\" needs the share to prune, such as target = 0.9");
-                return Err(section.missing("target").hint(advice));
-            }
-            Some(target) if method == "none" && target != 0.0 => {
-                let error = Error::usage("a target needs a pruning method").at(format!(
-                    "expected: no `sparsity.target`, or 0, with method \"none\"; found: {target}"
-                ));
-                let advice = "choose a method, such as method = \"gmp\"; `coppice ls methods` lists them";
-                return Err(section.locate("target", error).hint(advice));
-            }
-            Some(target) => target,
-            None => 0.0,
-        };
-        if let Structure::Groups { keep, of } = pattern
-            && method != "none"
-            && method != LEARNED
-            && (target - (1.0 - f64::from(keep) / f64::from(of))).abs() > 1e-3
-        {
-            let error = Error::usage("an N:M pattern has its own sparsity").at(format!(
-                "pattern = \"{pattern}\" is {}; target = {target}",
-                1.0 - f64::from(keep) / f64::from(of)
-            ));
-            return Err(section.locate("target", error).hint("leave target out"));
-        }
-        let init = section.number("init", "a density above 0 and up to 1", |x| x > 0.0 && x <= 1.0)?;
-        // Decimal fractions are not exact: 1 - 0.95 is a little more than 0.05.
-        if let Some(init) = init.filter(|init| 1.0 - init > target + 1e-9) {
-            let error = Error::usage("the run would start sparser than it shall end")
-                .at(format!("init = {init} is a density, thus sparsity {}; target = {target}", 1.0 - init));
-            return Err(section.locate("init", error));
-        }
         let sparsity = Sparsity {
-            method,
-            target,
-            init,
+            method: section.text("method")?.unwrap_or_else(|| "none".to_string()),
+            target: section.number("target", SHARE, is_share)?,
+            init: section.number("init", "a density above 0 and up to 1", |x| x > 0.0 && x <= 1.0)?,
             distribution: section.choice(
                 "distribution",
                 "distribution",
                 Distribution::ALL,
                 Distribution::name,
             )?,
-            pattern,
+            pattern: read_structure(&mut section)?.unwrap_or_default(),
             schedule: PruneSchedule::read(section.section("schedule")?)?,
             latent: section.flag("latent", false)?,
             storage: section
@@ -206,7 +160,9 @@ impl Sparsity {
     pub(super) fn write(&self, w: &mut Writer) {
         w.section("[sparsity]");
         w.key("method", self.method.as_str());
-        w.key("target", self.target);
+        if let Some(target) = self.target {
+            w.key("target", target);
+        }
         if let Some(init) = self.init {
             w.key("init", init);
         }

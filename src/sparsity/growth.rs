@@ -12,10 +12,8 @@ use crate::recipe::{
 pub struct Growth {
     pub by: By,
     curve: Curve,
+    /// The share at the begin of the span.
     start: f64,
-    /// The share at the end of the span.
-    end: f64,
-    power: f64,
     span: Span,
     rounding: Rounding,
 }
@@ -61,15 +59,15 @@ pub enum Rounding {
     Up,
 }
 
+/// How the share falls; after the span nothing is dropped of a constant one.
 #[derive(Clone, Copy, PartialEq)]
 enum Curve {
     Constant,
-    Cosine,
-    Exponential,
+    Cosine { end: f64 },
+    Exponential { end: f64, power: f64 },
 }
 
-const CURVES: [(&str, Curve); 3] =
-    [("constant", Curve::Constant), ("cosine", Curve::Cosine), ("exponential", Curve::Exponential)];
+const CURVES: [&str; 3] = ["constant", "cosine", "exponential"];
 
 impl Growth {
     /// The setting with its default: `{ by = "gradient", fraction = { type = "cosine", start = 0.3, end = 0.0,
@@ -86,6 +84,22 @@ impl Growth {
             ("fraction".to_string(), Value::Table(fraction)),
         ]);
         ("growth", Value::Table(growth))
+    }
+
+    /// Settings of `growth` that others leave without effect.
+    pub fn unheeded(settings: &Settings) -> Vec<(&'static str, String)> {
+        let fraction = settings.table("growth").and_then(|growth| growth.table("fraction"));
+        let curve =
+            fraction.as_ref().ok().and_then(|fraction| fraction.text("type").ok()).unwrap_or_default();
+        let power = ("growth.fraction.power", "is the exponent of type = \"exponential\"".to_string());
+        match curve {
+            "constant" => {
+                let why = "is where a share that falls ends; type = \"constant\" stays at `start`";
+                vec![("growth.fraction.end", why.into()), power]
+            }
+            "cosine" => vec![power],
+            _ => Vec::new(),
+        }
     }
 
     /// Reads `growth` among a method's settings.
@@ -108,22 +122,24 @@ impl Growth {
         }
         let fraction = growth.table("fraction")?;
         let name = fraction.text("type")?;
-        let found = CURVES.iter().find(|(known, _)| *known == name);
-        let unknown_curve = || unknown("curve", name, CURVES.iter().map(|(known, _)| *known));
-        let (_, curve) = found.ok_or_else(|| fraction.locate("type", unknown_curve()))?;
         let start = fraction.f64("start")?;
         if !(start > 0.0 && start <= 1.0) {
             return Err(fraction.wrong("start", "a number above 0 and up to 1"));
         }
-        let end = fraction.f64("end")?;
-        if !(0.0..=start).contains(&end) {
-            return Err(fraction.wrong("end", "a number from 0 up to start"));
-        }
-        let power = fraction.f64("power")?;
-        if !(power > 0.0) {
-            return Err(fraction.wrong("power", "a number above 0"));
-        }
-        Ok(Self { by, curve: *curve, start, end, power, span, rounding })
+        let end = || match fraction.f64("end")? {
+            end if (0.0..=start).contains(&end) => Ok(end),
+            _ => Err(fraction.wrong("end", "a number from 0 up to start")),
+        };
+        let curve = match name {
+            "constant" => Curve::Constant,
+            "cosine" => Curve::Cosine { end: end()? },
+            "exponential" => match fraction.f64("power")? {
+                power if power > 0.0 => Curve::Exponential { end: end()?, power },
+                _ => return Err(fraction.wrong("power", "a number above 0")),
+            },
+            _ => return Err(fraction.locate("type", unknown("curve", name, CURVES))),
+        };
+        Ok(Self { by, curve, start, span, rounding })
     }
 
     /// The share at `step`.
@@ -132,11 +148,11 @@ impl Growth {
             Span::Schedule(schedule) => schedule.bounds(length.steps, length.steps_per_epoch),
             Span::Run => (0, length.steps),
         };
-        let Self { start, end, power, .. } = *self;
+        let start = self.start;
         match self.curve {
             Curve::Constant => drop_constant(start, step, last),
-            Curve::Cosine => drop_cosine(start, end, step, first, last),
-            Curve::Exponential => drop_exponential(start, end, power, step, first, last),
+            Curve::Cosine { end } => drop_cosine(start, end, step, first, last),
+            Curve::Exponential { end, power } => drop_exponential(start, end, power, step, first, last),
         }
     }
 

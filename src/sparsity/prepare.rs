@@ -64,7 +64,7 @@ pub fn prepare(
     }
     // The first and the last target: in between, the sparsity is monotone.
     budget.keeps(recipe.initial(), |target| target.min(recipe.initial()))?;
-    let keeps = budget.keeps(recipe.target, |target| target)?;
+    let keeps = budget.keeps(recipe.target(), |target| target)?;
     let group_members =
         |group: &budget::Group| group.members.iter().map(|&member| maskable[member]).collect::<Vec<_>>();
     let members: Vec<Vec<usize>> = budget.groups.iter().map(group_members).collect();
@@ -105,7 +105,7 @@ pub fn prepare(
         density,
         patterns: Vec::new(),
         names: params.iter().map(|param| param.name.clone()).collect(),
-        target: recipe.target,
+        target: recipe.target(),
         initial: recipe.initial(),
         packed_below,
         most_packed: gpu.limits().binding_bytes as usize / 4,
@@ -252,7 +252,7 @@ pub fn outline(recipe: &Sparsity, length: Length, params: &[&Param]) -> Result<V
         return Ok(Vec::new());
     };
     let (maskable, budget) = budget_of(recipe, &*method, params)?;
-    let keeps = budget.keeps(recipe.target, |target| target)?;
+    let keeps = budget.keeps(recipe.target(), |target| target)?;
     let mut all = Vec::new();
     for (group, keep) in budget.groups.iter().zip(keeps) {
         for &member in group.members.iter().filter(|&&i| budget.tensors()[i].form.is_packable()) {

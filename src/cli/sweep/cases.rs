@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(all[1].folder, "digits-gmp-90_sparsity.target_0.8_run.batch_64");
         let recipe = &all[5].recipes[1];
         assert_eq!(
-            (recipe.sparsity.target, recipe.run.batch, recipe.run.seed, recipe.run.epochs),
+            (recipe.sparsity.target(), recipe.run.batch, recipe.run.seed, recipe.run.epochs),
             (0.8, 64, 7, 2)
         );
         let twice = cases(&text(&["digits-dense", "digits-dense"]), &[], &[], &[1]).unwrap_err();

@@ -54,7 +54,6 @@ warmup = "0"
 
 [sparsity]
 method = "none"
-target = 0.0
 pattern = "free"
 latent = false
 storage = "auto"
@@ -110,7 +109,7 @@ fn overrides_win() {
     .unwrap();
     assert_eq!((recipe.run.epochs, recipe.run.name.as_str()), (3, "other"));
     assert_eq!(recipe.optim.lr.shape, Shape::Cosine { start: 0.2, end: 0.1 });
-    assert_eq!((recipe.sparsity.method.as_str(), recipe.sparsity.target), ("gmp", 0.5));
+    assert_eq!((recipe.sparsity.method.as_str(), recipe.sparsity.target()), ("gmp", 0.5));
     assert_eq!(recipe.sparsity.schedule.end, Duration::Percent(50.0));
     assert_eq!(recipe.optim.settings.f64("momentum").unwrap(), 0.5);
     assert_eq!(recipe.dump.every, Some(Duration::Epochs(2.0)));

@@ -83,7 +83,7 @@ fn a_sparsity() -> impl Strategy<Value = Sparsity> {
     (0.0..0.99f64, 0..4usize, a_schedule(), any::<bool>(), rules, some_settings()).prop_map(
         |(target, distribution, schedule, latent, rules, settings)| Sparsity {
             method: if target < 0.2 { "none" } else { "gmp" }.to_string(),
-            target: if target < 0.2 { 0.0 } else { target },
+            target: (target >= 0.2).then_some(target),
             init: if target < 0.2 { None } else { Some(0.9) },
             distribution: (target < 0.5).then_some(Distribution::ALL[distribution]),
             pattern: Structure::default(),

@@ -5,7 +5,7 @@
 //! temperature 1. The optimizer rests on the first step. With `distribution = "global"` one threshold serves all
 //! layers; with another, each layer has its own number.
 
-use super::{Entry, Heed, Method, Start};
+use super::{Aim, Entry, Heed, Method, Start};
 use crate::error::Result;
 use crate::param::Flow;
 use crate::recipe::{Distribution, Sparsity};
@@ -19,11 +19,13 @@ pub const SNIP: Entry = Entry {
     about: "one mask before training: the largest |weight x gradient| of the first batch",
     paper: "Lee et al. 2019",
     order: ORDER,
+    aim: Aim::Asked,
     start: Start::Dense,
     distribution: Distribution::Global,
     schedule: Heed::Nothing,
     heeds_init: false,
     settings: Vec::new,
+    unheeded: |_| Vec::new(),
     build: |recipe, _| build(recipe, Criterion::Saliency),
 };
 
@@ -32,16 +34,18 @@ pub const GRASP: Entry = Entry {
     about: "one mask before training that keeps the gradient flowing, by a Hessian product on the first batch",
     paper: "Wang et al. 2020",
     order: ORDER,
+    aim: Aim::Asked,
     start: Start::Dense,
     distribution: Distribution::Global,
     schedule: Heed::Nothing,
     heeds_init: false,
     settings: Vec::new,
+    unheeded: |_| Vec::new(),
     build: |recipe, _| build(recipe, Criterion::Flow),
 };
 
 fn build(recipe: &Sparsity, criterion: Criterion) -> Result<Option<Box<dyn Method>>> {
-    Ok(Some(Box::new(AtStart { target: recipe.target, criterion })))
+    Ok(Some(Box::new(AtStart { target: recipe.target(), criterion })))
 }
 
 struct AtStart {

@@ -23,7 +23,7 @@ impl Dynamic {
     pub fn read(recipe: &Sparsity, settings: &Settings, rests: bool, decay: f32) -> Result<Box<dyn Method>> {
         let schedule = recipe.schedule.clone();
         let growth = Growth::read(settings, &schedule, Span::Schedule(schedule.clone()), Rounding::Down)?;
-        Ok(Box::new(Self { target: recipe.target, schedule, growth, rests, decay }))
+        Ok(Box::new(Self { target: recipe.target(), schedule, growth, rests, decay }))
     }
 }
 

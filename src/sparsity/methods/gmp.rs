@@ -6,7 +6,7 @@
 
 use toml::Value;
 
-use super::{Entry, Heed, Method, Start, pooling};
+use super::{Aim, Entry, Heed, Method, Start, pooling};
 use crate::param::Flow;
 use crate::recipe::{Distribution, PruneSchedule};
 use crate::sparsity::pool::Pooling;
@@ -17,16 +17,18 @@ pub const ENTRY: Entry = Entry {
     about: "gradual magnitude pruning along a schedule, per tensor or global; single weights, blocks or N:M; held or latent",
     paper: "Zhu & Gupta 2017",
     order: &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::Update],
+    aim: Aim::Asked,
     start: Start::Dense,
     distribution: Distribution::Global,
     schedule: Heed::All,
     heeds_init: true,
     settings: || vec![("pooling", Value::String("mean".into())), ("in_turn", Value::Boolean(false))],
+    unheeded: |_| Vec::new(),
     build: |recipe, settings| {
         Ok(Some(Box::new(Gmp {
             schedule: recipe.schedule.clone(),
             initial: recipe.initial(),
-            target: recipe.target,
+            target: recipe.target(),
             pooling: pooling(settings)?,
             in_turn: settings.bool("in_turn")?,
             flow: if recipe.latent { Flow::Latent } else { Flow::Held },

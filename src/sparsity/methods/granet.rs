@@ -10,7 +10,7 @@
 
 use toml::Value;
 
-use super::{Entry, Heed, Method, Sizes, Start};
+use super::{Aim, Entry, Heed, Method, Sizes, Start};
 use crate::error::{Error, Result};
 use crate::param::Flow;
 use crate::recipe::{Distribution, PruneSchedule, polynomial};
@@ -23,6 +23,7 @@ pub const ENTRY: Entry = Entry {
     about: "gradual pruning, global or per tensor; each prune drops a little more and regrows it by gradient",
     paper: "Liu et al. 2021",
     order: &[Stage::Forward, Stage::Backward, Stage::Update, Stage::Masks],
+    aim: Aim::Asked,
     start: Start::Initial,
     distribution: Distribution::Global,
     schedule: Heed::All,
@@ -34,6 +35,7 @@ pub const ENTRY: Entry = Entry {
             ("reference", Value::Boolean(false)),
         ]
     },
+    unheeded: Growth::unheeded,
     build: |recipe, settings| {
         let schedule = recipe.schedule.clone();
         let growth = Growth::read(settings, &schedule, Span::Run, growth::Rounding::Up)?;
@@ -43,7 +45,7 @@ pub const ENTRY: Entry = Entry {
         }
         Ok(Some(Box::new(GraNet {
             initial: recipe.initial(),
-            target: recipe.target,
+            target: recipe.target(),
             schedule,
             growth,
             regrow_after: settings.bool("regrow_after")?,

@@ -10,7 +10,7 @@
 
 use toml::Value;
 
-use super::{Entry, Heed, Method, Sizes, Start};
+use super::{Aim, Entry, Heed, Method, Sizes, Start};
 use crate::error::{Error, Result};
 use crate::param::Flow;
 use crate::recipe::{Distribution, Duration};
@@ -21,17 +21,19 @@ pub const ENTRY: Entry = Entry {
     about: "rounds of training; each prunes a share of what is left and rewinds the rest to an early step",
     paper: "Frankle & Carbin 2019, Frankle et al. 2020",
     order: &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::Update],
+    aim: Aim::Asked,
     start: Start::Dense,
     distribution: Distribution::Global,
     schedule: Heed::Nothing,
     heeds_init: false,
     settings: || vec![("fraction", Value::Float(0.2)), ("rewind", Value::String("0".into()))],
+    unheeded: |_| Vec::new(),
     build: |recipe, settings| {
         let fraction = settings.f64("fraction")?;
         if !(fraction > 0.0 && fraction < 1.0) {
             return Err(settings.wrong("fraction", "a share of what is left, above 0 and below 1"));
         }
-        let (rewind, target) = (settings.duration("rewind")?, recipe.target);
+        let (rewind, target) = (settings.duration("rewind")?, recipe.target());
         Ok(Some(Box::new(Imp {
             fraction,
             rewind,

@@ -6,8 +6,7 @@
 
 use toml::Value;
 
-use super::{Entry, Heed, Method, Start};
-use crate::error::Error;
+use super::{Aim, Entry, Heed, Method, Start};
 use crate::param::Flow;
 use crate::recipe::{Distribution, PruneSchedule, unknown};
 use crate::sparsity::groups::Gate;
@@ -19,6 +18,7 @@ pub const ENTRY: Entry = Entry {
     about: "N:M chosen anew at every step; what is pruned fades from the forward pass, linearly or exponentially",
     paper: "Bambhaniya et al. 2024",
     order: &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::Update],
+    aim: Aim::Asked,
     start: Start::Dense,
     distribution: Distribution::Uniform,
     schedule: Heed::Every,
@@ -32,6 +32,12 @@ pub const ENTRY: Entry = Entry {
         ]);
         all
     },
+    unheeded: |settings| match settings.f64("beta") {
+        Ok(beta) if beta > 0.0 => {
+            vec![("share", "has no effect where `beta` says how fast weights fade".into())]
+        }
+        _ => Vec::new(),
+    },
     build: |recipe, settings| {
         let curve = match settings.text("decay")? {
             "linear" => Curve::Linear,
@@ -40,25 +46,23 @@ pub const ENTRY: Entry = Entry {
                 return Err(settings.locate("decay", unknown("decay", other, ["linear", "exponential"])));
             }
         };
-        let (share, beta) = (settings.f64("share")?, settings.f64("beta")?);
-        if !(share > 0.0 && share <= 1.0) {
-            return Err(settings.wrong("share", "a share of the sparse phase, above 0 and up to 1"));
-        }
+        let beta = settings.f64("beta")?;
         if !(beta >= 0.0) {
             return Err(settings.wrong("beta", "a decay a step, or 0 for the one that `share` gives"));
         }
-        if beta > 0.0 && share != 0.7 {
-            let error = Error::usage("`beta` and `share` both say how fast pruned weights fade");
-            return Err(settings.locate("beta", error).hint("leave one of them out"));
+        let pace = if beta > 0.0 { Pace::Beta(beta) } else { Pace::Share(settings.f64("share")?) };
+        if let Pace::Share(share) = pace
+            && !(share > 0.0 && share <= 1.0)
+        {
+            return Err(settings.wrong("share", "a share of the sparse phase, above 0 and up to 1"));
         }
         let phases = Phases::read(settings)?;
         Ok(Some(Box::new(Mdgf {
-            target: recipe.target,
+            target: recipe.target(),
             schedule: recipe.schedule.clone(),
             phases,
             curve,
-            share,
-            beta,
+            pace,
         })))
     },
 };
@@ -69,30 +73,34 @@ enum Curve {
     Exponential,
 }
 
+/// How fast pruned weights fade.
+#[derive(Clone, Copy)]
+enum Pace {
+    /// D is 0 or, exponentially, .01 after this share of the sparse phase.
+    Share(f64),
+    /// A decay a step.
+    Beta(f64),
+}
+
 struct Mdgf {
     target: f64,
     schedule: PruneSchedule,
     phases: Phases,
     curve: Curve,
-    /// Of the sparse phase, where D is 0 or, exponentially, .01.
-    share: f64,
-    /// A step, or 0 for what the share gives.
-    beta: f64,
+    pace: Pace,
 }
 
 impl Mdgf {
     /// D: what is left of a pruned weight in the forward pass.
     fn decay(&self, step: u64, of: u64) -> f64 {
-        let span = self.share * of as f64;
-        match (self.curve, self.beta > 0.0) {
-            (Curve::Linear, given) => {
-                let beta = if given { self.beta } else { 1.0 / span };
-                (1.0 - beta * step as f64).max(0.0)
-            }
-            (Curve::Exponential, given) => {
-                let beta = if given { self.beta } else { 100f64.ln() / span };
-                (-beta * step as f64).exp()
-            }
+        let beta = match (self.pace, self.curve) {
+            (Pace::Beta(beta), _) => beta,
+            (Pace::Share(share), Curve::Linear) => 1.0 / (share * of as f64),
+            (Pace::Share(share), Curve::Exponential) => 100f64.ln() / (share * of as f64),
+        };
+        match self.curve {
+            Curve::Linear => (1.0 - beta * step as f64).max(0.0),
+            Curve::Exponential => (-beta * step as f64).exp(),
         }
     }
 }
@@ -124,26 +132,26 @@ impl Method for Mdgf {
 mod tests {
     use super::*;
 
-    fn mdgf(curve: Curve, share: f64, beta: f64) -> Mdgf {
+    fn mdgf(curve: Curve, pace: Pace) -> Mdgf {
         let phases = Phases { dense: 0.0, finetune: 0.0, freeze: false };
-        Mdgf { target: 0.5, schedule: PruneSchedule::default(), phases, curve, share, beta }
+        Mdgf { target: 0.5, schedule: PruneSchedule::default(), phases, curve, pace }
     }
 
     /// The specification's worked decays.
     #[test]
     fn pruned_weights_fade_as_the_paper_says() {
         let close = |got: f64, want: f64| assert!((got - want).abs() <= 5e-7, "got {got}, want {want}");
-        let linear = mdgf(Curve::Linear, 0.7, 2e-4);
+        let linear = mdgf(Curve::Linear, Pace::Beta(2e-4));
         for (step, want) in [(0, 1.0), (1000, 0.8), (2500, 0.5), (5000, 0.0), (9000, 0.0)] {
             close(linear.decay(step, 10_000), want);
         }
-        let exponential = mdgf(Curve::Exponential, 0.7, 1e-4);
+        let exponential = mdgf(Curve::Exponential, Pace::Beta(1e-4));
         for (step, want) in [(0, 1.0), (1000, 0.904837), (10_000, 0.367879), (46_052, 0.01)] {
             close(exponential.decay(step, 10_000), want);
         }
         // By share: beta is 1.428571e-4 and 6.578815e-4 for a phase of 10,000 steps.
-        close(mdgf(Curve::Linear, 0.7, 0.0).decay(1000, 10_000), 1.0 - 0.1428571);
-        close(mdgf(Curve::Exponential, 0.7, 0.0).decay(1, 10_000), (-6.578815e-4f64).exp());
-        close(mdgf(Curve::Exponential, 0.7, 0.0).decay(7000, 10_000), 0.01);
+        close(mdgf(Curve::Linear, Pace::Share(0.7)).decay(1000, 10_000), 1.0 - 0.1428571);
+        close(mdgf(Curve::Exponential, Pace::Share(0.7)).decay(1, 10_000), (-6.578815e-4f64).exp());
+        close(mdgf(Curve::Exponential, Pace::Share(0.7)).decay(7000, 10_000), 0.01);
     }
 }

@@ -14,6 +14,7 @@ use crate::param::Flow;
 use crate::recipe::{Distribution, PruneSchedule, Settings, Sparsity, unknown};
 
 mod at_start;
+mod complete;
 mod dynamic;
 mod gmp;
 mod granet;
@@ -30,6 +31,8 @@ mod static_mask;
 mod str;
 mod topkast;
 
+pub use complete::complete;
+
 /// A method in the list.
 pub struct Entry {
     pub name: &'static str,
@@ -45,9 +48,24 @@ pub struct Entry {
     pub schedule: Heed,
     /// Whether it prunes to the initial density first.
     pub heeds_init: bool,
+    /// What it does with a target.
+    pub aim: Aim,
     /// Settings of its own, with their defaults.
     pub settings: fn() -> Vec<(&'static str, Value)>,
+    /// Those of them that the others leave without effect, by path, and why; a recipe may not write them then.
+    pub unheeded: fn(&Settings) -> Vec<(&'static str, String)>,
     pub build: Build,
+}
+
+/// What a method does with `target`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aim {
+    /// Nothing is pruned.
+    Nothing,
+    /// The sparsity is asked for.
+    Asked,
+    /// It is learned, and comes out.
+    Learned,
 }
 
 /// What a method takes of `schedule`.
@@ -228,69 +246,10 @@ pub fn resolve(recipe: &Sparsity) -> Result<(&'static Entry, Option<Box<dyn Meth
     Ok((entry, (entry.build)(recipe, &settings)?))
 }
 
-/// A recipe's section with every default of its method filled in.
-///
-/// # Errors
-/// `Kind::Usage` for an unknown name or key, or a start that the method does not have.
-pub fn complete(recipe: &Sparsity) -> Result<Sparsity> {
-    let entry = find(recipe)?;
-    let own = match entry.start {
-        Start::Dense | Start::Initial => 1.0,
-        Start::Random => 1.0 - recipe.target,
-    };
-    let init = recipe.init.unwrap_or(own);
-    if entry.start == Start::Random && (init - own).abs() > 1e-9 {
-        let error =
-            Error::usage(format!("method `{}` keeps the same number of weights throughout", entry.name))
-                .at(format!("target = {} is density {own}; init = {init}", recipe.target));
-        return Err(recipe.settings.locate("init", error).hint("leave init out"));
-    }
-    if let Some(method) = (entry.build)(recipe, &settings(recipe, entry)?)? {
-        suits(recipe, entry, &*method)?;
-    }
-    Ok(Sparsity {
-        settings: settings(recipe, entry)?,
-        init: Some(init),
-        distribution: Some(recipe.distribution.unwrap_or(entry.distribution)),
-        ..recipe.clone()
-    })
-}
-
-/// Refuses keys that all methods share where this one would not heed them.
-fn suits(recipe: &Sparsity, entry: &Entry, method: &dyn Method) -> Result<()> {
-    let refuse = |key: &str, what: &str, advice: &str| {
-        let error = Error::usage(format!("method `{}` {what}", entry.name));
-        Err(recipe.settings.locate(key, error).hint(advice))
-    };
-    if recipe.latent && method.flow() != Flow::Latent {
-        return refuse("latent", "holds pruned weights at 0, or keeps them by itself", "leave latent out");
-    }
-    if entry.start == Start::Dense && !entry.heeds_init {
-        constant(recipe, entry.name, "starts dense", 1.0)?;
-    }
-    let default = PruneSchedule::default();
-    match entry.schedule {
-        Heed::All => {}
-        Heed::Every => {
-            let every = PruneSchedule { every: recipe.schedule.every, ..default };
-            if recipe.schedule != every {
-                return refuse(
-                    "schedule",
-                    "takes of a schedule how often masks are recorded or chosen, `every`, alone",
-                    "schedule = { every = \"100\" }",
-                );
-            }
-        }
-        Heed::Nothing if recipe.schedule != default => {
-            return refuse("schedule", "has no schedule", "leave schedule out");
-        }
-        Heed::Nothing => {}
-    }
-    Ok(())
-}
-
 fn settings(recipe: &Sparsity, entry: &Entry) -> Result<Settings> {
-    recipe.settings.resolve(&format!("method `{}`", entry.name), &(entry.settings)())
+    let all = recipe.settings.resolve(&format!("method `{}`", entry.name), &(entry.settings)())?;
+    let unheeded = (entry.unheeded)(&all);
+    all.without(&recipe.settings, &unheeded)
 }
 
 fn find(recipe: &Sparsity) -> Result<&'static Entry> {

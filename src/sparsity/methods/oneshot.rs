@@ -6,7 +6,7 @@
 
 use toml::Value;
 
-use super::{Entry, Heed, Method, Start, pooling};
+use super::{Aim, Entry, Heed, Method, Start, pooling};
 use crate::error::{Error, Result};
 use crate::param::Flow;
 use crate::recipe::{Curve, Distribution, Duration, Sparsity, Structure};
@@ -20,14 +20,16 @@ pub const ONESHOT: Entry = Entry {
     about: "trained dense, then pruned once by magnitude: single weights, blocks or N:M",
     paper: "Han et al. 2015",
     order: ORDER,
+    aim: Aim::Asked,
     start: Start::Dense,
     distribution: Distribution::Global,
     schedule: Heed::All,
     heeds_init: false,
     settings: || vec![("pooling", Value::String("mean".into()))],
+    unheeded: |_| Vec::new(),
     build: |recipe, settings| {
         let (begin, pooling) = (begin(recipe)?, pooling(settings)?);
-        Ok(Some(Box::new(OneShot { target: recipe.target, begin, pooling, asp: None })))
+        Ok(Some(Box::new(OneShot { target: recipe.target(), begin, pooling, asp: None })))
     },
 };
 
@@ -36,11 +38,13 @@ pub const ASP: Entry = Entry {
     about: "trained dense, then pruned once to N:M, after input channels are permuted to keep more magnitude",
     paper: "Mishra et al. 2021",
     order: ORDER,
+    aim: Aim::Asked,
     start: Start::Dense,
     distribution: Distribution::Uniform,
     schedule: Heed::All,
     heeds_init: false,
     settings: || vec![("permute", Value::Boolean(true)), ("reset", Value::Boolean(true))],
+    unheeded: |_| Vec::new(),
     build: |recipe, settings| {
         if !matches!(recipe.pattern, Structure::Groups { .. }) {
             let error = Error::usage("method `asp` keeps N of every M inputs")
@@ -53,7 +57,7 @@ pub const ASP: Entry = Entry {
         }
         let asp = Asp { permute: settings.bool("permute")?, reset: settings.bool("reset")? };
         let (begin, pooling) = (begin(recipe)?, Pooling::Mean);
-        Ok(Some(Box::new(OneShot { target: recipe.target, begin, pooling, asp: Some(asp) })))
+        Ok(Some(Box::new(OneShot { target: recipe.target(), begin, pooling, asp: Some(asp) })))
     },
 };
 

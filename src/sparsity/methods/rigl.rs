@@ -6,7 +6,7 @@
 use toml::Value;
 
 use super::dynamic::Dynamic;
-use super::{Entry, Heed, Start};
+use super::{Aim, Entry, Heed, Start};
 use crate::recipe::Distribution;
 use crate::sparsity::Stage;
 use crate::sparsity::growth::{By, Growth};
@@ -16,10 +16,12 @@ pub const ENTRY: Entry = Entry {
     about: "constant sparsity; drops the smallest weights, grows those with the largest gradients",
     paper: "Evci et al. 2020",
     order: &[Stage::Forward, Stage::Backward, Stage::Masks, Stage::Update],
+    aim: Aim::Asked,
     start: Start::Random,
     distribution: Distribution::Erk,
     schedule: Heed::All,
     heeds_init: false,
     settings: || vec![Growth::setting(By::Gradient, 0.3, 0.0), ("skip_update", Value::Boolean(true))],
+    unheeded: Growth::unheeded,
     build: |recipe, settings| Dynamic::read(recipe, settings, settings.bool("skip_update")?, 0.9).map(Some),
 };

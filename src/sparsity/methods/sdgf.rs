@@ -6,7 +6,7 @@
 
 use toml::Value;
 
-use super::{Entry, Heed, Method, Start};
+use super::{Aim, Entry, Heed, Method, Start};
 use crate::param::Flow;
 use crate::recipe::{Distribution, PruneSchedule, unknown};
 use crate::sparsity::groups::Gate;
@@ -18,6 +18,7 @@ pub const ENTRY: Entry = Entry {
     about: "N:M chosen anew at every step; the pattern tightens, stepwise or geometrically",
     paper: "Bambhaniya et al. 2024",
     order: &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::Update],
+    aim: Aim::Asked,
     start: Start::Dense,
     distribution: Distribution::Uniform,
     schedule: Heed::Every,
@@ -27,19 +28,25 @@ pub const ENTRY: Entry = Entry {
         all.extend([("decay", Value::String("stepwise".into())), ("k", Value::Integer(16))]);
         all
     },
+    unheeded: |settings| match settings.text("decay") {
+        Ok("stepwise") => {
+            vec![("k", "is the first group's size of geometric decay; this one is stepwise".into())]
+        }
+        _ => Vec::new(),
+    },
     build: |recipe, settings| {
         let curve = match settings.text("decay")? {
             "stepwise" => Curve::Stepwise,
-            "geometric" => Curve::Geometric { k: settings.u32("k")? as usize },
+            "geometric" => match settings.u32("k")? {
+                k if k.is_power_of_two() && k <= 1024 => Curve::Geometric { k: k as usize },
+                _ => return Err(settings.wrong("k", "a power of two up to 1024: groups shrink by halves")),
+            },
             other => {
                 return Err(settings.locate("decay", unknown("decay", other, ["stepwise", "geometric"])));
             }
         };
-        if !settings.u32("k").is_ok_and(|k| k.is_power_of_two() && k <= 1024) {
-            return Err(settings.wrong("k", "a power of two up to 1024: groups shrink by halves"));
-        }
         Ok(Some(Box::new(Sdgf {
-            target: recipe.target,
+            target: recipe.target(),
             schedule: recipe.schedule.clone(),
             phases: Phases::read(settings)?,
             curve,

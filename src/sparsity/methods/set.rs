@@ -4,7 +4,7 @@
 //! grow is a function of seed, step, parameter and place. The optimizer works on every step.
 
 use super::dynamic::Dynamic;
-use super::{Entry, Heed, Start};
+use super::{Aim, Entry, Heed, Start};
 use crate::recipe::Distribution;
 use crate::sparsity::Stage;
 use crate::sparsity::growth::{By, Growth};
@@ -14,10 +14,12 @@ pub const ENTRY: Entry = Entry {
     about: "constant sparsity; drops the smallest weights, grows as many at random",
     paper: "Mocanu et al. 2018",
     order: &[Stage::Forward, Stage::Backward, Stage::Update, Stage::Masks],
+    aim: Aim::Asked,
     start: Start::Random,
     distribution: Distribution::Erk,
     schedule: Heed::All,
     heeds_init: false,
     settings: || vec![Growth::setting(By::Random, 0.3, 0.0)],
+    unheeded: Growth::unheeded,
     build: |recipe, settings| Dynamic::read(recipe, settings, false, 0.9).map(Some),
 };

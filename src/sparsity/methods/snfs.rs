@@ -6,7 +6,7 @@
 use toml::Value;
 
 use super::dynamic::Dynamic;
-use super::{Entry, Heed, Start};
+use super::{Aim, Entry, Heed, Start};
 use crate::recipe::Distribution;
 use crate::sparsity::Stage;
 use crate::sparsity::growth::{By, Growth};
@@ -16,11 +16,13 @@ pub const ENTRY: Entry = Entry {
     about: "constant sparsity; drops the smallest weights, grows by a running mean of the dense gradient",
     paper: "Dettmers & Zettlemoyer 2019",
     order: &[Stage::Forward, Stage::Backward, Stage::Update, Stage::Masks],
+    aim: Aim::Asked,
     start: Start::Random,
     distribution: Distribution::Erk,
     schedule: Heed::All,
     heeds_init: false,
     settings: || vec![Growth::setting(By::Momentum, 0.3, 0.0), ("decay", Value::Float(0.9))],
+    unheeded: Growth::unheeded,
     build: |recipe, settings| {
         let decay = settings.f32("decay")?;
         if !(0.0..1.0).contains(&decay) {

@@ -5,7 +5,7 @@
 
 use toml::Value;
 
-use super::{Entry, Heed, Method, Start};
+use super::{Aim, Entry, Heed, Method, Start};
 use crate::param::Flow;
 use crate::recipe::{Distribution, PruneSchedule};
 use crate::sparsity::groups::Gate;
@@ -20,6 +20,7 @@ pub const SR_STE: Entry = Entry {
     about: "N:M chosen anew at every step; gradients reach all weights, and pruned ones are pulled to 0",
     paper: "Zhou et al. 2021",
     order: ORDER,
+    aim: Aim::Asked,
     start: Start::Dense,
     distribution: Distribution::Uniform,
     schedule: Heed::Every,
@@ -29,13 +30,14 @@ pub const SR_STE: Entry = Entry {
         all.push(("lambda", Value::Float(2e-4)));
         all
     },
+    unheeded: |_| Vec::new(),
     build: |recipe, settings| {
         let lambda = settings.f32("lambda")?;
         if !(lambda >= 0.0) {
             return Err(settings.wrong("lambda", "a number of at least 0"));
         }
         let (schedule, phases) = (recipe.schedule.clone(), Phases::read(settings)?);
-        Ok(Some(Box::new(StraightThrough { target: recipe.target, schedule, phases, lambda })))
+        Ok(Some(Box::new(StraightThrough { target: recipe.target(), schedule, phases, lambda })))
     },
 };
 
@@ -44,14 +46,16 @@ pub const STE: Entry = Entry {
     about: "N:M chosen anew at every step; gradients reach all weights",
     paper: "Bengio et al. 2013; as in Zhou et al. 2021",
     order: ORDER,
+    aim: Aim::Asked,
     start: Start::Dense,
     distribution: Distribution::Uniform,
     schedule: Heed::Every,
     heeds_init: false,
     settings: || Phases::settings(0.0, 0.0),
+    unheeded: |_| Vec::new(),
     build: |recipe, settings| {
         let (schedule, phases) = (recipe.schedule.clone(), Phases::read(settings)?);
-        Ok(Some(Box::new(StraightThrough { target: recipe.target, schedule, phases, lambda: 0.0 })))
+        Ok(Some(Box::new(StraightThrough { target: recipe.target(), schedule, phases, lambda: 0.0 })))
     },
 };
 

@@ -2,7 +2,7 @@
 //!
 //! The baseline of dynamic sparse training; what pruned weights cost when nobody chooses them.
 
-use super::{Entry, Heed, Method, Start};
+use super::{Aim, Entry, Heed, Method, Start};
 use crate::param::Flow;
 use crate::recipe::Distribution;
 use crate::sparsity::{Length, Stage};
@@ -12,11 +12,13 @@ pub const ENTRY: Entry = Entry {
     about: "a mask drawn at random before the first step and never changed; single weights, blocks or N:M",
     paper: "the baseline of Mocanu et al. 2018 and Evci et al. 2020",
     order: &[Stage::Forward, Stage::Backward, Stage::Update],
+    aim: Aim::Asked,
     start: Start::Random,
     distribution: Distribution::Erk,
     schedule: Heed::Nothing,
     heeds_init: false,
     settings: Vec::new,
+    unheeded: |_| Vec::new(),
     build: |_, _| Ok(Some(Box::new(Static))),
 };
 

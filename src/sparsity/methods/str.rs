@@ -7,7 +7,7 @@
 
 use toml::Value;
 
-use super::{Entry, Heed, Method, Start, constant, recorded_at};
+use super::{Aim, Entry, Heed, Method, Start, constant, recorded_at};
 use crate::error::Error;
 use crate::param::Flow;
 use crate::recipe::{Distribution, PruneSchedule};
@@ -19,11 +19,13 @@ pub const ENTRY: Entry = Entry {
     about: "soft thresholds, learned layer by layer; the sparsity comes out, and is not asked for",
     paper: "Kusupati et al. 2020",
     order: &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::Update],
+    aim: Aim::Learned,
     start: Start::Dense,
     distribution: Distribution::Uniform,
     schedule: Heed::Every,
     heeds_init: false,
     settings: || vec![("start", Value::Float(-10.0)), ("decay", Value::Float(2e-3))],
+    unheeded: |_| Vec::new(),
     build: |recipe, settings| {
         constant(recipe, "str", "learns its sparsity", 1.0)?;
         if let Some(rule) = recipe.rules.iter().find(|rule| rule.target.is_some()) {

@@ -7,7 +7,7 @@
 
 use toml::Value;
 
-use super::{Entry, Heed, Method, Start, constant, recorded_at};
+use super::{Aim, Entry, Heed, Method, Start, constant, recorded_at};
 use crate::param::Flow;
 use crate::recipe::{Distribution, PruneSchedule, unknown};
 use crate::sparsity::shrink::Pull;
@@ -18,6 +18,7 @@ pub const ENTRY: Entry = Entry {
     about: "the largest magnitudes are seen, some more are trained; chosen anew every so often",
     paper: "Jayakumar et al. 2020",
     order: &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::Update],
+    aim: Aim::Asked,
     start: Start::Dense,
     distribution: Distribution::Uniform,
     schedule: Heed::Every,
@@ -29,11 +30,12 @@ pub const ENTRY: Entry = Entry {
             ("penalty", Value::String("square".into())),
         ]
     },
+    unheeded: |_| Vec::new(),
     build: |recipe, settings| {
         constant(recipe, "top-kast", "keeps the same number of weights throughout", 1.0)?;
         let (reach, lambda) = (settings.f64("reach")?, settings.f32("lambda")?);
-        if !(reach >= 0.0 && reach <= recipe.target + 1e-9) {
-            let most = format!("a share of the weights, from 0 up to the target, {}", recipe.target);
+        if !(reach >= 0.0 && reach <= recipe.target() + 1e-9) {
+            let most = format!("a share of the weights, from 0 up to the target, {}", recipe.target());
             return Err(settings.wrong("reach", &most));
         }
         if !(lambda >= 0.0) {
@@ -47,7 +49,7 @@ pub const ENTRY: Entry = Entry {
                 return Err(settings.locate("penalty", unknown("penalty", other, ["square", "abs"])));
             }
         };
-        let (schedule, target) = (recipe.schedule.clone(), recipe.target);
+        let (schedule, target) = (recipe.schedule.clone(), recipe.target());
         Ok(Some(Box::new(TopKast { target, schedule, reach, strength: slope * lambda, signs })))
     },
 };

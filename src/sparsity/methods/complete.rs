@@ -1,0 +1,173 @@
+//! A recipe's section with its method's defaults, once it is clear that they go together.
+
+use super::{Aim, Entry, Heed, Method, Start, constant, find, settings};
+use crate::error::{Error, Result};
+use crate::param::Flow;
+use crate::recipe::{PruneSchedule, Sparsity, Structure};
+
+/// A recipe's section with every default of its method filled in.
+///
+/// # Errors
+/// `Kind::Usage` for an unknown name or key, or a start that the method does not have.
+pub fn complete(recipe: &Sparsity) -> Result<Sparsity> {
+    let entry = find(recipe)?;
+    let recipe = &Sparsity { target: Some(target(recipe, entry)?), ..recipe.clone() };
+    let own = match entry.start {
+        Start::Dense | Start::Initial => 1.0,
+        Start::Random => 1.0 - recipe.target(),
+    };
+    let init = recipe.init.unwrap_or(own);
+    if entry.start == Start::Random && (init - own).abs() > 1e-9 {
+        let error =
+            Error::usage(format!("method `{}` keeps the same number of weights throughout", entry.name))
+                .at(format!("target = {} is density {own}; init = {init}", recipe.target()));
+        return Err(recipe.settings.locate("init", error).hint("leave init out"));
+    }
+    if let Some(method) = (entry.build)(recipe, &settings(recipe, entry)?)? {
+        suits(recipe, entry, &*method)?;
+    }
+    Ok(Sparsity {
+        settings: settings(recipe, entry)?,
+        init: Some(init),
+        distribution: Some(recipe.distribution.unwrap_or(entry.distribution)),
+        ..recipe.clone()
+    })
+}
+
+/// Refuses keys that all methods share where this one would not heed them.
+fn suits(recipe: &Sparsity, entry: &Entry, method: &dyn Method) -> Result<()> {
+    let refuse = |key: &str, what: &str, advice: &str| {
+        let error = Error::usage(format!("method `{}` {what}", entry.name));
+        Err(recipe.settings.locate(key, error).hint(advice))
+    };
+    if recipe.latent && method.flow() != Flow::Latent {
+        return refuse("latent", "holds pruned weights at 0, or keeps them by itself", "leave latent out");
+    }
+    if entry.start == Start::Dense && !entry.heeds_init {
+        constant(recipe, entry.name, "starts dense", 1.0)?;
+    }
+    let default = PruneSchedule::default();
+    match entry.schedule {
+        Heed::All => {}
+        Heed::Every => {
+            let every = PruneSchedule { every: recipe.schedule.every, ..default };
+            if recipe.schedule != every {
+                return refuse(
+                    "schedule",
+                    "takes of a schedule how often masks are recorded or chosen, `every`, alone",
+                    "schedule = { every = \"100\" }",
+                );
+            }
+        }
+        Heed::Nothing if recipe.schedule != default => {
+            return refuse("schedule", "has no schedule", "leave schedule out");
+        }
+        Heed::Nothing => {}
+    }
+    Ok(())
+}
+
+/// The sparsity at the end: as asked for, that of an N:M pattern, or 0 where it is not asked for.
+fn target(recipe: &Sparsity, entry: &Entry) -> Result<f64> {
+    let pattern = match recipe.pattern {
+        Structure::Groups { keep, of } => Some(1.0 - f64::from(keep) / f64::from(of)),
+        _ => None,
+    };
+    let refuse = |key: &str, what: String, at: String, advice: &str| {
+        Err(recipe.settings.locate(key, Error::usage(what).at(at)).hint(advice))
+    };
+    let target = match (entry.aim, recipe.target, pattern) {
+        (Aim::Learned, Some(target), _) if target != 0.0 => {
+            return refuse(
+                "target",
+                format!("method `{}` learns its sparsity", entry.name),
+                format!("expected: no `sparsity.target`, or 0; found: {target}"),
+                "leave target out; a larger decay makes the network sparser",
+            );
+        }
+        (Aim::Nothing, Some(target), _) if target != 0.0 => {
+            return refuse(
+                "target",
+                "a target needs a pruning method".into(),
+                format!(
+                    "expected: no `sparsity.target`, or 0, with method `{}`; found: {target}",
+                    entry.name
+                ),
+                "choose a method, such as method = \"gmp\"; `coppice ls methods` lists them",
+            );
+        }
+        (Aim::Learned | Aim::Nothing, ..) => 0.0,
+        (Aim::Asked, Some(target), Some(own)) if (target - own).abs() > 1e-3 => {
+            return refuse(
+                "target",
+                "an N:M pattern has its own sparsity".into(),
+                format!("pattern = \"{}\" is {own}; target = {target}", recipe.pattern),
+                "leave target out",
+            );
+        }
+        (Aim::Asked, Some(target), _) => target,
+        (Aim::Asked, None, Some(own)) => own,
+        (Aim::Asked, None, None) => {
+            let advice = format!("method `{}` needs the share to prune, such as target = 0.9", entry.name);
+            return Err(recipe.settings.missing("target").hint(advice));
+        }
+    };
+    // Decimal fractions are not exact: 1 - 0.95 is a little more than 0.05.
+    match recipe.init.filter(|init| 1.0 - init > target + 1e-9) {
+        None => Ok(target),
+        Some(init) => refuse(
+            "init",
+            "the run would start sparser than it shall end".into(),
+            format!("init = {init} is a density, thus sparsity {}; target = {target}", 1.0 - init),
+            "a larger init, or none",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use crate::recipe::Recipe;
+
+    fn completed(sparsity: &str) -> Result<Sparsity> {
+        let text = format!(
+            "[data]\nname = 'digits'\n[model]\npreset = 'mlp'\nhidden = [8]\n[optim]\nname = 'sgd'\nlr = 0.1\n{sparsity}\n"
+        );
+        complete(&Recipe::parse(&text, "t.toml", &[])?.sparsity)
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused() {
+        for (section, first) in [
+            ("target = 0.5", "a target needs a pruning method"),
+            ("method = 'gmp'", "`sparsity.target` is missing"),
+            ("method = 'gmp'\ntaget = 0.5", "`sparsity.target` is missing"),
+            ("method = 'str'\ntarget = 0.5", "method `str` learns its sparsity"),
+            ("method = 'gmp'\ntarget = 0.5\ninit = 0.2", "the run would start sparser than it shall end"),
+            ("method = 'static'\npattern = '2:4'\ntarget = 0.9", "an N:M pattern has its own sparsity"),
+        ] {
+            let error = completed(&format!("[sparsity]\n{section}")).expect_err(section);
+            let text = error.to_string();
+            assert_eq!(error.kind, Kind::Usage, "{section}");
+            assert!(text.starts_with(first) && text.contains("where: t.toml, line "), "{section}: {text}");
+        }
+        let slip = completed("[sparsity]\nmethod = 'gmp'\ntaget = 0.5").unwrap_err().to_string();
+        assert!(slip.contains("did you mean `target` where it says `taget`?"), "{slip}");
+    }
+
+    #[test]
+    fn the_target_is_asked_for_that_of_the_pattern_or_none() {
+        for (section, want) in [
+            ("", 0.0),
+            ("[sparsity]\ntarget = 0", 0.0),
+            ("[sparsity]\nmethod = 'str'", 0.0),
+            ("[sparsity]\nmethod = 'gmp'\ntarget = 0.05\ninit = 0.95", 0.05),
+            ("[sparsity]\nmethod = 'ste'\npattern = '1:4'", 0.75),
+        ] {
+            let once = completed(section).unwrap_or_else(|error| panic!("{section}: {error}"));
+            assert_eq!(once.target, Some(want), "{section}");
+            assert_eq!(complete(&once).unwrap(), once, "completing twice changes nothing: {section}");
+        }
+    }
+}
