@@ -9,6 +9,10 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Tensor};
 use crate::ops::packed::{Form, Index, Pattern};
 
+mod bits;
+
+pub use bits::{full_mask, kept, mask_of, places};
+
 /// Blocks begin on rows that are multiples of this, so that slices of activations start on 256 bytes.
 const ROW_ALIGNMENT: usize = 64;
 
@@ -83,6 +87,8 @@ pub struct Param {
     /// No gradient of it is computed, and no optimizer moves it.
     pub frozen: bool,
     initial: Initial,
+    /// Half of the width of the uniform distribution around 0 that its first values are drawn from, if they are.
+    pub bound: Option<f32>,
     /// Of a packed parameter, one whose tensors hold the kept values alone.
     pub blocks: Vec<Block>,
     pub packed: Option<Packed>,
@@ -99,6 +105,7 @@ impl Param {
             feeds_back: true,
             frozen: false,
             initial,
+            bound: None,
             blocks: Vec::new(),
             packed: None,
         }
@@ -181,8 +188,15 @@ impl Param {
     }
 
     /// Keeps the weights of `pattern` from now on, packed; `slots` are the optimizer's, by block. Weights that
-    /// were there keep their value and slots, others start at 0. Returns whether tensors were made anew.
-    pub fn repack(&mut self, gpu: &Gpu, pattern: Pattern, slots: &mut Vec<Vec<Tensor>>) -> Result<bool> {
+    /// were there keep their value and slots, others start with what `grown` has for their place, in rising order, or
+    /// at 0, with slots of 0. Returns whether tensors were made anew.
+    pub fn repack(
+        &mut self,
+        gpu: &Gpu,
+        pattern: Pattern,
+        grown: &[(u32, f32)],
+        slots: &mut Vec<Vec<Tensor>>,
+    ) -> Result<bool> {
         let count = slots.first().map_or(0, Vec::len);
         // Of each entry, where its value stands among those of before, if it was there.
         let height = pattern.form.height();
@@ -196,7 +210,13 @@ impl Param {
         let moved = |values: Vec<f32>| -> Vec<f32> {
             before.iter().map(|from| from.map_or(0.0, |from| values[from])).collect()
         };
-        let values = moved(self.gather(|block| &block.weight)?);
+        let mut values = moved(self.gather(|block| &block.weight)?);
+        if !grown.is_empty() {
+            let new = values.iter_mut().zip(pattern.flat()).zip(&before).filter(|(_, from)| from.is_none());
+            for ((value, place), _) in new {
+                *value = grown.binary_search_by_key(&place, |one| one.0).map_or(0.0, |found| grown[found].1);
+            }
+        }
         let mut rest = Vec::new();
         for slot in 0..count {
             let mut all = Vec::new();
@@ -435,48 +455,10 @@ impl Param {
     }
 }
 
-/// The places of the bits that are set, in rising order.
-pub fn places(mask: &[u32]) -> Vec<u32> {
-    let mut all = Vec::with_capacity(kept(mask));
-    for (word, &bits) in mask.iter().enumerate() {
-        let mut bits = bits;
-        while bits != 0 {
-            all.push(word as u32 * 32 + bits.trailing_zeros());
-            bits &= bits - 1;
-        }
-    }
-    all
-}
-
-/// A mask over `len` weights with these places set.
-pub fn mask_of(places: &[u32], len: usize) -> Vec<u32> {
-    let mut mask = vec![0u32; len.div_ceil(32)];
-    places.iter().for_each(|&i| mask[i as usize / 32] |= 1 << (i % 32));
-    mask
-}
-
-/// A mask that keeps all of `len` weights; bits beyond the end are 0.
-pub fn full_mask(len: usize) -> Vec<u32> {
-    let word = |first: usize| if len - first >= 32 { u32::MAX } else { (1u32 << (len - first)) - 1 };
-    (0..len).step_by(32).map(word).collect()
-}
-
-/// How many weights a mask keeps.
-pub fn kept(mask: &[u32]) -> usize {
-    mask.iter().map(|word| word.count_ones() as usize).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::gpu::Limits;
-
-    #[test]
-    fn full_masks_have_no_bits_beyond_the_end() {
-        for len in [0, 1, 31, 32, 33, 63, 64, 65, 257] {
-            assert_eq!(kept(&full_mask(len)), len);
-        }
-    }
 
     #[test]
     fn large_weights_lie_in_blocks_of_aligned_rows() {

@@ -26,6 +26,8 @@ pub enum Stream {
     Augment = 7,
     /// Synthetic data.
     Synthetic = 8,
+    /// What newly grown weights start with.
+    Grown = 9,
     /// Inputs of unit tests and of measurements.
     Test = 255,
 }

@@ -23,7 +23,28 @@ const SET: &str = "method = 'set', target = 0.8, schedule = { every = '3', end =
 const GRANET: &str = "method = 'granet', target = 0.9, schedule = { every = '3', end = '60%' }";
 const GRANET_SPARSE: &str =
     "method = 'granet', target = 0.9, init = 0.4, schedule = { every = '2', end = '50%' }";
-const METHODS: [&str; 8] = [RIGL, GMP, STATIC, BLOCK, GROUPS, SET, GRANET, GRANET_SPARSE];
+const RIGL_GRADIENT: &str = "method = 'rigl', target = 0.8, growth = { value = 'gradient', divisor = -20 }, schedule = { every = '3', end = '80%' }";
+const RIGL_SIGN: &str = "method = 'rigl', target = 0.8, growth = { value = 'gradient-sign', divisor = 50 }, schedule = { every = '3', end = '80%' }";
+const SET_INITIAL: &str =
+    "method = 'set', target = 0.8, growth = { value = 'initial' }, schedule = { every = '3', end = '80%' }";
+const SET_UNIFORM: &str = "method = 'set', target = 0.8, growth = { value = 'uniform', divisor = 2 }, schedule = { every = '3', end = '80%' }";
+const GRANET_NORMAL: &str =
+    "method = 'granet', target = 0.9, growth = { value = 'normal' }, schedule = { every = '3', end = '60%' }";
+const METHODS: [&str; 13] = [
+    RIGL,
+    GMP,
+    STATIC,
+    BLOCK,
+    GROUPS,
+    SET,
+    GRANET,
+    GRANET_SPARSE,
+    RIGL_GRADIENT,
+    RIGL_SIGN,
+    SET_INITIAL,
+    SET_UNIFORM,
+    GRANET_NORMAL,
+];
 
 fn recipe(sparsity: &str, storage: &str, optim: &str) -> Recipe {
     let text = format!(
@@ -131,6 +152,9 @@ fn resuming_anywhere_changes_no_bit_across_switches_too() {
         (GMP, "packed", ADAM),
         (RIGL, "masked", SGD),
         (BLOCK, "packed", SGD),
+        (SET_UNIFORM, "packed", ADAM),
+        (GRANET_NORMAL, "auto", SGD),
+        (RIGL_GRADIENT, "masked", SGD),
     ] {
         let recipe = recipe(sparsity, storage, optim);
         let whole = run(&gpu, &recipe, &FREE);
@@ -279,6 +303,19 @@ fn what_cannot_be_is_refused_before_the_first_step() {
             "method = 'granet', target = 0.5, growth = { fraction = { power = 2 } }",
             "`sparsity.growth.fraction.power` is the exponent of type = \"exponential\"",
         ),
+        (
+            "method = 'set', target = 0.5, growth = { value = 'gradient' }",
+            "growth at random computes no gradient where `gradient` would need it",
+        ),
+        (
+            "method = 'rigl', target = 0.5, growth = { value = 'zeros', divisor = 2 }",
+            "`sparsity.growth.divisor` divides what new weights start with",
+        ),
+        (
+            "method = 'rigl', target = 0.5, growth = { value = 'normal', divisor = 0 }",
+            "a number other than 0",
+        ),
+        ("method = 'rigl', target = 0.5, growth = { value = 'ones' }", "unknown value `ones`"),
         ("method = 'static', pattern = '1:300'", "groups have at most 256 inputs"),
         ("method = 'static', target = 0.5, latent = true", "holds pruned weights at 0"),
         ("method = 'rigl', target = 0.5, schedule = { type = 'oneshot' }", "weights grow again and again"),

@@ -16,10 +16,15 @@ use coppice::sparsity::regrow::{Regrow, Site};
 
 const LENGTH: Length = Length { steps: 1000, steps_per_epoch: 10 };
 
-/// A constant share.
+/// A constant share; what grows starts at 0.
 fn growth(by: &str, fraction: f64, rounding: Rounding) -> Growth {
+    growing(by, "value = 'zeros'", fraction, rounding)
+}
+
+/// A constant share; what grows starts as `value` says.
+fn growing(by: &str, value: &str, fraction: f64, rounding: Rounding) -> Growth {
     let fraction = format!("{{ type = 'constant', start = {fraction:?} }}");
-    let text = format!("growth = {{ by = '{by}', fraction = {fraction} }}");
+    let text = format!("growth = {{ by = '{by}', {value}, fraction = {fraction} }}");
     let settings = Settings::from(toml::from_str::<toml::Table>(&text).unwrap());
     Growth::read(&settings, &PruneSchedule::default(), Span::Run, rounding).unwrap()
 }
@@ -45,6 +50,7 @@ fn prune_and_regrow(gpu: &Gpu, case: &Case, rule: &Growth, keep: usize, packed: 
     let [rows, inner] = case.shape;
     let mut param = Param::new("w", &case.shape, Box::new(|_| 0.0));
     param.flow = Flow::Held;
+    param.bound = Some(0.5);
     if packed {
         param.allocate_packed(gpu, Pattern::from_places(Form::Free, rows, inner, &case.kept)).unwrap();
     } else {
@@ -77,9 +83,9 @@ fn prune_and_regrow(gpu: &Gpu, case: &Case, rule: &Growth, keep: usize, packed: 
     };
     let regrow = Regrow::record(&site, rule, &[vec![0]]).unwrap();
     let outcome = regrow.update(0, LENGTH, rule, &[keep], &params).unwrap();
-    for (_, pattern) in outcome.patterns {
+    for renewal in outcome.renewals {
         assert!(packed);
-        param.repack(gpu, pattern, &mut slots).unwrap();
+        param.repack(gpu, renewal.pattern, &renewal.grown, &mut slots).unwrap();
     }
     let after = param.places().unwrap();
     let layer = &outcome.layers[0];
@@ -149,6 +155,102 @@ fn the_worked_update_comes_out() {
             assert_eq!((weight[0], weight[3], slot[0], slot[3]), (0.0, 0.0, 0.0, 0.0));
         }
     }
+}
+
+/// The same update with every value that new weights may start with. Half of 6 weights are dropped; 0, 3 and 6 are new,
+/// with the gradients .9, .8 and -.7. Over all ten places the mean magnitude is .315, the deviation .441843.
+#[test]
+fn new_weights_start_with_what_was_asked_for() {
+    let case = Case {
+        shape: [2, 5],
+        weight: [0.0, -0.9, 0.4, 0.0, 0.7, -0.3, 0.0, -0.6, 0.0, 0.25].to_vec(),
+        grad: vec![0.9, 0.1, -0.2, 0.8, 0.05, 0.3, -0.7, 0.02, -0.6, 0.4],
+        kept: set(&[0, 1, 1, 0, 1, 1, 0, 1, 0, 1]),
+    };
+    const NEW: [usize; 3] = [0, 3, 6];
+    let word = |i: usize| f64::from(uniform(11, Stream::Grown, 0, 0, i as u32));
+    // Box and Muller's numbers, two from each pair of words.
+    let normal = |i: usize| {
+        let radius = (-2.0 * (1.0 - word(i / 2 * 2)).ln()).sqrt();
+        let angle = std::f64::consts::TAU * (word(i / 2 * 2 + 1) - 0.5);
+        radius * if i.is_multiple_of(2) { angle.cos() } else { angle.sin() }
+    };
+    let drawn = |scale: f64| NEW.map(|i| (2.0 * word(i) - 1.0) * scale);
+    for (value, want, bound) in [
+        ("value = 'zeros'", [0.0; 3], 0.0),
+        ("value = 'gradient', divisor = 10.0", [0.09, 0.08, -0.07], 1e-8),
+        ("value = 'gradient', divisor = -4.0", [-0.225, -0.2, 0.175], 2e-8),
+        ("value = 'gradient-sign', divisor = 100.0", [0.01, 0.01, -0.01], 1e-9),
+        ("value = 'initial', divisor = 1.0", drawn(0.5), 1e-7),
+        ("value = 'initial', divisor = 2.0", drawn(0.25), 1e-7),
+        ("value = 'uniform', divisor = 3.0", drawn(0.315 / 3.0), 1e-7),
+        // The error that WGSL allows `cos`, times a radius of up to 5.8.
+        ("value = 'normal', divisor = 1.0", NEW.map(|i| normal(i) * 0.441843), 1.3e-3),
+        ("value = 'normal', divisor = 8.0", NEW.map(|i| normal(i) * 0.441843 / 8.0), 1.6e-4),
+    ] {
+        let rule = growing("gradient", value, 0.5, Rounding::Down);
+        for gpu in everywhere() {
+            let [masked, packed] =
+                [false, true].map(|packed| prune_and_regrow(&gpu, &case, &rule, 6, packed));
+            assert_eq!(masked.0, set(&[1, 1, 0, 1, 1, 0, 1, 1, 0, 0]), "{value}");
+            for (place, want) in NEW.into_iter().zip(want) {
+                let got = masked.1[place];
+                let context = format!("{value}, place {place} on {:?}", gpu.identity());
+                assert!((f64::from(got) - want).abs() <= bound, "{context}: got {got}, want {want}");
+                assert_eq!(masked.2[place], 0.0, "{context}: the slot of a new weight");
+            }
+            // What was there keeps its value and its slot; all else is 0.
+            for i in (0..10).filter(|i| !NEW.contains(i)) {
+                let want = if masked.0.contains(&(i as u32)) { case.weight[i] } else { 0.0 };
+                assert_eq!((masked.1[i], masked.2[i]), (want, 2.0 * want), "{value}, place {i}");
+            }
+            assert_eq!((&masked.0, &masked.2), (&packed.0, &packed.2), "{value}");
+            for (place, (a, b)) in masked.1.iter().zip(&packed.1).enumerate() {
+                // The sums that draws are scaled by have another order; on the twin they have not.
+                let bound = if gpu.is_device() { 1e-6 * a.abs() } else { 0.0 };
+                assert!((a - b).abs() <= bound, "{value}, place {place}: masked {a}, packed {b}");
+            }
+        }
+    }
+}
+
+/// Of a weight that is dropped and grown at once nothing is drawn: it keeps its value, as does its slot.
+#[test]
+fn a_weight_that_comes_back_at_once_keeps_its_value() {
+    let mut grad = vec![0.9, 0.1, -0.2, 0.8, 0.05, 0.3, -0.7, 0.02, -0.6, 0.4];
+    grad[9] = 5.0;
+    let weight = vec![0.0, -0.9, 0.4, 0.0, 0.7, -0.3, 0.0, -0.6, 0.0, 0.25];
+    let case = Case { shape: [2, 5], weight, grad, kept: set(&[0, 1, 1, 0, 1, 1, 0, 1, 0, 1]) };
+    let rule = growing("gradient", "value = 'gradient', divisor = 1.0", 0.5, Rounding::Down);
+    for gpu in everywhere() {
+        for packed in [false, true] {
+            let (_, weight, slot) = prune_and_regrow(&gpu, &case, &rule, 6, packed);
+            assert_eq!((weight[9], slot[9]), (0.25, 0.5));
+            assert_eq!((weight[0], weight[3], slot[0], slot[3]), (0.9, 0.8, 0.0, 0.0));
+        }
+    }
+}
+
+/// A matrix whose first values were not drawn has nothing to draw as they were.
+#[test]
+fn values_that_need_a_first_draw_are_refused_without_one() {
+    let gpu = Gpu::twin();
+    let mut param = Param::new("w", &[2, 5], Box::new(|_| 0.0));
+    param.flow = Flow::Held;
+    param.allocate(&gpu).unwrap();
+    let grads = |_: &mut Recorder, _: usize, _: std::ops::Range<usize>, _: &coppice::gpu::Tensor| Ok(());
+    let params = [&param];
+    let site = Site {
+        gpu: &gpu,
+        seed: 1,
+        params: &params,
+        slots: &|_| vec![Vec::new()],
+        grads: &grads,
+        means: &|_| Vec::new(),
+    };
+    let rule = growing("random", "value = 'initial', divisor = 1.0", 0.5, Rounding::Down);
+    let error = Regrow::record(&site, &rule, &[vec![0]]).err().expect("refused").to_string();
+    assert!(error.contains("`w` was not drawn at first") && error.contains("try: "), "{error}");
 }
 
 #[test]

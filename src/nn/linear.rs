@@ -41,7 +41,9 @@ impl Linear {
         let (seed, bound) = (c.seed, 1.0 / (c.inputs as f32).sqrt());
         let param = |what: &str, shape: &[usize], number: u32| {
             let value = move |i: u32| (random::uniform(seed, Stream::Init, 0, number, i) * 2.0 - 1.0) * bound;
-            Param::new(&format!("{}.{what}", c.name), shape, Box::new(value))
+            let mut param = Param::new(&format!("{}.{what}", c.name), shape, Box::new(value));
+            param.bound = Some(bound);
+            param
         };
         Self {
             name: c.name.to_string(),

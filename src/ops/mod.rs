@@ -6,6 +6,7 @@ pub mod batch;
 pub mod ceilings;
 pub mod cross_entropy;
 pub mod linear;
+pub mod moments;
 pub mod narrow;
 pub mod packed;
 pub mod random_words;
@@ -56,6 +57,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(packed::checks());
     all.extend(random_words::checks());
     all.extend(relu::checks());
+    all.extend(moments::checks());
     all.extend(sum::checks());
     all.extend(tally::checks());
     all

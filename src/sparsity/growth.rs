@@ -1,8 +1,9 @@
 //! `growth` of a method: where weights grow, and which share is dropped for them, as a function of the step.
 
-use toml::{Table, Value};
+use toml::{Table, Value as Toml};
 
 use super::Length;
+use super::grown::{Kind, Value};
 use crate::error::{Error, Result};
 use crate::recipe::{
     Curve as Shape, PruneSchedule, Settings, drop_constant, drop_cosine, drop_exponential, unknown,
@@ -11,6 +12,8 @@ use crate::recipe::{
 /// How weights grow, and how many.
 pub struct Growth {
     pub by: By,
+    /// What new weights start with.
+    pub value: Value,
     curve: Curve,
     /// The share at the begin of the span.
     start: f64,
@@ -70,36 +73,44 @@ enum Curve {
 const CURVES: [&str; 3] = ["constant", "cosine", "exponential"];
 
 impl Growth {
-    /// The setting with its default: `{ by = "gradient", fraction = { type = "cosine", start = 0.3, end = 0.0,
+    /// The setting with its default: `{ by = "gradient", value = "zeros", divisor = 1.0, fraction = { type = "cosine", start = 0.3, end = 0.0,
     /// power = 1.0 } }`.
-    pub fn setting(by: By, start: f64, end: f64) -> (&'static str, Value) {
+    pub fn setting(by: By, start: f64, end: f64) -> (&'static str, Toml) {
         let fraction = Table::from_iter([
-            ("type".to_string(), Value::String("cosine".into())),
-            ("start".to_string(), Value::Float(start)),
-            ("end".to_string(), Value::Float(end)),
-            ("power".to_string(), Value::Float(1.0)),
+            ("type".to_string(), Toml::String("cosine".into())),
+            ("start".to_string(), Toml::Float(start)),
+            ("end".to_string(), Toml::Float(end)),
+            ("power".to_string(), Toml::Float(1.0)),
         ]);
         let growth = Table::from_iter([
-            ("by".to_string(), Value::String(by.name().into())),
-            ("fraction".to_string(), Value::Table(fraction)),
+            ("by".to_string(), Toml::String(by.name().into())),
+            ("value".to_string(), Toml::String(Kind::Zeros.name().into())),
+            ("divisor".to_string(), Toml::Float(1.0)),
+            ("fraction".to_string(), Toml::Table(fraction)),
         ]);
-        ("growth", Value::Table(growth))
+        ("growth", Toml::Table(growth))
     }
 
     /// Settings of `growth` that others leave without effect.
     pub fn unheeded(settings: &Settings) -> Vec<(&'static str, String)> {
-        let fraction = settings.table("growth").and_then(|growth| growth.table("fraction"));
+        let Ok(growth) = settings.table("growth") else { return Vec::new() };
+        let fraction = growth.table("fraction");
         let curve =
             fraction.as_ref().ok().and_then(|fraction| fraction.text("type").ok()).unwrap_or_default();
         let power = ("growth.fraction.power", "is the exponent of type = \"exponential\"".to_string());
-        match curve {
+        let mut all = match curve {
             "constant" => {
                 let why = "is where a share that falls ends; type = \"constant\" stays at `start`";
                 vec![("growth.fraction.end", why.into()), power]
             }
             "cosine" => vec![power],
             _ => Vec::new(),
+        };
+        if growth.text("value").is_ok_and(|value| value == Kind::Zeros.name()) {
+            let why = "divides what new weights start with; value = \"zeros\" leaves nothing to divide";
+            all.push(("growth.divisor", why.into()));
         }
+        all
     }
 
     /// Reads `growth` among a method's settings.
@@ -139,7 +150,7 @@ impl Growth {
             },
             _ => return Err(fraction.locate("type", unknown("curve", name, CURVES))),
         };
-        Ok(Self { by, curve, start, span, rounding })
+        Ok(Self { by, value: value(&growth, by)?, curve, start, span, rounding })
     }
 
     /// The share at `step`.
@@ -172,4 +183,28 @@ impl Growth {
             Rounding::Up => (share - slack).ceil().max(0.0) as usize,
         }
     }
+}
+
+/// What new weights start with, among the settings of `growth`.
+fn value(growth: &Settings, by: By) -> Result<Value> {
+    let name = growth.text("value")?;
+    let found = Kind::ALL.iter().find(|kind| kind.name() == name);
+    let unknown_value = || unknown("value", name, Kind::ALL.iter().map(|kind| kind.name()));
+    let kind = *found.ok_or_else(|| growth.locate("value", unknown_value()))?;
+    if kind.is_gradient() && by == By::Random {
+        let error =
+            Error::usage(format!("growth at random computes no gradient where `{name}` would need it"))
+                .at("by = \"random\"");
+        let advice =
+            "value = \"initial\", \"normal\" or \"uniform\"; or growth by gradient, as in method = \"rigl\"";
+        return Err(growth.locate("value", error).hint(advice));
+    }
+    if kind == Kind::Zeros {
+        return Ok(Value { kind, divisor: 1.0 });
+    }
+    let divisor = growth.f32("divisor")?;
+    if !(divisor.abs() >= 1e-30 && divisor.abs() <= 1e30) {
+        return Err(growth.wrong("divisor", "a number other than 0, of a magnitude from 1e-30 to 1e30"));
+    }
+    Ok(Value { kind, divisor })
 }

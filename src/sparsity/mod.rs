@@ -14,6 +14,7 @@ mod collect;
 mod draw;
 mod flowing;
 pub mod groups;
+pub mod grown;
 pub mod growth;
 pub mod hold;
 pub mod mean;
@@ -89,14 +90,20 @@ impl LayerChange {
     }
 }
 
-/// New patterns of packed parameters, by number.
-pub type Patterns = Vec<(usize, Pattern)>;
+/// The new pattern of a packed parameter.
+pub struct Renewal {
+    /// The parameter's number.
+    pub param: usize,
+    pub pattern: Pattern,
+    /// What new weights start with, by place in rising order; those that are not named start at 0.
+    pub grown: Vec<(u32, f32)>,
+}
 
 /// What an update came to: counts by layer, and the new patterns of packed parameters, which their owner applies.
 #[derive(Default)]
 pub struct Outcome {
     pub layers: Vec<LayerChange>,
-    pub patterns: Patterns,
+    pub renewals: Vec<Renewal>,
 }
 
 fn record_zeros(rec: &mut Recorder, flow: Flow, block: &Block, slots: &[Tensor]) -> Result<()> {
@@ -138,6 +145,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(candidates::checks());
     all.extend(collect::checks());
     all.extend(groups::checks());
+    all.extend(grown::checks());
     all.extend(mean::checks());
     all.extend(pool::checks());
     all.extend(scores::checks());

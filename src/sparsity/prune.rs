@@ -7,7 +7,7 @@ use super::groups::{self, Gate};
 use super::pool::{self, Blocks, Pooling};
 use super::probe::Probe;
 use super::topk::{Count, Selection};
-use super::{LayerChange, Outcome, merge, not_numbers, record_zeros, scores};
+use super::{LayerChange, Outcome, Renewal, merge, not_numbers, record_zeros, scores};
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor};
 use crate::ops::packed::{Form, Pattern};
@@ -137,7 +137,8 @@ impl Prune {
                     && packed.index.pattern.kept() != count.kept as usize
                 {
                     let bits = packed.picked.read_u32()?;
-                    outcome.patterns.push((owner, picked(&packed.index.pattern, &bits)));
+                    let pattern = picked(&packed.index.pattern, &bits);
+                    outcome.renewals.push(Renewal { param: owner, pattern, grown: Vec::new() });
                 }
             }
             if kept != keep && !self.plan.gpu().is_counted() {

@@ -7,7 +7,7 @@ use super::prune::{Criterion, Prune};
 use super::reach::Reach;
 use super::regrow::{self, Regrow, Site};
 use super::soft::Soft;
-use super::{Change, Length, Outcome, Patterns, mean, permute, shrink};
+use super::{Change, Length, Outcome, Renewal, mean, permute, shrink};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
 use crate::param::{Flow, Param};
@@ -285,21 +285,21 @@ impl Pruner {
         step: u64,
         params: &[&Param],
         again: &dyn Fn() -> Result<()>,
-    ) -> Result<Option<(Change, Patterns)>> {
+    ) -> Result<Option<(Change, Vec<Renewal>)>> {
         let Some(sparsity) = self.due(step) else { return Ok(None) };
         let keeps = self.keeps(step, sparsity)?;
         if let Some(reach) = &self.reach {
             reach.update(step, &self.trained(&keeps))?;
         }
         let gate = |step, length, keep, of| self.method.gate(step, length, keep, of);
-        let Outcome { layers, patterns } = match (&self.updater, self.method.growth()) {
+        let Outcome { layers, renewals } = match (&self.updater, self.method.growth()) {
             (Updater::Never, _) => {
                 let layers = match (&self.flowing, &self.soft) {
                     (Some(flowing), _) => flowing.changes(step, self.length, &gate, params)?,
                     (None, Some(soft)) => soft.changes(params)?,
                     (None, None) => return Ok(None),
                 };
-                Outcome { layers, patterns: Patterns::new() }
+                Outcome { layers, renewals: Vec::new() }
             }
             (Updater::Prune(prune), _) => {
                 if self.method.permutes() {
@@ -316,7 +316,7 @@ impl Pruner {
         let total = self.budget.total();
         // What is learned is known only now.
         let sparsity = if self.soft.is_some() { 1.0 - kept as f64 / total as f64 } else { sparsity };
-        Ok(Some((Change { step, sparsity, kept, total, layers }, patterns)))
+        Ok(Some((Change { step, sparsity, kept, total, layers }, renewals)))
     }
 
     /// All updates of the run: step, sparsity and weights kept; none where that is learned.

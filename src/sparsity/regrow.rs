@@ -2,19 +2,21 @@
 //!
 //! Of the weights of a group the largest survive, as many as its budget says. Then, per tensor, of the n that survived
 //! the smallest are dropped, a share of n; as many are grown where the score is largest among all that is not kept, the
-//! just dropped included. One that is dropped and grown at once keeps its value and its slots; a new one starts at 0,
-//! and so do its slots. RigL (Evci et al., 2020), SET (Mocanu et al., 2018), GraNet (Liu et al., 2021).
+//! just dropped included. One that is dropped and grown at once keeps its value and its slots; a new one starts at 0 or
+//! with what the recipe asks for, with slots of 0. RigL (Evci et al., 2020), SET (Mocanu et al., 2018), GraNet (Liu et al., 2021).
 
 use std::ops::Range;
 
 use super::candidates::{Draw, Noise};
+use super::grown::{self, Kind, Origin};
 use super::growth::{By, Growth};
 use super::prune::picked;
 use super::running::{Found, Running};
 use super::topk::Selection;
-use super::{LayerChange, Length, Outcome, candidates, merge, not_numbers, record_zeros};
+use super::{LayerChange, Length, Outcome, Renewal, candidates, merge, not_numbers, record_zeros};
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
+use crate::ops::moments;
 use crate::ops::packed::{Index, Pattern};
 use crate::param::Param;
 use crate::random::Stream;
@@ -62,8 +64,8 @@ struct Part {
 enum How {
     /// Masks are merged on the device; three counts say how.
     Masked { grow: Box<Selection>, counts: Tensor },
-    /// What is grown is found tile by tile.
-    Packed { found: Found },
+    /// What is grown is found tile by tile; what it starts with, if not at 0.
+    Packed { found: Found, values: Option<Tensor> },
 }
 
 impl Regrow {
@@ -97,11 +99,21 @@ impl Regrow {
                             }
                             strike(rec, &packed.index, &packed.picked, own, tile)
                         })?;
-                        (keep, How::Packed { found })
+                        let list = running.list(&found);
+                        let values = match growth.value.kind {
+                            Kind::Zeros => None,
+                            _ => Some(gpu.tensor("grown values", Dtype::F32, &[list.place.len()])?),
+                        };
+                        if let Some(values) = &values {
+                            let sums = measured(&mut rec, growth, param)?;
+                            let origin = origin(site, growth, index, (&sums, &draw))?;
+                            grown::record_listed(&mut rec, growth.value, origin, list, values)?;
+                        }
+                        (keep, How::Packed { found, values })
                     }
                     _ => {
                         let scores = &scratch[index];
-                        masked_part(&mut rec, site, growth.by, index, scores, (noise, &draw))?
+                        masked_part(&mut rec, site, growth, index, scores, (noise, &draw))?
                     }
                 };
                 parts.push(Part { param: index, group, keep, how, plan: rec.finish()? });
@@ -137,8 +149,7 @@ impl Regrow {
             let drops = growth.drops(kept, step, length);
             let mut layer = LayerChange { kept, ..LayerChange::none(param) };
             part.keep.keep(kept - drops)?;
-            let pattern = self.run(part, growth.by, drops, step, param, &mut layer)?;
-            outcome.patterns.extend(pattern.map(|pattern| (part.param, pattern)));
+            outcome.renewals.extend(self.run(part, growth.by, drops, step, param, &mut layer)?);
             if layer.kept != kept && !part.plan.gpu().is_counted() {
                 let what = format!("a mask update of `{}` kept {} weights", param.name, layer.kept);
                 return Err(Error::internal(format!("{what} instead of {kept}")).at(format!("step {step}")));
@@ -156,7 +167,7 @@ impl Regrow {
         step: u64,
         param: &Param,
         layer: &mut LayerChange,
-    ) -> Result<Option<Pattern>> {
+    ) -> Result<Option<Renewal>> {
         let nans = |selection: &Selection| -> Result<u32> {
             Ok(selection.counts()?.iter().map(|count| count.nans).sum())
         };
@@ -167,7 +178,7 @@ impl Regrow {
             By::Momentum => "running means of the gradient",
         };
         match (&part.how, &self.running, &param.packed) {
-            (How::Packed { found }, Some(running), Some(packed)) => {
+            (How::Packed { found, values }, Some(running), Some(packed)) => {
                 running.keep(drops)?;
                 part.plan.replay()?;
                 weights()?;
@@ -177,12 +188,19 @@ impl Regrow {
                 }
                 let before = &packed.index.pattern;
                 let keep = picked(before, &packed.picked.read_u32()?);
-                let grown = if drops > 0 { running.places(found, drops)? } else { Vec::new() };
-                let after = joined(&keep, &grown);
+                let places = if drops > 0 { running.places(found, drops)? } else { Vec::new() };
+                let after = joined(&keep, &places);
                 let new = after.origin(before).iter().filter(|origin| origin.is_none()).count();
                 (layer.kept, layer.grown, layer.dropped) =
                     (after.kept(), new, before.kept() - (after.kept() - new));
-                Ok(if after == *before { None } else { Some(after) })
+                if after == *before {
+                    return Ok(None);
+                }
+                let grown = match values {
+                    Some(values) => places.into_iter().zip(values.first(&[drops]).read_f32()?).collect(),
+                    None => Vec::new(),
+                };
+                Ok(Some(Renewal { param: part.param, pattern: after, grown }))
             }
             (How::Masked { grow, counts }, ..) => {
                 grow.keep(drops)?;
@@ -278,7 +296,7 @@ fn survive(site: &Site, members: &[usize], scratch: &[Vec<Tensor>]) -> Result<Su
 fn masked_part(
     rec: &mut Recorder,
     site: &Site,
-    by: By,
+    growth: &Growth,
     index: usize,
     scores: &[Tensor],
     (noise, draw): (Noise, &Uniform),
@@ -288,6 +306,7 @@ fn masked_part(
         param.blocks.iter().map(|block| gpu.tensor(what, Dtype::U32, &[block.mask.len()])).collect()
     };
     let (keep_bits, grow_bits) = (bits("keep")?, bits("grow")?);
+    let (by, value) = (growth.by, growth.value);
     for (block, score) in param.blocks.iter().zip(scores) {
         candidates::record_choose(rec, &block.weight, &block.mask, true, score)?;
     }
@@ -306,11 +325,48 @@ fn masked_part(
     }
     let grow = Selection::over(rec, &scores.iter().zip(&grow_bits).collect::<Vec<_>>())?;
     let counts = gpu.tensor("merge counts", Dtype::U32, &[3])?;
+    if value.kind != Kind::Zeros {
+        let sums = measured(rec, growth, param)?;
+        let origin = origin(site, growth, index, (&sums, draw))?;
+        for (block, bits) in param.blocks.iter().zip(&grow_bits) {
+            let which = (block.rows.start * inner, bits, &block.mask);
+            grown::record_masked(rec, value, origin, which, &block.grad, &block.weight)?;
+        }
+    }
     for (number, block) in param.blocks.iter().enumerate() {
         merge::record(rec, &keep_bits[number], &grow_bits[number], &block.mask, &counts)?;
         record_zeros(rec, param.flow, block, &slots[number])?;
     }
     Ok((keep, How::Masked { grow: Box::new(grow), counts }))
+}
+
+/// The sums over a weight before its update, where values depend on them.
+fn measured(rec: &mut Recorder, growth: &Growth, param: &Param) -> Result<Tensor> {
+    let sums = rec.gpu.tensor("moments", Dtype::F32, &[3])?;
+    if growth.value.kind.is_measured() {
+        let weights: Vec<&Tensor> = param.blocks.iter().map(|block| &block.weight).collect();
+        moments::record(rec, &weights, &sums)?;
+    }
+    Ok(sums)
+}
+
+fn origin<'a>(
+    site: &Site,
+    growth: &Growth,
+    index: usize,
+    (sums, draw): (&'a Tensor, &'a Uniform),
+) -> Result<Origin<'a>> {
+    let (param, seed) = (site.params[index], site.seed);
+    let bound = match (growth.value.kind, param.bound) {
+        (Kind::Initial, None) => {
+            let what = format!("`{}` was not drawn at first: nothing can be drawn as it was", param.name);
+            return Err(Error::usage(what)
+                .at("growth.value = \"initial\"")
+                .hint("another value, such as \"normal\""));
+        }
+        (_, bound) => bound.unwrap_or(0.0),
+    };
+    Ok(Origin { seed, tensor: index as u32, count: param.len(), bound, sums, draw })
 }
 
 fn strike(

@@ -94,6 +94,11 @@ impl Running {
         Ok(Found { list })
     }
 
+    /// The list that a recorded pass leaves its result in.
+    pub fn list(&self, found: &Found) -> &List {
+        &self.lists[found.list]
+    }
+
     /// Sets how many the next replay selects.
     pub fn keep(&self, keep: usize) -> Result<()> {
         debug_assert!(keep <= self.lists[0].score.len());
@@ -101,7 +106,7 @@ impl Running {
     }
     /// The places found by the last replay of a pass, in rising order; `keep` of them. Waits for the device.
     pub fn places(&self, found: &Found, keep: usize) -> Result<Vec<u32>> {
-        self.lists[found.list].place.first(&[keep]).read_u32()
+        self.list(found).place.first(&[keep]).read_u32()
     }
     /// How many scores were not numbers since this was last asked.
     pub fn nans(&self) -> Result<u32> {

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::ops::packed::Pattern;
 use crate::param::{Flow, kept};
-use crate::sparsity::{Change, Pruner, hold};
+use crate::sparsity::{Change, Pruner, Renewal, hold};
 
 impl Session {
     /// Updates the masks if that is due, and gives parameters that are to be packed from now on their new storage.
@@ -17,13 +17,13 @@ impl Session {
             self.plans.before.plan.replay()?;
             self.totals.write(&totals)
         };
-        let Some((mut change, patterns)) = pruner.update(self.step, &self.model.params(), &again)? else {
+        let Some((mut change, mut renewals)) = pruner.update(self.step, &self.model.params(), &again)? else {
             return Ok(None);
         };
         let mut laid_out = Vec::new();
         for (index, param) in self.model.params().into_iter().enumerate() {
-            let pattern = match patterns.iter().find(|(changed, _)| *changed == index) {
-                Some((_, pattern)) => pattern.clone(),
+            let renewal = match renewals.iter().position(|renewal| renewal.param == index) {
+                Some(position) => renewals.swap_remove(position),
                 None if param.packed.is_some() || param.flow != Flow::Held => continue,
                 None if !pruner.may_pack(index) => continue,
                 None => {
@@ -33,22 +33,24 @@ impl Session {
                     }
                     let pattern = Pattern::from_mask(param.form, param.shape[0], inner, &mask);
                     let form = || format!("the mask of `{}` is not {}", param.name, param.form.name());
-                    pattern.ok_or_else(|| Error::internal(form()))?
+                    let pattern = pattern.ok_or_else(|| Error::internal(form()))?;
+                    // What has grown has its value already.
+                    Renewal { param: index, pattern, grown: Vec::new() }
                 }
             };
-            laid_out.push((index, pattern));
+            laid_out.push(renewal);
         }
         // What is recorded holds on to the memory of before: it goes first, where there will be other.
         let entries =
             |index: usize| self.model.params()[index].packed.as_ref().map(|p| p.index.pattern.entries());
-        let renewed = laid_out.iter().any(|(index, pattern)| entries(*index) != Some(pattern.entries()));
+        let renewed = laid_out.iter().any(|one| entries(one.param) != Some(one.pattern.entries()));
         if renewed {
             self.plans = Plans::none(&self.gpu)?;
             self.pruner.iter_mut().for_each(Pruner::forget);
         }
-        for (index, pattern) in laid_out {
+        for Renewal { param: index, pattern, grown } in laid_out {
             let param = self.model.params_mut().swap_remove(index);
-            param.repack(&self.gpu, pattern, self.optimizer.slots_mut(index))?;
+            param.repack(&self.gpu, pattern, &grown, self.optimizer.slots_mut(index))?;
             change
                 .layers
                 .iter_mut()
@@ -93,7 +95,7 @@ impl Session {
                 let pattern = Pattern::from_mask(param.form, param.shape[0], inner, &mask);
                 let form = || format!("the mask of `{}` is not {}", param.name, param.form.name());
                 let pattern = pattern.ok_or_else(|| Error::internal(form()))?;
-                param.repack(&self.gpu, pattern, self.optimizer.slots_mut(index))?;
+                param.repack(&self.gpu, pattern, &[], self.optimizer.slots_mut(index))?;
             }
         }
         self.record()

@@ -133,7 +133,7 @@ mod tests {
 
     /// 352 steps an epoch, final prune epoch `epochs`, updates every `every` steps.
     fn granet(initial: f64, epochs: f64, every: u64, reference: bool) -> (GraNet, Length) {
-        let text = "growth = { by = 'gradient', fraction = { type = 'cosine', start = 0.5, end = 0.005, power = 1.0 } }";
+        let text = "growth = { by = 'gradient', value = 'zeros', fraction = { type = 'cosine', start = 0.5, end = 0.005, power = 1.0 } }";
         let settings = Settings::from(toml::from_str::<toml::Table>(text).unwrap());
         let (end, every) = (Duration::Epochs(epochs), Duration::Steps(every));
         let schedule = PruneSchedule { end, every, ..PruneSchedule::default() };
