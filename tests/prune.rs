@@ -2,6 +2,8 @@
 //! twins.
 
 mod common;
+#[path = "prune/flow.rs"]
+mod flow;
 
 use common::everywhere;
 use coppice::data::{Dataset, Source, Split};
@@ -11,6 +13,7 @@ use coppice::ops::variants::Choices;
 use coppice::param::{Flow, places};
 use coppice::random::{Stream, uniform};
 use coppice::recipe::Recipe;
+use coppice::sparsity::Look;
 use coppice::sparsity::groups::n_of_m;
 use coppice::sparsity::permute::kept_magnitude;
 use coppice::sparsity::topk::top_k;
@@ -103,6 +106,58 @@ fn snip_keeps_the_largest_products_of_weight_and_gradient() {
     }
 }
 
+/// Over several batches the scores of each are summed; nothing is trained in between, and no batch is left out after it.
+#[test]
+fn snip_sums_scores_over_batches() {
+    for gpu in everywhere() {
+        let mut run = session(&gpu, "method = 'snip', target = 0.8, batches = 4, storage = 'masked'");
+        let gradients = |run: &Session, ahead: u64| -> Vec<f32> {
+            run.look(Look { ahead, tempered: false }).unwrap();
+            let maskable = run.model.params().into_iter().filter(|param| param.is_masked());
+            maskable.flat_map(|param| param.read_grad().unwrap()).collect()
+        };
+        let weights = |run: &Session| -> Vec<f32> {
+            let maskable = run.model.params().into_iter().filter(|param| param.is_masked());
+            maskable.flat_map(|param| param.read().unwrap()).collect()
+        };
+        let before = weights(&run);
+        let mut scores = vec![0.0f32; before.len()];
+        let mut own = Vec::new();
+        for ahead in (0..4).rev() {
+            own = gradients(&run, ahead);
+            scores.iter_mut().zip(before.iter().zip(&own)).for_each(|(s, (w, g))| *s += (w * g).abs());
+        }
+        let single = before.iter().zip(&own).map(|(w, g)| (w * g).abs()).collect::<Vec<f32>>();
+        let keep = (scores.len() as f64 * 0.2).round_ties_even() as usize;
+        let want = top_k(&scores, keep);
+        assert_ne!(want, top_k(&single, keep), "one batch would have chosen the same");
+        run.advance().unwrap();
+        let kept: Vec<bool> = run
+            .model
+            .params()
+            .iter()
+            .filter(|param| param.is_masked())
+            .flat_map(|param| {
+                let mask = param.read_mask().unwrap();
+                (0..param.len()).map(|i| mask[i / 32] >> (i % 32) & 1 == 1).collect::<Vec<_>>()
+            })
+            .collect();
+        assert_eq!(kept, want);
+        assert_eq!(run.take_totals().unwrap().samples, 32, "totals count the step's own batch alone");
+        let after = weights(&run);
+        assert!((0..after.len()).all(|i| after[i] == if want[i] { before[i] } else { 0.0 }));
+        // The mask aside, the step's gradients are those of its own batch.
+        let grads: Vec<f32> = run
+            .model
+            .params()
+            .into_iter()
+            .filter(|param| param.is_masked())
+            .flat_map(|param| param.read_grad().unwrap())
+            .collect();
+        assert_eq!(grads, own);
+    }
+}
+
 #[test]
 fn grasp_leaves_weights_and_totals_as_they_were() {
     for gpu in everywhere() {
@@ -122,7 +177,7 @@ fn grasp_leaves_weights_and_totals_as_they_were() {
     }
 }
 
-const METHODS: [&str; 8] = [
+const METHODS: [&str; 10] = [
     "method = 'snip', target = 0.8",
     "method = 'grasp', target = 0.8",
     "method = 'oneshot', target = 0.7, schedule = { type = 'oneshot', begin = '40%' }",
@@ -131,6 +186,8 @@ const METHODS: [&str; 8] = [
     "method = 'gmp', target = 0.8, distribution = 'uniform', pattern = 'block:8x1', schedule = { every = '3', end = '60%' }, rule = [{ match = 'head', dense = true }]",
     "method = 'gmp', target = 0.8, distribution = 'uniform', pattern = 'block:4x1', pooling = 'max', schedule = { every = '3', end = '60%' }, rule = [{ match = 'head', dense = true }]",
     "method = 'gmp', target = 0.75, distribution = 'uniform', pattern = 'block:2x4', schedule = { every = '4', end = '60%' }, rule = [{ match = 'head', pattern = 'free' }]",
+    "method = 'snip', target = 0.8, batches = 5",
+    "method = 'grasp', target = 0.8, temperature = 8.0",
 ];
 
 /// Masks after every step, changes and the digest at the end.
@@ -155,7 +212,8 @@ fn trace(gpu: &Gpu, sparsity: &str) -> (Vec<Vec<u32>>, String) {
 #[test]
 fn packed_and_masked_storage_choose_the_same_weights() {
     for gpu in everywhere() {
-        for sparsity in &METHODS[..7] {
+        // Blocks of 2x4 are never packed.
+        for sparsity in METHODS.iter().filter(|sparsity| !sparsity.contains("block:2x4")) {
             let [masked, packed] = ["masked", "packed"]
                 .map(|storage| trace(&gpu, &format!("{sparsity}, storage = '{storage}'")));
             assert_eq!(masked.0, packed.0, "{sparsity} on {:?}", gpu.identity());
@@ -309,6 +367,9 @@ fn what_cannot_be_is_refused() {
         ("method = 'gmp', target = 0.5, latent = true, storage = 'packed'", "cannot be packed"),
         ("method = 'snip', target = 0.5, schedule = { begin = '30%' }", "has no schedule"),
         ("method = 'snip', target = 0.5, init = 0.7", "starts dense"),
+        ("method = 'snip', target = 0.5, batches = 0", "at least 1"),
+        ("method = 'snip', target = 0.5, batches = 6", "an epoch has no 6 batches"),
+        ("method = 'grasp', target = 0.5, temperature = 0", "a number from 1e-3 to 1e6"),
         (
             "method = 'oneshot', target = 0.5, latent = true, schedule = { type = 'oneshot', begin = '50%' }",
             "leave latent out",

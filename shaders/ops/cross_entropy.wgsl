@@ -1,5 +1,5 @@
 // Softmax cross-entropy by log-sum-exp, its gradient, and whether the arg max is right.
-// loss = -sum_k t_k log p_k;  d_logits = (p - t) / live.
+// loss = -sum_k t_k log p_k, p = softmax(sharpness * logits);  d_logits = sharpness * (p - t) / live.
 // logits, soft, d_logits: (classes, cols). label, loss, hit: (cols,). verdict: (samples,).
 // One invocation per column.
 //#use common/grid
@@ -10,6 +10,7 @@ struct Args {
     classes: u32,
     cols: u32,
     smoothing: f32, // hard targets become (1 - smoothing) one-hot + smoothing / classes
+    sharpness: f32, // 1 / temperature; 1 in training and where soft targets are
 }
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(2) var<storage, read> logits: array<f32>;
@@ -22,15 +23,19 @@ struct Args {
 
 struct Column { peak: f32, total: f32, best: u32 }
 
+fn sharpened(k: u32, col: u32) -> f32 {
+    return args.sharpness * logits[k * args.cols + col];
+}
+
 // The largest logit (ties to the lower class) and the sum of exp(logit - largest).
 fn column(col: u32) -> Column {
-    var c = Column(logits[col], 0.0, 0u);
+    var c = Column(sharpened(0u, col), 0.0, 0u);
     for (var k = 1u; k < args.classes; k++) {
-        let v = logits[k * args.cols + col];
+        let v = sharpened(k, col);
         if v > c.peak { c.peak = v; c.best = k; }
     }
     for (var k = 0u; k < args.classes; k++) {
-        c.total += exp(logits[k * args.cols + col] - c.peak);
+        c.total += exp(sharpened(k, col) - c.peak);
     }
     return c;
 }
@@ -51,10 +56,10 @@ fn hard(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let log_total = c.peak + log(c.total);
     let off = args.smoothing / f32(args.classes);
     let on = 1.0 - args.smoothing + off;
-    let share = select(0.0, 1.0 / f32(step.live), col < step.live);
+    let share = args.sharpness * select(0.0, 1.0 / f32(step.live), col < step.live);
     var value = 0.0;
     for (var k = 0u; k < args.classes; k++) {
-        let logit = logits[k * args.cols + col];
+        let logit = sharpened(k, col);
         let t = select(off, on, k == label[col]);
         value += t * (log_total - logit);
         d_logits[k * args.cols + col] = (exp(logit - c.peak) / c.total - t) * share;

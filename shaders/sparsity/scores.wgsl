@@ -1,5 +1,5 @@
 // What weights are pruned by, where magnitude is not it.
-// `saliency`: score = |weight * grad|: SNIP (Lee et al., 2019).
+// `saliency`: score = |weight * grad|: SNIP (Lee et al., 2019). `more_saliency` adds that of another batch.
 // `probe`: result = base + sign * scale * grad, on the way to a Hessian product by finite differences.
 // `flow`: score orders by base * (after - grad): the larger that is, the more gradient flow a weight keeps up: GraSP
 // (Wang et al., 2020). Selections look at magnitudes alone: the sign is folded into a number that orders alike.
@@ -23,6 +23,15 @@ fn saliency(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) group
     let i = group * WG + lane;
     if !(group < grid.end && i < args.len) { return; }
     result[i] = abs(base[i] * grad[i]);
+}
+
+@compute @workgroup_size(WG)
+fn more_saliency(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+                 @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    let i = group * WG + lane;
+    if !(group < grid.end && i < args.len) { return; }
+    result[i] += abs(base[i] * grad[i]);
 }
 
 @compute @workgroup_size(WG)

@@ -8,7 +8,7 @@ use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
     /// See `shaders/ops/cross_entropy.wgsl`.
-    pub struct Args { classes: u32, cols: u32, smoothing: f32 }
+    pub struct Args { classes: u32, cols: u32, smoothing: f32, sharpness: f32 }
 }
 
 const HARD: Kernel = Kernel::own(source!("ops/cross_entropy"), twin_hard).entry("hard").proven();
@@ -18,8 +18,8 @@ const WG: usize = 64;
 
 /// What the loss is measured against.
 pub enum Target<'a> {
-    /// One class a column `(cols,)`, with label smoothing.
-    Hard { label: &'a Tensor, smoothing: f32 },
+    /// One class a column `(cols,)`, with label smoothing; logits are divided by the temperature, which is 1 in training.
+    Hard { label: &'a Tensor, smoothing: f32, temperature: f32 },
     /// Probabilities `(classes, cols)`; hits still compare with the class.
     Soft { label: &'a Tensor, soft: &'a Tensor },
 }
@@ -37,10 +37,10 @@ pub fn record(
 ) -> Result<()> {
     let (classes, cols) = (logits.shape[0], logits.shape[1]);
     let flops = 8 * logits.len() as u64;
-    let mut args = Args { classes: classes as u32, cols: cols as u32, smoothing: 0.0 };
+    let mut args = Args { classes: classes as u32, cols: cols as u32, smoothing: 0.0, sharpness: 1.0 };
     match target {
-        Target::Hard { label, smoothing } => {
-            args.smoothing = smoothing;
+        Target::Hard { label, smoothing, temperature } => {
+            (args.smoothing, args.sharpness) = (smoothing, 1.0 / temperature);
             let binds = bind! { args: &args, step: step, logits: logits, label: label, d_logits: d_logits,
             loss: loss, hit: hit };
             rec.dispatch(&HARD, binds, groups(cols, WG), flops)
@@ -66,15 +66,16 @@ pub fn record_judgement(
     verdict: &Tensor,
 ) -> Result<()> {
     let (classes, cols) = (logits.shape[0], logits.shape[1]);
-    let args = Args { classes: classes as u32, cols: cols as u32, smoothing: 0.0 };
+    let args = Args { classes: classes as u32, cols: cols as u32, smoothing: 0.0, sharpness: 1.0 };
     let binds = bind! { args: &args, step: step, logits: logits, label: label, loss: loss, hit: hit,
     verdict: verdict };
     rec.dispatch(&JUDGE, binds, groups(cols, WG), 6 * logits.len() as u64)
 }
 
 /// The probabilities, the loss against `target`, and the arg max (ties to the lower class) of one column.
-fn column(logits: &[f32], col: usize, cols: usize, target: impl Fn(usize) -> f64) -> (Vec<f64>, f64, usize) {
-    let values: Vec<f64> = logits[col..].iter().step_by(cols).map(|&v| v as f64).collect();
+fn column(args: &Args, logits: &[f32], col: usize, target: impl Fn(usize) -> f64) -> (Vec<f64>, f64, usize) {
+    let sharp = |&v: &f32| v as f64 * args.sharpness as f64;
+    let values: Vec<f64> = logits[col..].iter().step_by(args.cols as usize).map(sharp).collect();
     let peak = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let total: f64 = values.iter().map(|v| (v - peak).exp()).sum();
     let log_total = peak + total.ln();
@@ -106,13 +107,14 @@ fn gradient(t: &Twin, target: impl Fn(usize, usize) -> f64) -> Vec<usize> {
     let logits = t.f32("logits");
     let (mut d_logits, mut losses) = (t.f32_mut("d_logits"), t.f32_mut("loss"));
     let cols = args.cols as usize;
+    let (sharpness, live_columns) = (args.sharpness as f64, step.live as f64);
     let mut all = Vec::new();
     for col in 0..cols {
         let live = col < step.live as usize;
-        let (p, loss, best) = column(&logits, col, cols, |k| target(k, col));
+        let (p, loss, best) = column(&args, &logits, col, |k| target(k, col));
         for (k, p) in p.iter().enumerate() {
             d_logits[k * cols + col] =
-                if live { ((p - target(k, col)) / step.live as f64) as f32 } else { 0.0 };
+                if live { ((p - target(k, col)) * sharpness / live_columns) as f32 } else { 0.0 };
         }
         losses[col] = if live { loss as f32 } else { 0.0 };
         all.push(best);
@@ -137,7 +139,7 @@ fn twin_judge(t: &Twin) {
     let mut all = Vec::new();
     for col in 0..cols {
         let one_hot = |k: usize| if k as u32 == label[col] { 1.0 } else { 0.0 };
-        let (p, loss, best) = column(&logits, col, cols, one_hot);
+        let (p, loss, best) = column(&args, &logits, col, one_hot);
         let live = col < step.live as usize;
         losses[col] = if live { loss as f32 } else { 0.0 };
         if live {
@@ -152,14 +154,17 @@ fn twin_judge(t: &Twin) {
 
 pub fn checks() -> Vec<Check> {
     vec![
-        Check::new("ops/cross_entropy:hard", |t, n| check(t, n, Case::Hard)),
+        Check::new("ops/cross_entropy:hard", |t, n| check(t, n, Case::Hard { temperature: 1.0 })),
+        Check::new("ops/cross_entropy:hard (temperature)", |t, n| {
+            check(t, n, Case::Hard { temperature: 5.0 })
+        }),
         Check::new("ops/cross_entropy:judge", |t, n| check(t, n, Case::Judge)),
         Check::new("ops/cross_entropy:by_soft", |t, n| check(t, n, Case::Soft)),
     ]
 }
 
 enum Case {
-    Hard,
+    Hard { temperature: f32 },
     Judge,
     Soft,
 }
@@ -177,8 +182,8 @@ fn check(t: &mut Trial, cols: usize, case: Case) -> Result<()> {
     let loss = t.output("loss", &[cols], Tolerance { abs: 2e-5, rel: 3e-6 })?;
     let hit = t.output_u32("hit", &[cols])?;
     match case {
-        Case::Hard => {
-            let target = Target::Hard { label: &label, smoothing: 0.1 };
+        Case::Hard { temperature } => {
+            let target = Target::Hard { label: &label, smoothing: 0.1, temperature };
             record(&mut t.rec, &step, &logits, target, &d_logits, &loss, &hit)
         }
         Case::Judge => {

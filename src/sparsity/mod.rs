@@ -8,6 +8,7 @@ use crate::gpu::{Recorder, Tensor};
 use crate::ops::packed::Pattern;
 use crate::param::{Block, Flow, Param};
 
+mod batches;
 pub mod budget;
 mod candidates;
 mod collect;
@@ -47,6 +48,15 @@ pub use work::Work;
 pub struct Length {
     pub steps: u64,
     pub steps_per_epoch: u64,
+}
+
+/// A batch that passes through the network beside the order of training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// So many batches after the step's own, within its epoch.
+    pub ahead: u64,
+    /// Whether logits are divided by the method's temperature.
+    pub tempered: bool,
 }
 
 /// What happens within one step, in the order in which a method wants it.

@@ -237,7 +237,9 @@ fn check_storage(recipe: &Sparsity, entry: &Entry, method: &dyn Method, length: 
 /// Whether a method knows no pattern: it chooses among single weights.
 fn prunes_singles(method: &dyn Method) -> bool {
     let others = [method.rewind().is_some(), method.reach().is_some(), method.threshold().is_some()];
-    method.growth().is_some() || method.criterion() == Criterion::Flow || others.contains(&true)
+    method.growth().is_some()
+        || matches!(method.criterion(), Criterion::Flow { .. })
+        || others.contains(&true)
 }
 
 /// Whether weights that a method prunes can be stored packed.

@@ -2,8 +2,10 @@
 //!
 //! Wang, Zhang & Grosse, 2020 ("GraSP"), Section 3: `-w (H g)`, of which the largest are removed. `H g` is the difference
 //! of the gradients at `w + eps g` and `w - eps g` over `2 eps`, with `eps = 0.01 / |g|`; only its order counts, so
-//! that nothing is divided. The step's batch passes through the network three more times.
+//! that nothing is divided. The step's batch passes through the network three more times, or four where logits are
+//! divided by a temperature, since the step's own gradient is at none.
 
+use super::Look;
 use super::mean::{self, Rule};
 use super::scores::{self, Reach};
 use crate::error::Result;
@@ -17,6 +19,7 @@ const DISTANCE: f64 = 1e-2;
 const COPY: Rule = Rule { decay: 0.0, share: 1.0 };
 
 pub struct Probe {
+    tempered: bool,
     reach: Uniform,
     /// The sums of squares of the gradients, one a tensor.
     squares: Vec<Tensor>,
@@ -27,12 +30,13 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Records the scores of groups of parameters, into `scored`.
+    /// Records the scores of groups of parameters, into `scored`; at the method's temperature, or at none.
     pub fn record(
         gpu: &Gpu,
         groups: &[Vec<usize>],
         params: &[&Param],
         scored: &[Vec<Tensor>],
+        tempered: bool,
     ) -> Result<Self> {
         let reach = gpu.uniform("reach", &Reach { scale: 0.0 })?;
         let [mut measure, mut forward, mut back, mut score] = [(); 4].map(|()| Recorder::new(gpu));
@@ -60,11 +64,15 @@ impl Probe {
         }
         let [measure, forward, back, score] =
             [measure.finish()?, forward.finish()?, back.finish()?, score.finish()?];
-        Ok(Self { reach, squares, measure, forward, back, score })
+        Ok(Self { tempered, reach, squares, measure, forward, back, score })
     }
 
     /// Computes the scores; weights and gradients are then those of before. `again` passes the batch through the network.
-    pub fn run(&self, again: &dyn Fn() -> Result<()>) -> Result<()> {
+    pub fn run(&self, again: &dyn Fn(Look) -> Result<()>) -> Result<()> {
+        let look = Look { ahead: 0, tempered: self.tempered };
+        if self.tempered {
+            again(look)?;
+        }
         self.measure.replay()?;
         let mut total = 0.0;
         for square in &self.squares {
@@ -74,10 +82,10 @@ impl Probe {
         let scale = if total > 0.0 { DISTANCE / total.sqrt() } else { 0.0 };
         self.reach.write(&Reach { scale: scale as f32 })?;
         self.forward.replay()?;
-        again()?;
+        again(look)?;
         self.back.replay()?;
-        again()?;
+        again(look)?;
         self.score.replay()?;
-        again()
+        again(Look::default())
     }
 }

@@ -3,31 +3,41 @@
 //! Single weights of a group are selected from together; a tensor of blocks by itself, by one score for each block; of
 //! one with an N:M pattern each group of inputs keeps its number.
 
+use super::batches::Batches;
 use super::groups::{self, Gate};
 use super::pool::{self, Blocks, Pooling};
 use super::probe::Probe;
 use super::topk::{Count, Selection};
-use super::{LayerChange, Outcome, Renewal, merge, not_numbers, record_zeros, scores};
+use super::{LayerChange, Look, Outcome, Renewal, merge, not_numbers, record_zeros, scores};
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor};
 use crate::ops::packed::{Form, Pattern};
 use crate::param::Param;
 
 /// What weights are pruned by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Criterion {
     Magnitude,
-    /// `|weight * grad|`, of the step's batch.
-    Saliency,
-    /// What a weight does for the gradient's flow, of the step's batch.
-    Flow,
+    /// `|weight * grad|`, summed over the step's batch and those after it.
+    Saliency {
+        batches: u64,
+    },
+    /// What a weight does for the gradient's flow, of the step's batch, with logits over a temperature.
+    Flow {
+        temperature: f32,
+    },
+}
+
+/// What computes scores from passes through the network, before anything is selected.
+enum Passes {
+    Batches(Batches),
+    Probe(Box<Probe>),
 }
 
 /// The recorded update.
 pub struct Prune {
     units: Vec<Unit>,
-    /// What is computed first, with passes through the network in between.
-    probe: Option<Probe>,
+    passes: Option<Passes>,
     pub plan: Plan,
 }
 
@@ -56,8 +66,14 @@ impl Prune {
         let mut rec = Recorder::new(gpu);
         rec.phase(Phase::Masks);
         let scored = scores_of(&mut rec, groups, params, criterion)?;
-        let probe = match criterion {
-            Criterion::Flow => Some(Probe::record(gpu, groups, params, &scored)?),
+        let passes = match criterion {
+            Criterion::Flow { temperature } => {
+                let probe = Probe::record(gpu, groups, params, &scored, temperature != 1.0)?;
+                Some(Passes::Probe(Box::new(probe)))
+            }
+            Criterion::Saliency { batches } if batches > 1 => {
+                Some(Passes::Batches(Batches::record(gpu, groups, params, &scored, batches)?))
+            }
             _ => None,
         };
         let mut units = Vec::new();
@@ -91,11 +107,11 @@ impl Prune {
                 }
             }
         }
-        Ok(Self { units, probe, plan: rec.finish()? })
+        Ok(Self { units, passes, plan: rec.finish()? })
     }
 
     /// Prunes each group to the number that it keeps, and checks the counts: they are exact or an error. `again` passes
-    /// the step's batch through the network once more.
+    /// a batch through the network.
     ///
     /// # Errors
     /// `Kind::Numbers` if a score is not a number, with the layer's name.
@@ -104,10 +120,12 @@ impl Prune {
         step: u64,
         keeps: &[usize],
         params: &[&Param],
-        again: &dyn Fn() -> Result<()>,
+        again: &dyn Fn(Look) -> Result<()>,
     ) -> Result<Outcome> {
-        if let Some(probe) = &self.probe {
-            probe.run(again)?;
+        match &self.passes {
+            Some(Passes::Batches(batches)) => batches.run(again)?,
+            Some(Passes::Probe(probe)) => probe.run(again)?,
+            None => {}
         }
         for (unit, &keep) in self.units.iter().zip(keeps) {
             unit.prepare(keep)?;
@@ -207,7 +225,7 @@ fn scores_of(
                 Criterion::Magnitude => values.clone(),
                 _ => gpu.tensor("scores", Dtype::F32, &values.shape)?,
             });
-            if criterion == Criterion::Saliency {
+            if criterion == (Criterion::Saliency { batches: 1 }) {
                 scores::record_saliency(rec, values, &block.grad, all[i].last().expect("just pushed"))?;
             }
         }

@@ -7,7 +7,7 @@ use super::prune::{Criterion, Prune};
 use super::reach::Reach;
 use super::regrow::{self, Regrow, Site};
 use super::soft::Soft;
-use super::{Change, Length, Outcome, Renewal, mean, permute, shrink};
+use super::{Change, Length, Look, Outcome, Renewal, mean, permute, shrink};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
 use crate::param::{Flow, Param};
@@ -196,9 +196,20 @@ impl Pruner {
     pub fn resets(&self, step: u64) -> bool {
         self.method.resets() && self.due(step).is_some()
     }
-    /// Whether a mask update passes a batch through the network several times.
-    pub fn probes(&self) -> bool {
-        self.method.criterion() == Criterion::Flow
+    /// Whether a mask update passes batches through the network beside the order of training.
+    pub fn looks(&self) -> bool {
+        match self.method.criterion() {
+            Criterion::Magnitude => false,
+            Criterion::Saliency { batches } => batches > 1,
+            Criterion::Flow { .. } => true,
+        }
+    }
+    /// What logits are divided by in such a pass, if it is asked for.
+    pub fn temperature(&self) -> f32 {
+        match self.method.criterion() {
+            Criterion::Flow { temperature } => temperature,
+            _ => 1.0,
+        }
     }
     /// Where thresholds are learned, the sparsity of the masks that were recorded last.
     pub fn recorded_sparsity(&self) -> Result<Option<f64>> {
@@ -276,7 +287,7 @@ impl Pruner {
     }
 
     /// Updates the masks if that is due. Returns what changed, and the new patterns of packed parameters, which the
-    /// caller gives to them. `again` passes the step's batch through the network once more.
+    /// caller gives to them. `again` passes a batch through the network.
     ///
     /// # Errors
     /// `Kind::Numbers` if a weight or gradient is not a number, with the layer's name.
@@ -284,7 +295,7 @@ impl Pruner {
         &self,
         step: u64,
         params: &[&Param],
-        again: &dyn Fn() -> Result<()>,
+        again: &dyn Fn(Look) -> Result<()>,
     ) -> Result<Option<(Change, Vec<Renewal>)>> {
         let Some(sparsity) = self.due(step) else { return Ok(None) };
         let keeps = self.keeps(step, sparsity)?;

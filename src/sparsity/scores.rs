@@ -20,6 +20,8 @@ wgsl_struct! {
 }
 
 const SALIENCY: Kernel = Kernel::own(source!("sparsity/scores"), twin_saliency).entry("saliency").proven();
+const MORE_SALIENCY: Kernel =
+    Kernel::own(source!("sparsity/scores"), twin_more_saliency).entry("more_saliency").proven();
 const PROBE: Kernel = Kernel::own(source!("sparsity/scores"), twin_probe).entry("probe").proven();
 const FLOW: Kernel = Kernel::own(source!("sparsity/scores"), twin_flow).entry("flow").proven();
 const WG: usize = 64;
@@ -32,6 +34,12 @@ fn args(len: usize, sign: f32) -> Args {
 pub fn record_saliency(rec: &mut Recorder, base: &Tensor, grad: &Tensor, result: &Tensor) -> Result<()> {
     let binds = bind! { args: &args(base.len(), 0.0), base: base, grad: grad, result: result };
     rec.dispatch(&SALIENCY, binds, groups(base.len(), WG), 2 * base.len() as u64)
+}
+
+/// `result += |base * grad|`.
+pub fn record_more_saliency(rec: &mut Recorder, base: &Tensor, grad: &Tensor, result: &Tensor) -> Result<()> {
+    let binds = bind! { args: &args(base.len(), 0.0), base: base, grad: grad, result: result };
+    rec.dispatch(&MORE_SALIENCY, binds, groups(base.len(), WG), 3 * base.len() as u64)
 }
 
 /// `result = base + sign * scale * grad`; `reach` holds a [`Reach`].
@@ -70,6 +78,11 @@ fn twin_saliency(t: &Twin) {
     (0..result.len()).for_each(|i| result[i] = (base[i] * grad[i]).abs());
 }
 
+fn twin_more_saliency(t: &Twin) {
+    let (base, grad, mut result) = (t.f32("base"), t.f32("grad"), t.f32_mut("result"));
+    (0..result.len()).for_each(|i| result[i] += (base[i] * grad[i]).abs());
+}
+
 fn twin_probe(t: &Twin) {
     let (args, reach): (Args, Reach) = (t.get("args"), t.get("reach"));
     let (base, grad, mut result) = (t.f32("base"), t.f32("grad"), t.f32_mut("result"));
@@ -88,6 +101,13 @@ pub fn checks() -> Vec<Check> {
         let result = t.output("result", &[n], Tolerance::EXACT)?;
         record_saliency(&mut t.rec, &base, &grad, &result)
     });
+    let more = Check::new("sparsity/scores:more_saliency", |t, n| {
+        let (base, grad) = (t.input("base", &[n])?, t.input("grad", &[n])?);
+        let result = t.input("result", &[n])?;
+        // A product and a sum of numbers below 1, perhaps fused.
+        t.compare(&result, Tolerance { abs: 3e-7, rel: 3e-7 });
+        record_more_saliency(&mut t.rec, &base, &grad, &result)
+    });
     let probe = Check::new("sparsity/scores:probe", |t, n| {
         let (base, grad) = (t.input("base", &[n])?, t.input("grad", &[n])?);
         let reach = t.gpu.uniform("reach", &Reach { scale: 0.3 })?;
@@ -105,7 +125,7 @@ pub fn checks() -> Vec<Check> {
         let result = t.output("result", &[n], Tolerance::EXACT)?;
         record_flow(&mut t.rec, &base, &grad, &after, &result)
     });
-    vec![saliency, probe, flow]
+    vec![saliency, more, probe, flow]
 }
 
 #[cfg(test)]

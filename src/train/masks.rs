@@ -11,12 +11,7 @@ impl Session {
     /// Updates the masks if that is due, and gives parameters that are to be packed from now on their new storage.
     pub(super) fn masks(&mut self) -> Result<Option<Change>> {
         let Some(pruner) = &self.pruner else { return Ok(None) };
-        // What is looked at again is not trained on again: totals stay as they are.
-        let again = || {
-            let totals = self.totals.read_u32()?;
-            self.plans.before.plan.replay()?;
-            self.totals.write(&totals)
-        };
+        let again = |look| self.look(look);
         let Some((mut change, mut renewals)) = pruner.update(self.step, &self.model.params(), &again)? else {
             return Ok(None);
         };

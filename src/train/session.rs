@@ -18,7 +18,7 @@ use crate::ops::variants::{Choices, Shape};
 use crate::ops::{Step, batch};
 use crate::optim::{self, Optimizer};
 use crate::recipe::{Precision, Recipe, Storage};
-use crate::sparsity::{self, Change, Length, Pruner, Setting, Stage, methods};
+use crate::sparsity::{self, Change, Length, Look, Pruner, Setting, Stage, methods};
 
 /// Everything that a run holds. Its state after `n` steps is a function of the recipe, the data and the device.
 pub struct Session {
@@ -58,6 +58,8 @@ pub(super) struct Plans {
     /// What comes before and after the mask update within a step.
     pub(super) before: Segment,
     after: Segment,
+    /// Forward and backward with logits over the temperature that the method looks at batches with.
+    tempered: Option<Plan>,
     pub(super) validation: Option<Plan>,
     pub(super) test: Plan,
 }
@@ -139,7 +141,7 @@ impl Session {
         let phases = Phases::new(&recipe.unfreeze, &names, length)?;
         phases.allow(pruner.as_ref())?;
         let remembers = recipe.distill.method != "none";
-        if remembers && pruner.as_ref().is_some_and(|pruner| pruner.probes() || pruner.rewind().is_some()) {
+        if remembers && pruner.as_ref().is_some_and(|pruner| pruner.looks() || pruner.rewind().is_some()) {
             return Err(Error::usage(format!(
                 "method `{}` looks at samples again, which distillation would remember",
                 recipe.sparsity.method
@@ -205,6 +207,7 @@ impl Session {
         self.plans = Plans {
             before: self.segment(first)?,
             after: self.segment(second)?,
+            tempered: self.record_tempered()?,
             validation: self.validation.as_ref().map(|exam| self.record_exam(exam)).transpose()?,
             test: self.record_exam(&self.test)?,
         };
@@ -298,12 +301,15 @@ impl Session {
     }
     fn write_step(&self) -> Result<()> {
         self.pruner.as_ref().map_or(Ok(()), |pruner| pruner.open(self.step))?;
-        let (epoch, batch) =
-            (self.step / self.length.steps_per_epoch, self.step % self.length.steps_per_epoch);
-        let (first, live) = self.feed.range(batch as usize);
         if let Some(distill) = &self.distill {
+            let epoch = self.step / self.length.steps_per_epoch;
             distill.begin(epoch, u64::from(self.recipe.run.epochs))?;
         }
+        self.write_batch(self.step)
+    }
+    /// Writes the numbers of this step, with the batch of the step `of`, which is of the same epoch.
+    fn write_batch(&self, of: u64) -> Result<()> {
+        let (first, live) = self.feed.range((of % self.length.steps_per_epoch) as usize);
         self.step_uniform.write(&self.optimizer.corrected(Step {
             step: self.step as u32,
             first: first as u32,
@@ -345,6 +351,17 @@ impl Session {
     pub fn columns(&self) -> usize {
         self.frame.columns.label.len()
     }
+    /// Passes a batch through the network beside the order of training. It is not trained on: totals stay as they are.
+    pub fn look(&self, look: Look) -> Result<()> {
+        let totals = self.totals.read_u32()?;
+        self.write_batch(self.step + look.ahead)?;
+        match &self.plans.tempered {
+            Some(plan) if look.tempered => plan.replay()?,
+            _ => self.plans.before.plan.replay()?,
+        }
+        self.totals.write(&totals)?;
+        self.write_batch(self.step)
+    }
     /// Samples in each part: training, validation, test.
     pub fn samples(&self) -> [usize; 3] {
         [
@@ -381,7 +398,7 @@ impl Plans {
             Ok(Segment { plan, profiler })
         };
         let test = Recorder::new(gpu).finish()?;
-        Ok(Self { before: segment()?, after: segment()?, validation: None, test })
+        Ok(Self { before: segment()?, after: segment()?, tempered: None, validation: None, test })
     }
 }
 
@@ -397,7 +414,7 @@ impl Session {
                 }
                 Stage::Forward => self.forward(&mut rec, &self.feed)?,
                 Stage::Backward => {
-                    self.backward(&mut rec)?;
+                    self.backward(&mut rec, 1.0)?;
                     if let Some(pruner) = &self.pruner {
                         pruner.record_gradients(&mut rec, &self.model.params())?;
                     }
@@ -425,7 +442,18 @@ impl Session {
         self.model.forward(rec, &self.choices, a)
     }
 
-    fn backward(&self, rec: &mut Recorder) -> Result<()> {
+    fn record_tempered(&self) -> Result<Option<Plan>> {
+        let temperature = self.pruner.as_ref().map_or(1.0, Pruner::temperature);
+        if temperature == 1.0 {
+            return Ok(None);
+        }
+        let mut rec = Recorder::new(&self.gpu);
+        self.forward(&mut rec, &self.feed)?;
+        self.backward(&mut rec, temperature)?;
+        rec.finish().map(Some)
+    }
+
+    fn backward(&self, rec: &mut Recorder, temperature: f32) -> Result<()> {
         let Frame { activations: a, gradients: d, columns: c } = &self.frame;
         rec.phase(Phase::Loss);
         rec.scope("loss");
@@ -435,7 +463,7 @@ impl Session {
                 distill.record(rec, &Batch { step, logits, label, order: &self.feed.set.order })?;
                 Target::Soft { label, soft: distill.soft() }
             }
-            None => Target::Hard { label, smoothing: 0.0 },
+            None => Target::Hard { label, smoothing: 0.0, temperature },
         };
         cross_entropy::record(rec, step, logits, target, d.logits(), &c.loss, &c.hit)?;
         tally::record(rec, step, &c.loss, &c.hit, &self.totals)?;

@@ -175,7 +175,7 @@ impl Network {
         batch::record(&mut rec, &set, &step, &values.values[0], &label)?;
         model.forward(&mut rec, &choices, &values)?;
         rec.phase(Phase::Loss);
-        let target = Target::Hard { label: &label, smoothing: 0.0 };
+        let target = Target::Hard { label: &label, smoothing: 0.0, temperature: 1.0 };
         cross_entropy::record(&mut rec, &step, values.logits(), target, d_logits, &loss, &hit)?;
         let forward = rec.finish()?;
 

@@ -172,7 +172,7 @@ fn update(gpu: &Gpu, runner: &mut Runner) -> Result<Option<f64>> {
     let Some(pruner) = &runner.run.pruner else { return Ok(None) };
     gpu.finish()?;
     let began = Instant::now();
-    let again = || runner.run.plans()[0].replay();
+    let again = |look| runner.run.look(look);
     let changed = pruner.update(step, &runner.run.model.params(), &again)?;
     gpu.finish()?;
     let ms = began.elapsed().as_secs_f64() * 1e3;

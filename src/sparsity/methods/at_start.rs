@@ -1,12 +1,14 @@
-//! SNIP and GraSP: one mask from the first batch, then training from the initial weights.
+//! SNIP and GraSP: one mask from the first batch or batches, then training from the initial weights.
 //!
 //! Lee, Ajanthan & Torr, 2019, "SNIP: single-shot network pruning based on connection sensitivity", Algorithm 1; Wang,
-//! Zhang & Grosse, 2020, "Picking winning tickets before training by preserving gradient flow", Algorithm 1, at
-//! temperature 1. The optimizer rests on the first step. With `distribution = "global"` one threshold serves all
+//! Zhang & Grosse, 2020, "Picking winning tickets before training by preserving gradient flow", Algorithm 1;
+//! its code divides logits by a temperature of 200. The optimizer rests on the first step. With `distribution = "global"` one threshold serves all
 //! layers; with another, each layer has its own number.
 
-use super::{Aim, Entry, Heed, Method, Start};
-use crate::error::Result;
+use toml::Value;
+
+use super::{Aim, Entry, Heed, Method, Sizes, Start};
+use crate::error::{Error, Result};
 use crate::param::Flow;
 use crate::recipe::{Distribution, Sparsity};
 use crate::sparsity::prune::Criterion;
@@ -16,7 +18,7 @@ const ORDER: &[Stage] = &[Stage::Forward, Stage::Backward, Stage::Masks, Stage::
 
 pub const SNIP: Entry = Entry {
     name: "snip",
-    about: "one mask before training: the largest |weight x gradient| of the first batch",
+    about: "one mask before training: the largest |weight x gradient| of the first batch, or summed over several",
     paper: "Lee et al. 2019",
     order: ORDER,
     aim: Aim::Asked,
@@ -24,9 +26,15 @@ pub const SNIP: Entry = Entry {
     distribution: Distribution::Global,
     schedule: Heed::Nothing,
     heeds_init: false,
-    settings: Vec::new,
+    settings: || vec![("batches", Value::Integer(1))],
     unheeded: |_| Vec::new(),
-    build: |recipe, _| build(recipe, Criterion::Saliency),
+    build: |recipe, settings| {
+        let batches = u64::from(settings.u32("batches")?);
+        if batches == 0 {
+            return Err(settings.wrong("batches", "at least 1"));
+        }
+        build(recipe, Criterion::Saliency { batches })
+    },
 };
 
 pub const GRASP: Entry = Entry {
@@ -39,9 +47,15 @@ pub const GRASP: Entry = Entry {
     distribution: Distribution::Global,
     schedule: Heed::Nothing,
     heeds_init: false,
-    settings: Vec::new,
+    settings: || vec![("temperature", Value::Float(1.0))],
     unheeded: |_| Vec::new(),
-    build: |recipe, _| build(recipe, Criterion::Flow),
+    build: |recipe, settings| {
+        let temperature = settings.f32("temperature")?;
+        if !(1e-3..=1e6).contains(&temperature) {
+            return Err(settings.wrong("temperature", "a number from 1e-3 to 1e6"));
+        }
+        build(recipe, Criterion::Flow { temperature })
+    },
 };
 
 fn build(recipe: &Sparsity, criterion: Criterion) -> Result<Option<Box<dyn Method>>> {
@@ -54,6 +68,17 @@ struct AtStart {
 }
 
 impl Method for AtStart {
+    fn size(&mut self, _: Sizes, length: Length) -> Result<()> {
+        match self.criterion {
+            Criterion::Saliency { batches } if batches > length.steps_per_epoch => {
+                let have = length.steps_per_epoch;
+                Err(Error::usage(format!("an epoch has no {batches} batches to sum scores over"))
+                    .at(format!("batches = {batches}; an epoch has {have}"))
+                    .hint(format!("batches = {have}, or a smaller run.batch")))
+            }
+            _ => Ok(()),
+        }
+    }
     fn flow(&self) -> Flow {
         Flow::Held
     }
