@@ -2,6 +2,8 @@
 //! the twins; and what holds for all of them: masks, and runs that are interrupted.
 
 mod common;
+#[path = "optim/frictions.rs"]
+mod frictions;
 #[path = "optim/rig.rs"]
 mod rig;
 #[path = "optim/valleys.rs"]

@@ -58,6 +58,8 @@ fn recipe(sparsity: &str, storage: &str, optim: &str) -> Recipe {
 const SGD: &str =
     "{ name = 'sgd', lr = { type = 'cosine', start = 0.1 }, momentum = 0.9, weight_decay = 1e-3 }";
 const ADAM: &str = "{ name = 'adam', lr = 0.01 }";
+/// Its friction depends on the gradients of a whole tensor.
+const DIFFGRAD: &str = "{ name = 'diffgrad', lr = 0.01, version = 3 }";
 const FREE: Control = Control { folder: None, stop_at: None, signal: &|| None, dump: None };
 
 fn session(gpu: &Gpu, recipe: &Recipe) -> Session {
@@ -103,11 +105,12 @@ fn packed_and_masked_storage_choose_the_same_weights() {
 /// On the twin both add the same products in the same order: nothing at all differs.
 #[test]
 fn where_sums_have_the_same_order_the_bits_are_equal() {
-    for sparsity in METHODS {
+    let cases = METHODS.iter().map(|sparsity| (*sparsity, SGD)).chain([(GMP, DIFFGRAD), (RIGL, DIFFGRAD)]);
+    for (sparsity, optim) in cases {
         let [masked, packed] =
-            ["masked", "packed"].map(|storage| trace(&Gpu::twin(), &recipe(sparsity, storage, SGD)));
-        assert_eq!(masked.2, packed.2, "{sparsity}");
-        assert_eq!(masked.3, packed.3, "{sparsity}");
+            ["masked", "packed"].map(|storage| trace(&Gpu::twin(), &recipe(sparsity, storage, optim)));
+        assert_eq!(masked.2, packed.2, "{sparsity}, {optim}");
+        assert_eq!(masked.3, packed.3, "{sparsity}, {optim}");
     }
 }
 
@@ -155,6 +158,7 @@ fn resuming_anywhere_changes_no_bit_across_switches_too() {
         (SET_UNIFORM, "packed", ADAM),
         (GRANET_NORMAL, "auto", SGD),
         (RIGL_GRADIENT, "masked", SGD),
+        (RIGL, "packed", DIFFGRAD),
     ] {
         let recipe = recipe(sparsity, storage, optim);
         let whole = run(&gpu, &recipe, &FREE);

@@ -7,8 +7,9 @@
 //! The authors' first release kept the last gradient as another name of the present one: `change` was 0 but for the
 //! first step, and the friction .5: Adam at half the rate. The paper's tables were made so. `bug = true` does the same.
 //!
-//! Of the paper's other frictions, versions 1 and 2 are here. Versions 3, 4 and 5 depend on mean and deviation of the
-//! gradient over a whole tensor, which an update of one block does not see; they are refused.
+//! `version` has the paper's other frictions. Those of versions 3, 4 and 5 depend on mean and deviation of the magnitudes
+//! of the whole tensor's gradient, which are computed first; which deviation the paper means it does not say: here the sum
+//! of squares is divided by how many they are.
 
 use toml::Value;
 
@@ -16,8 +17,9 @@ use super::Entry;
 use super::checks::update_checks;
 use super::moments::Moments;
 use super::rule::{Rule, Target, hold, is_kept};
+use super::spread;
 use crate::error::Result;
-use crate::gpu::{Kernel, Recorder, Twin};
+use crate::gpu::{Kernel, Recorder, Tensor, Twin};
 use crate::ops::Step;
 use crate::{source, wgsl_struct};
 
@@ -42,10 +44,8 @@ pub const ENTRY: Entry = Entry {
     slots: &["first", "second", "previous"],
     build: |settings| {
         let version = settings.u32("version")?;
-        if version > 2 {
-            let expected = "0, 1 or 2: versions 3 to 5 need mean and deviation of a whole tensor's gradient, \
-                            which are not computed here";
-            return Err(settings.wrong("version", expected));
+        if version > 5 {
+            return Err(settings.wrong("version", "a number from 0 to 5"));
         }
         Ok(Box::new(DiffGrad { moments: Moments::read(settings)?, version, bug: settings.bool("bug")? }))
     },
@@ -54,6 +54,9 @@ pub const ENTRY: Entry = Entry {
             ("diffgrad", 0, false),
             ("diffgrad, 1", 1, false),
             ("diffgrad, 2", 2, false),
+            ("diffgrad, 3", 3, false),
+            ("diffgrad, 4", 4, false),
+            ("diffgrad, 5", 5, false),
             ("diffgrad, bug", 0, true),
         ];
         let one = |(name, version, bug)| {
@@ -61,7 +64,7 @@ pub const ENTRY: Entry = Entry {
                 Box::new(DiffGrad { moments: Moments::sample(), version, bug })
             })
         };
-        cases.into_iter().flat_map(one).collect()
+        cases.into_iter().flat_map(one).chain(spread::checks()).collect()
     },
 };
 
@@ -72,6 +75,12 @@ struct DiffGrad {
 }
 
 impl Rule for DiffGrad {
+    fn record_spread(&self, rec: &mut Recorder, targets: &[Target]) -> Result<Option<Tensor>> {
+        match self.version {
+            0..=2 => Ok(None),
+            _ => spread::record(rec, targets, self.moments.weight_decay).map(Some),
+        }
+    }
     fn record(&self, rec: &mut Recorder, t: &Target) -> Result<()> {
         let Moments { beta1, beta2, epsilon, weight_decay } = self.moments;
         let (quads, flow, version, bug) = (t.quads(), t.flow as u32, self.version, self.bug as u32);
@@ -87,10 +96,14 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x.clamp(-80.0, 80.0)).exp())
 }
 
-fn friction(version: u32, change: f32) -> f32 {
+/// The factor of a step; `mean` and `deviation` are those of the magnitudes of the tensor's gradient.
+fn friction(version: u32, change: f32, [mean, deviation]: [f32; 2]) -> f32 {
     match version {
         1 => sigmoid(change),
         2 => 9.0 * sigmoid(0.5 * change.abs()) - 4.0,
+        3 => sigmoid(deviation * change.abs() - mean),
+        4 => sigmoid(deviation * deviation * change.abs() - mean),
+        5 => sigmoid(deviation.sqrt() * change.abs() - mean),
         _ => sigmoid(change.abs()),
     }
 }
@@ -103,6 +116,7 @@ fn twin(t: &Twin) {
     let (grad, mask) = (t.f32("grad"), t.u32("mask"));
     let (mut weight, mut first) = (t.f32_mut("weight"), t.f32_mut("first"));
     let (mut second, mut previous) = (t.f32_mut("second"), t.f32_mut("previous"));
+    let spread = if args.version > 2 { [t.f32("spread")[0], t.f32("spread")[1]] } else { [0.0; 2] };
     let rate = step.rate * step.correction2.sqrt() / step.correction1;
     for i in 0..weight.len() {
         let kept = is_kept(args.flow, &mask, i);
@@ -110,7 +124,7 @@ fn twin(t: &Twin) {
         let m = args.beta1 * first[i] + (1.0 - args.beta1) * g;
         let v = args.beta2 * second[i] + (1.0 - args.beta2) * g * g;
         let change = if args.bug != 0 && step.update > 1 { 0.0 } else { previous[i] - g };
-        let move_by = friction(args.version, change) * m / (v.sqrt() + args.epsilon);
+        let move_by = friction(args.version, change, spread) * m / (v.sqrt() + args.epsilon);
         first[i] = hold(args.flow, kept, m);
         second[i] = hold(args.flow, kept, v);
         previous[i] = hold(args.flow, kept, g);
@@ -129,6 +143,7 @@ mod tests {
 
     #[test]
     fn friction_is_that_of_the_paper() {
+        let friction = |version, change| friction(version, change, [0.0; 2]);
         let printed =
             [(0.0, 0.5), (0.5, 0.622459331), (1.0, 0.731058579), (2.0, 0.880797078), (10.0, 0.999954602)];
         for (change, want) in printed {
@@ -141,5 +156,15 @@ mod tests {
         assert!(
             near(friction(1, -1e30), 0.0) && near(friction(0, 1e30), 1.0) && near(friction(2, 1e30), 5.0)
         );
+    }
+
+    /// `1 / (1 + exp(mean - factor |change|))` by hand: at mean 1, deviation 4 and a change of .5 the exponents are
+    /// -1, -7 and 0.
+    #[test]
+    fn friction_knows_the_spread_of_the_gradient() {
+        for (version, want) in [(3, 0.731058579), (4, 0.999088949), (5, 0.5)] {
+            assert!(near(friction(version, 0.5, [1.0, 4.0]), want), "version {version}");
+            assert!(near(friction(version, -0.5, [1.0, 4.0]), want), "version {version}");
+        }
     }
 }

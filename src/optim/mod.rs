@@ -25,6 +25,7 @@ mod nadam;
 mod rmsprop;
 mod rule;
 mod sgd;
+mod spread;
 
 pub use rule::{Rule, Target};
 
@@ -112,9 +113,14 @@ impl Optimizer {
             // For what is packed or small, copies into textures would cost more than they save.
             let texels = rec.gpu.prefers_texels() && param.packed.is_none() && param.len() > MANY;
             let flow = param.update_flow();
-            for (block, slots) in param.blocks.iter().zip(blocks) {
-                let names = self.entry.slots;
-                self.rule.record(rec, &Target { block, flow, slots, names, step, totals, texels })?;
+            let names = self.entry.slots;
+            let target =
+                |(block, slots)| Target { block, flow, slots, names, step, totals, texels, spread: None };
+            let targets: Vec<Target> =
+                param.blocks.iter().zip(blocks.iter().map(|slots| &slots[..])).map(target).collect();
+            let spread = self.rule.record_spread(rec, &targets)?;
+            for target in targets {
+                self.rule.record(rec, &Target { spread: spread.as_ref(), ..target })?;
             }
         }
         Ok(())

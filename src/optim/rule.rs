@@ -8,6 +8,11 @@ use crate::recipe::Settings;
 
 /// An update rule with its settings.
 pub trait Rule {
+    /// Records what an update needs to know of the gradient of a whole parameter, all blocks of which are `targets`.
+    fn record_spread(&self, rec: &mut Recorder, targets: &[Target]) -> Result<Option<Tensor>> {
+        let _ = (rec, targets);
+        Ok(None)
+    }
     /// Records the update of one block.
     fn record(&self, rec: &mut Recorder, target: &Target) -> Result<()>;
     /// `step` with what the rule needs to know of its update number `step.update`, and is better computed on the
@@ -18,6 +23,7 @@ pub trait Rule {
 }
 
 /// Everything that an update of one block may touch.
+#[derive(Clone, Copy)]
 pub struct Target<'a> {
     pub block: &'a Block,
     pub flow: Flow,
@@ -29,6 +35,8 @@ pub struct Target<'a> {
     pub totals: &'a Tensor,
     /// Whether to read through textures.
     pub texels: bool,
+    /// What [`Rule::record_spread`] gave.
+    pub spread: Option<&'a Tensor>,
 }
 
 impl Target<'_> {
@@ -37,7 +45,8 @@ impl Target<'_> {
         self.block.quads() as u32
     }
 
-    /// Records `kernel`, or its entry point `by_texels`. `flops` are those of one weight.
+    /// Records `kernel`, or its entry point `by_texels`; where it reads the spread of the gradient, `by_spread` or
+    /// `by_texels_and_spread`. `flops` are those of one weight.
     pub(super) fn dispatch(
         &self,
         rec: &mut Recorder,
@@ -56,13 +65,18 @@ impl Target<'_> {
         binds.extend(written().map(|(name, tensor)| (name, tensor.into())));
         let all = || [("grad", grad)].into_iter().chain(written()).take(MOST_TEXTURES);
         let textures: Vec<String> = all().map(|(name, _)| format!("{name}_texels")).collect();
-        let kernel = if self.texels {
+        if self.texels {
             binds
                 .extend(textures.iter().zip(all()).map(|(name, (_, tensor))| (name.as_str(), tensor.into())));
-            kernel.entry("by_texels")
         } else {
             binds.push(("grad", grad.into()));
-            kernel
+        }
+        binds.extend(self.spread.map(|spread| ("spread", spread.into())));
+        let kernel = match (self.texels, self.spread) {
+            (false, None) => kernel,
+            (true, None) => kernel.entry("by_texels"),
+            (false, Some(_)) => kernel.entry("by_spread"),
+            (true, Some(_)) => kernel.entry("by_texels_and_spread"),
         };
         rec.dispatch(&kernel, &binds, groups(self.block.quads(), 64), flops * weight.len() as u64)
     }
