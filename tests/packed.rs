@@ -9,6 +9,7 @@ use coppice::ops::variants::Choices;
 use coppice::recipe::Recipe;
 use coppice::report::load::load_any;
 use coppice::sparsity::Change;
+use coppice::sparsity::redistribute::redistribute;
 use coppice::store::safetensors;
 use coppice::train::checkpoint::{self, Which};
 use coppice::train::{Control, Session, Summary, train};
@@ -30,6 +31,8 @@ const SET_INITIAL: &str =
 const SET_UNIFORM: &str = "method = 'set', target = 0.8, growth = { value = 'uniform', divisor = 2 }, schedule = { every = '3', end = '80%' }";
 const GRANET_NORMAL: &str =
     "method = 'granet', target = 0.9, growth = { value = 'normal' }, schedule = { every = '3', end = '60%' }";
+const SNFS: &str =
+    "method = 'snfs', target = 0.8, redistribute = true, schedule = { every = '3', end = '80%' }";
 const METHODS: [&str; 13] = [
     RIGL,
     GMP,
@@ -114,6 +117,59 @@ fn where_sums_have_the_same_order_the_bits_are_equal() {
     }
 }
 
+/// SNFS with redistribution: each layer grows its share of what all drop, by the mean magnitude of its running mean over
+/// the weights that it had; the total stays, and layers change their numbers.
+#[test]
+fn layers_share_what_they_have_dropped() {
+    for gpu in everywhere() {
+        let mut run = session(&gpu, &recipe(SNFS, "masked", SGD));
+        let counts = |run: &Session| -> Vec<usize> {
+            run.model
+                .params()
+                .iter()
+                .filter(|param| param.is_masked())
+                .map(|param| param.kept().unwrap())
+                .collect()
+        };
+        let start = counts(&run);
+        let mut updates = 0;
+        while !run.is_done() {
+            let (before, step) = (counts(&run), run.step);
+            let masks: Vec<Vec<u32>> =
+                run.model.params().iter().map(|param| param.read_mask().unwrap()).collect();
+            let Some(change) = run.advance().unwrap() else { continue };
+            // The running means have not changed since the update.
+            let mean = |index: usize| {
+                let values = run.pruner.as_ref().unwrap().means_of(index)[0].read_f32().unwrap();
+                let kept = (0..values.len()).filter(|&i| masks[index][i / 32] >> (i % 32) & 1 == 1);
+                let sizes: Vec<f64> = kept.map(|i| f64::from(values[i].abs())).collect();
+                sizes.iter().sum::<f64>() / sizes.len() as f64
+            };
+            let layers: Vec<usize> =
+                (0..masks.len()).filter(|&index| run.model.params()[index].is_masked()).collect();
+            let means: Vec<f64> = layers.iter().map(|&index| mean(index)).collect();
+            // A cosine from .3 at the begin to 0 at step 22, four fifths of the run.
+            let share = 0.15 * (1.0 + (std::f64::consts::PI * step as f64 / 22.0).cos());
+            let dropped: Vec<usize> =
+                before.iter().map(|&kept| (kept as f64 * share + 1e-9) as usize).collect();
+            let open: Vec<usize> = layers
+                .iter()
+                .zip(before.iter().zip(&dropped))
+                .map(|(&index, (kept, dropped))| run.model.params()[index].len() - kept + dropped)
+                .collect();
+            let grown = redistribute(&means, &dropped, &open);
+            let want: Vec<usize> =
+                before.iter().zip(dropped.iter().zip(&grown)).map(|(kept, (d, g))| kept - d + g).collect();
+            assert_eq!(counts(&run), want, "step {step} on {:?}", gpu.identity());
+            assert_eq!(change.layers.iter().map(|layer| layer.kept).collect::<Vec<_>>(), want);
+            assert_eq!(want.iter().sum::<usize>(), start.iter().sum::<usize>());
+            updates += usize::from(dropped.iter().any(|&d| d > 0));
+        }
+        assert!(updates > 4, "{updates} updates are too few");
+        assert_ne!(counts(&run), start, "no layer has changed its number");
+    }
+}
+
 #[test]
 fn another_mask_would_be_noticed() {
     let gpu = Gpu::twin();
@@ -159,6 +215,7 @@ fn resuming_anywhere_changes_no_bit_across_switches_too() {
         (GRANET_NORMAL, "auto", SGD),
         (RIGL_GRADIENT, "masked", SGD),
         (RIGL, "packed", DIFFGRAD),
+        (SNFS, "masked", ADAM),
     ] {
         let recipe = recipe(sparsity, storage, optim);
         let whole = run(&gpu, &recipe, &FREE);
@@ -318,6 +375,10 @@ fn what_cannot_be_is_refused_before_the_first_step() {
         (
             "method = 'rigl', target = 0.5, growth = { value = 'normal', divisor = 0 }",
             "a number other than 0",
+        ),
+        (
+            "method = 'snfs', target = 0.5, redistribute = true, growth = { by = 'gradient' }",
+            "layers share what they have dropped by running means",
         ),
         ("method = 'rigl', target = 0.5, growth = { value = 'ones' }", "unknown value `ones`"),
         ("method = 'static', pattern = '1:300'", "groups have at most 256 inputs"),

@@ -14,6 +14,8 @@ pub struct Growth {
     pub by: By,
     /// What new weights start with.
     pub value: Value,
+    /// Whether what all layers drop together is grown where the running mean is largest.
+    pub redistributes: bool,
     curve: Curve,
     /// The share at the begin of the span.
     start: f64,
@@ -73,8 +75,8 @@ enum Curve {
 const CURVES: [&str; 3] = ["constant", "cosine", "exponential"];
 
 impl Growth {
-    /// The setting with its default: `{ by = "gradient", value = "zeros", divisor = 1.0, fraction = { type = "cosine", start = 0.3, end = 0.0,
-    /// power = 1.0 } }`.
+    /// The setting with its default: `{ by = "gradient", value = "zeros", divisor = 1.0, fraction = { type = "cosine",
+    /// start = 0.3, end = 0.0, power = 1.0 } }`.
     pub fn setting(by: By, start: f64, end: f64) -> (&'static str, Toml) {
         let fraction = Table::from_iter([
             ("type".to_string(), Toml::String("cosine".into())),
@@ -150,7 +152,7 @@ impl Growth {
             },
             _ => return Err(fraction.locate("type", unknown("curve", name, CURVES))),
         };
-        Ok(Self { by, value: value(&growth, by)?, curve, start, span, rounding })
+        Ok(Self { by, value: value(&growth, by)?, redistributes: false, curve, start, span, rounding })
     }
 
     /// The share at `step`.

@@ -29,6 +29,7 @@ mod probe;
 pub mod prune;
 mod pruner;
 mod reach;
+pub mod redistribute;
 pub mod regrow;
 mod running;
 mod scores;

@@ -11,6 +11,7 @@ use super::candidates::{Draw, Noise};
 use super::grown::{self, Kind, Origin};
 use super::growth::{By, Growth};
 use super::prune::picked;
+use super::redistribute::{Shares, Turnover};
 use super::running::{Found, Running};
 use super::topk::Selection;
 use super::{LayerChange, Length, Outcome, Renewal, candidates, merge, not_numbers, record_zeros};
@@ -41,6 +42,8 @@ pub struct Regrow {
     /// By group: which tensors lose how much, where that is decided among several.
     survivors: Vec<Option<Survivors>>,
     parts: Vec<Part>,
+    /// Where layers share what all have dropped.
+    redistribution: Option<Shares>,
     running: Option<Running>,
     draw: Uniform,
 }
@@ -119,7 +122,9 @@ impl Regrow {
                 parts.push(Part { param: index, group, keep, how, plan: rec.finish()? });
             }
         }
-        Ok(Self { survivors, parts, running, draw })
+        let layers: Vec<usize> = parts.iter().map(|part: &Part| part.param).collect();
+        let redistribution = growth.redistributes.then(|| Shares::record(site, &layers)).transpose()?;
+        Ok(Self { survivors, parts, redistribution, running, draw })
     }
 
     /// Prunes each group to the number that it keeps, then drops and grows, tensor by tensor.
@@ -139,17 +144,25 @@ impl Regrow {
         for (survivors, &keep) in self.survivors.iter().zip(keeps) {
             shares.push(survivors.as_ref().map(|s| s.count(step, keep, params)).transpose()?);
         }
-        let mut outcome = Outcome::default();
-        for part in &self.parts {
-            let param = params[part.param];
+        let alone = |part: &Part| {
             let kept = match &shares[part.group] {
                 Some(by_param) => by_param[part.param],
                 None => keeps[part.group],
             };
             let drops = growth.drops(kept, step, length);
+            Turnover { keep: kept - drops, grow: drops }
+        };
+        let layers: Vec<&Param> = self.parts.iter().map(|part| params[part.param]).collect();
+        let turnovers = match &self.redistribution {
+            Some(shares) => shares.turnovers(step, length, growth, &layers)?,
+            None => self.parts.iter().map(alone).collect(),
+        };
+        let mut outcome = Outcome::default();
+        for ((part, param), Turnover { keep, grow }) in self.parts.iter().zip(layers).zip(turnovers) {
+            let kept = keep + grow;
             let mut layer = LayerChange { kept, ..LayerChange::none(param) };
-            part.keep.keep(kept - drops)?;
-            outcome.renewals.extend(self.run(part, growth.by, drops, step, param, &mut layer)?);
+            part.keep.keep(keep)?;
+            outcome.renewals.extend(self.run(part, growth.by, grow, step, param, &mut layer)?);
             if layer.kept != kept && !part.plan.gpu().is_counted() {
                 let what = format!("a mask update of `{}` kept {} weights", param.name, layer.kept);
                 return Err(Error::internal(format!("{what} instead of {kept}")).at(format!("step {step}")));
@@ -163,7 +176,7 @@ impl Regrow {
         &self,
         part: &Part,
         by: By,
-        drops: usize,
+        grow: usize,
         step: u64,
         param: &Param,
         layer: &mut LayerChange,
@@ -179,7 +192,7 @@ impl Regrow {
         };
         match (&part.how, &self.running, &param.packed) {
             (How::Packed { found, values }, Some(running), Some(packed)) => {
-                running.keep(drops)?;
+                running.keep(grow)?;
                 part.plan.replay()?;
                 weights()?;
                 not_numbers(running.nans()?, scores, &param.name, step)?;
@@ -188,7 +201,7 @@ impl Regrow {
                 }
                 let before = &packed.index.pattern;
                 let keep = picked(before, &packed.picked.read_u32()?);
-                let places = if drops > 0 { running.places(found, drops)? } else { Vec::new() };
+                let places = if grow > 0 { running.places(found, grow)? } else { Vec::new() };
                 let after = joined(&keep, &places);
                 let new = after.origin(before).iter().filter(|origin| origin.is_none()).count();
                 (layer.kept, layer.grown, layer.dropped) =
@@ -197,17 +210,17 @@ impl Regrow {
                     return Ok(None);
                 }
                 let grown = match values {
-                    Some(values) => places.into_iter().zip(values.first(&[drops]).read_f32()?).collect(),
+                    Some(values) => places.into_iter().zip(values.first(&[grow]).read_f32()?).collect(),
                     None => Vec::new(),
                 };
                 Ok(Some(Renewal { param: part.param, pattern: after, grown }))
             }
-            (How::Masked { grow, counts }, ..) => {
-                grow.keep(drops)?;
+            (How::Masked { grow: selection, counts }, ..) => {
+                selection.keep(grow)?;
                 counts.write(&[0u32; 3])?;
                 part.plan.replay()?;
                 weights()?;
-                not_numbers(nans(grow)?, scores, &param.name, step)?;
+                not_numbers(nans(selection)?, scores, &param.name, step)?;
                 let words = counts.read_u32()?;
                 (layer.kept, layer.grown, layer.dropped) =
                     (words[0] as usize, words[1] as usize, words[2] as usize);
@@ -222,7 +235,8 @@ impl Regrow {
     /// The update's dispatches.
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
         let survivors = self.survivors.iter().flatten().map(|survivors| &survivors.plan);
-        survivors.chain(self.parts.iter().map(|part| &part.plan))
+        let shares = self.redistribution.iter().map(|shares| &shares.plan);
+        survivors.chain(shares).chain(self.parts.iter().map(|part| &part.plan))
     }
 }
 

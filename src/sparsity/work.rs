@@ -17,7 +17,7 @@ pub struct Work {
 
 impl Pruner {
     /// The work of the first `steps` steps, by parameter. Where one threshold serves several tensors, each is taken to
-    /// have the density of all; where thresholds are learned, every step counts as dense.
+    /// have the density of all; where layers share what they have dropped, to keep that of the start; where thresholds are learned, every step counts as dense.
     ///
     /// # Errors
     /// As those of budgets.

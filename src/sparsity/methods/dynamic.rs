@@ -12,18 +12,18 @@ use crate::sparsity::{Length, mean};
 pub struct Dynamic {
     target: f64,
     schedule: PruneSchedule,
-    growth: Growth,
+    pub growth: Growth,
     /// Whether the optimizer rests on the step of an update.
     rests: bool,
     /// How fast the running means of the gradient forget, where weights grow by them.
-    decay: f32,
+    pub decay: f32,
 }
 
 impl Dynamic {
-    pub fn read(recipe: &Sparsity, settings: &Settings, rests: bool, decay: f32) -> Result<Box<dyn Method>> {
+    pub fn read(recipe: &Sparsity, settings: &Settings, rests: bool) -> Result<Self> {
         let schedule = recipe.schedule.clone();
         let growth = Growth::read(settings, &schedule, Span::Schedule(schedule.clone()), Rounding::Down)?;
-        Ok(Box::new(Self { target: recipe.target(), schedule, growth, rests, decay }))
+        Ok(Self { target: recipe.target(), schedule, growth, rests, decay: 0.9 })
     }
 }
 

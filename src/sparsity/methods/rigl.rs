@@ -23,5 +23,8 @@ pub const ENTRY: Entry = Entry {
     heeds_init: false,
     settings: || vec![Growth::setting(By::Gradient, 0.3, 0.0), ("skip_update", Value::Boolean(true))],
     unheeded: Growth::unheeded,
-    build: |recipe, settings| Dynamic::read(recipe, settings, settings.bool("skip_update")?, 0.9).map(Some),
+    build: |recipe, settings| {
+        let rests = settings.bool("skip_update")?;
+        Ok(Some(Box::new(Dynamic::read(recipe, settings, rests)?)))
+    },
 };

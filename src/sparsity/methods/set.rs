@@ -21,5 +21,5 @@ pub const ENTRY: Entry = Entry {
     heeds_init: false,
     settings: || vec![Growth::setting(By::Random, 0.3, 0.0)],
     unheeded: Growth::unheeded,
-    build: |recipe, settings| Dynamic::read(recipe, settings, false, 0.9).map(Some),
+    build: |recipe, settings| Ok(Some(Box::new(Dynamic::read(recipe, settings, false)?))),
 };

@@ -1,12 +1,14 @@
 //! SNFS: the smallest weights are dropped, and those grown whose gradient had the largest running mean.
 //!
-//! Dettmers & Zettlemoyer, 2019, "Sparse networks from scratch", as rigl runs it: per tensor, no redistribution. The
-//! running mean is dense, so that weights are stored masked.
+//! Dettmers & Zettlemoyer, 2019, "Sparse networks from scratch". As rigl runs it each layer keeps its number of weights;
+//! with `redistribute = true` layers share what all have dropped, as the authors' code does it. The running mean is dense,
+//! so that weights are stored masked.
 
 use toml::Value;
 
 use super::dynamic::Dynamic;
 use super::{Aim, Entry, Heed, Start};
+use crate::error::Error;
 use crate::recipe::Distribution;
 use crate::sparsity::Stage;
 use crate::sparsity::growth::{By, Growth};
@@ -21,13 +23,26 @@ pub const ENTRY: Entry = Entry {
     distribution: Distribution::Erk,
     schedule: Heed::All,
     heeds_init: false,
-    settings: || vec![Growth::setting(By::Momentum, 0.3, 0.0), ("decay", Value::Float(0.9))],
+    settings: || {
+        vec![
+            Growth::setting(By::Momentum, 0.3, 0.0),
+            ("decay", Value::Float(0.9)),
+            ("redistribute", Value::Boolean(false)),
+        ]
+    },
     unheeded: Growth::unheeded,
     build: |recipe, settings| {
         let decay = settings.f32("decay")?;
         if !(0.0..1.0).contains(&decay) {
             return Err(settings.wrong("decay", "a number from 0 up to, not including, 1"));
         }
-        Dynamic::read(recipe, settings, false, decay).map(Some)
+        let mut method = Dynamic::read(recipe, settings, false)?;
+        (method.decay, method.growth.redistributes) = (decay, settings.bool("redistribute")?);
+        if method.growth.redistributes && method.growth.by != By::Momentum {
+            let error = Error::usage("layers share what they have dropped by running means of the gradient")
+                .at(format!("growth.by = \"{}\" keeps none", method.growth.by.name()));
+            return Err(settings.locate("redistribute", error).hint("growth.by = \"momentum\""));
+        }
+        Ok(Some(Box::new(method)))
     },
 };

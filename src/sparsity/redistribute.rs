@@ -1,0 +1,180 @@
+//! SNFS's redistribution: what all layers drop together grows where the running mean of the gradient is largest.
+//!
+//! Dettmers & Zettlemoyer, 2019, "Sparse networks from scratch", as the authors' code counts: a layer's share is the mean
+//! magnitude of the running mean over its kept weights, as they were before any is dropped, over the sum of all layers'.
+//! It grows so much of the total, rounded up, but no more than .99 of its pruned weights, those just dropped included;
+//! what is too much for it is spread evenly over all layers, again and again.
+//!
+//! The authors let the total drift by the rounding, and lose what finds no place. Here the network keeps its number: what
+//! rounding has added is taken back, first where it added most, and what finds no place below .99 takes the rest.
+
+use super::growth::Growth;
+use super::regrow::Site;
+use super::{Length, hold, not_numbers};
+use crate::error::Result;
+use crate::gpu::{Dtype, Phase, Plan, Recorder, Tensor};
+use crate::ops::moments;
+use crate::param::Param;
+
+/// Of its pruned weights a layer grows no more than this share.
+const MOST: f64 = 0.99;
+/// Rounds of spreading what is too much, at most.
+const ROUNDS: usize = 1000;
+
+/// What a layer does at an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turnover {
+    /// Weights that are left after the drop.
+    pub keep: usize,
+    pub grow: usize,
+}
+
+/// How many weights each layer grows of those that all have dropped together, exactly. `means` are the mean magnitudes
+/// that decide the shares, `open` the places without a weight, those just dropped included.
+pub fn redistribute(means: &[f64], dropped: &[usize], open: &[usize]) -> Vec<usize> {
+    let (total, sum) = (dropped.iter().sum::<usize>(), means.iter().sum::<f64>());
+    if !(sum > 0.0) {
+        return dropped.to_vec(); // nothing says where else
+    }
+    let wanted: Vec<f64> = means.iter().map(|mean| mean / sum * total as f64).collect();
+    // Decimal shares are not exact: .2 of 10 is 2, however it rounds.
+    let up: Vec<f64> = wanted.iter().map(|wanted| (wanted - 1e-9 * total as f64).ceil().max(0.0)).collect();
+    let mut grown = up.clone();
+    for _ in 0..ROUNDS {
+        let mut surplus = 0.0;
+        for (grown, &open) in grown.iter_mut().zip(open) {
+            let cap = MOST * open as f64;
+            surplus += (*grown - cap).max(0.0);
+            *grown = grown.min(cap);
+        }
+        if surplus <= 0.0 {
+            break;
+        }
+        let each = surplus / means.len() as f64;
+        grown.iter_mut().for_each(|grown| *grown += each);
+    }
+    let capped = |layer: usize| (MOST * open[layer] as f64) as usize;
+    let mut counts: Vec<usize> =
+        grown.iter().enumerate().map(|(layer, grown)| (*grown as usize).min(capped(layer))).collect();
+    let left = |counts: &[usize]| total as i64 - counts.iter().sum::<usize>() as i64;
+    let added = ranked(&|layer| up[layer] - wanted[layer], means.len());
+    while left(&counts) < 0 {
+        for &layer in &added {
+            counts[layer] -= usize::from(left(&counts) < 0 && counts[layer] > 0);
+        }
+    }
+    let lost = ranked(&|layer| grown[layer].fract(), means.len());
+    while left(&counts) > 0 {
+        let below = lost.iter().any(|&layer| counts[layer] < capped(layer));
+        let limit = |layer: usize| if below { capped(layer) } else { open[layer] };
+        for &layer in &lost {
+            counts[layer] += usize::from(left(&counts) > 0 && counts[layer] < limit(layer));
+        }
+    }
+    counts
+}
+
+/// Layers by falling value; of equals the lower comes first.
+fn ranked(value: &dyn Fn(usize) -> f64, layers: usize) -> Vec<usize> {
+    let mut all: Vec<usize> = (0..layers).collect();
+    all.sort_by(|&a, &b| value(b).total_cmp(&value(a)).then(a.cmp(&b)));
+    all
+}
+
+/// The recorded sums that the shares come from.
+pub(super) struct Shares {
+    /// By layer: the sums of the running mean where weights are kept.
+    sums: Vec<Tensor>,
+    pub plan: Plan,
+}
+
+impl Shares {
+    /// Records the sums over the running means of these parameters.
+    pub fn record(site: &Site, layers: &[usize]) -> Result<Self> {
+        let mut rec = Recorder::new(site.gpu);
+        rec.phase(Phase::Masks);
+        let mut sums = Vec::new();
+        for &layer in layers {
+            rec.scope(&site.params[layer].name);
+            let mut kept = Vec::new();
+            for (block, mean) in site.params[layer].blocks.iter().zip((site.means)(layer)) {
+                let values = site.gpu.tensor("kept means", Dtype::F32, &mean.shape)?;
+                hold::record_effective(&mut rec, &block.mask, &mean, &values)?;
+                kept.push(values);
+            }
+            sums.push(site.gpu.tensor("moments", Dtype::F32, &[3])?);
+            moments::record(&mut rec, &kept.iter().collect::<Vec<_>>(), &sums[sums.len() - 1])?;
+        }
+        Ok(Self { sums, plan: rec.finish()? })
+    }
+
+    /// What each layer does, from its mask and its running mean of now. Waits for the device.
+    ///
+    /// # Errors
+    /// `Kind::Numbers` if a running mean is not a number, with the layer's name.
+    pub fn turnovers(
+        &self,
+        step: u64,
+        length: Length,
+        growth: &Growth,
+        layers: &[&Param],
+    ) -> Result<Vec<Turnover>> {
+        self.plan.replay()?;
+        let (mut means, mut dropped, mut open, mut left) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (param, sums) in layers.iter().zip(&self.sums) {
+            let (kept, sum) = (param.kept()?, f64::from(sums.read_f32()?[1]));
+            not_numbers(u32::from(!sum.is_finite()), "sums of running means", &param.name, step)?;
+            let drops = growth.drops(kept, step, length);
+            means.push(sum / kept.max(1) as f64);
+            dropped.push(drops);
+            open.push(param.len() - kept + drops);
+            left.push(kept - drops);
+        }
+        let grown = redistribute(&means, &dropped, &open);
+        Ok(left.into_iter().zip(grown).map(|(keep, grow)| Turnover { keep, grow }).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MEANS: [f64; 3] = [0.2, 0.1, 0.05];
+
+    /// The specification's worked shares: .571429, .285714 and .142857.
+    #[test]
+    fn shares_are_those_of_the_mean_magnitudes() {
+        let open = [10_000; 3];
+        assert_eq!(redistribute(&MEANS, &[100, 500, 100], &open), [400, 200, 100]);
+        assert_eq!(redistribute(&MEANS, &[999_999, 0, 1], &[1_000_000; 3]), [571_429, 285_714, 142_857]);
+        // 5.71, 2.86 and 1.43 are rounded up to 11, of which the last layer gives one back.
+        assert_eq!(redistribute(&MEANS, &[4, 3, 3], &open), [6, 3, 1]);
+        assert_eq!(redistribute(&MEANS, &[0, 0, 0], &open), [0, 0, 0]);
+        assert_eq!(redistribute(&[0.0; 3], &[3, 2, 1], &open), [3, 2, 1], "nothing says where else");
+    }
+
+    /// 400, 200 and 100 are wanted. The first layer has 100 places, of which it takes 99; the other 301 go to all layers
+    /// evenly, and come back from it, until the others have 150.5 more each.
+    #[test]
+    fn what_is_too_much_for_a_layer_is_spread_over_all() {
+        assert_eq!(redistribute(&MEANS, &[50, 350, 300], &[100, 1000, 1000]), [99, 351, 250]);
+        // Where all are full to .99, the rest is not lost.
+        assert_eq!(redistribute(&MEANS, &[100, 100, 100], &[100, 100, 100]), [100, 100, 100]);
+        assert_eq!(redistribute(&MEANS, &[100, 100, 98], &[100, 100, 100]), [100, 99, 99]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_total_is_kept_and_no_layer_is_overfull(
+            layers in prop::collection::vec((0.0f64..1.0, 0usize..500, 0usize..2000), 1..9)
+        ) {
+            let means: Vec<f64> = layers.iter().map(|layer| layer.0).collect();
+            let dropped: Vec<usize> = layers.iter().map(|layer| layer.1).collect();
+            let open: Vec<usize> = layers.iter().map(|layer| layer.1 + layer.2).collect();
+            let grown = redistribute(&means, &dropped, &open);
+            prop_assert_eq!(grown.iter().sum::<usize>(), dropped.iter().sum::<usize>());
+            prop_assert!(grown.iter().zip(&open).all(|(grown, open)| grown <= open), "{:?} of {:?}", grown, open);
+        }
+    }
+}
