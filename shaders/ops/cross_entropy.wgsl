@@ -6,6 +6,8 @@
 //#use common/step
 const WG = 64u;
 
+override TEMPERED = false; // without, the product that sharpens is left out: it costs a software adapter a millisecond
+
 struct Args {
     classes: u32,
     cols: u32,
@@ -24,7 +26,9 @@ struct Args {
 struct Column { peak: f32, total: f32, best: u32 }
 
 fn sharpened(k: u32, col: u32) -> f32 {
-    return args.sharpness * logits[k * args.cols + col];
+    let logit = logits[k * args.cols + col];
+    if TEMPERED { return args.sharpness * logit; }
+    return logit;
 }
 
 // The largest logit (ties to the lower class) and the sum of exp(logit - largest).
@@ -56,7 +60,8 @@ fn hard(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let log_total = c.peak + log(c.total);
     let off = args.smoothing / f32(args.classes);
     let on = 1.0 - args.smoothing + off;
-    let share = args.sharpness * select(0.0, 1.0 / f32(step.live), col < step.live);
+    var share = select(0.0, 1.0 / f32(step.live), col < step.live);
+    if TEMPERED { share *= args.sharpness; }
     var value = 0.0;
     for (var k = 0u; k < args.classes; k++) {
         let logit = sharpened(k, col);

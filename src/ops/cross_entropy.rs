@@ -11,6 +11,7 @@ wgsl_struct! {
     pub struct Args { classes: u32, cols: u32, smoothing: f32, sharpness: f32 }
 }
 
+const TEMPERED: &[(&str, f64)] = &[("TEMPERED", 1.0)];
 const HARD: Kernel = Kernel::own(source!("ops/cross_entropy"), twin_hard).entry("hard").proven();
 const JUDGE: Kernel = Kernel::own(source!("ops/cross_entropy"), twin_judge).entry("judge").proven();
 const BY_SOFT: Kernel = Kernel::own(source!("ops/cross_entropy"), twin_soft).entry("by_soft").proven();
@@ -43,7 +44,8 @@ pub fn record(
             (args.smoothing, args.sharpness) = (smoothing, 1.0 / temperature);
             let binds = bind! { args: &args, step: step, logits: logits, label: label, d_logits: d_logits,
             loss: loss, hit: hit };
-            rec.dispatch(&HARD, binds, groups(cols, WG), flops)
+            let kernel = if temperature == 1.0 { HARD } else { HARD.with(TEMPERED) };
+            rec.dispatch(&kernel, binds, groups(cols, WG), flops)
         }
         Target::Soft { label, soft } => {
             let binds = bind! { args: &args, step: step, logits: logits, label: label, soft: soft,
