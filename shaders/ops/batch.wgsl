@@ -1,10 +1,11 @@
 // Assembles a batch from a data set that lives on the device: x = sample * scale + shift.
 // samples: (set, features), as bytes four to a word, or as floats. labels: bytes, four to a word.
 // order: (set,). x: (features, cols). labels_out: (cols,). Columns without a sample become 0.
-// One invocation per four features of four columns.
+// One invocation per EACH features of four columns: which samples those are is looked up once.
 //#use common/grid
 //#use common/step
 const WG = 64u;
+const EACH = 16u;
 
 override WHOLE = false;   // this dispatch holds the whole set
 override ALIGNED = false; // every sample begins at a multiple of four bytes
@@ -25,7 +26,7 @@ struct Args {
 @group(0) @binding(6) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> label: array<u32>;
 
-// Four columns side by side, and the first of four features of them.
+// Four columns side by side, and the first of EACH features of them.
 struct Place {
     quad: u32,
     feature: u32,
@@ -39,7 +40,7 @@ fn place(group: u32, lane: u32) -> Place {
     let quads = args.cols / 4u;
     let i = group * WG + lane;
     at.quad = i % quads;
-    at.feature = i / quads * 4u;
+    at.feature = i / quads * EACH;
     for (var c = 0u; c < 4u; c++) {
         let col = at.quad * 4u + c;
         let is_live = col < step.live;
@@ -84,12 +85,16 @@ fn from_bytes(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) gro
     let at = place(group, lane);
     if !(group < grid.end && at.feature < args.features && any(at.mine)) { return; }
     put_labels(at);
-    var bytes: vec4<u32>;
-    for (var c = 0u; c < 4u; c++) {
-        if at.live[c] && at.mine[c] { bytes[c] = four_bytes(at.sample[c] * args.features + at.feature); }
-    }
-    for (var f = 0u; f < 4u; f++) {
-        if at.feature + f < args.features { put(at, at.feature + f, vec4<f32>((bytes >> vec4<u32>(8u * f)) & vec4<u32>(255u))); }
+    for (var first = at.feature; first < min(at.feature + EACH, args.features); first += 4u) {
+        var bytes: vec4<u32>;
+        for (var c = 0u; c < 4u; c++) {
+            if at.live[c] && at.mine[c] { bytes[c] = four_bytes(at.sample[c] * args.features + first); }
+        }
+        for (var f = 0u; f < 4u; f++) {
+            if ALIGNED || first + f < args.features {
+                put(at, first + f, vec4<f32>((bytes >> vec4<u32>(8u * f)) & vec4<u32>(255u)));
+            }
+        }
     }
 }
 
@@ -100,7 +105,7 @@ fn from_floats(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) gr
     let at = place(group, lane);
     if !(group < grid.end && at.feature < args.features && any(at.mine)) { return; }
     put_labels(at);
-    for (var f = at.feature; f < min(at.feature + 4u, args.features); f++) {
+    for (var f = at.feature; f < min(at.feature + EACH, args.features); f++) {
         var value: vec4<f32>;
         for (var c = 0u; c < 4u; c++) {
             if at.live[c] && at.mine[c] { value[c] = floats[at.sample[c] * args.features + f]; }

@@ -14,6 +14,8 @@ wgsl_struct! {
 const FROM_BYTES: Kernel = Kernel::own(source!("ops/batch"), twin_bytes).entry("from_bytes").proven();
 const FROM_FLOATS: Kernel = Kernel::own(source!("ops/batch"), twin_floats).entry("from_floats").proven();
 const WG: usize = 64;
+/// Features of one invocation.
+const EACH: usize = 16;
 /// A set of one part whose samples begin at multiples of four bytes, as most do, needs less.
 const WHOLE: &[(&str, f64)] = &[("WHOLE", 1.0)];
 const WHOLE_ALIGNED: &[(&str, f64)] = &[("WHOLE", 1.0), ("ALIGNED", 1.0)];
@@ -51,7 +53,7 @@ pub fn record(rec: &mut Recorder, set: &Set, step: &Uniform, x: &Tensor, label: 
             begin: part.begin as u32,
             end: part.end as u32,
         };
-        let groups = groups(cols / 4 * set.features.div_ceil(4), WG);
+        let groups = groups(cols / 4 * set.features.div_ceil(EACH), WG);
         let (labels, order) = (&set.labels, &set.order);
         let flops = 2 * (cols * set.features) as u64;
         let fitted = |kernel: Kernel| match (set.parts.len(), set.features % 4) {
