@@ -24,7 +24,7 @@ sparser) sweep fashion-rigl-98 fashion-set-98 fashion-static-98 -s sparsity.targ
 small) sweep fashion-dense -s 'model.hidden=[16,16]' --seeds 1,2,3 ;;
 nm) sweep fashion-nm --vary sparsity.method=sr-ste,mdgf --seeds 1,2,3 ;;
 nm32) sweep fashion-nm -s sparsity.pattern=1:32 --vary sparsity.method=sr-ste,mdgf --seeds 1,2,3 ;;
-distill) sweep fashion-dense-pskd --vary distill.alpha=0.8,0.3 --seeds 1,2,3 ;;
+distill) sweep fashion-dense-pskd --vary distill.alpha=0.8,0.3,0.2,0.1 --seeds 1,2,3 ;;
 wider) sweep fashion-rigl-98 --vary 'model.hidden=[1024,1024],[2048,2048]' -s sparsity.target=0.99 --seeds 1 ;;
 bf16) sweep fashion-gmp-90 fashion-rigl-98 -s run.activations=bf16 --seeds 1,2,3 ;;
 "") sed -n 's/^\([a-z0-9]*\)) sweep \(.*\) ;;$/\1: coppice sweep \2/p' "$0" ;;
