@@ -31,6 +31,45 @@ fn every_kernel_agrees_with_its_twin() {
 }
 
 #[test]
+fn no_check_is_left_out_where_lanes_share() {
+    for gpu in common::devices() {
+        let id = gpu.identity();
+        // 256 bits are eight invocations.
+        if id.backend == "Vulkan" && id.adapter.contains("256 bits") {
+            assert!(gpu.shares_lanes(), "{id:?}");
+        }
+        let lanes = all().iter().filter(|check| !check.applies_to(&gpu)).count();
+        assert_eq!(lanes > 0, gpu.is_device() && !gpu.shares_lanes(), "{id:?}: {lanes} left out");
+    }
+}
+
+#[test]
+fn a_kernel_that_needs_subgroups_is_refused_where_there_are_none() {
+    use coppice::bind;
+    use coppice::gpu::{Kernel, Recorder, Source};
+    const TEXT: &str = "//#needs subgroups\n//#use common/grid\n\
+        @group(0) @binding(1) var<storage, read_write> y: array<u32>;\n\
+        @compute @workgroup_size(8) fn main(@builtin(local_invocation_index) lane: u32) {\n\
+            if grid.end > 0u { y[lane] = subgroupBroadcast(lane + 40u, 2u); }\n}\n";
+    let kernel = Kernel::new(Source { path: "tests/lanes", text: TEXT }, |t| {
+        t.u32_mut("y").iter_mut().for_each(|y| *y = 42)
+    });
+    for gpu in common::devices() {
+        let y = gpu.upload_u32("y", &[8], &[0; 8]).unwrap();
+        let mut rec = Recorder::new(&gpu);
+        let recorded = rec.dispatch(&kernel, bind! { y: &y }, 1, 0);
+        if gpu.is_device() && !gpu.shares_lanes() {
+            let error = recorded.unwrap_err().to_string();
+            assert!(error.contains("subgroups of at least eight"), "{error}");
+            continue;
+        }
+        recorded.unwrap();
+        rec.finish().unwrap().replay().unwrap();
+        assert_eq!(y.read_u32().unwrap(), [42; 8], "on {:?}", gpu.identity());
+    }
+}
+
+#[test]
 fn the_harness_fails_on_a_wrong_answer_and_on_nan() {
     let close = Tolerance { abs: 1e-3, rel: 1e-3 };
     assert!(compare_f32("x", &[1.0, 2.0], &[1.0, 2.0005], close).is_ok());

@@ -2,6 +2,8 @@
 // numbers a workgroup, `total` adds those of all. The same bits every time; no float atomics.
 // values: (len,). parts, partials: (workgroups, 3). sums: (3,).
 //#use common/grid
+//#use common/tree
+alias Summed = vec3<f32>;
 const WG = 256u;
 
 struct Args {
@@ -14,18 +16,6 @@ struct Args {
 @group(0) @binding(3) var<storage, read_write> partials: array<f32>;
 @group(0) @binding(4) var<storage, read> parts: array<f32>;
 @group(0) @binding(5) var<storage, read_write> sums: array<f32>;
-
-var<workgroup> own_sums: array<vec3<f32>, WG>;
-
-fn tree(lane: u32, own: vec3<f32>) -> vec3<f32> {
-    own_sums[lane] = own;
-    workgroupBarrier();
-    for (var half = WG / 2u; half > 0u; half /= 2u) {
-        if lane < half { own_sums[lane] += own_sums[lane + half]; }
-        workgroupBarrier();
-    }
-    return own_sums[0];
-}
 
 @compute @workgroup_size(WG)
 fn partial(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,

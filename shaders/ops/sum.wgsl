@@ -2,6 +2,8 @@
 // order of index. The same bits every time; no float atomics.
 // values: (len,). partials: (ceil(len / 4096),). result: (1,).
 //#use common/grid
+//#use common/tree
+alias Summed = f32;
 const WG = 256u;
 const EACH = 16u; // elements per invocation
 
@@ -11,18 +13,6 @@ struct Args { len: u32 }
 @group(0) @binding(3) var<storage, read_write> partials: array<f32>;
 @group(0) @binding(4) var<storage, read> parts: array<f32>;
 @group(0) @binding(5) var<storage, read_write> result: array<f32>;
-
-var<workgroup> sums: array<f32, WG>;
-
-fn tree(lane: u32, own: f32) -> f32 {
-    sums[lane] = own;
-    workgroupBarrier();
-    for (var half = WG / 2u; half > 0u; half /= 2u) {
-        if lane < half { sums[lane] += sums[lane + half]; }
-        workgroupBarrier();
-    }
-    return sums[0];
-}
 
 @compute @workgroup_size(WG)
 fn partial(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,

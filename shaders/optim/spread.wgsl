@@ -3,6 +3,8 @@
 // lose the deviation of equal gradients.
 // weight, grad: (len,). parts: (workgroups, 2), a sum and, of `add`, how many it is of. spread: mean, deviation, how many.
 //#use common/grid
+//#use common/tree
+alias Summed = vec2<f32>;
 //#use optim/update
 
 struct Args {
@@ -15,18 +17,6 @@ struct Args {
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(6) var<storage, read_write> parts: array<f32>;
 @group(0) @binding(7) var<storage, read_write> spread: array<f32>;
-
-var<workgroup> sums: array<vec2<f32>, WG>;
-
-fn tree(lane: u32, own: vec2<f32>) -> vec2<f32> {
-    sums[lane] = own;
-    workgroupBarrier();
-    for (var half = WG / 2u; half > 0u; half /= 2u) {
-        if lane < half { sums[lane] += sums[lane + half]; }
-        workgroupBarrier();
-    }
-    return sums[0];
-}
 
 // 1 for each of the four weights of quad i that counts: it is kept, and no padding.
 fn counted(i: u32) -> vec4<f32> {

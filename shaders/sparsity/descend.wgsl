@@ -2,6 +2,7 @@
 // STR, Kusupati et al., 2020, equation 7. partial: (count,). threshold: (1,), s. Nothing moves once totals[4] is set:
 // a loss was not finite. One workgroup; the sum is a fixed tree.
 //#use common/step
+//#use common/tree
 //#use sparsity/sigmoid
 const WG = 256u;
 
@@ -11,21 +12,16 @@ struct Args { count: u32, decay: f32 }
 @group(0) @binding(3) var<storage, read> totals: array<u32>;
 @group(0) @binding(4) var<storage, read_write> threshold: array<f32>;
 
-var<workgroup> sums: array<f32, WG>;
+alias Summed = f32;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(local_invocation_index) lane: u32) {
     var sum = 0.0;
     for (var i = lane; i < args.count; i += WG) { sum += partial[i]; }
-    sums[lane] = sum;
-    workgroupBarrier();
-    for (var half = WG / 2u; half > 0u; half /= 2u) {
-        if lane < half { sums[lane] += sums[lane + half]; }
-        workgroupBarrier();
-    }
+    let all = tree(lane, sum);
     if lane == 0u && totals[4] == 0u {
         let s = threshold[0];
         let slope = sigmoid(s) * (1.0 - sigmoid(s));
-        threshold[0] = s - step.rate * (args.decay * s - slope * sums[0]);
+        threshold[0] = s - step.rate * (args.decay * s - slope * all);
     }
 }

@@ -4,6 +4,7 @@
 // source, weight, d_weight: (len,). threshold: (1,), s. partial: a sum for each workgroup, from `first` on.
 // `forward`: one invocation a word of the mask. `backward`: one invocation per four elements.
 //#use common/grid
+//#use common/tree
 //#use sparsity/sigmoid
 const WG = 64u;
 
@@ -37,7 +38,7 @@ fn forward(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups
     mask[word] = bits;
 }
 
-var<workgroup> sums: array<f32, WG>;
+alias Summed = f32;
 
 @compute @workgroup_size(WG)
 fn backward(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
@@ -51,11 +52,6 @@ fn backward(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) group
         d_weight[i] = d;
         sum = dot(d, sign(source[i]));
     }
-    sums[lane] = sum;
-    workgroupBarrier();
-    for (var half = WG / 2u; half > 0u; half /= 2u) {
-        if lane < half { sums[lane] += sums[lane + half]; }
-        workgroupBarrier();
-    }
-    if lane == 0u && group < grid.end { partial[args.first + group] = sums[0]; }
+    let all = tree(lane, sum);
+    if lane == 0u && group < grid.end { partial[args.first + group] = all; }
 }

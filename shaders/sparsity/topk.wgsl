@@ -6,8 +6,10 @@
 // times as fast.
 // score: (len,). histogram: (2048,). tie_counts: one per block of 8,192 elements. counts: four a tensor.
 //#use common/grid
+//#use common/tree
 //#use ops/texels
 //#use sparsity/sum_before
+alias Summed = u32;
 const WG = 256u;
 const BINS = 2048u;
 const EACH = 64u;        // elements per invocation of `count`
@@ -170,24 +172,13 @@ fn ties_of_texels(first: u32, threshold: u32) -> u32 {
     return n.x + n.y + n.z + n.w;
 }
 
-// The sum of a number of each invocation; the first one has it.
-fn sum_of_all(lane: u32, own: u32) -> u32 {
-    sums[lane] = own;
-    workgroupBarrier();
-    for (var half = WG / 2u; half > 0u; half /= 2u) {
-        if lane < half { sums[lane] += sums[lane + half]; }
-        workgroupBarrier();
-    }
-    return sums[0];
-}
-
 // The number of keys in each block that equal the k-th.
 @compute @workgroup_size(WG)
 fn ties(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
     if !(group < grid.end) { return; }
-    let sum = sum_of_all(lane, ties_of_word(group * BLOCK + lane * 32u));
+    let sum = tree(lane, ties_of_word(group * BLOCK + lane * 32u));
     if lane == 0u { tie_counts[args.first_block + group] = sum; }
 }
 
@@ -196,7 +187,7 @@ fn ties_texels(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) gr
                @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
     if !(group < grid.end) { return; }
-    let sum = sum_of_all(lane, ties_of_texels(group * BLOCK + lane * 32u, chosen[0]));
+    let sum = tree(lane, ties_of_texels(group * BLOCK + lane * 32u, chosen[0]));
     if lane == 0u { tie_counts[args.first_block + group] = sum; }
 }
 

@@ -5,7 +5,7 @@
 // Workgroups: ceil(rows / EACH) * ceil(cols / (4 LANES LOADS PER)).
 //#use common/grid
 //#use ops/packed/args
-//#use ops/packed/lanes
+//#use ops/packed/lanes_entries
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
@@ -41,19 +41,11 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
             for (var first = starts[row]; first < end; first += SHARED) {
                 let entry = first + place % SHARED;
                 let own = min(entry, end - 1u);
-                let input = column(own, row);
-                var w = entry_values(own);
-                // Past the row's end its last input is read again, and counts nothing.
-                for (var r = 0u; r < HEIGHT; r++) { w[r] = select(0.0, w[r], entry < end); }
-                var told: array<f32, HEIGHT>;
-                for (var r = 0u; r < HEIGHT; r++) { told[r] = subgroupBroadcast(w[r], 0u); }
-                add(&sum, subgroupBroadcast(input, 0u), told, load_0, loads);
-                for (var r = 0u; r < HEIGHT; r++) { told[r] = subgroupBroadcast(w[r], 1u); }
-                add(&sum, subgroupBroadcast(input, 1u), told, load_0, loads);
-                for (var r = 0u; r < HEIGHT; r++) { told[r] = subgroupBroadcast(w[r], 2u); }
-                add(&sum, subgroupBroadcast(input, 2u), told, load_0, loads);
-                for (var r = 0u; r < HEIGHT; r++) { told[r] = subgroupBroadcast(w[r], 3u); }
-                add(&sum, subgroupBroadcast(input, 3u), told, load_0, loads);
+                let told = tell(column(own, row), entry_values(own), entry < end);
+                add(&sum, told.at[0], told.w[0], load_0, loads);
+                add(&sum, told.at[1], told.w[1], load_0, loads);
+                add(&sum, told.at[2], told.w[2], load_0, loads);
+                add(&sum, told.at[3], told.w[3], load_0, loads);
             }
             for (var r = 0u; r < HEIGHT; r++) {
                 let b = bias[row * HEIGHT + r];

@@ -8,7 +8,7 @@
 //#use common/grid
 //#use ops/packed/args
 //#use ops/packed/columns_list
-//#use ops/packed/lanes
+//#use ops/packed/lanes_entries
 @group(0) @binding(7) var<storage, read_write> d_x: array<vec4<f32>>;
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
 @group(0) @binding(14) var<storage, read> entry_from: array<u32>;
@@ -16,13 +16,11 @@
 // For each load, the sums of its quads.
 alias Sums = array<array<vec4<f32>, PER>, LOADS>;
 
-// Adds an entry's products to the sums: those of the HEIGHT rows from `first` on.
-fn add(sum: ptr<function, Sums>, first: u32, w: array<f32, HEIGHT>, load_0: u32, loads: u32) {
-    for (var r = 0u; r < HEIGHT; r++) {
-        for (var l = 0u; l < LOADS; l++) {
-            let dys = d_y_load((first + r) * loads + min(load_0 + l * LANES, loads - 1u));
-            for (var p = 0u; p < PER; p++) { (*sum)[l][p] = (*sum)[l][p] + w[r] * dys[p]; }
-        }
+// Adds an entry's products to the sums. Entries have one row: blocks gain nothing here (docs/performance.md).
+fn add(sum: ptr<function, Sums>, row: u32, w: array<f32, HEIGHT>, load_0: u32, loads: u32) {
+    for (var l = 0u; l < LOADS; l++) {
+        let dys = d_y_load(row * loads + min(load_0 + l * LANES, loads - 1u));
+        for (var p = 0u; p < PER; p++) { (*sum)[l][p] = (*sum)[l][p] + w[0] * dys[p]; }
     }
 }
 
@@ -43,19 +41,11 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
             for (var first = starts[input]; first < end; first += SHARED) {
                 let entry = first + place % SHARED;
                 let own = min(entry, end - 1u);
-                let row = column(own, input) * HEIGHT;
-                var w = entry_values(entry_from[own]);
-                // Past the input's end its last rows are read again, and count nothing.
-                for (var r = 0u; r < HEIGHT; r++) { w[r] = select(0.0, w[r], entry < end); }
-                var told: array<f32, HEIGHT>;
-                for (var r = 0u; r < HEIGHT; r++) { told[r] = subgroupBroadcast(w[r], 0u); }
-                add(&sum, subgroupBroadcast(row, 0u), told, load_0, loads);
-                for (var r = 0u; r < HEIGHT; r++) { told[r] = subgroupBroadcast(w[r], 1u); }
-                add(&sum, subgroupBroadcast(row, 1u), told, load_0, loads);
-                for (var r = 0u; r < HEIGHT; r++) { told[r] = subgroupBroadcast(w[r], 2u); }
-                add(&sum, subgroupBroadcast(row, 2u), told, load_0, loads);
-                for (var r = 0u; r < HEIGHT; r++) { told[r] = subgroupBroadcast(w[r], 3u); }
-                add(&sum, subgroupBroadcast(row, 3u), told, load_0, loads);
+                let told = tell(column(own, input), entry_values(entry_from[own]), entry < end);
+                add(&sum, told.at[0], told.w[0], load_0, loads);
+                add(&sum, told.at[1], told.w[1], load_0, loads);
+                add(&sum, told.at[2], told.w[2], load_0, loads);
+                add(&sum, told.at[3], told.w[3], load_0, loads);
             }
             for (var l = 0u; l < LOADS; l++) {
                 let load = load_0 + l * LANES;
