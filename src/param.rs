@@ -111,11 +111,11 @@ impl Param {
         }
     }
 
-    /// Stores all values, with a mask of ones unless it is free, and writes the initial ones.
+    /// The rows of each block, where all values are stored.
     ///
     /// # Errors
-    /// `Kind::Memory` if a single row exceeds a binding or the device has no room.
-    pub fn allocate(&mut self, gpu: &Gpu) -> Result<()> {
+    /// `Kind::Memory` if a single row exceeds a binding.
+    pub fn spans(&self, gpu: &Gpu) -> Result<Vec<Range<usize>>> {
         let (name, shape) = (&self.name, &self.shape);
         let width: usize = shape[1..].iter().product();
         let fit = (gpu.limits().binding_bytes as usize / (width.max(1) * 4)).min(shape[0].max(1));
@@ -128,9 +128,18 @@ impl Param {
             .at(format!("shape {shape:?}; a binding holds {} bytes", gpu.limits().binding_bytes))
             .hint("narrower layers"));
         }
+        Ok((0..shape[0]).step_by(step).map(|begin| begin..(begin + step).min(shape[0])).collect())
+    }
+
+    /// Stores all values, with a mask of ones unless it is free, and writes the initial ones.
+    ///
+    /// # Errors
+    /// `Kind::Memory` if a single row exceeds a binding or the device has no room.
+    pub fn allocate(&mut self, gpu: &Gpu) -> Result<()> {
+        let (name, shape) = (&self.name, &self.shape);
+        let width: usize = shape[1..].iter().product();
         let mut blocks = Vec::new();
-        for begin in (0..shape[0]).step_by(step) {
-            let rows = begin..(begin + step).min(shape[0]);
+        for rows in self.spans(gpu)? {
             let mut extent = shape.to_vec();
             extent[0] = rows.len();
             let len = rows.len() * width;
@@ -187,12 +196,13 @@ impl Param {
         Ok(())
     }
 
-    /// Keeps the weights of `pattern` from now on, packed; `slots` are the optimizer's, by block. Weights that
-    /// were there keep their value and slots, others start with what `grown` has for their place, in rising order, or
-    /// at 0, with slots of 0. Returns whether tensors were made anew.
+    /// Keeps the weights of `pattern` from now on, packed or else masked; `slots` are the optimizer's, by block. Weights
+    /// that were there keep their value and slots, others start with what `grown` has for their place, in rising order,
+    /// or at 0, with slots of 0. Returns whether tensors were made anew.
     pub fn repack(
         &mut self,
         gpu: &Gpu,
+        packed: bool,
         pattern: Pattern,
         grown: &[(u32, f32)],
         slots: &mut Vec<Vec<Tensor>>,
@@ -224,6 +234,12 @@ impl Param {
                 all.extend(block[slot].read_f32()?);
             }
             rest.push(moved(all));
+        }
+        if !packed {
+            let mut places = pattern.flat();
+            places.sort_unstable();
+            let slot_values: Vec<_> = rest.iter().map(|values| pattern.in_order(values)).collect();
+            return self.restore(gpu, false, &places, &pattern.in_order(&values), &slot_values, slots);
         }
         let anew = match &mut self.packed {
             Some(packed) if packed.index.pattern.entries() == pattern.entries() => {

@@ -31,9 +31,11 @@ const SET_INITIAL: &str =
 const SET_UNIFORM: &str = "method = 'set', target = 0.8, growth = { value = 'uniform', divisor = 2 }, schedule = { every = '3', end = '80%' }";
 const GRANET_NORMAL: &str =
     "method = 'granet', target = 0.9, growth = { value = 'normal' }, schedule = { every = '3', end = '60%' }";
-const SNFS: &str =
+const SNFS: &str = "method = 'snfs', target = 0.8, schedule = { every = '3', end = '80%' }";
+const SNFS_SHARED: &str =
     "method = 'snfs', target = 0.8, redistribute = true, schedule = { every = '3', end = '80%' }";
-const METHODS: [&str; 13] = [
+const SNFS_GRADIENT: &str = "method = 'snfs', target = 0.8, growth = { value = 'gradient', divisor = -20 }, schedule = { every = '3', end = '80%' }";
+const METHODS: [&str; 16] = [
     RIGL,
     GMP,
     STATIC,
@@ -47,6 +49,9 @@ const METHODS: [&str; 13] = [
     SET_INITIAL,
     SET_UNIFORM,
     GRANET_NORMAL,
+    SNFS,
+    SNFS_SHARED,
+    SNFS_GRADIENT,
 ];
 
 fn recipe(sparsity: &str, storage: &str, optim: &str) -> Recipe {
@@ -121,8 +126,8 @@ fn where_sums_have_the_same_order_the_bits_are_equal() {
 /// the weights that it had; the total stays, and layers change their numbers.
 #[test]
 fn layers_share_what_they_have_dropped() {
-    for gpu in everywhere() {
-        let mut run = session(&gpu, &recipe(SNFS, "masked", SGD));
+    for (gpu, storage) in everywhere().into_iter().flat_map(|gpu| [(gpu.clone(), "masked"), (gpu, "packed")]) {
+        let mut run = session(&gpu, &recipe(SNFS_SHARED, storage, SGD));
         let counts = |run: &Session| -> Vec<usize> {
             run.model
                 .params()
@@ -160,7 +165,7 @@ fn layers_share_what_they_have_dropped() {
             let grown = redistribute(&means, &dropped, &open);
             let want: Vec<usize> =
                 before.iter().zip(dropped.iter().zip(&grown)).map(|(kept, (d, g))| kept - d + g).collect();
-            assert_eq!(counts(&run), want, "step {step} on {:?}", gpu.identity());
+            assert_eq!(counts(&run), want, "{storage}, step {step} on {:?}", gpu.identity());
             assert_eq!(change.layers.iter().map(|layer| layer.kept).collect::<Vec<_>>(), want);
             assert_eq!(want.iter().sum::<usize>(), start.iter().sum::<usize>());
             updates += usize::from(dropped.iter().any(|&d| d > 0));
@@ -215,7 +220,10 @@ fn resuming_anywhere_changes_no_bit_across_switches_too() {
         (GRANET_NORMAL, "auto", SGD),
         (RIGL_GRADIENT, "masked", SGD),
         (RIGL, "packed", DIFFGRAD),
-        (SNFS, "masked", ADAM),
+        (SNFS_SHARED, "masked", ADAM),
+        (SNFS, "packed", SGD),
+        (SNFS_SHARED, "packed", ADAM),
+        (SNFS_SHARED, "auto", SGD),
     ] {
         let recipe = recipe(sparsity, storage, optim);
         let whole = run(&gpu, &recipe, &FREE);

@@ -45,8 +45,20 @@ fn update(gpu: &Gpu, case: &Case, fraction: f64, packed: bool) -> After {
     prune_and_regrow(gpu, case, &drops, case.kept.len(), packed)
 }
 
-/// One update at step 0 that leaves `keep` weights.
+/// One update at step 0 that leaves `keep` weights. Running means are equal to the gradient.
 fn prune_and_regrow(gpu: &Gpu, case: &Case, rule: &Growth, keep: usize, packed: bool) -> After {
+    prune_and_regrow_by(gpu, case, &case.grad, rule, keep, packed)
+}
+
+/// The same with running means of their own.
+fn prune_and_regrow_by(
+    gpu: &Gpu,
+    case: &Case,
+    means: &[f32],
+    rule: &Growth,
+    keep: usize,
+    packed: bool,
+) -> After {
     let [rows, inner] = case.shape;
     let mut param = Param::new("w", &case.shape, Box::new(|_| 0.0));
     param.flow = Flow::Held;
@@ -72,7 +84,7 @@ fn prune_and_regrow(gpu: &Gpu, case: &Case, rule: &Growth, keep: usize, packed: 
         record_effective(rec, &all, &grad, tile)
     };
     let (params, old_slots) = ([&param], slots.clone());
-    let mean = [gpu.upload_f32("mean", &case.shape, &case.grad).unwrap()];
+    let mean = [gpu.upload_f32("mean", &case.shape, means).unwrap()];
     let site = Site {
         gpu,
         seed: 11,
@@ -80,12 +92,13 @@ fn prune_and_regrow(gpu: &Gpu, case: &Case, rule: &Growth, keep: usize, packed: 
         slots: &|_| old_slots.clone(),
         grads: &grads,
         means: &|_| mean.to_vec(),
+        kept: case.kept.len(),
     };
     let regrow = Regrow::record(&site, rule, &[vec![0]]).unwrap();
     let outcome = regrow.update(0, LENGTH, rule, &[keep], &params).unwrap();
     for renewal in outcome.renewals {
         assert!(packed);
-        param.repack(gpu, renewal.pattern, &renewal.grown, &mut slots).unwrap();
+        param.repack(gpu, true, renewal.pattern, &renewal.grown, &mut slots).unwrap();
     }
     let after = param.places().unwrap();
     let layer = &outcome.layers[0];
@@ -231,6 +244,35 @@ fn a_weight_that_comes_back_at_once_keeps_its_value() {
     }
 }
 
+/// Running means decide which weights grow; what these start with is a share of the gradient of the step.
+#[test]
+fn growth_by_means_still_starts_with_gradients() {
+    let case = Case {
+        shape: [2, 5],
+        weight: vec![0.0, -0.9, 0.4, 0.0, 0.7, -0.3, 0.0, -0.6, 0.0, 0.25],
+        grad: vec![0.9, 0.1, -0.2, 0.8, 0.05, 0.3, -0.7, 0.02, -0.6, 0.4],
+        kept: set(&[0, 1, 1, 0, 1, 1, 0, 1, 0, 1]),
+    };
+    // By these 3, 8 and 9 grow; 9 was there.
+    let means = [0.1, 0.0, 0.0, -0.5, 0.0, 0.0, 0.1, 0.0, 0.6, 0.3];
+    for (value, want) in [
+        ("value = 'zeros'", [0.0, 0.0]),
+        ("value = 'gradient', divisor = 2.0", [0.4, -0.3]),
+        ("value = 'gradient-sign', divisor = -4.0", [-0.25, 0.25]),
+    ] {
+        let rule = growing("momentum", value, 0.5, Rounding::Down);
+        for gpu in everywhere() {
+            for packed in [false, true] {
+                let context = format!("{value}, packed {packed} on {:?}", gpu.identity());
+                let (places, weight, slot) = prune_and_regrow_by(&gpu, &case, &means, &rule, 6, packed);
+                assert_eq!(places, set(&[0, 1, 0, 1, 1, 0, 0, 1, 1, 1]), "{context}");
+                assert_eq!([weight[3], weight[8]], want, "{context}");
+                assert_eq!((weight[9], slot[9], slot[3], slot[8]), (0.25, 0.5, 0.0, 0.0), "{context}");
+            }
+        }
+    }
+}
+
 /// A matrix whose first values were not drawn has nothing to draw as they were.
 #[test]
 fn values_that_need_a_first_draw_are_refused_without_one() {
@@ -247,6 +289,7 @@ fn values_that_need_a_first_draw_are_refused_without_one() {
         slots: &|_| vec![Vec::new()],
         grads: &grads,
         means: &|_| Vec::new(),
+        kept: param.len(),
     };
     let rule = growing("random", "value = 'initial', divisor = 1.0", 0.5, Rounding::Down);
     let error = Regrow::record(&site, &rule, &[vec![0]]).err().expect("refused").to_string();
@@ -342,9 +385,6 @@ fn pruning_and_growth_by_any_score_agree_with_the_plain_algorithm() {
             for (by, scores) in [("gradient", &case.grad), ("random", &noise), ("momentum", &case.grad)] {
                 let want = plain_with(&case, scores, keep, drops);
                 for packed in [false, true] {
-                    if packed && by == "momentum" {
-                        continue; // its means are dense: such weights are never packed
-                    }
                     let rule = growth(by, 0.3, Rounding::Up);
                     let got = prune_and_regrow(&gpu, &case, &rule, keep, packed);
                     assert_eq!(got, want, "case {number}, by {by}, packed {packed}, {:?}", gpu.identity());

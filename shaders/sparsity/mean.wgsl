@@ -14,5 +14,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let group = group_index(id, groups);
     let i = group * WG + lane;
     if !(group < grid.end && i < args.quads) { return; }
-    mean[i] = args.decay * mean[i] + args.share * grad[i];
+    // What nothing is left of need not be a number.
+    let before = select(args.decay * mean[i], vec4<f32>(), args.decay == 0.0);
+    mean[i] = before + args.share * grad[i];
 }

@@ -14,6 +14,7 @@ mod candidates;
 mod collect;
 mod draw;
 mod flowing;
+mod gather;
 pub mod groups;
 pub mod grown;
 pub mod growth;
@@ -155,6 +156,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(hold::checks());
     all.extend(candidates::checks());
     all.extend(collect::checks());
+    all.extend(gather::checks());
     all.extend(groups::checks());
     all.extend(grown::checks());
     all.extend(mean::checks());

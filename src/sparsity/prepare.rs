@@ -1,5 +1,7 @@
 //! Before step 0: what is pruned, how it is stored, and the masks of the start.
 
+use std::ops::Range;
+
 use super::budget::{self, Budget};
 use super::flowing::Flowing;
 use super::methods::{self, Entry, Method, Sizes, Start};
@@ -11,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu};
 use crate::ops::packed::{Form, crossover};
 use crate::ops::variants::{Choices, Shape};
-use crate::param::{Block, Flow, Param, full_mask};
+use crate::param::{Flow, Param, full_mask};
 use crate::recipe::{Curve, Distribution, Rule, Sparsity, Storage};
 
 /// What a network is pruned for, besides its recipe.
@@ -136,11 +138,14 @@ pub fn prepare(
                 block.reach = Some(gpu.upload_u32(&name, &[all.len()], &all)?);
             }
         }
-        let blocks =
-            if param.is_masked() && pruner.method.mean().is_some() { &param.blocks[..] } else { &[] };
-        let mean =
-            |block: &Block| gpu.tensor(&format!("{}.mean", param.name), Dtype::F32, &block.weight.shape);
-        pruner.means.push(blocks.iter().map(mean).collect::<Result<_>>()?);
+        // Dense, and divided alike, however the weight is stored.
+        let means = param.is_masked() && pruner.method.mean().is_some();
+        let spans = if means { param.spans(gpu)? } else { Vec::new() };
+        let mean = |rows: &Range<usize>| {
+            let extent = [&[rows.len()], &param.shape[1..]].concat();
+            gpu.tensor(&format!("{}.mean", param.name), Dtype::F32, &extent)
+        };
+        pruner.means.push(spans.iter().map(mean).collect::<Result<_>>()?);
     }
     let params: Vec<&Param> = params.iter().map(|param| &**param).collect();
     pruner.flowing = Flowing::new(gpu, &params)?;
@@ -223,7 +228,6 @@ fn check_storage(recipe: &Sparsity, entry: &Entry, method: &dyn Method, length: 
         Flow::Flowing if method.frozen_from(length).is_none() => Some("trains pruned weights, too"),
         _ if method.reach().is_some() => Some("trains pruned weights, too"),
         Flow::Latent => Some("keeps the values of pruned weights"),
-        _ if method.mean().is_some() => Some("keeps a dense mean of the gradient"),
         _ => None,
     };
     if let Some(part) = dense_parts.filter(|_| recipe.storage == Storage::Packed) {
@@ -244,8 +248,7 @@ fn prunes_singles(method: &dyn Method) -> bool {
 
 /// Whether weights that a method prunes can be stored packed.
 fn is_packable(method: &dyn Method, length: Length) -> bool {
-    let held = method.flow() == Flow::Held || method.frozen_from(length).is_some();
-    held && method.mean().is_none()
+    method.flow() == Flow::Held || method.frozen_from(length).is_some()
 }
 
 /// What a recipe will prune that may be packed, before anything has memory: parameter, form, and density at the end.

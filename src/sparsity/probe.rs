@@ -6,7 +6,7 @@
 //! divided by a temperature, since the step's own gradient is at none.
 
 use super::Look;
-use super::mean::{self, Rule};
+use super::mean::{self, COPY};
 use super::scores::{self, Reach};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
@@ -15,8 +15,6 @@ use crate::param::{Block, Param};
 
 /// How far weights are moved, as a share of the gradient's length.
 const DISTANCE: f64 = 1e-2;
-/// A copy.
-const COPY: Rule = Rule { decay: 0.0, share: 1.0 };
 
 pub struct Probe {
     tempered: bool,

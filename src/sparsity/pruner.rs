@@ -86,7 +86,8 @@ impl Pruner {
         self.updater = match self.method.growth() {
             Some(growth) => {
                 let means = |param: usize| self.means[param].clone();
-                let site = Site { gpu, seed: self.seed, params, slots, grads, means: &means };
+                let kept = self.keeps(self.length.steps, self.target)?.iter().sum();
+                let site = Site { gpu, seed: self.seed, params, slots, grads, means: &means, kept };
                 Updater::Regrow(Box::new(Regrow::record(&site, growth, &self.members)?))
             }
             None if self.entry.start == Start::Random
@@ -108,19 +109,28 @@ impl Pruner {
         self.soft.as_ref().map_or(Ok(()), |soft| soft.record(rec, params))?;
         self.flowing.as_ref().map_or(Ok(()), |flowing| flowing.record(rec, params))
     }
-    /// Records what the method does with the gradients of each step, after the backward pass.
-    pub fn record_gradients(&self, rec: &mut Recorder, params: &[&Param]) -> Result<()> {
+    /// Records what the method does with the gradients of each step, after the backward pass, which `grads` go on from.
+    pub fn record_gradients(
+        &self,
+        rec: &mut Recorder,
+        params: &[&Param],
+        grads: &regrow::DenseGrad,
+    ) -> Result<()> {
         self.soft.as_ref().map_or(Ok(()), |soft| soft.record_gradients(rec, params))?;
         rec.phase(Phase::Masks);
         let trained = |param: &Param| param.is_masked() && !param.frozen;
         for (index, param) in params.iter().enumerate().filter(|(_, param)| trained(param)) {
             rec.scope(&param.name);
             let means = &self.means[index];
-            if let Some(rule) = self.method.mean() {
-                let blocks = param.blocks.iter().zip(means);
-                blocks
-                    .into_iter()
-                    .try_for_each(|(block, mean)| mean::record(rec, rule, &block.grad, mean))?;
+            match (self.method.mean(), &self.updater) {
+                (Some(rule), Updater::Regrow(regrow)) if param.packed.is_some() => {
+                    regrow.record_mean(rec, rule, (index, param), means, grads)?;
+                }
+                (Some(rule), _) => {
+                    let blocks = &mut param.blocks.iter().zip(means);
+                    blocks.try_for_each(|(block, mean)| mean::record(rec, rule, &block.grad, mean))?;
+                }
+                (None, _) => {}
             }
             // Where pruned weights are held at 0 there is nothing to pull.
             if let Some(pull) = self

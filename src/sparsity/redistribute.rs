@@ -10,7 +10,7 @@
 
 use super::growth::Growth;
 use super::regrow::Site;
-use super::{Length, hold, not_numbers};
+use super::{Length, gather, hold, not_numbers};
 use crate::error::Result;
 use crate::gpu::{Dtype, Phase, Plan, Recorder, Tensor};
 use crate::ops::moments;
@@ -95,12 +95,26 @@ impl Shares {
         rec.phase(Phase::Masks);
         let mut sums = Vec::new();
         for &layer in layers {
-            rec.scope(&site.params[layer].name);
+            let (param, means) = (site.params[layer], (site.means)(layer));
+            rec.scope(&param.name);
+            let values = |shape: &[usize]| site.gpu.tensor("kept means", Dtype::F32, shape);
             let mut kept = Vec::new();
-            for (block, mean) in site.params[layer].blocks.iter().zip((site.means)(layer)) {
-                let values = site.gpu.tensor("kept means", Dtype::F32, &mean.shape)?;
-                hold::record_effective(&mut rec, &block.mask, &mean, &values)?;
-                kept.push(values);
+            match &param.packed {
+                Some(packed) => {
+                    let (all, mut first) = (values(&[packed.index.pattern.kept()])?, 0);
+                    for mean in &means {
+                        gather::record_kept(&mut rec, &packed.index, first, mean, &all)?;
+                        first += mean.shape[0];
+                    }
+                    kept.push(all);
+                }
+                None => {
+                    for (block, mean) in param.blocks.iter().zip(&means) {
+                        let own = values(&mean.shape)?;
+                        hold::record_effective(&mut rec, &block.mask, mean, &own)?;
+                        kept.push(own);
+                    }
+                }
             }
             sums.push(site.gpu.tensor("moments", Dtype::F32, &[3])?);
             moments::record(&mut rec, &kept.iter().collect::<Vec<_>>(), &sums[sums.len() - 1])?;

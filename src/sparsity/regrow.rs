@@ -14,12 +14,14 @@ use super::prune::picked;
 use super::redistribute::{Shares, Turnover};
 use super::running::{Found, Running};
 use super::topk::Selection;
-use super::{LayerChange, Length, Outcome, Renewal, candidates, merge, not_numbers, record_zeros};
+use super::{
+    LayerChange, Length, Outcome, Renewal, candidates, gather, mean, merge, not_numbers, record_zeros,
+};
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
 use crate::ops::moments;
-use crate::ops::packed::{Index, Pattern};
-use crate::param::Param;
+use crate::ops::packed::Pattern;
+use crate::param::{Packed, Param};
 use crate::random::Stream;
 
 /// Records the gradient of some rows of a parameter, also where nothing is kept.
@@ -35,6 +37,8 @@ pub struct Site<'a> {
     pub grads: &'a DenseGrad<'a>,
     /// Running means of the gradient of a parameter, by block, where weights grow by them.
     pub means: &'a dyn Fn(usize) -> Vec<Tensor>,
+    /// Weights that all parameters keep together.
+    pub kept: usize,
 }
 
 /// The recorded update: one part a tensor.
@@ -78,7 +82,10 @@ impl Regrow {
         let members = || groups.iter().flatten().map(|&i| params[i]);
         let packed = || members().filter_map(|param| Some((param, param.packed.as_ref()?)));
         let shapes: Vec<_> = packed().map(|(param, _)| (param.shape[0], param.shape[1])).collect();
-        let most = packed().map(|(_, packed)| growth.most(packed.index.pattern.kept())).max().unwrap_or(0);
+        let most = match growth.redistributes {
+            true => growth.most(site.kept), // one may get what all drop
+            false => packed().map(|(_, own)| growth.most(own.index.pattern.kept())).max().unwrap_or(0),
+        };
         let running = if shapes.is_empty() { None } else { Some(Running::new(gpu, &shapes, most.max(1))?) };
         let draw = gpu.uniform("draw", &Draw { step: 0 })?;
         let scratch = scratch(site, groups)?;
@@ -91,28 +98,8 @@ impl Regrow {
                 let noise = Noise { seed: site.seed, stream: Stream::Growth, tensor: index as u32 };
                 let (keep, how) = match (&param.packed, &running) {
                     (Some(packed), Some(running)) => {
-                        let keep = Selection::over(&mut rec, &[(&param.blocks[0].weight, &packed.picked)])?;
-                        let (rows, inner) = (param.shape[0], param.shape[1]);
-                        let found = running.record(&mut rec, rows, inner, |rec, own, tile| {
-                            match growth.by {
-                                By::Random => {
-                                    candidates::record_noise(rec, noise, &draw, own.start * inner, tile)?
-                                }
-                                _ => (site.grads)(rec, index, own.clone(), tile)?,
-                            }
-                            strike(rec, &packed.index, &packed.picked, own, tile)
-                        })?;
-                        let list = running.list(&found);
-                        let values = match growth.value.kind {
-                            Kind::Zeros => None,
-                            _ => Some(gpu.tensor("grown values", Dtype::F32, &[list.place.len()])?),
-                        };
-                        if let Some(values) = &values {
-                            let sums = measured(&mut rec, growth, param)?;
-                            let origin = origin(site, growth, index, (&sums, &draw))?;
-                            grown::record_listed(&mut rec, growth.value, origin, list, values)?;
-                        }
-                        (keep, How::Packed { found, values })
+                        let kept = (packed, running);
+                        packed_part(&mut rec, site, growth, index, kept, (noise, &draw))?
                     }
                     _ => {
                         let scores = &scratch[index];
@@ -226,10 +213,30 @@ impl Regrow {
                     (words[0] as usize, words[1] as usize, words[2] as usize);
                 Ok(None)
             }
-            _ => {
-                Err(Error::internal("a parameter changed its storage, and its update was not recorded anew"))
-            }
+            _ => Err(unrecorded()),
         }
+    }
+
+    /// Records, in every step, the running mean of a packed parameter's gradient: tile by tile, in the memory that growth
+    /// uses at updates, so that there is no gradient of the dense size.
+    pub fn record_mean(
+        &self,
+        rec: &mut Recorder,
+        rule: mean::Rule,
+        (index, param): (usize, &Param),
+        means: &[Tensor],
+        grads: &DenseGrad,
+    ) -> Result<()> {
+        let Some(running) = &self.running else { return Err(unrecorded()) };
+        let (rows, inner) = (param.shape[0], param.shape[1]);
+        for own in running.tiles(rows, inner) {
+            let tile = running.tile(own.len(), inner);
+            rec.phase(Phase::Backward);
+            grads(rec, index, own.clone(), &tile)?;
+            rec.phase(Phase::Masks);
+            mean::record_rows(rec, rule, own, &tile, means)?;
+        }
+        Ok(())
     }
 
     /// The update's dispatches.
@@ -252,6 +259,10 @@ impl Survivors {
         }
         Ok(all)
     }
+}
+
+fn unrecorded() -> Error {
+    Error::internal("a parameter changed its storage, and its update was not recorded anew")
 }
 
 fn recorder(gpu: &Gpu, scope: &str) -> Recorder {
@@ -305,6 +316,46 @@ fn survive(site: &Site, members: &[usize], scratch: &[Vec<Tensor>]) -> Result<Su
     }
     let selection = Selection::over(&mut rec, &pairs.iter().map(|(s, m)| (s, m)).collect::<Vec<_>>())?;
     Ok(Survivors { selection, owners, plan: rec.finish()? })
+}
+
+fn packed_part(
+    rec: &mut Recorder,
+    site: &Site,
+    growth: &Growth,
+    index: usize,
+    (packed, running): (&Packed, &Running),
+    (noise, draw): (Noise, &Uniform),
+) -> Result<(Selection, How)> {
+    let param = site.params[index];
+    let keep = Selection::over(rec, &[(&param.blocks[0].weight, &packed.picked)])?;
+    let (rows, inner) = (param.shape[0], param.shape[1]);
+    let means = if growth.by == By::Momentum { (site.means)(index) } else { Vec::new() };
+    let found = running.record(rec, rows, inner, |rec, own, tile| {
+        match growth.by {
+            By::Gradient => (site.grads)(rec, index, own.clone(), tile)?,
+            By::Momentum => mean::record_copy(rec, &means, own.clone(), tile)?,
+            By::Random => candidates::record_noise(rec, noise, draw, own.start * inner, tile)?,
+        }
+        candidates::record_strike(rec, &packed.index, &packed.picked, own.start, own.len(), tile)
+    })?;
+    if growth.value.kind == Kind::Zeros {
+        return Ok((keep, How::Packed { found, values: None }));
+    }
+    let mut list = running.list(&found).clone();
+    if growth.value.kind.is_gradient() && growth.by == By::Momentum {
+        // What was selected by is the mean.
+        list.score = site.gpu.tensor("grown gradients", Dtype::F32, &[list.place.len()])?;
+        for own in running.tiles(rows, inner) {
+            let tile = running.tile(own.len(), inner);
+            (site.grads)(rec, index, own.clone(), &tile)?;
+            gather::record_listed(rec, &list.place, own.start * inner, &tile, &list.score)?;
+        }
+    }
+    let values = site.gpu.tensor("grown values", Dtype::F32, &[list.place.len()])?;
+    let sums = measured(rec, growth, param)?;
+    let origin = origin(site, growth, index, (&sums, draw))?;
+    grown::record_listed(rec, growth.value, origin, &list, &values)?;
+    Ok((keep, How::Packed { found, values: Some(values) }))
 }
 
 fn masked_part(
@@ -381,16 +432,6 @@ fn origin<'a>(
         (_, bound) => bound.unwrap_or(0.0),
     };
     Ok(Origin { seed, tensor: index as u32, count: param.len(), bound, sums, draw })
-}
-
-fn strike(
-    rec: &mut Recorder,
-    index: &Index,
-    picked: &Tensor,
-    own: Range<usize>,
-    tile: &Tensor,
-) -> Result<()> {
-    candidates::record_strike(rec, index, picked, own.start, own.len(), tile)
 }
 
 /// A pattern of single weights and more places, which it does not have.

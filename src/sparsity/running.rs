@@ -4,6 +4,8 @@
 //! selection over all scores would have chosen, ties to the lower place included: the list comes before the tile, and
 //! its places are lower. Memory: one tile, and two lists of k.
 
+use std::ops::Range;
+
 use super::collect::{self, List};
 use super::topk::{Count, Selection};
 use crate::error::Result;
@@ -42,7 +44,7 @@ pub struct Found {
 impl Running {
     /// Room for `most` selected of matrices of these shapes (rows, inner).
     pub fn new(gpu: &Gpu, shapes: &[(usize, usize)], most: usize) -> Result<Self> {
-        Self::with_tile(gpu, shapes, most, TILE)
+        Self::with_tile(gpu, shapes, most, TILE.min(gpu.limits().binding_bytes as usize / 4))
     }
 
     /// As [`Running::new`], with tiles of at most so many elements.
@@ -62,20 +64,28 @@ impl Running {
         })
     }
 
+    /// The rows of each tile of a matrix (rows, inner).
+    pub fn tiles(&self, rows: usize, inner: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let step = tile_rows(rows, inner, self.limit);
+        (0..rows).step_by(step.max(1)).map(move |first| first..(first + step).min(rows))
+    }
+    /// The memory of a tile of so many rows.
+    pub fn tile(&self, rows: usize, inner: usize) -> Tensor {
+        self.tile.first(&[rows, inner])
+    }
+
     /// Records a pass over a matrix (rows, inner). `fill` records the scores of a tile: its rows, and where they go.
     pub fn record(
         &self,
         rec: &mut Recorder,
         rows: usize,
         inner: usize,
-        mut fill: impl FnMut(&mut Recorder, std::ops::Range<usize>, &Tensor) -> Result<()>,
+        mut fill: impl FnMut(&mut Recorder, Range<usize>, &Tensor) -> Result<()>,
     ) -> Result<Found> {
         let mut list = 0;
         self.lists[list].record_clear(rec)?;
-        let step = tile_rows(rows, inner, self.limit);
-        for first in (0..rows).step_by(step.max(1)) {
-            let own = first..(first + step).min(rows);
-            let tile = self.tile.first(&[own.len(), inner]);
+        for own in self.tiles(rows, inner) {
+            let (first, tile) = (own.start, self.tile(own.len(), inner));
             let mask = self.tile_mask.first(&[tile.len().div_ceil(32)]);
             fill(rec, own, &tile)?;
             let (from, to) = (&self.lists[list], &self.lists[1 - list]);

@@ -44,8 +44,11 @@ impl Session {
             self.pruner.iter_mut().for_each(Pruner::forget);
         }
         for Renewal { param: index, pattern, grown } in laid_out {
+            // Where layers share what they have dropped, one may outgrow what pays.
+            let packs = |pruner: &Pruner| pruner.packs(index, pattern.kept(), pattern.len());
+            let packed = self.pruner.as_ref().is_some_and(packs);
             let param = self.model.params_mut().swap_remove(index);
-            param.repack(&self.gpu, pattern, &grown, self.optimizer.slots_mut(index))?;
+            param.repack(&self.gpu, packed, pattern, &grown, self.optimizer.slots_mut(index))?;
             change
                 .layers
                 .iter_mut()
@@ -90,7 +93,7 @@ impl Session {
                 let pattern = Pattern::from_mask(param.form, param.shape[0], inner, &mask);
                 let form = || format!("the mask of `{}` is not {}", param.name, param.form.name());
                 let pattern = pattern.ok_or_else(|| Error::internal(form()))?;
-                param.repack(&self.gpu, pattern, &[], self.optimizer.slots_mut(index))?;
+                param.repack(&self.gpu, true, pattern, &[], self.optimizer.slots_mut(index))?;
             }
         }
         self.record()

@@ -194,12 +194,9 @@ impl Session {
     pub(super) fn record(&mut self) -> Result<()> {
         self.plans = Plans::none(&self.gpu)?; // its memory first
         if let Some(pruner) = &mut self.pruner {
-            let (model, frame, choices, optimizer) =
-                (&self.model, &self.frame, &self.choices, &self.optimizer);
-            let grads = |rec: &mut Recorder, param: usize, rows: Range<usize>, to: &Tensor| {
-                model.dense_grad(rec, choices, &frame.activations, &frame.gradients, param, rows, to)
-            };
-            pruner.record(&self.gpu, &model.params(), &|param| optimizer.slots_of(param).to_vec(), &grads)?;
+            let (params, optimizer) = (self.model.params(), &self.optimizer);
+            let grads = dense_grads(&self.model, &self.choices, &self.frame);
+            pruner.record(&self.gpu, &params, &|param| optimizer.slots_of(param).to_vec(), &grads)?;
         }
         let order = self.pruner.as_ref().map_or(methods::ALL[0].order, |pruner| pruner.entry.order);
         let split = order.iter().position(|stage| *stage == Stage::Masks);
@@ -402,6 +399,16 @@ impl Plans {
     }
 }
 
+/// Records the gradient of some rows of a parameter after a backward pass, also where nothing is kept.
+fn dense_grads<'a>(
+    model: &'a Model,
+    choices: &'a Choices,
+    frame: &'a Frame,
+) -> impl Fn(&mut Recorder, usize, Range<usize>, &Tensor) -> Result<()> + 'a {
+    let (a, d) = (&frame.activations, &frame.gradients);
+    move |rec, param, rows, to| model.dense_grad(rec, choices, a, d, param, rows, to)
+}
+
 impl Session {
     fn segment(&self, stages: &[Stage]) -> Result<Segment> {
         let mut rec = Recorder::new(&self.gpu);
@@ -416,7 +423,8 @@ impl Session {
                 Stage::Backward => {
                     self.backward(&mut rec, 1.0)?;
                     if let Some(pruner) = &self.pruner {
-                        pruner.record_gradients(&mut rec, &self.model.params())?;
+                        let grads = dense_grads(&self.model, &self.choices, &self.frame);
+                        pruner.record_gradients(&mut rec, &self.model.params(), &grads)?;
                     }
                 }
                 Stage::Update => {
