@@ -8,6 +8,7 @@ use std::ops::Range;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Tensor};
 use crate::ops::packed::{Form, Index, Pattern};
+use crate::ops::variants::Shape;
 
 mod bits;
 
@@ -353,6 +354,10 @@ impl Param {
     }
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+    /// Its product with so many columns.
+    pub fn product(&self, cols: usize) -> Shape {
+        Shape::new(self.shape[0], self.shape[1..].iter().product(), cols)
     }
     /// Bytes on the device: values, gradient, mask, and where packed values belong.
     pub fn bytes(&self) -> u64 {

@@ -50,15 +50,14 @@ pub fn choices(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Choices> {
     let mut measured = false;
     let prospects = Session::prospects(recipe, data)?;
     // Dense kernels serve what is not packed yet, growth, and the dense baseline. Of a large network that is packed
-    // from the start they would take minutes to compare.
+    // from the start they would take minutes to compare, unless it needs one in every step.
     let weights: usize = shapes.iter().map(|shape| shape.rows * shape.inner).sum();
-    if weights <= MANY_WEIGHTS || prospects.iter().all(|prospect| prospect.choose) {
+    if weights <= MANY_WEIGHTS || prospects.iter().all(|one| one.choose || one.products.dense_grad) {
         measured |= choices.measure(gpu, &shapes)?;
     }
-    for Prospect { shape, form, feeds_back, density, choose, narrow } in prospects {
-        measured |=
-            crossover::measure(gpu, &mut choices, form, shape, feeds_back, density, (choose, narrow))?;
-        shapes.push(shape);
+    for Prospect { products, feeds_back, density, choose } in prospects {
+        measured |= crossover::measure(gpu, &mut choices, products, feeds_back, density, choose)?;
+        shapes.push(products.shape);
     }
     if measured {
         let mut all = read();

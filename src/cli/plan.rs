@@ -5,8 +5,7 @@ use serde_json::json;
 use super::{Device, RecipeArgs, cache, drive, print_json, say};
 use crate::error::Result;
 use crate::gpu::{Cost, Gpu, Phase};
-use crate::ops::packed::crossover;
-use crate::ops::variants::Shape;
+use crate::ops::packed::crossover::Products;
 use crate::param::Flow;
 use crate::recipe::{Precision, Storage};
 use crate::report::table;
@@ -43,6 +42,7 @@ impl Plan {
         let cost = |phase: Phase| plans.iter().fold(Cost::default(), |sum, plan| sum + plan.cost_of(phase));
         let dispatches = || plans.iter().flat_map(|plan| &plan.dispatches);
         let memory = gpu.memory().peak_bytes;
+        let means = run.pruner.as_ref().map_or(0, |pruner| pruner.mean_bytes());
         let stored = 4 * run.model.params().iter().map(|p| p.len() as u64).sum::<u64>();
         if self.json {
             let layers: Vec<_> = run
@@ -75,7 +75,7 @@ impl Plan {
             return print_json(&json!({
                 "schema": 1, "recipe": recipe.run.name, "device": identity,
                 "steps": run.length.steps, "steps_per_epoch": run.length.steps_per_epoch,
-                "device_bytes": memory, "dense_bytes": stored, "layers": layers, "budgets": groups, "mask_updates": steps, "phases": training,
+                "device_bytes": memory, "dense_bytes": stored, "mean_bytes": means, "layers": layers, "budgets": groups, "mask_updates": steps, "phases": training,
                 "cost": phases, "dispatches": kernels,
             }));
         }
@@ -141,6 +141,10 @@ impl Plan {
             all.flops as f64 / 1e6,
             all.bytes as f64 / 1e6
         ))?;
+        if means > 0 {
+            let how = "dense, however weights are stored";
+            say(&format!("running means of the gradient, {how}: {}", table::bytes(means)))?;
+        }
         say(&format!("device memory: {}; weights and biases: {}", table::bytes(memory), table::bytes(stored)))
     }
 }
@@ -166,7 +170,6 @@ fn why(run: &Session, index: usize) -> String {
         (Storage::Masked, _) => "asked for".into(),
         (_, 0.0) if param.flow != Flow::Held => "pruned weights keep their values".into(),
         (_, 0.0) if !param.form.is_packable() => "there are no products over such blocks".into(),
-        (_, 0.0) => "the method needs the dense gradient".into(),
         (_, below) if param.flow == Flow::Flowing => {
             format!(
                 "pruned weights keep their values; once masks freeze, packed from density {below:.3} down"
@@ -174,8 +177,8 @@ fn why(run: &Session, index: usize) -> String {
         }
         (Storage::Packed, _) => "asked for, once something is pruned".into(),
         (Storage::Auto, below) => {
-            let shape = Shape::new(param.shape[0], param.shape[1..].iter().product(), cols);
-            let known = crossover::is_known(&run.choices, param.form, shape, narrow);
+            let (form, shape, dense_grad) = (param.form, param.product(cols), pruner.averages());
+            let known = Products { form, shape, narrow, dense_grad }.is_known(&run.choices);
             let source = if known { "measured" } else { "a guess: nothing was measured yet" };
             format!("packed from density {below:.3} down: {source}")
         }

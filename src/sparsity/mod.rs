@@ -41,7 +41,7 @@ pub mod topk;
 mod turns;
 mod work;
 
-pub use prepare::{Setting, outline, prepare};
+pub use prepare::{Outline, Setting, outline, prepare};
 pub use pruner::Pruner;
 pub use work::Work;
 

@@ -11,8 +11,9 @@ use super::soft::Soft;
 use super::{Length, Stage, draw};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu};
-use crate::ops::packed::{Form, crossover};
-use crate::ops::variants::{Choices, Shape};
+use crate::ops::packed::Form;
+use crate::ops::packed::crossover::Products;
+use crate::ops::variants::Choices;
 use crate::param::{Flow, Param, full_mask};
 use crate::recipe::{Curve, Distribution, Rule, Sparsity, Storage};
 
@@ -85,8 +86,8 @@ pub fn prepare(
         Storage::Masked => 0.0,
         Storage::Packed => 1.0,
         Storage::Auto => {
-            let shape = Shape::new(param.shape[0], param.shape[1..].iter().product(), setting.cols);
-            crossover::known(setting.choices, param.form, shape, setting.narrow)
+            let (form, shape, narrow) = (param.form, param.product(setting.cols), setting.narrow);
+            Products { form, shape, narrow, dense_grad: method.mean().is_some() }.known(setting.choices)
         }
     };
     let packed_below = params.iter().map(|param| limit(param)).collect();
@@ -251,8 +252,19 @@ fn is_packable(method: &dyn Method, length: Length) -> bool {
     method.flow() == Flow::Held || method.frozen_from(length).is_some()
 }
 
-/// What a recipe will prune that may be packed, before anything has memory: parameter, form, and density at the end.
-pub fn outline(recipe: &Sparsity, length: Length, params: &[&Param]) -> Result<Vec<(usize, Form, f64)>> {
+/// What a recipe will prune that may be packed.
+pub struct Outline {
+    /// The parameter's number.
+    pub param: usize,
+    pub form: Form,
+    /// At the end.
+    pub density: f64,
+    /// Whether its dense gradient is computed in every step.
+    pub dense_grad: bool,
+}
+
+/// What a recipe will prune that may be packed, before anything has memory.
+pub fn outline(recipe: &Sparsity, length: Length, params: &[&Param]) -> Result<Vec<Outline>> {
     let Some(method) = methods::resolve(recipe)?.1.filter(|method| is_packable(&**method, length)) else {
         return Ok(Vec::new());
     };
@@ -261,8 +273,9 @@ pub fn outline(recipe: &Sparsity, length: Length, params: &[&Param]) -> Result<V
     let mut all = Vec::new();
     for (group, keep) in budget.groups.iter().zip(keeps) {
         for &member in group.members.iter().filter(|&&i| budget.tensors()[i].form.is_packable()) {
-            let density = keep as f64 / group.len as f64;
-            all.push((maskable[member], budget.tensors()[member].form, density));
+            let (density, dense_grad) = (keep as f64 / group.len as f64, method.mean().is_some());
+            let (param, form) = (maskable[member], budget.tensors()[member].form);
+            all.push(Outline { param, form, density, dense_grad });
         }
     }
     Ok(all)

@@ -186,6 +186,15 @@ impl Pruner {
         &self.means[param]
     }
 
+    /// Whether the dense gradient of every step goes into running means.
+    pub fn averages(&self) -> bool {
+        self.method.mean().is_some()
+    }
+    /// Bytes of all running means, which are dense however weights are stored.
+    pub fn mean_bytes(&self) -> u64 {
+        self.means.iter().flatten().map(Tensor::bytes).sum()
+    }
+
     /// Gives up what is recorded, before parameters get other memory.
     pub fn forget(&mut self) {
         (self.updater, self.reach) = (Updater::Never, None);

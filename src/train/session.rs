@@ -12,13 +12,13 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Profiler, Recorder, Tensor, Timing, Uniform};
 use crate::nn::{Activations, Gradients, Model};
 use crate::ops::cross_entropy::{self, Target};
-use crate::ops::packed::Form;
+use crate::ops::packed::crossover::Products;
 use crate::ops::tally::{self, Totals};
 use crate::ops::variants::{Choices, Shape};
 use crate::ops::{Step, batch};
 use crate::optim::{self, Optimizer};
 use crate::recipe::{Precision, Recipe, Storage};
-use crate::sparsity::{self, Change, Length, Look, Pruner, Setting, Stage, methods};
+use crate::sparsity::{self, Change, Length, Look, Outline, Pruner, Setting, Stage, methods};
 
 /// Everything that a run holds. Its state after `n` steps is a function of the recipe, the data and the device.
 pub struct Session {
@@ -79,16 +79,13 @@ pub(super) struct Segment {
 
 /// A weight that may be packed.
 pub struct Prospect {
-    pub shape: Shape,
-    pub form: Form,
+    pub products: Products,
     /// Whether its input gradient is asked for.
     pub feeds_back: bool,
     /// At the end of the run.
     pub density: f64,
     /// Whether packed or dense is to be chosen by measurement.
     pub choose: bool,
-    /// Whether packed products read bf16.
-    pub narrow: bool,
 }
 
 /// Columns of a batch: whole vec4s, or as many as bf16 copies are made of at once.
@@ -228,11 +225,11 @@ impl Session {
             return Ok(Vec::new());
         }
         let sparsity = methods::complete(&recipe.sparsity)?;
-        let prospect = |(index, form, density): (usize, Form, f64)| {
-            let (shape, feeds_back) = (&params[index].shape, params[index].feeds_back);
-            let shape = Shape::new(shape[0], shape[1..].iter().product(), cols);
-            let (choose, narrow) = (sparsity.storage == Storage::Auto, is_narrow(recipe));
-            Prospect { shape, form, feeds_back, density, choose, narrow }
+        let prospect = |Outline { param, form, density, dense_grad }: Outline| {
+            let shape = params[param].product(cols);
+            let products = Products { form, shape, narrow: is_narrow(recipe), dense_grad };
+            let choose = sparsity.storage == Storage::Auto;
+            Prospect { products, feeds_back: params[param].feeds_back, density, choose }
         };
         let per_epoch = data.train.len().div_ceil(recipe.run.batch as usize) as u64;
         let length = Length { steps: per_epoch * u64::from(recipe.run.epochs), steps_per_epoch: per_epoch };

@@ -16,20 +16,34 @@ const DEFAULT: f64 = 0.15;
 /// Densities that are measured, from the first on until packed is faster.
 pub const LADDER: [f64; 7] = [0.4, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005];
 
-/// What a crossover is stored under.
-fn key(form: Form, shape: Shape, narrow: bool) -> String {
-    let Shape { rows, inner, cols } = shape;
-    format!("crossover {rows}x{inner}x{cols} {}{}", form.name(), if narrow { " bf16" } else { "" })
+/// The products of a layer that may be packed.
+#[derive(Clone, Copy, Debug)]
+pub struct Products {
+    pub form: Form,
+    pub shape: Shape,
+    /// Whether packed kernels read bf16.
+    pub narrow: bool,
+    /// Whether the dense weight gradient is computed in every step, packed or not.
+    pub dense_grad: bool,
 }
 
-/// The density up to which a weight of this shape is faster packed, as measured, or a guess.
-pub fn known(choices: &Choices, form: Form, shape: Shape, narrow: bool) -> f64 {
-    choices.get(&key(form, shape, narrow)).and_then(|text| text.parse().ok()).unwrap_or(DEFAULT)
-}
-
-/// Whether the crossover of a weight of this shape was measured.
-pub fn is_known(choices: &Choices, form: Form, shape: Shape, narrow: bool) -> bool {
-    choices.get(&key(form, shape, narrow)).is_some()
+impl Products {
+    /// What their crossover is stored under.
+    fn key(self) -> String {
+        let Shape { rows, inner, cols } = self.shape;
+        let form = self.form.name();
+        let narrow = if self.narrow { " bf16" } else { "" };
+        let dense_grad = if self.dense_grad { " dense gradient" } else { "" };
+        format!("crossover {rows}x{inner}x{cols} {form}{narrow}{dense_grad}")
+    }
+    /// The density up to which such a weight is faster packed, as measured, or a guess.
+    pub fn known(self, choices: &Choices) -> f64 {
+        choices.get(&self.key()).and_then(|text| text.parse().ok()).unwrap_or(DEFAULT)
+    }
+    /// Whether that was measured.
+    pub fn is_known(self, choices: &Choices) -> bool {
+        choices.get(&self.key()).is_some()
+    }
 }
 
 /// The three products of one layer, by dense or by packed kernels.
@@ -159,16 +173,16 @@ impl Bench {
 
 /// Measures, where that is not known yet, which packed kernels are fastest for a layer at a density and, to `choose`
 /// between the two, from which density on they beat the dense ones. `feeds_back` says whether the input gradient
-/// counts, `narrow` whether packed products read bf16. Returns whether anything was measured.
+/// counts. Returns whether anything was measured.
 pub fn measure(
     gpu: &Gpu,
     choices: &mut Choices,
-    form: Form,
-    shape: Shape,
+    products: Products,
     feeds_back: bool,
     density: f64,
-    (choose, narrow): (bool, bool),
+    choose: bool,
 ) -> Result<bool> {
+    let Products { form, shape, narrow, dense_grad } = products;
     if !gpu.is_device() {
         return Ok(false);
     }
@@ -180,7 +194,7 @@ pub fn measure(
     }
     let bench = Bench::new(gpu, shape, narrow)?;
     let mut measured = false;
-    let key = key(form, shape, narrow);
+    let key = products.key();
     let unknown = |choices: &Choices, pattern: &Pattern| {
         let is_unknown =
             |&product| choices.get(&variants::key(product, pattern, shape.cols, narrow)).is_none();
@@ -195,13 +209,14 @@ pub fn measure(
     let fits = (shape.rows * shape.inner * 4) as u64 <= gpu.limits().binding_bytes;
     if choose && fits && choices.get(&key).is_none() {
         let counted = |times: Times| times[0] + times[2] + if feeds_back { times[1] } else { 0.0 };
-        let dense = counted(bench.dense(gpu, choices, REPEATS)?);
+        let times = bench.dense(gpu, choices, REPEATS)?;
+        let (dense, besides) = (counted(times), if dense_grad { times[2] } else { 0.0 });
         let mut before: Option<(f64, f64)> = None;
         let mut found = 0.0;
         for density in LADDER {
             let index = bench.index(gpu, form, density)?;
             bench.choose(gpu, choices, &index, REPEATS)?;
-            let packed = counted(bench.packed(gpu, choices, &index, REPEATS)?);
+            let packed = besides + counted(bench.packed(gpu, choices, &index, REPEATS)?);
             let real = index.pattern.kept() as f64 / index.pattern.len() as f64;
             if packed <= dense {
                 // Between this density and the one before, by a straight line.
