@@ -190,6 +190,10 @@ fn the_lists_are_complete() {
     assert!(run(home.path(), &["cp", "digits-gmp-90"]).status.success());
     let plan = json(home.path(), &["plan", "digits-gmp-90.toml", "--json"]);
     assert_eq!(plan["mask_updates"].as_array().unwrap().last().unwrap()["kept"], 1702);
+    assert_eq!(plan["mean_bytes"], 0);
+    let snfs = ["digits-rigl-90", "-s", "sparsity.method=snfs", "-s", "sparsity.storage=packed"];
+    let plan = json(home.path(), &[&["plan", "--json"], &snfs[..]].concat());
+    assert_eq!((&plan["layers"][0]["storage"], &plan["mean_bytes"]), (&"packed".into(), &68_096.into()));
     json(home.path(), &["devices", "--json"]);
     let test = json(home.path(), &["selftest", "--json"]);
     assert_eq!(test["failed"], 0);

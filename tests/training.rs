@@ -134,20 +134,30 @@ fn dumps_logs_and_evaluations_change_no_bit() {
 fn split_tensors_and_cut_grids_change_no_bit() {
     let adapter = adapters().into_iter().find(|a| a.obstacle().is_none());
     let choice = adapter.map_or(Choice::Twin, |a| Choice::Index(a.index));
-    let recipe = recipe(&["model.hidden=[200,150]", "run.epochs=1"]);
-    // The plain kernels sum in one order whatever the blocks of rows; register blocks need not.
-    let plain = |gpu: &Gpu| {
-        let data = data();
-        let choices = Choices::plain(&Session::products(gpu, &recipe, &data).unwrap());
-        let mut session = Session::new(gpu, &recipe, &data, choices).unwrap();
-        train(&mut session, &FREE, &mut |_| Ok(())).unwrap()
-    };
-    let whole = plain(&Gpu::open(&choice).unwrap());
-    // 150 x 200 weights are 120,000 bytes: in blocks of 64 rows, they need two bindings; the data needs one.
-    let small = Limits { binding_bytes: 100_000, groups: 3, submission_ms: 1 };
-    let split = plain(&Gpu::open_with(&choice, small).unwrap());
-    assert_eq!(split.train_loss, whole.train_loss);
-    assert_eq!(split.digest, whole.digest);
+    // Of packed weights the tiles of the gradient are split, and the running means of SNFS.
+    let snfs = ["sparsity.method=snfs", "sparsity.storage=packed"];
+    let shared = [&snfs[..], &["sparsity.redistribute=true"]].concat();
+    for more in [&["sparsity.storage=masked"][..], &snfs, &shared] {
+        let recipe = recipe(&[&["model.hidden=[200,150]", "run.epochs=1"], more].concat());
+        // The plain kernels sum in one order whatever the blocks of rows; register blocks need not. Tiles of a packed
+        // weight go by the shape of the whole.
+        let plain = |gpu: &Gpu| {
+            let data = data();
+            let shapes = [gpu, &Gpu::twin()].map(|gpu| Session::products(gpu, &recipe, &data).unwrap());
+            let choices = Choices::plain(&shapes.concat());
+            let mut session = Session::new(gpu, &recipe, &data, choices).unwrap();
+            let summary = train(&mut session, &FREE, &mut |_| Ok(())).unwrap();
+            let means = session.pruner.as_ref().map_or(0, |pruner| pruner.means_of(2).len());
+            (summary, means)
+        };
+        let (whole, _) = plain(&Gpu::open(&choice).unwrap());
+        // 150 x 200 weights are 120,000 bytes: in blocks of 64 rows, they need two bindings; the data needs one.
+        let small = Limits { binding_bytes: 100_000, groups: 3, submission_ms: 1 };
+        let (split, means) = plain(&Gpu::open_with(&choice, small).unwrap());
+        assert_eq!(split.train_loss, whole.train_loss, "{more:?}");
+        assert_eq!(split.digest, whole.digest, "{more:?}");
+        assert_eq!(means > 1, more[0].ends_with("snfs"), "{means} blocks of running means");
+    }
 }
 
 #[test]
@@ -171,7 +181,8 @@ fn a_loss_that_is_not_finite_stops_the_run_before_the_weights_change() {
 #[test]
 fn no_buffer_is_made_after_the_second_step_and_memory_is_as_planned() {
     let rigl = ["sparsity.method=rigl", "sparsity.distribution=erk", "sparsity.storage=packed"];
-    for more in [&["sparsity.storage=masked"][..], &rigl] {
+    let snfs = ["sparsity.method=snfs", "sparsity.distribution=erk", "sparsity.storage=packed"];
+    for more in [&["sparsity.storage=masked"][..], &rigl, &snfs] {
         let gpu = common::device();
         let recipe = recipe(more);
         let counted = Gpu::counted_as(gpu.identity());

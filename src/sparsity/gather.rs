@@ -26,12 +26,8 @@ pub fn record_kept(
     value: &Tensor,
 ) -> Result<()> {
     let (rows, inner) = (dense.shape[0], index.pattern.inner);
-    let args = Args {
-        first_row: first_row as u32,
-        rows: rows as u32,
-        inner: inner as u32,
-        ..Default::default()
-    };
+    let args =
+        Args { first_row: first_row as u32, rows: rows as u32, inner: inner as u32, ..Default::default() };
     let binds =
         bind! { args: &args, dense: dense, starts: &index.starts, columns: &index.columns, value: value };
     rec.dispatch(&KEPT, binds, groups(rows, WG), 0)

@@ -2,7 +2,7 @@
 //!
 //! Dettmers & Zettlemoyer, 2019, "Sparse networks from scratch". As rigl runs it each layer keeps its number of weights;
 //! with `redistribute = true` layers share what all have dropped, as the authors' code does it. The running mean is dense,
-//! so that weights are stored masked.
+//! also beside packed weights.
 
 use toml::Value;
 
