@@ -273,6 +273,21 @@ fn growth_by_means_still_starts_with_gradients() {
     }
 }
 
+/// A layer may lose all of its weights where others have larger ones.
+#[test]
+fn a_layer_without_weights_stays_so() {
+    let none = Case { shape: [2, 5], weight: vec![0.0; 10], grad: vec![0.5; 10], kept: Vec::new() };
+    for gpu in everywhere() {
+        for (by, packed) in
+            ["gradient", "momentum", "random"].into_iter().flat_map(|by| [(by, false), (by, true)])
+        {
+            let rule = growth(by, 0.5, Rounding::Down);
+            let after = prune_and_regrow(&gpu, &none, &rule, 0, packed);
+            assert_eq!(after, (Vec::new(), vec![0.0; 10], vec![0.0; 10]), "by {by}, packed {packed}");
+        }
+    }
+}
+
 /// A matrix whose first values were not drawn has nothing to draw as they were.
 #[test]
 fn values_that_need_a_first_draw_are_refused_without_one() {

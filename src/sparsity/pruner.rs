@@ -66,7 +66,7 @@ impl Pruner {
     }
     /// Whether a parameter that keeps `kept` of `len` weights is to be packed.
     pub fn packs(&self, param: usize, kept: usize, len: usize) -> bool {
-        let fits = kept > 0 && kept <= self.most_packed && kept < len;
+        let fits = kept <= self.most_packed && kept < len;
         fits && self.may_pack(param) && kept as f64 <= self.packed_below[param] * len as f64
     }
 
