@@ -62,6 +62,8 @@ const PARTS: &[Source] = &[
     source!("ops/packed/x_wide"),
     source!("ops/texels"),
     source!("optim/update"),
+    source!("sparsity/exchange_args"),
+    source!("sparsity/exchange_gains_part"),
     source!("sparsity/sigmoid"),
     source!("sparsity/sum_before"),
 ];

@@ -1,162 +1,205 @@
-//! Permutations of input channels that let an N:M pattern keep more magnitude.
+//! Permutations of hidden units that let an N:M pattern keep more magnitude.
 //!
 //! Pool & Yu, 2021, "Channel permutations for N:M sparsity". Exchanging two inputs of a layer, and the two outputs of
 //! the layer before that they come from, changes nothing that the network computes, but it changes which weights
-//! share a group. Pairs of groups exchange one input each as long as that keeps more.
+//! share a group. Which order is best, `sparsity::exchange` finds; here the units are put in it.
 
+use super::exchange::{Search, spare_words};
 use crate::error::Result;
+use crate::gpu::check::{Check, Tolerance};
+use crate::gpu::{Dtype, Gpu, Kernel, Phase, Plan, Recorder, Tensor, Twin};
+use crate::ops::groups;
 use crate::ops::packed::Form;
-use crate::param::Param;
+use crate::param::{Block, Param};
+use crate::{bind, source, wgsl_struct};
 
-/// What is less than this is no gain: rounding.
-const LEAST_GAIN: f64 = 1e-9;
-/// Rounds over all pairs of groups, at most.
-const ROUNDS: usize = 50;
+wgsl_struct! {
+    /// See `shaders/sparsity/permute.wgsl`.
+    pub struct Args { rows: u32, inner: u32, first: u32, before_first: u32, before_rows: u32 }
+}
 
-/// An order of the inputs of `weight` (rows, inner) in which N of every M keep as much magnitude as exchanges of pairs
-/// can reach: the input at each place.
-pub fn search(weight: &[f32], inner: usize, keep: usize, of: usize) -> Vec<usize> {
-    let rows: Vec<&[f32]> = weight.chunks(inner.max(1)).collect();
-    // Magnitudes by input: what is added up over rows then lies side by side.
-    let inputs: Vec<Vec<f32>> = (0..inner).map(|i| rows.iter().map(|row| row[i].abs()).collect()).collect();
-    let mut order: Vec<usize> = (0..inner).collect();
-    let groups = inner.div_ceil(of);
-    let members = |group: usize| group * of..((group + 1) * of).min(inner);
-    let kept = |order: &[usize]| -> f64 {
-        match *order {
-            [a, b, c, d] if keep == 2 => two_of_four([&inputs[a], &inputs[b], &inputs[c], &inputs[d]]),
-            _ => rows.iter().map(|row| largest(row, order, keep)).sum(),
-        }
-    };
-    let mut sums: Vec<f64> = (0..groups).map(|group| kept(&order[members(group)])).collect();
-    // Pairs of groups neither of which has changed since they were last looked at are settled.
-    let mut changed = vec![0usize; groups];
-    for round in 1..=ROUNDS {
-        for a in 0..groups {
-            for b in a + 1..groups {
-                if changed[a].max(changed[b]) + 1 < round {
-                    continue;
-                }
-                let (mut best, mut gain) = (None, LEAST_GAIN);
-                for i in members(a) {
-                    for j in members(b) {
-                        order.swap(i, j);
-                        let now = [kept(&order[members(a)]), kept(&order[members(b)])];
-                        let more = now[0] + now[1] - sums[a] - sums[b];
-                        if more > gain {
-                            (best, gain) = (Some((i, j, now)), more);
-                        }
-                        order.swap(i, j);
-                    }
-                }
-                if let Some((i, j, now)) = best {
-                    order.swap(i, j);
-                    [sums[a], sums[b]] = now;
-                    [changed[a], changed[b]] = [round; 2];
-                }
+const COLUMNS: Kernel = Kernel::own(source!("sparsity/permute"), twin_columns).entry("columns").proven();
+const ROWS: Kernel = Kernel::own(source!("sparsity/permute"), twin_rows).entry("rows").proven();
+const TAKE_BACK: Kernel =
+    Kernel::own(source!("sparsity/permute"), twin_take_back).entry("take_back").proven();
+const WG: usize = 64;
+
+/// The recorded permutation of all hidden units that feed a layer with an N:M pattern.
+pub struct Permutation {
+    layers: Vec<Layer>,
+}
+
+/// One layer whose inputs are permuted.
+struct Layer {
+    search: Search,
+    apply: Plan,
+}
+
+impl Permutation {
+    /// Records what permutes hidden units between layers so that those with an N:M pattern keep more. Each layer's
+    /// parameters are a weight and a bias behind it, layers in order. Their gradients serve as memory, and are 0 after:
+    /// it is for the time between two steps.
+    ///
+    /// # Errors
+    /// `Kind::Memory` where the device has no room.
+    pub fn record(gpu: &Gpu, params: &[&Param]) -> Result<Self> {
+        let mut layers = Vec::new();
+        for (index, param) in params.iter().enumerate().skip(2) {
+            let Form::Groups { keep, of } = param.form else { continue };
+            let (producer, bias) = (params[index - 2], params[index - 1]);
+            let inner = param.shape[1];
+            let follows = producer.shape.len() == 2 && producer.shape[0] == inner;
+            if !param.is_masked() || !follows || [param, producer].iter().any(|p| p.packed.is_some()) {
+                continue;
             }
+            let spares: Vec<Tensor> =
+                param.blocks.iter().map(|block| spare(gpu, block, inner)).collect::<Result<_>>()?;
+            let blocks: Vec<(&Tensor, &Tensor)> =
+                param.blocks.iter().zip(&spares).map(|(block, spare)| (&block.weight, spare)).collect();
+            let search = Search::record(gpu, &param.name, &blocks, (keep, of))?;
+            let mut rec = Recorder::new(gpu);
+            rec.phase(Phase::Masks);
+            rec.scope(&param.name);
+            for block in &param.blocks {
+                record_columns(&mut rec, search.order(), &block.weight, &block.grad)?;
+            }
+            for param in [producer, bias] {
+                rec.scope(&param.name);
+                record_rows(&mut rec, search.order(), &param.blocks)?;
+            }
+            layers.push(Layer { search, apply: rec.finish()? });
         }
-        if !changed.contains(&round) {
-            break;
-        }
+        Ok(Self { layers })
     }
-    order
+
+    /// Permutes. The network computes what it did, but for the order of its sums.
+    pub fn run(&self) -> Result<()> {
+        for layer in &self.layers {
+            layer.search.run()?;
+            layer.apply.replay()?;
+        }
+        Ok(())
+    }
+
+    /// Its dispatches: the beginning of each search, one round of it, and what puts units in the order found.
+    pub fn plans(&self) -> impl Iterator<Item = &Plan> {
+        self.layers.iter().flat_map(|layer| layer.search.plans().into_iter().chain([&layer.apply]))
+    }
 }
 
-/// The magnitude that the `keep` largest of these inputs of a row have.
-fn largest(row: &[f32], inputs: &[usize], keep: usize) -> f64 {
-    let mut sizes: Vec<f32> = inputs.iter().map(|&input| row[input].abs()).collect();
-    sizes.sort_unstable_by(|a, b| b.total_cmp(a));
-    sizes.iter().take(keep).map(|&size| f64::from(size)).sum()
+/// Memory that a search may use beside a block: its gradient, unless rows are left over.
+fn spare(gpu: &Gpu, block: &Block, inner: usize) -> Result<Tensor> {
+    let words = spare_words(block.rows.len(), inner);
+    if words == block.grad.len() {
+        return Ok(block.grad.clone());
+    }
+    gpu.tensor("magnitudes by input", Dtype::F32, &[words])
 }
 
-/// The sum over rows of the two largest of four magnitudes: [`largest`] for the pattern that hardware knows.
-fn two_of_four([a, b, c, d]: [&[f32]; 4]) -> f64 {
-    let mut sum = 0.0;
-    for (((&a, &b), &c), &d) in a.iter().zip(b).zip(c).zip(d) {
-        let (high, low) = (a.max(b), a.min(b));
-        let (other_high, other_low) = (c.max(d), c.min(d));
-        let first = high.max(other_high);
-        let second = high.min(other_high).max(low.max(other_low));
-        sum += f64::from(first) + f64::from(second);
+/// Puts the columns of `values` (rows, inner) in order, by way of `spare` of the same shape, which is 0 after.
+fn record_columns(rec: &mut Recorder, order: &Tensor, values: &Tensor, spare: &Tensor) -> Result<()> {
+    let args = Args { rows: values.shape[0] as u32, inner: values.shape[1] as u32, ..Args::default() };
+    let binds = bind! { args: &args, order: order, before: values, after: spare };
+    rec.dispatch(&COLUMNS, binds, groups(values.len(), WG), 0)?;
+    record_take_back(rec, values, spare)
+}
+
+/// Puts the rows of a parameter in order, whatever blocks they lie in, by way of the gradients, which are 0 after.
+fn record_rows(rec: &mut Recorder, order: &Tensor, blocks: &[Block]) -> Result<()> {
+    for (to, from) in blocks.iter().flat_map(|to| blocks.iter().map(move |from| (to, from))) {
+        let args = Args {
+            rows: to.rows.len() as u32,
+            inner: width(&to.weight) as u32,
+            first: to.rows.start as u32,
+            before_first: from.rows.start as u32,
+            before_rows: from.rows.len() as u32,
+        };
+        let binds = bind! { args: &args, order: order, before: &from.weight, after: &to.grad };
+        rec.dispatch(&ROWS, binds, groups(to.weight.len(), WG), 0)?;
     }
-    sum
+    blocks.iter().try_for_each(|block| record_take_back(rec, &block.weight, &block.grad))
+}
+
+fn record_take_back(rec: &mut Recorder, before: &Tensor, after: &Tensor) -> Result<()> {
+    let args = Args { rows: before.shape[0] as u32, inner: width(before) as u32, ..Args::default() };
+    let binds = bind! { args: &args, before: before, after: after };
+    rec.dispatch(&TAKE_BACK, binds, groups(before.len(), WG), 0)
+}
+
+/// Values in a row; of a bias 1.
+fn width(values: &Tensor) -> usize {
+    values.shape[1..].iter().product()
+}
+
+fn twin_columns(t: &Twin) {
+    let args: Args = t.get("args");
+    let (order, before, mut after) = (t.u32("order"), t.f32("before"), t.f32_mut("after"));
+    let inner = args.inner as usize;
+    for (i, after) in after.iter_mut().enumerate() {
+        *after = before[i / inner * inner + order[i % inner] as usize];
+    }
+}
+
+fn twin_rows(t: &Twin) {
+    let args: Args = t.get("args");
+    let (order, before, mut after) = (t.u32("order"), t.f32("before"), t.f32_mut("after"));
+    let inner = args.inner as usize;
+    for row in 0..args.rows as usize {
+        let from = order[args.first as usize + row];
+        if (args.before_first..args.before_first + args.before_rows).contains(&from) {
+            let at = (from - args.before_first) as usize * inner;
+            after[row * inner..][..inner].copy_from_slice(&before[at..][..inner]);
+        }
+    }
+}
+
+fn twin_take_back(t: &Twin) {
+    let (mut before, mut after) = (t.f32_mut("before"), t.f32_mut("after"));
+    before.copy_from_slice(&after);
+    after.fill(0.0);
 }
 
 /// Magnitude that N of every M keep of a matrix.
 pub fn kept_magnitude(weight: &[f32], inner: usize, keep: usize, of: usize) -> f64 {
-    let all: Vec<usize> = (0..inner).collect();
-    let row = |row: &[f32]| all.chunks(of).map(|group| largest(row, group, keep)).sum::<f64>();
-    weight.chunks(inner.max(1)).map(row).sum()
+    let largest = |group: &[f32]| -> f64 {
+        let mut sizes: Vec<f32> = group.iter().map(|w| w.abs()).collect();
+        sizes.sort_unstable_by(|a, b| b.total_cmp(a));
+        sizes.iter().take(keep).map(|&size| f64::from(size)).sum()
+    };
+    weight.chunks(inner.max(1)).flat_map(|row| row.chunks(of)).map(largest).sum()
 }
 
-/// Permutes the hidden units between layers so that those with an N:M pattern keep more. Each layer's parameters are a
-/// weight and a bias behind it, layers in order. The network computes what it did, but for the order of its sums.
-pub fn permute(params: &[&Param]) -> Result<()> {
-    for (index, param) in params.iter().enumerate().skip(2) {
-        let Form::Groups { keep, of } = param.form else { continue };
-        let (producer, bias) = (params[index - 2], params[index - 1]);
-        let inner = param.shape[1];
-        if !param.is_masked() || producer.shape.len() != 2 || producer.shape[0] != inner {
-            continue;
-        }
-        let weight = param.read()?;
-        let order = search(&weight, inner, keep, of);
-        let columns = |row: &[f32]| order.iter().map(|&from| row[from]).collect::<Vec<_>>();
-        param.write(&weight.chunks(inner).flat_map(columns).collect::<Vec<_>>())?;
-        let before = producer.read()?;
-        let width = producer.shape[1];
-        let row = |&from: &usize| before[from * width..][..width].to_vec();
-        producer.write(&order.iter().flat_map(row).collect::<Vec<_>>())?;
-        bias.write(&columns(&bias.read()?))?;
-    }
-    Ok(())
+/// An order of 0 .. n that has no pattern: that of random numbers.
+fn shuffled(words: &[f32]) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..words.len() as u32).collect();
+    order.sort_by(|&a, &b| words[a as usize].total_cmp(&words[b as usize]));
+    order
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::random::{Stream, uniform};
-
-    const WORKED: [f32; 16] =
-        [0.9, 0.8, 0.7, 0.1, 0.2, 0.05, 0.3, 0.1, 0.6, 0.9, 0.5, 0.2, 0.1, 0.3, 0.05, 0.2];
-
-    #[test]
-    fn the_worked_rows_keep_five_in_place_of_four() {
-        assert!((kept_magnitude(&WORKED, 8, 2, 4) - 4.2).abs() <= 1e-6);
-        let order = search(&WORKED, 8, 2, 4);
-        let permuted: Vec<f32> = WORKED
-            .chunks(8)
-            .flat_map(|row| order.iter().map(|&from| row[from]).collect::<Vec<_>>())
-            .collect();
-        assert!((kept_magnitude(&permuted, 8, 2, 4) - 5.0).abs() <= 1e-6, "{order:?}");
-    }
-
-    #[test]
-    fn two_of_four_are_the_largest() {
-        let weight: Vec<f32> = (0..4 * 77).map(|i| uniform(6, Stream::Test, 0, 0, i) - 0.5).collect();
-        let columns: Vec<Vec<f32>> =
-            (0..4).map(|c| weight.chunks(4).map(|row| row[c].abs()).collect()).collect();
-        let got = two_of_four([&columns[0], &columns[1], &columns[2], &columns[3]]);
-        assert!((got - kept_magnitude(&weight, 4, 2, 4)).abs() <= 1e-9, "{got}");
-    }
-
-    #[test]
-    fn an_order_is_a_permutation_that_never_keeps_less() {
-        for (rows, inner, keep, of) in [(1, 1, 1, 4), (5, 13, 2, 4), (8, 32, 1, 8), (3, 64, 3, 5)] {
-            let weight: Vec<f32> = (0..rows * inner)
-                .map(|i| uniform(5, Stream::Test, 0, inner as u32, i as u32) - 0.5)
-                .collect();
-            let order = search(&weight, inner, keep, of);
-            let mut sorted = order.clone();
-            sorted.sort_unstable();
-            assert_eq!(sorted, (0..inner).collect::<Vec<_>>());
-            let permuted: Vec<f32> = weight
-                .chunks(inner)
-                .flat_map(|row| order.iter().map(|&from| row[from]).collect::<Vec<_>>())
-                .collect();
-            let [before, after] = [&weight, &permuted].map(|w| kept_magnitude(w, inner, keep, of));
-            assert!(after >= before, "{before} before, {after} after");
-        }
-    }
+/// Columns, and rows across blocks.
+pub fn checks() -> Vec<Check> {
+    let columns = Check::new("sparsity/permute:columns", |t, n| {
+        let order = shuffled(&t.values(n));
+        let order = t.gpu.upload_u32("order", &[n], &order)?;
+        let (values, spare) = (t.input("values", &[3, n])?, t.input("spare", &[3, n])?);
+        [&values, &spare].into_iter().for_each(|tensor| t.compare(tensor, Tolerance::EXACT));
+        record_columns(&mut t.rec, &order, &values, &spare)
+    });
+    let rows = |width: usize| {
+        Check::new(format!("sparsity/permute:rows ({width})"), move |t, n| {
+            let order = shuffled(&t.values(n));
+            let order = t.gpu.upload_u32("order", &[n], &order)?;
+            let mask = t.bits("mask", 1)?;
+            let cut = n / 2;
+            let mut blocks = Vec::new();
+            for rows in [0..cut, cut..n] {
+                let shape = [rows.len(), width];
+                let (weight, grad) = (t.input("weight", &shape)?, t.input("grad", &shape)?);
+                [&weight, &grad].into_iter().for_each(|tensor| t.compare(tensor, Tolerance::EXACT));
+                blocks.push(Block { rows, weight, grad, mask: mask.clone(), latent: None, reach: None });
+            }
+            record_rows(&mut t.rec, &order, &blocks)
+        })
+    };
+    vec![columns, rows(1), rows(5)]
 }

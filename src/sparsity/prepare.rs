@@ -119,6 +119,7 @@ pub fn prepare(
         soft: None,
         updater: Updater::Never,
         reach: None,
+        permutation: None,
     };
     pruner.check_turns(recipe)?;
     let starts = pruner.starts(recipe, &keeps)?;

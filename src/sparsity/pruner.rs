@@ -3,11 +3,12 @@
 use super::budget::{self, Budget};
 use super::flowing::Flowing;
 use super::methods::{self, Start};
+use super::permute::Permutation;
 use super::prune::{Criterion, Prune};
 use super::reach::Reach;
 use super::regrow::{self, Regrow, Site};
 use super::soft::Soft;
-use super::{Change, Length, Look, Outcome, Renewal, mean, permute, shrink};
+use super::{Change, Length, Look, Outcome, Renewal, mean, shrink};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
 use crate::param::{Flow, Param};
@@ -46,6 +47,8 @@ pub struct Pruner {
     pub(super) updater: Updater,
     /// Where more weights are trained than kept.
     pub(super) reach: Option<Reach>,
+    /// Where hidden units are permuted before the prune.
+    pub(super) permutation: Option<Permutation>,
 }
 
 pub(super) enum Updater {
@@ -82,6 +85,9 @@ impl Pruner {
         self.forget(); // its memory first
         if self.method.reach().is_some() {
             self.reach = Some(Reach::record(gpu, &self.members, params, slots)?);
+        }
+        if self.method.permutes() {
+            self.permutation = Some(Permutation::record(gpu, params)?);
         }
         self.updater = match self.method.growth() {
             Some(growth) => {
@@ -197,7 +203,7 @@ impl Pruner {
 
     /// Gives up what is recorded, before parameters get other memory.
     pub fn forget(&mut self) {
-        (self.updater, self.reach) = (Updater::Never, None);
+        (self.updater, self.reach, self.permutation) = (Updater::Never, None, None);
     }
     /// Whether weights grow, by gradients of the step.
     pub fn grows(&self) -> bool {
@@ -332,8 +338,8 @@ impl Pruner {
                 Outcome { layers, renewals: Vec::new() }
             }
             (Updater::Prune(prune), _) => {
-                if self.method.permutes() {
-                    permute::permute(params)?;
+                if let Some(permutation) = &self.permutation {
+                    permutation.run()?;
                 }
                 prune.update(step, &keeps, params, again)?
             }
@@ -382,7 +388,11 @@ impl Pruner {
                 let flowing = self.flowing.iter().flat_map(Flowing::plans);
                 flowing.chain(self.soft.iter().map(Soft::plan)).collect()
             }
-            Updater::Prune(prune) => self.reach.iter().map(Reach::plan).chain([&prune.plan]).collect(),
+            Updater::Prune(prune) => {
+                let before = self.reach.iter().map(Reach::plan);
+                let before = before.chain(self.permutation.iter().flat_map(Permutation::plans));
+                before.chain([&prune.plan]).collect()
+            }
             Updater::Regrow(regrow) => regrow.plans().collect(),
         }
     }

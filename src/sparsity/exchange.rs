@@ -1,0 +1,135 @@
+//! The search for an order of a weight's inputs in which an N:M pattern keeps more magnitude, on the device.
+//!
+//! Pool & Yu, 2021, "Channel permutations for N:M sparsity": pairs of groups exchange one input each as long as that
+//! keeps more. Here all groups meet in pairs as in a tournament: within a turn each is in one pair, so that all pairs
+//! choose and make their exchange at once, and in a round each has met each other. The host replays rounds until one
+//! passes without an exchange.
+
+use crate::error::Result;
+use crate::gpu::check::{Check, Tolerance, Trial};
+use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
+
+mod site;
+mod twins;
+
+use site::{Round, Site};
+
+/// Rounds over all pairs of groups, at most.
+const ROUNDS: u32 = 50;
+
+/// The search over one weight, recorded.
+pub struct Search {
+    order: Tensor,
+    round: Uniform,
+    exchanged: Tensor,
+    begin: Plan,
+    turns: Plan,
+}
+
+impl Search {
+    /// Records the search over a weight (rows, inner) that lies in blocks of whole rows, for `keep` of every `of` inputs.
+    /// `spare` is memory for |weight| of each block while the search runs: see [`spare_words`].
+    ///
+    /// # Errors
+    /// `Kind::Memory` where the device has no room.
+    pub fn record(
+        gpu: &Gpu,
+        name: &str,
+        blocks: &[(&Tensor, &Tensor)],
+        (keep, of): (usize, usize),
+    ) -> Result<Self> {
+        let site = Site::new(gpu, blocks, keep, of)?;
+        let round = gpu.uniform("round", &Round { round: 0 })?;
+        let recorder = || {
+            let mut rec = Recorder::new(gpu);
+            rec.phase(Phase::Masks);
+            rec.scope(name);
+            rec
+        };
+        let (mut begin, mut turns) = (recorder(), recorder());
+        site.record_begin(&mut begin, &round)?;
+        site.record_round(&mut turns, &round, gpu.prefers_texels())?;
+        let (begin, turns) = (begin.finish()?, turns.finish()?);
+        Ok(Self { order: site.order, round, exchanged: site.exchanged, begin, turns })
+    }
+
+    /// Searches; returns how many exchanges were made. The host reads that number after each round, and nothing else.
+    pub fn run(&self) -> Result<u32> {
+        let mut all = 0;
+        for round in 0..ROUNDS {
+            self.round.write(&Round { round })?;
+            if round == 0 {
+                self.begin.replay()?;
+            }
+            self.exchanged.write(&[0u32])?;
+            self.turns.replay()?;
+            let exchanged = self.exchanged.read_u32()?[0];
+            all += exchanged;
+            if exchanged == 0 {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// The input at each place: what the last run found.
+    pub fn order(&self) -> &Tensor {
+        &self.order
+    }
+    /// What begins the search, and one round of it.
+    pub fn plans(&self) -> [&Plan; 2] {
+        [&self.begin, &self.turns]
+    }
+}
+
+/// Words that the search needs beside a block of a weight (rows, inner).
+pub fn spare_words(rows: usize, inner: usize) -> usize {
+    rows.next_multiple_of(4) * inner
+}
+
+/// The kernels of two rounds, one after another, on numbers whose sums are exact, so that a tie is one on any device.
+pub fn checks() -> Vec<Check> {
+    let coarse =
+        |values: Vec<f32>| -> Vec<f32> { values.iter().map(|v| (v * 16.0).round() / 16.0).collect() };
+    let record = move |t: &mut Trial,
+                       rows: &[usize],
+                       inner: usize,
+                       (keep, of): (usize, usize),
+                       texels: bool| {
+        let mut blocks = Vec::new();
+        for &rows in rows {
+            let values = coarse(t.values(rows * inner));
+            let spare = t.gpu.tensor("spare", Dtype::F32, &[spare_words(rows, inner)])?;
+            blocks.push((t.gpu.upload_f32("weight", &[rows, inner], &values)?, spare));
+        }
+        let blocks: Vec<(&Tensor, &Tensor)> = blocks.iter().map(|(weight, spare)| (weight, spare)).collect();
+        let site = Site::new(&t.gpu, &blocks, keep, of)?;
+        for tensor in [&site.order, &site.changed, &site.sums, &site.exchanged] {
+            t.compare(tensor, Tolerance::EXACT);
+        }
+        for part in &site.parts {
+            [&part.sizes, &part.bounds].into_iter().for_each(|tensor| t.compare(tensor, Tolerance::EXACT));
+        }
+        for round in 0..2 {
+            let number = t.gpu.uniform("round", &Round { round })?;
+            if round == 0 {
+                site.record_begin(&mut t.rec, &number)?;
+            }
+            site.record_round(&mut t.rec, &number, texels)?;
+        }
+        Ok(())
+    };
+    let mut all = Vec::new();
+    for (keep, of, rows, texels) in
+        [(2, 4, 9, true), (1, 2, 3, false), (3, 5, 4, true), (2, 8, 7, false), (1, 16, 2, true)]
+    {
+        all.push(Check::new(format!("sparsity/exchange ({keep}:{of}, {rows} rows)"), move |t, n| {
+            record(t, &[rows], n, (keep, of), texels)
+        }));
+        // So many rows that several invocations share them, in two blocks.
+        all.push(Check::new(format!("sparsity/exchange ({keep}:{of}, two blocks)"), move |t, n| {
+            record(t, &[n / 3, n - n / 3], 2 * of + 3, (keep, of), !texels)
+        }));
+    }
+    all
+}
