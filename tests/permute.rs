@@ -66,8 +66,8 @@ fn permuted(weight: &[f32], order: &[usize]) -> Vec<f32> {
     weight.chunks(order.len()).flat_map(|row| order.iter().map(|&from| row[from])).collect()
 }
 
-fn random(rows: usize, inner: usize) -> Vec<f32> {
-    (0..rows * inner).map(|i| uniform(5, Stream::Test, 0, inner as u32, i as u32) - 0.5).collect()
+fn random(number: u32, rows: usize, inner: usize) -> Vec<f32> {
+    (0..rows * inner).map(|i| uniform(5, Stream::Test, number, inner as u32, i as u32) - 0.5).collect()
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn an_order_is_a_permutation_that_never_keeps_less() {
     let shapes = [(1, 1, 1, 4), (5, 13, 2, 4), (8, 32, 1, 8), (3, 64, 3, 5), (7, 9, 4, 4), (2, 6, 1, 16)];
     for gpu in everywhere() {
         for (rows, inner, keep, of) in shapes {
-            let weight = random(rows, inner);
+            let weight = random(0, rows, inner);
             let order = search(&gpu, &weight, inner, (keep, of));
             let mut sorted = order.clone();
             sorted.sort_unstable();
@@ -99,19 +99,21 @@ fn an_order_is_a_permutation_that_never_keeps_less() {
     }
 }
 
-/// Two searches that exchange in another order end in other orders, of about the same worth: within a fifth of a percent
-/// of what is kept, and within a fifth of what was gained, which no order that is left as it was would be.
+/// Two searches that exchange in another order end in other orders, now of more worth, now of less: over four weights they
+/// are within a fifth of a percent of what is kept, and within a fifth of what was gained, which no order that is left as
+/// it was would be.
 #[test]
 fn a_device_gains_about_as_much_as_a_plain_search() {
     for (rows, inner, keep, of) in [(64, 128, 2, 4), (130, 96, 1, 4), (64, 90, 3, 5), (100, 64, 4, 8)] {
-        let weight = random(rows, inner);
-        let kept = |order: &[usize]| kept_magnitude(&permuted(&weight, order), inner, keep, of);
-        let before = kept_magnitude(&weight, inner, keep, of);
-        let want = kept(&reference(&weight, inner, (keep, of)));
+        let weights: Vec<Vec<f32>> = (0..4).map(|number| random(number, rows, inner)).collect();
+        let kept = |find: &dyn Fn(&[f32]) -> Vec<usize>| -> f64 {
+            weights.iter().map(|w| kept_magnitude(&permuted(w, &find(w)), inner, keep, of)).sum()
+        };
+        let before = kept(&|_| (0..inner).collect());
+        let want = kept(&|weight| reference(weight, inner, (keep, of)));
         for gpu in everywhere() {
-            let got = kept(&search(&gpu, &weight, inner, (keep, of)));
+            let got = kept(&|weight| search(&gpu, weight, inner, (keep, of)));
             let what = format!("{rows}x{inner} {keep}:{of}: {before} before, {got}, {want} wanted");
-            println!("{what}");
             assert!(got >= 0.998 * want, "{what}");
             assert!(got - before >= 0.8 * (want - before), "{what}");
         }

@@ -53,9 +53,11 @@ impl Search {
         Ok(Self { order: site.order, round, exchanged: site.exchanged, begin, turns })
     }
 
-    /// Searches; returns how many exchanges were made. The host reads that number after each round, and nothing else.
-    pub fn run(&self) -> Result<u32> {
-        let mut all = 0;
+    /// Searches. After each round the host reads how many exchanges there were, and nothing else.
+    ///
+    /// # Errors
+    /// `Kind::Device` if the device fails.
+    pub fn run(&self) -> Result<()> {
         for round in 0..ROUNDS {
             self.round.write(&Round { round })?;
             if round == 0 {
@@ -63,13 +65,11 @@ impl Search {
             }
             self.exchanged.write(&[0u32])?;
             self.turns.replay()?;
-            let exchanged = self.exchanged.read_u32()?[0];
-            all += exchanged;
-            if exchanged == 0 {
+            if self.exchanged.read_u32()?[0] == 0 {
                 break;
             }
         }
-        Ok(all)
+        Ok(())
     }
 
     /// The input at each place: what the last run found.
