@@ -49,7 +49,12 @@ impl Permutation {
             let (producer, bias) = (params[index - 2], params[index - 1]);
             let inner = param.shape[1];
             let follows = producer.shape.len() == 2 && producer.shape[0] == inner;
-            if !param.is_masked() || !follows || [param, producer].iter().any(|p| p.packed.is_some()) {
+            // Groups that keep all their inputs gain nothing.
+            if keep >= of
+                || !param.is_masked()
+                || !follows
+                || [param, producer].iter().any(|p| p.packed.is_some())
+            {
                 continue;
             }
             let spares: Vec<Tensor> =

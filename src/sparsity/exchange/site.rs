@@ -41,6 +41,8 @@ const WG: usize = 64;
 
 /// Quads of rows that one invocation adds up; more are dealt out, which also keeps sums short and their error small.
 const SHARE: usize = 32;
+/// Invocations that keep any device busy: from there on shares grow, so that the sums of wide groups stay small.
+const BUSY: usize = 1 << 17;
 /// What is less than this share of what is compared is no gain, but the rounding of sums in f32.
 const LEAST_GAIN: f32 = 2e-6;
 
@@ -68,6 +70,8 @@ impl Site {
     pub fn new(gpu: &Gpu, blocks: &[(&Tensor, &Tensor)], keep: usize, of: usize) -> Result<Self> {
         let inner = blocks[0].0.shape[1];
         let groups = inner.div_ceil(of);
+        let (pairs, cells) = (groups.div_ceil(2), of.div_ceil(4).pow(2));
+        let most = (BUSY / (pairs * cells).max(1)).max(1);
         let mut parts = Vec::new();
         for (weight, spare) in blocks {
             let quads = weight.shape[0].div_ceil(4);
@@ -75,11 +79,11 @@ impl Site {
                 weight: (*weight).clone(),
                 sizes: spare.first(&[inner, quads * 4]),
                 bounds: gpu.tensor("bounds of groups", Dtype::U32, &[groups, 2, quads * 4])?,
-                shares: quads.div_ceil(SHARE),
+                shares: quads.div_ceil(SHARE).min(most),
             });
         }
         let all_shares: usize = parts.iter().map(|part| part.shares).sum();
-        let sums = [groups.div_ceil(2), of.div_ceil(4).pow(2), all_shares, 24];
+        let sums = [pairs, cells, all_shares, 24];
         Ok(Self {
             parts,
             inner,
