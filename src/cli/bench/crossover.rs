@@ -26,8 +26,7 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
         let bench = Bench::new(gpu, shape, narrow)?;
         let name = format!("{outputs}x{inputs}x128{}", if narrow { " bf16" } else { "" });
         let dense = bench.dense(gpu, &choices, repeats)?;
-        let total: f64 = dense.iter().sum();
-        rows.push(row(&name, "dense", 1.0, dense, shape, total));
+        rows.push(row(&name, "dense", 1.0, dense, shape, dense.iter().sum()));
         for form in FORMS {
             let densities = match form {
                 Form::Groups { keep, of } => vec![keep as f64 / of as f64],
@@ -36,8 +35,10 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
             for density in densities {
                 let index = bench.index(gpu, form, density)?;
                 bench.choose(gpu, &mut choices, &index, repeats)?;
+                // Dense beside each row: a device that drifts slows both.
+                let dense: f64 = bench.dense(gpu, &choices, repeats)?.iter().sum();
                 let times = bench.packed(gpu, &choices, &index, repeats)?;
-                rows.push(row(&name, &form.name(), density, times, shape, total));
+                rows.push(row(&name, &form.name(), density, times, shape, dense));
                 for product in Product::ALL {
                     let all = bench.variants(gpu, product, &index, repeats)?;
                     let chosen = packed::pick(&choices, product, &index, 128, narrow).name;

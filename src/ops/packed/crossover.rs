@@ -209,22 +209,24 @@ pub fn measure(
     let fits = (shape.rows * shape.inner * 4) as u64 <= gpu.limits().binding_bytes;
     if choose && fits && choices.get(&key).is_none() {
         let counted = |times: Times| times[0] + times[2] + if feeds_back { times[1] } else { 0.0 };
-        let times = bench.dense(gpu, choices, REPEATS)?;
-        let (dense, besides) = (counted(times), if dense_grad { times[2] } else { 0.0 });
         let mut before: Option<(f64, f64)> = None;
         let mut found = 0.0;
         for density in LADDER {
             let index = bench.index(gpu, form, density)?;
             bench.choose(gpu, choices, &index, REPEATS)?;
+            // Dense beside each density: a device that drifts slows both.
+            let dense = bench.dense(gpu, choices, REPEATS)?;
+            let besides = if dense_grad { dense[2] } else { 0.0 };
             let packed = besides + counted(bench.packed(gpu, choices, &index, REPEATS)?);
+            let ratio = packed / counted(dense);
             let real = index.pattern.kept() as f64 / index.pattern.len() as f64;
-            if packed <= dense {
+            if ratio <= 1.0 {
                 // Between this density and the one before, by a straight line.
                 found = before
-                    .map_or(real, |(other, ms)| real + (other - real) * (dense - packed) / (ms - packed));
+                    .map_or(real, |(other, more)| real + (other - real) * (1.0 - ratio) / (more - ratio));
                 break;
             }
-            before = Some((real, packed));
+            before = Some((real, ratio));
             if matches!(form, Form::Groups { .. }) {
                 break; // its density is what it is
             }
