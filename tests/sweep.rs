@@ -166,6 +166,14 @@ fn the_sweeps_of_the_results_can_be_run() {
         count += 1;
     }
     assert!(count >= 5, "only {count} sweeps in docs/results.sh: its form has changed");
+    // And the other way round: what the page names is there.
+    let named = results
+        .split("docs/results.sh ")
+        .skip(1)
+        .map(|rest| rest.chars().take_while(char::is_ascii_alphanumeric).collect::<String>());
+    for name in named.filter(|name| !name.is_empty()) {
+        assert!(script.contains(&format!("\n{name}) ")), "docs/results.sh has no `{name}`");
+    }
 }
 
 fn unquoted(word: &str) -> String {

@@ -108,7 +108,7 @@ pub fn go(
         match baseline::measure(&session.gpu, &session.recipe, data, &session.choices) {
             Ok(dense) => summary.dense = dense,
             Err(error) => {
-                emit(Event::Warned(&error.at("while the dense network was measured beside this run")))?
+                emit(Event::Warned(&error.at("the run is done; its report has no dense network beside it")))?
             }
         }
         write_report(&folder.path, &summary)?;

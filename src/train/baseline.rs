@@ -8,7 +8,7 @@ use super::compact;
 use super::run::median;
 use super::session::Session;
 use crate::data::Dataset;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::gpu::{Cost, Gpu, Phase};
 use crate::ops::variants::Choices;
 use crate::recipe::{Recipe, Sparsity, Unfreeze};
@@ -36,17 +36,23 @@ const SECONDS: f64 = 1.5;
 /// Nothing is measured where the dense network would need more.
 const MOST_BYTES: u64 = 2 << 30;
 
-/// Builds the dense network beside whatever is on the device, takes a few steps, and gives it up again. `None` where it
-/// would need more than 2 GiB, or where nothing runs.
+/// Builds the dense network beside whatever is on the device, takes a few steps, and gives it up again. `None` where
+/// nothing runs.
 ///
 /// # Errors
-/// What the device reports.
+/// `Kind::Memory` where it would need more than 2 GiB, and what the device reports.
 pub fn measure(gpu: &Gpu, recipe: &Recipe, data: &Dataset, choices: &Choices) -> Result<Option<Baseline>> {
     let recipe = Recipe { sparsity: Sparsity::none(), unfreeze: Unfreeze::default(), ..recipe.clone() };
     let counted = Gpu::counted_as(gpu.identity());
-    let fits = Session::new(&counted, &recipe, data, choices.clone()).is_ok();
-    if !fits || counted.memory().peak_bytes > MOST_BYTES || gpu.is_counted() {
+    if gpu.is_counted() {
         return Ok(None);
+    }
+    drop(Session::new(&counted, &recipe, data, choices.clone())?);
+    let needed = counted.memory().peak_bytes;
+    if needed > MOST_BYTES {
+        return Err(Error::new(Kind::Memory, "the dense network was not measured")
+            .at(format!("it needs {needed} bytes of device memory; tried are at most {MOST_BYTES}"))
+            .hint("run.baseline = false says nothing of it"));
     }
     let before = gpu.memory().bytes;
     gpu.forget_peak();

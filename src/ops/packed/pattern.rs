@@ -277,42 +277,78 @@ mod tests {
         mask
     }
 
-    /// Masks of every kind: empty and full rows, one column, nothing, everything.
-    fn masks() -> impl Strategy<Value = (usize, usize, Vec<bool>)> {
+    /// Masks of every kind: empty and full rows, one column, nothing, everything; of single weights, of blocks, and with
+    /// the number in every group that an N:M form asks for. Rows are those of blocks.
+    fn masks() -> impl Strategy<Value = (Form, usize, usize, Vec<bool>)> {
         let size = prop::sample::select(vec![0usize, 1, 3, 63, 65, 257]);
-        (size.clone(), size, 0..5u8, any::<u64>()).prop_map(|(rows, inner, kind, seed)| {
-            let random = |i: usize| crate::random::word(seed, crate::random::Stream::Test, 0, 0, i as u32);
-            let kept = (0..rows * inner).map(|i| match kind {
-                0 => false,
-                1 => true,
-                2 => i % inner == inner / 2,
-                3 => (i / inner).is_multiple_of(3),
-                _ => random(i).is_multiple_of(7),
-            });
-            (rows, inner, kept.collect())
-        })
+        let forms = vec![
+            Form::Free,
+            Form::Block { height: 2 },
+            Form::Block { height: 4 },
+            Form::Block { height: 8 },
+            Form::Groups { keep: 1, of: 4 },
+            Form::Groups { keep: 2, of: 5 },
+            Form::Groups { keep: 1, of: 32 },
+        ];
+        (prop::sample::select(forms), size.clone(), size, 0..5u8, any::<u64>()).prop_map(
+            |(form, heads, inner, kind, seed)| {
+                let random =
+                    |i: usize| crate::random::word(seed, crate::random::Stream::Test, 0, 0, i as u32);
+                let chosen = |i: usize| match kind {
+                    0 => false,
+                    1 => true,
+                    2 => i % inner == inner / 2,
+                    3 => (i / inner).is_multiple_of(3),
+                    _ => random(i).is_multiple_of(7),
+                };
+                let height = form.height();
+                let kept = |i: usize| {
+                    let (row, column) = (i / inner, i % inner);
+                    let Form::Groups { keep, of } = form else {
+                        return chosen(row / height * inner + column);
+                    };
+                    // The `keep` largest of the group by rank, ties to the lower input.
+                    let rank = |c: usize| (random(row * inner + c) % 8, std::cmp::Reverse(c));
+                    let group = column / of * of..(column / of * of + of).min(inner);
+                    group.filter(|&other| rank(other) > rank(column)).count() < keep
+                };
+                let all = (0..heads * height * inner).map(kept).collect();
+                (form, heads * height, inner, all)
+            },
+        )
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(120))]
+        #![proptest_config(ProptestConfig::with_cases(400))]
 
         #[test]
-        fn masks_and_patterns_are_the_same_thing((rows, inner, kept) in masks()) {
+        fn masks_and_patterns_are_the_same_thing((form, rows, inner, kept) in masks()) {
             let mask = bits(&kept);
-            let pattern = Pattern::from_mask(Form::Free, rows, inner, &mask).unwrap();
+            let pattern = Pattern::from_mask(form, rows, inner, &mask).unwrap();
             prop_assert_eq!(pattern.mask(), mask);
             prop_assert_eq!(pattern.kept(), kept.iter().filter(|k| **k).count());
-            let places: Vec<u32> = pattern.places().collect();
-            prop_assert_eq!(&places, &pattern.flat());
-            prop_assert_eq!(&Pattern::from_places(Form::Free, rows, inner, &places), &pattern);
             let values: Vec<f32> = (0..pattern.kept()).map(|i| i as f32 + 1.0).collect();
+            let ordered = pattern.in_order(&values);
+            prop_assert_eq!(&pattern.from_order(&ordered), &values);
             let dense = pattern.dense(&values);
-            prop_assert_eq!(dense.iter().filter(|v| **v != 0.0).copied().collect::<Vec<_>>(), values);
+            prop_assert!(dense.iter().zip(&kept).all(|(value, kept)| (*value != 0.0) == *kept));
+            prop_assert_eq!(dense.into_iter().filter(|v| *v != 0.0).collect::<Vec<_>>(), ordered);
+            let mut flat = pattern.flat();
+            flat.sort_unstable();
+            let wanted: Vec<u32> = (0..kept.len() as u32).filter(|&i| kept[i as usize]).collect();
+            prop_assert_eq!(flat, wanted);
         }
 
         #[test]
-        fn the_transposed_order_holds_every_entry_once((rows, inner, kept) in masks()) {
-            let pattern = Pattern::from_mask(Form::Free, rows, inner, &bits(&kept)).unwrap();
+        fn places_of_entries_lead_back((form, rows, inner, kept) in masks()) {
+            let pattern = Pattern::from_mask(form, rows, inner, &bits(&kept)).unwrap();
+            let places: Vec<u32> = pattern.places().collect();
+            prop_assert_eq!(Pattern::from_places(form, rows, inner, &places), pattern);
+        }
+
+        #[test]
+        fn the_transposed_order_holds_every_entry_once((form, rows, inner, kept) in masks()) {
+            let pattern = Pattern::from_mask(form, rows, inner, &bits(&kept)).unwrap();
             let (starts, of_rows, from) = pattern.transposed();
             prop_assert_eq!(starts.last().copied(), Some(pattern.entries() as u32));
             for input in 0..inner {
@@ -331,8 +367,8 @@ mod tests {
         }
 
         #[test]
-        fn chunks_cover_every_entry_once((rows, inner, kept) in masks(), each in 1usize..9) {
-            let pattern = Pattern::from_mask(Form::Free, rows, inner, &bits(&kept)).unwrap();
+        fn chunks_cover_every_entry_once((form, rows, inner, kept) in masks(), each in 1usize..9) {
+            let pattern = Pattern::from_mask(form, rows, inner, &bits(&kept)).unwrap();
             let chunks = pattern.chunks(each);
             prop_assert!(chunks.len() <= most_chunks(pattern.entries(), pattern.heads(), each));
             let mut covered = vec![0; pattern.entries()];
@@ -342,32 +378,21 @@ mod tests {
             }
             prop_assert!(covered.iter().all(|&n| n == 1));
             let rows_seen: std::collections::BTreeSet<u32> = chunks.iter().map(|c| c[0]).collect();
-            prop_assert_eq!(rows_seen.len(), rows);
+            prop_assert_eq!(rows_seen.len(), rows / form.height());
         }
 
         #[test]
-        fn blocks_round_trip(heads in 0usize..9, inner in 1usize..40, height in prop::sample::select(vec![2usize, 4, 8]), seed: u64) {
-            let kept = |i: usize| crate::random::word(seed, crate::random::Stream::Test, 0, 1, i as u32).is_multiple_of(3);
-            let all: Vec<bool> = (0..heads * height * inner).map(|i| kept(i / inner / height * inner + i % inner)).collect();
-            let form = Form::Block { height };
-            let pattern = Pattern::from_mask(form, heads * height, inner, &bits(&all)).unwrap();
-            prop_assert_eq!(pattern.mask(), bits(&all));
-            let values: Vec<f32> = (0..pattern.kept()).map(|i| i as f32).collect();
-            let ordered = pattern.in_order(&values);
-            prop_assert_eq!(pattern.from_order(&ordered), values.clone());
-            let dense = pattern.dense(&values);
-            let by_place: Vec<f32> = dense.iter().zip(&all).filter(|(_, k)| **k).map(|(v, _)| *v).collect();
-            prop_assert_eq!(by_place, ordered);
-            if pattern.kept() > 0 && height > 1 {
-                let mut torn = all;
+        fn a_torn_block_or_group_is_no_pattern((form, rows, inner, kept) in masks()) {
+            if form != Form::Free && kept.iter().any(|k| *k) {
+                let mut torn = kept;
                 let first = torn.iter().position(|k| *k).unwrap();
                 torn[first] = false;
-                prop_assert!(Pattern::from_mask(form, heads * height, inner, &bits(&torn)).is_none());
+                prop_assert!(Pattern::from_mask(form, rows, inner, &bits(&torn)).is_none());
             }
         }
 
         #[test]
-        fn origins_lead_back((rows, inner, kept) in masks(), seed: u64) {
+        fn origins_lead_back((_, rows, inner, kept) in masks(), seed: u64) {
             let before = Pattern::from_mask(Form::Free, rows, inner, &bits(&kept)).unwrap();
             let flip = |i: usize| crate::random::word(seed, crate::random::Stream::Test, 0, 2, i as u32).is_multiple_of(5);
             let other: Vec<bool> = kept.iter().enumerate().map(|(i, &k)| k != flip(i)).collect();
