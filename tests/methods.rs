@@ -70,22 +70,34 @@ fn offered(text: &str) -> impl Iterator<Item = &str> {
     offers.flat_map(|(_, rest)| rest.split_whitespace().next().unwrap_or_default().split('|'))
 }
 
-/// The accuracy of a recipe in docs/results.md: that of the first table which has it. A sweep over methods names that
-/// of the recipe itself, too.
+/// The accuracy of a recipe in docs/results.md: that of the first table of accuracies which has it. A sweep over methods
+/// names that of the recipe itself, too.
 fn reached(results: &str, ready: &Ready) -> Option<String> {
     let named = format!("{} -s sparsity.method={}", ready.recipe, ready.method);
-    let mut column = None;
+    // The header of a table, once it is read, says which column has accuracies, if one has.
+    let mut header = None;
     for line in results.lines() {
         let cells: Vec<&str> = line.trim().trim_matches('|').split('|').map(str::trim).collect();
-        if !line.starts_with('|') {
-            column = None;
-        } else if column.is_none() {
-            column = ["mean", "test accuracy"].iter().find_map(|&name| cells.iter().position(|c| *c == name));
-        } else if [&ready.label(), &named].iter().any(|label| cells[0].trim_matches('`') == **label) {
-            return column.map(|column| cells[column].trim_matches('*').to_string());
+        match header {
+            _ if !line.starts_with('|') => header = None,
+            None => header = Some(accuracies(&cells)),
+            Some(Some(column))
+                if [&ready.label(), &named].iter().any(|l| cells[0].trim_matches('`') == **l) =>
+            {
+                return Some(cells[column].trim_matches('*').to_string());
+            }
+            Some(_) => {}
         }
     }
     None
+}
+
+/// The column of a table that has accuracies, by its header; none where the table is one of errors.
+fn accuracies(header: &[&str]) -> Option<usize> {
+    if header.iter().any(|cell| cell.starts_with("error")) {
+        return None;
+    }
+    ["mean", "test accuracy"].iter().find_map(|name| header.iter().position(|cell| cell == name))
 }
 
 /// What recipes reached, and on what; "not run" where docs/results.md has nothing.
@@ -309,11 +321,14 @@ fn what_is_missing_is_found() {
     assert!(replaced("a", "t", "").is_err());
 
     let results = "| recipe | seed 1 | mean |\n|---|---|---|\n| `r` | 1 % | **2 %** |\n\n| other | mean |\n|---|---|\n| `r` | 3 % |\n\
-        | `q -s sparsity.method=x` | 4 % |\n";
+        | `q -s sparsity.method=x` | 4 % |\n\n| recipe | error, seeds | mean |\n|---|---|---|\n| `e` | 5 % | 5 % |\n| `f` | 5 % | 5 % |\n\n\
+        | recipe | mean |\n|---|---|\n| `f` | 6 % |\n";
     let reached = |recipe, is_own| reached(results, &Ready { recipe, method: "x", is_own });
     assert_eq!(reached("r", true).as_deref(), Some("2 %"), "the first table counts");
     assert_eq!((reached("q", false).as_deref(), reached("q", true).as_deref()), (Some("4 %"), Some("4 %")));
     assert_eq!((reached("r", false), reached("p", true)), (None, None));
+    assert_eq!(reached("e", true), None, "an error is no accuracy");
+    assert_eq!(reached("f", true).as_deref(), Some("6 %"), "nor does it stand before one");
     assert_eq!(
         offered("# a\n# -s sparsity.method=x|y says\n\n# -s sparsity.method=z\n").collect::<Vec<_>>(),
         ["x", "y"]
