@@ -4,6 +4,7 @@
 mod common;
 
 use coppice::data::{Dataset, Source, Split};
+use coppice::error::Kind;
 use coppice::gpu::Gpu;
 use coppice::ops::variants::Choices;
 use coppice::optim;
@@ -57,14 +58,17 @@ fn data() -> Dataset {
     .unwrap()
 }
 
-fn session(gpu: &Gpu, method: &str, optimizer: &str, data: &Dataset) -> Session {
+fn recipe(sparsity: &str, optimizer: &str) -> Recipe {
     let text = format!(
         "run = {{ epochs = 5, batch = 16, seed = 4 }}\ndata = {{ name = 'sums', validation = 0.0 }}\n\
          model = {{ preset = 'mlp', hidden = [16, 8] }}\noptim = {{ name = '{optimizer}', lr = 0.02 }}\n\
-         sparsity = {{ {} }}",
-        section(method)
+         sparsity = {{ {sparsity} }}"
     );
-    Session::new(gpu, &Recipe::parse(&text, "test", &[]).unwrap(), data, Choices::default()).unwrap()
+    Recipe::parse(&text, "test", &[]).unwrap()
+}
+
+fn session(gpu: &Gpu, method: &str, optimizer: &str, data: &Dataset) -> Session {
+    Session::new(gpu, &recipe(section(method), optimizer), data, Choices::default()).unwrap()
 }
 
 /// Weights and slots behind held masks.
@@ -137,5 +141,83 @@ fn every_method_goes_on_on_devices_and_twice_the_same() {
                 assert!(digests.iter().all(|d| *d == digests[0]), "{} with {optimizer}", method.name);
             }
         }
+    }
+}
+
+/// A parameter, and what is said where one of its values is not a number right before the last mask update of a run.
+/// Parameters are fc1's weight and bias, fc2's, and the head's: 0 to 5. A hidden weight that is not a number passes no
+/// ReLU; the head's bias makes every gradient not a number.
+fn faults(method: &str) -> &'static [(usize, &'static str)] {
+    match method {
+        // No mask update looks: the loss tells.
+        "none" | "static" => &[(5, "the loss is not finite")],
+        "set" => &[(0, "weights of `fc1.weight` are not a number"), (5, "the loss is not finite")],
+        "rigl" | "granet" => &[
+            (0, "1 weights of `fc1.weight` are not a number"),
+            (5, "gradients of `fc1.weight` are not a number"),
+        ],
+        "snfs" => &[
+            (0, "weights of `fc1.weight` are not a number"),
+            (5, "running means of the gradient of `fc1.weight` are not a number"),
+        ],
+        "snip" => &[(0, "scores of `fc1.weight`"), (5, "scores of `fc1.weight`")],
+        // In its passes with moved weights hidden units are not numbers, which ReLUs make 0: the head's scores remain.
+        "grasp" => {
+            &[(0, "scores of `fc1.weight`"), (2, "scores of `fc2.weight`"), (5, "scores of `head.weight`")]
+        }
+        // What is rewound is a number again.
+        "imp" => &[(2, "1 weights or scores of `fc2.weight`")],
+        "gmp" | "oneshot" | "asp" | "top-kast" => {
+            &[(2, "1 weights or scores of `fc2.weight`"), (5, "the loss is not finite")]
+        }
+        _ => &[(2, "1 weights of `fc2.weight` are not a number"), (5, "the loss is not finite")],
+    }
+}
+
+/// Where what masks are made by is not a number, the layer is named, masked and packed.
+#[test]
+fn what_is_not_a_number_is_refused_by_every_method() {
+    let data = data();
+    for gpu in common::everywhere() {
+        let mut packed = Vec::new();
+        for method in methods::ALL {
+            for storage in ["masked", "packed"] {
+                let recipe = recipe(&format!("{}, storage = '{storage}'", section(method.name)), "sgd");
+                for &(param, said) in faults(method.name) {
+                    let context = format!("{}, {storage}, parameter {param}", method.name);
+                    let mut run = match Session::new(&gpu, &recipe, &data, Choices::default()) {
+                        Ok(run) => run,
+                        Err(error) => {
+                            assert!(storage == "packed", "{context}: {error}");
+                            assert!(error.to_string().contains("cannot be packed"), "{context}: {error}");
+                            continue;
+                        }
+                    };
+                    let due = |step: &u64| run.pruner.as_ref().is_some_and(|p| p.due(*step).is_some());
+                    let last = (0..20).rev().find(due).unwrap_or(7);
+                    while run.step < last {
+                        run.advance().unwrap();
+                    }
+                    let one = run.model.params()[param];
+                    let tensor = one.blocks[0].stored();
+                    let mut values = tensor.read_f32().unwrap();
+                    // The largest: it is kept.
+                    let size = |&i: &usize| values[i].abs();
+                    let at = (0..values.len()).max_by(|a, b| size(a).total_cmp(&size(b))).unwrap();
+                    values[at] = f32::NAN;
+                    tensor.write(&values).unwrap();
+                    if one.packed.is_some() && packed.last() != Some(&method.name) {
+                        packed.push(method.name);
+                    }
+                    let error = run.advance().and_then(|_| run.take_totals()).expect_err(&context);
+                    assert!(
+                        error.kind == Kind::Numbers && error.to_string().contains(said),
+                        "{context}: {error}"
+                    );
+                }
+            }
+        }
+        // The others are packed by that update for the first time, or never; static has none.
+        assert_eq!(packed, ["gmp", "granet", "imp", "set", "rigl", "snfs"]);
     }
 }

@@ -332,7 +332,7 @@ impl Pruner {
             (Updater::Never, _) => {
                 let layers = match (&self.flowing, &self.soft) {
                     (Some(flowing), _) => flowing.changes(step, self.length, &gate, params)?,
-                    (None, Some(soft)) => soft.changes(params)?,
+                    (None, Some(soft)) => soft.changes(step, params)?,
                     (None, None) => return Ok(None),
                 };
                 Outcome { layers, renewals: Vec::new() }
