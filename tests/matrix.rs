@@ -221,3 +221,105 @@ fn what_is_not_a_number_is_refused_by_every_method() {
         assert_eq!(packed, ["gmp", "granet", "imp", "set", "rigl", "snfs"]);
     }
 }
+
+/// What the sections above leave at their defaults.
+const OPTIONS: [&str; 4] = [
+    "method = 'gmp', target = 0.8, distribution = 'uniform', in_turn = true, schedule = { begin = '2', end = '11', every = '6' }",
+    "method = 'gmp', target = 0.8, distribution = 'er', schedule = { begin = '2', end = '13', every = '3' }",
+    "method = 'rigl', target = 0.7, distribution = 'er', schedule = { end = '15', every = '3' }, growth = { fraction = { type = 'exponential', power = 2.0 } }",
+    "method = 'rigl', target = 0.7, schedule = { end = '15', every = '3' }, skip_update = false",
+];
+
+#[test]
+fn other_options_go_on_from_anywhere() {
+    let data = data();
+    for gpu in common::everywhere() {
+        for sparsity in OPTIONS {
+            for storage in ["masked", "packed"] {
+                let recipe = recipe(&format!("{sparsity}, storage = '{storage}'"), "adam");
+                let build = || Session::new(&gpu, &recipe, &data, Choices::default()).unwrap();
+                let mut whole = build();
+                let mut snapshots = Vec::new();
+                while !whole.is_done() {
+                    whole.advance().unwrap();
+                    snapshots.push(whole.snapshot().unwrap());
+                }
+                let want = snapshots.pop().unwrap().digest;
+                for snapshot in snapshots.iter().skip(1).step_by(if gpu.is_device() { 5 } else { 1 }) {
+                    let mut second = build();
+                    second.restore(snapshot).unwrap();
+                    while !second.is_done() {
+                        second.advance().unwrap();
+                    }
+                    let at = snapshot.step;
+                    assert_eq!(
+                        second.snapshot().unwrap().digest,
+                        want,
+                        "{sparsity}, {storage}, from step {at}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Of linear layers ER and ERK are one formula; uniform is another.
+#[test]
+fn er_of_linear_layers_is_erk() {
+    let kept = |distribution: &str| -> Vec<usize> {
+        let sparsity = format!("method = 'static', target = 0.7, distribution = '{distribution}'");
+        let run = Session::new(&Gpu::twin(), &recipe(&sparsity, "sgd"), &data(), Choices::default()).unwrap();
+        run.model.params().iter().step_by(2).map(|param| param.kept().unwrap()).collect()
+    };
+    assert_eq!(kept("er"), kept("erk"));
+    assert_ne!(kept("er"), kept("uniform"));
+    assert_eq!(kept("er").iter().sum::<usize>(), 120, "three tenths of 16 x 16 + 16 x 8 + 8 x 2");
+}
+
+/// `skip_update = true` leaves the optimizer out on the step of a mask update, and its count of steps where it was.
+#[test]
+fn rigl_rests_on_updates_or_does_not() {
+    let data = data();
+    for gpu in common::everywhere() {
+        for rests in [true, false] {
+            let sparsity = format!(
+                "method = 'rigl', target = 0.7, schedule = {{ begin = '3', end = '15', every = '3' }}, skip_update = {rests}"
+            );
+            let recipe = recipe(&sparsity, "adam");
+            let mut run = Session::new(&gpu, &recipe, &data, Choices::default()).unwrap();
+            for _ in 0..3 {
+                assert!(run.advance().unwrap().is_none());
+            }
+            // The head's bias has no mask: what moves it is the optimizer.
+            let bias = |run: &Session| run.model.params()[5].read().unwrap();
+            let weights = |run: &Session| -> (Vec<u32>, Vec<f32>) {
+                let param = run.model.params()[0];
+                (param.places().unwrap(), param.read().unwrap())
+            };
+            let (before, (kept, values)) = (bias(&run), weights(&run));
+            assert!(run.advance().unwrap().is_some(), "masks are updated at step 3");
+            let (places, after) = weights(&run);
+            assert_eq!(bias(&run) == before, rests);
+            let stayed = places.iter().filter(|place| kept.contains(place)).map(|&place| place as usize);
+            let (still, moved): (Vec<usize>, Vec<usize>) = stayed.partition(|&i| after[i] == values[i]);
+            assert!(
+                if rests { moved.is_empty() } else { moved.len() > still.len() },
+                "skip_update = {rests}"
+            );
+            // Adam divides its averages by 1 - beta^t, where t counts the steps that it has made.
+            let before = bias(&run);
+            run.advance().unwrap();
+            let slots = &run.optimizer.slots_of(5)[0];
+            let [m, v] = [0, 1].map(|slot| slots[slot].read_f32().unwrap());
+            let t = if rests { 4 } else { 5 };
+            for (i, (now, was)) in bias(&run).into_iter().zip(before).enumerate() {
+                let (m, v) =
+                    (f64::from(m[i]) / (1.0 - 0.9f64.powi(t)), f64::from(v[i]) / (1.0 - 0.999f64.powi(t)));
+                let (want, got) = (-0.02 * m / (v.sqrt() + 1e-8), f64::from(now) - f64::from(was));
+                // One t more or less is worth 5 %; a difference of weights below 1 is off by 1e-7.
+                assert!((got - want).abs() <= 1e-3 * want.abs() + 2e-7, "{i}: moved by {got}, not {want}");
+                assert!(want.abs() > 1e-4, "{i}: moved by more than the bound");
+            }
+        }
+    }
+}

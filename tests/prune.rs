@@ -4,6 +4,8 @@
 mod common;
 #[path = "prune/flow.rs"]
 mod flow;
+#[path = "prune/ties.rs"]
+mod ties;
 
 use common::everywhere;
 use coppice::data::{Dataset, Source, Split};
