@@ -4,6 +4,7 @@
 mod common;
 
 use coppice::data::{Dataset, Source, Split};
+use coppice::error::Kind;
 use coppice::gpu::Gpu;
 use coppice::ops::variants::Choices;
 use coppice::optim;
@@ -57,14 +58,17 @@ fn data() -> Dataset {
     .unwrap()
 }
 
-fn session(gpu: &Gpu, method: &str, optimizer: &str, data: &Dataset) -> Session {
+fn recipe(sparsity: &str, optimizer: &str) -> Recipe {
     let text = format!(
         "run = {{ epochs = 5, batch = 16, seed = 4 }}\ndata = {{ name = 'sums', validation = 0.0 }}\n\
          model = {{ preset = 'mlp', hidden = [16, 8] }}\noptim = {{ name = '{optimizer}', lr = 0.02 }}\n\
-         sparsity = {{ {} }}",
-        section(method)
+         sparsity = {{ {sparsity} }}"
     );
-    Session::new(gpu, &Recipe::parse(&text, "test", &[]).unwrap(), data, Choices::default()).unwrap()
+    Recipe::parse(&text, "test", &[]).unwrap()
+}
+
+fn session(gpu: &Gpu, method: &str, optimizer: &str, data: &Dataset) -> Session {
+    Session::new(gpu, &recipe(section(method), optimizer), data, Choices::default()).unwrap()
 }
 
 /// Weights and slots behind held masks.
@@ -135,6 +139,186 @@ fn every_method_goes_on_on_devices_and_twice_the_same() {
                 };
                 let digests = [run(None), run(None), run(Some(8)), run(Some(13))];
                 assert!(digests.iter().all(|d| *d == digests[0]), "{} with {optimizer}", method.name);
+            }
+        }
+    }
+}
+
+/// A parameter, and what is said where one of its values is not a number right before the last mask update of a run.
+/// Parameters are fc1's weight and bias, fc2's, and the head's: 0 to 5. A hidden weight that is not a number passes no
+/// ReLU; the head's bias makes every gradient not a number.
+fn faults(method: &str) -> &'static [(usize, &'static str)] {
+    match method {
+        // No mask update looks: the loss tells.
+        "none" | "static" => &[(5, "the loss is not finite")],
+        "set" => &[(0, "weights of `fc1.weight` are not a number"), (5, "the loss is not finite")],
+        "rigl" | "granet" => &[
+            (0, "1 weights of `fc1.weight` are not a number"),
+            (5, "gradients of `fc1.weight` are not a number"),
+        ],
+        "snfs" => &[
+            (0, "weights of `fc1.weight` are not a number"),
+            (5, "running means of the gradient of `fc1.weight` are not a number"),
+        ],
+        "snip" => &[(0, "scores of `fc1.weight`"), (5, "scores of `fc1.weight`")],
+        // In its passes with moved weights hidden units are not numbers, which ReLUs make 0: the head's scores remain.
+        "grasp" => {
+            &[(0, "scores of `fc1.weight`"), (2, "scores of `fc2.weight`"), (5, "scores of `head.weight`")]
+        }
+        // What is rewound is a number again.
+        "imp" => &[(2, "1 weights or scores of `fc2.weight`")],
+        "gmp" | "oneshot" | "asp" | "top-kast" => {
+            &[(2, "1 weights or scores of `fc2.weight`"), (5, "the loss is not finite")]
+        }
+        _ => &[(2, "1 weights of `fc2.weight` are not a number"), (5, "the loss is not finite")],
+    }
+}
+
+/// Where what masks are made by is not a number, the layer is named, masked and packed.
+#[test]
+fn what_is_not_a_number_is_refused_by_every_method() {
+    let data = data();
+    for gpu in common::everywhere() {
+        let mut packed = Vec::new();
+        for method in methods::ALL {
+            for storage in ["masked", "packed"] {
+                let recipe = recipe(&format!("{}, storage = '{storage}'", section(method.name)), "sgd");
+                for &(param, said) in faults(method.name) {
+                    let context = format!("{}, {storage}, parameter {param}", method.name);
+                    let mut run = match Session::new(&gpu, &recipe, &data, Choices::default()) {
+                        Ok(run) => run,
+                        Err(error) => {
+                            assert!(storage == "packed", "{context}: {error}");
+                            assert!(error.to_string().contains("cannot be packed"), "{context}: {error}");
+                            continue;
+                        }
+                    };
+                    let due = |step: &u64| run.pruner.as_ref().is_some_and(|p| p.due(*step).is_some());
+                    let last = (0..20).rev().find(due).unwrap_or(7);
+                    while run.step < last {
+                        run.advance().unwrap();
+                    }
+                    let one = run.model.params()[param];
+                    let tensor = one.blocks[0].stored();
+                    let mut values = tensor.read_f32().unwrap();
+                    // The largest: it is kept.
+                    let size = |&i: &usize| values[i].abs();
+                    let at = (0..values.len()).max_by(|a, b| size(a).total_cmp(&size(b))).unwrap();
+                    values[at] = f32::NAN;
+                    tensor.write(&values).unwrap();
+                    if one.packed.is_some() && packed.last() != Some(&method.name) {
+                        packed.push(method.name);
+                    }
+                    let error = run.advance().and_then(|_| run.take_totals()).expect_err(&context);
+                    assert!(
+                        error.kind == Kind::Numbers && error.to_string().contains(said),
+                        "{context}: {error}"
+                    );
+                }
+            }
+        }
+        // The others are packed by that update for the first time, or never; static has none.
+        assert_eq!(packed, ["gmp", "granet", "imp", "set", "rigl", "snfs"]);
+    }
+}
+
+/// What the sections above leave at their defaults.
+const OPTIONS: [&str; 4] = [
+    "method = 'gmp', target = 0.8, distribution = 'uniform', in_turn = true, schedule = { begin = '2', end = '11', every = '6' }",
+    "method = 'gmp', target = 0.8, distribution = 'er', schedule = { begin = '2', end = '13', every = '3' }",
+    "method = 'rigl', target = 0.7, distribution = 'er', schedule = { end = '15', every = '3' }, growth = { fraction = { type = 'exponential', power = 2.0 } }",
+    "method = 'rigl', target = 0.7, schedule = { end = '15', every = '3' }, skip_update = false",
+];
+
+#[test]
+fn other_options_go_on_from_anywhere() {
+    let data = data();
+    for gpu in common::everywhere() {
+        for sparsity in OPTIONS {
+            for storage in ["masked", "packed"] {
+                let recipe = recipe(&format!("{sparsity}, storage = '{storage}'"), "adam");
+                let build = || Session::new(&gpu, &recipe, &data, Choices::default()).unwrap();
+                let mut whole = build();
+                let mut snapshots = Vec::new();
+                while !whole.is_done() {
+                    whole.advance().unwrap();
+                    snapshots.push(whole.snapshot().unwrap());
+                }
+                let want = snapshots.pop().unwrap().digest;
+                for snapshot in snapshots.iter().skip(1).step_by(if gpu.is_device() { 5 } else { 1 }) {
+                    let mut second = build();
+                    second.restore(snapshot).unwrap();
+                    while !second.is_done() {
+                        second.advance().unwrap();
+                    }
+                    let at = snapshot.step;
+                    assert_eq!(
+                        second.snapshot().unwrap().digest,
+                        want,
+                        "{sparsity}, {storage}, from step {at}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Of linear layers ER and ERK are one formula; uniform is another.
+#[test]
+fn er_of_linear_layers_is_erk() {
+    let kept = |distribution: &str| -> Vec<usize> {
+        let sparsity = format!("method = 'static', target = 0.7, distribution = '{distribution}'");
+        let run = Session::new(&Gpu::twin(), &recipe(&sparsity, "sgd"), &data(), Choices::default()).unwrap();
+        run.model.params().iter().step_by(2).map(|param| param.kept().unwrap()).collect()
+    };
+    assert_eq!(kept("er"), kept("erk"));
+    assert_ne!(kept("er"), kept("uniform"));
+    assert_eq!(kept("er").iter().sum::<usize>(), 120, "three tenths of 16 x 16 + 16 x 8 + 8 x 2");
+}
+
+/// `skip_update = true` leaves the optimizer out on the step of a mask update, and its count of steps where it was.
+#[test]
+fn rigl_rests_on_updates_or_does_not() {
+    let data = data();
+    for gpu in common::everywhere() {
+        for rests in [true, false] {
+            let sparsity = format!(
+                "method = 'rigl', target = 0.7, schedule = {{ begin = '3', end = '15', every = '3' }}, skip_update = {rests}"
+            );
+            let recipe = recipe(&sparsity, "adam");
+            let mut run = Session::new(&gpu, &recipe, &data, Choices::default()).unwrap();
+            for _ in 0..3 {
+                assert!(run.advance().unwrap().is_none());
+            }
+            // The head's bias has no mask: what moves it is the optimizer.
+            let bias = |run: &Session| run.model.params()[5].read().unwrap();
+            let weights = |run: &Session| -> (Vec<u32>, Vec<f32>) {
+                let param = run.model.params()[0];
+                (param.places().unwrap(), param.read().unwrap())
+            };
+            let (before, (kept, values)) = (bias(&run), weights(&run));
+            assert!(run.advance().unwrap().is_some(), "masks are updated at step 3");
+            let (places, after) = weights(&run);
+            assert_eq!(bias(&run) == before, rests);
+            let stayed = places.iter().filter(|place| kept.contains(place)).map(|&place| place as usize);
+            let (still, moved): (Vec<usize>, Vec<usize>) = stayed.partition(|&i| after[i] == values[i]);
+            assert!(
+                if rests { moved.is_empty() } else { moved.len() > still.len() },
+                "skip_update = {rests}"
+            );
+            // Adam divides its averages by 1 - beta^t, where t counts the steps that it has made.
+            let before = bias(&run);
+            run.advance().unwrap();
+            let slots = &run.optimizer.slots_of(5)[0];
+            let [m, v] = [0, 1].map(|slot| slots[slot].read_f32().unwrap());
+            let t = if rests { 4 } else { 5 };
+            for (i, (now, was)) in bias(&run).into_iter().zip(before).enumerate() {
+                let (m, v) =
+                    (f64::from(m[i]) / (1.0 - 0.9f64.powi(t)), f64::from(v[i]) / (1.0 - 0.999f64.powi(t)));
+                let (want, got) = (-0.02 * m / (v.sqrt() + 1e-8), f64::from(now) - f64::from(was));
+                // One t more or less is worth 5 %; a difference of weights below 1 is off by 1e-7.
+                assert!((got - want).abs() <= 1e-3 * want.abs() + 2e-7, "{i}: moved by {got}, not {want}");
+                assert!(want.abs() > 1e-4, "{i}: moved by more than the bound");
             }
         }
     }

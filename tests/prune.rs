@@ -4,6 +4,8 @@
 mod common;
 #[path = "prune/flow.rs"]
 mod flow;
+#[path = "prune/ties.rs"]
+mod ties;
 
 use common::everywhere;
 use coppice::data::{Dataset, Source, Split};
@@ -362,6 +364,14 @@ fn what_cannot_be_is_refused() {
         ),
         ("method = 'gmp', pattern = '2:4'", "cannot be reached gradually"),
         ("method = 'gmp', target = 0.5, latent = true, storage = 'packed'", "cannot be packed"),
+        (
+            "method = 'gmp', target = 0.5, distribution = 'uniform', pattern = 'block:2x4', storage = 'packed', rule = [{ match = 'head', dense = true }]",
+            "`fc1.weight` cannot be packed: there are no products over blocks of 2x4",
+        ),
+        (
+            "method = 'oneshot', target = 0.5, distribution = 'uniform', storage = 'packed', schedule = { type = 'oneshot', begin = '50%' }, rule = [{ match = 'fc2', pattern = 'block:8x2' }]",
+            "`fc2.weight` cannot be packed: there are no products over blocks of 8x2",
+        ),
         ("method = 'snip', target = 0.5, schedule = { begin = '30%' }", "has no schedule"),
         ("method = 'snip', target = 0.5, init = 0.7", "starts dense"),
         ("method = 'snip', target = 0.5, batches = 0", "at least 1"),

@@ -170,6 +170,32 @@ fn the_worked_update_comes_out() {
     }
 }
 
+/// Where all scores are equal, and not 0, the lowest places stay and the lowest grow; over several words and chunks.
+#[test]
+fn equal_scores_keep_and_grow_the_lowest_places() {
+    for [rows, inner] in [[1, 7], [5, 67], [33, 129]] {
+        let len = rows * inner;
+        let sign = |i: usize| if i.is_multiple_of(3) { -1.0 } else { 1.0 };
+        let kept: Vec<u32> = (0..len as u32).filter(|i| i % 5 == 1 || i % 7 == 4).collect();
+        let case = Case {
+            shape: [rows, inner],
+            weight: (0..len).map(|i| if kept.contains(&(i as u32)) { 0.5 * sign(i) } else { 0.0 }).collect(),
+            grad: (0..len).map(|i| -0.25 * sign(i)).collect(),
+            kept: kept.clone(),
+        };
+        let drops = kept.len() / 2;
+        let stay = &kept[..kept.len() - drops];
+        let grow = (0..len as u32).filter(|place| !stay.contains(place)).take(drops);
+        let mut want: Vec<u32> = stay.iter().copied().chain(grow).collect();
+        want.sort_unstable();
+        for gpu in everywhere() {
+            for packed in [false, true] {
+                assert_eq!(update(&gpu, &case, 0.5, packed).0, want, "{rows} x {inner}, packed: {packed}");
+            }
+        }
+    }
+}
+
 /// The same update with every value that new weights may start with. Half of 6 weights are dropped; 0, 3 and 6 are new,
 /// with the gradients .9, .8 and -.7. Over all ten places the mean magnitude is .315, the deviation .441843.
 #[test]

@@ -4,6 +4,7 @@
 mod common;
 
 use common::{bytes, everywhere};
+use coppice::error::Kind;
 use coppice::gpu::{Dtype, Gpu, Recorder};
 use coppice::ops::Step;
 use coppice::ops::tally::Totals;
@@ -45,12 +46,13 @@ fn the_worked_numbers_come_out() {
         let source = gpu.upload_f32("source", &[10], &w).unwrap();
         let mask = gpu.upload_u32("mask", &[1], &[0]).unwrap();
         let weight = gpu.tensor("weight", Dtype::F32, &[10]).unwrap();
+        let counts = gpu.tensor("counts", Dtype::U32, &[1]).unwrap();
         let d_weight = gpu.upload_f32("d_weight", &[10], &[1.0; 10]).unwrap();
         let partial = gpu.tensor("partial", Dtype::F32, &[1]).unwrap();
         let totals = Totals::tensor(&gpu).unwrap();
         let step = gpu.uniform("step", &Step { rate: 1.0, ..Default::default() }).unwrap();
         let mut rec = Recorder::new(&gpu);
-        record_forward(&mut rec, &threshold, &source, &mask, &weight).unwrap();
+        record_forward(&mut rec, &threshold, &source, &mask, &weight, &counts).unwrap();
         record_backward(&mut rec, (&source, &mask, &d_weight), &partial, 0).unwrap();
         record_descend(&mut rec, 0.0, &partial, &threshold, (&step, &totals)).unwrap();
         rec.finish().unwrap().replay().unwrap();
@@ -63,6 +65,19 @@ fn the_worked_numbers_come_out() {
         assert!((moved + 1.0 + 0.196612).abs() <= 1e-6, "s moves to {moved}");
         let bits: Vec<u32> = (0..10).map(|i| mask.read_u32().unwrap()[0] >> i & 1).collect();
         assert_eq!(bits, [0, 1, 1, 0, 1, 1, 0, 1, 0, 0]);
+    }
+}
+
+/// A threshold that is not a number would prune its whole layer.
+#[test]
+fn a_threshold_that_is_not_a_number_is_refused() {
+    for gpu in everywhere() {
+        let mut run = session(&gpu, STR, SGD);
+        run.advance().unwrap();
+        run.pruner.as_ref().unwrap().threshold_of(2).expect("fc2 has one").write(&[f32::NAN]).unwrap();
+        let error = (0..3).find_map(|_| run.advance().err()).expect("masks are recorded at step 3");
+        let said = error.to_string();
+        assert!(error.kind == Kind::Numbers && said.contains("thresholds of `fc2.weight`"), "{said}");
     }
 }
 

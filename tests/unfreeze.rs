@@ -8,6 +8,7 @@ use coppice::error::Kind;
 use coppice::gpu::{Gpu, Phase};
 use coppice::ops::variants::Choices;
 use coppice::recipe::Recipe;
+use coppice::sparsity::methods;
 use coppice::store::Arrays;
 use coppice::train::checkpoint::{self, Which};
 use coppice::train::{Control, Session, Summary, train};
@@ -129,7 +130,8 @@ fn stopping_and_resuming_across_phases_changes_no_bit() {
     let latent = [&gmp[..], &["sparsity.latent=true"]].concat();
     let packed = [&gmp[..], &["sparsity.storage=packed"]].concat();
     let distilled = ["distill.method=ps-kd"];
-    let kinds: [&[&str]; 5] = [&[], &gmp, &latent, &packed, &distilled];
+    let set = ["sparsity.method=set", "sparsity.target=0.8", "sparsity.schedule={every='4'}"];
+    let kinds: [&[&str]; 6] = [&[], &gmp, &latent, &packed, &set, &distilled];
     for (gpu, stops) in [(common::device(), &[1, 9, 10, 11, 19, 20, 21, 38][..]), (Gpu::twin(), &[10, 15])] {
         for more in kinds {
             let recipe = recipe(more);
@@ -162,6 +164,74 @@ fn frozen_layers_are_pruned_to_the_same_exact_number() {
     }
 }
 
+/// Growth at random needs no gradients: frozen layers neither drop nor grow, and join with the masks of the start.
+#[test]
+fn frozen_layers_keep_their_masks_where_weights_grow_at_random() {
+    for gpu in devices() {
+        for storage in ["masked", "packed"] {
+            let storage = format!("sparsity.storage={storage}");
+            let set =
+                ["sparsity.method=set", "sparsity.target=0.8", "sparsity.schedule={every='3'}", &storage];
+            let mut session = session(&gpu, &recipe(&set));
+            let joins = [("fc1", 20), ("fc2", 10), ("head", 0)];
+            let mut turned = [0; 3];
+            while !session.is_done() {
+                let masks = |session: &Session| -> Vec<Vec<u32>> {
+                    session.model.params().iter().step_by(2).map(|param| param.read_mask().unwrap()).collect()
+                };
+                let (step, before) = (session.step, masks(&session));
+                let Some(change) = session.advance().unwrap() else { continue };
+                assert_eq!(change.kept, 416, "a fifth of all 2080 weights, step {step}");
+                let after = masks(&session);
+                for (i, (layer, join)) in joins.into_iter().enumerate() {
+                    let own = &change.layers[i];
+                    assert_eq!(own.name, format!("{layer}.weight"));
+                    assert_eq!(own.grown, own.dropped);
+                    assert_eq!(after[i] != before[i], own.grown > 0, "{layer}, step {step}");
+                    assert!(step >= join || own.grown == 0, "{layer} in step {step}, {storage}");
+                    turned[i] += own.grown;
+                }
+            }
+            assert!(turned.iter().all(|&grown| grown > 0), "all grow once they train: {turned:?}");
+        }
+    }
+}
+
+/// Every method of the registry runs beside [unfreeze], or is refused for what it is.
+#[test]
+fn methods_that_need_what_frozen_layers_lack_are_refused_by_name() {
+    let wide = "model.hidden=[32,16]"; // ASP takes no other inputs
+    let (mut by_gradients, mut over) = (Vec::new(), Vec::new());
+    for method in methods::ALL {
+        let name = format!("sparsity.method={}", method.name);
+        let what = match method.name {
+            "none" | "str" => vec![],
+            "asp" => vec!["sparsity.pattern=2:4", "sparsity.schedule={type='oneshot',begin='50%'}"],
+            "ste" | "sr-ste" | "mdgf" | "sdgf" => vec!["sparsity.pattern=2:4"],
+            "oneshot" => vec!["sparsity.target=0.5", "sparsity.schedule={type='oneshot',begin='50%'}"],
+            _ => vec!["sparsity.target=0.5"],
+        };
+        let all = [&[wide, &name][..], &what].concat();
+        let Err(error) = Session::new(&Gpu::twin(), &recipe(&all), &digits(), Choices::default()) else {
+            continue;
+        };
+        let said = error.to_string();
+        assert!(error.kind == Kind::Usage && said.contains(&format!("method `{}`", method.name)), "{said}");
+        match said.contains("updates masks by gradients, and frozen layers have none") {
+            true => by_gradients.push(method.name),
+            false => {
+                assert!(said.contains("starts training over"), "{said}");
+                over.push(method.name);
+            }
+        }
+    }
+    assert_eq!(by_gradients, ["granet", "snip", "grasp", "rigl", "snfs"]);
+    assert_eq!(over, ["imp", "asp"]);
+    // What decides is how weights grow, not the name.
+    let random = ["sparsity.method=rigl", "sparsity.target=0.5", "sparsity.growth={by='random'}"];
+    assert!(Session::new(&Gpu::twin(), &recipe(&random), &digits(), Choices::default()).is_ok());
+}
+
 #[test]
 fn phases_need_no_memory_beyond_the_plan() {
     let gpu = common::device();
@@ -179,8 +249,6 @@ fn what_cannot_be_is_said_before_step_0() {
         assert_eq!(error.kind, Kind::Usage);
         error.to_string()
     };
-    let rigl = refused(&["sparsity.method=rigl", "sparsity.target=0.8"]);
-    assert!(rigl.contains("`rigl`") && rigl.contains("frozen layers have none"), "{rigl}");
     assert!(refused(&["unfreeze.groups=[['head'],['fc2'],['fc3']]"]).contains("`fc3`"));
     assert!(refused(&["unfreeze.phases=['10','40']"]).contains("step 40 of 39"));
     // A ReLU has nothing to train: groups do not name it.

@@ -79,6 +79,7 @@ pub fn prepare(
     for &i in members.iter().flatten() {
         params[i].flow = method.flow();
         check_flow(entry, &*method, params[i])?;
+        check_blocks(recipe, params[i])?;
     }
     check_storage(recipe, entry, &*method, length)?;
     let limit = |param: &Param| match recipe.storage {
@@ -236,6 +237,18 @@ fn check_storage(recipe: &Sparsity, entry: &Entry, method: &dyn Method, length: 
         return Err(Error::usage(format!("method `{}` {part}: its weights cannot be packed", entry.name))
             .at("storage = \"packed\"")
             .hint("storage = \"masked\" or \"auto\""));
+    }
+    Ok(())
+}
+
+/// Refuses packed storage of blocks that no packed product reads.
+fn check_blocks(recipe: &Sparsity, param: &Param) -> Result<()> {
+    if recipe.storage == Storage::Packed && !param.form.is_packable() {
+        let form = param.form.name();
+        let what = format!("`{}` cannot be packed: there are no products over blocks of {form}", param.name);
+        return Err(Error::usage(what)
+            .at(format!("pattern = \"block:{form}\", storage = \"packed\""))
+            .hint("storage = \"auto\" or \"masked\"; or pattern = \"block:4x1\" or \"block:8x1\""));
     }
     Ok(())
 }

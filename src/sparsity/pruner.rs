@@ -2,6 +2,7 @@
 
 use super::budget::{self, Budget};
 use super::flowing::Flowing;
+use super::growth::By;
 use super::methods::{self, Start};
 use super::permute::Permutation;
 use super::prune::{Criterion, Prune};
@@ -209,6 +210,10 @@ impl Pruner {
     pub fn grows(&self) -> bool {
         self.method.growth().is_some()
     }
+    /// Whether weights grow by a draw, whatever their gradients are.
+    pub fn grows_at_random(&self) -> bool {
+        self.method.growth().is_some_and(|growth| growth.by == By::Random)
+    }
     /// Whether the optimizer rests at `step`.
     pub fn rests(&self, step: u64) -> bool {
         self.method.rests(step, self.length)
@@ -332,7 +337,7 @@ impl Pruner {
             (Updater::Never, _) => {
                 let layers = match (&self.flowing, &self.soft) {
                     (Some(flowing), _) => flowing.changes(step, self.length, &gate, params)?,
-                    (None, Some(soft)) => soft.changes(params)?,
+                    (None, Some(soft)) => soft.changes(step, params)?,
                     (None, None) => return Ok(None),
                 };
                 Outcome { layers, renewals: Vec::new() }

@@ -136,7 +136,9 @@ impl Regrow {
                 Some(by_param) => by_param[part.param],
                 None => keeps[part.group],
             };
-            let drops = growth.drops(kept, step, length);
+            // A frozen layer keeps its mask.
+            let frozen = params[part.param].frozen;
+            let drops = if frozen { 0 } else { growth.drops(kept, step, length) };
             Turnover { keep: kept - drops, grow: drops }
         };
         let layers: Vec<&Param> = self.parts.iter().map(|part| params[part.param]).collect();

@@ -1,7 +1,7 @@
 //! All parameters with a learned soft threshold: the state that belongs to them, and what is recorded for a step.
 
 use super::threshold::{self, Rule};
-use super::{LayerChange, merge};
+use super::{LayerChange, merge, not_numbers};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
 use crate::param::{Block, Param, full_mask, kept};
@@ -22,6 +22,8 @@ struct Member {
     threshold: Tensor,
     /// Sums over parts of the weight, of which the gradient of s is made.
     partial: Tensor,
+    /// Weights that are not numbers.
+    nans: Tensor,
     /// Kept, grown and dropped since the last record.
     changes: Tensor,
     /// By block: the masks when they were recorded last. State of the run.
@@ -44,6 +46,7 @@ impl Soft {
                 param: index,
                 threshold: gpu.upload_f32(&format!("{}.threshold", param.name), &[1], &[rule.start])?,
                 partial: gpu.tensor("partial", Dtype::F32, &[parts])?,
+                nans: gpu.tensor("not numbers", Dtype::U32, &[1])?,
                 changes: gpu.tensor("mask changes", Dtype::U32, &[3])?,
                 recorded: param.blocks.iter().map(recorded).collect::<Result<_>>()?,
             };
@@ -95,15 +98,25 @@ impl Soft {
         self.show.replay()
     }
 
-    /// What has changed since this was last asked.
-    pub fn changes(&self, params: &[&Param]) -> Result<Vec<LayerChange>> {
-        self.members.iter().try_for_each(|member| member.changes.write(&[0u32; 3]))?;
+    /// What has changed since this was last asked, as of the masks that `step` begins with.
+    ///
+    /// # Errors
+    /// `Kind::Numbers` if a weight or a threshold is not a number, with the layer's name.
+    pub fn changes(&self, step: u64, params: &[&Param]) -> Result<Vec<LayerChange>> {
+        for member in &self.members {
+            member.changes.write(&[0u32; 3])?;
+            member.nans.write(&[0u32])?;
+        }
         self.show.replay()?;
         self.note.replay()?;
         let layer = |member: &Member| -> Result<LayerChange> {
+            let param = params[member.param];
+            not_numbers(member.nans.read_u32()?[0], "weights", &param.name, step)?;
+            let threshold = member.threshold.read_f32()?[0];
+            not_numbers(u32::from(threshold.is_nan()), "thresholds", &param.name, step)?;
             let words = member.changes.read_u32()?;
             let [kept, grown, dropped] = [0, 1, 2].map(|i| words[i] as usize);
-            Ok(LayerChange { kept, grown, dropped, ..LayerChange::none(params[member.param]) })
+            Ok(LayerChange { kept, grown, dropped, ..LayerChange::none(param) })
         };
         self.members.iter().map(layer).collect()
     }
@@ -133,9 +146,9 @@ impl Soft {
 impl Member {
     fn record(&self, rec: &mut Recorder, param: &Param) -> Result<()> {
         rec.scope(&param.name);
-        param
-            .blocks
-            .iter()
-            .try_for_each(|b| threshold::record_forward(rec, &self.threshold, b.stored(), &b.mask, &b.weight))
+        param.blocks.iter().try_for_each(|b| {
+            let (mask, weight) = (&b.mask, &b.weight);
+            threshold::record_forward(rec, &self.threshold, b.stored(), mask, weight, &self.nans)
+        })
     }
 }

@@ -34,16 +34,19 @@ pub struct Rule {
     pub decay: f32,
 }
 
-/// Writes the mask, and what the forward pass sees of `source`.
+/// Writes the mask, and what the forward pass sees of `source`; adds weights that are not numbers to `counts[0]`.
 pub fn record_forward(
     rec: &mut Recorder,
     threshold: &Tensor,
     source: &Tensor,
     mask: &Tensor,
     weight: &Tensor,
+    counts: &Tensor,
 ) -> Result<()> {
     let args = Args { quads: source.len().div_ceil(4) as u32, first: 0 };
-    let binds = bind! { args: &args, threshold: threshold, source: source, mask: mask, weight: weight };
+    let binds = bind! {
+        args: &args, threshold: threshold, source: source, mask: mask, weight: weight, counts: counts
+    };
     rec.dispatch(&FORWARD, binds, groups(source.len().div_ceil(32), WG), 3 * source.len() as u64)
 }
 
@@ -94,10 +97,12 @@ fn sigmoid(x: f32) -> f64 {
 fn twin_forward(t: &Twin) {
     let cut = sigmoid(t.f32("threshold")[0]) as f32;
     let (source, mut mask, mut weight) = (t.f32("source"), t.u32_mut("mask"), t.f32_mut("weight"));
+    let mut counts = t.u32_mut("counts");
     mask.fill(0);
     for (i, (w, &v)) in weight.iter_mut().zip(source.iter()).enumerate() {
         mask[i / 32] |= u32::from(v.abs() > cut) << (i % 32);
         *w = if v.abs() > cut { v.signum() * (v.abs() - cut) } else { 0.0 };
+        counts[0] += u32::from(v.is_nan());
     }
 }
 
@@ -138,10 +143,11 @@ pub fn checks() -> Vec<Check> {
             let mask = t.output_u32("mask", &[n.div_ceil(32)])?;
             // A sigmoid of some roundings, and a difference of numbers up to 1.
             let weight = t.output("weight", &[n], Tolerance { abs: 1e-6, rel: 0.0 })?;
+            let counts = t.output_u32("counts", &[1])?;
             let d_weight = t.input("d_weight", &[n])?;
             t.compare(&d_weight, Tolerance::EXACT);
             let partial = t.output("partial", &[partials(n)], Tolerance::sum(4 * WG))?;
-            record_forward(&mut t.rec, &threshold, &source, &mask, &weight)?;
+            record_forward(&mut t.rec, &threshold, &source, &mask, &weight, &counts)?;
             record_backward(&mut t.rec, (&source, &mask, &d_weight), &partial, 0)
         })
     };
