@@ -1,37 +1,17 @@
-// Values of a dense matrix at single places.
-// `kept`: at the entries of a packed weight. dense: (rows, inner), rows of the matrix from args.first_row on; value: of
-// all entries of the weight, of which those of these rows are written. One invocation a row.
-// `listed`: at the places of a list, where they lie among those that dense has, from args.first_place on; other values
-// stay. place, value: (len,). One invocation an element.
+// Values of a dense matrix at the places of a list, where they lie among those that dense has, from args.first_place on;
+// other values stay. place, value: (len,). One invocation an element.
 //#use common/grid
 const WG = 64u;
 
 struct Args {
-    first_row: u32,   // `kept`
-    rows: u32,
-    inner: u32,
-    first_place: u32, // `listed`
-    len: u32,         // elements of the list
-    places: u32,      // elements of dense
+    first_place: u32,
+    len: u32,    // elements of the list
+    places: u32, // elements of dense
 }
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(2) var<storage, read> dense: array<f32>;
-@group(0) @binding(3) var<storage, read> starts: array<u32>;
-@group(0) @binding(4) var<storage, read> columns: array<u32>;
-@group(0) @binding(5) var<storage, read> place: array<u32>;
-@group(0) @binding(6) var<storage, read_write> value: array<f32>;
-
-@compute @workgroup_size(WG)
-fn kept(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-        @builtin(local_invocation_index) lane: u32) {
-    let group = group_index(id, groups);
-    let row = group * WG + lane;
-    if !(group < grid.end && row < args.rows) { return; }
-    let end = starts[args.first_row + row + 1u];
-    for (var entry = starts[args.first_row + row]; entry < end; entry++) {
-        value[entry] = dense[row * args.inner + columns[entry]];
-    }
-}
+@group(0) @binding(3) var<storage, read> place: array<u32>;
+@group(0) @binding(4) var<storage, read_write> value: array<f32>;
 
 @compute @workgroup_size(WG)
 fn listed(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,

@@ -65,7 +65,8 @@ pub trait Layer {
     fn reads_narrow(&self) -> bool {
         false
     }
-    /// Records the gradient of its weight, also where nothing is kept, for some of its rows: what growth goes by.
+    /// Records the gradient of its weight, also where nothing is kept, for some of its rows: what growth goes by. No other
+    /// gradient changes.
     ///
     /// # Errors
     /// `Kind::Usage` for a layer without a weight that could grow.

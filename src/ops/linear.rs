@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::variants::{Choices, Product, Shape, Variant};
 use crate::error::Result;
 use crate::gpu::check::{Tolerance, Trial};
-use crate::gpu::{Recorder, Tensor, Twin};
+use crate::gpu::{Dtype, Recorder, Tensor, Twin};
 use crate::{bind, wgsl_struct};
 
 wgsl_struct! {
@@ -80,22 +80,22 @@ pub fn weight_grad(
 }
 
 /// `d_weight = d_y x^T` for some rows of a weight of shape `whole`, by the kernel that serves all of it: the same bits.
-/// The gradients of their biases are written, too.
-#[allow(clippy::too_many_arguments)] // what the product reads and writes, and for which rows
+/// Those of their biases, which the kernel computes besides, are given up: the layer's own product has written them, in
+/// a packed layer perhaps from bf16 operands.
 pub fn weight_grad_rows(
     rec: &mut Recorder,
     choices: &Choices,
     whole: Shape,
     rows: Range<usize>,
     d_weight: &Tensor,
-    d_bias: &Tensor,
     x: &Tensor,
     d_y: &Tensor,
 ) -> Result<()> {
+    let d_bias = rec.gpu.tensor("unused bias gradient", Dtype::F32, &[rows.len()])?;
     let shape = Shape { rows: rows.len(), ..whole };
     let args = shape.args(false, false);
-    let (d_bias, d_y) = (&d_bias.rows(rows.clone()), &d_y.rows(rows));
-    let binds = bind! { args: &args, x: x, d_y: d_y, d_weight: d_weight, d_bias: d_bias };
+    let d_y = &d_y.rows(rows);
+    let binds = bind! { args: &args, x: x, d_y: d_y, d_weight: d_weight, d_bias: &d_bias };
     choices.pick(Product::WeightGrad, whole).dispatch(rec, binds, shape)
 }
 

@@ -34,8 +34,8 @@ pub fn record(rec: &mut Recorder, tensors: &[&Tensor], sums: &Tensor) -> Result<
     rec.dispatch(&TOTAL, bind! { args: &args, parts: &partials, sums: sums }, 1, 3 * all as u64)
 }
 
-/// All sums stand in the first part: how a tensor is divided is the device's affair, and zeros between the values, as
-/// masked storage has them, change no bit.
+/// All sums stand in the first part: how a tensor is divided is the device's affair. Zeros between the values, as masked
+/// storage has them, change no bit here; on a device they change the tree, and so the last bits.
 fn twin_partial(t: &Twin) {
     let args: Args = t.get("args");
     let values = t.f32("values");

@@ -2,7 +2,7 @@
 
 use super::candidates::{Draw, Noise, record_noise};
 use super::groups::{self, Gate};
-use super::running::{Running, TILE, tile_rows};
+use super::running::{Running, tile_len, tile_rows};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Recorder};
 use crate::ops::packed::{Form, Pattern};
@@ -64,7 +64,7 @@ fn groups(
         let is_kept = |&place: &usize| place % inner % of < keep;
         return Ok((0..rows * inner).filter(is_kept).map(|place| place as u32).collect());
     }
-    let step = tile_rows(rows, inner, TILE);
+    let step = tile_rows(rows, inner, tile_len(gpu));
     let tile = gpu.tensor("tile", Dtype::F32, &[step, inner])?;
     let bits = gpu.tensor("tile mask", Dtype::U32, &[tile.len().div_ceil(32)])?;
     let nans = gpu.tensor("not numbers", Dtype::U32, &[1])?;
@@ -87,7 +87,7 @@ fn groups(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::Choice;
+    use crate::gpu::{Choice, Limits};
 
     #[test]
     fn groups_keep_their_number_and_are_the_same_on_every_device() {
@@ -108,6 +108,18 @@ mod tests {
                     assert_eq!(kept, keep.min(end - first), "row {row}, inputs {first}..{end}");
                 }
             }
+        }
+    }
+
+    /// 300 rows of 96 are 115,200 bytes.
+    #[test]
+    fn what_exceeds_a_binding_is_drawn_in_tiles_that_do_not() {
+        let limits = Limits { binding_bytes: 100_000, ..Limits::default() };
+        let small = Gpu::open_with(&Choice::Auto, limits).unwrap();
+        for form in [Form::Free, Form::Groups { keep: 2, of: 4 }] {
+            let [whole, tiled] =
+                [&Gpu::twin(), &small].map(|gpu| draw(gpu, 7, 1, form, (300, 96), 5000).unwrap());
+            assert!(whole == tiled, "{form:?}");
         }
     }
 

@@ -20,6 +20,7 @@ pub mod groups;
 pub mod grown;
 pub mod growth;
 pub mod hold;
+mod kept_sums;
 pub mod mean;
 mod merge;
 pub mod methods;
@@ -160,6 +161,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(exchange::checks());
     all.extend(gather::checks());
     all.extend(groups::checks());
+    all.extend(kept_sums::checks());
     all.extend(grown::checks());
     all.extend(mean::checks());
     all.extend(permute::checks());

@@ -10,7 +10,7 @@
 
 use super::growth::Growth;
 use super::regrow::Site;
-use super::{Length, gather, hold, not_numbers};
+use super::{Length, kept_sums, not_numbers};
 use crate::error::Result;
 use crate::gpu::{Dtype, Phase, Plan, Recorder, Tensor};
 use crate::ops::moments;
@@ -83,7 +83,7 @@ fn ranked(value: &dyn Fn(usize) -> f64, layers: usize) -> Vec<usize> {
 
 /// The recorded sums that the shares come from.
 pub(super) struct Shares {
-    /// By layer: the sums of the running mean where weights are kept.
+    /// By layer: the sum of the running mean's magnitudes where weights are kept, and other moments of its rows.
     sums: Vec<Tensor>,
     pub plan: Plan,
 }
@@ -97,27 +97,21 @@ impl Shares {
         for &layer in layers {
             let (param, means) = (site.params[layer], (site.means)(layer));
             rec.scope(&param.name);
-            let values = |shape: &[usize]| site.gpu.tensor("kept means", Dtype::F32, shape);
-            let mut kept = Vec::new();
-            match &param.packed {
-                Some(packed) => {
-                    let (all, mut first) = (values(&[packed.index.pattern.kept()])?, 0);
-                    for mean in &means {
-                        gather::record_kept(&mut rec, &packed.index, first, mean, &all)?;
-                        first += mean.shape[0];
-                    }
-                    kept.push(all);
-                }
-                None => {
-                    for (block, mean) in param.blocks.iter().zip(&means) {
-                        let own = values(&mean.shape)?;
-                        hold::record_effective(&mut rec, &block.mask, mean, &own)?;
-                        kept.push(own);
+            // By row first: in which order what is kept is added up must not depend on how it is stored.
+            let by_row = site.gpu.tensor("sums of kept means", Dtype::F32, &[param.shape[0]])?;
+            let mut first = 0;
+            for (block, mean) in means.iter().enumerate() {
+                match &param.packed {
+                    Some(packed) => kept_sums::record_packed(&mut rec, &packed.index, first, mean, &by_row)?,
+                    None => {
+                        let mask = &param.blocks[block].mask;
+                        kept_sums::record_masked(&mut rec, mask, first, mean, &by_row)?
                     }
                 }
+                first += mean.shape[0];
             }
             sums.push(site.gpu.tensor("moments", Dtype::F32, &[3])?);
-            moments::record(&mut rec, &kept.iter().collect::<Vec<_>>(), &sums[sums.len() - 1])?;
+            moments::record(&mut rec, &[&by_row], &sums[sums.len() - 1])?;
         }
         Ok(Self { sums, plan: rec.finish()? })
     }
@@ -136,7 +130,7 @@ impl Shares {
         self.plan.replay()?;
         let (mut means, mut dropped, mut open, mut left) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (param, sums) in layers.iter().zip(&self.sums) {
-            let (kept, sum) = (param.kept()?, f64::from(sums.read_f32()?[1]));
+            let (kept, sum) = (param.kept()?, f64::from(sums.read_f32()?[0]));
             not_numbers(u32::from(!sum.is_finite()), "sums of running means", &param.name, step)?;
             let drops = growth.drops(kept, step, length);
             means.push(sum / kept.max(1) as f64);
@@ -152,6 +146,10 @@ impl Shares {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::{Choice, Gpu, Limits};
+    use crate::ops::packed::{Form, Pattern};
+    use crate::param::{Flow, mask_of};
+    use crate::random::{Stream, uniform};
     use proptest::prelude::*;
 
     const MEANS: [f64; 3] = [0.2, 0.1, 0.05];
@@ -176,6 +174,65 @@ mod tests {
         // Where all are full to .99, the rest is not lost.
         assert_eq!(redistribute(&MEANS, &[100, 100, 100], &[100, 100, 100]), [100, 100, 100]);
         assert_eq!(redistribute(&MEANS, &[100, 100, 98], &[100, 100, 100]), [100, 99, 99]);
+    }
+
+    /// A last bit that differs may turn a share of 3 into one of 4, and so a mask into another.
+    #[test]
+    fn sums_have_the_same_bits_however_a_layer_is_stored() {
+        // Five blocks of 64 rows, the last one shorter; of 60,000 weights 12,000 are kept, more than a workgroup adds up.
+        let (rows, inner, layers) = (300usize, 200usize, 4);
+        let limits = Limits { binding_bytes: 100_000, ..Limits::default() };
+        for gpu in [Gpu::twin(), Gpu::open_with(&Choice::Auto, limits).unwrap()] {
+            let number = |layer: u32, i: u32| uniform(3, Stream::Test, 0, layer, i);
+            let places = |layer: u32| -> Vec<u32> {
+                (0..(rows * inner) as u32).filter(|&i| number(layer, i) < 0.2).collect()
+            };
+            let mean = |layer: u32, i: u32| number(layer + 100, i) - 0.5;
+            let means = |layer: usize, spans: &[std::ops::Range<usize>]| -> Vec<Tensor> {
+                let block = |own: &std::ops::Range<usize>| {
+                    let places = own.start * inner..own.end * inner;
+                    let values: Vec<f32> = places.map(|i| mean(layer as u32, i as u32)).collect();
+                    gpu.upload_f32("mean", &[own.len(), inner], &values).unwrap()
+                };
+                spans.iter().map(block).collect()
+            };
+            let sums = |packed: bool| -> Vec<f32> {
+                let layer = |layer: u32| {
+                    let mut param = Param::new("w", &[rows, inner], Box::new(|_| 0.0));
+                    param.flow = Flow::Held;
+                    let places = places(layer);
+                    if packed {
+                        let pattern = Pattern::from_places(Form::Free, rows, inner, &places);
+                        param.allocate_packed(&gpu, pattern).unwrap();
+                    } else {
+                        param.allocate(&gpu).unwrap();
+                        param.write_mask(&mask_of(&places, rows * inner)).unwrap();
+                        assert_eq!(param.blocks.len() > 1, gpu.limits() == limits);
+                    }
+                    param
+                };
+                let params: Vec<Param> = (0..layers).map(layer).collect();
+                let site = Site {
+                    gpu: &gpu,
+                    seed: 1,
+                    params: &params.iter().collect::<Vec<_>>(),
+                    slots: &|_| Vec::new(),
+                    grads: &|_, _, _, _| Ok(()),
+                    means: &|index| means(index, &params[index].spans(&gpu).unwrap()),
+                    kept: 0,
+                };
+                let shares = Shares::record(&site, &(0..layers as usize).collect::<Vec<_>>()).unwrap();
+                shares.plan.replay().unwrap();
+                shares.sums.iter().map(|sums| sums.read_f32().unwrap()[0]).collect()
+            };
+            let [masked, packed] = [false, true].map(sums);
+            assert_eq!(masked, packed, "on {:?}", gpu.identity());
+            for (layer, &sum) in masked.iter().enumerate() {
+                let layer = layer as u32;
+                let want: f64 = places(layer).iter().map(|&i| f64::from(mean(layer, i).abs())).sum();
+                assert!((f64::from(sum) / want - 1.0).abs() < 1e-5, "got {sum}, want {want}");
+            }
+        }
     }
 
     proptest! {

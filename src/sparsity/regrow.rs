@@ -24,7 +24,8 @@ use crate::ops::packed::Pattern;
 use crate::param::{Packed, Param};
 use crate::random::Stream;
 
-/// Records the gradient of some rows of a parameter, also where nothing is kept.
+/// Records the gradient of some rows of a parameter, also where nothing is kept. That of the layer's bias stays what the
+/// backward pass has made it.
 pub type DenseGrad<'a> = dyn Fn(&mut Recorder, usize, Range<usize>, &Tensor) -> Result<()> + 'a;
 
 /// What an update is recorded for.

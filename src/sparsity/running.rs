@@ -11,8 +11,8 @@ use super::topk::{Count, Selection};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Recorder, Tensor};
 
-/// Elements of a tile, at most, but for rows that are longer.
-pub(super) const TILE: usize = 1 << 20;
+/// Elements of a tile, at most, where a binding has room for them.
+const TILE: usize = 1 << 20;
 /// Tiles begin on rows that are multiples of this: slices of activations then begin on 256 bytes.
 const ROW_ALIGNMENT: usize = 64;
 
@@ -30,6 +30,11 @@ pub struct Running {
     nans: Tensor,
 }
 
+/// Elements of a tile on this device, at most, but for rows that are longer.
+pub(super) fn tile_len(gpu: &Gpu) -> usize {
+    TILE.min(gpu.limits().binding_bytes as usize / 4)
+}
+
 /// Rows of one tile of a matrix (rows, inner).
 pub(super) fn tile_rows(rows: usize, inner: usize, limit: usize) -> usize {
     let fit = limit / inner.max(1) / ROW_ALIGNMENT * ROW_ALIGNMENT;
@@ -44,7 +49,7 @@ pub struct Found {
 impl Running {
     /// Room for `most` selected of matrices of these shapes (rows, inner).
     pub fn new(gpu: &Gpu, shapes: &[(usize, usize)], most: usize) -> Result<Self> {
-        Self::with_tile(gpu, shapes, most, TILE.min(gpu.limits().binding_bytes as usize / 4))
+        Self::with_tile(gpu, shapes, most, tile_len(gpu))
     }
 
     /// As [`Running::new`], with tiles of at most so many elements.
