@@ -205,6 +205,10 @@ impl Pruner {
     pub fn forget(&mut self) {
         (self.updater, self.reach, self.permutation) = (Updater::Never, None, None);
     }
+    /// Whether an update searches for an order of hidden units, in as many rounds as find something.
+    pub fn searches(&self) -> bool {
+        self.permutation.as_ref().is_some_and(|permutation| permutation.plans().next().is_some())
+    }
     /// Whether weights grow, by gradients of the step.
     pub fn grows(&self) -> bool {
         self.method.growth().is_some()
