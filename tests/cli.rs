@@ -200,6 +200,30 @@ fn the_lists_are_complete() {
     fails(home.path(), 5, &["cp", "digits-gmp-90"]);
 }
 
+/// A search has three dispatches in each of 255 turns; they are as many lines as there are kernels.
+#[test]
+fn a_plan_is_short_whatever_it_repeats() {
+    let home = tempfile::tempdir().unwrap();
+    let text = "run = { epochs = 1, batch = 64 }\ndata = { name = 'digits' }\n\
+                model = { preset = 'mlp', hidden = [1024, 1024] }\noptim = { name = 'sgd', lr = 0.1 }\n\
+                sparsity = { method = 'asp', pattern = '2:4', schedule = { type = 'oneshot', begin = '50%' } }";
+    std::fs::write(home.path().join("asp.toml"), text).unwrap();
+    let recipe = ["plan", "asp.toml"];
+    let plan = json(home.path(), &[&recipe[..], &["--json"]].concat());
+    let dispatches = plan["dispatches"].as_array().unwrap();
+    assert!(dispatches.len() < 100, "{} dispatches", dispatches.len());
+    let sum = |what: &dyn Fn(&Value) -> u64| dispatches.iter().map(what).sum::<u64>();
+    let number = |value: &Value| value.as_u64().unwrap();
+    assert!(sum(&|d| number(&d["times"])) > 3 * 255, "none is left out");
+    let masks = |d: &Value| if d["phase"] == "masks" { number(&d["times"]) * number(&d["flops"]) } else { 0 };
+    assert_eq!(sum(&masks), number(&plan["cost"]["masks"]["flops"]));
+    assert!(plan["notes"][0].as_str().unwrap().contains("one round"), "{}", plan["notes"]);
+    let output = run(home.path(), &recipe);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.lines().count() < 150, "{text}");
+    assert!(text.contains("one round"), "{text}");
+}
+
 #[test]
 fn the_number_of_threads_of_a_software_driver_changes_no_bit() {
     let home = tempfile::tempdir().unwrap();

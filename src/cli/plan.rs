@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Device, RecipeArgs, cache, drive, print_json, say};
 use crate::error::Result;
-use crate::gpu::{Cost, Gpu, Phase};
+use crate::gpu::{Cost, Dispatch, Gpu, Phase};
 use crate::ops::packed::crossover::Products;
 use crate::param::Flow;
 use crate::recipe::{Precision, Storage};
@@ -40,7 +40,9 @@ impl Plan {
         let masks = run.pruner.as_ref().map_or(Vec::new(), |pruner| pruner.plans());
         let plans: Vec<&crate::gpu::Plan> = [before, after].into_iter().chain(masks).collect();
         let cost = |phase: Phase| plans.iter().fold(Cost::default(), |sum, plan| sum + plan.cost_of(phase));
-        let dispatches = || plans.iter().flat_map(|plan| &plan.dispatches);
+        let dispatches = || plans.iter().flat_map(|plan| merged(&plan.dispatches));
+        let searches = run.pruner.as_ref().is_some_and(|pruner| pruner.searches());
+        let notes: Vec<&str> = searches.then_some(SEARCH).into_iter().collect();
         let memory = gpu.memory().peak_bytes;
         let means = run.pruner.as_ref().map_or(0, |pruner| pruner.mean_bytes());
         let stored = 4 * run.model.params().iter().map(|p| p.len() as u64).sum::<u64>();
@@ -64,7 +66,7 @@ impl Plan {
                 .map(|(step, s, kept)| json!({ "step": step, "sparsity": s, "kept": kept }))
                 .collect();
             let kernels: Vec<_> = dispatches()
-                .map(|d| json!({ "label": d.label, "phase": d.phase, "groups": d.groups, "flops": d.cost.flops, "bytes": d.cost.bytes }))
+                .map(|(d, times)| json!({ "label": d.label, "phase": d.phase, "times": times, "groups": d.groups, "flops": d.cost.flops, "bytes": d.cost.bytes }))
                 .collect();
             let phases: serde_json::Map<_, _> =
                 Phase::ALL.iter().map(|&p| (p.name().to_string(), json!(cost(p)))).collect();
@@ -76,7 +78,7 @@ impl Plan {
                 "schema": 1, "recipe": recipe.run.name, "device": identity,
                 "steps": run.length.steps, "steps_per_epoch": run.length.steps_per_epoch,
                 "device_bytes": memory, "dense_bytes": stored, "mean_bytes": means, "layers": layers, "budgets": groups, "mask_updates": steps, "phases": training,
-                "cost": phases, "dispatches": kernels,
+                "cost": phases, "dispatches": kernels, "notes": notes,
             }));
         }
         say(&format!("{} on {} ({})", recipe.run.name, identity.adapter, identity.backend))?;
@@ -122,19 +124,21 @@ impl Plan {
                 say(&format!("  from step {step:>7}  learning rate x {factor}  {}", layers.join(" ")))?;
             }
         }
-        let line = |d: &crate::gpu::Dispatch| {
+        let line = |(d, times): (&Dispatch, usize)| {
             vec![
                 d.label.clone(),
                 d.phase.name().into(),
+                times.to_string(),
                 d.groups.to_string(),
                 format!("{:.2}", d.cost.flops as f64 / 1e6),
                 format!("{:.2}", d.cost.bytes as f64 / 1e6),
             ]
         };
         say(&table::rows(
-            &["dispatch", "phase", "workgroups", "MFLOP", "MB"],
+            &["dispatch", "phase", "times", "workgroups", "MFLOP each", "MB each"],
             &dispatches().map(line).collect::<Vec<_>>(),
         ))?;
+        notes.iter().try_for_each(|note| say(note))?;
         let all = before.cost() + after.cost();
         say(&format!(
             "a step: {:.1} MFLOP, {:.1} MB moved at least",
@@ -147,6 +151,24 @@ impl Plan {
         }
         say(&format!("device memory: {}; weights and biases: {}", table::bytes(memory), table::bytes(stored)))
     }
+}
+
+/// What a search's dispatches are: how many rounds it takes is known only when it is over.
+const SEARCH: &str = "hidden units are permuted by a search, counted here as one round with all pairs of groups open; it \
+                      goes on for as many rounds as find an exchange, with fewer pairs open in each";
+
+/// What a plan dispatches, in the order in which each first comes, and how many times: a search has the same few kernels
+/// in each of thousands of turns, an update of packed weights in each tile.
+fn merged(dispatches: &[Dispatch]) -> Vec<(&Dispatch, usize)> {
+    let key = |d: &Dispatch| (d.phase, d.groups, d.cost);
+    let mut all: Vec<(&Dispatch, usize)> = Vec::new();
+    for dispatch in dispatches {
+        match all.iter_mut().find(|(d, _)| key(d) == key(dispatch) && d.label == dispatch.label) {
+            Some((_, times)) => *times += 1,
+            None => all.push((dispatch, 1)),
+        }
+    }
+    all
 }
 
 /// The phases of training: first step, factor on the learning rate, names of the layers that train.

@@ -15,6 +15,7 @@ impl Session {
         let Some((mut change, mut renewals)) = pruner.update(self.step, &self.model.params(), &again)? else {
             return Ok(None);
         };
+        self.pruner.iter_mut().for_each(Pruner::settle);
         let mut laid_out = Vec::new();
         for (index, param) in self.model.params().into_iter().enumerate() {
             let renewal = match renewals.iter().position(|renewal| renewal.param == index) {
