@@ -15,7 +15,6 @@ impl Session {
         let Some((mut change, mut renewals)) = pruner.update(self.step, &self.model.params(), &again)? else {
             return Ok(None);
         };
-        self.pruner.iter_mut().for_each(Pruner::settle);
         let mut laid_out = Vec::new();
         for (index, param) in self.model.params().into_iter().enumerate() {
             let renewal = match renewals.iter().position(|renewal| renewal.param == index) {
@@ -36,6 +35,7 @@ impl Session {
             };
             laid_out.push(renewal);
         }
+        self.pruner.iter_mut().for_each(Pruner::settle);
         // What is recorded holds on to the memory of before: it goes first, where there will be other.
         let entries =
             |index: usize| self.model.params()[index].packed.as_ref().map(|p| p.index.pattern.entries());
