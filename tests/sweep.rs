@@ -171,7 +171,7 @@ fn the_sweeps_of_the_results_can_be_run() {
         .split("docs/results.sh ")
         .skip(1)
         .map(|rest| rest.chars().take_while(char::is_ascii_alphanumeric).collect::<String>());
-    for name in named.filter(|name| !name.is_empty()) {
+    for name in named.filter(|name| name.starts_with(|first: char| first.is_ascii_lowercase())) {
         assert!(script.contains(&format!("\n{name}) ")), "docs/results.sh has no `{name}`");
     }
 }
