@@ -9,7 +9,7 @@ use coppice::ops::variants::Choices;
 use coppice::param::{Flow, Param};
 use coppice::random::{Stream, uniform};
 use coppice::recipe::Recipe;
-use coppice::sparsity::exchange::{Search, spare_words};
+use coppice::sparsity::exchange::{Scratch, Search, Shape};
 use coppice::sparsity::permute::{Permutation, kept_magnitude};
 use coppice::train::Session;
 
@@ -17,8 +17,9 @@ use coppice::train::Session;
 fn search(gpu: &Gpu, weight: &[f32], inner: usize, pattern: (usize, usize)) -> Vec<usize> {
     let rows = weight.len() / inner;
     let weight = gpu.upload_f32("weight", &[rows, inner], weight).unwrap();
-    let spare = gpu.tensor("spare", Dtype::F32, &[spare_words(rows, inner)]).unwrap();
-    let search = Search::record(gpu, "weight", &[(&weight, &spare)], pattern).unwrap();
+    let lent = gpu.tensor("lent", Dtype::F32, &[rows, inner]).unwrap();
+    let scratch = Scratch::new(gpu, &[Shape::new([&weight].into_iter(), pattern)]).unwrap();
+    let search = Search::record(gpu, "weight", &[(&weight, &lent)], pattern, &scratch).unwrap();
     search.run().unwrap();
     search.order().read_u32().unwrap().into_iter().map(|input| input as usize).collect()
 }
@@ -166,6 +167,65 @@ fn layers_in_several_blocks_compute_what_they_did_and_are_permuted_as_whole_ones
         }
     }
     assert!(results.iter().all(|result| result == &results[0]), "sums are exact: all devices agree");
+}
+
+/// Searches run one after another, in the memory of the largest: a second one of the same size adds its order, two numbers
+/// and constants.
+#[test]
+fn searches_share_their_memory() {
+    let gpu = Gpu::counted();
+    let bytes = |count: usize| {
+        let mut layers: Vec<Param> = Vec::new();
+        for i in 0..=count {
+            layers.push(Param::new(&format!("fc{i}.weight"), &[256, 256], Box::new(|_| 0.0)));
+            layers.push(Param::new(&format!("fc{i}.bias"), &[256], Box::new(|_| 0.0)));
+            if i > 0 {
+                (layers[2 * i].flow, layers[2 * i].form) = (Flow::Held, Form::Groups { keep: 2, of: 4 });
+            }
+        }
+        layers.iter_mut().for_each(|param| param.allocate(&gpu).unwrap());
+        let before = gpu.memory().bytes;
+        let permutation = Permutation::record(&gpu, &layers.iter().collect::<Vec<_>>()).unwrap();
+        assert_eq!(permutation.plans().count(), 3 * count);
+        gpu.memory().bytes - before
+    };
+    // Bounds are two numbers a row for each of 64 groups.
+    let (one, two) = (bytes(1), bytes(2));
+    assert!(one > 64 * 2 * 256 * 4, "{one} bytes");
+    assert!(two < one + one / 4, "{one} bytes for one search, {two} for two");
+}
+
+/// Hidden units are permuted once: what that takes is given back, and is not there in a run that goes on behind it.
+#[test]
+fn what_a_search_works_in_is_there_until_the_prune() {
+    let begin = |gpu: &Gpu, permute: bool| {
+        let text = format!(
+            "run = {{ epochs = 2, batch = 32, seed = 4 }}\ndata = {{ name = 'bytes', validation = 0.0 }}\n\
+             model = {{ preset = 'mlp', hidden = [32, 32] }}\noptim = {{ name = 'adam', lr = 0.01 }}\n\
+             sparsity = {{ method = 'asp', pattern = '2:4', permute = {permute}, storage = 'masked', \
+             schedule = {{ type = 'oneshot', begin = '7' }} }}"
+        );
+        let recipe = Recipe::parse(&text, "test", &[]).unwrap();
+        Session::new(gpu, &recipe, &common::bytes(), Choices::default()).unwrap()
+    };
+    let [plain, gpu] = [Gpu::twin(), Gpu::twin()];
+    let [mut without, mut with] = [begin(&plain, false), begin(&gpu, true)];
+    for step in 0..10 {
+        let more = gpu.memory().bytes - plain.memory().bytes;
+        assert_eq!(more > 0, step <= 7, "{more} bytes more before step {step}");
+        let before = gpu.memory().buffers;
+        without.advance().unwrap();
+        with.advance().unwrap();
+        assert_eq!(gpu.memory().buffers, before, "step {step}");
+    }
+    let other = Gpu::twin();
+    let mut resumed = begin(&other, true);
+    resumed.restore(&with.snapshot().unwrap()).unwrap();
+    assert_eq!(other.memory().bytes, gpu.memory().bytes);
+    // And back again.
+    let early = begin(&Gpu::twin(), true).snapshot().unwrap();
+    resumed.restore(&early).unwrap();
+    assert!(other.memory().bytes > gpu.memory().bytes, "it is recorded where it is ahead");
 }
 
 /// The order is a function of the weights: a run that goes on from a checkpoint finds the same.

@@ -182,7 +182,11 @@ fn a_loss_that_is_not_finite_stops_the_run_before_the_weights_change() {
 fn no_buffer_is_made_after_the_second_step_and_memory_is_as_planned() {
     let rigl = ["sparsity.method=rigl", "sparsity.distribution=erk", "sparsity.storage=packed"];
     let snfs = ["sparsity.method=snfs", "sparsity.distribution=erk", "sparsity.storage=packed"];
-    for more in [&["sparsity.storage=masked"][..], &rigl, &snfs] {
+    let asp = [
+        "sparsity={ method = 'asp', pattern = '2:4', storage = 'masked', schedule = { type = 'oneshot', begin = '50%' } }",
+        "model.hidden=[64,64]",
+    ];
+    for more in [&["sparsity.storage=masked"][..], &rigl, &snfs, &asp] {
         let gpu = common::device();
         let recipe = recipe(more);
         let counted = Gpu::counted_as(gpu.identity());

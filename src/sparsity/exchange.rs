@@ -13,6 +13,7 @@ mod site;
 mod twins;
 
 use site::{Round, Site};
+pub use site::{Scratch, Shape};
 
 /// Rounds over all pairs of groups, at most.
 const ROUNDS: u32 = 50;
@@ -27,8 +28,8 @@ pub struct Search {
 }
 
 impl Search {
-    /// Records the search over a weight (rows, inner) that lies in blocks of whole rows, for `keep` of every `of` inputs.
-    /// `spare` is memory for |weight| of each block while the search runs: see [`spare_words`].
+    /// Records the search over a weight (rows, inner) that lies in blocks of whole rows, for N of every M inputs. Beside
+    /// each block is memory of its size that is lent while the search runs; `scratch` is for as large a search at least.
     ///
     /// # Errors
     /// `Kind::Memory` where the device has no room.
@@ -36,9 +37,10 @@ impl Search {
         gpu: &Gpu,
         name: &str,
         blocks: &[(&Tensor, &Tensor)],
-        (keep, of): (usize, usize),
+        pattern: (usize, usize),
+        scratch: &Scratch,
     ) -> Result<Self> {
-        let site = Site::new(gpu, blocks, keep, of)?;
+        let site = Site::new(gpu, blocks, pattern, scratch)?;
         let round = gpu.uniform("round", &Round { round: 0 })?;
         let recorder = || {
             let mut rec = Recorder::new(gpu);
@@ -82,28 +84,20 @@ impl Search {
     }
 }
 
-/// Words that the search needs beside a block of a weight (rows, inner).
-pub fn spare_words(rows: usize, inner: usize) -> usize {
-    rows.next_multiple_of(4) * inner
-}
-
 /// The kernels of two rounds, one after another, on numbers whose sums are exact, so that a tie is one on any device.
 pub fn checks() -> Vec<Check> {
     let coarse =
         |values: Vec<f32>| -> Vec<f32> { values.iter().map(|v| (v * 16.0).round() / 16.0).collect() };
-    let record = move |t: &mut Trial,
-                       rows: &[usize],
-                       inner: usize,
-                       (keep, of): (usize, usize),
-                       texels: bool| {
+    let record = move |t: &mut Trial, rows: &[usize], inner: usize, pattern: (usize, usize), texels: bool| {
         let mut blocks = Vec::new();
         for &rows in rows {
             let values = coarse(t.values(rows * inner));
-            let spare = t.gpu.tensor("spare", Dtype::F32, &[spare_words(rows, inner)])?;
-            blocks.push((t.gpu.upload_f32("weight", &[rows, inner], &values)?, spare));
+            let lent = t.gpu.tensor("lent", Dtype::F32, &[rows, inner])?;
+            blocks.push((t.gpu.upload_f32("weight", &[rows, inner], &values)?, lent));
         }
-        let blocks: Vec<(&Tensor, &Tensor)> = blocks.iter().map(|(weight, spare)| (weight, spare)).collect();
-        let site = Site::new(&t.gpu, &blocks, keep, of)?;
+        let blocks: Vec<(&Tensor, &Tensor)> = blocks.iter().map(|(weight, lent)| (weight, lent)).collect();
+        let scratch = Scratch::new(&t.gpu, &[Shape::new(blocks.iter().map(|(weight, _)| *weight), pattern)])?;
+        let site = Site::new(&t.gpu, &blocks, pattern, &scratch)?;
         for tensor in [&site.order, &site.changed, &site.sums, &site.exchanged] {
             t.compare(tensor, Tolerance::EXACT);
         }

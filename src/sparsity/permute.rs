@@ -4,10 +4,10 @@
 //! the layer before that they come from, changes nothing that the network computes, but it changes which weights
 //! share a group. Which order is best, `sparsity::exchange` finds; here the units are put in it.
 
-use super::exchange::{Search, spare_words};
+use super::exchange::{Scratch, Search, Shape};
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance};
-use crate::gpu::{Dtype, Gpu, Kernel, Phase, Plan, Recorder, Tensor, Twin};
+use crate::gpu::{Gpu, Kernel, Phase, Plan, Recorder, Tensor, Twin};
 use crate::ops::groups;
 use crate::ops::packed::Form;
 use crate::param::{Block, Param};
@@ -43,25 +43,16 @@ impl Permutation {
     /// # Errors
     /// `Kind::Memory` where the device has no room.
     pub fn record(gpu: &Gpu, params: &[&Param]) -> Result<Self> {
+        let searched = searched(params);
+        let weights = |index: usize| params[index].blocks.iter().map(|block| &block.weight);
+        let shape = |&(index, pattern): &(usize, (usize, usize))| Shape::new(weights(index), pattern);
+        let scratch = Scratch::new(gpu, &searched.iter().map(shape).collect::<Vec<_>>())?;
         let mut layers = Vec::new();
-        for (index, param) in params.iter().enumerate().skip(2) {
-            let Form::Groups { keep, of } = param.form else { continue };
-            let (producer, bias) = (params[index - 2], params[index - 1]);
-            let inner = param.shape[1];
-            let follows = producer.shape.len() == 2 && producer.shape[0] == inner;
-            // Groups that keep all their inputs gain nothing.
-            if keep >= of
-                || !param.is_masked()
-                || !follows
-                || [param, producer].iter().any(|p| p.packed.is_some())
-            {
-                continue;
-            }
-            let spares: Vec<Tensor> =
-                param.blocks.iter().map(|block| spare(gpu, block, inner)).collect::<Result<_>>()?;
+        for (index, pattern) in searched {
+            let (param, producer, bias) = (params[index], params[index - 2], params[index - 1]);
             let blocks: Vec<(&Tensor, &Tensor)> =
-                param.blocks.iter().zip(&spares).map(|(block, spare)| (&block.weight, spare)).collect();
-            let search = Search::record(gpu, &param.name, &blocks, (keep, of))?;
+                param.blocks.iter().map(|block| (&block.weight, &block.grad)).collect();
+            let search = Search::record(gpu, &param.name, &blocks, pattern, &scratch)?;
             let mut rec = Recorder::new(gpu);
             rec.phase(Phase::Masks);
             rec.scope(&param.name);
@@ -92,13 +83,19 @@ impl Permutation {
     }
 }
 
-/// Memory that a search may use beside a block: its gradient, unless rows are left over.
-fn spare(gpu: &Gpu, block: &Block, inner: usize) -> Result<Tensor> {
-    let words = spare_words(block.rows.len(), inner);
-    if words == block.grad.len() {
-        return Ok(block.grad.clone());
+/// The weights whose inputs can be permuted to some gain, with N and M.
+fn searched(params: &[&Param]) -> Vec<(usize, (usize, usize))> {
+    let mut all = Vec::new();
+    for (index, param) in params.iter().enumerate().skip(2) {
+        let Form::Groups { keep, of } = param.form else { continue };
+        let (producer, inner) = (params[index - 2], param.shape[1]);
+        let follows = producer.shape.len() == 2 && producer.shape[0] == inner;
+        let gains = keep < of; // groups that keep all their inputs gain nothing
+        if gains && param.is_masked() && follows && [param, producer].iter().all(|p| p.packed.is_none()) {
+            all.push((index, (keep, of)));
+        }
     }
-    gpu.tensor("magnitudes by input", Dtype::F32, &[words])
+    all
 }
 
 /// Puts the columns of `values` (rows, inner) in order, by way of `spare` of the same shape, which is 0 after.

@@ -120,6 +120,7 @@ pub fn prepare(
         updater: Updater::Never,
         reach: None,
         permutation: None,
+        permuted: false,
     };
     pruner.check_turns(recipe)?;
     let starts = pruner.starts(recipe, &keeps)?;

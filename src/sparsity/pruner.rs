@@ -47,8 +47,10 @@ pub struct Pruner {
     pub(super) updater: Updater,
     /// Where more weights are trained than kept.
     pub(super) reach: Option<Reach>,
-    /// Where hidden units are permuted before the prune.
+    /// Where hidden units are permuted before the prune, until they are.
     pub(super) permutation: Option<Permutation>,
+    /// Whether they have been.
+    pub(super) permuted: bool,
 }
 
 pub(super) enum Updater {
@@ -86,7 +88,7 @@ impl Pruner {
         if self.method.reach().is_some() {
             self.reach = Some(Reach::record(gpu, &self.members, params, slots)?);
         }
-        if self.method.permutes() {
+        if self.method.permutes() && !self.permuted {
             self.permutation = Some(Permutation::record(gpu, params)?);
         }
         self.updater = match self.method.growth() {
@@ -204,6 +206,15 @@ impl Pruner {
     /// Gives up what is recorded, before parameters get other memory.
     pub fn forget(&mut self) {
         (self.updater, self.reach, self.permutation) = (Updater::Never, None, None);
+    }
+    /// Gives up what only the mask update that was just made needed.
+    pub fn settle(&mut self) {
+        self.permuted |= self.permutation.take().is_some();
+    }
+    /// Goes on at `step` of a run. Returns whether that takes other plans than are recorded.
+    pub fn go_on(&mut self, step: u64) -> bool {
+        let permuted = self.method.permutes() && (0..step).any(|before| self.due(before).is_some());
+        std::mem::replace(&mut self.permuted, permuted) != permuted
     }
     /// Whether an update searches for an order of hidden units, in as many rounds as find something.
     pub fn searches(&self) -> bool {

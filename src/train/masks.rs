@@ -35,6 +35,7 @@ impl Session {
             };
             laid_out.push(renewal);
         }
+        self.pruner.iter_mut().for_each(Pruner::settle);
         // What is recorded holds on to the memory of before: it goes first, where there will be other.
         let entries =
             |index: usize| self.model.params()[index].packed.as_ref().map(|p| p.index.pattern.entries());

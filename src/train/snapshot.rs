@@ -161,7 +161,7 @@ impl Session {
         if self.pruner.as_ref().is_some_and(frozen) {
             self.hold_masks()?;
         }
-        let mut renewed = false;
+        let mut renewed = self.pruner.as_mut().is_some_and(|pruner| pruner.go_on(snapshot.step));
         self.early = Vec::new();
         let rewinds_to = self.rewinds_to().filter(|&early| early > 0 && early <= snapshot.step);
         for (index, param) in self.model.params_mut().into_iter().enumerate() {

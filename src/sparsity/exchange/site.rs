@@ -46,12 +46,79 @@ const BUSY: usize = 1 << 17;
 /// What is less than this share of what is compared is no gain, but the rounding of sums in f32.
 const LEAST_GAIN: f32 = 2e-6;
 
-/// What a search works on and with.
-pub struct Site {
-    pub parts: Vec<Part>,
+/// What is searched over: rows of each block of a weight, its inputs, and how many of how many of them are kept.
+pub struct Shape {
+    rows: Vec<usize>,
     inner: usize,
     keep: usize,
     of: usize,
+}
+
+impl Shape {
+    /// That of a weight (rows, inner) in blocks of whole rows, at least one.
+    pub fn new<'a>(blocks: impl Iterator<Item = &'a Tensor>, (keep, of): (usize, usize)) -> Self {
+        let (rows, inner): (Vec<usize>, Vec<usize>) = blocks.map(|b| (b.shape[0], b.shape[1])).unzip();
+        Self { rows, inner: inner[0], keep, of }
+    }
+    fn groups(&self) -> usize {
+        self.inner.div_ceil(self.of)
+    }
+    fn pairs(&self) -> usize {
+        self.groups().div_ceil(2)
+    }
+    fn cells(&self) -> usize {
+        self.of.div_ceil(4).pow(2)
+    }
+    /// Into how many shares the rows of a block are dealt.
+    fn shares(&self, rows: usize) -> usize {
+        let most = (BUSY / (self.pairs() * self.cells()).max(1)).max(1);
+        rows.div_ceil(4).div_ceil(SHARE).min(most)
+    }
+    fn all_shares(&self) -> usize {
+        self.rows.iter().map(|&rows| self.shares(rows)).sum()
+    }
+    fn sizes(&self, rows: usize) -> [usize; 2] {
+        [self.inner, rows.next_multiple_of(4)]
+    }
+    fn bounds(&self, rows: usize) -> [usize; 3] {
+        [self.groups(), 2, rows.next_multiple_of(4)]
+    }
+    fn sums(&self) -> [usize; 4] {
+        [self.pairs(), self.cells(), self.all_shares(), 24]
+    }
+}
+
+/// Memory that searches work in, one after another: as much as the largest needs.
+pub struct Scratch {
+    /// By block: magnitudes by input, where rows are left over, so that what is lent is too small.
+    sizes: Vec<Tensor>,
+    /// By block.
+    bounds: Vec<Tensor>,
+    sums: Tensor,
+}
+
+impl Scratch {
+    /// # Errors
+    /// `Kind::Memory` where the device has no room.
+    pub fn new(gpu: &Gpu, shapes: &[Shape]) -> Result<Self> {
+        let (mut sizes, mut bounds) = (Vec::new(), Vec::new());
+        for block in 0..shapes.iter().map(|shape| shape.rows.len()).max().unwrap_or(0) {
+            let having = || shapes.iter().filter_map(|shape| Some((shape, *shape.rows.get(block)?)));
+            let ragged = having().filter(|(_, rows)| !rows.is_multiple_of(4));
+            let most = ragged.map(|(shape, rows)| shape.sizes(rows).iter().product()).max().unwrap_or(0);
+            sizes.push(gpu.tensor("magnitudes by input", Dtype::F32, &[most])?);
+            let most = having().map(|(shape, rows)| shape.bounds(rows).iter().product()).max().unwrap_or(0);
+            bounds.push(gpu.tensor("bounds of groups", Dtype::U32, &[most])?);
+        }
+        let most = shapes.iter().map(|shape| shape.sums().iter().product()).max().unwrap_or(0);
+        Ok(Self { sizes, bounds, sums: gpu.tensor("sums of pairs", Dtype::F32, &[most])? })
+    }
+}
+
+/// What a search works on and with.
+pub struct Site {
+    pub parts: Vec<Part>,
+    shape: Shape,
     pub order: Tensor,
     pub changed: Tensor,
     pub sums: Tensor,
@@ -67,55 +134,50 @@ pub struct Part {
 }
 
 impl Site {
-    pub fn new(gpu: &Gpu, blocks: &[(&Tensor, &Tensor)], keep: usize, of: usize) -> Result<Self> {
-        let inner = blocks[0].0.shape[1];
-        let groups = inner.div_ceil(of);
-        let (pairs, cells) = (groups.div_ceil(2), of.div_ceil(4).pow(2));
-        let most = (BUSY / (pairs * cells).max(1)).max(1);
-        let mut parts = Vec::new();
-        for (weight, spare) in blocks {
-            let quads = weight.shape[0].div_ceil(4);
-            parts.push(Part {
-                weight: (*weight).clone(),
-                sizes: spare.first(&[inner, quads * 4]),
-                bounds: gpu.tensor("bounds of groups", Dtype::U32, &[groups, 2, quads * 4])?,
-                shares: quads.div_ceil(SHARE).min(most),
-            });
-        }
-        let all_shares: usize = parts.iter().map(|part| part.shares).sum();
-        let sums = [pairs, cells, all_shares, 24];
+    pub fn new(
+        gpu: &Gpu,
+        blocks: &[(&Tensor, &Tensor)],
+        pattern: (usize, usize),
+        scratch: &Scratch,
+    ) -> Result<Self> {
+        let shape = Shape::new(blocks.iter().map(|(weight, _)| *weight), pattern);
+        let part = |(index, &(weight, lent)): (usize, &(&Tensor, &Tensor))| {
+            let rows = weight.shape[0];
+            let room = if rows.is_multiple_of(4) { lent } else { &scratch.sizes[index] };
+            Part {
+                weight: weight.clone(),
+                sizes: room.first(&shape.sizes(rows)),
+                bounds: scratch.bounds[index].first(&shape.bounds(rows)),
+                shares: shape.shares(rows),
+            }
+        };
         Ok(Self {
-            parts,
-            inner,
-            keep,
-            of,
-            order: gpu.tensor("order of inputs", Dtype::U32, &[inner])?,
-            changed: gpu.tensor("turns of exchanges", Dtype::U32, &[groups])?,
-            sums: gpu.tensor("sums of pairs", Dtype::F32, &sums)?,
+            parts: blocks.iter().enumerate().map(part).collect(),
+            order: gpu.tensor("order of inputs", Dtype::U32, &[shape.inner])?,
+            changed: gpu.tensor("turns of exchanges", Dtype::U32, &[shape.groups()])?,
+            sums: scratch.sums.first(&shape.sums()),
             exchanged: gpu.tensor("exchanges", Dtype::U32, &[1])?,
+            shape,
         })
     }
 
-    fn groups(&self) -> usize {
-        self.inner.div_ceil(self.of)
-    }
     /// Turns of a round: odd, so that the circle has one place more for the group that stays.
     fn ring(&self) -> usize {
-        self.groups().next_multiple_of(2).saturating_sub(1)
+        self.shape.groups().next_multiple_of(2).saturating_sub(1)
     }
     fn args(&self, part: usize, turn: usize) -> Args {
         let shares = |parts: &[Part]| parts.iter().map(|part| part.shares).sum::<usize>() as u32;
         let rows = self.parts[part].weight.shape[0];
         Args {
             rows: rows as u32,
-            inner: self.inner as u32,
-            keep: self.keep as u32,
-            group: self.of as u32,
-            groups: self.groups() as u32,
+            inner: self.shape.inner as u32,
+            keep: self.shape.keep as u32,
+            group: self.shape.of as u32,
+            groups: self.shape.groups() as u32,
             quads: rows.div_ceil(4) as u32,
             shares: self.parts[part].shares as u32,
             first_share: shares(&self.parts[..part]),
-            all_shares: shares(&self.parts),
+            all_shares: self.shape.all_shares() as u32,
             ring: self.ring() as u32,
             turn: turn as u32,
             least: LEAST_GAIN,
@@ -126,7 +188,7 @@ impl Site {
     pub fn record_begin(&self, rec: &mut Recorder, round: &Uniform) -> Result<()> {
         let args = self.args(0, 0);
         let binds = bind! { args: &args, order: &self.order, changed: &self.changed };
-        rec.dispatch(&BEGIN, binds, workgroups(self.inner, WG), 0)?;
+        rec.dispatch(&BEGIN, binds, workgroups(self.shape.inner, WG), 0)?;
         for (index, part) in self.parts.iter().enumerate() {
             let args = self.args(index, 0);
             let binds = bind! { args: &args, weight: &part.weight, turned: &part.sizes };
@@ -143,8 +205,13 @@ impl Site {
                 args: &args, now: round, order: &self.order, changed: &self.changed, sizes: &part.sizes,
                 bounds: &part.bounds,
             };
-            let flops = part.sizes.len() * (self.keep + 1);
-            rec.dispatch(&FIND_BOUNDS, binds, workgroups(self.groups() * part.shares, WG), flops as u64)?;
+            let flops = part.sizes.len() * (self.shape.keep + 1);
+            rec.dispatch(
+                &FIND_BOUNDS,
+                binds,
+                workgroups(self.shape.groups() * part.shares, WG),
+                flops as u64,
+            )?;
         }
         Ok(())
     }
@@ -152,9 +219,9 @@ impl Site {
     /// Lets each group meet each other. A group that keeps all its inputs has nothing to gain.
     /// `texels` says whether magnitudes are read through a texture.
     pub fn record_round(&self, rec: &mut Recorder, round: &Uniform, texels: bool) -> Result<()> {
-        let pairs = self.groups().div_ceil(2);
-        let cells = self.of.div_ceil(4).pow(2);
-        let turns = if self.groups() > 1 && self.keep < self.of { self.ring() } else { 0 };
+        let Shape { keep, of, .. } = self.shape;
+        let (pairs, cells) = (self.shape.pairs(), self.shape.cells());
+        let turns = if self.shape.groups() > 1 && keep < of { self.ring() } else { 0 };
         for turn in 1..=turns {
             for (index, part) in self.parts.iter().enumerate() {
                 let args = self.args(index, turn);
