@@ -15,7 +15,7 @@ mod twins;
 use site::{Round, Site};
 pub use site::{Scratch, Shape};
 
-/// Rounds over all pairs of groups, at most.
+/// Rounds over all pairs of groups, at most. Searches of random weights take 7 to 16.
 const ROUNDS: u32 = 50;
 
 /// The search over one weight, recorded.
@@ -56,6 +56,9 @@ impl Search {
     }
 
     /// Searches. After each round the host reads how many exchanges there were, and nothing else.
+    ///
+    /// It ends with the first round without an exchange, or after 50 rounds, which is no fault and is not reported: the
+    /// order found then keeps no less than the one given, but another exchange might gain still.
     ///
     /// # Errors
     /// `Kind::Device` if the device fails.

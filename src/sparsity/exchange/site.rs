@@ -43,8 +43,10 @@ const WG: usize = 64;
 const SHARE: usize = 32;
 /// Invocations that keep any device busy: from there on shares grow, so that the sums of wide groups stay small.
 const BUSY: usize = 1 << 17;
-/// What is less than this share of what is compared is no gain, but the rounding of sums in f32.
+/// What is less than this share of what is compared is no gain, but the rounding of sums in f32: some ten times its
+/// deviation where up to [`SHORT`] numbers are added one after another.
 const LEAST_GAIN: f32 = 2e-6;
+const SHORT: usize = 2 * SHARE;
 
 /// What is searched over: rows of each block of a weight, its inputs, and how many of how many of them are kept.
 pub struct Shape {
@@ -76,6 +78,14 @@ impl Shape {
     }
     fn all_shares(&self) -> usize {
         self.rows.iter().map(|&rows| self.shares(rows)).sum()
+    }
+    /// The least gain, as a share of what is compared. Numbers are added one after another within a share, and then the
+    /// shares. Each addition rounds either way, so that the error grows with the root of their number; by the bound on
+    /// it, which is linear, real gains in many rows would be left out.
+    fn least_gain(&self) -> f32 {
+        let within = self.rows.iter().map(|&rows| rows.div_ceil(4).div_ceil(self.shares(rows).max(1)));
+        let added = within.max().unwrap_or(0) + self.all_shares();
+        LEAST_GAIN * (added as f32 / SHORT as f32).max(1.0).sqrt()
     }
     fn sizes(&self, rows: usize) -> [usize; 2] {
         [self.inner, rows.next_multiple_of(4)]
@@ -180,7 +190,7 @@ impl Site {
             all_shares: self.shape.all_shares() as u32,
             ring: self.ring() as u32,
             turn: turn as u32,
-            least: LEAST_GAIN,
+            least: self.shape.least_gain(),
         }
     }
 
@@ -247,5 +257,37 @@ impl Site {
             self.record_bounds(rec, round, turn)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Stream, uniform};
+
+    /// The error of sums as kernels make them, against sums in f64: what is a tie must not seem a gain.
+    #[test]
+    fn rounding_is_below_the_least_gain_also_where_shares_are_long() {
+        // The last has so many cells that its rows are in two shares.
+        for (rows, inner, of) in [(64, 64, 4), (8192, 32, 4), (1 << 20, 8, 4), (1 << 20, 2048, 1024)] {
+            let shape = Shape { rows: vec![rows], inner, keep: of / 2, of };
+            let (quads, shares) = (rows.div_ceil(4), shape.shares(rows));
+            for draw in 0..3 {
+                let (mut sum, mut exact) = (0.0f32, 0.0f64);
+                for share in 0..shares {
+                    let mut part = 0.0f32;
+                    for q in (share..quads).step_by(shares) {
+                        let v = [0, 1, 2, 3].map(|i| uniform(draw, Stream::Test, 0, i, q as u32));
+                        part += (v[0] + v[1]) + (v[2] + v[3]);
+                        exact += v.iter().map(|&v| f64::from(v)).sum::<f64>();
+                    }
+                    sum += part;
+                }
+                let error = (f64::from(sum) - exact).abs() / exact;
+                // Two such sums are compared.
+                let least = f64::from(shape.least_gain());
+                assert!(2.0 * error < least, "{rows} rows, {shares} shares: {error}, {least}");
+            }
+        }
     }
 }
