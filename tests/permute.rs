@@ -195,6 +195,24 @@ fn searches_share_their_memory() {
     assert!(two < one + one / 4, "{one} bytes for one search, {two} for two");
 }
 
+#[test]
+fn what_cannot_gain_is_not_searched() {
+    let gpu = Gpu::counted();
+    for (inner, keep, of, searched) in
+        [(8, 2, 4, true), (8, 4, 4, false), (4, 2, 4, false), (3, 2, 4, false), (5, 2, 4, true)]
+    {
+        let mut layers = [
+            Param::new("fc1.weight", &[inner, 16], Box::new(|_| 0.0)),
+            Param::new("fc1.bias", &[inner], Box::new(|_| 0.0)),
+            Param::new("fc2.weight", &[8, inner], Box::new(|_| 0.0)),
+        ];
+        (layers[2].flow, layers[2].form) = (Flow::Held, Form::Groups { keep, of });
+        layers.iter_mut().for_each(|param| param.allocate(&gpu).unwrap());
+        let permutation = Permutation::record(&gpu, &layers.each_ref()).unwrap();
+        assert_eq!(permutation.plans().next().is_some(), searched, "{inner} inputs, {keep}:{of}");
+    }
+}
+
 /// Hidden units are permuted once: what that takes is given back, and is not there in a run that goes on behind it.
 #[test]
 fn what_a_search_works_in_is_there_until_the_prune() {

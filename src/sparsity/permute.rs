@@ -90,7 +90,7 @@ fn searched(params: &[&Param]) -> Vec<(usize, (usize, usize))> {
         let Form::Groups { keep, of } = param.form else { continue };
         let (producer, inner) = (params[index - 2], param.shape[1]);
         let follows = producer.shape.len() == 2 && producer.shape[0] == inner;
-        let gains = keep < of; // groups that keep all their inputs gain nothing
+        let gains = keep < of && inner > of; // not where groups keep all, nor where there is one
         if gains && param.is_masked() && follows && [param, producer].iter().all(|p| p.packed.is_none()) {
             all.push((index, (keep, of)));
         }
