@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::everywhere;
+use common::{everywhere, kept_magnitude};
 use coppice::gpu::{Choice, Dtype, Gpu, Limits};
 use coppice::ops::packed::Form;
 use coppice::ops::variants::Choices;
@@ -10,7 +10,7 @@ use coppice::param::{Flow, Param};
 use coppice::random::{Stream, uniform};
 use coppice::recipe::Recipe;
 use coppice::sparsity::exchange::{Scratch, Search, Shape};
-use coppice::sparsity::permute::{Permutation, kept_magnitude};
+use coppice::sparsity::permute::Permutation;
 use coppice::train::Session;
 
 /// The order that a device finds for a weight (rows, inner).

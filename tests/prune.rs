@@ -5,7 +5,7 @@ mod common;
 #[path = "prune/flow.rs"]
 mod flow;
 
-use common::everywhere;
+use common::{everywhere, kept_magnitude};
 use coppice::data::{Dataset, Source, Split};
 use coppice::gpu::Gpu;
 use coppice::ops::packed::{Form, Pattern};
@@ -15,7 +15,7 @@ use coppice::random::{Stream, uniform};
 use coppice::recipe::Recipe;
 use coppice::sparsity::Look;
 use coppice::sparsity::groups::n_of_m;
-use coppice::sparsity::permute::{Permutation, kept_magnitude};
+use coppice::sparsity::permute::Permutation;
 use coppice::sparsity::topk::top_k;
 use coppice::train::{Part, Session};
 

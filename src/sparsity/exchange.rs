@@ -5,9 +5,10 @@
 //! choose and make their exchange at once, and in a round each has met each other. The host replays rounds until one
 //! passes without an exchange.
 
+use super::recorder;
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance, Trial};
-use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
+use crate::gpu::{Dtype, Gpu, Plan, Tensor, Uniform};
 
 mod site;
 mod twins;
@@ -42,13 +43,7 @@ impl Search {
     ) -> Result<Self> {
         let site = Site::new(gpu, blocks, pattern, scratch)?;
         let round = gpu.uniform("round", &Round { round: 0 })?;
-        let recorder = || {
-            let mut rec = Recorder::new(gpu);
-            rec.phase(Phase::Masks);
-            rec.scope(name);
-            rec
-        };
-        let (mut begin, mut turns) = (recorder(), recorder());
+        let (mut begin, mut turns) = (recorder(gpu, name), recorder(gpu, name));
         site.record_begin(&mut begin, &round)?;
         site.record_round(&mut turns, &round, gpu.prefers_texels())?;
         let (begin, turns) = (begin.finish()?, turns.finish()?);

@@ -4,7 +4,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::gpu::check::Check;
-use crate::gpu::{Recorder, Tensor};
+use crate::gpu::{Gpu, Phase, Recorder, Tensor};
 use crate::ops::packed::Pattern;
 use crate::param::{Block, Flow, Param};
 
@@ -117,6 +117,14 @@ pub struct Renewal {
 pub struct Outcome {
     pub layers: Vec<LayerChange>,
     pub renewals: Vec<Renewal>,
+}
+
+/// Records what belongs to masks and to the layer or tensor `scope`.
+fn recorder(gpu: &Gpu, scope: &str) -> Recorder {
+    let mut rec = Recorder::new(gpu);
+    rec.phase(Phase::Masks);
+    rec.scope(scope);
+    rec
 }
 
 fn record_zeros(rec: &mut Recorder, flow: Flow, block: &Block, slots: &[Tensor]) -> Result<()> {

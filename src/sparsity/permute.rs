@@ -5,9 +5,10 @@
 //! share a group. Which order is best, `sparsity::exchange` finds; here the units are put in it.
 
 use super::exchange::{Scratch, Search, Shape};
+use super::recorder;
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance};
-use crate::gpu::{Gpu, Kernel, Phase, Plan, Recorder, Tensor, Twin};
+use crate::gpu::{Gpu, Kernel, Plan, Recorder, Tensor, Twin};
 use crate::ops::groups;
 use crate::ops::packed::Form;
 use crate::param::{Block, Param};
@@ -53,9 +54,7 @@ impl Permutation {
             let blocks: Vec<(&Tensor, &Tensor)> =
                 param.blocks.iter().map(|block| (&block.weight, &block.grad)).collect();
             let search = Search::record(gpu, &param.name, &blocks, pattern, &scratch)?;
-            let mut rec = Recorder::new(gpu);
-            rec.phase(Phase::Masks);
-            rec.scope(&param.name);
+            let mut rec = recorder(gpu, &param.name);
             for block in &param.blocks {
                 record_columns(&mut rec, search.order(), &block.weight, &block.grad)?;
             }
@@ -159,16 +158,6 @@ fn twin_take_back(t: &Twin) {
     let (mut before, mut after) = (t.f32_mut("before"), t.f32_mut("after"));
     before.copy_from_slice(&after);
     after.fill(0.0);
-}
-
-/// Magnitude that N of every M keep of a matrix.
-pub fn kept_magnitude(weight: &[f32], inner: usize, keep: usize, of: usize) -> f64 {
-    let largest = |group: &[f32]| -> f64 {
-        let mut sizes: Vec<f32> = group.iter().map(|w| w.abs()).collect();
-        sizes.sort_unstable_by(|a, b| b.total_cmp(a));
-        sizes.iter().take(keep).map(|&size| f64::from(size)).sum()
-    };
-    weight.chunks(inner.max(1)).flat_map(|row| row.chunks(of)).map(largest).sum()
 }
 
 /// An order of 0 .. n that has no pattern: that of random numbers.

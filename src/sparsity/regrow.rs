@@ -16,6 +16,7 @@ use super::running::{Found, Running};
 use super::topk::Selection;
 use super::{
     LayerChange, Length, Outcome, Renewal, candidates, gather, mean, merge, not_numbers, record_zeros,
+    recorder,
 };
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
@@ -263,13 +264,6 @@ impl Survivors {
 
 fn unrecorded() -> Error {
     Error::internal("a parameter changed its storage, and its update was not recorded anew")
-}
-
-fn recorder(gpu: &Gpu, scope: &str) -> Recorder {
-    let mut rec = Recorder::new(gpu);
-    rec.phase(Phase::Masks);
-    rec.scope(scope);
-    rec
 }
 
 /// Memory for the scores of masked parameters, by parameter and block. Where no two are selected from together, one

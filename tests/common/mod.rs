@@ -70,6 +70,16 @@ pub fn bytes() -> Dataset {
     Dataset::from_arrays(source, 0.0).unwrap()
 }
 
+/// Magnitude that N of every M keep of a matrix.
+pub fn kept_magnitude(weight: &[f32], inner: usize, keep: usize, of: usize) -> f64 {
+    let largest = |group: &[f32]| -> f64 {
+        let mut sizes: Vec<f32> = group.iter().map(|w| w.abs()).collect();
+        sizes.sort_unstable_by(|a, b| b.total_cmp(a));
+        sizes.iter().take(keep).map(|&size| f64::from(size)).sum()
+    };
+    weight.chunks(inner.max(1)).flat_map(|row| row.chunks(of)).map(largest).sum()
+}
+
 /// Software drivers complain when this is unset.
 fn quiet() {
     if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
