@@ -225,7 +225,7 @@ impl Pattern {
     pub fn rows_and_slots(&self, rows: &[u32], numbers: &[u32]) -> Vec<u32> {
         let Form::Groups { keep, .. } = self.form else { return rows.to_vec() };
         let word =
-            |(&row, &number): (&u32, &u32)| row << 8 | (number - self.starts[row as usize]) % keep as u32;
+            |(&row, &number): (&u32, &u32)| (row << 8) | ((number - self.starts[row as usize]) % keep as u32);
         rows.iter().zip(numbers).map(word).collect()
     }
 
