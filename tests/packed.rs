@@ -464,7 +464,7 @@ fn what_cannot_be_is_refused_before_the_first_step() {
             "layers share what they have dropped by running means",
         ),
         ("method = 'rigl', target = 0.5, growth = { value = 'ones' }", "unknown value `ones`"),
-        ("method = 'static', pattern = '1:300'", "groups have at most 256 inputs"),
+        ("method = 'static', pattern = '1:2000000'", "groups have at most 1048576 inputs"),
         ("method = 'static', target = 0.5, latent = true", "holds pruned weights at 0"),
         ("method = 'rigl', target = 0.5, schedule = { type = 'oneshot' }", "weights grow again and again"),
     ] {

@@ -4,6 +4,8 @@
 mod common;
 #[path = "prune/flow.rs"]
 mod flow;
+#[path = "prune/groups.rs"]
+mod groups;
 #[path = "prune/ties.rs"]
 mod ties;
 
@@ -361,6 +363,10 @@ fn what_cannot_be_is_refused() {
         (
             "method = 'asp', pattern = '2:4', reset = false, schedule = { type = 'oneshot', begin = '50%' }",
             "slots are not permuted",
+        ),
+        (
+            "method = 'asp', pattern = '2:300', schedule = { type = 'oneshot', begin = '50%' }",
+            "no order of inputs is searched for in groups of more than 256",
         ),
         ("method = 'gmp', pattern = '2:4'", "cannot be reached gradually"),
         ("method = 'gmp', target = 0.5, latent = true, storage = 'packed'", "cannot be packed"),

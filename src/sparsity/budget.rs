@@ -100,6 +100,9 @@ impl Tensor {
     }
 }
 
+/// Some multiples of it are still numbers of 32 bits.
+const LARGEST_GROUP: u32 = 1 << 20;
+
 /// What the last rule for a tensor says that says anything, of those after one that made it dense.
 fn said<T>(rules: &[Rule], name: &str, of: impl Fn(&Rule) -> Option<T>) -> Option<T> {
     let own = rules.iter().rev().filter(|rule| fits(&rule.matches, name));
@@ -122,10 +125,13 @@ pub fn form(name: &str, shape: &[usize], pattern: Structure, rules: &[Rule]) -> 
     match structure {
         _ if dense => Ok(Form::Free),
         Structure::Free | Structure::Block { rows: 1, columns: 1 } => Ok(Form::Free),
-        Structure::Groups { keep, of } if of <= 256 => {
+        Structure::Groups { keep, of } if of <= LARGEST_GROUP => {
             Ok(Form::Groups { keep: keep as usize, of: of as usize })
         }
-        Structure::Groups { .. } => refuse("groups have at most 256 inputs".into(), "a smaller M"),
+        Structure::Groups { .. } => refuse(
+            format!("groups have at most {LARGEST_GROUP} inputs"),
+            "a smaller M: a group of as many inputs as the layer has is a whole row",
+        ),
         Structure::Block { rows, columns } => {
             let (rows, columns) = (rows as usize, columns as usize);
             let inner: usize = shape[1..].iter().product();

@@ -174,6 +174,9 @@ fn budget_of(recipe: &Sparsity, method: &dyn Method, params: &[&Param]) -> Resul
     Ok((maskable, budget))
 }
 
+/// The search compares all inputs of a group with all of another.
+const LARGEST_SEARCHED: usize = 256;
+
 /// Refuses a form that the method cannot keep.
 fn check_form(recipe: &Sparsity, entry: &Entry, method: &dyn Method, tensor: &budget::Tensor) -> Result<()> {
     let inner: usize = tensor.shape[1..].iter().product();
@@ -185,6 +188,15 @@ fn check_form(recipe: &Sparsity, entry: &Entry, method: &dyn Method, tensor: &bu
         return Err(Error::usage(format!("`{}` does not divide into groups of {of}", tensor.name))
             .at(format!("{inner} inputs; pattern = \"{}\", strict = true", tensor.form.name()))
             .hint("another pattern for this layer by a [[sparsity.rule]], or strict = false: the last group of a row is then shorter"));
+    }
+    if let Form::Groups { of, .. } = tensor.form
+        && method.permutes()
+        && of > LARGEST_SEARCHED
+    {
+        let what = format!("no order of inputs is searched for in groups of more than {LARGEST_SEARCHED}");
+        return Err(Error::usage(what)
+            .at(format!("layer {}, pattern = \"{}\"", tensor.name, tensor.form.name()))
+            .hint("permute = false, or a smaller M"));
     }
     if method.flow() == Flow::Flowing && method.threshold().is_none() {
         return Ok(()); // what they lack is known once it is clear which are pruned

@@ -1,6 +1,6 @@
 //! A pattern in a device's memory, in row order and, where gradients flow on, in order of input.
 
-use super::pattern::{Form, Pattern, most_chunks};
+use super::pattern::{Pattern, most_chunks};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Tensor};
 
@@ -13,7 +13,7 @@ pub struct Index {
     pub pattern: Pattern,
     /// (rows of blocks + 1,).
     pub starts: Tensor,
-    /// The input of each entry; of an N:M weight, bytes.
+    /// The input of each entry; of an N:M weight of small groups, bytes.
     pub columns: Tensor,
     /// (most chunks, 2): row and first entry.
     pub chunks: Tensor,
@@ -56,10 +56,7 @@ impl Index {
     ) -> Result<Self> {
         let words = |what: &str, len: usize| gpu.tensor(&format!("{name}.{what}"), Dtype::U32, &[len]);
         let entries = pattern.entries();
-        let columns = match pattern.form {
-            Form::Groups { .. } => entries.div_ceil(4),
-            _ => entries,
-        };
+        let columns = if pattern.form.by_bytes().is_some() { entries.div_ceil(4) } else { entries };
         let chunks = most_chunks(entries, pattern.heads(), chunk);
         let index = Self {
             starts: words("starts", pattern.starts.len())?,

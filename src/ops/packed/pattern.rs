@@ -32,6 +32,13 @@ impl Form {
     pub fn is_packable(self) -> bool {
         !matches!(self, Form::Tile { .. })
     }
+    /// N and M where a packed entry is a byte, its place within its group; other entries are words, the input itself.
+    pub fn by_bytes(self) -> Option<(usize, usize)> {
+        match self {
+            Form::Groups { keep, of } if (2..=256).contains(&of) => Some((keep, of)),
+            _ => None,
+        }
+    }
     /// What a row of `inner` inputs keeps, where the form fixes that.
     pub fn per_row(self, inner: usize) -> Option<usize> {
         match self {
@@ -249,9 +256,10 @@ impl Pattern {
         all
     }
 
-    /// The offsets within their groups, four to a word: what an N:M weight stores in place of inputs.
+    /// The offsets within their groups, four to a word, which is what an N:M weight stores in place of inputs, unless
+    /// its groups are too large for that.
     pub fn offsets(&self) -> Vec<u32> {
-        let Form::Groups { of, .. } = self.form else { return self.columns.clone() };
+        let Some((_, of)) = self.form.by_bytes() else { return self.columns.clone() };
         let byte = |&column: &u32| column % of as u32;
         let pack = |four: &[u32]| {
             four.iter().enumerate().fold(0, |word, (place, column)| word | byte(column) << (8 * place))

@@ -19,7 +19,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// N:M weights have an order of their own by row alone: by input they are single weights.
+    /// N:M weights have an order of their own by row alone, and where groups are small: else they are single weights.
     fn of(form: Form, product: Product) -> Option<Kind> {
         match form {
             Form::Free => Some(Kind::Single),
@@ -28,7 +28,7 @@ impl Kind {
             Form::Block { height: 8 } => Some(Kind::Eight),
             Form::Block { .. } | Form::Tile { .. } => None,
             Form::Groups { .. } if product == Product::InputGrad => Some(Kind::Single),
-            Form::Groups { .. } => Some(Kind::Groups),
+            Form::Groups { .. } => Some(form.by_bytes().map_or(Kind::Single, |_| Kind::Groups)),
         }
     }
 }
