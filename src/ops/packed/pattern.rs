@@ -21,12 +21,17 @@ impl Form {
             _ => 1,
         }
     }
-    /// Weights that are kept or pruned together.
-    pub fn unit(self) -> usize {
+    /// Rows and columns of what is kept or pruned together; the last ones of a matrix may have fewer.
+    pub fn block(self) -> (usize, usize) {
         match self {
-            Form::Tile { rows, columns } => rows * columns,
-            _ => self.height(),
+            Form::Tile { rows, columns } => (rows, columns),
+            _ => (self.height(), 1),
         }
+    }
+    /// Whether a matrix (rows, inner) consists of whole blocks.
+    pub fn divides(self, rows: usize, inner: usize) -> bool {
+        let (height, width) = self.block();
+        rows.is_multiple_of(height) && inner.is_multiple_of(width)
     }
     /// Whether there are products over packed weights of this form.
     pub fn is_packable(self) -> bool {
