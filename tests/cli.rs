@@ -191,6 +191,15 @@ fn the_lists_are_complete() {
     let plan = json(home.path(), &["plan", "digits-gmp-90.toml", "--json"]);
     assert_eq!(plan["mask_updates"].as_array().unwrap().last().unwrap()["kept"], 1702);
     assert_eq!(plan["mean_bytes"], 0);
+    // Dense at first; what it will run on once it is packed is said, too.
+    assert_eq!(
+        (&plan["layers"][0]["storage"], &plan["packed"][0]["packed"]),
+        (&"masked".into(), &true.into())
+    );
+    let kernel = &plan["packed"][0]["kernels"]["forward"];
+    assert!(kernel["kernel"].as_str().unwrap().starts_with("ops/packed/forward"), "{kernel}");
+    assert_eq!(kernel["measured"], false);
+    assert!(plan["packed"][0]["kernels"]["input_grad"].is_null(), "no gradient flows to the data");
     let snfs = ["digits-rigl-90", "-s", "sparsity.method=snfs", "-s", "sparsity.storage=packed"];
     let plan = json(home.path(), &[&["plan", "--json"], &snfs[..]].concat());
     assert_eq!((&plan["layers"][0]["storage"], &plan["mean_bytes"]), (&"packed".into(), &68_096.into()));

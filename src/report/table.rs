@@ -67,12 +67,12 @@ pub fn phases(summary: &Summary) -> String {
         .iter()
         .map(|(phase, ms)| {
             let other = dense(phase).map_or(String::new(), |ms| format!("{ms:.3}"));
-            vec![phase.to_string(), format!("{ms:.3}"), other]
+            vec![phase.replace('_', " "), format!("{ms:.3}"), other]
         })
         .collect();
     let mega = |flops: u64| format!("{:.2}", flops as f64 / 1e6);
     let other = summary.dense.as_ref().map_or(String::new(), |d| mega(d.step_cost.flops));
-    lines.push(vec!["MFLOP a step".into(), mega(summary.step_cost.flops), other]);
+    lines.push(vec!["MFLOP a step, at the end".into(), mega(summary.step_cost.flops), other]);
     let tera = |flops: f64| format!("{:.3}", flops / 1e12);
     let TrainFlops { kept, dense } = summary.train_flops;
     lines.push(vec!["TFLOP of products, all steps".into(), tera(kept), tera(dense)]);

@@ -168,8 +168,8 @@ pub fn checks() -> Vec<Check> {
         let noise = t.values(rows * inner);
         let places: Vec<u32> = (0..(rows * inner) as u32).filter(|&i| noise[i as usize] > 0.3).collect();
         let gpu = t.gpu.clone();
-        let index =
-            Index::new(&gpu, "weight", Pattern::from_places(Form::Free, rows, inner, &places), false)?;
+        let pattern = Pattern::from_places(Form::Free, rows, inner, &places);
+        let index = Index::new(&gpu, "weight", pattern, false, 4)?;
         let mask = t.bits("mask", places.len().div_ceil(32))?;
         let score = t.input("score", &[n * inner])?;
         t.compare(&score, Tolerance::EXACT);

@@ -13,8 +13,9 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu};
 use crate::ops::packed::Form;
 use crate::ops::packed::crossover::Products;
-use crate::ops::variants::Choices;
-use crate::param::{Flow, Param, full_mask};
+use crate::ops::packed::variants::Case;
+use crate::ops::variants::{Choices, Shape};
+use crate::param::{Chunk, Flow, Param, full_mask};
 use crate::recipe::{Curve, Distribution, Rule, Sparsity, Storage};
 
 /// What a network is pruned for, besides its recipe.
@@ -27,6 +28,14 @@ pub struct Setting<'a> {
     pub cols: usize,
     /// Whether packed products read bf16.
     pub narrow: bool,
+}
+
+impl Setting<'_> {
+    /// How packed rows of a weight of this shape are split.
+    fn chunk(&self, shape: Shape) -> Chunk {
+        let (choices, cols, narrow) = (self.choices.only(&[shape]), self.cols, self.narrow);
+        Box::new(move |pattern| Case::of(pattern, cols, narrow).chunk(&choices))
+    }
 }
 
 /// Gives memory to all parameters: dense, masked or packed, as `recipe` asks for, with the masks of the start.
@@ -78,6 +87,7 @@ pub fn prepare(
     }
     for &i in members.iter().flatten() {
         params[i].flow = method.flow();
+        params[i].chunk = setting.chunk(params[i].product(setting.cols));
         check_flow(entry, &*method, params[i])?;
         check_blocks(recipe, params[i])?;
     }

@@ -66,6 +66,10 @@ impl Pruner {
     pub fn may_pack(&self, param: usize) -> bool {
         self.packed_below[param] > 0.0
     }
+    /// The density of a parameter at the end, as its group has it.
+    pub fn final_density(&self, param: usize) -> f64 {
+        self.density[param]
+    }
     /// The density up to which a parameter is packed; 0 if it never is.
     pub fn packed_below(&self, param: usize) -> f64 {
         self.packed_below[param]

@@ -1,8 +1,8 @@
 //! A run with masks that goes on from where a dense one was.
 
 use super::checkpoint::Snapshot;
-use super::compact;
 use super::session::Session;
+use super::{compact, places};
 use crate::error::{Error, Result};
 use crate::param::Flow;
 
@@ -28,7 +28,7 @@ impl Session {
                 compact::insert_kept(&mut full.arrays, &name, &array.to_f32());
             }
             let places: Vec<u32> = (0..param.len() as u32).collect();
-            compact::insert_places(&mut full.arrays, &param.name, &places, param.len());
+            places::insert(&mut full.arrays, &param.name, param.form, &param.shape, &places);
         }
         self.restore(&full)
     }

@@ -1,22 +1,21 @@
 //! Files hold a held mask's weights without their zeros: the kept values in order, and where they belong.
 //!
-//! `fc1.weight` becomes `fc1.weight.kept`, and so do its slots; `fc1.weight.mask` has a bit a weight, or
-//! `fc1.weight.places` has a number for each that is kept, whichever is smaller. Masked and packed weights look alike.
+//! `fc1.weight` becomes `fc1.weight.kept`, and so do its slots; beside them stands where they belong ([`places`]).
+//! Masked and packed weights look alike.
 
+use super::places::{self, MASK};
 use crate::error::{Error, Result};
 use crate::param::mask_of;
 use crate::store::array::elements;
 use crate::store::{Array, Arrays, Dtype};
 
 const KEPT: &str = ".kept";
-const MASK: &str = ".mask";
-const PLACES: &str = ".places";
 /// Of a packed weight in a file of its own: its shape.
 const SHAPE: &str = ".shape";
 
 /// Whether what follows a weight's name in a file is the weight itself or says where it belongs: no slot of it.
 pub fn is_weight(suffix: &str) -> bool {
-    ["", KEPT, MASK, PLACES].contains(&suffix)
+    ["", KEPT].contains(&suffix) || places::SUFFIXES.contains(&suffix)
 }
 
 /// Adds the shape of a packed weight.
@@ -47,10 +46,9 @@ pub fn expand_described(arrays: Arrays) -> Result<Arrays> {
 
 /// The weight that a tensor belongs to, if that weight has a mask: itself, or the one whose slot it is.
 fn owner<'a>(arrays: &Arrays, name: &'a str) -> Option<&'a str> {
-    let has_mask = |weight: &str| [MASK, PLACES].iter().any(|s| arrays.contains_key(&format!("{weight}{s}")));
     match name.rsplit_once('.') {
-        _ if has_mask(name) => Some(name),
-        Some((weight, _)) if has_mask(weight) => Some(weight),
+        _ if places::are_in(arrays, name) => Some(name),
+        Some((weight, _)) if places::are_in(arrays, weight) => Some(weight),
         _ => None,
     }
 }
@@ -58,54 +56,6 @@ fn owner<'a>(arrays: &Arrays, name: &'a str) -> Option<&'a str> {
 /// Adds the kept values of a weight or slot, in rising order of their place.
 pub fn insert_kept(arrays: &mut Arrays, name: &str, kept: &[f32]) {
     arrays.insert(format!("{name}{KEPT}"), Array::f32(vec![kept.len()], kept));
-}
-
-/// Adds the places of a weight's kept values, as a mask or, if that is smaller, as a list.
-pub fn insert_places(arrays: &mut Arrays, weight: &str, places: &[u32], len: usize) {
-    if places.len() < len.div_ceil(32) {
-        arrays.insert(format!("{weight}{PLACES}"), Array::u32(vec![places.len()], places));
-    } else {
-        let mask = mask_of(places, len);
-        arrays.insert(format!("{weight}{MASK}"), Array::u32(vec![mask.len()], &mask));
-    }
-}
-
-/// Adds bits, one a weight, as they are or, if that is smaller, as a list of those that are set.
-pub fn insert_bits(arrays: &mut Arrays, name: &str, bits: &[u32]) {
-    let few = crate::param::kept(bits) < bits.len();
-    let (suffix, words) = if few { (PLACES, crate::param::places(bits)) } else { (MASK, bits.to_vec()) };
-    arrays.insert(format!("{name}{suffix}"), Array::u32(vec![words.len()], &words));
-}
-
-/// The bits that [`insert_bits`] added, if it did.
-///
-/// # Errors
-/// `Kind::Checkpoint` where they do not fit `len` weights.
-pub fn bits(arrays: &Arrays, name: &str, len: usize) -> Result<Option<Vec<u32>>> {
-    let there = [MASK, PLACES].iter().any(|suffix| arrays.contains_key(&format!("{name}{suffix}")));
-    if there { Ok(Some(mask_of(&places(arrays, name, len)?, len))) } else { Ok(None) }
-}
-
-/// The places of the kept values of a weight of `len` values, in rising order.
-///
-/// # Errors
-/// `Kind::Checkpoint` where they are missing or do not fit.
-pub fn places(arrays: &Arrays, weight: &str, len: usize) -> Result<Vec<u32>> {
-    let damaged = |what: &str| Error::checkpoint(format!("the mask of `{weight}` is damaged")).at(what);
-    if let Some(list) = arrays.get(&format!("{weight}{PLACES}")) {
-        let places = list.to_u32()?;
-        let rise = places.windows(2).all(|pair| pair[0] < pair[1]);
-        let fit = places.last().is_none_or(|&last| (last as usize) < len);
-        return if rise && fit { Ok(places) } else { Err(damaged("places do not rise, or lie outside")) };
-    }
-    let mask = arrays.get(&format!("{weight}{MASK}")).ok_or_else(|| {
-        Error::checkpoint(format!("the mask of `{weight}` is missing"))
-            .hint("the recipe that these weights were trained with")
-    })?;
-    let mask = mask.to_u32()?;
-    let places = crate::param::places(&mask);
-    let fit = mask.len() == len.div_ceil(32) && places.last().is_none_or(|&last| (last as usize) < len);
-    if fit { Ok(places) } else { Err(damaged("it has another length than the weight")) }
 }
 
 /// The kept values of a weight or slot.
@@ -125,16 +75,17 @@ pub fn kept(arrays: &Arrays, name: &str, count: usize) -> Result<Vec<f32>> {
     Ok(array.to_f32())
 }
 
-/// Puts the zeros back, and masks in place of lists. `shape_of` gives a weight's shape.
+/// Puts the zeros back, and a bit a weight in place of lists, blocks and groups. `shape_of` gives a weight's shape.
 ///
 /// # Errors
 /// `Kind::Checkpoint` where a mask and the number of kept values disagree.
 pub fn expand(arrays: &Arrays, shape_of: impl Fn(&str) -> Option<Vec<usize>>) -> Result<Arrays> {
     let mut all = Arrays::new();
     for (stored, array) in arrays {
-        if let Some(weight) = stored.strip_suffix(PLACES).filter(|weight| !weight.is_empty()) {
-            let len = length(weight, &shape_of)?.iter().product();
-            let mask = mask_of(&places(arrays, weight, len)?, len);
+        let told = places::SUFFIXES.iter().find_map(|suffix| stored.strip_suffix(suffix));
+        if let Some(weight) = told.filter(|weight| places::are_compact(arrays, weight)) {
+            let shape = length(weight, &shape_of)?;
+            let mask = mask_of(&places::read(arrays, weight, &shape)?, shape.iter().product());
             all.insert(format!("{weight}{MASK}"), Array::u32(vec![mask.len()], &mask));
             continue;
         }
@@ -147,7 +98,7 @@ pub fn expand(arrays: &Arrays, shape_of: impl Fn(&str) -> Option<Vec<usize>>) ->
         })?;
         let shape = length(weight, &shape_of)?;
         let len: usize = shape.iter().product();
-        let places = places(arrays, weight, len)?;
+        let places = places::read(arrays, weight, &shape)?;
         let mut values = vec![0.0; len];
         for (place, value) in places.iter().zip(kept(arrays, name, places.len())?) {
             values[*place as usize] = value;
@@ -174,6 +125,7 @@ pub fn bytes(stored: &Arrays) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::packed::Form;
     use proptest::prelude::*;
 
     proptest! {
@@ -194,8 +146,8 @@ mod tests {
             let mut small = Arrays::from([("fc.bias".to_string(), Array::f32(vec![2], &[1.0, 2.0]))]);
             insert_kept(&mut small, "fc.weight", &only);
             insert_kept(&mut small, "fc.weight.velocity", &only);
-            insert_places(&mut small, "fc.weight", &kept, n);
-            prop_assert_eq!(places(&small, "fc.weight", n).unwrap(), kept.clone());
+            places::insert(&mut small, "fc.weight", Form::Free, &[n], &kept);
+            prop_assert_eq!(places::read(&small, "fc.weight", &[n]).unwrap(), kept.clone());
             prop_assert!(bytes(&small) <= 8 + 8 * kept.len() as u64 + 4 * (n as u64).div_ceil(32));
             prop_assert_eq!(expand(&small, |_| Some(vec![n])).unwrap(), dense);
         }

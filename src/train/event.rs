@@ -141,7 +141,8 @@ pub struct Summary {
     pub kept: usize,
     pub total: usize,
     pub layers: Vec<Layer>,
-    /// Medians of timed steps by phase; `total` is wall clock over steps, mask updates included.
+    /// Medians of timed steps by phase; `total` is wall clock over steps, mask updates included, `total_at_end` the same of
+    /// the last hundred or more.
     pub ms_per_step: BTreeMap<&'static str, f64>,
     /// Which clock the phases were timed with.
     pub clock: Clock,

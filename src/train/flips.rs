@@ -5,8 +5,8 @@
 //! kept, whose share of all is the R_s of in-time over-parameterisation (Liu et al., 2021).
 //! Nothing is decided by what is read here, and a run that keeps no journal reads nothing.
 
-use super::compact;
 use super::session::Session;
+use super::{compact, places};
 use crate::error::{Error, Result};
 use crate::param::{self, Param};
 use crate::store::array::elements;
@@ -139,7 +139,7 @@ impl Masks {
         for layer in &self.layers {
             let shape: Vec<u32> = layer.shape.iter().map(|&extent| extent as u32).collect();
             compact::insert_shape(&mut all, &layer.name, &shape);
-            compact::insert_bits(&mut all, &layer.name, &layer.kept);
+            places::insert_bits(&mut all, &layer.name, &layer.kept);
         }
         all
     }
@@ -163,7 +163,7 @@ impl Masks {
             let len = len.ok_or_else(|| {
                 Error::checkpoint(format!("`{name}` has more than 2^32 weights")).at(format!("{shape:?}"))
             })?;
-            let kept = compact::bits(arrays, name, len)?;
+            let kept = places::bits(arrays, name, len)?;
             let kept = kept.ok_or_else(|| Error::checkpoint(format!("the mask of `{name}` is missing")))?;
             Ok(LayerMask::new(name, &shape, kept))
         };
@@ -182,7 +182,7 @@ impl Masks {
         let mut layers = Vec::new();
         for layer in &mut self.layers {
             let bits = |what: &str| {
-                let found = compact::bits(arrays, &format!("{}.{what}", layer.name), layer.len())?;
+                let found = places::bits(arrays, &format!("{}.{what}", layer.name), layer.len())?;
                 Ok(found.unwrap_or_else(|| vec![0; layer.kept.len()]))
             };
             let now = layer.after(&bits("grown")?, &bits("dropped")?).ok_or_else(|| {
@@ -203,7 +203,7 @@ impl Flips {
         for layer in &self.layers {
             for (what, bits) in [("grown", &layer.grown), ("dropped", &layer.dropped)] {
                 if bits.iter().any(|&word| word != 0) {
-                    compact::insert_bits(&mut all, &format!("{}.{what}", layer.name), bits);
+                    places::insert_bits(&mut all, &format!("{}.{what}", layer.name), bits);
                 }
             }
         }

@@ -13,6 +13,7 @@ mod folder;
 mod masks;
 mod noise;
 mod numbers;
+mod places;
 mod rewind;
 mod run;
 mod session;

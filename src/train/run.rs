@@ -205,7 +205,14 @@ struct Watch {
     steps: u64,
     masks: Duration,
     phases: BTreeMap<Phase, Vec<f64>>,
+    /// Time between one pause and the next, and steps until then.
+    laps: Vec<(Duration, u64)>,
 }
+
+/// At least so many steps at the end have a time of their own: a run whose masks grow sparser is slower at first.
+const END: u64 = 100;
+/// What that time is called among those of phases.
+const AT_END: &str = "total_at_end";
 
 impl Watch {
     fn step(&mut self, run: &mut Session, timed: bool) -> Result<Option<Change>> {
@@ -242,7 +249,9 @@ impl Watch {
     fn pause(&mut self, run: &Session) -> Result<()> {
         if let Some(began) = self.running.take() {
             run.gpu.finish()?;
-            self.total += began.elapsed();
+            let lap = began.elapsed();
+            self.laps.push((lap, self.steps));
+            self.total += lap;
         }
         Ok(())
     }
@@ -253,6 +262,11 @@ impl Watch {
         // What every step does for its masks, and the updates, which are not among the timed steps.
         *all.entry(Phase::Masks.name()).or_default() += self.masks.as_secs_f64() * 1e3 / steps;
         all.insert("total", self.total.as_secs_f64() * 1e3 / steps);
+        let until = |lap: usize| if lap == 0 { 0 } else { self.laps[lap - 1].1 };
+        let enough = |&lap: &usize| self.steps - until(lap) >= END;
+        let first = (0..self.laps.len()).rev().find(enough).unwrap_or(0);
+        let time: Duration = self.laps[first..].iter().map(|(lap, _)| *lap).sum();
+        all.insert(AT_END, time.as_secs_f64() * 1e3 / (self.steps - until(first)).max(1) as f64);
         all
     }
 }
@@ -415,4 +429,29 @@ fn layers(run: &Session) -> Result<Vec<Layer>> {
         }
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch(laps: &[(u64, u64)]) -> Watch {
+        let mut watch = Watch::default();
+        for &(ms, steps) in laps {
+            watch.total += Duration::from_millis(ms);
+            watch.steps += steps;
+            watch.laps.push((Duration::from_millis(ms), watch.steps));
+        }
+        watch
+    }
+
+    #[test]
+    fn the_end_has_a_time_of_its_own() {
+        let slow_then_fast = watch(&[(2000, 200), (500, 50), (60, 60), (45, 45)]).ms_per_step();
+        assert_eq!((slow_then_fast[AT_END], slow_then_fast["total"]), (1.0, 2605.0 / 355.0));
+        // A lap counts whole.
+        assert_eq!(watch(&[(2000, 200), (99, 99)]).ms_per_step()[AT_END], 2099.0 / 299.0);
+        assert_eq!(watch(&[(30, 10)]).ms_per_step()[AT_END], 3.0);
+        assert_eq!(watch(&[]).ms_per_step()[AT_END], 0.0);
+    }
 }

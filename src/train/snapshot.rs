@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::checkpoint::Snapshot;
-use super::compact;
 use super::session::Session;
+use super::{compact, places};
 use crate::distill;
 use crate::error::{Error, Result};
 use crate::gpu::Tensor;
@@ -109,7 +109,7 @@ impl Session {
                 all.insert(format!("{}.early", param.name), Array::f32(param.shape.clone(), values));
             }
             match places {
-                Some(places) => compact::insert_places(&mut all, &param.name, &places, param.len()),
+                Some(places) => places::insert(&mut all, &param.name, param.form, &param.shape, &places),
                 None if param.is_masked() => {
                     let words = param.read_mask()?;
                     all.insert(format!("{}.mask", param.name), Array::u32(vec![words.len()], &words));
@@ -185,7 +185,7 @@ impl Session {
                 self.early.push(find(arrays, &format!("{}.early", param.name), &param.shape)?.to_f32());
             }
             if param.flow == Flow::Held {
-                let places = compact::places(arrays, &param.name, param.len())?;
+                let places = places::read(arrays, &param.name, &param.shape)?;
                 let kept = |name: &str| compact::kept(arrays, name, places.len());
                 let values = kept(&param.name)?;
                 let slots: Vec<Vec<f32>> = names

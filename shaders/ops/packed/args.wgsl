@@ -10,5 +10,6 @@ struct Args {
     chunks: u32,  // weight_grad: chunks, the unused ones at the end included
     keep: u32,    // N:M alone: N
     among: u32,   // N:M alone: M
+    each: u32,    // N:M alone: entries of a row
 }
 @group(0) @binding(1) var<uniform> args: Args;

@@ -1,6 +1,7 @@
 // input_grad of weights kept one by one; operands from buffers: for GPUs.
 const HEIGHT = 1u; const PER = 1u; const LOADS = 1u; const EACH = 1u; const DOWN = 2u; const ACROSS = 32u;
 //#use ops/packed/input_grad_part
+//#use ops/packed/placed_list
 //#use ops/packed/values_scalars
 //#use ops/linear_x_quads
 //#use ops/packed/x_wide

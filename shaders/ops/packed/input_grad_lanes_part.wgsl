@@ -1,17 +1,15 @@
 // d_x = weight^T d_y over the kept entries of a packed weight, and 0 where x is not positive if args.relu; entries are
 // shared by lanes.
 // d_y: (rows, cols). x, d_x: (inner, cols). The transposed order: starts: (inner + 1,), where the entries of each input
-// begin; columns: the row of blocks of each; entry_from: its number in row order, which is how values are stored.
+// begin; placed(entry, input): the row of blocks of each and its number in row order, which is how values are stored.
 // A load of d_y brings PER quads of columns: one of f32, two of bf16. A workgroup makes EACH inputs, one after another, of
 // LANES * LOADS loads.
 // Workgroups: ceil(inner / EACH) * ceil(cols / (4 LANES LOADS PER)).
 //#use common/grid
 //#use ops/packed/args
-//#use ops/packed/columns_list
 //#use ops/packed/lanes_entries
 @group(0) @binding(7) var<storage, read_write> d_x: array<vec4<f32>>;
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
-@group(0) @binding(14) var<storage, read> entry_from: array<u32>;
 
 // For each load, the sums of its quads.
 alias Sums = array<array<vec4<f32>, PER>, LOADS>;
@@ -41,7 +39,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
             for (var first = starts[input]; first < end; first += SHARED) {
                 let entry = first + place % SHARED;
                 let own = min(entry, end - 1u);
-                let told = tell(column(own, input), entry_values(entry_from[own]), entry < end);
+                let at = placed(own, input);
+                let told = tell(at.row, entry_values(at.entry), entry < end);
                 add(&sum, told.at[0], told.w[0], load_0, loads);
                 add(&sum, told.at[1], told.w[1], load_0, loads);
                 add(&sum, told.at[2], told.w[2], load_0, loads);

@@ -1,15 +1,13 @@
 // d_x = weight^T d_y over the kept entries of a packed weight, and 0 where x is not positive if args.relu.
 // d_y: (rows, cols). x, d_x: (inner, cols). The transposed order: starts: (inner + 1,), where the entries of each input
-// begin; columns: the row of blocks of each; entry_from: its number in row order, which is how values are stored.
+// begin; placed(entry, input): the row of blocks of each and its number in row order, which is how values are stored.
 // A load of d_y brings PER quads of columns: one of f32, two of bf16. An invocation makes EACH inputs, one after another,
 // of LOADS loads; a workgroup has DOWN by ACROSS invocations.
 // Workgroups: ceil(inner / (DOWN EACH)) * ceil(cols / (4 ACROSS LOADS PER)).
 //#use common/grid
 //#use ops/packed/args
-//#use ops/packed/columns_list
 @group(0) @binding(7) var<storage, read_write> d_x: array<vec4<f32>>;
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
-@group(0) @binding(14) var<storage, read> entry_from: array<u32>;
 
 @compute @workgroup_size(DOWN * ACROSS)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
@@ -27,8 +25,9 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
             var sum: array<array<vec4<f32>, PER>, LOADS>; // zero at first; in order of row, as the dense product's
             let end = starts[input + 1u];
             for (var entry = starts[input]; entry < end; entry++) {
-                let first = column(entry, input) * HEIGHT;
-                let w = entry_values(entry_from[entry]);
+                let at = placed(entry, input);
+                let first = at.row * HEIGHT;
+                let w = entry_values(at.entry);
                 for (var r = 0u; r < HEIGHT; r++) {
                     for (var l = 0u; l < LOADS; l++) {
                         let dys = d_y_load((first + r) * loads + min(load_0 + l * ACROSS, loads - 1u));

@@ -1,6 +1,7 @@
 // input_grad of weights kept one by one; operands from textures: for software adapters.
 const HEIGHT = 1u; const PER = 1u; const LOADS = 4u; const EACH = 4u; const DOWN = 1u; const ACROSS = 8u;
 //#use ops/packed/input_grad_part
+//#use ops/packed/placed_list
 //#use ops/packed/values_scalars
 //#use ops/linear_x_texels
 //#use ops/packed/x_wide

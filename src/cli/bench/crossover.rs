@@ -3,7 +3,7 @@
 use super::Sheet;
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::ops::packed::crossover::{Bench, LADDER};
+use crate::ops::packed::crossover::{self, Bench, LADDER};
 use crate::ops::packed::{Form, variants as packed};
 use crate::ops::variants::{Choices, Product, Shape};
 
@@ -33,14 +33,15 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
                 _ => LADDER.to_vec(),
             };
             for density in densities {
-                let index = bench.index(gpu, form, density)?;
-                bench.choose(gpu, &mut choices, &index, repeats)?;
+                let pattern = crossover::pattern(form, shape, density);
+                bench.choose(gpu, &mut choices, &pattern, repeats)?;
+                let index = bench.index(gpu, &choices, pattern)?;
                 // Dense beside each row: a device that drifts slows both.
                 let dense: f64 = bench.dense(gpu, &choices, repeats)?.iter().sum();
                 let times = bench.packed(gpu, &choices, &index, repeats)?;
                 rows.push(row(&name, &form.name(), density, times, shape, dense));
                 for product in Product::ALL {
-                    let all = bench.variants(gpu, product, &index, repeats)?;
+                    let all = bench.variants(gpu, product, &index.pattern, repeats)?;
                     let chosen = packed::pick(&choices, product, &index, 128, narrow).name;
                     variants.extend(all.into_iter().map(|(variant, ms)| {
                         let mark = if variant == chosen { "chosen" } else { "" };

@@ -3,7 +3,7 @@
 use super::index::Index;
 use super::pattern::{Form, Pattern};
 use super::products::{self, Packed};
-use super::variants;
+use super::variants::{self, Case};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Plan, Recorder, Tensor};
 use crate::ops::linear::{self, Rows};
@@ -83,19 +83,10 @@ impl Bench {
         [Operand { wide: &self.x, narrow: copy(0) }, Operand { wide: &self.d_y, narrow: copy(1) }]
     }
 
-    /// A pattern of about this density, of pseudo-random places, and its index.
-    pub fn index(&self, gpu: &Gpu, form: Form, density: f64) -> Result<Index> {
-        let (heads, inner) = (self.shape.rows / form.height(), self.shape.inner);
-        let below = (density * u32::MAX as f64) as u32;
-        let random = |place: u32| word(1, Stream::Synthetic, 0, 1, place);
-        let places: Vec<u32> = match form {
-            Form::Groups { keep, of } => (0..heads * inner)
-                .filter(|place| (place % inner) % of < keep)
-                .map(|place| place as u32)
-                .collect(),
-            _ => (0..(heads * inner) as u32).filter(|&place| random(place) <= below).collect(),
-        };
-        Index::new(gpu, "weight", Pattern::from_places(form, self.shape.rows, inner, &places), true)
+    /// A pattern as it lies on a device, its rows split as is known to be best.
+    pub fn index(&self, gpu: &Gpu, choices: &Choices, pattern: Pattern) -> Result<Index> {
+        let chunk = Case::of(&pattern, self.shape.cols, self.narrow.is_some()).chunk(choices);
+        Index::new(gpu, "weight", pattern, true, chunk)
     }
 
     /// Times of the dense kernels that are chosen.
@@ -137,38 +128,102 @@ impl Bench {
         &self,
         gpu: &Gpu,
         product: Product,
-        index: &Index,
+        pattern: &Pattern,
         repeats: usize,
     ) -> Result<Vec<(&'static str, f64)>> {
-        let kept = index.pattern.kept();
+        let (kept, narrow) = (pattern.kept(), self.narrow.is_some());
         let (values, grad) =
             (gpu.tensor("values", Dtype::F32, &[kept])?, gpu.tensor("grad", Dtype::F32, &[kept])?);
-        let weight = Packed { index, values: &values };
         let ([x, d_y], y, d_x, bias) = (self.operands(), &self.y, &self.d_x, &self.bias);
         let mut all = Vec::new();
-        for variant in variants::fitting(product, index, self.narrow.is_some()) {
+        let mut index = Index::new(gpu, "weight", pattern.clone(), true, 4)?;
+        for variant in variants::fitting(gpu, product, pattern.form, narrow) {
+            if variant.chunk > 0 && variant.chunk != index.chunk {
+                index = Index::new(gpu, "weight", pattern.clone(), true, variant.chunk)?;
+            }
+            let weight = Packed { index: &index, values: &values };
             let plan = recorded(gpu, &|rec| match product {
                 Product::Forward => products::forward_by(rec, variant, weight, bias, x, y, true),
                 Product::InputGrad => products::input_grad_by(rec, variant, weight, x, d_y, d_x, true),
-                Product::WeightGrad => products::weight_grad_by(rec, variant, index, &grad, bias, x, d_y),
+                Product::WeightGrad => products::weight_grad_by(rec, variant, &index, &grad, bias, x, d_y),
             })?;
             all.push((variant.name, plan.time(repeats)?.into_iter().fold(f64::INFINITY, f64::min)));
         }
         Ok(all)
     }
 
-    /// Notes the fastest variants of the packed products at one density, where that is not known.
-    pub fn choose(&self, gpu: &Gpu, choices: &mut Choices, index: &Index, repeats: usize) -> Result<()> {
+    /// Notes the fastest variants of the packed products at one density, where that is not known. Returns whether anything
+    /// was measured.
+    pub fn choose(
+        &self,
+        gpu: &Gpu,
+        choices: &mut Choices,
+        pattern: &Pattern,
+        repeats: usize,
+    ) -> Result<bool> {
+        let mut measured = false;
         for product in Product::ALL {
-            let key = variants::key(product, &index.pattern, self.shape.cols, self.narrow.is_some());
+            let key = Case::of(pattern, self.shape.cols, self.narrow.is_some()).key(product);
             if choices.get(&key).is_none() {
-                let all = self.variants(gpu, product, index, repeats)?;
+                let all = self.variants(gpu, product, pattern, repeats)?;
                 let best = all.iter().min_by(|a, b| a.1.total_cmp(&b.1));
                 choices.set(key, best.expect("every form has kernels").0.to_string());
+                measured = true;
             }
         }
-        Ok(())
+        Ok(measured)
     }
+}
+
+/// What packed kernels are timed on: a pattern of about this density, of pseudo-random places, uneven as those of trained
+/// weights are.
+pub fn pattern(form: Form, shape: Shape, density: f64) -> Pattern {
+    let (heads, inner) = (shape.rows / form.height(), shape.inner);
+    let random = |number: u32, place: usize| word(1, Stream::Synthetic, number, 1, place as u32);
+    let places: Vec<u32> = match form {
+        Form::Groups { keep, of } => {
+            (0..heads * inner).filter(|place| (place % inner) % of < keep).map(|place| place as u32).collect()
+        }
+        _ => {
+            let shares = |count: usize, number: u32| -> Vec<f64> {
+                (0..count).map(|line| share(random(number, line))).collect()
+            };
+            let (rows, inputs) = (shares(heads, 1), shares(inner, 2));
+            let scale = scale(density);
+            let below = |place: usize| rows[place / inner] * inputs[place % inner] * scale;
+            let kept = |&place: &usize| (random(0, place) as f64) < below(place) * 2f64.powi(32);
+            (0..heads * inner).filter(kept).map(|place| place as u32).collect()
+        }
+    };
+    Pattern::from_places(form, shape.rows, inner, &places)
+}
+
+/// How much more than the average a row or an input keeps, by a random number: an eighth of them four times as much, half
+/// of them a quarter. Trained masks are as uneven: docs/performance.md.
+fn share(random: u32) -> f64 {
+    SHARES[match random >> 29 {
+        0 => 0,
+        1..4 => 1,
+        _ => 2,
+    }]
+    .1
+}
+
+/// How many of the lines, and how much of the average each of them keeps.
+const SHARES: [(f64, f64); 3] = [(0.125, 4.0), (0.375, 1.0), (0.5, 0.25)];
+
+/// By what to scale the product of two shares, where none can exceed 1, so that `density` is kept.
+fn scale(density: f64) -> f64 {
+    let kept = |scale: f64| -> f64 {
+        let pairs = SHARES.iter().flat_map(|row| SHARES.iter().map(move |input| (row, input)));
+        pairs.map(|(row, input)| row.0 * input.0 * (scale * row.1 * input.1).min(1.0)).sum()
+    };
+    let (mut low, mut high) = (0.0, 16.0); // where even those that keep the least keep all
+    for _ in 0..50 {
+        let middle = (low + high) / 2.0;
+        if kept(middle) < density { low = middle } else { high = middle }
+    }
+    high
 }
 
 /// Measures, where that is not known yet, which packed kernels are fastest for a layer at a density and, to `choose`
@@ -193,18 +248,8 @@ pub fn measure(
         return Ok(false);
     }
     let bench = Bench::new(gpu, shape, narrow)?;
-    let mut measured = false;
     let key = products.key();
-    let unknown = |choices: &Choices, pattern: &Pattern| {
-        let is_unknown =
-            |&product| choices.get(&variants::key(product, pattern, shape.cols, narrow)).is_none();
-        Product::ALL.iter().any(is_unknown)
-    };
-    let index = bench.index(gpu, form, density)?;
-    if unknown(choices, &index.pattern) {
-        bench.choose(gpu, choices, &index, REPEATS)?;
-        measured = true;
-    }
+    let mut measured = bench.choose(gpu, choices, &pattern(form, shape, density), REPEATS)?;
     // A dense weight that exceeds one binding is not tried: it would need more memory than a run without it.
     let fits = (shape.rows * shape.inner * 4) as u64 <= gpu.limits().binding_bytes;
     if choose && fits && choices.get(&key).is_none() {
@@ -212,8 +257,9 @@ pub fn measure(
         let mut before: Option<(f64, f64)> = None;
         let mut found = 0.0;
         for density in LADDER {
-            let index = bench.index(gpu, form, density)?;
-            bench.choose(gpu, choices, &index, REPEATS)?;
+            let pattern = pattern(form, shape, density);
+            bench.choose(gpu, choices, &pattern, REPEATS)?;
+            let index = bench.index(gpu, choices, pattern)?;
             // Dense beside each density: a device that drifts slows both.
             let dense = bench.dense(gpu, choices, REPEATS)?;
             let besides = if dense_grad { dense[2] } else { 0.0 };
@@ -251,4 +297,33 @@ fn median_times(plans: [Plan; 3], repeats: usize) -> Result<Times> {
         *median = ms[ms.len() / 2];
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_as_dense_as_asked_and_uneven() {
+        for form in [Form::Free, Form::Block { height: 8 }] {
+            for density in LADDER {
+                let pattern = pattern(form, Shape::new(1024, 784, 128), density);
+                let mean = density * 784.0;
+                let kept = pattern.entries() as f64 / pattern.heads() as f64;
+                assert!((kept / mean - 1.0).abs() < 0.15, "{form:?} {density}: {kept} of {mean}");
+                let rows = || (0..pattern.heads()).map(|row| pattern.row(row).len() as f64);
+                let (most, least) = (rows().fold(0.0, f64::max), rows().fold(f64::MAX, f64::min));
+                assert!(
+                    most > 1.5 * mean && least < 0.5 * mean,
+                    "{form:?} {density}: {least}..{most} of {mean}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_dense_pattern_keeps_everything() {
+        assert_eq!(scale(1.0), 16.0);
+        assert!((scale(0.01) - 0.01).abs() < 1e-9); // where none is cut off, shares average 1
+    }
 }

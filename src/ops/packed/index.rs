@@ -1,7 +1,7 @@
 //! A pattern in a device's memory, in row order and, where gradients flow on, in order of input.
 
 use super::pattern::{Pattern, most_chunks};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Tensor};
 
 /// The row of a chunk that is not used.
@@ -22,41 +22,38 @@ pub struct Index {
     pub transposed: Option<Transposed>,
 }
 
-/// Entries of a row on average from which on chunks of 8 waste less than they save; below it they are of 4.
-const LONG_ROWS: usize = 24;
-
 /// The entries in order of input.
 #[derive(Clone)]
 pub struct Transposed {
     /// (inner + 1,).
     pub starts: Tensor,
-    /// The row of blocks of each entry.
+    /// The row of blocks of each entry; of an N:M weight of small groups also which of its group's entries it is: docs/decisions/0018.
     pub rows: Tensor,
-    /// Its number in row order.
-    pub from: Tensor,
+    /// Its number in row order, which an N:M weight's row and group tell.
+    pub from: Option<Tensor>,
 }
 
+/// Rows of an N:M weight whose numbers fit beside a byte.
+const MOST_ROWS: usize = 1 << 24;
+
 impl Index {
-    /// Uploads a pattern; `transposed` says whether its input gradient will be asked for.
+    /// Uploads a pattern with chunks of so many entries; `transposed` says whether its input gradient will be asked for.
     ///
     /// # Errors
     /// `Kind::Memory` where the device has no room, or a list exceeds one binding.
-    pub fn new(gpu: &Gpu, name: &str, pattern: Pattern, transposed: bool) -> Result<Self> {
-        let long = pattern.form.height() == 1 && pattern.entries() >= LONG_ROWS * pattern.heads();
-        Self::with_chunks(gpu, name, pattern, transposed, if long { 8 } else { 4 })
-    }
-
-    /// As [`Index::new`], with chunks of so many entries.
-    pub fn with_chunks(
-        gpu: &Gpu,
-        name: &str,
-        pattern: Pattern,
-        transposed: bool,
-        chunk: usize,
-    ) -> Result<Self> {
+    pub fn new(gpu: &Gpu, name: &str, pattern: Pattern, transposed: bool, chunk: usize) -> Result<Self> {
+        let grouped = pattern.form.by_bytes().is_some();
+        if grouped && pattern.rows > MOST_ROWS {
+            return Err(Error::new(
+                Kind::Memory,
+                format!("`{name}` has too many rows to be packed in groups"),
+            )
+            .at(format!("{} of at most {MOST_ROWS}", pattern.rows))
+            .hint("storage = \"masked\""));
+        }
         let words = |what: &str, len: usize| gpu.tensor(&format!("{name}.{what}"), Dtype::U32, &[len]);
         let entries = pattern.entries();
-        let columns = if pattern.form.by_bytes().is_some() { entries.div_ceil(4) } else { entries };
+        let columns = if grouped { entries.div_ceil(4) } else { entries };
         let chunks = most_chunks(entries, pattern.heads(), chunk);
         let index = Self {
             starts: words("starts", pattern.starts.len())?,
@@ -67,7 +64,7 @@ impl Index {
                 true => Some(Transposed {
                     starts: words("starts by input", pattern.inner + 1)?,
                     rows: words("rows by input", entries)?,
-                    from: words("order by input", entries)?,
+                    from: (!grouped).then(|| words("order by input", entries)).transpose()?,
                 }),
             },
             chunk,
@@ -79,7 +76,8 @@ impl Index {
 
     /// Bytes on the device.
     pub fn bytes(&self) -> u64 {
-        let by_input = |t: &Transposed| t.starts.bytes() + t.rows.bytes() + t.from.bytes();
+        let by_input =
+            |t: &Transposed| t.starts.bytes() + t.rows.bytes() + t.from.as_ref().map_or(0, Tensor::bytes);
         let by_row = self.starts.bytes() + self.columns.bytes() + self.chunks.bytes();
         by_row + self.transposed.as_ref().map_or(0, by_input)
     }
@@ -99,10 +97,13 @@ impl Index {
         chunks.resize(self.chunks.len(), NONE);
         self.chunks.write(&chunks)?;
         if let Some(t) = &self.transposed {
-            let (starts, rows, from) = pattern.transposed();
+            let (starts, mut rows, from) = pattern.transposed();
+            match &t.from {
+                Some(of) => of.write(&from)?,
+                None => rows = pattern.rows_and_slots(&rows, &from),
+            }
             t.starts.write(&starts)?;
             t.rows.write(&rows)?;
-            t.from.write(&from)?;
         }
         Ok(())
     }

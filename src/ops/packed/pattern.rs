@@ -233,6 +233,14 @@ impl Pattern {
         (starts, rows, from)
     }
 
+    /// For entries of an N:M weight by their rows and numbers, the row, and in the low byte which of its group's it is.
+    pub fn rows_and_slots(&self, rows: &[u32], numbers: &[u32]) -> Vec<u32> {
+        let Form::Groups { keep, .. } = self.form else { return rows.to_vec() };
+        let word =
+            |(&row, &number): (&u32, &u32)| (row << 8) | ((number - self.starts[row as usize]) % keep as u32);
+        rows.iter().zip(numbers).map(word).collect()
+    }
+
     /// Pieces of rows of at most `each` entries: row and first entry. Every row has one, for its bias.
     pub fn chunks(&self, each: usize) -> Vec<[u32; 2]> {
         let mut all = Vec::with_capacity(most_chunks(self.entries(), self.heads(), each));

@@ -15,7 +15,7 @@ use crate::{bind, wgsl_struct};
 
 wgsl_struct! {
     /// See `shaders/ops/packed/args.wgsl`.
-    pub struct Args { rows: u32, inner: u32, cols: u32, relu: u32, entries: u32, chunks: u32, keep: u32, among: u32 }
+    pub struct Args { rows: u32, inner: u32, cols: u32, relu: u32, entries: u32, chunks: u32, keep: u32, among: u32, each: u32 }
 }
 fn args(index: &Index, cols: usize, relu: bool) -> Args {
     let pattern = &index.pattern;
@@ -29,6 +29,7 @@ fn args(index: &Index, cols: usize, relu: bool) -> Args {
         chunks: index.chunks.len() as u32 / 2,
         keep: keep as u32,
         among: among as u32,
+        each: pattern.form.per_row(pattern.inner).unwrap_or(0) as u32,
     }
 }
 
@@ -103,8 +104,14 @@ pub fn input_grad_by(
     let (index, cols) = (weight.index, x.wide.shape[1]);
     let (x, d_y) = (variant.read(x), variant.read(d_y));
     let t = index.transposed.as_ref().expect("an index by input, where gradients flow on");
-    let binds = bind! { args: &args(index, cols, relu), starts: &t.starts, columns: &t.rows, entry_from: &t.from,
-    values: weight.values, x: x, d_y: d_y, d_x: d_x };
+    let args = args(index, cols, relu);
+    let Some(from) = &t.from else {
+        let binds = bind! { args: &args, starts: &t.starts, columns: &t.rows, values: weight.values, x: x, d_y: d_y,
+        d_x: d_x };
+        return variant.dispatch(rec, index, cols, binds);
+    };
+    let binds = bind! { args: &args, starts: &t.starts, columns: &t.rows, entry_from: from, values: weight.values, x: x,
+    d_y: d_y, d_x: d_x };
     variant.dispatch(rec, index, cols, binds)
 }
 
@@ -190,8 +197,17 @@ pub(super) fn twin_forward(t: &Twin) {
 
 pub(super) fn twin_input_grad(t: &Twin) {
     let args: Args = t.get("args");
-    let (starts, columns, from) = (t.u32("starts"), t.u32("columns"), t.u32("entry_from"));
-    let values = t.f32("values");
+    let (starts, columns, values) = (t.u32("starts"), t.u32("columns"), t.f32("values"));
+    // The row of blocks of an entry, and its number in row order.
+    let from = (args.among <= 1).then(|| t.u32("entry_from"));
+    let placed = |entry: usize, input: usize| match &from {
+        Some(from) => (columns[entry] as usize, from[entry] as usize),
+        None => {
+            let (row, slot) = ((columns[entry] >> 8) as usize, (columns[entry] & 255) as usize);
+            let group = input / args.among as usize;
+            (row, row * args.each as usize + group * args.keep as usize + slot)
+        }
+    };
     let (height, cols) = (height(t, "values", &args), args.cols as usize);
     let x = operand(t, "x", args.inner as usize * cols);
     let d_y = operand(t, "d_y", args.rows as usize * height * cols);
@@ -199,9 +215,10 @@ pub(super) fn twin_input_grad(t: &Twin) {
     for (k, d_x) in t.f32_mut("d_x").chunks_mut(cols).enumerate() {
         sums.fill(0.0);
         for entry in starts[k] as usize..starts[k + 1] as usize {
+            let (row, number) = placed(entry, k);
             for r in 0..height {
-                let w = values[from[entry] as usize * height + r] as f64;
-                let d_y = &d_y[(columns[entry] as usize * height + r) * cols..][..cols];
+                let w = values[number * height + r] as f64;
+                let d_y = &d_y[(row * height + r) * cols..][..cols];
                 sums.iter_mut().zip(d_y).for_each(|(sum, &d)| *sum += w * d as f64);
             }
         }
@@ -268,10 +285,7 @@ fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()> {
     for ((heads, inner), cols) in shapes.into_iter().zip(widths) {
         let pattern = ragged(t, form, heads, inner);
         let rows = pattern.rows;
-        let index = match variant.chunk {
-            0 => Index::new(&gpu, "weight", pattern, true)?,
-            chunk => Index::with_chunks(&gpu, "weight", pattern, true, chunk)?,
-        };
+        let index = Index::new(&gpu, "weight", pattern, true, variant.chunk.max(1))?;
         let kept = index.pattern.kept();
         let (values, bias) = (t.input("values", &[kept])?, t.input("bias", &[rows])?);
         let (x, d_y) = (t.input("x", &[inner, cols])?, t.input("d_y", &[rows, cols])?);

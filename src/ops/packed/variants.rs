@@ -4,9 +4,9 @@ use super::index::Index;
 use super::pattern::{Form, Pattern};
 use super::products::{twin_forward, twin_input_grad, twin_weight_grad};
 use crate::error::Result;
-use crate::gpu::{Bind, Kernel, Recorder, Tensor};
+use crate::gpu::{Bind, Gpu, Kernel, Recorder, Tensor};
 use crate::ops::narrow::Operand;
-use crate::ops::variants::{Choices, Product};
+use crate::ops::variants::{Choices, Product, Shape};
 use crate::source;
 
 /// The forms that kernels are written for.
@@ -19,15 +19,14 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// N:M weights have an order of their own by row alone, and where groups are small: else they are single weights.
-    fn of(form: Form, product: Product) -> Option<Kind> {
+    /// N:M weights of large groups are read as single weights are.
+    fn of(form: Form) -> Option<Kind> {
         match form {
             Form::Free => Some(Kind::Single),
             Form::Block { height: 1 } => Some(Kind::Single),
             Form::Block { height: 4 } => Some(Kind::Four),
             Form::Block { height: 8 } => Some(Kind::Eight),
             Form::Block { .. } | Form::Tile { .. } => None,
-            Form::Groups { .. } if product == Product::InputGrad => Some(Kind::Single),
             Form::Groups { .. } => Some(form.by_bytes().map_or(Kind::Single, |_| Kind::Groups)),
         }
     }
@@ -90,6 +89,9 @@ pub const ALL: &[Variant] = &[
     variant!(Forward, Single, "ops/packed/forward_lanes_narrow", twin_forward, (4, 128)),
     variant!(Forward, Single, "ops/packed/forward_texels", twin_forward, (4, 128)),
     variant!(Forward, Single, "ops/packed/forward", twin_forward, (2, 128)),
+    variant!(Forward, Single, "ops/packed/forward_4_rows", twin_forward, (8, 128)),
+    variant!(Forward, Single, "ops/packed/forward_8_columns", twin_forward, (4, 128)),
+    variant!(Forward, Single, "ops/packed/forward_split", twin_forward, (1, 128)),
     variant!(Forward, Single, "ops/packed/forward_narrow", twin_forward, (4, 128)),
     variant!(Forward, Four, "ops/packed/forward_h4_lanes", twin_forward, (4, 128)),
     variant!(Forward, Four, "ops/packed/forward_h4_lanes_narrow", twin_forward, (4, 128)),
@@ -110,6 +112,9 @@ pub const ALL: &[Variant] = &[
     variant!(InputGrad, Single, "ops/packed/input_grad_lanes_narrow", twin_input_grad, (4, 128)),
     variant!(InputGrad, Single, "ops/packed/input_grad_texels", twin_input_grad, (4, 128)),
     variant!(InputGrad, Single, "ops/packed/input_grad", twin_input_grad, (2, 128)),
+    variant!(InputGrad, Single, "ops/packed/input_grad_4_inputs", twin_input_grad, (8, 128)),
+    variant!(InputGrad, Single, "ops/packed/input_grad_8_columns", twin_input_grad, (4, 128)),
+    variant!(InputGrad, Single, "ops/packed/input_grad_split", twin_input_grad, (1, 128)),
     variant!(InputGrad, Single, "ops/packed/input_grad_narrow", twin_input_grad, (4, 128)),
     variant!(InputGrad, Four, "ops/packed/input_grad_h4_texels", twin_input_grad, (4, 128)),
     variant!(InputGrad, Four, "ops/packed/input_grad_h4", twin_input_grad, (2, 128)),
@@ -117,6 +122,11 @@ pub const ALL: &[Variant] = &[
     variant!(InputGrad, Eight, "ops/packed/input_grad_h8_texels", twin_input_grad, (4, 128)),
     variant!(InputGrad, Eight, "ops/packed/input_grad_h8", twin_input_grad, (2, 128)),
     variant!(InputGrad, Eight, "ops/packed/input_grad_h8_narrow", twin_input_grad, (4, 128)),
+    variant!(InputGrad, Groups, "ops/packed/input_grad_nm_lanes", twin_input_grad, (4, 128)),
+    variant!(InputGrad, Groups, "ops/packed/input_grad_nm_lanes_narrow", twin_input_grad, (4, 128)),
+    variant!(InputGrad, Groups, "ops/packed/input_grad_nm_texels", twin_input_grad, (4, 128)),
+    variant!(InputGrad, Groups, "ops/packed/input_grad_nm", twin_input_grad, (2, 128)),
+    variant!(InputGrad, Groups, "ops/packed/input_grad_nm_narrow", twin_input_grad, (4, 128)),
     variant!(WeightGrad, Single, "ops/packed/weight_grad_texels", twin_weight_grad, (8, 0), 4),
     variant!(WeightGrad, Single, "ops/packed/weight_grad", twin_weight_grad, (64, 0), 4),
     variant!(WeightGrad, Single, "ops/packed/weight_grad_narrow", twin_weight_grad, (8, 0), 4),
@@ -139,34 +149,84 @@ pub const ALL: &[Variant] = &[
     variant!(WeightGrad, Groups, "ops/packed/weight_grad_8_nm_narrow", twin_weight_grad, (8, 0), 8),
 ];
 
-/// The variants that can do a product of this weight on its device, with operands of that width.
-pub fn fitting(product: Product, index: &Index, narrow: bool) -> impl Iterator<Item = &'static Variant> {
-    let (kind, chunk) = (Kind::of(index.pattern.form, product), index.chunk);
-    let shares_lanes = index.starts.gpu().shares_lanes();
+/// The variants that can do a product of weights of this form on a device, with operands of that width.
+pub fn fitting(
+    gpu: &Gpu,
+    product: Product,
+    form: Form,
+    narrow: bool,
+) -> impl Iterator<Item = &'static Variant> {
+    let (kind, shares_lanes) = (Kind::of(form), gpu.shares_lanes());
     ALL.iter().filter(move |variant| {
         variant.product == product
             && Some(variant.kind) == kind
-            && [0, chunk].contains(&variant.chunk)
             && variant.narrow == narrow
             && (shares_lanes || !variant.lanes)
     })
 }
 
-/// What a measured choice is stored under: product, shape, form, a rounded density, and the width of operands.
-pub fn key(product: Product, pattern: &Pattern, cols: usize, narrow: bool) -> String {
-    let density = pattern.kept() as f64 / pattern.len().max(1) as f64;
-    format!(
-        "packed_{} {}x{}x{cols} {} 1/{}{}",
-        product.name(),
-        pattern.rows,
-        pattern.inner,
-        pattern.form.name(),
-        (1.0 / density.max(1e-6)).log2().round().exp2(),
-        if narrow { " bf16" } else { "" }
-    )
+/// What a choice among variants depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    pub form: Form,
+    pub shape: Shape,
+    /// Share of the weights that is kept.
+    pub density: f64,
+    /// Whether operands are bf16.
+    pub narrow: bool,
 }
 
-/// The chosen variant for a weight, or the fixed default where none was measured.
+/// Entries of a row on average from which on chunks of 8 waste less than they save; below it they are of 4.
+const LONG_ROWS: f64 = 24.0;
+
+impl Case {
+    pub fn of(pattern: &Pattern, cols: usize, narrow: bool) -> Self {
+        let density = pattern.kept() as f64 / pattern.len().max(1) as f64;
+        Self { form: pattern.form, shape: Shape::new(pattern.rows, pattern.inner, cols), density, narrow }
+    }
+
+    /// What a measured choice is stored under: product, shape, form, a rounded density, and the width of operands.
+    pub(super) fn key(&self, product: Product) -> String {
+        let Shape { rows, inner, cols } = self.shape;
+        format!(
+            "packed_{} {rows}x{inner}x{cols} {} 1/{}{}",
+            product.name(),
+            self.form.name(),
+            (1.0 / self.density.max(1e-6)).log2().round().exp2(),
+            if self.narrow { " bf16" } else { "" }
+        )
+    }
+
+    /// Entries that a row is split into for its weight gradient: as many as the chosen variant takes, or, where none was
+    /// measured or it takes whole rows, by the length of rows.
+    pub fn chunk(&self, choices: &Choices) -> usize {
+        let chosen = choices.get(&self.key(Product::WeightGrad));
+        let variant = chosen.and_then(|name| ALL.iter().find(|variant| variant.name == name));
+        let long = self.form.height() == 1 && self.density * self.shape.inner as f64 >= LONG_ROWS;
+        variant.map(|variant| variant.chunk).filter(|&chunk| chunk > 0).unwrap_or(if long { 8 } else { 4 })
+    }
+
+    /// The chosen variant, or the fixed default where none was measured, and whether it was: of those that work on whole
+    /// rows or on chunks of so many entries.
+    pub fn pick(
+        &self,
+        gpu: &Gpu,
+        choices: &Choices,
+        product: Product,
+        chunk: usize,
+    ) -> (&'static Variant, bool) {
+        let fit = || {
+            let all = fitting(gpu, product, self.form, self.narrow);
+            all.filter(move |variant| [0, chunk].contains(&variant.chunk))
+        };
+        let chosen = choices.get(&self.key(product));
+        let measured = chosen.and_then(|name| fit().find(|variant| variant.name == name));
+        let variant = measured.or_else(|| fit().next()).expect("forms without kernels are refused");
+        (variant, measured.is_some())
+    }
+}
+
+/// The variant for a weight, as chosen or else the fixed default.
 pub fn pick(
     choices: &Choices,
     product: Product,
@@ -174,11 +234,7 @@ pub fn pick(
     cols: usize,
     narrow: bool,
 ) -> &'static Variant {
-    let chosen = choices.get(&key(product, &index.pattern, cols, narrow));
-    chosen
-        .and_then(|name| fitting(product, index, narrow).find(|variant| variant.name == name))
-        .or_else(|| fitting(product, index, narrow).next())
-        .expect("forms without kernels are refused")
+    Case::of(&index.pattern, cols, narrow).pick(index.starts.gpu(), choices, product, index.chunk).0
 }
 
 impl Variant {
