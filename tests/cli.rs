@@ -233,6 +233,23 @@ fn a_plan_is_short_whatever_it_repeats() {
     assert!(text.contains("one round"), "{text}");
 }
 
+/// A head of 10 outputs: two blocks of 8 rows in each column, the second with 2; 3 of 160 of them keep as much as 15 weights
+/// do, on average.
+#[test]
+fn a_plan_says_that_weights_of_unequal_blocks_are_counted_as_if_equal() {
+    let home = tempfile::tempdir().unwrap();
+    let plan = |target: &str| {
+        let sparsity = format!("sparsity.target={target}");
+        let blocks = ["-s", "sparsity.method=static", "-s", "sparsity.pattern=block:8x1", "-s", &sparsity];
+        let model = ["-s", "model.hidden=[80]", "-s", "sparsity.distribution=uniform"];
+        json(home.path(), &[&["plan", "digits-dense", "--json"], &blocks[..], &model].concat())
+    };
+    let uneven = plan("0.98");
+    assert!(uneven["notes"][0].as_str().unwrap().contains("blocks do not divide every layer"));
+    assert_eq!(uneven["budgets"][1]["keep"], 15, "{}", uneven["budgets"]);
+    assert_eq!(uneven["layers"][2]["pattern"], "8x1");
+}
+
 #[test]
 fn the_number_of_threads_of_a_software_driver_changes_no_bit() {
     let home = tempfile::tempdir().unwrap();

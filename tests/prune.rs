@@ -1,9 +1,13 @@
 //! One-time pruning and pruning of structures: SNIP, GraSP, one-shot, ASP, blocks and N:M, on every device and on the
 //! twins.
 
+#[path = "prune/blocks.rs"]
+mod blocks;
 mod common;
 #[path = "prune/flow.rs"]
 mod flow;
+#[path = "prune/groups.rs"]
+mod groups;
 #[path = "prune/ties.rs"]
 mod ties;
 
@@ -179,7 +183,7 @@ fn grasp_leaves_weights_and_totals_as_they_were() {
     }
 }
 
-const METHODS: [&str; 10] = [
+const METHODS: [&str; 12] = [
     "method = 'snip', target = 0.8",
     "method = 'grasp', target = 0.8",
     "method = 'oneshot', target = 0.7, schedule = { type = 'oneshot', begin = '40%' }",
@@ -188,6 +192,8 @@ const METHODS: [&str; 10] = [
     "method = 'gmp', target = 0.8, distribution = 'uniform', pattern = 'block:8x1', schedule = { every = '3', end = '60%' }, rule = [{ match = 'head', dense = true }]",
     "method = 'gmp', target = 0.8, distribution = 'uniform', pattern = 'block:4x1', pooling = 'max', schedule = { every = '3', end = '60%' }, rule = [{ match = 'head', dense = true }]",
     "method = 'gmp', target = 0.75, distribution = 'uniform', pattern = 'block:2x4', schedule = { every = '4', end = '60%' }, rule = [{ match = 'head', pattern = 'free' }]",
+    "method = 'gmp', target = 0.7, distribution = 'uniform', pattern = 'block:3x5', schedule = { every = '4', end = '60%' }",
+    "method = 'static', target = 0.6, pattern = 'block:8x1'",
     "method = 'snip', target = 0.8, batches = 5",
     "method = 'grasp', target = 0.8, temperature = 8.0",
 ];
@@ -214,8 +220,11 @@ fn trace(gpu: &Gpu, sparsity: &str) -> (Vec<Vec<u32>>, String) {
 #[test]
 fn packed_and_masked_storage_choose_the_same_weights() {
     for gpu in everywhere() {
-        // Blocks of 2x4 are never packed.
-        for sparsity in METHODS.iter().filter(|sparsity| !sparsity.contains("block:2x4")) {
+        // Blocks of 2x4 and 3x5 are never packed, nor is a head of 3 outputs in blocks of 8.
+        let packable = |sparsity: &&&str| {
+            !["block:2x4", "block:3x5", "'static'"].iter().any(|never| sparsity.contains(never))
+        };
+        for sparsity in METHODS.iter().filter(packable) {
             let [masked, packed] = ["masked", "packed"]
                 .map(|storage| trace(&gpu, &format!("{sparsity}, storage = '{storage}'")));
             assert_eq!(masked.0, packed.0, "{sparsity} on {:?}", gpu.identity());
@@ -362,6 +371,10 @@ fn what_cannot_be_is_refused() {
             "method = 'asp', pattern = '2:4', reset = false, schedule = { type = 'oneshot', begin = '50%' }",
             "slots are not permuted",
         ),
+        (
+            "method = 'asp', pattern = '2:300', schedule = { type = 'oneshot', begin = '50%' }",
+            "no order of inputs is searched for in groups of more than 256",
+        ),
         ("method = 'gmp', pattern = '2:4'", "cannot be reached gradually"),
         ("method = 'gmp', target = 0.5, latent = true, storage = 'packed'", "cannot be packed"),
         (
@@ -383,17 +396,16 @@ fn what_cannot_be_is_refused() {
         ),
         ("method = 'granet', target = 0.9, reference = true, schedule = { every = '100' }", "no other"),
         ("method = 'gmp', target = 0.5, pooling = 'sum'", "sum"),
-        ("method = 'gmp', target = 0.5, distribution = 'uniform', pattern = 'block:3x1'", "outputs"),
+        (
+            "method = 'gmp', target = 0.5, distribution = 'uniform', strict = true, pattern = 'block:3x1'",
+            "40 outputs and 32 inputs; strict = true",
+        ),
         (
             "method = 'rigl', target = 0.5, pattern = 'block:8x1', rule = [{ match = 'head', dense = true }]",
             "cannot keep the pattern",
         ),
         (
             "method = 'grasp', target = 0.5, pattern = 'block:8x1', rule = [{ match = 'head', dense = true }]",
-            "cannot keep the pattern",
-        ),
-        (
-            "method = 'static', target = 0.5, pattern = 'block:2x2', rule = [{ match = 'head', dense = true }]",
             "cannot keep the pattern",
         ),
     ] {

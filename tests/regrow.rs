@@ -2,6 +2,10 @@
 //! and against a plain implementation over random weights, masks and ties.
 
 mod common;
+#[path = "regrow/drops.rs"]
+mod drops;
+#[path = "regrow/granet.rs"]
+mod granet;
 
 use common::everywhere;
 use coppice::gpu::{Gpu, Recorder};

@@ -5,12 +5,12 @@ mod common;
 use common::everywhere;
 use coppice::data::{Dataset, Source, Split};
 use coppice::error::Kind;
-use coppice::gpu::Gpu;
+use coppice::gpu::{Gpu, Recorder};
 use coppice::ops::variants::Choices;
-use coppice::param::kept;
+use coppice::param::{full_mask, kept};
 use coppice::random::{Stream, uniform, word};
 use coppice::recipe::Recipe;
-use coppice::sparsity::topk::{select, top_k};
+use coppice::sparsity::topk::{Selection, select, top_k};
 use coppice::train::Session;
 
 fn bits(mask: &[u32], len: usize) -> Vec<bool> {
@@ -51,6 +51,84 @@ fn selection_over_several_tensors_is_that_of_a_sort() {
             assert_eq!(got, top_k(&all, keep), "case {case} on {:?}", gpu.identity());
             assert_eq!(counts.iter().map(|count| count.kept as usize).sum::<usize>(), keep);
             assert_eq!(masks.iter().map(|mask| kept(mask)).sum::<usize>(), keep);
+        }
+    }
+}
+
+/// Around the sizes of workgroups, blocks and tiles, in one tensor and in two; scores that differ, of which many are equal,
+/// that are all equal, and zeros; over masks of before that are random. By a sort of its own, not the twin's.
+#[test]
+fn selection_is_that_of_a_sort_at_the_edges_of_tiles() {
+    let sizes = [1, 31, 33, 255, 257, 1023, 1024, 1025, 2049, 4097, 8191, 8192, 8193, 16_383, 16_385, 24_577];
+    for gpu in everywhere() {
+        for (number, len) in sizes.into_iter().enumerate() {
+            for kind in 0..4u32 {
+                let score = |i: u32| {
+                    let value = uniform(12, Stream::Test, number as u32, kind, i) * 2.0 - 1.0;
+                    [value, (value * 4.0).round(), 0.75f32.copysign(value), 0.0][kind as usize]
+                };
+                let scores: Vec<f32> = (0..len as u32).map(score).collect();
+                let mut order: Vec<usize> = (0..len).collect();
+                order.sort_by(|&a, &b| scores[b].abs().total_cmp(&scores[a].abs()).then(a.cmp(&b)));
+                // In two tensors ties go to the first.
+                let cut = if kind % 2 == 0 { len } else { (len * 2 / 3).max(1) };
+                let parts = [&scores[..cut], &scores[cut..]];
+                let before: Vec<Vec<u32>> = parts
+                    .iter()
+                    .zip(0..)
+                    .map(|(part, i)| {
+                        let random = |w| word(12, Stream::Test, number as u32, 9 + i, w);
+                        let own = full_mask(part.len()).into_iter().zip(0..);
+                        own.map(|(word, w)| word & random(w)).collect()
+                    })
+                    .collect();
+                for keep in [0, 1, len / 3, len - 1, len] {
+                    let mut rec = Recorder::new(&gpu);
+                    let tensors: Vec<_> = parts
+                        .iter()
+                        .zip(&before)
+                        .filter(|(part, _)| !part.is_empty())
+                        .map(|(part, mask)| {
+                            let score = gpu.upload_f32("score", &[part.len()], part).unwrap();
+                            (score, gpu.upload_u32("mask", &[mask.len()], mask).unwrap())
+                        })
+                        .collect();
+                    let pairs: Vec<_> = tensors.iter().map(|(score, mask)| (score, mask)).collect();
+                    let selection = Selection::over(&mut rec, &pairs).unwrap();
+                    selection.keep(keep).unwrap();
+                    rec.finish().unwrap().replay().unwrap();
+                    let counts = selection.counts().unwrap();
+                    let mut first = 0;
+                    for (((_, mask), old), count) in tensors.iter().zip(&before).zip(counts) {
+                        let own = if first == 0 { cut } else { len - cut };
+                        let mut want = vec![false; own];
+                        let chosen = order[..keep].iter().filter(|&&i| (first..first + own).contains(&i));
+                        chosen.for_each(|&i| want[i - first] = true);
+                        let got = bits(&mask.read_u32().unwrap(), own);
+                        let what = format!("{keep} of {len}, kind {kind} on {:?}", gpu.identity());
+                        assert!(got == want, "{what}: another mask");
+                        let old = bits(old, own);
+                        let number = |is: &dyn Fn(bool, bool) -> bool| -> u32 {
+                            old.iter().zip(&got).filter(|&(&old, &now)| is(old, now)).count() as u32
+                        };
+                        let (grown, dropped) =
+                            (number(&|old, now| !old && now), number(&|old, now| old && !now));
+                        let kept = number(&|_, now| now);
+                        assert_eq!(
+                            (count.kept, count.grown, count.dropped, count.nans),
+                            (kept, grown, dropped, 0),
+                            "{what}"
+                        );
+                        let stayed = number(&|old, now| old && now);
+                        assert_eq!(
+                            stayed + dropped,
+                            number(&|old, _| old),
+                            "{what}: kept and dropped are those of before"
+                        );
+                        first += own;
+                    }
+                }
+            }
         }
     }
 }

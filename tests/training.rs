@@ -178,6 +178,64 @@ fn a_loss_that_is_not_finite_stops_the_run_before_the_weights_change() {
     }
 }
 
+/// max(NaN, 0) is 0: the loss stays finite, and the hidden unit is dead. It is found at the end of the epoch, or before the
+/// next checkpoint; what was saved before stays the last.
+#[test]
+fn a_hidden_weight_that_is_not_finite_is_refused_by_name() {
+    for gpu in common::everywhere() {
+        for (sparsity, storage) in [
+            ("sparsity={ method = 'none' }", "dense"),
+            ("sparsity={ method = 'static', target = 0.8, storage = 'masked' }", "masked"),
+            ("sparsity={ method = 'static', target = 0.8, storage = 'packed' }", "packed"),
+        ] {
+            for (value, every, found_at) in
+                [(f32::NAN, "10", 18), (f32::NAN, "4", 12), (f32::NEG_INFINITY, "10", 18)]
+            {
+                let every = format!("run.checkpoint_every='{every}'");
+                let recipe = recipe(&[sparsity, &every, "run.log_every='1000'"]);
+                let home = tempfile::tempdir().unwrap();
+                let to = |stop_at| Control { folder: Some(home.path().to_path_buf()), stop_at, ..FREE };
+                let mut session = Session::new(&gpu, &recipe, &data(), Choices::default()).unwrap();
+                train(&mut session, &to(Some(10)), &mut |_| Ok(())).unwrap();
+                let param = session.model.params()[0];
+                assert_eq!((param.name.as_str(), param.storage()), ("fc1.weight", storage));
+                let mut values = param.read().unwrap();
+                values[param.places().unwrap()[25] as usize] = value;
+                param.write(&values).unwrap();
+                let error = train(&mut session, &to(None), &mut |_| Ok(())).unwrap_err();
+                let (text, what) = (error.to_string(), format!("{value}, {storage} on {:?}", gpu.identity()));
+                assert_eq!(error.kind, Kind::Numbers, "{what}: {text}");
+                assert!(text.contains(" 1 of fc1.weight"), "{what}: {text}");
+                assert!(session.step <= found_at, "{what}: found after {} steps", session.step);
+                if !gpu.is_device() {
+                    // There the loss is finite indeed.
+                    assert!(text.contains(&format!("after {found_at} steps")), "{what}: {text}");
+                }
+                assert_eq!(checkpoint::load(home.path(), Which::Last).unwrap().0.step, 10, "{what}");
+            }
+        }
+    }
+}
+
+/// Where the loss tells, it is said which weights it comes from.
+#[test]
+fn a_loss_that_is_not_finite_names_such_weights() {
+    let mut session = Session::new(&Gpu::twin(), &recipe(&[]), &data(), Choices::default()).unwrap();
+    let params = session.model.params();
+    let (head, bias) = (params[4], params[5]);
+    assert_eq!((head.name.as_str(), bias.name.as_str()), ("head.weight", "head.bias"));
+    for (param, broken) in [(head, 2), (bias, 1)] {
+        let mut values = param.read().unwrap();
+        values[..broken].fill(f32::NAN);
+        param.write(&values).unwrap();
+    }
+    session.pruner = None;
+    session.advance().unwrap();
+    let text = session.take_totals().unwrap_err().to_string();
+    assert!(text.starts_with("the loss is not finite"), "{text}");
+    assert!(text.contains("not finite among them: 2 of head.weight, 1 of head.bias"), "{text}");
+}
+
 #[test]
 fn no_buffer_is_made_after_the_second_step_and_memory_is_as_planned() {
     let rigl = ["sparsity.method=rigl", "sparsity.distribution=erk", "sparsity.storage=packed"];

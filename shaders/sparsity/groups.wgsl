@@ -6,6 +6,7 @@
 //#use common/grid
 const WG = 64u;
 const INFINITY = 0x7f800000u;
+const PASSES_BY_BITS = 33u;
 
 struct Args { rows: u32, inner: u32 }
 struct Gate {
@@ -29,12 +30,36 @@ struct Group { first: u32, size: u32, keep: u32 } // size 0: there is none
 // Which end of the order is picked from, and the last that is picked: its key and its place.
 struct Cut { largest: bool, key: u32, at: u32 }
 
-// Picks the `keep` largest, or else the others, whichever are fewer: one pass over the group for each.
+// As `cut`, one pass for each bit of a key: first the `keep`-th largest key itself, then the last of its equals that is
+// picked.
+fn cut_by_bits(g: Group) -> Cut {
+    var found = 0u;
+    for (var bit = 1u << 30u; bit > 0u; bit >>= 1u) {
+        var reached = 0u;
+        for (var j = 0u; j < g.size; j++) { reached += select(0u, 1u, key(g.first + j) >= (found | bit)); }
+        if reached >= g.keep { found |= bit; }
+    }
+    var equals = g.keep; // that are picked
+    for (var j = 0u; j < g.size; j++) { equals -= select(0u, 1u, key(g.first + j) > found); }
+    var last = Cut(true, found, 0u);
+    for (var j = 0u; equals > 0u; j++) {
+        if key(g.first + j) == found {
+            last.at = j;
+            equals--;
+        }
+    }
+    return last;
+}
+
+// Picks the `keep` largest, or else the others, whichever are fewer: one pass over the group for each, or for each bit
+// where that takes fewer passes.
 fn cut(g: Group) -> Cut {
     let largest = g.keep * 2u <= g.size;
+    let turns = select(g.size - g.keep, g.keep, largest);
+    if turns > PASSES_BY_BITS { return cut_by_bits(g); }
     let flip = select(0xffffffffu, 0u, largest); // turns the order of keys, and with it that of places, around
     var last = Cut(largest, 0xffffffffu, 0u);
-    for (var turn = 0u; turn < select(g.size - g.keep, g.keep, largest); turn++) {
+    for (var turn = 0u; turn < turns; turn++) {
         var found = false;
         var best = 0u;
         var at = 0u;

@@ -4,6 +4,7 @@
 //#use common/grid
 const WG = 64u;
 const INFINITY = 0x7f800000u;
+const PASSES_BY_BITS = 33u;
 
 struct Args { rows: u32, inner: u32 }
 struct Gate {
@@ -31,14 +32,44 @@ fn consider(best: Best, last: Cut, first_turn: bool, key: u32, place: u32) -> Be
     return best;
 }
 
+fn keys_of(i: u32) -> vec4<u32> {
+    return bitcast<vec4<u32>>(source[i]) & vec4<u32>(0x7fffffffu);
+}
+
+fn count(those: vec4<bool>) -> u32 {
+    return dot(select(vec4<u32>(0u), vec4<u32>(1u), those), vec4<u32>(1u));
+}
+
+// As `cut_by_bits` of sparsity/groups.
+fn cut_by_bits(first: u32, size: u32, keep: u32) -> Cut {
+    var found = 0u;
+    for (var bit = 1u << 30u; bit > 0u; bit >>= 1u) {
+        var reached = 0u;
+        for (var q = 0u; q < size / 4u; q++) { reached += count(keys_of(first + q) >= vec4<u32>(found | bit)); }
+        if reached >= keep { found |= bit; }
+    }
+    var equals = keep; // that are picked
+    for (var q = 0u; q < size / 4u; q++) { equals -= count(keys_of(first + q) > vec4<u32>(found)); }
+    var last = Cut(true, found, 0u);
+    for (var j = 0u; equals > 0u; j++) {
+        if keys_of(first + j / 4u)[j % 4u] == found {
+            last.at = j;
+            equals--;
+        }
+    }
+    return last;
+}
+
 fn cut(first: u32, size: u32, keep: u32) -> Cut {
     let largest = keep * 2u <= size;
+    let turns = select(size - keep, keep, largest);
+    if turns > PASSES_BY_BITS { return cut_by_bits(first, size, keep); }
     let flip = vec4<u32>(select(0xffffffffu, 0u, largest));
     var last = Cut(largest, 0xffffffffu, 0u);
-    for (var turn = 0u; turn < select(size - keep, keep, largest); turn++) {
+    for (var turn = 0u; turn < turns; turn++) {
         var best = Best(false, 0u, 0u);
         for (var q = 0u; q < size / 4u; q++) {
-            let keys = (bitcast<vec4<u32>>(source[first + q]) & vec4<u32>(0x7fffffffu)) ^ flip;
+            let keys = keys_of(first + q) ^ flip;
             best = consider(best, last, turn == 0u, keys.x, q * 4u);
             best = consider(best, last, turn == 0u, keys.y, q * 4u + 1u);
             best = consider(best, last, turn == 0u, keys.z, q * 4u + 2u);
@@ -90,7 +121,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         let own = dot(select(vec4<u32>(0u), vec4<u32>(1u, 2u, 4u, 8u), kept), vec4<u32>(1u));
         bits |= own << (at % 8u * 4u);
         span |= 15u << (at % 8u * 4u);
-        nans += dot(select(vec4<u32>(0u), vec4<u32>(1u), keys > vec4<u32>(INFINITY)), vec4<u32>(1u));
+        nans += count(keys > vec4<u32>(INFINITY));
         weight[at] = select(gates.decay * values, values, kept);
     }
     atomicAnd(&mask[word], bits | ~span);

@@ -1,5 +1,6 @@
-// Blocks of a matrix (rows, inner), each height x width, numbered along their rows.
-// `pool`: the mean or the largest |source| of each block. One invocation a block.
+// Blocks of a matrix (rows, inner), each height x width, numbered along their rows; the last ones of a row and of a column
+// may be smaller.
+// `pool`: the mean or the largest |source| of what a block has. One invocation a block.
 // `spread`: the mask over weights of a mask over blocks. One invocation a word of 32 weights.
 // source: (rows, inner). score: (blocks,). blocks, mask: bits, i % 32 of word i / 32.
 //#use common/grid
@@ -18,24 +19,33 @@ struct Args {
 @group(0) @binding(4) var<storage, read> blocks: array<u32>;
 @group(0) @binding(5) var<storage, read_write> mask: array<u32>;
 
+// Blocks beside each other, and below each other.
+fn grid_of_blocks() -> vec2<u32> {
+    return (vec2<u32>(args.inner, args.rows) + vec2<u32>(args.width, args.height) - 1u)
+        / vec2<u32>(args.width, args.height);
+}
+
 @compute @workgroup_size(WG)
 fn pool(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
     let block = group * WG + lane;
-    let across = args.inner / args.width;
-    if !(group < grid.end && block < args.rows / args.height * across) { return; }
-    let first = block / across * args.height * args.inner + block % across * args.width;
+    let blocks = grid_of_blocks();
+    if !(group < grid.end && block < blocks.x * blocks.y) { return; }
+    let column = block % blocks.x * args.width;
+    let row = block / blocks.x * args.height;
+    let width = min(args.width, args.inner - column);
+    let height = min(args.height, args.rows - row);
     var sum = 0.0;
     var peak = 0u; // by bits, which order as magnitudes do and let no NaN get lost
-    for (var r = 0u; r < args.height; r++) {
-        for (var c = 0u; c < args.width; c++) {
-            let magnitude = abs(source[first + r * args.inner + c]);
+    for (var r = 0u; r < height; r++) {
+        for (var c = 0u; c < width; c++) {
+            let magnitude = abs(source[(row + r) * args.inner + column + c]);
             sum += magnitude;
             peak = max(peak, bitcast<u32>(magnitude));
         }
     }
-    score[block] = select(sum / f32(args.height * args.width), bitcast<f32>(peak), args.largest == 1u);
+    score[block] = select(sum / f32(height * width), bitcast<f32>(peak), args.largest == 1u);
 }
 
 @compute @workgroup_size(WG)
@@ -45,7 +55,7 @@ fn spread(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups:
     let word = group * WG + lane;
     let len = args.rows * args.inner;
     if !(group < grid.end && word * 32u < len) { return; }
-    let across = args.inner / args.width;
+    let across = grid_of_blocks().x;
     var bits = 0u;
     for (var j = 0u; j < min(32u, len - word * 32u); j++) {
         let i = word * 32u + j;

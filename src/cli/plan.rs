@@ -44,7 +44,9 @@ impl Plan {
         let cost = |phase: Phase| plans.iter().fold(Cost::default(), |sum, plan| sum + plan.cost_of(phase));
         let dispatches = || plans.iter().flat_map(|plan| merged(&plan.dispatches));
         let searches = run.pruner.as_ref().is_some_and(|pruner| pruner.searches());
-        let notes: Vec<&str> = searches.then_some(SEARCH).into_iter().collect();
+        let uneven = run.pruner.as_ref().is_some_and(|pruner| pruner.is_uneven());
+        let notes = [searches.then_some(SEARCH), uneven.then_some(UNEVEN)];
+        let notes: Vec<&str> = notes.into_iter().flatten().collect();
         let memory = gpu.memory().peak_bytes;
         let means = run.pruner.as_ref().map_or(0, |pruner| pruner.mean_bytes());
         let stored = 4 * run.model.params().iter().map(|p| p.len() as u64).sum::<u64>();
@@ -172,6 +174,10 @@ impl Plan {
     }
 }
 
+/// What is said of weights kept, where it is blocks that are counted.
+const UNEVEN: &str = "blocks do not divide every layer: their number is met exactly; weights kept are counted here as if all \
+                      blocks of a layer had as many";
+
 /// What a search's dispatches are: how many rounds it takes is known only when it is over.
 const SEARCH: &str = "hidden units are permuted by a search, counted here as one round with all pairs of groups open; it \
                       goes on for as many rounds as find an exchange, with fewer pairs open in each";
@@ -261,7 +267,9 @@ fn why(run: &Session, index: usize) -> String {
     match (run.recipe.sparsity.storage, pruner.packed_below(index)) {
         (Storage::Masked, _) => "asked for".into(),
         (_, 0.0) if param.flow != Flow::Held => "pruned weights keep their values".into(),
-        (_, 0.0) if !param.form.is_packable() => "there are no products over such blocks".into(),
+        (_, 0.0) if !param.form.is_packable() => {
+            "packed products read whole blocks of 4x1 and 8x1 alone".into()
+        }
         (_, below) if param.flow == Flow::Flowing => {
             format!(
                 "pruned weights keep their values; once masks freeze, packed from density {below:.3} down"

@@ -5,6 +5,7 @@ use crate::gpu::check::Check;
 pub mod batch;
 pub mod ceilings;
 pub mod cross_entropy;
+pub mod finite;
 pub mod linear;
 pub mod moments;
 pub mod narrow;
@@ -52,6 +53,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(batch::checks());
     all.extend(ceilings::checks());
     all.extend(cross_entropy::checks());
+    all.extend(finite::checks());
     all.extend(variants::checks());
     all.extend(narrow::checks());
     all.extend(packed::checks());

@@ -1,5 +1,6 @@
 //! From a sparsity to integer budgets: how many weights each tensor, or a group of them, keeps.
 
+use super::pool::Blocks;
 use crate::error::{Error, Result};
 use crate::ops::packed::Form;
 use crate::recipe::{Distribution, Rule, Structure, glob};
@@ -93,12 +94,20 @@ impl Tensor {
     fn len(&self) -> usize {
         self.shape.iter().product()
     }
+    fn inner(&self) -> usize {
+        self.shape[1..].iter().product()
+    }
     /// What its form alone keeps.
     fn fixed(&self) -> Option<usize> {
-        let inner = self.shape[1..].iter().product();
-        self.form.per_row(inner).map(|kept| kept * self.shape[0])
+        self.form.per_row(self.inner()).map(|kept| kept * self.shape[0])
+    }
+    fn blocks(&self) -> usize {
+        Blocks::new(self.form, self.shape[0], self.inner()).count()
     }
 }
+
+/// Some multiples of it are still numbers of 32 bits.
+const LARGEST_GROUP: u32 = 1 << 20;
 
 /// What the last rule for a tensor says that says anything, of those after one that made it dense.
 fn said<T>(rules: &[Rule], name: &str, of: impl Fn(&Rule) -> Option<T>) -> Option<T> {
@@ -109,34 +118,30 @@ fn said<T>(rules: &[Rule], name: &str, of: impl Fn(&Rule) -> Option<T>) -> Optio
 /// The form that a recipe asks for in the tensor of this name and shape; later rules win.
 ///
 /// # Errors
-/// `Kind::Usage` where the tensor cannot be cut into such blocks, or there are no kernels for them.
+/// `Kind::Usage` where groups are too large for any layer.
 pub fn form(name: &str, shape: &[usize], pattern: Structure, rules: &[Rule]) -> Result<Form> {
     let last = rules.iter().rfind(|rule| fits(&rule.matches, name));
     let dense = last.is_some_and(|rule| rule.dense);
     let structure = said(rules, name, |rule| rule.pattern).unwrap_or(pattern);
-    let refuse = |why: String, advice: &str| {
-        Err(Error::usage(format!("`{name}` cannot have the pattern {structure}"))
-            .at(why)
-            .hint(advice.to_string()))
-    };
     match structure {
         _ if dense => Ok(Form::Free),
         Structure::Free | Structure::Block { rows: 1, columns: 1 } => Ok(Form::Free),
-        Structure::Groups { keep, of } if of <= 256 => {
+        Structure::Groups { keep, of } if of <= LARGEST_GROUP => {
             Ok(Form::Groups { keep: keep as usize, of: of as usize })
         }
-        Structure::Groups { .. } => refuse("groups have at most 256 inputs".into(), "a smaller M"),
+        Structure::Groups { .. } => {
+            Err(Error::usage(format!("`{name}` cannot have the pattern {structure}"))
+                .at(format!("groups have at most {LARGEST_GROUP} inputs"))
+                .hint("a smaller M: a group of as many inputs as the layer has is a whole row"))
+        }
+        // Packed products read whole blocks.
+        Structure::Block { rows: height @ (4 | 8), columns: 1 }
+            if shape[0].is_multiple_of(height as usize) =>
+        {
+            Ok(Form::Block { height: height as usize })
+        }
         Structure::Block { rows, columns } => {
-            let (rows, columns) = (rows as usize, columns as usize);
-            let inner: usize = shape[1..].iter().product();
-            match (rows, columns) {
-                _ if !shape[0].is_multiple_of(rows) || !inner.is_multiple_of(columns) => refuse(
-                    format!("it has {} outputs and {inner} inputs", shape[0]),
-                    "a [[sparsity.rule]] that leaves this layer dense, or gives it pattern = \"free\"",
-                ),
-                (4 | 8, 1) => Ok(Form::Block { height: rows }),
-                _ => Ok(Form::Tile { rows, columns }),
-            }
+            Ok(Form::Tile { rows: rows as usize, columns: columns as usize })
         }
     }
 }
@@ -150,10 +155,15 @@ pub struct Group {
     pub len: usize,
     /// A sparsity of the group's own, by a rule.
     pub target: Option<f64>,
-    /// Weights that are kept or pruned together.
-    pub unit: usize,
+    /// What is kept or pruned as a whole: blocks, or as many as there are weights.
+    pub blocks: usize,
     /// What the form alone keeps, whatever the target.
     pub fixed: Option<usize>,
+}
+
+/// The whole blocks that come nearest to `part` of `len` weights in `blocks` blocks, at least one.
+pub fn whole_blocks(part: usize, blocks: usize, len: usize) -> usize {
+    ((part * blocks + len / 2) / len.max(1)).clamp(1, blocks.max(1))
 }
 
 /// Which tensors are pruned, together or each by itself.
@@ -185,14 +195,14 @@ impl Budget {
         }
         let rule_of = |t: &Tensor| rules.iter().rfind(|rule| matches(rule, t));
         let mut groups: Vec<Group> = Vec::new();
-        let mut shared = Group { members: Vec::new(), len: 0, target: None, unit: 1, fixed: None };
+        let mut shared = Group { members: Vec::new(), len: 0, target: None, blocks: 0, fixed: None };
         let mut dense = 0;
         for (index, tensor) in tensors.iter().enumerate() {
             let own = |target| Group {
                 members: vec![index],
                 len: tensor.len(),
                 target,
-                unit: tensor.form.unit(),
+                blocks: tensor.blocks(),
                 fixed: tensor.fixed(),
             };
             let target = said(rules, &tensor.name, |rule| rule.target);
@@ -202,6 +212,7 @@ impl Budget {
                 _ if distribution == Distribution::Global && tensor.form == Form::Free => {
                     shared.members.push(index);
                     shared.len += tensor.len();
+                    shared.blocks += tensor.blocks();
                 }
                 _ => groups.push(own(None)),
             }
@@ -220,6 +231,13 @@ impl Budget {
         &self.tensors
     }
 
+    /// Whether blocks of a tensor that is pruned differ in size, so that their number does not say how many weights are
+    /// kept.
+    pub fn is_uneven(&self) -> bool {
+        let uneven = |tensor: &Tensor| !tensor.form.divides(tensor.shape[0], tensor.inner());
+        self.groups.iter().flat_map(|group| &group.members).any(|&member| uneven(&self.tensors[member]))
+    }
+
     /// Weights of all maskable tensors.
     pub fn total(&self) -> usize {
         self.tensors.iter().map(Tensor::len).sum()
@@ -227,7 +245,9 @@ impl Budget {
 
     /// The number each group keeps when the whole network's sparsity is `s`. The sum with the dense layers
     /// is exactly `keep(total, s)`, but for forms: N:M fixes the number of its tensor, and blocks are kept
-    /// whole, the nearest number of them and at least one. `own` gives the sparsity due for a group whose target a rule sets.
+    /// whole, the nearest number of them and at least one. That number is exact; where the last blocks are smaller, so
+    /// many weights are kept as blocks of mean size have, more or less. `own` gives the sparsity due for a group whose
+    /// target a rule sets.
     ///
     /// # Errors
     /// `Kind::Usage` if dense layers and rules leave less than one weight a tensor, or demand more.
@@ -262,9 +282,12 @@ impl Budget {
         let mut split = self.split(&open, free).into_iter();
         let mut part =
             |group: &Group| fixed(group).unwrap_or_else(|| split.next().expect("one part an open group"));
-        let whole = |group: &Group| match group.unit {
-            1 => part(group),
-            unit => ((part(group) + unit / 2) / unit).max(1) * unit,
+        let whole = |group: &Group| match part(group) {
+            part if group.blocks == group.len => part,
+            part => {
+                let Group { blocks, len, .. } = *group;
+                (whole_blocks(part, blocks, len) * len + blocks / 2) / blocks
+            }
         };
         Ok(self.groups.iter().map(whole).collect())
     }

@@ -1,7 +1,9 @@
 //! Masks drawn at random: a function of seed and parameter, the same whatever the device and the storage.
 
+use super::budget::whole_blocks;
 use super::candidates::{Draw, Noise, record_noise};
 use super::groups::{self, Gate};
+use super::pool::Blocks;
 use super::running::{Running, tile_len, tile_rows};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Recorder};
@@ -9,8 +11,8 @@ use crate::ops::packed::{Form, Pattern};
 use crate::param::mask_of;
 use crate::random::Stream;
 
-/// A pattern of `keep` weights of a matrix (rows, inner): those with the largest random scores, or in each group of
-/// an N:M form, whose number is fixed, those of it.
+/// A pattern of `keep` weights of a matrix (rows, inner), or as many as whole blocks come nearest to: those with the
+/// largest random scores, or in each group of an N:M form, whose number is fixed, those of it.
 pub fn draw(
     gpu: &Gpu,
     seed: u64,
@@ -22,6 +24,17 @@ pub fn draw(
     let noise = Noise { seed, stream: Stream::Mask, tensor: param };
     if let Form::Groups { keep, of } = form {
         let places = groups(gpu, noise, (rows, inner), keep, of)?;
+        return Ok(Pattern::from_places(form, rows, inner, &places));
+    }
+    if let Form::Tile { .. } = form {
+        // Blocks are drawn as single weights of a smaller matrix are.
+        let blocks = Blocks::new(form, rows, inner);
+        let number = whole_blocks(keep, blocks.count(), rows * inner);
+        let (down, across) = (rows.div_ceil(blocks.height), inner.div_ceil(blocks.width));
+        let drawn = draw(gpu, seed, param, Form::Free, (down, across), number)?.mask();
+        let is_kept = |&(_, block): &(usize, usize)| drawn[block / 32] >> (block % 32) & 1 == 1;
+        let kept = blocks.of_weights().enumerate().filter(is_kept);
+        let places: Vec<u32> = kept.map(|(place, _)| place as u32).collect();
         return Ok(Pattern::from_places(form, rows, inner, &places));
     }
     let (heads, entries) = (rows / form.height(), keep / form.height());

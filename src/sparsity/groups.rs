@@ -107,6 +107,13 @@ pub fn checks() -> Vec<Check> {
         (30, 32, 2, 4),
         (7, 12, 5, 4),
         (4, 4, 2, 4),
+        (250, 300, 3, 5),
+        (40, 512, 2, 5),
+        (3, 1000, 2, 5),
+        (999, 1000, 2, 5),
+        (100, 300, 3, 8),
+        (472, 512, 2, 8),
+        (500, 1000, 2, 8),
     ];
     // The last number: of what rows are multiples.
     let one = |(keep, of, rows, by): (usize, usize, usize, usize)| {

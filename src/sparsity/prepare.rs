@@ -184,17 +184,34 @@ fn budget_of(recipe: &Sparsity, method: &dyn Method, params: &[&Param]) -> Resul
     Ok((maskable, budget))
 }
 
+/// The search compares all inputs of a group with all of another.
+const LARGEST_SEARCHED: usize = 256;
+
 /// Refuses a form that the method cannot keep.
 fn check_form(recipe: &Sparsity, entry: &Entry, method: &dyn Method, tensor: &budget::Tensor) -> Result<()> {
     let inner: usize = tensor.shape[1..].iter().product();
+    let strict = recipe.strict && !method.skips(&tensor.shape);
+    if strict && !tensor.form.divides(tensor.shape[0], inner) {
+        return Err(Error::usage(format!("`{}` does not divide into blocks of {}", tensor.name, tensor.form.name()))
+            .at(format!("{} outputs and {inner} inputs; strict = true", tensor.shape[0]))
+            .hint("another pattern for this layer by a [[sparsity.rule]], or strict = false: the last blocks of a row and of a column are then smaller"));
+    }
     if let Form::Groups { of, .. } = tensor.form
-        && recipe.strict
-        && !method.skips(&tensor.shape)
+        && strict
         && !inner.is_multiple_of(of)
     {
         return Err(Error::usage(format!("`{}` does not divide into groups of {of}", tensor.name))
             .at(format!("{inner} inputs; pattern = \"{}\", strict = true", tensor.form.name()))
             .hint("another pattern for this layer by a [[sparsity.rule]], or strict = false: the last group of a row is then shorter"));
+    }
+    if let Form::Groups { of, .. } = tensor.form
+        && method.permutes()
+        && of > LARGEST_SEARCHED
+    {
+        let what = format!("no order of inputs is searched for in groups of more than {LARGEST_SEARCHED}");
+        return Err(Error::usage(what)
+            .at(format!("layer {}, pattern = \"{}\"", tensor.name, tensor.form.name()))
+            .hint("permute = false, or a smaller M"));
     }
     if method.flow() == Flow::Flowing && method.threshold().is_none() {
         return Ok(()); // what they lack is known once it is clear which are pruned
@@ -205,16 +222,13 @@ fn check_form(recipe: &Sparsity, entry: &Entry, method: &dyn Method, tensor: &bu
             .at(format!("layer {}", tensor.name))
             .hint("method = \"oneshot\", or one of ste, sr-ste, mdgf and sdgf"));
     }
-    let can = match tensor.form {
-        Form::Free => true,
-        _ if prunes_singles(method) => false,
-        form => entry.start == Start::Dense || form.is_packable(),
-    };
-    if !can {
+    if tensor.form != Form::Free && prunes_singles(method) {
         let form = tensor.form.name();
         return Err(Error::usage(format!("method `{}` cannot keep the pattern {form}", entry.name))
             .at(format!("layer {}", tensor.name))
-            .hint("pattern = \"free\"; or method = \"gmp\" for blocks of any size, \"static\" for 4x1, 8x1 and N:M"));
+            .hint(
+                "pattern = \"free\"; or a method that prunes blocks and N:M: static, oneshot, snip, and gmp",
+            ));
     }
     Ok(())
 }
@@ -255,11 +269,20 @@ fn check_storage(recipe: &Sparsity, entry: &Entry, method: &dyn Method, length: 
 /// Refuses packed storage of blocks that no packed product reads.
 fn check_blocks(recipe: &Sparsity, param: &Param) -> Result<()> {
     if recipe.storage == Storage::Packed && !param.form.is_packable() {
-        let form = param.form.name();
-        let what = format!("`{}` cannot be packed: there are no products over blocks of {form}", param.name);
-        return Err(Error::usage(what)
+        let (form, outputs) = (param.form.name(), param.shape[0]);
+        let (why, advice) = match param.form {
+            Form::Tile { rows: rows @ (4 | 8), columns: 1 } => (
+                format!("{outputs} outputs are no multiple of {rows}"),
+                "a [[sparsity.rule]] that leaves it dense, or gives it another pattern",
+            ),
+            _ => (
+                format!("there are no products over blocks of {form}"),
+                "pattern = \"block:4x1\" or \"block:8x1\"",
+            ),
+        };
+        return Err(Error::usage(format!("`{}` cannot be packed: {why}", param.name))
             .at(format!("pattern = \"block:{form}\", storage = \"packed\""))
-            .hint("storage = \"auto\" or \"masked\"; or pattern = \"block:4x1\" or \"block:8x1\""));
+            .hint(format!("storage = \"auto\" or \"masked\"; or {advice}")));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! one with an N:M pattern each group of inputs keeps its number.
 
 use super::batches::Batches;
+use super::budget::whole_blocks;
 use super::groups::{self, Gate};
 use super::pool::{self, Blocks, Pooling};
 use super::probe::Probe;
@@ -45,8 +46,8 @@ pub struct Prune {
 enum Unit {
     /// Single weights of several tensors; the parameter of each.
     Weights { selection: Selection, owners: Vec<usize> },
-    /// The blocks of one tensor; what the mask became.
-    Blocks { selection: Selection, owner: usize, size: usize, counts: Tensor },
+    /// The blocks of one tensor, of so many weights; what the mask became.
+    Blocks { selection: Selection, owner: usize, blocks: usize, len: usize, counts: Tensor },
     /// N of every M.
     Groups { owner: usize, nans: Tensor, counts: Tensor },
     /// It has its pattern already.
@@ -159,8 +160,9 @@ impl Prune {
                     outcome.renewals.push(Renewal { param: owner, pattern, grown: Vec::new() });
                 }
             }
+            let (kept, keep, what) = unit.tally(kept, keep)?;
             if kept != keep && !self.plan.gpu().is_counted() {
-                return Err(Error::internal(format!("a mask update kept {kept} weights instead of {keep}"))
+                return Err(Error::internal(format!("a mask update kept {kept} {what} instead of {keep}"))
                     .at(format!("step {step}")));
             }
         }
@@ -172,9 +174,9 @@ impl Unit {
     fn prepare(&self, keep: usize) -> Result<()> {
         match self {
             Unit::Weights { selection, .. } => selection.keep(keep),
-            Unit::Blocks { selection, size, counts, .. } => {
+            Unit::Blocks { selection, blocks, len, counts, .. } => {
                 counts.write(&[0u32; 3])?;
-                selection.keep(keep / size)
+                selection.keep(whole_blocks(keep, *blocks, *len))
             }
             Unit::Groups { nans, counts, .. } => {
                 nans.write(&[0u32])?;
@@ -182,6 +184,13 @@ impl Unit {
             }
             Unit::Done { .. } => Ok(()),
         }
+    }
+
+    /// What is counted: how many were kept, and are to be. Blocks may differ in size, so that they are what counts.
+    fn tally(&self, kept: usize, keep: usize) -> Result<(usize, usize, &'static str)> {
+        let Unit::Blocks { selection, blocks, len, .. } = self else { return Ok((kept, keep, "weights")) };
+        let kept = selection.counts()?.iter().map(|count| count.kept as usize).sum();
+        Ok((kept, whole_blocks(keep, *blocks, *len), "blocks"))
     }
 
     /// What became of each tensor, with the parameter that it belongs to.
@@ -192,11 +201,14 @@ impl Unit {
         };
         Ok(match self {
             Unit::Weights { selection, owners } => owners.iter().copied().zip(selection.counts()?).collect(),
-            Unit::Blocks { selection, owner, size, counts } => {
-                let all = selection.counts()?[0];
-                let count = match params[*owner].packed {
-                    Some(_) => Count { kept: all.kept * *size as u32, ..all },
-                    None => merged(counts, all.nans)?,
+            Unit::Blocks { selection, owner, counts, .. } => {
+                let parts = selection.counts()?;
+                let count = match &params[*owner].packed {
+                    Some(_) => {
+                        let height = params[*owner].form.height() as u32;
+                        Count { kept: parts[0].kept * height, ..parts[0] }
+                    }
+                    None => merged(counts, parts.iter().map(|part| part.nans).sum())?,
                 };
                 vec![(*owner, count)]
             }
@@ -263,29 +275,29 @@ fn prune_blocks(
 ) -> Result<Unit> {
     let gpu = rec.gpu.clone();
     let counts = gpu.tensor("merge counts", Dtype::U32, &[3])?;
-    let size = param.form.unit();
+    let (len, inner) = (param.len(), param.shape[1..].iter().product());
+    let all = Blocks::new(param.form, param.shape[0], inner);
     if let Some(packed) = &param.packed {
         // The values of an entry lie side by side.
+        let size = all.height;
         let blocks = Blocks { rows: packed.index.pattern.entries(), inner: size, height: 1, width: size };
         let score = gpu.tensor("scores", Dtype::F32, &[blocks.count()])?;
         pool::record_pool(rec, blocks, pooling, &scored[0], &score)?;
         let bits = packed.picked.first(&[blocks.count().div_ceil(32)]);
         let selection = Selection::over(rec, &[(&score, &bits)])?;
-        return Ok(Unit::Blocks { selection, owner, size, counts });
+        return Ok(Unit::Blocks { selection, owner, blocks: all.count(), len, counts });
     }
-    let (height, width) = match param.form {
-        Form::Tile { rows, columns } => (rows, columns),
-        form => (form.height(), 1),
-    };
     let mut parts = Vec::new();
     for (block, values) in param.blocks.iter().zip(scored) {
-        let (rows, inner) = (block.rows.len(), block.weight.len() / block.rows.len().max(1));
-        if !rows.is_multiple_of(height) {
-            return Err(Error::usage(format!("`{}` is cut within a block of {height} rows", param.name))
-                .at(format!("rows {:?} lie in one binding", block.rows))
-                .hint("blocks of fewer rows"));
+        if !block.rows.end.is_multiple_of(all.height) && block.rows.end < all.rows {
+            return Err(Error::usage(format!(
+                "`{}` is cut within a block of {} rows",
+                param.name, all.height
+            ))
+            .at(format!("rows {:?} lie in one binding", block.rows))
+            .hint("blocks of fewer rows"));
         }
-        let blocks = Blocks { rows, inner, height, width };
+        let blocks = Blocks { rows: block.rows.len(), ..all };
         let score = gpu.tensor("scores", Dtype::F32, &[blocks.count()])?;
         pool::record_pool(rec, blocks, pooling, values, &score)?;
         let kept = gpu.tensor("kept blocks", Dtype::U32, &[blocks.count().div_ceil(32)])?;
@@ -298,7 +310,7 @@ fn prune_blocks(
         pool::record_spread(rec, *blocks, kept, &bits)?;
         merge::record(rec, &bits, &bits, &block.mask, &counts)?;
     }
-    Ok(Unit::Blocks { selection, owner, size, counts })
+    Ok(Unit::Blocks { selection, owner, blocks: all.count(), len, counts })
 }
 
 /// The entries of a pattern whose bit is set.

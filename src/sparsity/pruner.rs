@@ -326,9 +326,14 @@ impl Pruner {
     pub fn final_sparsity(&self) -> f64 {
         (0..self.length.steps).rev().find_map(|step| self.due(step)).unwrap_or(self.target)
     }
-    /// Weights that are kept of all maskable ones at the end of the run, if that is not learned.
+    /// Whether blocks that are kept or pruned differ in size.
+    pub fn is_uneven(&self) -> bool {
+        self.budget.is_uneven()
+    }
+    /// Weights that are kept of all maskable ones at the end of the run, if that is not learned, nor a matter of which
+    /// blocks are kept, large or small ones.
     pub fn wanted(&self) -> Result<Option<usize>> {
-        if self.soft.is_some() {
+        if self.soft.is_some() || self.is_uneven() {
             return Ok(None);
         }
         let last = self.length.steps.saturating_sub(1);

@@ -12,6 +12,7 @@ mod flips;
 mod folder;
 mod masks;
 mod noise;
+mod numbers;
 mod places;
 mod rewind;
 mod run;

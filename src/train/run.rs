@@ -39,7 +39,7 @@ pub type Dump<'a> = dyn Fn(u64, &[(String, String, Array)], &[u32]) -> Result<Pa
 /// Trains to the end, or to `stop_at`, and says what came of it.
 ///
 /// # Errors
-/// `Kind::Interrupted` after a checkpoint was saved; `Kind::Numbers` if the loss is not finite; whatever the
+/// `Kind::Interrupted` after a checkpoint was saved; `Kind::Numbers` if the loss or a weight is not finite; whatever the
 /// device and the file system report.
 pub fn train(
     run: &mut Session,
@@ -70,6 +70,10 @@ pub fn train(
             watch.pause(run)?;
             notes.log(run)?;
             emit(Event::Logged(notes.last.as_ref().expect("just logged")))?;
+        }
+        if done || run.step.is_multiple_of(run.length.steps_per_epoch) {
+            watch.pause(run)?;
+            run.check_weights()?;
         }
         let mut best = false;
         // Not where `stop_at` ends it: what is the best must not depend on when a run was stopped.
@@ -125,7 +129,8 @@ fn timed_at(run: &Session, step: u64) -> bool {
 
 fn save(run: &Session, control: &Control, best: bool) -> Result<Option<Event<'static>>> {
     let Some(folder) = &control.folder else { return Ok(None) };
-    // Weights after a loss that is not finite must not replace good ones.
+    // Weights that are not finite, or come after a loss that is not, must not replace good ones.
+    run.check_weights()?;
     let totals = run.totals.read_u32()?;
     if crate::ops::tally::Totals::from_words(&totals).broken.is_some() {
         run.take_totals()?;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::exam::Exam;
 use super::feed::Feed;
 use super::flips::Masks;
+use super::numbers::Numbers;
 use super::unfreeze::Phases;
 use crate::data::Dataset;
 use crate::distill::{self, Batch};
@@ -62,6 +63,7 @@ pub(super) struct Plans {
     tempered: Option<Plan>,
     pub(super) validation: Option<Plan>,
     pub(super) test: Plan,
+    pub(super) numbers: Numbers,
 }
 
 /// The tensors of one batch.
@@ -204,6 +206,7 @@ impl Session {
             tempered: self.record_tempered()?,
             validation: self.validation.as_ref().map(|exam| self.record_exam(exam)).transpose()?,
             test: self.record_exam(&self.test)?,
+            numbers: Numbers::record(&self.gpu, &self.model.params())?,
         };
         Ok(())
     }
@@ -328,9 +331,10 @@ impl Session {
     pub fn take_totals(&self) -> Result<Totals> {
         let totals = Totals::from_words(&self.totals.read_u32()?);
         if let Some(step) = totals.broken {
+            let weights = self.not_finite()?.map(|found| format!("; not finite among them: {found}"));
             return Err(Error::new(Kind::Numbers, "the loss is not finite")
                 .at(format!("step {step}, learning rate {}", self.rate_at(step as u64)))
-                .at("the weights are those before that step")
+                .at(format!("the weights are those before that step{}", weights.unwrap_or_default()))
                 .hint("a lower learning rate, or a warm-up: optim.lr.warmup = \"1ep\""));
         }
         self.totals.write(&[0u32; Totals::WORDS])?;
@@ -392,7 +396,8 @@ impl Plans {
             Ok(Segment { plan, profiler })
         };
         let test = Recorder::new(gpu).finish()?;
-        Ok(Self { before: segment()?, after: segment()?, tempered: None, validation: None, test })
+        let numbers = Numbers::record(gpu, &[])?;
+        Ok(Self { before: segment()?, after: segment()?, tempered: None, validation: None, test, numbers })
     }
 }
 

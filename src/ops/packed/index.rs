@@ -1,6 +1,6 @@
 //! A pattern in a device's memory, in row order and, where gradients flow on, in order of input.
 
-use super::pattern::{Form, Pattern, most_chunks};
+use super::pattern::{Pattern, most_chunks};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Tensor};
 
@@ -13,7 +13,7 @@ pub struct Index {
     pub pattern: Pattern,
     /// (rows of blocks + 1,).
     pub starts: Tensor,
-    /// The input of each entry; of an N:M weight, bytes.
+    /// The input of each entry; of an N:M weight of small groups, bytes.
     pub columns: Tensor,
     /// (most chunks, 2): row and first entry.
     pub chunks: Tensor,
@@ -27,7 +27,7 @@ pub struct Index {
 pub struct Transposed {
     /// (inner + 1,).
     pub starts: Tensor,
-    /// The row of blocks of each entry; of an N:M weight also which of its group's entries it is: docs/decisions/0018.
+    /// The row of blocks of each entry; of an N:M weight of small groups also which of its group's entries it is: docs/decisions/0018.
     pub rows: Tensor,
     /// Its number in row order, which an N:M weight's row and group tell.
     pub from: Option<Tensor>,
@@ -42,7 +42,7 @@ impl Index {
     /// # Errors
     /// `Kind::Memory` where the device has no room, or a list exceeds one binding.
     pub fn new(gpu: &Gpu, name: &str, pattern: Pattern, transposed: bool, chunk: usize) -> Result<Self> {
-        let grouped = matches!(pattern.form, Form::Groups { .. });
+        let grouped = pattern.form.by_bytes().is_some();
         if grouped && pattern.rows > MOST_ROWS {
             return Err(Error::new(
                 Kind::Memory,

@@ -21,16 +21,28 @@ impl Form {
             _ => 1,
         }
     }
-    /// Weights that are kept or pruned together.
-    pub fn unit(self) -> usize {
+    /// Rows and columns of what is kept or pruned together; the last ones of a matrix may have fewer.
+    pub fn block(self) -> (usize, usize) {
         match self {
-            Form::Tile { rows, columns } => rows * columns,
-            _ => self.height(),
+            Form::Tile { rows, columns } => (rows, columns),
+            _ => (self.height(), 1),
         }
+    }
+    /// Whether a matrix (rows, inner) consists of whole blocks.
+    pub fn divides(self, rows: usize, inner: usize) -> bool {
+        let (height, width) = self.block();
+        rows.is_multiple_of(height) && inner.is_multiple_of(width)
     }
     /// Whether there are products over packed weights of this form.
     pub fn is_packable(self) -> bool {
         !matches!(self, Form::Tile { .. })
+    }
+    /// N and M where a packed entry is a byte, its place within its group; other entries are words, the input itself.
+    pub fn by_bytes(self) -> Option<(usize, usize)> {
+        match self {
+            Form::Groups { keep, of } if (2..=256).contains(&of) => Some((keep, of)),
+            _ => None,
+        }
     }
     /// What a row of `inner` inputs keeps, where the form fixes that.
     pub fn per_row(self, inner: usize) -> Option<usize> {
@@ -257,9 +269,10 @@ impl Pattern {
         all
     }
 
-    /// The offsets within their groups, four to a word: what an N:M weight stores in place of inputs.
+    /// The offsets within their groups, four to a word, which is what an N:M weight stores in place of inputs, unless
+    /// its groups are too large for that.
     pub fn offsets(&self) -> Vec<u32> {
-        let Form::Groups { of, .. } = self.form else { return self.columns.clone() };
+        let Some((_, of)) = self.form.by_bytes() else { return self.columns.clone() };
         let byte = |&column: &u32| column % of as u32;
         let pack = |four: &[u32]| {
             four.iter().enumerate().fold(0, |word, (place, column)| word | byte(column) << (8 * place))

@@ -19,10 +19,7 @@ wgsl_struct! {
 }
 fn args(index: &Index, cols: usize, relu: bool) -> Args {
     let pattern = &index.pattern;
-    let (keep, among) = match pattern.form {
-        Form::Groups { keep, of } => (keep as u32, of as u32),
-        _ => (1, 1),
-    };
+    let (keep, among) = pattern.form.by_bytes().unwrap_or((1, 1));
     Args {
         rows: pattern.heads() as u32,
         inner: pattern.inner as u32,
@@ -30,8 +27,8 @@ fn args(index: &Index, cols: usize, relu: bool) -> Args {
         relu: relu as u32,
         entries: pattern.entries() as u32,
         chunks: index.chunks.len() as u32 / 2,
-        keep,
-        among,
+        keep: keep as u32,
+        among: among as u32,
         each: pattern.form.per_row(pattern.inner).unwrap_or(0) as u32,
     }
 }

@@ -19,6 +19,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// N:M weights of large groups are read as single weights are.
     fn of(form: Form) -> Option<Kind> {
         match form {
             Form::Free => Some(Kind::Single),
@@ -26,7 +27,7 @@ impl Kind {
             Form::Block { height: 4 } => Some(Kind::Four),
             Form::Block { height: 8 } => Some(Kind::Eight),
             Form::Block { .. } | Form::Tile { .. } => None,
-            Form::Groups { .. } => Some(Kind::Groups),
+            Form::Groups { .. } => Some(form.by_bytes().map_or(Kind::Single, |_| Kind::Groups)),
         }
     }
 }

@@ -1,0 +1,145 @@
+//! GraNet's update of several tensors at once, against a plain one: weights of all are pruned by one threshold, each
+//! tensor then drops and grows by itself.
+
+use coppice::gpu::{Gpu, Recorder, Tensor};
+use coppice::ops::packed::{Form, Pattern};
+use coppice::param::{Flow, Param, full_mask, mask_of};
+use coppice::random::{Stream, uniform, word};
+use coppice::sparsity::growth::{Growth, Rounding};
+use coppice::sparsity::hold::record_effective;
+use coppice::sparsity::regrow::{Regrow, Site};
+
+use super::common::everywhere;
+use super::{Case, LENGTH, growth};
+
+/// One update of all `cases` that leaves `keep` weights in all: places and weights of each after it.
+fn update(gpu: &Gpu, cases: &[Case], rule: &Growth, keep: usize, packed: bool) -> Vec<(Vec<u32>, Vec<f32>)> {
+    let (mut all, mut grads, mut ones) = (Vec::new(), Vec::new(), Vec::new());
+    for (i, case) in cases.iter().enumerate() {
+        let [rows, inner] = case.shape;
+        let mut param = Param::new(&format!("w{i}"), &case.shape, Box::new(|_| 0.0));
+        param.flow = Flow::Held;
+        if packed {
+            param.allocate_packed(gpu, Pattern::from_places(Form::Free, rows, inner, &case.kept)).unwrap();
+        } else {
+            param.allocate(gpu).unwrap();
+            param.write_mask(&mask_of(&case.kept, rows * inner)).unwrap();
+            param.blocks[0].grad.write(&case.grad).unwrap();
+        }
+        param.write(&case.weight).unwrap();
+        all.push(param);
+        grads.push(gpu.upload_f32("grad", &case.shape, &case.grad).unwrap());
+        let bits = full_mask(rows * inner);
+        ones.push(gpu.upload_u32("all", &[bits.len()], &bits).unwrap());
+    }
+    let dense = |rec: &mut Recorder, i: usize, own: std::ops::Range<usize>, tile: &Tensor| {
+        assert_eq!(own, 0..cases[i].shape[0], "such a small matrix is one tile");
+        record_effective(rec, &ones[i], &grads[i], tile)
+    };
+    let params: Vec<&Param> = all.iter().collect();
+    let site = Site {
+        gpu,
+        seed: 11,
+        params: &params,
+        slots: &|_| vec![Vec::new()],
+        grads: &dense,
+        means: &|_| Vec::new(),
+        kept: cases.iter().map(|case| case.kept.len()).sum(),
+    };
+    let regrow = Regrow::record(&site, rule, &[(0..cases.len()).collect()]).unwrap();
+    let outcome = regrow.update(0, LENGTH, rule, &[keep], &params).unwrap();
+    let layers = outcome.layers;
+    assert_eq!(layers.iter().map(|layer| layer.kept).sum::<usize>(), keep);
+    for renewal in outcome.renewals {
+        assert!(packed);
+        let mut slots = vec![Vec::new()];
+        all[renewal.param].repack(gpu, true, renewal.pattern, &renewal.grown, &mut slots).unwrap();
+    }
+    for ((param, case), layer) in all.iter().zip(cases).zip(&layers) {
+        let after = param.places().unwrap();
+        let before = case.kept.len();
+        let stayed = after.iter().filter(|place| case.kept.contains(place)).count();
+        let counted = (layer.kept, layer.grown, layer.dropped);
+        assert_eq!(counted, (after.len(), after.len() - stayed, before - stayed), "{}", layer.name);
+    }
+    all.iter().map(|param| (param.places().unwrap(), param.read().unwrap())).collect()
+}
+
+/// Liu et al., Algorithm 1, by sorting: lists of (size, tensor, place), the largest first, ties to the lower tensor and
+/// place.
+fn plain(cases: &[Case], share: f64, keep: usize) -> Vec<(Vec<u32>, Vec<f32>)> {
+    let mut all: Vec<(f32, usize, u32)> = Vec::new();
+    for (tensor, case) in cases.iter().enumerate() {
+        all.extend(case.kept.iter().map(|&place| (case.weight[place as usize].abs(), tensor, place)));
+    }
+    all.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+    let mut after = Vec::new();
+    for (tensor, case) in cases.iter().enumerate() {
+        let survivors: Vec<u32> = all[..keep].iter().filter(|one| one.1 == tensor).map(|one| one.2).collect();
+        let drops = (share * survivors.len() as f64 - 1e-9).ceil().max(0.0) as usize;
+        let mut places = survivors[..survivors.len() - drops].to_vec();
+        let mut others: Vec<u32> = (0..case.weight.len() as u32).filter(|i| !places.contains(i)).collect();
+        others.sort_by(|&a, &b| {
+            case.grad[b as usize].abs().total_cmp(&case.grad[a as usize].abs()).then(a.cmp(&b))
+        });
+        places.extend(&others[..drops]);
+        places.sort_unstable();
+        let mut weight = vec![0.0; case.weight.len()];
+        // What has just been pruned or dropped is not new where it grows at once.
+        let old = places.iter().filter(|place| case.kept.contains(place));
+        old.for_each(|&place| weight[place as usize] = case.weight[place as usize]);
+        after.push((places, weight));
+    }
+    after
+}
+
+/// Four tensors, one of them small; magnitudes of which many are equal across tensors, all are, none are, or that are all
+/// 0; masks of every density, all and nothing among them.
+#[test]
+fn several_tensors_agree_with_a_sort() {
+    for gpu in everywhere() {
+        for number in 0..24u32 {
+            let size =
+                |tensor: u32, most: u32| (word(8, Stream::Test, number, tensor, 0) % most + 1) as usize;
+            let coarse = [1000.0, 6.0, 0.0][number as usize % 3];
+            let cases: Vec<Case> = (0..4)
+                .map(|tensor| {
+                    let shape = if tensor == 2 {
+                        [1, size(20, 3)]
+                    } else {
+                        [size(tensor, 40), size(10 + tensor, 50)]
+                    };
+                    let len = shape[0] * shape[1];
+                    let values = |kind: u32| -> Vec<f32> {
+                        let value =
+                            |i| (uniform(8, Stream::Test, number, 4 * tensor + kind, i) - 0.5) * coarse;
+                        let value =
+                            |i| if number % 4 == 3 { 0.25f32.copysign(value(i)) } else { value(i).round() };
+                        (0..len as u32).map(value).collect()
+                    };
+                    let every = [1, 2, 3, 9][(number / 4 + tensor) as usize % 4];
+                    let kept: Vec<u32> = (0..len as u32)
+                        .filter(|&i| word(8, Stream::Test, number, 40 + tensor, i).is_multiple_of(every))
+                        .collect();
+                    let mut weight = values(1);
+                    (0..len).filter(|&i| !kept.contains(&(i as u32))).for_each(|i| weight[i] = 0.0);
+                    Case { shape, weight, grad: values(2), kept }
+                })
+                .collect();
+            let before: usize = cases.iter().map(|case| case.kept.len()).sum();
+            for (keep, share) in
+                [(before * 2 / 3, 0.3), (before, 0.5), (before / 2, 1.0), (3.min(before), 0.25)]
+            {
+                let want = plain(&cases, share, keep);
+                for packed in [false, true] {
+                    let got = update(&gpu, &cases, &growth("gradient", share, Rounding::Up), keep, packed);
+                    for (tensor, (got, want)) in got.iter().zip(&want).enumerate() {
+                        let what =
+                            format!("case {number}, {keep} of {before}, tensor {tensor}, packed {packed}");
+                        assert_eq!(got, want, "{what}, {:?}", gpu.identity());
+                    }
+                }
+            }
+        }
+    }
+}
