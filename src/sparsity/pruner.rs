@@ -286,9 +286,14 @@ impl Pruner {
     pub fn rewind(&self) -> Option<u64> {
         self.method.rewind()
     }
-    /// The step that learning rate and number of updates are those of, and the length of that course.
+    /// The step of the training schedule that `step` repeats, and the length of that course.
     pub fn clock(&self, step: u64) -> (u64, Length) {
         self.method.clock(step, self.length)
+    }
+    /// Whether a run starts training over: values, optimizer or schedule.
+    pub fn starts_over(&self) -> bool {
+        let last = self.length.steps.saturating_sub(1);
+        self.rewind().is_some() || self.anew() || self.clock(last).0 != last
     }
     /// What each group keeps at `step`.
     pub(super) fn keeps(&self, step: u64, sparsity: f64) -> Result<Vec<usize>> {
