@@ -311,6 +311,14 @@ fn what_cannot_be_is_refused() {
             "method = 'asp', pattern = '2:4', reset = false, schedule = { type = 'oneshot', begin = '50%' }",
             "slots are not permuted",
         ),
+        (
+            "method = 'asp', pattern = '2:4', rounds = 0, schedule = { type = 'oneshot', begin = '50%' }",
+            "at least 1",
+        ),
+        (
+            "method = 'asp', pattern = '2:4', rounds = 9, permute = false, schedule = { type = 'oneshot', begin = '50%' }",
+            "nothing is permuted",
+        ),
         ("method = 'gmp', pattern = '2:4'", "cannot be reached gradually"),
         ("method = 'gmp', target = 0.5, latent = true, storage = 'packed'", "cannot be packed"),
         (

@@ -83,6 +83,9 @@ pub struct Change {
     pub kept: usize,
     pub total: usize,
     pub layers: Vec<LayerChange>,
+    /// Weights whose inputs might be in a better order still: the search for one ended with its last round.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cut: Vec<String>,
 }
 
 /// What a mask update did to one layer.

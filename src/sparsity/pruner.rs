@@ -89,8 +89,8 @@ impl Pruner {
         if self.method.reach().is_some() {
             self.reach = Some(Reach::record(gpu, &self.members, params, slots)?);
         }
-        if self.method.permutes() && !self.permuted {
-            self.permutation = Some(Permutation::record(gpu, params)?);
+        if let Some(rounds) = self.method.permutes().filter(|_| !self.permuted) {
+            self.permutation = Some(Permutation::record(gpu, params, rounds)?);
         }
         self.updater = match self.method.growth() {
             Some(growth) => {
@@ -214,7 +214,7 @@ impl Pruner {
     }
     /// Goes on at `step` of a run. Returns whether that takes other plans than are recorded.
     pub fn go_on(&mut self, step: u64) -> bool {
-        let permuted = self.method.permutes() && (0..step).any(|before| self.due(before).is_some());
+        let permuted = self.method.permutes().is_some() && (0..step).any(|before| self.due(before).is_some());
         std::mem::replace(&mut self.permuted, permuted) != permuted
     }
     /// Whether an update searches for an order of hidden units, in as many rounds as find something.
@@ -353,6 +353,7 @@ impl Pruner {
             reach.update(step, &self.trained(&keeps))?;
         }
         let gate = |step, length, keep, of| self.method.gate(step, length, keep, of);
+        let mut cut = Vec::new();
         let Outcome { layers, renewals } = match (&self.updater, self.method.growth()) {
             (Updater::Never, _) => {
                 let layers = match (&self.flowing, &self.soft) {
@@ -364,7 +365,7 @@ impl Pruner {
             }
             (Updater::Prune(prune), _) => {
                 if let Some(permutation) = &self.permutation {
-                    permutation.run()?;
+                    cut = permutation.run()?;
                 }
                 prune.update(step, &keeps, params, again)?
             }
@@ -377,7 +378,7 @@ impl Pruner {
         let total = self.budget.total();
         // What is learned is known only now.
         let sparsity = if self.soft.is_some() { 1.0 - kept as f64 / total as f64 } else { sparsity };
-        Ok(Some((Change { step, sparsity, kept, total, layers }, renewals)))
+        Ok(Some((Change { step, sparsity, kept, total, layers, cut }, renewals)))
     }
 
     /// All updates of the run: step, sparsity and weights kept; none where that is learned.

@@ -59,7 +59,7 @@ fn asp_permutes_prunes_and_begins_the_optimizer_anew() {
     let slots = |run: &Session| run.optimizer.slots_of(2)[0][0].read_f32().unwrap();
     assert!(slots(&with).iter().any(|&v| v != 0.0));
     with.model.params_mut()[2].form = Form::Groups { keep: 2, of: 4 };
-    Permutation::record(&gpu, &with.model.params()).unwrap().run().unwrap();
+    drop(Permutation::record(&gpu, &with.model.params(), 50).unwrap().run().unwrap());
     let after = kept_magnitude(&fc2(&with), 32, 2, 4);
     assert!(after > before * 1.01, "{before} before, {after} after");
     let [a, b] = [&with, &without].map(|run| run.evaluate(Part::Test).unwrap().unwrap().totals);

@@ -162,9 +162,9 @@ pub trait Method {
         let _ = shape;
         false
     }
-    /// Whether hidden units are permuted before weights are pruned.
-    fn permutes(&self) -> bool {
-        false
+    /// Where hidden units are permuted before weights are pruned, the rounds that the search for an order has at most.
+    fn permutes(&self) -> Option<u32> {
+        None
     }
     /// Whether the optimizer begins anew at a mask update.
     fn resets(&self) -> bool {

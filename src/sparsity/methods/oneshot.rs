@@ -45,8 +45,14 @@ pub const ASP: Entry = Entry {
     distribution: Distribution::Uniform,
     schedule: Heed::All,
     heeds_init: false,
-    settings: || ["permute", "reset", "repeat"].map(|name| (name, Value::Boolean(true))).into(),
-    unheeded: |_| Vec::new(),
+    settings: || {
+        let on = Value::Boolean(true);
+        vec![("permute", on.clone()), ("rounds", Value::Integer(50)), ("reset", on.clone()), ("repeat", on)]
+    },
+    unheeded: |settings| match settings.bool("permute") {
+        Ok(false) => vec![("rounds", "has no effect where nothing is permuted".into())],
+        _ => Vec::new(),
+    },
     build: |recipe, settings| {
         if !matches!(recipe.pattern, Structure::Groups { .. }) {
             let error = Error::usage("method `asp` keeps N of every M inputs")
@@ -57,11 +63,11 @@ pub const ASP: Entry = Entry {
             let error = Error::usage("the optimizer's slots are not permuted with the weights");
             return Err(settings.locate("reset", error).hint("reset = true, or permute = false"));
         }
-        let asp = Asp {
-            permute: settings.bool("permute")?,
-            reset: settings.bool("reset")?,
-            repeat: settings.bool("repeat")?,
-        };
+        let permute = settings.bool("permute")?.then(|| settings.u32("rounds")).transpose()?;
+        if permute == Some(0) {
+            return Err(settings.wrong("rounds", "at least 1"));
+        }
+        let asp = Asp { permute, reset: settings.bool("reset")?, repeat: settings.bool("repeat")? };
         let (begin, pooling) = (begin(recipe)?, Pooling::Mean);
         Ok(Some(Box::new(OneShot { target: recipe.target(), begin, pooling, asp: Some(asp) })))
     },
@@ -86,8 +92,8 @@ struct OneShot {
 
 /// What ASP does besides pruning.
 struct Asp {
-    /// Hidden units, before it.
-    permute: bool,
+    /// Hidden units, before it; in so many rounds of the search for their order, at most. Random weights take 7 to 16.
+    permute: Option<u32>,
     /// The optimizer's slots and count of updates, at it.
     reset: bool,
     /// The course of the learning rate, after it.
@@ -117,8 +123,8 @@ impl Method for OneShot {
         let inner: usize = shape[1..].iter().product();
         self.asp.is_some() && !(shape[0].is_multiple_of(8) && inner.is_multiple_of(16))
     }
-    fn permutes(&self) -> bool {
-        self.asp.as_ref().is_some_and(|asp| asp.permute)
+    fn permutes(&self) -> Option<u32> {
+        self.asp.as_ref()?.permute
     }
     fn resets(&self) -> bool {
         self.asp.as_ref().is_some_and(|asp| asp.reset)
@@ -142,7 +148,7 @@ mod tests {
     fn both_trainings_of_asp_run_a_whole_course_each_of_its_own_length() {
         let length = Length { steps: 20, steps_per_epoch: 4 };
         let clock = |begin: u64, repeat: bool, step: u64| {
-            let asp = Some(Asp { permute: true, reset: true, repeat });
+            let asp = Some(Asp { permute: None, reset: true, repeat });
             let begin = Duration::Steps(begin);
             let (own, course) =
                 OneShot { target: 0.5, begin, pooling: Pooling::Mean, asp }.clock(step, length);
