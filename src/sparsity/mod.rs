@@ -14,6 +14,7 @@ mod candidates;
 mod collect;
 mod draw;
 pub mod exchange;
+mod first_dense;
 mod flowing;
 mod gather;
 pub mod groups;

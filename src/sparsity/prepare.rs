@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use super::budget::{self, Budget};
 use super::flowing::Flowing;
-use super::methods::{self, Entry, Method, Sizes, Start};
+use super::methods::{Entry, Method, Sizes, Start};
 use super::prune::Criterion;
 use super::pruner::{Pruner, Updater};
 use super::soft::Soft;
-use super::{Length, Stage, draw};
+use super::{Length, Stage, draw, first_dense};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu};
 use crate::ops::packed::Form;
@@ -45,7 +45,9 @@ pub fn prepare(
             .at(format!("shape {:?}", param.shape))
             .hint("narrower layers"));
     }
-    let (entry, method) = methods::resolve(recipe)?;
+    let declared: Vec<&Param> = params.iter().map(|param| &**param).collect();
+    let (recipe, entry, method) = first_dense::resolve(recipe, &declared)?;
+    let recipe = &recipe;
     let Some(mut method) = method else {
         params.iter_mut().try_for_each(|param| param.allocate(gpu))?;
         return Ok(None);
@@ -59,7 +61,6 @@ pub fn prepare(
     if entry.order.contains(&Stage::Masks) {
         recipe.schedule.check(length.steps, length.steps_per_epoch)?;
     }
-    let declared: Vec<&Param> = params.iter().map(|param| &**param).collect();
     let (maskable, budget) = budget_of(recipe, &*method, &declared)?;
     for (&i, tensor) in maskable.iter().zip(budget.tensors()) {
         params[i].form = tensor.form;
@@ -158,7 +159,11 @@ pub fn prepare(
 }
 
 /// The parameters that can be pruned, and their budget.
-fn budget_of(recipe: &Sparsity, method: &dyn Method, params: &[&Param]) -> Result<(Vec<usize>, Budget)> {
+pub(super) fn budget_of(
+    recipe: &Sparsity,
+    method: &dyn Method,
+    params: &[&Param],
+) -> Result<(Vec<usize>, Budget)> {
     let maskable: Vec<usize> = (0..params.len()).filter(|&i| params[i].is_maskable()).collect();
     let tensor = |&i: &usize| -> Result<budget::Tensor> {
         let (name, shape) = (&params[i].name, &params[i].shape);
@@ -280,10 +285,11 @@ pub struct Outline {
 
 /// What a recipe will prune that may be packed, before anything has memory.
 pub fn outline(recipe: &Sparsity, length: Length, params: &[&Param]) -> Result<Vec<Outline>> {
-    let Some(method) = methods::resolve(recipe)?.1.filter(|method| is_packable(&**method, length)) else {
+    let (recipe, _, method) = first_dense::resolve(recipe, params)?;
+    let Some(method) = method.filter(|method| is_packable(&**method, length)) else {
         return Ok(Vec::new());
     };
-    let (maskable, budget) = budget_of(recipe, &*method, params)?;
+    let (maskable, budget) = budget_of(&recipe, &*method, params)?;
     let keeps = budget.keeps(recipe.target(), |target| target)?;
     let mut all = Vec::new();
     for (group, keep) in budget.groups.iter().zip(keeps) {

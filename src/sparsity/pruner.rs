@@ -396,6 +396,10 @@ impl Pruner {
         Ok(all)
     }
 
+    /// The whole network's sparsity that is asked for.
+    pub fn target(&self) -> f64 {
+        self.target
+    }
     /// What is kept at `sparsity` in each group, with the names of its tensors; nothing where that is learned.
     pub fn budgets(&self, sparsity: f64) -> Result<Vec<(Vec<String>, usize, usize)>> {
         if self.soft.is_some() {
