@@ -14,6 +14,7 @@ mod candidates;
 mod collect;
 mod draw;
 pub mod exchange;
+mod fired;
 mod first_dense;
 mod flowing;
 mod gather;
@@ -171,6 +172,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(candidates::checks());
     all.extend(collect::checks());
     all.extend(exchange::checks());
+    all.extend(fired::checks());
     all.extend(gather::checks());
     all.extend(groups::checks());
     all.extend(kept_sums::checks());

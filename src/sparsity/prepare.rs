@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use super::budget::{self, Budget};
 use super::flowing::Flowing;
+use super::growth::By;
 use super::methods::{Entry, Method, Sizes, Start};
 use super::prune::Criterion;
 use super::pruner::{Pruner, Updater};
 use super::soft::Soft;
-use super::{Length, Stage, draw, first_dense};
+use super::{Length, Stage, draw, fired, first_dense};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu};
 use crate::ops::packed::Form;
@@ -106,6 +107,7 @@ pub fn prepare(
         length,
         seed: setting.seed,
         means: Vec::new(),
+        ever: Vec::new(),
         start_density: Vec::new(),
         density,
         patterns: Vec::new(),
@@ -151,6 +153,9 @@ pub fn prepare(
             gpu.tensor(&format!("{}.mean", param.name), Dtype::F32, &extent)
         };
         pruner.means.push(spans.iter().map(mean).collect::<Result<_>>()?);
+        let unfired = pruner.method.growth().is_some_and(|growth| growth.by == By::RandomUnfired);
+        let ever = if param.is_masked() && unfired { fired::bits(gpu, param)? } else { Vec::new() };
+        pruner.ever.push(ever);
     }
     let params: Vec<&Param> = params.iter().map(|param| &**param).collect();
     pruner.flowing = Flowing::new(gpu, &params)?;

@@ -2,7 +2,6 @@
 
 use super::budget::{self, Budget};
 use super::flowing::Flowing;
-use super::growth::By;
 use super::methods::{self, Start};
 use super::permute::Permutation;
 use super::prune::{Criterion, Prune};
@@ -25,6 +24,8 @@ pub struct Pruner {
     pub(super) members: Vec<Vec<usize>>,
     /// By parameter, by block: running means of the gradient, where the method keeps them.
     pub(super) means: Vec<Vec<Tensor>>,
+    /// By parameter, by block: bits of the weights that were ever kept, where growth asks for them.
+    pub(super) ever: Vec<Vec<Tensor>>,
     pub(super) names: Vec<String>,
     /// The whole network's sparsity at the end.
     pub(super) target: f64,
@@ -96,7 +97,9 @@ impl Pruner {
             Some(growth) => {
                 let means = |param: usize| self.means[param].clone();
                 let kept = self.keeps(self.length.steps, self.target)?.iter().sum();
-                let site = Site { gpu, seed: self.seed, params, slots, grads, means: &means, kept };
+                let ever = |param: usize| self.ever[param].clone();
+                let (seed, means, ever) = (self.seed, &means, &ever);
+                let site = Site { gpu, seed, params, slots, grads, means, ever, kept };
                 Updater::Regrow(Box::new(Regrow::record(&site, growth, &self.members)?))
             }
             None if self.entry.start == Start::Random
@@ -194,6 +197,10 @@ impl Pruner {
     pub fn means_of(&self, param: usize) -> &[Tensor] {
         &self.means[param]
     }
+    /// Bits of the weights of one parameter that were ever kept before the last update, by block; state of the run.
+    pub fn ever_of(&self, param: usize) -> &[Tensor] {
+        &self.ever[param]
+    }
 
     /// Whether the dense gradient of every step goes into running means.
     pub fn averages(&self) -> bool {
@@ -227,7 +234,7 @@ impl Pruner {
     }
     /// Whether weights grow by a draw, whatever their gradients are.
     pub fn grows_at_random(&self) -> bool {
-        self.method.growth().is_some_and(|growth| growth.by == By::Random)
+        self.method.growth().is_some_and(|growth| growth.by.is_random())
     }
     /// Whether the optimizer rests at `step`.
     pub fn rests(&self, step: u64) -> bool {
