@@ -20,9 +20,21 @@ const ROWS: [[f32; 8]; 2] =
 
 /// The mask's bits and the forward weights of two rows of eight.
 fn gated(gpu: &Gpu, keep: u32, group: u32, decay: f32) -> (Vec<u8>, Vec<f32>) {
-    let source = gpu.upload_f32("source", &[2, 8], &ROWS.concat()).unwrap();
+    gated_rows(gpu, &ROWS.concat(), 8, (keep, group), decay)
+}
+
+/// Of sixteen values, in rows of `inner`.
+fn gated_rows(
+    gpu: &Gpu,
+    values: &[f32],
+    inner: usize,
+    (keep, group): (u32, u32),
+    decay: f32,
+) -> (Vec<u8>, Vec<f32>) {
+    let shape = [16 / inner, inner];
+    let source = gpu.upload_f32("source", &shape, values).unwrap();
     let mask = gpu.upload_u32("mask", &[1], &[0]).unwrap();
-    let weight = gpu.tensor("weight", Dtype::F32, &[2, 8]).unwrap();
+    let weight = gpu.tensor("weight", Dtype::F32, &shape).unwrap();
     let counts = gpu.tensor("counts", Dtype::U32, &[1]).unwrap();
     let gate = gpu.uniform("gate", &Gate { keep, group, decay }).unwrap();
     let mut rec = Recorder::new(gpu);
@@ -51,6 +63,43 @@ fn the_worked_patterns_come_out_with_ties_to_the_lower_input() {
         let (_, weight) = gated(&gpu, 1, 4, 0.25);
         assert_eq!(weight[..8], [0.9, -0.025, 0.075, -0.175, 0.05, 0.05, -0.5, 0.0125]);
     }
+}
+
+/// The references keep the higher of equal inputs. Coppice has no such switch: reversing rows, choosing and reversing
+/// back is that rule, since groups that divide a row are reversed into groups.
+#[test]
+fn reversed_rows_give_the_references_patterns_with_ties_to_the_higher_input() {
+    let table: [(u32, u32, [u8; 16]); 4] = [
+        (2, 4, [1, 0, 0, 1, 0, 1, 1, 0, 0, 1, 1, 0, 0, 0, 1, 1]),
+        (1, 4, [1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 1]),
+        (2, 8, [1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]),
+        (1, 8, [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0]),
+    ];
+    let mut values = ROWS.concat();
+    values.chunks_mut(8).for_each(<[f32]>::reverse);
+    for (keep, of, want) in table {
+        let chosen = |row: &[f32]| n_of_m(row, keep as usize, of as usize).into_iter().rev().map(u8::from);
+        assert_eq!(values.chunks(8).flat_map(chosen).collect::<Vec<_>>(), want, "{keep}:{of} by sorting");
+        for gpu in everywhere() {
+            let (mut mask, _) = gated_rows(&gpu, &values, 8, (keep, of), 0.0);
+            mask.chunks_mut(8).for_each(<[u8]>::reverse);
+            assert_eq!(mask, want, "{keep}:{of} on {:?}", gpu.identity());
+        }
+    }
+}
+
+/// Groups go along inputs alone; the row of the references' tables that groups the outputs is that of the transpose.
+#[test]
+fn a_transposed_matrix_gives_the_pattern_by_column() {
+    let want = [1, 0, 0, 1, 1, 0, 1, 0, 0, 1, 1, 0, 0, 1, 0, 1];
+    let columns: Vec<f32> = (0..16).map(|i| ROWS[i % 2][i / 2]).collect();
+    for gpu in everywhere() {
+        let (mask, _) = gated_rows(&gpu, &columns, 2, (1, 2), 0.0);
+        let back: Vec<u8> = (0..16).map(|i| mask[i % 8 * 2 + i / 8]).collect();
+        assert_eq!(back, want, "on {:?}", gpu.identity());
+    }
+    let plain: Vec<bool> = columns.chunks(2).flat_map(|group| n_of_m(group, 1, 2)).collect();
+    assert_eq!((0..16).map(|i| u8::from(plain[i % 8 * 2 + i / 8])).collect::<Vec<_>>(), want, "by sorting");
 }
 
 /// Row 0 at 2:4 with the lower of equal inputs dropped, as the paper's code does it, so that its numbers can be met.

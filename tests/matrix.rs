@@ -223,11 +223,12 @@ fn what_is_not_a_number_is_refused_by_every_method() {
 }
 
 /// What the sections above leave at their defaults.
-const OPTIONS: [&str; 4] = [
+const OPTIONS: [&str; 5] = [
     "method = 'gmp', target = 0.8, distribution = 'uniform', in_turn = true, schedule = { begin = '2', end = '11', every = '6' }",
     "method = 'gmp', target = 0.8, distribution = 'er', schedule = { begin = '2', end = '13', every = '3' }",
     "method = 'rigl', target = 0.7, distribution = 'er', schedule = { end = '15', every = '3' }, growth = { fraction = { type = 'exponential', power = 2.0 } }",
     "method = 'rigl', target = 0.7, schedule = { end = '15', every = '3' }, skip_update = false",
+    "method = 'granet', target = 0.8, init = 0.4, schedule = { begin = '2', end = '13', every = '3' }, growth = { by = 'random-unfired' }",
 ];
 
 #[test]

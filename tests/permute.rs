@@ -11,7 +11,7 @@ use coppice::random::{Stream, uniform};
 use coppice::recipe::Recipe;
 use coppice::sparsity::exchange::{Scratch, Search, Shape};
 use coppice::sparsity::permute::Permutation;
-use coppice::train::Session;
+use coppice::train::{Control, Event, Session, train};
 
 /// The order that a device finds for a weight (rows, inner).
 fn search(gpu: &Gpu, weight: &[f32], inner: usize, pattern: (usize, usize)) -> Vec<usize> {
@@ -20,7 +20,7 @@ fn search(gpu: &Gpu, weight: &[f32], inner: usize, pattern: (usize, usize)) -> V
     let lent = gpu.tensor("lent", Dtype::F32, &[rows, inner]).unwrap();
     let scratch = Scratch::new(gpu, &[Shape::new([&weight].into_iter(), pattern)]).unwrap();
     let search = Search::record(gpu, "weight", &[(&weight, &lent)], pattern, &scratch).unwrap();
-    search.run().unwrap();
+    assert!(search.run(50).unwrap(), "it comes to an end");
     search.order().read_u32().unwrap().into_iter().map(|input| input as usize).collect()
 }
 
@@ -153,7 +153,8 @@ fn layers_in_several_blocks_compute_what_they_did_and_are_permuted_as_whole_ones
     for gpu in everywhere().into_iter().chain([split.clone()]) {
         let layers = layers(&gpu);
         let before = [output(&layers), layers[2].read().unwrap()];
-        Permutation::record(&gpu, &layers.each_ref()).unwrap().run().unwrap();
+        let permutation = Permutation::record(&gpu, &layers.each_ref(), 50).unwrap();
+        assert!(permutation.run().unwrap().is_empty(), "it comes to an end");
         for (was, is) in before[0].iter().zip(output(&layers)) {
             assert!((was - is).abs() <= 1e-3, "{was} before, {is} after");
         }
@@ -185,7 +186,7 @@ fn searches_share_their_memory() {
         }
         layers.iter_mut().for_each(|param| param.allocate(&gpu).unwrap());
         let before = gpu.memory().bytes;
-        let permutation = Permutation::record(&gpu, &layers.iter().collect::<Vec<_>>()).unwrap();
+        let permutation = Permutation::record(&gpu, &layers.iter().collect::<Vec<_>>(), 50).unwrap();
         assert_eq!(permutation.plans().count(), 3 * count);
         gpu.memory().bytes - before
     };
@@ -208,7 +209,7 @@ fn what_cannot_gain_is_not_searched() {
         ];
         (layers[2].flow, layers[2].form) = (Flow::Held, Form::Groups { keep, of });
         layers.iter_mut().for_each(|param| param.allocate(&gpu).unwrap());
-        let permutation = Permutation::record(&gpu, &layers.each_ref()).unwrap();
+        let permutation = Permutation::record(&gpu, &layers.each_ref(), 50).unwrap();
         assert_eq!(permutation.plans().next().is_some(), searched, "{inner} inputs, {keep}:{of}");
     }
 }
@@ -277,5 +278,43 @@ fn a_run_that_permutes_resumes_to_the_same_bits() {
                 assert_eq!(end(second), want, "{storage}, stopped at {stop} on {:?}", gpu.identity());
             }
         }
+    }
+}
+
+/// A search that its last round ends is told of, by name, on the console as in the record of the update; one that ends
+/// by itself is not.
+#[test]
+fn a_search_cut_by_its_last_round_is_warned_of() {
+    for gpu in everywhere() {
+        let outcome = |rounds: u32| {
+            let text = format!(
+                "run = {{ epochs = 2, batch = 32, seed = 4 }}\ndata = {{ name = 'bytes', validation = 0.0 }}\n\
+                 model = {{ preset = 'mlp', hidden = [32, 32] }}\noptim = {{ name = 'adam', lr = 0.01 }}\n\
+                 sparsity = {{ method = 'asp', pattern = '2:4', rounds = {rounds}, \
+                 schedule = {{ type = 'oneshot', begin = '7' }} }}"
+            );
+            let recipe = Recipe::parse(&text, "test", &[]).unwrap();
+            let mut run = Session::new(&gpu, &recipe, &common::bytes(), Choices::default()).unwrap();
+            let (mut warnings, mut changes) = (Vec::new(), Vec::new());
+            let free = Control { folder: None, stop_at: None, signal: &|| None, dump: None };
+            train(&mut run, &free, &mut |event| {
+                match event {
+                    Event::Warned(error) => warnings.push(error.to_string()),
+                    Event::MasksChanged(change, _) => changes.push(change.clone()),
+                    _ => {}
+                }
+                Ok(())
+            })
+            .unwrap();
+            (warnings, changes.remove(0).cut)
+        };
+        let (warnings, cut) = outcome(1);
+        assert_eq!(cut, ["fc2.weight"]);
+        assert!(warnings.len() == 1 && warnings[0].contains("`fc2.weight` ended with its last round"));
+        assert!(
+            warnings[0].contains("step 7") && warnings[0].contains("more sparsity.rounds"),
+            "{warnings:?}"
+        );
+        assert_eq!(outcome(50), (vec![], vec![]));
     }
 }

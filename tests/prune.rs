@@ -1,6 +1,8 @@
 //! One-time pruning and pruning of structures: SNIP, GraSP, one-shot, ASP, blocks and N:M, on every device and on the
 //! twins.
 
+#[path = "prune/asp.rs"]
+mod asp;
 #[path = "prune/blocks.rs"]
 mod blocks;
 mod common;
@@ -11,7 +13,7 @@ mod groups;
 #[path = "prune/ties.rs"]
 mod ties;
 
-use common::{everywhere, kept_magnitude};
+use common::everywhere;
 use coppice::data::{Dataset, Source, Split};
 use coppice::gpu::Gpu;
 use coppice::ops::packed::{Form, Pattern};
@@ -21,7 +23,6 @@ use coppice::random::{Stream, uniform};
 use coppice::recipe::Recipe;
 use coppice::sparsity::Look;
 use coppice::sparsity::groups::n_of_m;
-use coppice::sparsity::permute::Permutation;
 use coppice::sparsity::topk::top_k;
 use coppice::train::{Part, Session};
 
@@ -49,12 +50,16 @@ fn data() -> Dataset {
 }
 
 fn recipe(model: &str, sparsity: &str) -> Recipe {
+    recipe_with(model, sparsity, &[])
+}
+
+fn recipe_with(model: &str, sparsity: &str, more: &[String]) -> Recipe {
     let text = format!(
         "run = {{ epochs = 6, batch = 32, seed = 4 }}\ndata = {{ name = 'made', validation = 0.0 }}\n\
          model = {{ preset = 'mlp', hidden = {model} }}\n\
          optim = {{ name = 'adam', lr = 0.01, weight_decay = 1e-3 }}\nsparsity = {{ {sparsity} }}"
     );
-    Recipe::parse(&text, "test", &[]).unwrap()
+    Recipe::parse(&text, "test", more).unwrap()
 }
 
 fn session(gpu: &Gpu, sparsity: &str) -> Session {
@@ -286,62 +291,6 @@ fn resuming_anywhere_changes_no_bit() {
     }
 }
 
-/// Permuting hidden units changes nothing that the network computes, and the pattern then keeps more.
-#[test]
-fn asp_permutes_prunes_and_begins_the_optimizer_anew() {
-    for gpu in everywhere() {
-        let asp = "method = 'asp', pattern = '2:4', storage = 'masked', schedule = { type = 'oneshot', begin = '50%' }";
-        let mut run = session(&gpu, asp);
-        let mut plain = session(&gpu, &format!("{asp}, permute = false"));
-        for _ in 0..15 {
-            run.advance().unwrap();
-            plain.advance().unwrap();
-        }
-        let dense = run.model.params()[2].read().unwrap();
-        let change = run.advance().unwrap().expect("half of the run is over");
-        plain.advance().unwrap();
-        // fc2 has 24 outputs and 40 inputs: the latter are no multiple of 16, so that it stays dense.
-        let forms: Vec<(String, usize, usize)> =
-            change.layers.iter().map(|l| (l.name.clone(), l.kept, l.total)).collect();
-        assert_eq!(forms, [("fc1.weight".to_string(), 640, 1280)]);
-        assert_eq!(run.model.params()[2].flow, Flow::Free);
-        assert_ne!(run.model.params()[2].read().unwrap(), dense, "it is trained on");
-        let kept = |run: &Session| -> f64 {
-            run.model.params()[0].read().unwrap().iter().map(|w| f64::from(w.abs())).sum()
-        };
-        assert!(
-            (kept(&run) - kept(&plain)).abs() <= 1e-3 * kept(&plain),
-            "inputs of the first layer stay in order"
-        );
-    }
-    // A second hidden layer that can be pruned: its inputs may be permuted.
-    let gpu = Gpu::twin();
-    let build = |permute: bool| {
-        let sparsity = format!(
-            "method = 'asp', pattern = '2:4', permute = {permute}, storage = 'masked', schedule = {{ type = 'oneshot', begin = '50%' }}"
-        );
-        Session::new(&gpu, &recipe("[32, 24]", &sparsity), &data(), Choices::default()).unwrap()
-    };
-    let [mut with, mut without] = [true, false].map(build);
-    for _ in 0..15 {
-        with.advance().unwrap();
-        without.advance().unwrap();
-    }
-    let fc2 = |run: &Session| run.model.params()[2].read().unwrap();
-    assert_eq!(fc2(&with), fc2(&without));
-    let dense = fc2(&with);
-    let before = kept_magnitude(&dense, 32, 2, 4);
-    let slots = |run: &Session| run.optimizer.slots_of(2)[0][0].read_f32().unwrap();
-    assert!(slots(&with).iter().any(|&v| v != 0.0));
-    with.model.params_mut()[2].form = Form::Groups { keep: 2, of: 4 };
-    Permutation::record(&gpu, &with.model.params()).unwrap().run().unwrap();
-    let after = kept_magnitude(&fc2(&with), 32, 2, 4);
-    assert!(after > before * 1.01, "{before} before, {after} after");
-    let [a, b] = [&with, &without].map(|run| run.evaluate(Part::Test).unwrap().unwrap().totals);
-    assert_eq!(a.hits, b.hits);
-    assert!((a.loss - b.loss).abs() <= 1e-4, "{} and {}", a.loss, b.loss);
-}
-
 #[test]
 fn groups_are_pruned_to_the_largest_of_each() {
     for gpu in everywhere() {
@@ -374,6 +323,14 @@ fn what_cannot_be_is_refused() {
         (
             "method = 'asp', pattern = '2:300', schedule = { type = 'oneshot', begin = '50%' }",
             "no order of inputs is searched for in groups of more than 256",
+        ),
+        (
+            "method = 'asp', pattern = '2:4', rounds = 0, schedule = { type = 'oneshot', begin = '50%' }",
+            "at least 1",
+        ),
+        (
+            "method = 'asp', pattern = '2:4', rounds = 9, permute = false, schedule = { type = 'oneshot', begin = '50%' }",
+            "nothing is permuted",
         ),
         ("method = 'gmp', pattern = '2:4'", "cannot be reached gradually"),
         ("method = 'gmp', target = 0.5, latent = true, storage = 'packed'", "cannot be packed"),
@@ -412,55 +369,6 @@ fn what_cannot_be_is_refused() {
         let message = refusal(sparsity);
         assert!(message.contains(words), "{sparsity}: {message}");
     }
-}
-
-/// After the prune the optimizer has seen one gradient: its first moment is a tenth of that, and t is 1, so that Adam's
-/// step is the whole rate in the direction of the gradient.
-#[test]
-fn asp_begins_the_optimizer_anew_and_permutes_within_a_run() {
-    let build = |permute: bool| {
-        let sparsity = format!(
-            "method = 'asp', pattern = '2:4', permute = {permute}, storage = 'masked', schedule = {{ type = 'oneshot', begin = '50%' }}"
-        );
-        // fc2 has 32 outputs and 32 inputs: it is pruned, and its inputs may be permuted.
-        Session::new(&Gpu::twin(), &recipe("[32, 32]", &sparsity), &data(), Choices::default()).unwrap()
-    };
-    let [mut with, mut without] = [true, false].map(build);
-    for _ in 0..15 {
-        with.advance().unwrap();
-        without.advance().unwrap();
-    }
-    let before = with.model.params()[4].read().unwrap();
-    with.advance().unwrap().expect("half of the run is over");
-    without.advance().unwrap();
-    // The head stays dense: its slots and its step are those of a first update.
-    let (grad, after) = (with.model.params()[4].read_grad().unwrap(), with.model.params()[4].read().unwrap());
-    let first = with.optimizer.slots_of(4)[0][0].read_f32().unwrap();
-    for i in 0..grad.len() {
-        let g = grad[i] + 1e-3 * before[i]; // weight decay is part of the gradient
-        assert!((first[i] - 0.1 * g).abs() <= 1e-6 * (1.0 + g.abs()), "{i}: {} of {g}", first[i]);
-        if g.abs() > 1e-4 {
-            let moved = before[i] - after[i];
-            assert!((moved - 0.01 * g.signum()).abs() <= 1e-5, "{i}: moved by {moved}, gradient {g}");
-        }
-    }
-    // fc2's mask is that of its permuted values, which are more than those of the given order.
-    let kept = |run: &Session| -> f64 {
-        let mask = run.model.params()[2].read_mask().unwrap();
-        let values = run.model.params()[2].read().unwrap();
-        (0..values.len())
-            .filter(|&i| mask[i / 32] >> (i % 32) & 1 == 1)
-            .map(|i| f64::from(values[i].abs()))
-            .sum()
-    };
-    assert!(kept(&with) > kept(&without), "{} and {}", kept(&with), kept(&without));
-    let fc1 = |run: &Session| -> f64 {
-        run.model.params()[0].read().unwrap().iter().map(|w| f64::from(w.abs())).sum()
-    };
-    assert!(
-        (fc1(&with) - fc1(&without)).abs() <= 0.05 * fc1(&without),
-        "rows of fc1 move, and keep what they are"
-    );
 }
 
 /// A layer of single weights beside one with an N:M pattern: exactly the target in all.

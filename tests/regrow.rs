@@ -96,6 +96,7 @@ fn prune_and_regrow_by(
         slots: &|_| old_slots.clone(),
         grads: &grads,
         means: &|_| mean.to_vec(),
+        ever: &|_| Vec::new(),
         kept: case.kept.len(),
     };
     let regrow = Regrow::record(&site, rule, &[vec![0]]).unwrap();
@@ -334,6 +335,7 @@ fn values_that_need_a_first_draw_are_refused_without_one() {
         slots: &|_| vec![Vec::new()],
         grads: &grads,
         means: &|_| Vec::new(),
+        ever: &|_| Vec::new(),
         kept: param.len(),
     };
     let rule = growing("random", "value = 'initial', divisor = 1.0", 0.5, Rounding::Down);

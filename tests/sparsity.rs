@@ -10,6 +10,7 @@ use coppice::ops::variants::Choices;
 use coppice::param::{full_mask, kept};
 use coppice::random::{Stream, uniform, word};
 use coppice::recipe::Recipe;
+use coppice::sparsity::budget::keep;
 use coppice::sparsity::topk::{Selection, select, top_k};
 use coppice::train::Session;
 
@@ -288,4 +289,69 @@ fn layers_may_take_turns() {
         let error = Session::new(&Gpu::twin(), &recipe, &data(), Choices::default()).err().expect("refused");
         assert!(error.kind == Kind::Usage && error.to_string().contains(words), "{error}");
     }
+}
+
+/// All layers but the first have the sparsity that is asked for, at the start as at the end; the network has less.
+#[test]
+fn a_dense_first_layer_is_not_made_up_for() {
+    let spread = "distribution = 'uniform-first-dense'";
+    let session = |gpu: &Gpu, sparsity: &str| {
+        let text = format!(
+            "run = {{ epochs = 8, batch = 32 }}\ndata = {{ name = 'signs', validation = 0.0 }}\n\
+             model = {{ preset = 'mlp', hidden = [24, 16] }}\noptim = {{ name = 'sgd', lr = 0.1 }}\n\
+             sparsity = {{ {sparsity} }}"
+        );
+        let recipe = Recipe::parse(&text, "test", &[]).unwrap();
+        Session::new(gpu, &recipe, &data(), Choices::default()).unwrap()
+    };
+    for gpu in everywhere() {
+        for (sparsity, start, end) in [
+            ("method = 'gmp', target = 0.9, schedule = { end = '60%', every = '3' }", 0.0, 0.9),
+            (
+                "method = 'granet', target = 0.9, init = 0.5, schedule = { end = '60%', every = '3' }",
+                0.5,
+                0.9,
+            ),
+            ("method = 'rigl', target = 0.9, schedule = { every = '3' }", 0.9, 0.9),
+            ("method = 'imp', target = 0.9, fraction = 0.5", 0.0, 0.9),
+            ("method = 'sr-ste', pattern = '1:4', schedule = { every = '3' }", 0.0, 0.75),
+        ] {
+            let sparsity = format!("{sparsity}, {spread}");
+            let mut run = session(&gpu, &sparsity);
+            let pruned = |run: &Session| -> Vec<(usize, usize)> {
+                let weights = run.model.params().into_iter().filter(|param| param.is_maskable());
+                weights.map(|param| (kept(&param.read_mask().unwrap()), param.len())).collect()
+            };
+            let near = |counts: &[(usize, usize)], s: f64| {
+                assert_eq!(counts[0].0, counts[0].1, "{sparsity}: the first layer is dense");
+                for &(kept, len) in &counts[1..] {
+                    assert!(kept.abs_diff(keep(len, s)) <= 1, "{sparsity}: {kept} of {len} at {s}");
+                }
+            };
+            near(&pruned(&run), start);
+            let mut last = None;
+            while !run.is_done() {
+                last = run.advance().unwrap().or(last);
+            }
+            let (counts, last) = (pruned(&run), last.expect("an update"));
+            near(&counts, end);
+            let others: usize = counts[1..].iter().map(|&(_, len)| keep(len, end)).sum();
+            let (kept, total) = (counts[0].1 + others, counts.iter().map(|&(_, len)| len).sum::<usize>());
+            assert_eq!(run.pruner.as_ref().unwrap().wanted().unwrap(), Some(kept), "{sparsity}");
+            assert_eq!((last.kept, last.total), (kept, total), "{sparsity}");
+            assert!((last.sparsity - (1.0 - kept as f64 / total as f64)).abs() <= 1e-9, "{sparsity}");
+        }
+        // A rule for the first layer is heeded.
+        let ruled =
+            format!("method = 'static', target = 0.9, {spread}, rule = [{{ match = 'fc1', target = 0.5 }}]");
+        let run = session(&gpu, &ruled);
+        let first = run.model.params()[0];
+        assert_eq!(kept(&first.read_mask().unwrap()), first.len() / 2);
+    }
+    let alone = "run = { epochs = 1 }\ndata = { name = 'signs', validation = 0.0 }\n\
+                 model = { preset = 'mlp', hidden = [] }\noptim = { name = 'sgd', lr = 0.1 }\n\
+                 sparsity = { method = 'static', target = 0.9, distribution = 'uniform-first-dense' }";
+    let recipe = Recipe::parse(alone, "test", &[]).unwrap();
+    let error = Session::new(&Gpu::twin(), &recipe, &data(), Choices::default()).err().expect("refused");
+    assert!(error.to_string().contains("the first layer is the only one"), "{error}");
 }

@@ -137,7 +137,11 @@ fn split_tensors_and_cut_grids_change_no_bit() {
     // Of packed weights the tiles of the gradient are split, and the running means of SNFS.
     let snfs = ["sparsity.method=snfs", "sparsity.storage=packed"];
     let shared = [&snfs[..], &["sparsity.redistribute=true"]].concat();
-    for more in [&["sparsity.storage=masked"][..], &snfs, &shared] {
+    // Which weights were ever kept is split as they are.
+    let growth = "sparsity.growth={by='random-unfired'}";
+    let unfired = ["sparsity.method=set", growth, "sparsity.storage=masked"];
+    let unfired_packed = ["sparsity.method=set", growth, "sparsity.storage=packed"];
+    for more in [&["sparsity.storage=masked"][..], &snfs, &shared, &unfired, &unfired_packed] {
         let recipe = recipe(&[&["model.hidden=[200,150]", "run.epochs=1"], more].concat());
         // The plain kernels sum in one order whatever the blocks of rows; register blocks need not. Tiles of a packed
         // weight go by the shape of the whole.

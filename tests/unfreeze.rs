@@ -227,6 +227,15 @@ fn methods_that_need_what_frozen_layers_lack_are_refused_by_name() {
     }
     assert_eq!(by_gradients, ["granet", "snip", "grasp", "rigl", "snfs"]);
     assert_eq!(over, ["imp", "asp"]);
+    // ASP's schedule is enough, and without it ASP goes with phases.
+    for (repeat, allowed) in [(true, false), (false, true)] {
+        let asp = format!(
+            "sparsity={{method='asp',pattern='2:4',permute=false,reset=false,repeat={repeat},\
+             schedule={{type='oneshot',begin='50%'}}}}"
+        );
+        let made = Session::new(&Gpu::twin(), &recipe(&[wide, &asp]), &digits(), Choices::default());
+        assert_eq!(made.is_ok(), allowed, "repeat = {repeat}");
+    }
     // What decides is how weights grow, not the name.
     let random = ["sparsity.method=rigl", "sparsity.target=0.5", "sparsity.growth={by='random'}"];
     assert!(Session::new(&Gpu::twin(), &recipe(&random), &digits(), Choices::default()).is_ok());

@@ -34,10 +34,7 @@ impl Plan {
         let choices = if recipe.run.autotune { cache::known(&identity)? } else { Default::default() };
         let run = Session::new(&gpu, &recipe, &data, choices)?;
         let updates = run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.schedule())?;
-        let budgets = run
-            .pruner
-            .as_ref()
-            .map_or(Ok(Vec::new()), |pruner| pruner.budgets(run.recipe.sparsity.target()))?;
+        let budgets = run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.budgets(pruner.target()))?;
         let [before, after] = run.plans();
         let masks = run.pruner.as_ref().map_or(Vec::new(), |pruner| pruner.plans());
         let plans: Vec<&crate::gpu::Plan> = [before, after].into_iter().chain(masks).collect();

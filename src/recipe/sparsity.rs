@@ -36,6 +36,8 @@ pub struct Sparsity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Distribution {
     Uniform,
+    /// The same for all but the first, which stays dense, and nothing makes up for it.
+    UniformFirstDense,
     /// Erdos-Renyi with kernel dimensions.
     Erk,
     /// Erdos-Renyi over channels only.
@@ -69,13 +71,19 @@ pub struct Rule {
 }
 
 impl Distribution {
-    pub const ALL: &[Distribution] =
-        &[Distribution::Uniform, Distribution::Erk, Distribution::Er, Distribution::Global];
+    pub const ALL: &[Distribution] = &[
+        Distribution::Uniform,
+        Distribution::Erk,
+        Distribution::Er,
+        Distribution::Global,
+        Distribution::UniformFirstDense,
+    ];
 
     /// As recipes write it.
     pub fn name(self) -> &'static str {
         match self {
             Distribution::Uniform => "uniform",
+            Distribution::UniformFirstDense => "uniform-first-dense",
             Distribution::Erk => "erk",
             Distribution::Er => "er",
             Distribution::Global => "global",

@@ -292,11 +292,20 @@ impl Budget {
         Ok(self.groups.iter().map(whole).collect())
     }
 
+    /// The whole network's sparsity where each tensor that has no number by a rule or form keeps its own `keep(len, s)`,
+    /// and nothing makes up for the dense ones.
+    pub fn sparsity_of_all(&self, s: f64, own: impl Fn(f64) -> f64) -> f64 {
+        let kept =
+            |group: &Group| group.fixed.unwrap_or_else(|| keep(group.len, group.target.map_or(s, &own)));
+        let kept = self.groups.iter().map(kept).sum::<usize>() + self.dense;
+        1.0 - kept as f64 / self.total().max(1) as f64
+    }
+
     fn split(&self, open: &[&Group], free: usize) -> Vec<usize> {
         let lens: Vec<usize> = open.iter().map(|group| group.len).collect();
         let all: usize = lens.iter().sum();
         let shares: Vec<f64> = match self.distribution {
-            Distribution::Global | Distribution::Uniform => {
+            Distribution::Global | Distribution::Uniform | Distribution::UniformFirstDense => {
                 lens.iter().map(|&len| free as f64 * len as f64 / all.max(1) as f64).collect()
             }
             Distribution::Erk | Distribution::Er => {

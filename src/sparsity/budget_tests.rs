@@ -25,41 +25,105 @@ fn floor_zeros(shapes: &[Vec<usize>], s: f64) -> f64 {
     shapes.iter().map(|shape| Rounding::FloorZeros.keep(shape.iter().product(), s) as f64).sum()
 }
 
-fn close(got: &[f64], want: &[f64]) {
+fn close(got: &[f64], want: &[f64], bound: f64) {
     assert_eq!(got.len(), want.len());
     for (got, want) in got.iter().zip(want) {
-        assert!((got - want).abs() <= 6e-5, "{got} is not {want}");
+        assert!((got - want).abs() <= bound, "{got} is not {want}");
+    }
+}
+
+/// jaxpruner's own test list, where channels come last: (2, 4, 6) is two positions of 4 by 6.
+fn small() -> Vec<Vec<usize>> {
+    vec![vec![2, 4], vec![3, 6], vec![4, 6, 2]]
+}
+/// LeNet-300-100.
+fn lenet() -> Vec<Vec<usize>> {
+    vec![vec![300, 784], vec![100, 300], vec![10, 100]]
+}
+/// LeNet-5 as Caffe has it.
+fn caffe() -> Vec<Vec<usize>> {
+    vec![vec![20, 1, 5, 5], vec![50, 20, 5, 5], vec![500, 800], vec![10, 500]]
+}
+/// VGG-19 for CIFAR-10.
+fn vgg() -> Vec<Vec<usize>> {
+    let widths = [3, 64, 64, 128, 128, 256, 256, 256, 256, 512, 512, 512, 512, 512, 512, 512, 512];
+    let convolution = |pair: &[usize]| vec![pair[1], pair[0], 3, 3];
+    widths.windows(2).map(convolution).chain([vec![10, 512]]).collect()
+}
+fn weights(shapes: &[Vec<usize>]) -> usize {
+    shapes.iter().map(|shape| shape.iter().product::<usize>()).sum()
+}
+
+/// Tables are given to four digits or to six.
+const FOUR: f64 = 5.1e-5;
+const SIX: f64 = 5.1e-7;
+
+#[test]
+fn erdos_renyi_agrees_with_the_worked_tables() {
+    let sizes = [small(), lenet(), caffe(), vgg()].map(|shapes| weights(&shapes));
+    assert_eq!(sizes, [74, 266_200, 430_500, 20_024_000]);
+    for (s, power, er, sparsities) in [
+        (0.5, 1.0, false, [0.0, 0.3095, 0.6548]),
+        (0.5, 1.0, true, [0.2071, 0.4714, 0.5595]),
+        (0.8, 1.0, false, [0.5556, 0.7037, 0.8519]),
+        (0.5, 2.0, false, [0.0, 0.0333, 0.7583]),
+    ] {
+        let got = erdos_renyi(&small(), floor_zeros(&small(), s), power, er);
+        close(&got, &sparsities.map(|s| 1.0 - s), FOUR);
+    }
+    for (s, want, ones) in [
+        (0.5, [0.434099, 1.0, 1.0], [102_100, 30_000, 1000]),
+        (0.8, [0.162241, 0.469362, 1.0], [38_159, 14_081, 1000]),
+        (0.9, [0.079568, 0.230189, 1.0], [18_714, 6906, 1000]),
+        (0.95, [0.038484, 0.111334, 0.918507], [9051, 3340, 919]),
+        (0.98, [0.015394, 0.044534, 0.367403], [3621, 1336, 367]),
+        (0.99, [0.007697, 0.022267, 0.183701], [1810, 668, 184]),
+    ] {
+        close(&erdos_renyi(&lenet(), floor_zeros(&lenet(), s), 1.0, false), &want, SIX);
+        let budget = Budget::new(tensors(), Distribution::Erk, &[]).unwrap();
+        assert_eq!(budget.keeps(s, |target| target).unwrap(), ones, "sparsity {s}");
+    }
+    for (s, er, want) in [
+        (0.8, false, [1.0, 0.186899, 0.189819, 1.0]),
+        (0.8, true, [1.0, 1.0, 0.139, 1.0]),
+        (0.9, false, [1.0, 0.087072, 0.088433, 1.0]),
+        (0.9, true, [1.0, 0.861803, 0.040012, 1.0]),
+        (0.95, false, [0.726116, 0.037477, 0.038063, 1.0]),
+        (0.98, false, [0.277887, 0.014343, 0.014567, 0.457168]),
+    ] {
+        close(&erdos_renyi(&caffe(), floor_zeros(&caffe(), s), 1.0, er), &want, SIX);
+    }
+    // From the sixth convolution on three are alike, and from the tenth on seven.
+    for (s, first, last) in [
+        (0.5, [1.0, 1.0, 1.0, 1.0, 1.0, 0.8703, 0.6502, 0.4326], 1.0),
+        (0.9, [1.0, 0.6894, 0.5093, 0.3370, 0.2508, 0.1666, 0.1244, 0.0828], 1.0),
+        (0.95, [1.0, 0.3435, 0.2538, 0.1679, 0.1250, 0.0830, 0.0620, 0.0413], 1.0),
+        (0.98, [1.0, 0.1360, 0.1005, 0.0665, 0.0495, 0.0329, 0.0245, 0.0163], 1.0),
+    ] {
+        let want = [&first[..5], &[first[5]; 3], &[first[6]], &[first[7]; 7], &[last]].concat();
+        close(&erdos_renyi(&vgg(), floor_zeros(&vgg(), s), 1.0, false), &want, FOUR);
     }
 }
 
 #[test]
-fn erdos_renyi_agrees_with_the_worked_tables() {
-    let small = vec![vec![2, 4], vec![3, 6], vec![2, 4, 6]];
-    let density = |s: &[f64]| s.iter().map(|s| 1.0 - s).collect::<Vec<_>>();
-    close(&erdos_renyi(&small, floor_zeros(&small, 0.5), 1.0, false), &density(&[0.0, 0.3095, 0.6548]));
-    close(&erdos_renyi(&small, floor_zeros(&small, 0.8), 1.0, false), &density(&[0.5556, 0.7037, 0.8519]));
-    close(&erdos_renyi(&small, floor_zeros(&small, 0.5), 2.0, false), &density(&[0.0, 0.0333, 0.7583]));
-
-    let lenet = vec![vec![300, 784], vec![100, 300], vec![10, 100]];
-    for (s, want) in [
-        (0.5, [0.434099, 1.0, 1.0]),
-        (0.8, [0.162241, 0.469362, 1.0]),
-        (0.9, [0.079568, 0.230189, 1.0]),
-        (0.95, [0.038484, 0.111334, 0.918507]),
-        (0.99, [0.007697, 0.022267, 0.183701]),
-    ] {
-        close(&erdos_renyi(&lenet, floor_zeros(&lenet, s), 1.0, false), &want);
+fn densities_keep_in_all_what_was_asked_for() {
+    for shapes in [small(), lenet(), caffe(), vgg()] {
+        for s in [0.5, 0.8, 0.9, 0.95, 0.98, 0.99] {
+            for (power, er) in [(1.0, false), (1.0, true), (2.0, false)] {
+                let want = (1.0 - s) * weights(&shapes) as f64;
+                let densities = erdos_renyi(&shapes, want, power, er);
+                let lens = shapes.iter().map(|shape| shape.iter().product::<usize>() as f64);
+                let kept: f64 = densities.iter().zip(lens).map(|(density, len)| density * len).sum();
+                assert!((kept - want).abs() <= 1e-6 * want, "{kept} of {want} at {s}, power {power}");
+                assert!(densities.iter().all(|density| (0.0..=1.0).contains(density)), "{densities:?}");
+            }
+        }
     }
-    let caffe = vec![vec![20, 1, 5, 5], vec![50, 20, 5, 5], vec![500, 800], vec![10, 500]];
-    close(&erdos_renyi(&caffe, floor_zeros(&caffe, 0.8), 1.0, false), &[1.0, 0.186899, 0.189819, 1.0]);
-    close(&erdos_renyi(&caffe, floor_zeros(&caffe, 0.8), 1.0, true), &[1.0, 1.0, 0.139, 1.0]);
-    close(&erdos_renyi(&caffe, floor_zeros(&caffe, 0.95), 1.0, false), &[0.726116, 0.037477, 0.038063, 1.0]);
 }
 
 #[test]
 fn nothing_pruned_is_all_dense() {
-    let lenet = vec![vec![300, 784], vec![100, 300], vec![10, 100]];
-    close(&erdos_renyi(&lenet, 266_200.0, 1.0, false), &[1.0, 1.0, 1.0]);
+    close(&erdos_renyi(&lenet(), 266_200.0, 1.0, false), &[1.0, 1.0, 1.0], 0.0);
 }
 
 fn tensors() -> Vec<Tensor> {

@@ -16,9 +16,6 @@ mod twins;
 use site::{Round, Site};
 pub use site::{Scratch, Shape};
 
-/// Rounds over all pairs of groups, at most. Searches of random weights take 7 to 16.
-const ROUNDS: u32 = 50;
-
 /// The search over one weight, recorded.
 pub struct Search {
     order: Tensor,
@@ -52,13 +49,14 @@ impl Search {
 
     /// Searches. After each round the host reads how many exchanges there were, and nothing else.
     ///
-    /// It ends with the first round without an exchange, or after 50 rounds, which is no fault and is not reported: the
-    /// order found then keeps no less than the one given, but another exchange might gain still.
+    /// It ends with the first round without an exchange, or after so many `rounds` over all pairs of groups. Returns
+    /// whether it was the former: if not, the order found keeps no less than the one given, but another exchange might
+    /// gain still.
     ///
     /// # Errors
     /// `Kind::Device` if the device fails.
-    pub fn run(&self) -> Result<()> {
-        for round in 0..ROUNDS {
+    pub fn run(&self, rounds: u32) -> Result<bool> {
+        for round in 0..rounds {
             self.round.write(&Round { round })?;
             if round == 0 {
                 self.begin.replay()?;
@@ -66,10 +64,10 @@ impl Search {
             self.exchanged.write(&[0u32])?;
             self.turns.replay()?;
             if self.exchanged.read_u32()?[0] == 0 {
-                break;
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// The input at each place: what the last run found.

@@ -30,20 +30,27 @@ pub enum By {
     Gradient,
     /// A draw, a function of seed, step, parameter and place.
     Random,
+    /// A draw, too, in which weights that were never kept come before all others.
+    RandomUnfired,
     /// The largest running means of the gradient.
     Momentum,
 }
 
 impl By {
-    pub const ALL: &[By] = &[By::Gradient, By::Random, By::Momentum];
+    pub const ALL: &[By] = &[By::Gradient, By::Random, By::RandomUnfired, By::Momentum];
 
     /// As recipes write it.
     pub fn name(self) -> &'static str {
         match self {
             By::Gradient => "gradient",
             By::Random => "random",
+            By::RandomUnfired => "random-unfired",
             By::Momentum => "momentum",
         }
+    }
+    /// Whether a draw decides, whatever gradients are.
+    pub fn is_random(self) -> bool {
+        matches!(self, By::Random | By::RandomUnfired)
     }
 }
 
@@ -193,10 +200,10 @@ fn value(growth: &Settings, by: By) -> Result<Value> {
     let found = Kind::ALL.iter().find(|kind| kind.name() == name);
     let unknown_value = || unknown("value", name, Kind::ALL.iter().map(|kind| kind.name()));
     let kind = *found.ok_or_else(|| growth.locate("value", unknown_value()))?;
-    if kind.is_gradient() && by == By::Random {
+    if kind.is_gradient() && by.is_random() {
         let error =
             Error::usage(format!("growth at random computes no gradient where `{name}` would need it"))
-                .at("by = \"random\"");
+                .at(format!("by = \"{}\"", by.name()));
         let advice =
             "value = \"initial\", \"normal\" or \"uniform\"; or growth by gradient, as in method = \"rigl\"";
         return Err(growth.locate("value", error).hint(advice));

@@ -14,6 +14,8 @@ mod candidates;
 mod collect;
 mod draw;
 pub mod exchange;
+mod fired;
+mod first_dense;
 mod flowing;
 mod gather;
 pub mod groups;
@@ -83,6 +85,9 @@ pub struct Change {
     pub kept: usize,
     pub total: usize,
     pub layers: Vec<LayerChange>,
+    /// Weights whose inputs might be in a better order still: the search for one ended with its last round.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cut: Vec<String>,
 }
 
 /// What a mask update did to one layer.
@@ -167,6 +172,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(candidates::checks());
     all.extend(collect::checks());
     all.extend(exchange::checks());
+    all.extend(fired::checks());
     all.extend(gather::checks());
     all.extend(groups::checks());
     all.extend(kept_sums::checks());

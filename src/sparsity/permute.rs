@@ -28,10 +28,14 @@ const WG: usize = 64;
 /// The recorded permutation of all hidden units that feed a layer with an N:M pattern.
 pub struct Permutation {
     layers: Vec<Layer>,
+    /// Of each search, at most.
+    rounds: u32,
 }
 
 /// One layer whose inputs are permuted.
 struct Layer {
+    /// Of the weight.
+    name: String,
     search: Search,
     apply: Plan,
 }
@@ -39,11 +43,11 @@ struct Layer {
 impl Permutation {
     /// Records what permutes hidden units between layers so that those with an N:M pattern keep more. Each layer's
     /// parameters are a weight and a bias behind it, layers in order. Their gradients serve as memory, and are 0 after:
-    /// it is for the time between two steps.
+    /// it is for the time between two steps. No search takes more than so many `rounds`.
     ///
     /// # Errors
     /// `Kind::Memory` where the device has no room.
-    pub fn record(gpu: &Gpu, params: &[&Param]) -> Result<Self> {
+    pub fn record(gpu: &Gpu, params: &[&Param], rounds: u32) -> Result<Self> {
         let searched = searched(params);
         let weights = |index: usize| params[index].blocks.iter().map(|block| &block.weight);
         let shape = |&(index, pattern): &(usize, (usize, usize))| Shape::new(weights(index), pattern);
@@ -62,18 +66,22 @@ impl Permutation {
                 rec.scope(&param.name);
                 record_rows(&mut rec, search.order(), &param.blocks)?;
             }
-            layers.push(Layer { search, apply: rec.finish()? });
+            layers.push(Layer { name: param.name.clone(), search, apply: rec.finish()? });
         }
-        Ok(Self { layers })
+        Ok(Self { layers, rounds })
     }
 
-    /// Permutes. The network computes what it did, but for the order of its sums.
-    pub fn run(&self) -> Result<()> {
+    /// Permutes. The network computes what it did, but for the order of its sums. Returns the weights whose search ended
+    /// with its last round, and not for want of exchanges that gain.
+    pub fn run(&self) -> Result<Vec<String>> {
+        let mut cut = Vec::new();
         for layer in &self.layers {
-            layer.search.run()?;
+            if !layer.search.run(self.rounds)? {
+                cut.push(layer.name.clone());
+            }
             layer.apply.replay()?;
         }
-        Ok(())
+        Ok(cut)
     }
 
     /// Its dispatches: the beginning of each search, one round of it, and what puts units in the order found.

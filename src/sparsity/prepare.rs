@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use super::budget::{self, Budget};
 use super::flowing::Flowing;
-use super::methods::{self, Entry, Method, Sizes, Start};
+use super::growth::By;
+use super::methods::{Entry, Method, Sizes, Start};
 use super::prune::Criterion;
 use super::pruner::{Pruner, Updater};
 use super::soft::Soft;
-use super::{Length, Stage, draw};
+use super::{Length, Stage, draw, fired, first_dense};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu};
 use crate::ops::packed::Form;
@@ -54,7 +55,9 @@ pub fn prepare(
             .at(format!("shape {:?}", param.shape))
             .hint("narrower layers"));
     }
-    let (entry, method) = methods::resolve(recipe)?;
+    let declared: Vec<&Param> = params.iter().map(|param| &**param).collect();
+    let (recipe, entry, method) = first_dense::resolve(recipe, &declared)?;
+    let recipe = &recipe;
     let Some(mut method) = method else {
         params.iter_mut().try_for_each(|param| param.allocate(gpu))?;
         return Ok(None);
@@ -68,7 +71,6 @@ pub fn prepare(
     if entry.order.contains(&Stage::Masks) {
         recipe.schedule.check(length.steps, length.steps_per_epoch)?;
     }
-    let declared: Vec<&Param> = params.iter().map(|param| &**param).collect();
     let (maskable, budget) = budget_of(recipe, &*method, &declared)?;
     for (&i, tensor) in maskable.iter().zip(budget.tensors()) {
         params[i].form = tensor.form;
@@ -115,6 +117,7 @@ pub fn prepare(
         length,
         seed: setting.seed,
         means: Vec::new(),
+        ever: Vec::new(),
         start_density: Vec::new(),
         density,
         patterns: Vec::new(),
@@ -160,6 +163,9 @@ pub fn prepare(
             gpu.tensor(&format!("{}.mean", param.name), Dtype::F32, &extent)
         };
         pruner.means.push(spans.iter().map(mean).collect::<Result<_>>()?);
+        let unfired = pruner.method.growth().is_some_and(|growth| growth.by == By::RandomUnfired);
+        let ever = if param.is_masked() && unfired { fired::bits(gpu, param)? } else { Vec::new() };
+        pruner.ever.push(ever);
     }
     let params: Vec<&Param> = params.iter().map(|param| &**param).collect();
     pruner.flowing = Flowing::new(gpu, &params)?;
@@ -168,7 +174,11 @@ pub fn prepare(
 }
 
 /// The parameters that can be pruned, and their budget.
-fn budget_of(recipe: &Sparsity, method: &dyn Method, params: &[&Param]) -> Result<(Vec<usize>, Budget)> {
+pub(super) fn budget_of(
+    recipe: &Sparsity,
+    method: &dyn Method,
+    params: &[&Param],
+) -> Result<(Vec<usize>, Budget)> {
     let maskable: Vec<usize> = (0..params.len()).filter(|&i| params[i].is_maskable()).collect();
     let tensor = |&i: &usize| -> Result<budget::Tensor> {
         let (name, shape) = (&params[i].name, &params[i].shape);
@@ -205,7 +215,7 @@ fn check_form(recipe: &Sparsity, entry: &Entry, method: &dyn Method, tensor: &bu
             .hint("another pattern for this layer by a [[sparsity.rule]], or strict = false: the last group of a row is then shorter"));
     }
     if let Form::Groups { of, .. } = tensor.form
-        && method.permutes()
+        && method.permutes().is_some()
         && of > LARGEST_SEARCHED
     {
         let what = format!("no order of inputs is searched for in groups of more than {LARGEST_SEARCHED}");
@@ -313,10 +323,11 @@ pub struct Outline {
 
 /// What a recipe will prune that may be packed, before anything has memory.
 pub fn outline(recipe: &Sparsity, length: Length, params: &[&Param]) -> Result<Vec<Outline>> {
-    let Some(method) = methods::resolve(recipe)?.1.filter(|method| is_packable(&**method, length)) else {
+    let (recipe, _, method) = first_dense::resolve(recipe, params)?;
+    let Some(method) = method.filter(|method| is_packable(&**method, length)) else {
         return Ok(Vec::new());
     };
-    let (maskable, budget) = budget_of(recipe, &*method, params)?;
+    let (maskable, budget) = budget_of(&recipe, &*method, params)?;
     let keeps = budget.keeps(recipe.target(), |target| target)?;
     let mut all = Vec::new();
     for (group, keep) in budget.groups.iter().zip(keeps) {

@@ -2,7 +2,6 @@
 
 use super::budget::{self, Budget};
 use super::flowing::Flowing;
-use super::growth::By;
 use super::methods::{self, Start};
 use super::permute::Permutation;
 use super::prune::{Criterion, Prune};
@@ -25,6 +24,8 @@ pub struct Pruner {
     pub(super) members: Vec<Vec<usize>>,
     /// By parameter, by block: running means of the gradient, where the method keeps them.
     pub(super) means: Vec<Vec<Tensor>>,
+    /// By parameter, by block: bits of the weights that were ever kept, where growth asks for them.
+    pub(super) ever: Vec<Vec<Tensor>>,
     pub(super) names: Vec<String>,
     /// The whole network's sparsity at the end.
     pub(super) target: f64,
@@ -93,14 +94,16 @@ impl Pruner {
         if self.method.reach().is_some() {
             self.reach = Some(Reach::record(gpu, &self.members, params, slots)?);
         }
-        if self.method.permutes() && !self.permuted {
-            self.permutation = Some(Permutation::record(gpu, params)?);
+        if let Some(rounds) = self.method.permutes().filter(|_| !self.permuted) {
+            self.permutation = Some(Permutation::record(gpu, params, rounds)?);
         }
         self.updater = match self.method.growth() {
             Some(growth) => {
                 let means = |param: usize| self.means[param].clone();
                 let kept = self.keeps(self.length.steps, self.target)?.iter().sum();
-                let site = Site { gpu, seed: self.seed, params, slots, grads, means: &means, kept };
+                let ever = |param: usize| self.ever[param].clone();
+                let (seed, means, ever) = (self.seed, &means, &ever);
+                let site = Site { gpu, seed, params, slots, grads, means, ever, kept };
                 Updater::Regrow(Box::new(Regrow::record(&site, growth, &self.members)?))
             }
             None if self.entry.start == Start::Random
@@ -198,6 +201,10 @@ impl Pruner {
     pub fn means_of(&self, param: usize) -> &[Tensor] {
         &self.means[param]
     }
+    /// Bits of the weights of one parameter that were ever kept before the last update, by block; state of the run.
+    pub fn ever_of(&self, param: usize) -> &[Tensor] {
+        &self.ever[param]
+    }
 
     /// Whether the dense gradient of every step goes into running means.
     pub fn averages(&self) -> bool {
@@ -218,7 +225,7 @@ impl Pruner {
     }
     /// Goes on at `step` of a run. Returns whether that takes other plans than are recorded.
     pub fn go_on(&mut self, step: u64) -> bool {
-        let permuted = self.method.permutes() && (0..step).any(|before| self.due(before).is_some());
+        let permuted = self.method.permutes().is_some() && (0..step).any(|before| self.due(before).is_some());
         std::mem::replace(&mut self.permuted, permuted) != permuted
     }
     /// Whether an update searches for an order of hidden units, in as many rounds as find something.
@@ -231,7 +238,7 @@ impl Pruner {
     }
     /// Whether weights grow by a draw, whatever their gradients are.
     pub fn grows_at_random(&self) -> bool {
-        self.method.growth().is_some_and(|growth| growth.by == By::Random)
+        self.method.growth().is_some_and(|growth| growth.by.is_random())
     }
     /// Whether the optimizer rests at `step`.
     pub fn rests(&self, step: u64) -> bool {
@@ -290,9 +297,14 @@ impl Pruner {
     pub fn rewind(&self) -> Option<u64> {
         self.method.rewind()
     }
-    /// The step that learning rate and number of updates are those of, and the length of that course.
+    /// The step of the training schedule that `step` repeats, and the length of that course.
     pub fn clock(&self, step: u64) -> (u64, Length) {
         self.method.clock(step, self.length)
+    }
+    /// Whether a run starts training over: values, optimizer or schedule.
+    pub fn starts_over(&self) -> bool {
+        let last = self.length.steps.saturating_sub(1);
+        self.rewind().is_some() || self.anew() || self.clock(last).0 != last
     }
     /// What each group keeps at `step`.
     pub(super) fn keeps(&self, step: u64, sparsity: f64) -> Result<Vec<usize>> {
@@ -357,6 +369,7 @@ impl Pruner {
             reach.update(step, &self.trained(&keeps))?;
         }
         let gate = |step, length, keep, of| self.method.gate(step, length, keep, of);
+        let mut cut = Vec::new();
         let Outcome { layers, renewals } = match (&self.updater, self.method.growth()) {
             (Updater::Never, _) => {
                 let layers = match (&self.flowing, &self.soft) {
@@ -368,7 +381,7 @@ impl Pruner {
             }
             (Updater::Prune(prune), _) => {
                 if let Some(permutation) = &self.permutation {
-                    permutation.run()?;
+                    cut = permutation.run()?;
                 }
                 prune.update(step, &keeps, params, again)?
             }
@@ -381,7 +394,7 @@ impl Pruner {
         let total = self.budget.total();
         // What is learned is known only now.
         let sparsity = if self.soft.is_some() { 1.0 - kept as f64 / total as f64 } else { sparsity };
-        Ok(Some((Change { step, sparsity, kept, total, layers }, renewals)))
+        Ok(Some((Change { step, sparsity, kept, total, layers, cut }, renewals)))
     }
 
     /// All updates of the run: step, sparsity and weights kept; none where that is learned.
@@ -399,6 +412,10 @@ impl Pruner {
         Ok(all)
     }
 
+    /// The whole network's sparsity that is asked for.
+    pub fn target(&self) -> f64 {
+        self.target
+    }
     /// What is kept at `sparsity` in each group, with the names of its tensors; nothing where that is learned.
     pub fn budgets(&self, sparsity: f64) -> Result<Vec<(Vec<String>, usize, usize)>> {
         if self.soft.is_some() {

@@ -219,6 +219,7 @@ mod tests {
                     slots: &|_| Vec::new(),
                     grads: &|_, _, _, _| Ok(()),
                     means: &|index| means(index, &params[index].spans(&gpu).unwrap()),
+                    ever: &|_| Vec::new(),
                     kept: 0,
                 };
                 let shares = Shares::record(&site, &(0..layers as usize).collect::<Vec<_>>()).unwrap();

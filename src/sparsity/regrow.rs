@@ -15,7 +15,7 @@ use super::redistribute::{Shares, Turnover};
 use super::running::{Found, Running};
 use super::topk::Selection;
 use super::{
-    LayerChange, Length, Outcome, Renewal, candidates, gather, mean, merge, not_numbers, record_zeros,
+    LayerChange, Length, Outcome, Renewal, candidates, fired, gather, mean, merge, not_numbers, record_zeros,
     recorder,
 };
 use crate::error::{Error, Result};
@@ -39,6 +39,8 @@ pub struct Site<'a> {
     pub grads: &'a DenseGrad<'a>,
     /// Running means of the gradient of a parameter, by block, where weights grow by them.
     pub means: &'a dyn Fn(usize) -> Vec<Tensor>,
+    /// Bits of the weights of a parameter that were ever kept, by block, where growth prefers the others.
+    pub ever: &'a dyn Fn(usize) -> Vec<Tensor>,
     /// Weights that all parameters keep together.
     pub kept: usize,
 }
@@ -178,7 +180,7 @@ impl Regrow {
         let weights = || not_numbers(nans(&part.keep)?, "weights", &param.name, step);
         let scores = match by {
             By::Gradient => "gradients",
-            By::Random => "random scores",
+            By::Random | By::RandomUnfired => "random scores",
             By::Momentum => "running means of the gradient",
         };
         match (&part.how, &self.running, &param.packed) {
@@ -326,12 +328,17 @@ fn packed_part(
     let param = site.params[index];
     let keep = Selection::over(rec, &[(&param.blocks[0].weight, &packed.picked)])?;
     let (rows, inner) = (param.shape[0], param.shape[1]);
+    let ever = fired_before(rec, site, growth.by, index)?;
     let means = if growth.by == By::Momentum { (site.means)(index) } else { Vec::new() };
     let found = running.record(rec, rows, inner, |rec, own, tile| {
         match growth.by {
             By::Gradient => (site.grads)(rec, index, own.clone(), tile)?,
             By::Momentum => mean::record_copy(rec, &means, own.clone(), tile)?,
             By::Random => candidates::record_noise(rec, noise, draw, own.start * inner, tile)?,
+            By::RandomUnfired => {
+                candidates::record_noise(rec, noise, draw, own.start * inner, tile)?;
+                fired::record_favour(rec, param, &ever, own.clone(), tile)?;
+            }
         }
         candidates::record_strike(rec, &packed.index, &packed.picked, own.start, own.len(), tile)
     })?;
@@ -374,13 +381,17 @@ fn masked_part(
     }
     let keep = Selection::over(rec, &scores.iter().zip(&keep_bits).collect::<Vec<_>>())?;
     let inner: usize = param.shape[1..].iter().product();
+    let ever = fired_before(rec, site, by, index)?;
     let means = if by == By::Momentum { (site.means)(index) } else { Vec::new() };
     for (number, ((block, score), bits)) in param.blocks.iter().zip(scores).zip(&keep_bits).enumerate() {
         match by {
             By::Gradient => candidates::record_choose(rec, &block.grad, bits, false, score)?,
             By::Momentum => candidates::record_choose(rec, &means[number], bits, false, score)?,
-            By::Random => {
+            By::Random | By::RandomUnfired => {
                 candidates::record_noise(rec, noise, draw, block.rows.start * inner, score)?;
+                if by == By::RandomUnfired {
+                    fired::record_favour(rec, param, &ever, block.rows.clone(), score)?;
+                }
                 candidates::record_bar(rec, bits, score)?;
             }
         }
@@ -400,6 +411,16 @@ fn masked_part(
         record_zeros(rec, param.flow, block, &slots[number])?;
     }
     Ok((keep, How::Masked { grow: Box::new(grow), counts }))
+}
+
+/// Adds the mask of now to the weights that were ever kept, where growth prefers the others.
+fn fired_before(rec: &mut Recorder, site: &Site, by: By, index: usize) -> Result<Vec<Tensor>> {
+    if by != By::RandomUnfired {
+        return Ok(Vec::new());
+    }
+    let ever = (site.ever)(index);
+    fired::record(rec, site.params[index], &ever)?;
+    Ok(ever)
 }
 
 /// The sums over a weight before its update, where values depend on them.

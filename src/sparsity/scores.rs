@@ -131,6 +131,51 @@ pub fn checks() -> Vec<Check> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::{Choice, Dtype, Gpu};
+
+    /// The specification's linear softmax: its weight, gradient and Hessian product.
+    #[test]
+    fn the_worked_scores_come_out() {
+        let weight = [0.5, -0.3, 0.2, 0.8];
+        let grad = [-0.869892, -1.739783, 0.869892, 1.739783];
+        let product = [-0.984545, -1.969091, 0.984545, 1.969091];
+        let close = |got: &[f32], want: [f64; 4], bound: f64| {
+            for (&got, want) in got.iter().zip(want) {
+                assert!((f64::from(got) - want).abs() <= bound, "got {got}, want {want}");
+            }
+        };
+        for gpu in [Gpu::twin(), Gpu::open(&Choice::Auto).unwrap()] {
+            let [base, grad, product] = [("base", weight), ("grad", grad), ("product", product)]
+                .map(|(name, values)| gpu.upload_f32(name, &[4], &values).unwrap());
+            let none = gpu.upload_f32("none", &[4], &[0.0; 4]).unwrap();
+            let [saliency, flow] =
+                ["saliency", "flow"].map(|name| gpu.tensor(name, Dtype::F32, &[4]).unwrap());
+            let mut rec = Recorder::new(&gpu);
+            record_saliency(&mut rec, &base, &grad, &saliency).unwrap();
+            record_flow(&mut rec, &base, &none, &product, &flow).unwrap();
+            rec.finish().unwrap().replay().unwrap();
+
+            // Numbers are given to six decimals.
+            let snip = saliency.read_f32().unwrap();
+            close(&snip, [0.434946, 0.521935, 0.173978, 1.391826], 1.1e-6);
+            let sum: f32 = snip.iter().sum();
+            let shares: Vec<f32> = snip.iter().map(|score| score / sum).collect();
+            close(&shares, [0.172414, 0.206897, 0.068966, 0.551724], 1.1e-6);
+
+            // What is largest of `w (H g)` is kept, so the specification's score is the negative of it.
+            let grasp: Vec<f32> = flow.read_f32().unwrap().into_iter().map(|x| -unordered(x)).collect();
+            close(&grasp, [0.492273, -0.590727, -0.196909, -1.575273], 1.1e-6);
+            let sum = grasp.iter().sum::<f32>().abs() + 1e-10;
+            let shares: Vec<f32> = grasp.iter().map(|score| score / sum).collect();
+            close(&shares, [0.263158, -0.315789, -0.105263, -0.842105], 1.1e-6);
+        }
+    }
+
+    /// The number that was ordered, but for its last bit.
+    fn unordered(x: f32) -> f32 {
+        let bits = x.to_bits() << 1;
+        f32::from_bits(if bits >> 31 == 1 { bits & !(1 << 31) } else { !bits })
+    }
 
     #[test]
     fn the_sign_is_part_of_the_order_and_nan_stays_recognisable() {

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::sparsity::{Length, Pruner};
 
 impl Session {
-    /// The step that learning rate and number of updates are those of, and the length of that course.
+    /// The step of the training schedule that `step` repeats, and the length of that course.
     pub(super) fn clock(&self, step: u64) -> (u64, Length) {
         self.pruner.as_ref().map_or((step, self.length), |pruner| pruner.clock(step))
     }

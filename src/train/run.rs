@@ -60,6 +60,7 @@ pub fn train(
             }
             let flips = run.take_flips(change.step)?;
             emit(Event::MasksChanged(&change, flips.as_ref()))?;
+            change.cut.iter().try_for_each(|name| emit(Event::Warned(&cut(name, step))))?;
         }
         emit(Event::Stepped { step: run.step, steps: run.length.steps })?;
         let done = run.step == last;
@@ -102,6 +103,13 @@ pub fn train(
     let summary = summarise(run, control, &watch, &mut notes, emit)?;
     emit(Event::Finished(&summary))?;
     Ok(summary)
+}
+
+/// What is said where the search for an order of hidden units used up its rounds.
+fn cut(name: &str, step: u64) -> Error {
+    Error::usage(format!("the search for an order of the inputs of `{name}` ended with its last round"))
+        .at(format!("mask update at step {step}; exchanges might gain magnitude still"))
+        .hint("more sparsity.rounds")
 }
 
 /// What is said when a signal stopped the run, after its checkpoint was saved.

@@ -299,8 +299,9 @@ impl Session {
     fn write_step(&self) -> Result<()> {
         self.pruner.as_ref().map_or(Ok(()), |pruner| pruner.open(self.step))?;
         if let Some(distill) = &self.distill {
-            let epoch = self.step / self.length.steps_per_epoch;
-            distill.begin(epoch, u64::from(self.recipe.run.epochs))?;
+            let (own, course) = self.clock(self.step);
+            let per_epoch = course.steps_per_epoch;
+            distill.begin(own / per_epoch, course.steps.div_ceil(per_epoch))?;
         }
         self.write_batch(self.step)
     }

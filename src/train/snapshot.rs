@@ -99,6 +99,12 @@ impl Session {
                 recorded.iter().try_for_each(|mask| mask.read_u32().map(|own| words.extend(own)))?;
                 all.insert(format!("{}.recorded", param.name), Array::u32(vec![words.len()], &words));
             }
+            let ever = self.pruner.as_ref().filter(|_| slots).map_or(&[][..], |pruner| pruner.ever_of(index));
+            if !ever.is_empty() {
+                let mut words = Vec::new();
+                ever.iter().try_for_each(|bits| bits.read_u32().map(|own| words.extend(own)))?;
+                all.insert(format!("{}.ever", param.name), Array::u32(vec![words.len()], &words));
+            }
             let reach: Vec<&Tensor> = param.blocks.iter().filter_map(|b| b.reach.as_ref()).collect();
             if slots && !reach.is_empty() {
                 let mut words = Vec::new();
@@ -176,6 +182,10 @@ impl Session {
                     &format!("{}.recorded", param.name),
                     &recorded.iter().collect::<Vec<_>>(),
                 )?;
+            }
+            let ever = self.pruner.as_ref().map_or(&[][..], |pruner| pruner.ever_of(index));
+            if !ever.is_empty() {
+                write_masks(arrays, &format!("{}.ever", param.name), &ever.iter().collect::<Vec<_>>())?;
             }
             let reach: Vec<&Tensor> = param.blocks.iter().filter_map(|b| b.reach.as_ref()).collect();
             if !reach.is_empty() {

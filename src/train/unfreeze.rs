@@ -80,7 +80,7 @@ impl Phases {
     /// `Kind::Usage`.
     pub fn allow(&self, pruner: Option<&Pruner>) -> Result<()> {
         let Some(pruner) = pruner.filter(|_| self.begins.len() > 1) else { return Ok(()) };
-        if pruner.rewind().is_some() || pruner.anew() {
+        if pruner.starts_over() {
             return Err(Error::usage(format!("method `{}` starts training over", pruner.entry.name))
                 .at("[unfreeze] has phases of the whole run")
                 .hint("another method, or no [unfreeze]"));

@@ -5,6 +5,7 @@ use coppice::gpu::Gpu;
 use coppice::ops::variants::Choices;
 use coppice::param::places;
 use coppice::random::{Stream, uniform};
+use coppice::sparsity::Look;
 use coppice::train::Session;
 
 use super::common::everywhere;
@@ -89,6 +90,52 @@ fn the_worked_scores_come_out_in_f64() {
     ] {
         for (got, want) in got.iter().zip(want) {
             assert!((got - want).abs() <= 1e-6, "got {got}, want {want}");
+        }
+    }
+}
+
+/// The specification's numbers from a network on a device: gradients of its forward and backward passes, and `H g` as
+/// the difference of two, 0.01 of the gradient's length to either side.
+#[test]
+fn the_worked_scores_come_out_of_a_network() {
+    let weight = [0.5f32, -0.3, 0.2, 0.8];
+    let one = || Split::floats(vec![1.0, 2.0], vec![0]);
+    let close = |what: &str, got: &[f64], want: [f64; 4], bound: f64| {
+        for (got, want) in got.iter().zip(want) {
+            assert!((got - want).abs() <= bound, "{what}: got {got}, want {want}");
+        }
+    };
+    for gpu in everywhere() {
+        for temperature in [1.0, 200.0] {
+            let sparsity = format!("method = 'grasp', target = 0.5, temperature = {temperature:?}");
+            let data = source(2, 2, one(), one());
+            let run = Session::new(&gpu, &recipe("[]", &sparsity), &data, Choices::default()).unwrap();
+            run.model.params()[1].write(&[0.0, 0.0]).unwrap();
+            let gradient = |weight: &[f32]| -> Vec<f64> {
+                run.model.params()[0].write(weight).unwrap();
+                run.look(Look { ahead: 0, tempered: temperature != 1.0 }).unwrap();
+                run.model.params()[0].read_grad().unwrap().into_iter().map(f64::from).collect()
+            };
+            let g = gradient(&weight);
+            let reach = 0.01 / g.iter().map(|g| g * g).sum::<f64>().sqrt();
+            let moved = |sign: f64| -> Vec<f32> {
+                weight.iter().zip(&g).map(|(&w, g)| (f64::from(w) + sign * reach * g) as f32).collect()
+            };
+            let [ahead, behind] = [1.0, -1.0].map(|sign| gradient(&moved(sign)));
+            let flow: Vec<f64> = ahead.iter().zip(&behind).map(|(a, b)| (a - b) / (2.0 * reach)).collect();
+            let scores: Vec<f64> = weight.iter().zip(&flow).map(|(&w, h)| -f64::from(w) * h).collect();
+            if temperature == 1.0 {
+                close("gradient", &g, [-0.869892, -1.739783, 0.869892, 1.739783], 2e-6);
+                let snip: Vec<f64> = weight.iter().zip(&g).map(|(&w, g)| (f64::from(w) * g).abs()).collect();
+                close("SNIP", &snip, [0.434946, 0.521935, 0.173978, 1.391826], 2e-6);
+                // Gradients round to 1e-7, and their difference is divided by .007: some 1e-4.
+                close("H g", &flow, [-0.984545, -1.969091, 0.984545, 1.969091], 2e-4);
+                close("GraSP", &scores, [0.492273, -0.590727, -0.196909, -1.575273], 2e-4);
+                close("shares", &normalised(&scores), [0.263158, -0.315789, -0.105263, -0.842105], 2e-4);
+            } else {
+                // Gradients there hardly change: see below.
+                close("shares", &normalised(&scores), [0.263070, -0.315684, -0.105228, -0.841823], 2e-2);
+            }
         }
     }
 }

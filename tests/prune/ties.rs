@@ -1,7 +1,28 @@
 //! Equal scores.
 
+use coppice::sparsity::budget::keep;
+use coppice::sparsity::topk::{select, top_k};
+
 use super::common::everywhere;
 use super::session;
+
+/// The specification's rows: a sparsity of six scores, half-even, and which are kept.
+#[test]
+fn the_worked_rows_keep_the_lower_of_equal_scores() {
+    let scores = [0.5, 0.2, 0.5, 0.5, 0.1, 0.5];
+    for (sparsity, count, want) in
+        [(0.5, 3, [1, 0, 1, 1, 0, 0]), (0.67, 2, [1, 0, 1, 0, 0, 0]), (0.75, 2, [1, 0, 1, 0, 0, 0])]
+    {
+        assert_eq!(keep(6, sparsity), count, "half to even");
+        assert_eq!(top_k(&scores, count).into_iter().map(u32::from).collect::<Vec<_>>(), want);
+        for gpu in everywhere() {
+            let (masks, counts) = select(&gpu, &[&scores], count).unwrap();
+            let bits: Vec<u32> = (0..6).map(|i| masks[0][0] >> i & 1).collect();
+            assert_eq!(bits, want, "sparsity {sparsity} on {:?}", gpu.identity());
+            assert_eq!(counts[0].kept as usize, count);
+        }
+    }
+}
 
 /// Where all magnitudes are equal, and not 0, the lowest places stay: of each layer, or of all, in the order of layers.
 #[test]

@@ -44,6 +44,7 @@ fn update(gpu: &Gpu, cases: &[Case], rule: &Growth, keep: usize, packed: bool) -
         slots: &|_| vec![Vec::new()],
         grads: &dense,
         means: &|_| Vec::new(),
+        ever: &|_| Vec::new(),
         kept: cases.iter().map(|case| case.kept.len()).sum(),
     };
     let regrow = Regrow::record(&site, rule, &[(0..cases.len()).collect()]).unwrap();

@@ -121,7 +121,7 @@ fn unknown_words_come_with_the_known_ones() {
         (
             "sparsity.distribution=erkk",
             "unknown distribution `erkk`",
-            "uniform, erk, er, global",
+            "uniform, erk, er, global, uniform-first-dense",
             Some("erk"),
         ),
         ("sparsity.schedule.type=cubik", "unknown schedule `cubik`", "cubic, linear, oneshot", Some("cubic")),

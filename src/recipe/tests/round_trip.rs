@@ -80,7 +80,7 @@ fn a_sparsity() -> impl Strategy<Value = Sparsity> {
         pattern: (which == 0).then_some(Structure::Block { rows: 8, columns: 1 }),
     });
     let rules = prop::collection::vec(rule, 0..3);
-    (0.0..0.99f64, 0..4usize, a_schedule(), any::<bool>(), rules, some_settings()).prop_map(
+    (0.0..0.99f64, 0..Distribution::ALL.len(), a_schedule(), any::<bool>(), rules, some_settings()).prop_map(
         |(target, distribution, schedule, latent, rules, settings)| Sparsity {
             method: if target < 0.2 { "none" } else { "gmp" }.to_string(),
             target: (target >= 0.2).then_some(target),

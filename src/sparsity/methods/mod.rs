@@ -162,9 +162,9 @@ pub trait Method {
         let _ = shape;
         false
     }
-    /// Whether hidden units are permuted before weights are pruned.
-    fn permutes(&self) -> bool {
-        false
+    /// Where hidden units are permuted before weights are pruned, the rounds that the search for an order has at most.
+    fn permutes(&self) -> Option<u32> {
+        None
     }
     /// Whether the optimizer begins anew at a mask update.
     fn resets(&self) -> bool {
@@ -197,7 +197,8 @@ pub trait Method {
     fn rewind(&self) -> Option<u64> {
         None
     }
-    /// The step that learning rate and number of updates are those of, and the length of that course.
+    /// The step of the training schedule that `step` repeats, and the length of that course: learning rate, the share of
+    /// past predictions and, where all goes back to an early step, the number of updates are functions of it.
     fn clock(&self, step: u64, length: Length) -> (u64, Length) {
         (step, length)
     }

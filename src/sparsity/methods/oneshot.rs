@@ -1,8 +1,10 @@
 //! One-shot magnitude pruning, and ASP: train dense, prune once, train on.
 //!
 //! ASP is NVIDIA's recipe for 2:4 hardware (apex, `contrib/sparsity`): before it prunes it permutes input channels, and
-//! the outputs of the layer before, so that more magnitude is kept; then the optimizer's slots begin at 0 again. Layers
-//! whose outputs are no multiple of 8, or whose inputs are none of 16, stay dense.
+//! the outputs of the layer before, so that more magnitude is kept; then training is repeated: the optimizer's slots
+//! begin at 0 again, and the learning rate runs its whole course once more. Each of the two trainings has its own length,
+//! which a prune in the middle of the run makes equal. The order of samples does not repeat. Layers whose outputs are no
+//! multiple of 8, or whose inputs are none of 16, stay dense.
 
 use toml::Value;
 
@@ -35,7 +37,7 @@ pub const ONESHOT: Entry = Entry {
 
 pub const ASP: Entry = Entry {
     name: "asp",
-    about: "trained dense, then pruned once to N:M, after input channels are permuted to keep more magnitude",
+    about: "trained dense, pruned once to N:M, after input channels are permuted to keep more magnitude, trained again",
     paper: "Mishra et al. 2021",
     order: ORDER,
     aim: Aim::Asked,
@@ -43,8 +45,14 @@ pub const ASP: Entry = Entry {
     distribution: Distribution::Uniform,
     schedule: Heed::All,
     heeds_init: false,
-    settings: || vec![("permute", Value::Boolean(true)), ("reset", Value::Boolean(true))],
-    unheeded: |_| Vec::new(),
+    settings: || {
+        let on = Value::Boolean(true);
+        vec![("permute", on.clone()), ("rounds", Value::Integer(50)), ("reset", on.clone()), ("repeat", on)]
+    },
+    unheeded: |settings| match settings.bool("permute") {
+        Ok(false) => vec![("rounds", "has no effect where nothing is permuted".into())],
+        _ => Vec::new(),
+    },
     build: |recipe, settings| {
         if !matches!(recipe.pattern, Structure::Groups { .. }) {
             let error = Error::usage("method `asp` keeps N of every M inputs")
@@ -55,7 +63,11 @@ pub const ASP: Entry = Entry {
             let error = Error::usage("the optimizer's slots are not permuted with the weights");
             return Err(settings.locate("reset", error).hint("reset = true, or permute = false"));
         }
-        let asp = Asp { permute: settings.bool("permute")?, reset: settings.bool("reset")? };
+        let permute = settings.bool("permute")?.then(|| settings.u32("rounds")).transpose()?;
+        if permute == Some(0) {
+            return Err(settings.wrong("rounds", "at least 1"));
+        }
+        let asp = Asp { permute, reset: settings.bool("reset")?, repeat: settings.bool("repeat")? };
         let (begin, pooling) = (begin(recipe)?, Pooling::Mean);
         Ok(Some(Box::new(OneShot { target: recipe.target(), begin, pooling, asp: Some(asp) })))
     },
@@ -80,8 +92,12 @@ struct OneShot {
 
 /// What ASP does besides pruning.
 struct Asp {
-    permute: bool,
+    /// Hidden units, before it; in so many rounds of the search for their order, at most. Random weights take 7 to 16.
+    permute: Option<u32>,
+    /// The optimizer's slots and count of updates, at it.
     reset: bool,
+    /// The course of the learning rate, after it.
+    repeat: bool,
 }
 
 impl OneShot {
@@ -107,10 +123,44 @@ impl Method for OneShot {
         let inner: usize = shape[1..].iter().product();
         self.asp.is_some() && !(shape[0].is_multiple_of(8) && inner.is_multiple_of(16))
     }
-    fn permutes(&self) -> bool {
-        self.asp.as_ref().is_some_and(|asp| asp.permute)
+    fn permutes(&self) -> Option<u32> {
+        self.asp.as_ref()?.permute
     }
     fn resets(&self) -> bool {
         self.asp.as_ref().is_some_and(|asp| asp.reset)
+    }
+    fn clock(&self, step: u64, length: Length) -> (u64, Length) {
+        let begin = self.step(length).min(length.steps);
+        let (first, end) = match &self.asp {
+            Some(asp) if asp.repeat && step < begin => (0, begin),
+            Some(asp) if asp.repeat => (begin, length.steps),
+            _ => (0, length.steps),
+        };
+        (step - first, Length { steps: end - first, ..length })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_trainings_of_asp_run_a_whole_course_each_of_its_own_length() {
+        let length = Length { steps: 20, steps_per_epoch: 4 };
+        let clock = |begin: u64, repeat: bool, step: u64| {
+            let asp = Some(Asp { permute: None, reset: true, repeat });
+            let begin = Duration::Steps(begin);
+            let (own, course) =
+                OneShot { target: 0.5, begin, pooling: Pooling::Mean, asp }.clock(step, length);
+            assert_eq!(course.steps_per_epoch, 4);
+            (own, course.steps)
+        };
+        assert_eq!([0, 6, 7, 19].map(|step| clock(7, true, step)), [(0, 7), (6, 7), (0, 13), (12, 13)]);
+        assert_eq!([0, 19].map(|step| clock(0, true, step)), [(0, 20), (19, 20)]);
+        assert_eq!(clock(20, true, 19), (19, 20), "never pruned");
+        assert_eq!(clock(25, true, 19), (19, 20), "never pruned");
+        assert_eq!([6, 7].map(|step| clock(7, false, step)), [(6, 20), (7, 20)]);
+        let oneshot = OneShot { target: 0.5, begin: Duration::Steps(7), pooling: Pooling::Mean, asp: None };
+        assert_eq!(oneshot.clock(8, length), (8, length));
     }
 }

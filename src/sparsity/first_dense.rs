@@ -1,0 +1,49 @@
+//! Uniform sparsity with a dense first layer, which nothing makes up for.
+//!
+//! Evci et al., 2020, Section 3, "Uniform": all layers but the first have the sparsity that is asked for. All else in this
+//! room speaks of the whole network, so such a recipe becomes one that does: what the dense layer adds is taken into
+//! its numbers.
+
+use super::methods::{self, Entry, Method};
+use super::prepare::budget_of;
+use crate::error::{Error, Result};
+use crate::param::Param;
+use crate::recipe::{Distribution, Rule, Sparsity};
+
+/// A recipe, its entry in the list, and its method; none prunes nothing.
+pub type Resolved = (Sparsity, &'static Entry, Option<Box<dyn Method>>);
+
+/// A recipe by numbers of the whole network, which most are already, and its method.
+///
+/// # Errors
+/// `Kind::Usage` for an unknown method, or where nothing is left to prune.
+pub fn resolve(recipe: &Sparsity, params: &[&Param]) -> Result<Resolved> {
+    let (entry, method) = methods::resolve(recipe)?;
+    let Some(own) = method.as_ref().filter(|_| recipe.spread() == Distribution::UniformFirstDense) else {
+        return Ok((recipe.clone(), entry, method));
+    };
+    let whole = of_the_whole(recipe, &**own, params)?;
+    let (entry, method) = methods::resolve(&whole)?;
+    Ok((whole, entry, method))
+}
+
+fn of_the_whole(recipe: &Sparsity, method: &dyn Method, params: &[&Param]) -> Result<Sparsity> {
+    let mut whole = recipe.clone();
+    let mut maskable = params.iter().filter(|param| param.is_maskable());
+    let (Some(first), Some(_)) = (maskable.next(), maskable.next()) else {
+        return Err(Error::usage("nothing is left to prune: the first layer is the only one")
+            .at(format!("distribution = \"{}\"", recipe.spread().name()))
+            .hint("distribution = \"uniform\""));
+    };
+    // The first of the rules: one that the recipe has for this layer wins.
+    let dense = Rule { matches: first.name.clone(), dense: true, target: None, pattern: None };
+    whole.rules.insert(0, dense);
+    whole.distribution = Some(Distribution::Uniform);
+    let (_, budget) = budget_of(&whole, method, params)?;
+    whole.target = recipe.target.map(|target| budget.sparsity_of_all(target, |own| own));
+    // A density of 1 is exact, whatever patterns leave at the end.
+    let initial = recipe.initial();
+    let start = || 1.0 - budget.sparsity_of_all(initial, |own| own.min(initial));
+    whole.init = recipe.init.map(|init| if init < 1.0 { start() } else { init });
+    Ok(whole)
+}
