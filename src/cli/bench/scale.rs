@@ -35,12 +35,11 @@ fn data(features: usize) -> Result<Dataset> {
 
 pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
     let mut rows = Vec::new();
-    for optimizer in ["sgd", "adam"] {
-        for width in WIDTHS {
-            if optimizer == "adam" && width < 4096 {
-                continue;
-            }
-            rows.push(network(gpu, width, optimizer, repeats)?);
+    for (optimizer, activations, widths) in
+        [("sgd", "f32", &WIDTHS[..]), ("sgd", "bf16", &WIDTHS), ("adam", "f32", &WIDTHS[2..])]
+    {
+        for &width in widths {
+            rows.push(network(gpu, width, optimizer, activations, repeats)?);
         }
     }
     let title =
@@ -49,6 +48,7 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
     let header = &[
         "width",
         "optimizer",
+        "activations",
         "weights",
         "kept",
         "ms / step",
@@ -61,11 +61,17 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
     Ok(vec![Sheet { name: "scale", title, header, rows }])
 }
 
-fn network(gpu: &Gpu, width: usize, optimizer: &str, repeats: usize) -> Result<Vec<String>> {
+fn network(
+    gpu: &Gpu,
+    width: usize,
+    optimizer: &str,
+    activations: &str,
+    repeats: usize,
+) -> Result<Vec<String>> {
     let data = data(width)?;
     let dense = (2 * width * width + 4 * width * width + 2 * width * width) as f64;
     let text = format!(
-        "run = {{ epochs = 1000 }}\ndata = {{ name = 'random' }}\n\
+        "run = {{ epochs = 1000, activations = '{activations}' }}\ndata = {{ name = 'random' }}\n\
          model = {{ preset = 'mlp', hidden = [{0}, {0}] }}\noptim = {{ name = '{optimizer}', lr = 0.001 }}\n\
          [sparsity]\nmethod = 'rigl'\nstorage = 'packed'\ntarget = {1}\nschedule = {{ every = 100 }}",
         2 * width,
@@ -105,6 +111,7 @@ fn network(gpu: &Gpu, width: usize, optimizer: &str, repeats: usize) -> Result<V
     Ok(vec![
         width.to_string(),
         optimizer.to_string(),
+        activations.to_string(),
         format!("{dense}"),
         kept.to_string(),
         format!("{:.1}", steps.median),
