@@ -5,6 +5,8 @@ mod common;
 
 use common::{bytes, everywhere};
 use coppice::gpu::Gpu;
+use coppice::ops::packed::Form;
+use coppice::ops::packed::crossover::Products;
 use coppice::ops::variants::Choices;
 use coppice::recipe::Recipe;
 use coppice::report::load::load_any;
@@ -220,8 +222,9 @@ fn storage_follows_a_density_that_rises_and_falls() {
     let mut limits = Vec::new();
     for (index, param) in middle.model.params().into_iter().enumerate().filter(|(_, p)| p.is_masked()) {
         let density = param.kept().unwrap() as f64 / param.len() as f64;
-        let [rows, inner] = param.shape[..] else { panic!("{:?}", param.shape) };
-        choices.set(format!("crossover {rows}x{inner}x32 1x1 dense gradient"), density.to_string());
+        let (shape, feeds_back) = (param.product(middle.columns()), param.feeds_back);
+        let products = Products { form: Form::Free, shape, narrow: false, feeds_back, dense_grad: true };
+        products.learn(&mut choices, density + 1e-6); // it is noted with six digits
         limits.push((index, density));
     }
     let fresh = || Session::new(&gpu, &recipe, &bytes(), choices.clone()).unwrap();

@@ -55,8 +55,8 @@ pub fn choices(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Choices> {
     if weights <= MANY_WEIGHTS || prospects.iter().all(|one| one.choose || one.products.dense_grad) {
         measured |= choices.measure(gpu, &shapes)?;
     }
-    for Prospect { products, feeds_back, density, choose } in prospects {
-        measured |= crossover::measure(gpu, &mut choices, products, feeds_back, density, choose)?;
+    for Prospect { products, densities, choose } in prospects {
+        measured |= crossover::measure(gpu, &mut choices, products, densities, choose)?;
         shapes.push(products.shape);
     }
     if measured {

@@ -275,7 +275,8 @@ fn why(run: &Session, index: usize) -> String {
         (Storage::Packed, _) => "asked for, once something is pruned".into(),
         (Storage::Auto, below) => {
             let (form, shape, dense_grad) = (param.form, param.product(cols), pruner.averages());
-            let known = Products { form, shape, narrow, dense_grad }.is_known(&run.choices);
+            let products = Products { form, shape, narrow, feeds_back: param.feeds_back, dense_grad };
+            let known = products.is_known(&run.choices);
             let source = if known { "measured" } else { "a guess: nothing was measured yet" };
             format!("packed from density {below:.3} down: {source}")
         }

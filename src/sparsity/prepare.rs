@@ -100,7 +100,8 @@ pub fn prepare(
         Storage::Packed => 1.0,
         Storage::Auto => {
             let (form, shape, narrow) = (param.form, param.product(setting.cols), setting.narrow);
-            Products { form, shape, narrow, dense_grad: method.mean().is_some() }.known(setting.choices)
+            let (feeds_back, dense_grad) = (param.feeds_back, method.mean().is_some());
+            Products { form, shape, narrow, feeds_back, dense_grad }.known(setting.choices)
         }
     };
     let packed_below = params.iter().map(|param| limit(param)).collect();
@@ -315,8 +316,8 @@ pub struct Outline {
     /// The parameter's number.
     pub param: usize,
     pub form: Form,
-    /// At the end.
-    pub density: f64,
+    /// At the start and at the end.
+    pub densities: [f64; 2],
     /// Whether its dense gradient is computed in every step.
     pub dense_grad: bool,
 }
@@ -332,9 +333,10 @@ pub fn outline(recipe: &Sparsity, length: Length, params: &[&Param]) -> Result<V
     let mut all = Vec::new();
     for (group, keep) in budget.groups.iter().zip(keeps) {
         for &member in group.members.iter().filter(|&&i| budget.tensors()[i].form.is_packable()) {
-            let (density, dense_grad) = (keep as f64 / group.len as f64, method.mean().is_some());
+            let density = keep as f64 / group.len as f64;
+            let densities = [density.max(1.0 - recipe.initial()), density];
             let (param, form) = (maskable[member], budget.tensors()[member].form);
-            all.push(Outline { param, form, density, dense_grad });
+            all.push(Outline { param, form, densities, dense_grad: method.mean().is_some() });
         }
     }
     Ok(all)

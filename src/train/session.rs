@@ -82,10 +82,8 @@ pub(super) struct Segment {
 /// A weight that may be packed.
 pub struct Prospect {
     pub products: Products,
-    /// Whether its input gradient is asked for.
-    pub feeds_back: bool,
-    /// At the end of the run.
-    pub density: f64,
+    /// At the start and at the end of the run.
+    pub densities: [f64; 2],
     /// Whether packed or dense is to be chosen by measurement.
     pub choose: bool,
 }
@@ -228,11 +226,10 @@ impl Session {
             return Ok(Vec::new());
         }
         let sparsity = methods::complete(&recipe.sparsity)?;
-        let prospect = |Outline { param, form, density, dense_grad }: Outline| {
-            let shape = params[param].product(cols);
-            let products = Products { form, shape, narrow: is_narrow(recipe), dense_grad };
-            let choose = sparsity.storage == Storage::Auto;
-            Prospect { products, feeds_back: params[param].feeds_back, density, choose }
+        let prospect = |Outline { param, form, densities, dense_grad }: Outline| {
+            let (shape, feeds_back) = (params[param].product(cols), params[param].feeds_back);
+            let products = Products { form, shape, narrow: is_narrow(recipe), feeds_back, dense_grad };
+            Prospect { products, densities, choose: sparsity.storage == Storage::Auto }
         };
         let per_epoch = data.train.len().div_ceil(recipe.run.batch as usize) as u64;
         let length = Length { steps: per_epoch * u64::from(recipe.run.epochs), steps_per_epoch: per_epoch };

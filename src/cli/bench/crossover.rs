@@ -33,9 +33,8 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
                 _ => LADDER.to_vec(),
             };
             for density in densities {
-                let pattern = crossover::pattern(form, shape, density);
-                bench.choose(gpu, &mut choices, &pattern, repeats)?;
-                let index = bench.index(gpu, &choices, pattern)?;
+                bench.choose(gpu, &mut choices, form, density, repeats)?;
+                let index = bench.index(gpu, &choices, crossover::pattern(form, shape, density))?;
                 // Dense beside each row: a device that drifts slows both.
                 let dense: f64 = bench.dense(gpu, &choices, repeats)?.iter().sum();
                 let times = bench.packed(gpu, &choices, &index, repeats)?;
@@ -44,14 +43,15 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
                     let all = bench.variants(gpu, product, &index.pattern, repeats)?;
                     let chosen = packed::pick(&choices, product, &index, 128, narrow).name;
                     variants.extend(all.into_iter().map(|(variant, ms)| {
-                        let mark = if variant == chosen { "chosen" } else { "" };
+                        let plain = packed::is_plain(variant).then_some("plain");
+                        let marks = plain.into_iter().chain((variant == chosen).then_some("chosen"));
                         vec![
                             name.clone(),
                             form.name(),
                             density.to_string(),
                             variant.into(),
                             format!("{ms:.3}"),
-                            mark.into(),
+                            marks.collect::<Vec<_>>().join(", "),
                         ]
                     }));
                 }

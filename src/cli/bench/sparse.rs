@@ -28,7 +28,10 @@ const CASES: &[(usize, &str, &str)] = &[
     (1024, "rigl 90 %, bf16", "method = 'rigl'\ntarget = 0.9"),
     (1024, "rigl 95 %, bf16", "method = 'rigl'\ntarget = 0.95"),
     (1024, "rigl 98 %, bf16", "method = 'rigl'\ntarget = 0.98"),
+    (1024, "rigl 99 %, bf16", "method = 'rigl'\ntarget = 0.99"),
     (1024, "8x1 80 %, bf16", "method = 'static'\ntarget = 0.8\npattern = 'block:8x1'"),
+    (1024, "8x1 90 %, bf16", "method = 'static'\ntarget = 0.9\npattern = 'block:8x1'"),
+    (1024, "8x1 95 %, bf16", "method = 'static'\ntarget = 0.95\npattern = 'block:8x1'"),
     (512, "rigl 98 %", "method = 'rigl'\ntarget = 0.98"),
     (2048, "rigl 99 %", "method = 'rigl'\ntarget = 0.99"),
 ];

@@ -15,6 +15,17 @@ use crate::random::{Stream, word};
 const DEFAULT: f64 = 0.15;
 /// Densities that are measured, from the first on until packed is faster.
 pub const LADDER: [f64; 7] = [0.4, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005];
+/// Blocks pay earlier.
+const LADDER_OF_BLOCKS: [f64; 8] = [0.8, 0.4, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005];
+
+/// The densities at which weights of a form are compared with dense ones.
+fn ladder(form: Form, inner: usize) -> Vec<f64> {
+    match form.per_row(inner) {
+        Some(kept) => vec![kept as f64 / inner.max(1) as f64], // it is what it is
+        None if form.height() > 1 => LADDER_OF_BLOCKS.to_vec(),
+        None => LADDER.to_vec(),
+    }
+}
 
 /// The products of a layer that may be packed.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +34,8 @@ pub struct Products {
     pub shape: Shape,
     /// Whether packed kernels read bf16.
     pub narrow: bool,
+    /// Whether the input gradient is asked for.
+    pub feeds_back: bool,
     /// Whether the dense weight gradient is computed in every step, packed or not.
     pub dense_grad: bool,
 }
@@ -33,12 +46,17 @@ impl Products {
         let Shape { rows, inner, cols } = self.shape;
         let form = self.form.name();
         let narrow = if self.narrow { " bf16" } else { "" };
+        let first = if self.feeds_back { "" } else { " first layer" };
         let dense_grad = if self.dense_grad { " dense gradient" } else { "" };
-        format!("crossover {rows}x{inner}x{cols} {form}{narrow}{dense_grad}")
+        format!("crossover {rows}x{inner}x{cols} {form}{narrow}{first}{dense_grad}")
     }
     /// The density up to which such a weight is faster packed, as measured, or a guess.
     pub fn known(self, choices: &Choices) -> f64 {
         choices.get(&self.key()).and_then(|text| text.parse().ok()).unwrap_or(DEFAULT)
+    }
+    /// Notes that density.
+    pub fn learn(self, choices: &mut Choices, density: f64) {
+        choices.set(self.key(), format!("{density:.6}"));
     }
     /// Whether that was measured.
     pub fn is_known(self, choices: &Choices) -> bool {
@@ -158,20 +176,22 @@ impl Bench {
         &self,
         gpu: &Gpu,
         choices: &mut Choices,
-        pattern: &Pattern,
+        form: Form,
+        density: f64,
         repeats: usize,
     ) -> Result<bool> {
-        let mut measured = false;
+        let case = Case { form, shape: self.shape, density, narrow: self.narrow.is_some() };
+        let mut timed = None;
         for product in Product::ALL {
-            let key = Case::of(pattern, self.shape.cols, self.narrow.is_some()).key(product);
+            let key = case.key(product);
             if choices.get(&key).is_none() {
+                let pattern = timed.get_or_insert_with(|| pattern(form, self.shape, density));
                 let all = self.variants(gpu, product, pattern, repeats)?;
                 let best = all.iter().min_by(|a, b| a.1.total_cmp(&b.1));
                 choices.set(key, best.expect("every form has kernels").0.to_string());
-                measured = true;
             }
         }
-        Ok(measured)
+        Ok(timed.is_some())
     }
 }
 
@@ -226,40 +246,40 @@ fn scale(density: f64) -> f64 {
     high
 }
 
-/// Measures, where that is not known yet, which packed kernels are fastest for a layer at a density and, to `choose`
-/// between the two, from which density on they beat the dense ones. `feeds_back` says whether the input gradient
-/// counts. Returns whether anything was measured.
+/// Measures, where that is not known yet, which packed kernels are fastest for a layer at the densities that it will be
+/// packed at and, to `choose` between the two, from which density on they beat the dense ones. `densities` are those at
+/// the start and at the end. Returns whether anything was measured.
 pub fn measure(
     gpu: &Gpu,
     choices: &mut Choices,
     products: Products,
-    feeds_back: bool,
-    density: f64,
+    densities: [f64; 2],
     choose: bool,
 ) -> Result<bool> {
-    let Products { form, shape, narrow, dense_grad } = products;
+    let Products { form, shape, narrow, feeds_back, dense_grad } = products;
     if !gpu.is_device() {
         return Ok(false);
     }
     const REPEATS: usize = 3;
     // What is too dense to be packed by choice, or too large to be packed at all, is not tried.
-    let kept_bytes = density * (shape.rows * shape.inner * 4) as f64;
-    if (choose && density > LADDER[0]) || kept_bytes > gpu.limits().binding_bytes as f64 {
+    let [start, end] = densities;
+    let ladder = ladder(form, shape.inner);
+    let most = ladder[0];
+    let kept_bytes = end * (shape.rows * shape.inner * 4) as f64;
+    if (choose && end > most) || kept_bytes > gpu.limits().binding_bytes as f64 {
         return Ok(false);
     }
     let bench = Bench::new(gpu, shape, narrow)?;
-    let key = products.key();
-    let mut measured = bench.choose(gpu, choices, &pattern(form, shape, density), REPEATS)?;
+    let mut measured = bench.choose(gpu, choices, form, end, REPEATS)?;
     // A dense weight that exceeds one binding is not tried: it would need more memory than a run without it.
     let fits = (shape.rows * shape.inner * 4) as u64 <= gpu.limits().binding_bytes;
-    if choose && fits && choices.get(&key).is_none() {
+    if choose && fits && !products.is_known(choices) {
         let counted = |times: Times| times[0] + times[2] + if feeds_back { times[1] } else { 0.0 };
         let mut before: Option<(f64, f64)> = None;
         let mut found = 0.0;
-        for density in LADDER {
-            let pattern = pattern(form, shape, density);
-            bench.choose(gpu, choices, &pattern, REPEATS)?;
-            let index = bench.index(gpu, choices, pattern)?;
+        for density in ladder {
+            bench.choose(gpu, choices, form, density, REPEATS)?;
+            let index = bench.index(gpu, choices, pattern(form, shape, density))?;
             // Dense beside each density: a device that drifts slows both.
             let dense = bench.dense(gpu, choices, REPEATS)?;
             let besides = if dense_grad { dense[2] } else { 0.0 };
@@ -273,12 +293,16 @@ pub fn measure(
                 break;
             }
             before = Some((real, ratio));
-            if matches!(form, Form::Groups { .. }) {
-                break; // its density is what it is
-            }
         }
-        choices.set(key, format!("{found:.6}"));
+        products.learn(choices, found);
         measured = true;
+    }
+    // What the layer passes through on its way from the first density that is packed to the last. Before that, packed
+    // since it was asked for, kernels are those of the nearest density.
+    let mut density = start.min(if choose { products.known(choices) } else { most });
+    while density > end {
+        measured |= bench.choose(gpu, choices, form, density, REPEATS)?;
+        density /= 2.0;
     }
     Ok(measured)
 }

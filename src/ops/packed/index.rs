@@ -33,6 +33,13 @@ pub struct Transposed {
     pub from: Option<Tensor>,
 }
 
+impl Transposed {
+    /// Bytes on the device.
+    pub fn bytes(&self) -> u64 {
+        self.starts.bytes() + self.rows.bytes() + self.from.as_ref().map_or(0, Tensor::bytes)
+    }
+}
+
 /// Rows of an N:M weight whose numbers fit beside a byte.
 const MOST_ROWS: usize = 1 << 24;
 
@@ -76,10 +83,8 @@ impl Index {
 
     /// Bytes on the device.
     pub fn bytes(&self) -> u64 {
-        let by_input =
-            |t: &Transposed| t.starts.bytes() + t.rows.bytes() + t.from.as_ref().map_or(0, Tensor::bytes);
         let by_row = self.starts.bytes() + self.columns.bytes() + self.chunks.bytes();
-        by_row + self.transposed.as_ref().map_or(0, by_input)
+        by_row + self.transposed.as_ref().map_or(0, Transposed::bytes)
     }
 
     /// Takes over another pattern of as many entries, in the same memory.

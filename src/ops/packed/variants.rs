@@ -1,6 +1,6 @@
 //! The variants of the packed products, and the choice among them: by measurement on the user's own device.
 
-use super::index::Index;
+use super::index::{Index, Transposed};
 use super::pattern::{Form, Pattern};
 use super::products::{twin_forward, twin_input_grad, twin_weight_grad};
 use crate::error::Result;
@@ -197,10 +197,17 @@ impl Case {
         )
     }
 
+    /// What was chosen for this density or, if nothing was, for the nearest one, the denser of two.
+    fn chosen<'a>(&self, choices: &'a Choices, product: Product) -> Option<&'a str> {
+        let at = |density: f64| choices.get(&Self { density, ..*self }.key(product));
+        let around = (1..8).flat_map(|far| [2f64.powi(far), 0.5f64.powi(far)]);
+        at(self.density).or_else(|| around.filter_map(|factor| at(self.density * factor)).next())
+    }
+
     /// Entries that a row is split into for its weight gradient: as many as the chosen variant takes, or, where none was
     /// measured or it takes whole rows, by the length of rows.
     pub fn chunk(&self, choices: &Choices) -> usize {
-        let chosen = choices.get(&self.key(Product::WeightGrad));
+        let chosen = self.chosen(choices, Product::WeightGrad);
         let variant = chosen.and_then(|name| ALL.iter().find(|variant| variant.name == name));
         let long = self.form.height() == 1 && self.density * self.shape.inner as f64 >= LONG_ROWS;
         variant.map(|variant| variant.chunk).filter(|&chunk| chunk > 0).unwrap_or(if long { 8 } else { 4 })
@@ -219,7 +226,7 @@ impl Case {
             let all = fitting(gpu, product, self.form, self.narrow);
             all.filter(move |variant| [0, chunk].contains(&variant.chunk))
         };
-        let chosen = choices.get(&self.key(product));
+        let chosen = self.chosen(choices, product);
         let measured = chosen.and_then(|name| fit().find(|variant| variant.name == name));
         let variant = measured.or_else(|| fit().next()).expect("forms without kernels are refused");
         (variant, measured.is_some())
@@ -235,6 +242,15 @@ pub fn pick(
     narrow: bool,
 ) -> &'static Variant {
     Case::of(&index.pattern, cols, narrow).pick(index.starts.gpu(), choices, product, index.chunk).0
+}
+
+/// Whether this is the plain way, that all others stand beside: entry after entry of a row from buffers, four columns an
+/// invocation.
+pub fn is_plain(name: &str) -> bool {
+    let rest = ["forward", "input_grad", "weight_grad"]
+        .iter()
+        .find_map(|product| name.strip_prefix("ops/packed/")?.strip_prefix(product));
+    rest.is_some_and(|form| ["", "_h4", "_h8", "_nm"].contains(&form))
 }
 
 impl Variant {
@@ -260,21 +276,32 @@ impl Variant {
             Product::WeightGrad => index.chunks.len() / 2,
         };
         let across = if self.product == Product::WeightGrad { 1 } else { cols.div_ceil(self.tile.1) };
-        let (kept, height) = (index.pattern.kept(), index.pattern.form.height());
+        let kept = index.pattern.kept();
         rec.dispatch(
             &self.kernel,
             binds,
             (lines.div_ceil(self.tile.0) * across) as u64,
             2 * (kept * cols) as u64,
         )?;
-        // An operand is read for every entry; the lists once.
-        let operand = match self.product {
-            Product::Forward => kept / height + index.pattern.rows,
-            Product::InputGrad => kept + index.pattern.inner * 2,
-            Product::WeightGrad if self.chunk == 0 => kept / height + index.pattern.rows,
-            Product::WeightGrad => kept / height + kept / height / index.chunk + index.pattern.rows,
-        };
-        rec.moves(4 * (operand * cols + kept + 2 * kept / height) as u64);
+        rec.moves(self.bytes(index, cols));
         Ok(())
+    }
+
+    /// Bytes that are moved at least: lists, values, operands and results, each once.
+    fn bytes(&self, index: &Index, cols: usize) -> u64 {
+        let (rows, inner) = (index.pattern.rows * cols, index.pattern.inner * cols);
+        let operand = if self.narrow { 2 } else { 4 };
+        let by_row = index.starts.bytes() + index.columns.bytes();
+        let lists = match self.product {
+            Product::InputGrad => index.transposed.as_ref().map_or(0, Transposed::bytes),
+            Product::WeightGrad if self.chunk > 0 => by_row + index.chunks.bytes(),
+            Product::Forward | Product::WeightGrad => by_row,
+        };
+        let matrices = match self.product {
+            Product::Forward => operand * inner + 4 * rows,
+            Product::InputGrad => operand * (rows + inner) + 4 * inner, // x for the ReLU
+            Product::WeightGrad => operand * (rows + inner),
+        };
+        lists + 4 * index.pattern.kept() as u64 + matrices as u64
     }
 }
