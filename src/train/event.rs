@@ -113,7 +113,7 @@ pub struct Layer {
     pub shape: Vec<usize>,
     pub kept: usize,
     pub total: usize,
-    /// `dense` or `masked`.
+    /// `dense`, `masked` or `packed`.
     pub storage: &'static str,
 }
 
