@@ -31,7 +31,7 @@ sparser) sweep fashion-rigl-98 fashion-set-98 fashion-static-98 -s sparsity.targ
 small) sweep fashion-dense -s 'model.hidden=[16,16]' --seeds 1,2,3 ;;
 nm) sweep fashion-nm --vary sparsity.method=sr-ste,mdgf --seeds 1,2,3 ;;
 nm32) sweep fashion-nm -s sparsity.pattern=1:32 --vary sparsity.method=sr-ste,mdgf --seeds 1,2,3 ;;
-nmdense) sweep fashion-nm -s 'sparsity={method="none"}' --seeds 1 ;;
+nmdense) sweep fashion-nm --vary 'sparsity={method="none"}' --seeds 1 ;;
 nmrest) sweep fashion-nm --vary sparsity.method=ste,sdgf --seeds 1,2,3 ;;
 optimizers) sweep fashion-dense -s 'optim={name="adam",lr={type="cosine",start=0.001,end=0.0}}' -s run.epochs=8 --vary optim.name=adam,diffgrad --seeds 1,2,3 ;;
 distill) sweep fashion-dense-pskd --vary distill.alpha=0.8,0.3,0.2,0.1 --seeds 1,2,3 ;;
