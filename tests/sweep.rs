@@ -102,12 +102,24 @@ fn a_sweep_runs_what_is_not_done_and_says_what_came_of_all() {
 
     let lines = std::fs::read_to_string(home.join("all.csv")).unwrap();
     assert_eq!(lines.lines().count(), 5, "{lines}");
-    assert!(lines.starts_with("recipe,seed,test_accuracy,test_nll,test_ece,"), "{lines}");
+    assert!(lines.starts_with("recipe,seed,test_accuracy,test_nll,test_ece,test_aurc,"), "{lines}");
+    // What a table prints is what the run's own report has.
+    let run = &rows[1]["runs"][0];
+    assert_eq!(run["noise"]["layers"].as_array().unwrap().len(), 3, "{run}");
+    assert!(run["noise"]["variance"]["of_layers"].as_f64().unwrap() > 0.0);
+    assert_ne!(run["noise"]["variance"]["of_layers"], run["noise"]["variance"]["of_weights"]);
+    assert_eq!(run["noise"]["second_variance"], Value::Null, "SGD has no second moment");
+    let folder = Path::new(run["run"].as_str().unwrap());
+    let metrics = std::fs::read_to_string(home.join(folder).join("metrics.jsonl")).unwrap();
+    let last = metrics.lines().rfind(|line| line.contains("\"gradients\"")).unwrap();
+    let last: Value = serde_json::from_str(last).unwrap();
+    assert_eq!((&last["step"], &last["layers"]), (&run["steps"], &run["noise"]["layers"]));
 
     // All is done: nothing runs, and no device is opened.
     let again = text(home, &[&args[..], &["--markdown", "--device", "no such adapter"]].concat());
     assert_eq!(again.lines().count(), 4, "{again}");
-    assert!(again.starts_with("| recipe | seed 1 | seed 2 | mean | sd | NLL | ECE |"), "{again}");
+    assert!(again.starts_with("| recipe | seed 1 | seed 2 | mean | sd | NLL | ECE | AURC |"), "{again}");
+    assert!(again.contains("| TFLOP of products | variance of abs(g), by layer | by weight |\n"), "{again}");
     assert!(again.contains("| 1,702 / 17,024 |"), "{again}");
     assert!(text(home, &args).contains("digits-gmp-90 -s sparsity.target=0.9"));
 

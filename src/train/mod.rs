@@ -27,7 +27,7 @@ pub use exam::Marks;
 pub use feed::Feed;
 pub use flips::{Flips, LayerFlips, LayerMask, Masks};
 pub use folder::{Meta, RunFolder};
-pub use noise::Noise;
+pub use noise::{Noise, NoiseMeans, NoiseSummary};
 pub use run::{Control, evaluate_all, train};
 pub use session::{Prospect, Session, resolve};
 pub use unfreeze::Phases;

@@ -8,6 +8,7 @@ use super::checkpoint;
 use super::compact;
 use super::event::{Evaluation, Event, Layer, Log, Part, Summary, TrainFlops};
 use super::exam::Marks;
+use super::noise::{Noise, NoiseSummary};
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Phase, Timing};
@@ -49,7 +50,7 @@ pub fn train(
     let last = control.stop_at.unwrap_or(run.length.steps).min(run.length.steps);
     let mut watch = Watch::default();
     let recorded = run.pruner.as_ref().map_or(Ok(None), |pruner| pruner.recorded_sparsity())?;
-    let mut notes = Notes { last: None, sparsity: recorded.unwrap_or(run.sparsity()) };
+    let mut notes = Notes { last: None, noise: Vec::new(), sparsity: recorded.unwrap_or(run.sparsity()) };
     while run.step < last {
         let step = run.step;
         let change = watch.step(run, timed_at(run, step))?;
@@ -81,7 +82,9 @@ pub fn train(
         if run.is_done() || due(run, Some(run.recipe.run.eval_every)) {
             watch.pause(run)?;
             if run.pruner.is_some() {
-                emit(Event::Measured { step: run.step, noise: &run.noise()? })?;
+                let noise = run.noise()?;
+                emit(Event::Measured { step: run.step, noise: &noise })?;
+                notes.noise = if run.is_done() { noise } else { Vec::new() };
             }
             if let Some(evaluation) = evaluate(run, Part::Validation)? {
                 best = is_best(run, &evaluation);
@@ -288,6 +291,8 @@ pub(super) fn median(values: &[f64]) -> f64 {
 /// What was last said.
 struct Notes {
     last: Option<Log>,
+    /// That of the last step of the run.
+    noise: Vec<Noise>,
     sparsity: f64,
 }
 
@@ -362,6 +367,7 @@ fn summarise(
         seconds: watch.total.as_secs_f64(),
         step_cost: costs[0] + costs[1],
         train_flops: train_flops(run)?,
+        noise: NoiseSummary::of(std::mem::take(&mut notes.noise)),
         dense: None,
         peak_device_bytes: run.gpu.memory().peak_bytes,
         stored_bytes: compact::bytes(&run.stored(false)?),
