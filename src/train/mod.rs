@@ -9,6 +9,7 @@ mod event;
 mod exam;
 mod feed;
 mod flips;
+mod flops;
 mod folder;
 mod masks;
 mod noise;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::checkpoint;
 use super::compact;
-use super::event::{Evaluation, Event, Layer, Log, Part, Summary, TrainFlops};
+use super::event::{Evaluation, Event, Layer, Log, Part, Summary};
 use super::exam::Marks;
 use super::noise::{Noise, NoiseSummary};
 use super::session::Session;
@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::{Phase, Timing};
 use crate::param::kept;
 use crate::recipe::What;
-use crate::sparsity::{Change, Work};
+use crate::sparsity::Change;
 use crate::store::Array;
 
 /// Steps whose dispatches are timed one by one, over a whole run.
@@ -366,7 +366,7 @@ fn summarise(
         clock: run.gpu.clock(),
         seconds: watch.total.as_secs_f64(),
         step_cost: costs[0] + costs[1],
-        train_flops: train_flops(run)?,
+        train_flops: run.train_flops(run.step)?,
         noise: NoiseSummary::of(std::mem::take(&mut notes.noise)),
         dense: None,
         peak_device_bytes: run.gpu.memory().peak_bytes,
@@ -377,24 +377,6 @@ fn summarise(
         run: control.folder.clone(),
         digest: run.snapshot()?.digest,
     })
-}
-
-/// Two operations for each weight and column: forward, input gradient where one is asked for, and weight gradient.
-fn train_flops(run: &Session) -> Result<TrainFlops> {
-    let params = run.model.params();
-    let full = vec![Work { forward: run.step as f64, gradient: run.step as f64 }; params.len()];
-    let work = run.pruner.as_ref().map_or(Ok(full.clone()), |pruner| pruner.work(run.step))?;
-    let sum = |work: &[Work]| -> f64 {
-        let maskable = params.iter().zip(work).filter(|(param, _)| param.is_maskable());
-        let products =
-            |work: &Work, feeds_back| work.forward * (1.0 + f64::from(u8::from(feeds_back))) + work.gradient;
-        maskable
-            .map(|(param, work)| {
-                2.0 * (param.len() * run.columns()) as f64 * products(work, param.feeds_back)
-            })
-            .sum()
-    };
-    Ok(TrainFlops { kept: sum(&work), dense: sum(&full) })
 }
 
 /// Counts what is kept, and checks it: against the masks' own zeros, and against the target at the end.
