@@ -279,8 +279,14 @@ fn distillation_table(results: &str) -> String {
             if found.is_empty() { "not run".into() } else { found.join("; ") },
         ]
     };
-    let header =
-        ["distillation", "what it does", "paper", "ready recipes", "settings of its own", "on test images, by seed"];
+    let header = [
+        "distillation",
+        "what it does",
+        "paper",
+        "ready recipes",
+        "settings of its own",
+        "on test images, by seed",
+    ];
     table(&header, distill::ALL.iter().map(row).collect())
 }
 

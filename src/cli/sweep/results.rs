@@ -105,7 +105,8 @@ fn percent(x: f64) -> String {
 fn sheet(seeds: &[u64], rows: &[Row]) -> (Vec<String>, Vec<Vec<String>>) {
     let figures: Vec<_> = rows.iter().map(Row::figures).collect();
     let has = |column: usize| column < 2 || figures.iter().any(|row| row[column].1.is_some());
-    let columns: Vec<usize> = (0..figures.first().map_or(0, Vec::len)).filter(|&column| has(column)).collect();
+    let columns: Vec<usize> =
+        (0..figures.first().map_or(0, Vec::len)).filter(|&column| has(column)).collect();
     let mut header = vec!["recipe".to_string()];
     header.extend(seeds.iter().map(|seed| format!("seed {seed}")));
     header.extend(columns.iter().map(|&column| figures[0][column].0.to_string()));
