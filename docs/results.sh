@@ -20,25 +20,32 @@ run() {
     exec "${COPPICE:-coppice}" "$@" $more
 }
 
-# One sweep a line: a test reads them.
+oracle() {
+    # shellcheck disable=SC2086 # flags are words
+    exec python3 "$(dirname "$0")/../tests/oracle/fashion_static.py" "$@" $more
+}
+
+# One command a line: a test reads them.
 case $name in
 fashion) sweep fashion-dense fashion-gmp-90 fashion-gmp-98 fashion-rigl-98 fashion-static-98 --seeds 1,2,3 ;;
 methods) sweep fashion-set-98 fashion-snfs-98 fashion-granet-98 --seeds 1,2,3 ;;
 once) sweep fashion-asp fashion-oneshot-98 fashion-grasp-98 fashion-snip-98 --seeds 1,2,3 ;;
 single) sweep fashion-imp-98 fashion-topkast-98 fashion-str --seeds 1 ;;
 static) sweep fashion-static-98 --seeds 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16 ;;
+jax) oracle 1 16 --draws coppice ;;
+jaxown) oracle 1 16 ;;
 sparser) sweep fashion-rigl-98 fashion-set-98 fashion-static-98 -s sparsity.target=0.99 --seeds 1,2,3 ;;
 small) sweep fashion-dense -s 'model.hidden=[16,16]' --seeds 1,2,3 ;;
 nm) sweep fashion-nm --vary sparsity.method=sr-ste,mdgf --seeds 1,2,3 ;;
 nm32) sweep fashion-nm -s sparsity.pattern=1:32 --vary sparsity.method=sr-ste,mdgf --seeds 1,2,3 ;;
-nmdense) sweep fashion-nm -s 'sparsity={method="none"}' --seeds 1 ;;
+nmdense) sweep fashion-nm --vary 'sparsity={method="none"}' --seeds 1 ;;
 nmrest) sweep fashion-nm --vary sparsity.method=ste,sdgf --seeds 1,2,3 ;;
 optimizers) sweep fashion-dense -s 'optim={name="adam",lr={type="cosine",start=0.001,end=0.0}}' -s run.epochs=8 --vary optim.name=adam,diffgrad --seeds 1,2,3 ;;
-distill) sweep fashion-dense-pskd --vary distill.alpha=0.8,0.3,0.2,0.1 --seeds 1,2,3 ;;
+distill) sweep fashion-dense fashion-dense-pskd 'fashion-dense-pskd -s distill.alpha=0.3' 'fashion-dense-pskd -s distill.alpha=0.2' 'fashion-dense-pskd -s distill.alpha=0.1' --seeds 1,2,3 ;;
 wider) sweep fashion-rigl-98 --vary 'model.hidden=[1024,1024],[2048,2048]' -s sparsity.target=0.99 --seeds 1 ;;
 bf16) sweep fashion-gmp-90 fashion-rigl-98 -s run.activations=bf16 --seeds 1,2,3 ;;
-plasticity) run plasticity fashion-dense -s run.epochs=12 -s 'optim.lr={type="step",start=0.1,factor=0.1,at=["6ep"]}' --at 2,5,8 --rates 0.9,0.98 --for 2 --seed 1 ;;
+plasticity) run plasticity fashion-dense -s run.epochs=12 -s 'optim.lr={type="step",start=0.1,factor=0.1,at=["6ep"]}' --at 2,5,8 --rates 0.9,0.98 --for 2 --seed 1 --markdown ;;
 digits) run demo ;;
-"") sed -n 's/^\([a-z0-9]*\)) sweep \(.*\) ;;$/\1: coppice sweep \2/p; s/^\([a-z0-9]*\)) run \(.*\) ;;$/\1: coppice \2/p' "$0" ;;
+"") sed -n 's/^\([a-z0-9]*\)) sweep \(.*\) ;;$/\1: coppice sweep \2/p; s/^\([a-z0-9]*\)) run \(.*\) ;;$/\1: coppice \2/p; s/^\([a-z0-9]*\)) oracle \(.*\) ;;$/\1: tests\/oracle\/fashion_static.py \2/p' "$0" ;;
 *) echo "$0: nothing named \`$name\`; without a name it lists what there is" >&2; exit 2 ;;
 esac

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use coppice::distill;
 use coppice::optim;
 use coppice::recipe::{BUILT_IN, Recipe, Sparsity};
 use coppice::sparsity::methods::{self, Entry};
@@ -13,6 +14,7 @@ use toml::Value;
 /// The parts of a section, as its paragraphs begin.
 const OF_METHODS: [&str; 3] = ["**Formula.**", "**Pruned weights.**", "**Storage.**"];
 const OF_OPTIMIZERS: [&str; 1] = ["**Formula.**"];
+const OF_DISTILLATION: [&str; 2] = ["**Formula.**", "**State.**"];
 
 fn docs(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
@@ -70,26 +72,79 @@ fn offered(text: &str) -> impl Iterator<Item = &str> {
     offers.flat_map(|(_, rest)| rest.split_whitespace().next().unwrap_or_default().split('|'))
 }
 
+/// A row of a table of docs/results.md.
+struct Row<'a> {
+    header: Vec<&'a str>,
+    cells: Vec<&'a str>,
+    /// The command last named before it, as in `docs/results.sh NAME`.
+    command: &'a str,
+}
+
+impl Row<'_> {
+    fn label(&self) -> &str {
+        self.cells[0].trim_matches('`')
+    }
+    /// The cell below a column's name.
+    fn cell(&self, name: &str) -> Option<&str> {
+        Some(self.cells.get(self.header.iter().position(|cell| *cell == name)?)?.trim_matches('*'))
+    }
+    /// The mean accuracy, where the table is one of accuracies.
+    fn accuracy(&self) -> Option<&str> {
+        accuracies(&self.header).and_then(|column| Some(self.cells.get(column)?.trim_matches('*')))
+    }
+}
+
+/// Every row of every table, in order.
+fn rows(results: &str) -> Vec<Row<'_>> {
+    let (mut all, mut header, mut command) = (Vec::new(), None, "");
+    for line in results.lines() {
+        if let Some((_, rest)) = line.rsplit_once("docs/results.sh ") {
+            command = rest.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+        }
+        let cells: Vec<&str> = line.trim().trim_matches('|').split('|').map(str::trim).collect();
+        match &header {
+            _ if !line.starts_with('|') => header = None,
+            None => header = Some(cells),
+            Some(header) => all.push(Row { header: header.clone(), cells, command }),
+        }
+    }
+    all
+}
+
 /// The accuracy of a recipe in docs/results.md: that of the first table of accuracies which has it. A sweep over methods
 /// names that of the recipe itself, too.
 fn reached(results: &str, ready: &Ready) -> Option<String> {
     let named = format!("{} -s sparsity.method={}", ready.recipe, ready.method);
-    // The header of a table, once it is read, says which column has accuracies, if one has.
-    let mut header = None;
-    for line in results.lines() {
-        let cells: Vec<&str> = line.trim().trim_matches('|').split('|').map(str::trim).collect();
-        match header {
-            _ if !line.starts_with('|') => header = None,
-            None => header = Some(accuracies(&cells)),
-            Some(Some(column))
-                if [&ready.label(), &named].iter().any(|l| cells[0].trim_matches('`') == **l) =>
-            {
-                return Some(cells[column].trim_matches('*').to_string());
-            }
-            Some(_) => {}
-        }
-    }
-    None
+    let is_it = |row: &&Row| [&ready.label(), &named].iter().any(|label| row.label() == *label);
+    rows(results).iter().filter(is_it).find_map(|row| row.accuracy().map(String::from))
+}
+
+/// What a dense network reached with an optimizer: the first row of docs/results.md that has one, whether its recipe or a
+/// setting in the row's name says so. Where the name alone is no whole recipe, the command that runs it stands beside it.
+fn reached_by(results: &str, optimizer: &str) -> String {
+    let one = |row: &Row| {
+        let (accuracy, label) = (row.accuracy()?, row.label());
+        let mut words = label.split(" -s ");
+        let recipe = words.next().filter(|name| BUILT_IN.iter().any(|(known, _)| known == name))?;
+        let set: Vec<String> = words.map(String::from).collect();
+        let read = Recipe::find(recipe, &set).unwrap_or_else(|e| panic!("docs/results.md, `{label}`: {e}"));
+        let is_it = read.optim.name == optimizer && read.sparsity.method == "none";
+        let more = match coppice::train::resolve(&read) {
+            Ok(_) => String::new(),
+            Err(_) => format!(" of `docs/results.sh {}`", row.command),
+        };
+        is_it.then(|| format!("{accuracy} on {} ({}{more})", read.data.name, code(label)))
+    };
+    rows(results).iter().find_map(one).unwrap_or_else(|| "not run".into())
+}
+
+/// Error and confidence of what a recipe reached, from the table that has them.
+fn confidence(results: &str, recipe: &str) -> Option<String> {
+    let all = rows(results);
+    let row = all.iter().find(|row| row.label() == recipe && row.cell("NLL").is_some())?;
+    let (error, nll, ece) = (row.cell("mean")?, row.cell("NLL")?, row.cell("ECE")?);
+    let data = Recipe::find(recipe, &[]).unwrap_or_else(|e| panic!("{recipe}: {e}")).data.name;
+    Some(format!("error {error}, NLL {nll}, ECE {ece} on {data} ({})", code(recipe)))
 }
 
 /// The column of a table that has accuracies, by its header; none where the table is one of errors.
@@ -181,8 +236,6 @@ fn optimizers_table(results: &str) -> String {
         };
         let recipes: Vec<&str> = BUILT_IN.iter().map(|(recipe, _)| *recipe).filter(uses).collect();
         let labels: Vec<String> = recipes.iter().map(|recipe| code(recipe)).collect();
-        let dense: Vec<Ready> =
-            recipes_of("none").into_iter().filter(|ready| recipes.contains(&ready.recipe)).collect();
         vec![
             code(entry.name),
             entry.about.into(),
@@ -190,7 +243,7 @@ fn optimizers_table(results: &str) -> String {
             if labels.is_empty() { "any, with `-s optim=...`".into() } else { labels.join(", ") },
             settings(&(entry.settings)()),
             entry.slots.iter().map(|slot| code(slot)).collect::<Vec<_>>().join(", "),
-            results_of(results, &dense),
+            reached_by(results, entry.name),
         ]
     };
     let header = [
@@ -203,6 +256,38 @@ fn optimizers_table(results: &str) -> String {
         "test accuracy reached, dense",
     ];
     table(&header, optim::ALL.iter().map(row).collect())
+}
+
+fn distillation_table(results: &str) -> String {
+    let row = |entry: &distill::Entry| {
+        let uses = |recipe: &&str| {
+            Recipe::find(recipe, &[]).unwrap_or_else(|e| panic!("{recipe}: {e}")).distill.method == entry.name
+        };
+        let recipes: Vec<&str> = BUILT_IN.iter().map(|(recipe, _)| *recipe).filter(uses).collect();
+        let found: Vec<String> = recipes.iter().filter_map(|recipe| confidence(results, recipe)).collect();
+        // Most recipes distil nothing: it is the table that tells which of them to compare with.
+        let named: Vec<String> = match entry.name {
+            "none" => vec!["all others".into()],
+            _ => recipes.iter().map(|recipe| code(recipe)).collect(),
+        };
+        vec![
+            code(entry.name),
+            entry.about.into(),
+            entry.paper.into(),
+            named.join(", "),
+            settings(&(entry.settings)()),
+            if found.is_empty() { "not run".into() } else { found.join("; ") },
+        ]
+    };
+    let header = [
+        "distillation",
+        "what it does",
+        "paper",
+        "ready recipes",
+        "settings of its own",
+        "on test images, by seed",
+    ];
+    table(&header, distill::ALL.iter().map(row).collect())
 }
 
 /// `text` with `table` in place of what stands between the markers of `name`.
@@ -251,6 +336,7 @@ fn the_tables_are_those_of_the_registries() {
     let (old, results) = (read("METHODS.md"), read("results.md"));
     let new = replaced(&old, "methods", &methods_table(&results))
         .and_then(|text| replaced(&text, "optimizers", &optimizers_table(&results)))
+        .and_then(|text| replaced(&text, "distillation", &distillation_table(&results)))
         .unwrap_or_else(|what| panic!("docs/METHODS.md: {what}"));
     if new == old {
         return;
@@ -273,6 +359,8 @@ fn every_entry_has_its_section() {
     let mut all = faults(&text, "Pruning methods", &names, &OF_METHODS);
     let names: Vec<&str> = optim::ALL.iter().map(|entry| entry.name).collect();
     all.extend(faults(&text, "Optimizers", &names, &OF_OPTIMIZERS));
+    let names: Vec<&str> = distill::ALL.iter().map(|entry| entry.name).collect();
+    all.extend(faults(&text, "Distillation", &names, &OF_DISTILLATION));
     assert!(all.is_empty(), "docs/METHODS.md:\n  {}", all.join("\n  "));
 }
 
@@ -329,6 +417,20 @@ fn what_is_missing_is_found() {
     assert_eq!((reached("r", false), reached("p", true)), (None, None));
     assert_eq!(reached("e", true), None, "an error is no accuracy");
     assert_eq!(reached("f", true).as_deref(), Some("6 %"), "nor does it stand before one");
+
+    let results = "`docs/results.sh one`:\n\n| recipe | mean |\n|---|---|\n| `digits-rigl-90` | 1 % |\n| `digits-dense` | 2 % |\n\n\
+        Of `docs/results.sh one` and `docs/results.sh two`:\n\n| recipe | mean |\n|---|---|\n| dense | 3 % |\n\
+        | `digits-dense -s optim.name=adam` | **4 %** |\n| `digits-gmp-90 -s optim.name=nadam` | 5 % |\n\
+        | `digits-gmp-90 -s sparsity={method=\"none\"} -s optim={name=\"adamw\",lr=0.001}` | 6 % |\n\n\
+        | recipe | error, seeds | mean | NLL | ECE |\n|---|---|---|---|---|\n| `digits-dense` | 8, 8 % | 8 % | 0.1 | 9 % |\n";
+    assert_eq!(reached_by(results, "sgd"), "2 % on digits (`digits-dense`)", "a pruned network is not dense");
+    let (adam, nadam) = (reached_by(results, "adam"), reached_by(results, "nadam"));
+    assert_eq!(adam, "4 % on digits (`digits-dense -s optim.name=adam` of `docs/results.sh two`)");
+    assert_eq!(nadam, "not run");
+    assert!(reached_by(results, "adamw").starts_with("6 % on digits (`digits-gmp-90 -s sparsity="));
+    let told = confidence(results, "digits-dense");
+    assert_eq!(told.as_deref(), Some("error 8 %, NLL 0.1, ECE 9 % on digits (`digits-dense`)"));
+    assert_eq!(confidence(results, "digits-rigl-90"), None);
     assert_eq!(
         offered("# a\n# -s sparsity.method=x|y says\n\n# -s sparsity.method=z\n").collect::<Vec<_>>(),
         ["x", "y"]

@@ -102,12 +102,24 @@ fn a_sweep_runs_what_is_not_done_and_says_what_came_of_all() {
 
     let lines = std::fs::read_to_string(home.join("all.csv")).unwrap();
     assert_eq!(lines.lines().count(), 5, "{lines}");
-    assert!(lines.starts_with("recipe,seed,test_accuracy,test_nll,test_ece,"), "{lines}");
+    assert!(lines.starts_with("recipe,seed,test_accuracy,test_nll,test_ece,test_aurc,"), "{lines}");
+    // What a table prints is what the run's own report has.
+    let run = &rows[1]["runs"][0];
+    assert_eq!(run["noise"]["layers"].as_array().unwrap().len(), 3, "{run}");
+    assert!(run["noise"]["variance"]["of_layers"].as_f64().unwrap() > 0.0);
+    assert_ne!(run["noise"]["variance"]["of_layers"], run["noise"]["variance"]["of_weights"]);
+    assert_eq!(run["noise"]["second_variance"], Value::Null, "SGD has no second moment");
+    let folder = Path::new(run["run"].as_str().unwrap());
+    let metrics = std::fs::read_to_string(home.join(folder).join("metrics.jsonl")).unwrap();
+    let last = metrics.lines().rfind(|line| line.contains("\"gradients\"")).unwrap();
+    let last: Value = serde_json::from_str(last).unwrap();
+    assert_eq!((&last["step"], &last["layers"]), (&run["steps"], &run["noise"]["layers"]));
 
     // All is done: nothing runs, and no device is opened.
     let again = text(home, &[&args[..], &["--markdown", "--device", "no such adapter"]].concat());
     assert_eq!(again.lines().count(), 4, "{again}");
-    assert!(again.starts_with("| recipe | seed 1 | seed 2 | mean | sd | NLL | ECE |"), "{again}");
+    assert!(again.starts_with("| recipe | seed 1 | seed 2 | mean | sd | NLL | ECE | AURC |"), "{again}");
+    assert!(again.contains("| TFLOP of products | variance of abs(g), by layer | by weight |\n"), "{again}");
     assert!(again.contains("| 1,702 / 17,024 |"), "{again}");
     assert!(text(home, &args).contains("digits-gmp-90 -s sparsity.target=0.9"));
 
@@ -150,22 +162,47 @@ fn the_sweeps_of_the_results_can_be_run() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let script = std::fs::read_to_string(docs.join("results.sh")).unwrap();
     let results = std::fs::read_to_string(docs.join("results.md")).unwrap();
-    let sweeps = script.lines().filter_map(|line| line.strip_suffix(" ;;")?.split_once(") sweep "));
+    let commands = |what: &str| -> Vec<(String, Vec<String>)> {
+        let lines =
+            script.lines().filter_map(|line| line.strip_suffix(" ;;")?.split_once(&format!(") {what} ")));
+        let named = lines.filter(|(name, _)| name.chars().all(char::is_alphanumeric));
+        named.map(|(name, rest)| (name.to_string(), words(rest))).collect()
+    };
+    let documented = |name: &str| {
+        let command = format!("docs/results.sh {name}`");
+        assert!(results.contains(&command), "docs/results.md does not name `{name}`");
+    };
     let mut count = 0;
-    for (name, rest) in sweeps.filter(|(name, _)| name.chars().all(char::is_alphanumeric)) {
-        let args: Vec<String> = rest.split_whitespace().map(unquoted).collect();
+    for (name, args) in commands("sweep") {
         let mut all = vec!["sweep"];
         all.extend(args.iter().map(String::as_str));
         all.extend(["--out", "none", "--list", "--json"]);
         let list = json(home.path(), &all);
         assert!(!list["runs"].as_array().unwrap().is_empty(), "{name}");
-        assert!(
-            results.contains(&format!("docs/results.sh {name}")),
-            "docs/results.md does not name `{name}`"
-        );
+        documented(&name);
         count += 1;
     }
     assert!(count >= 5, "only {count} sweeps in docs/results.sh: its form has changed");
+    // The others would train: they are taken as far as the device, which is the last that is asked for.
+    let others = commands("run");
+    assert!(others.len() >= 2, "docs/results.sh: the form of other commands has changed");
+    for (name, args) in others {
+        let mut all: Vec<&str> = args.iter().map(String::as_str).collect();
+        if all.contains(&"-s") {
+            all.extend(["-s", "data.name=digits"]); // which needs no file
+        }
+        all.extend(["--device", "no such adapter"]);
+        let refused = fails(home.path(), 7, &all);
+        assert!(refused.contains("no such adapter"), "{name}: {refused}");
+        documented(&name);
+    }
+    for (name, args) in commands("oracle") {
+        assert!(
+            args.len() >= 2 && args[..2].iter().all(|seed| seed.parse::<u64>().is_ok()),
+            "{name}: {args:?}"
+        );
+        documented(&name);
+    }
     // And the other way round: what the page names is there.
     let named = results
         .split("docs/results.sh ")
@@ -176,6 +213,16 @@ fn the_sweeps_of_the_results_can_be_run() {
     }
 }
 
-fn unquoted(word: &str) -> String {
-    word.trim_matches('\'').to_string()
+/// The words of a command: single quotes hold one together.
+fn words(command: &str) -> Vec<String> {
+    let (mut all, mut quoted) = (vec![String::new()], false);
+    for c in command.chars() {
+        match c {
+            '\'' => quoted = !quoted,
+            ' ' if !quoted => all.push(String::new()),
+            _ => all.last_mut().expect("one at least").push(c),
+        }
+    }
+    assert!(!quoted, "a quote is not closed: {command}");
+    all.into_iter().filter(|word| !word.is_empty()).collect()
 }

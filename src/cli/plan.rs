@@ -11,7 +11,7 @@ use crate::ops::variants::Product;
 use crate::param::Flow;
 use crate::recipe::{Precision, Storage};
 use crate::report::table;
-use crate::train::Session;
+use crate::train::{Session, TrainFlops};
 
 #[derive(clap::Args)]
 pub struct Plan {
@@ -48,6 +48,7 @@ impl Plan {
         let means = run.pruner.as_ref().map_or(0, |pruner| pruner.mean_bytes());
         let stored = 4 * run.model.params().iter().map(|p| p.len() as u64).sum::<u64>();
         let kernels = packed_kernels(&run);
+        let flops = run.planned_flops()?;
         if self.json {
             let layers: Vec<_> = run
                 .model
@@ -91,7 +92,7 @@ impl Plan {
                 "schema": 1, "recipe": recipe.run.name, "device": identity,
                 "steps": run.length.steps, "steps_per_epoch": run.length.steps_per_epoch,
                 "device_bytes": memory, "dense_bytes": stored, "mean_bytes": means, "layers": layers, "budgets": groups, "mask_updates": steps, "phases": training,
-                "cost": phases, "dispatches": dispatched, "packed": packed, "notes": notes,
+                "cost": phases, "train_flops": flops, "dispatches": dispatched, "packed": packed, "notes": notes,
             }));
         }
         say(&format!("{} on {} ({})", recipe.run.name, identity.adapter, identity.backend))?;
@@ -163,6 +164,12 @@ impl Plan {
             all.flops as f64 / 1e6,
             all.bytes as f64 / 1e6
         ))?;
+        if let Some(TrainFlops { kept, dense }) = flops {
+            let (share, kept, dense) = (100.0 * kept / dense, kept / 1e12, dense / 1e12);
+            say(&format!(
+                "products of all steps: {kept:.3} TFLOP, {share:.1} % of the dense run's {dense:.3}"
+            ))?;
+        }
         if means > 0 {
             let how = "dense, however weights are stored";
             say(&format!("running means of the gradient, {how}: {}", table::bytes(means)))?;

@@ -53,8 +53,11 @@ pub struct Plasticity {
     #[arg(short, long)]
     quiet: bool,
     /// Print one JSON object, the last line of stdout
-    #[arg(long)]
+    #[arg(long, conflicts_with = "markdown")]
     json: bool,
+    /// Print a table as Markdown: one row a rate, regrowth in a column
+    #[arg(long)]
+    markdown: bool,
     /// Write one line a pruned network to a file
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
@@ -176,7 +179,7 @@ impl Plasticity {
                 branches,
             });
         }
-        say(&text(&branches))
+        say(&if self.markdown { markdown(&branches, self.more) } else { text(&branches) })
     }
 
     /// # Errors
@@ -273,8 +276,51 @@ fn test(run: &Session) -> Result<f64> {
     marks.map(|marks| marks.totals.accuracy()).ok_or_else(|| Error::internal("there is no test part"))
 }
 
+fn percent(x: f64) -> String {
+    format!("{:.2} %", x * 100.0)
+}
+
+/// As docs/results.md has it: networks that differ in regrowth alone share a row.
+fn markdown(branches: &[Branch], more: u32) -> String {
+    let key = |b: &Branch| (b.at, b.rate, b.distribution.clone());
+    let later = format!("{more} epochs later");
+    let header = ["pruned after epoch", "learning rate then", "rate", "distribution", "before", &later]
+        .map(String::from)
+        .into_iter()
+        .chain(["plasticity (points)", "the same with regrowth"].map(String::from))
+        .chain([format!("dense, {later}")])
+        .collect::<Vec<_>>();
+    let line = |cells: &[String]| format!("| {} |", cells.join(" | "));
+    let mut lines = vec![line(&header), format!("|{}", "---|".repeat(header.len()))];
+    let mut rows: Vec<Vec<&Branch>> = Vec::new();
+    for branch in branches {
+        match rows.iter_mut().find(|row| key(row[0]) == key(branch)) {
+            Some(row) => row.push(branch),
+            None => rows.push(vec![branch]),
+        }
+    }
+    for row in rows {
+        let of = |regrow: &str, write: &dyn Fn(&Branch) -> String| {
+            row.iter().find(|b| b.regrow == regrow).map_or("-".to_string(), |b| write(b))
+        };
+        let points = |b: &Branch| format!("{:+.2}", b.plasticity * 100.0);
+        let first = row[0];
+        lines.push(line(&[
+            first.at.to_string(),
+            format!("{:.2}", first.learning_rate),
+            format!("{} %", (first.rate * 1e4).round() / 1e2),
+            first.distribution.clone(),
+            percent(first.t_pre),
+            of("none", &|b| percent(b.t_contrast)),
+            of("none", &points),
+            of("gradient", &points),
+            percent(first.t_dense),
+        ]));
+    }
+    lines.join("\n")
+}
+
 fn text(branches: &[Branch]) -> String {
-    let percent = |x: f64| format!("{:.2} %", x * 100.0);
     let row = |b: &Branch| {
         vec![
             b.at.to_string(),
@@ -371,6 +417,20 @@ mod tests {
             branch(5, 0.9, "none", -0.02),
             branch(5, 0.98, "none", -0.3),
         ];
+        let table = markdown(&branches, 2);
+        let lines: Vec<&str> = table.lines().skip(2).collect();
+        assert_eq!(
+            lines,
+            [
+                "| 2 | 0.10 | 90 % | uniform | 90.00 % | 89.00 % | -1.00 | +0.00 | 90.00 % |",
+                "| 5 | 0.10 | 90 % | uniform | 90.00 % | 88.00 % | -2.00 | - | 90.00 % |",
+                "| 5 | 0.10 | 98 % | uniform | 90.00 % | 60.00 % | -30.00 | - | 90.00 % |",
+            ]
+        );
+        assert!(
+            table.starts_with("| pruned after epoch |") && table.contains("| 2 epochs later |"),
+            "{table}"
+        );
         let plot = plot(&branches, 2);
         let lines: Vec<_> = plot
             .series

@@ -267,6 +267,10 @@ impl Pruner {
             _ => 1.0,
         }
     }
+    /// Whether how much is kept is learned, and not asked for.
+    pub fn is_learned(&self) -> bool {
+        self.soft.is_some()
+    }
     /// Where thresholds are learned, the sparsity of the masks that were recorded last.
     pub fn recorded_sparsity(&self) -> Result<Option<f64>> {
         let share = |kept: usize| 1.0 - (kept + self.dense) as f64 / self.budget.total() as f64;

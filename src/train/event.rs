@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::baseline::Baseline;
 use super::flips::Flips;
-use super::noise::Noise;
+use super::noise::{Noise, NoiseSummary};
 use crate::error::Error;
 use crate::gpu::{Clock, Cost, Identity};
 use crate::sparsity::Change;
@@ -151,6 +151,8 @@ pub struct Summary {
     /// Operations and bytes of one step.
     pub step_cost: Cost,
     pub train_flops: TrainFlops,
+    /// How noisy the gradients of the last step were, where something is pruned and the run came to its end.
+    pub noise: Option<NoiseSummary>,
     /// The same network without pruning, on the same device, if that was measured.
     pub dense: Option<Baseline>,
     /// Since the run was built.

@@ -10,6 +10,8 @@ use crate::error::Result;
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Noise {
     pub name: String,
+    /// Weights that have a gradient: all of a masked layer, of a packed one those kept.
+    pub count: usize,
     /// Mean of |gradient|.
     pub mean: f64,
     /// Variance of |gradient| over the layer.
@@ -17,6 +19,43 @@ pub struct Noise {
     pub largest: f64,
     /// Variance over the layer of the optimizer's slot `second`, if it has one.
     pub second_variance: Option<f64>,
+}
+
+/// What the noise of all layers comes to.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct NoiseSummary {
+    pub variance: NoiseMeans,
+    /// Where the optimizer has a slot `second`.
+    pub second_variance: Option<NoiseMeans>,
+    pub layers: Vec<Noise>,
+}
+
+/// Of a figure that each layer has, two means.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct NoiseMeans {
+    /// Each layer counts once.
+    pub of_layers: f64,
+    /// Each counts by its weights that have a gradient.
+    pub of_weights: f64,
+}
+
+impl NoiseSummary {
+    /// `None` where no layer is pruned.
+    pub fn of(layers: Vec<Noise>) -> Option<Self> {
+        let means = |figure: &dyn Fn(&Noise) -> Option<f64>| {
+            let all: Vec<(f64, f64)> = layers
+                .iter()
+                .map(|layer| Some((figure(layer)?, layer.count as f64)))
+                .collect::<Option<Vec<_>>>()?;
+            let weights: f64 = all.iter().map(|(_, count)| count).sum();
+            (!all.is_empty()).then(|| NoiseMeans {
+                of_layers: all.iter().map(|(value, _)| value).sum::<f64>() / all.len() as f64,
+                of_weights: all.iter().map(|(value, count)| value * count).sum::<f64>() / weights.max(1.0),
+            })
+        };
+        let variance = means(&|layer| Some(layer.variance))?;
+        Some(Self { variance, second_variance: means(&|layer| layer.second_variance), layers })
+    }
 }
 
 impl Session {
@@ -39,7 +78,8 @@ impl Session {
                 None => None,
             };
             let largest = grad.iter().copied().fold(0.0, f64::max);
-            all.push(Noise { name: param.name.clone(), mean, variance, largest, second_variance });
+            let count = grad.len();
+            all.push(Noise { name: param.name.clone(), count, mean, variance, largest, second_variance });
         }
         Ok(all)
     }
@@ -54,12 +94,29 @@ fn moments(values: &[f64]) -> (f64, f64) {
 
 #[cfg(test)]
 mod tests {
-    use super::moments;
+    use super::*;
 
     #[test]
     fn moments_of_few_numbers() {
         assert_eq!(moments(&[]), (0.0, 0.0));
         assert_eq!(moments(&[3.0]), (3.0, 0.0));
         assert_eq!(moments(&[1.0, 2.0, 3.0, 6.0]), (3.0, 3.5));
+    }
+
+    #[test]
+    fn layers_count_alike_or_by_their_weights() {
+        let layer = |count, variance, second_variance| Noise {
+            name: String::new(),
+            count,
+            mean: 0.0,
+            variance,
+            largest: 0.0,
+            second_variance,
+        };
+        let found = NoiseSummary::of(vec![layer(3, 1.0, Some(4.0)), layer(1, 5.0, Some(8.0))]).unwrap();
+        assert_eq!(found.variance, NoiseMeans { of_layers: 3.0, of_weights: 2.0 });
+        assert_eq!(found.second_variance, Some(NoiseMeans { of_layers: 6.0, of_weights: 5.0 }));
+        assert_eq!(NoiseSummary::of(vec![layer(3, 1.0, None)]).unwrap().second_variance, None);
+        assert_eq!(NoiseSummary::of(Vec::new()), None);
     }
 }

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use super::checkpoint;
 use super::compact;
-use super::event::{Evaluation, Event, Layer, Log, Part, Summary, TrainFlops};
+use super::event::{Evaluation, Event, Layer, Log, Part, Summary};
 use super::exam::Marks;
+use super::noise::{Noise, NoiseSummary};
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Phase, Timing};
 use crate::param::kept;
 use crate::recipe::What;
-use crate::sparsity::{Change, Work};
+use crate::sparsity::Change;
 use crate::store::Array;
 
 /// Steps whose dispatches are timed one by one, over a whole run.
@@ -49,7 +50,7 @@ pub fn train(
     let last = control.stop_at.unwrap_or(run.length.steps).min(run.length.steps);
     let mut watch = Watch::default();
     let recorded = run.pruner.as_ref().map_or(Ok(None), |pruner| pruner.recorded_sparsity())?;
-    let mut notes = Notes { last: None, sparsity: recorded.unwrap_or(run.sparsity()) };
+    let mut notes = Notes { last: None, noise: Vec::new(), sparsity: recorded.unwrap_or(run.sparsity()) };
     while run.step < last {
         let step = run.step;
         let change = watch.step(run, timed_at(run, step))?;
@@ -81,7 +82,9 @@ pub fn train(
         if run.is_done() || due(run, Some(run.recipe.run.eval_every)) {
             watch.pause(run)?;
             if run.pruner.is_some() {
-                emit(Event::Measured { step: run.step, noise: &run.noise()? })?;
+                let noise = run.noise()?;
+                emit(Event::Measured { step: run.step, noise: &noise })?;
+                notes.noise = if run.is_done() { noise } else { Vec::new() };
             }
             if let Some(evaluation) = evaluate(run, Part::Validation)? {
                 best = is_best(run, &evaluation);
@@ -288,6 +291,8 @@ pub(super) fn median(values: &[f64]) -> f64 {
 /// What was last said.
 struct Notes {
     last: Option<Log>,
+    /// That of the last step of the run.
+    noise: Vec<Noise>,
     sparsity: f64,
 }
 
@@ -361,7 +366,8 @@ fn summarise(
         clock: run.gpu.clock(),
         seconds: watch.total.as_secs_f64(),
         step_cost: costs[0] + costs[1],
-        train_flops: train_flops(run)?,
+        train_flops: run.train_flops(run.step)?,
+        noise: NoiseSummary::of(std::mem::take(&mut notes.noise)),
         dense: None,
         peak_device_bytes: run.gpu.memory().peak_bytes,
         stored_bytes: compact::bytes(&run.stored(false)?),
@@ -371,24 +377,6 @@ fn summarise(
         run: control.folder.clone(),
         digest: run.snapshot()?.digest,
     })
-}
-
-/// Two operations for each weight and column: forward, input gradient where one is asked for, and weight gradient.
-fn train_flops(run: &Session) -> Result<TrainFlops> {
-    let params = run.model.params();
-    let full = vec![Work { forward: run.step as f64, gradient: run.step as f64 }; params.len()];
-    let work = run.pruner.as_ref().map_or(Ok(full.clone()), |pruner| pruner.work(run.step))?;
-    let sum = |work: &[Work]| -> f64 {
-        let maskable = params.iter().zip(work).filter(|(param, _)| param.is_maskable());
-        let products =
-            |work: &Work, feeds_back| work.forward * (1.0 + f64::from(u8::from(feeds_back))) + work.gradient;
-        maskable
-            .map(|(param, work)| {
-                2.0 * (param.len() * run.columns()) as f64 * products(work, param.feeds_back)
-            })
-            .sum()
-    };
-    Ok(TrainFlops { kept: sum(&work), dense: sum(&full) })
 }
 
 /// Counts what is kept, and checks it: against the masks' own zeros, and against the target at the end.

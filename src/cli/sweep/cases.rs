@@ -14,7 +14,8 @@ pub struct Case {
     pub recipes: Vec<Recipe>,
 }
 
-/// Every recipe with every combination of variants (`key=a,b`), in that order.
+/// Every recipe with every combination of variants (`key=a,b`), in that order. A recipe may bring settings of its own, as a
+/// table names it: `digits-dense -s run.epochs=3`.
 ///
 /// # Errors
 /// `Kind::Usage` for what no recipe takes, before anything has run, and for two rows of one name.
@@ -42,16 +43,19 @@ pub fn cases(recipes: &[String], set: &[String], vary: &[String], seeds: &[u64])
     Ok(all)
 }
 
-fn case(recipe: &str, set: &[String], variant: &[String], seeds: &[u64]) -> Result<Case> {
+fn case(row: &str, set: &[String], variant: &[String], seeds: &[u64]) -> Result<Case> {
+    let mut words = row.split(" -s ").map(str::trim);
+    let recipe = words.next().unwrap_or_default();
+    let own: Vec<String> = words.map(String::from).chain(variant.iter().cloned()).collect();
     let file = recipe.rsplit(['/', '\\']).next().unwrap_or(recipe);
     let name = file.strip_suffix(".toml").unwrap_or(file);
-    let label = std::iter::once(name.to_string()).chain(variant.iter().map(|one| format!("-s {one}")));
+    let label = std::iter::once(name.to_string()).chain(own.iter().map(|one| format!("-s {one}")));
     let one = |seed: &u64| {
         let seed = format!("run.seed={seed}");
-        let all: Vec<String> = set.iter().chain(variant).chain([&seed]).cloned().collect();
+        let all: Vec<String> = set.iter().chain(&own).chain([&seed]).cloned().collect();
         crate::train::resolve(&Recipe::find(recipe, &all)?)
     };
-    let folder = std::iter::once(name).chain(variant.iter().map(String::as_str));
+    let folder = std::iter::once(name).chain(own.iter().map(String::as_str));
     Ok(Case {
         label: label.collect::<Vec<_>>().join(" "),
         folder: plain(&folder.collect::<Vec<_>>().join(" ")),
@@ -125,6 +129,11 @@ mod tests {
             (recipe.sparsity.target(), recipe.run.batch, recipe.run.seed, recipe.run.epochs),
             (0.8, 64, 7, 2)
         );
+        let own = cases(&text(&["digits-dense", "digits-dense -s run.batch=32"]), &set, &[], &[1]).unwrap();
+        let rows: Vec<_> = own.iter().map(|case| (case.label.as_str(), case.recipes[0].run.batch)).collect();
+        assert_eq!(rows, [("digits-dense", 64), ("digits-dense -s run.batch=32", 32)]);
+        assert_eq!(own[1].folder, "digits-dense_run.batch_32");
+        assert_eq!(own[1].recipes[0].run.epochs, 2, "what all have");
         let twice = cases(&text(&["digits-dense", "digits-dense"]), &[], &[], &[1]).unwrap_err();
         assert!(twice.to_string().contains("the same name"), "{twice}");
         assert!(cases(&text(&["digits-gmp-9"]), &[], &[], &[1]).is_err());

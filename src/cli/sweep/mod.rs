@@ -23,7 +23,7 @@ use results::Row;
 
 #[derive(clap::Args)]
 pub struct Sweep {
-    /// Recipes: files, or names of built-in ones
+    /// Recipes: files, or names of built-in ones; with settings of its own: 'digits-dense -s run.epochs=3'
     #[arg(required = true)]
     recipes: Vec<String>,
     /// Seeds, separated by commas

@@ -12,17 +12,26 @@ pub struct Row {
 }
 
 /// Figures of a report that are columns of the CSV and statistics of the JSON.
-const FIGURES: [(&str, &str); 10] = [
+const FIGURES: [(&str, &str); 19] = [
     ("test_accuracy", "/test_accuracy"),
     ("test_nll", "/test_nll"),
     ("test_ece", "/test_ece"),
+    ("test_aurc", "/test_aurc"),
+    ("test_e_aurc", "/test_e_aurc"),
     ("sparsity", "/sparsity"),
     ("kept", "/kept"),
     ("total", "/total"),
     ("ms_per_step", "/ms_per_step/total"),
+    ("dense_ms_per_step", "/dense/ms_per_step/total"),
     ("seconds", "/seconds"),
     ("stored_bytes", "/stored_bytes"),
     ("peak_device_bytes", "/peak_device_bytes"),
+    ("train_flops", "/train_flops/kept"),
+    ("dense_train_flops", "/train_flops/dense"),
+    ("gradient_variance_of_layers", "/noise/variance/of_layers"),
+    ("gradient_variance_of_weights", "/noise/variance/of_weights"),
+    ("second_variance_of_layers", "/noise/second_variance/of_layers"),
+    ("second_variance_of_weights", "/noise/second_variance/of_weights"),
 ];
 
 /// Mean, sample standard deviation (0 of a single one), least and largest.
@@ -53,16 +62,9 @@ impl Row {
         Spread::of(&all)
     }
 
-    fn cells(&self) -> Vec<String> {
-        let percent = |x: f64| format!("{:.2} %", x * 100.0);
-        let of = |pointer: &str, write: &dyn Fn(Spread) -> String| {
-            self.spread(pointer).map_or("-".to_string(), write)
-        };
-        let accuracy = "/test_accuracy";
-        let seed = |report: &Option<Value>| {
-            let found = report.as_ref().and_then(|report| report.pointer(accuracy)?.as_f64());
-            found.map_or("not finite".to_string(), percent)
-        };
+    /// What comes after the seeds, by column. `None` where no run has it.
+    fn figures(&self) -> Vec<(&'static str, Option<String>)> {
+        let of = |pointer: &str, write: &dyn Fn(Spread) -> String| self.spread(pointer).map(write);
         // Counts and sizes are mostly the same for all seeds.
         let same = |spread: Spread, write: &dyn Fn(f64) -> String| match spread.least == spread.most {
             true => write(spread.mean),
@@ -70,56 +72,71 @@ impl Row {
         };
         let whole = |x: f64| thousands(x as u64);
         let bytes = |x: f64| table::bytes(x as u64);
-        let mut cells = vec![self.label.clone()];
-        cells.extend(self.reports.iter().map(seed));
-        cells.extend([
-            of(accuracy, &|s| percent(s.mean)),
-            of(accuracy, &|s| format!("{:.2}", s.deviation * 100.0)),
-            of("/test_nll", &|s| format!("{:.4}", s.mean)),
-            of("/test_ece", &|s| percent(s.mean)),
-            format!("{} / {}", of("/kept", &|s| same(s, &whole)), of("/total", &|s| same(s, &whole))),
-            of("/stored_bytes", &|s| same(s, &bytes)),
-            of("/peak_device_bytes", &|s| bytes(s.most)),
-            of("/ms_per_step/total", &|s| format!("{:.2}", s.mean)),
-            of("/seconds", &|s| format!("{:.1} s", s.mean)),
-        ]);
-        cells
+        let tera = |x: f64| format!("{:.3}", x / 1e12);
+        let small = |s: Spread| format!("{:.2e}", s.mean);
+        let kept = of("/kept", &|s| same(s, &whole)).zip(of("/total", &|s| same(s, &whole)));
+        let accuracy = "/test_accuracy";
+        vec![
+            ("mean", of(accuracy, &|s| percent(s.mean))),
+            ("sd", of(accuracy, &|s| format!("{:.2}", s.deviation * 100.0))),
+            ("NLL", of("/test_nll", &|s| format!("{:.4}", s.mean))),
+            ("ECE", of("/test_ece", &|s| percent(s.mean))),
+            ("AURC", of("/test_aurc", &|s| format!("{:.2}e-3", s.mean * 1e3))),
+            ("kept / total weights", kept.map(|(kept, total)| format!("{kept} / {total}"))),
+            ("stored", of("/stored_bytes", &|s| same(s, &bytes))),
+            ("peak on device", of("/peak_device_bytes", &|s| bytes(s.most))),
+            ("ms / step", of("/ms_per_step/total", &|s| format!("{:.2}", s.mean))),
+            ("dense, ms / step", of("/dense/ms_per_step/total", &|s| format!("{:.2}", s.mean))),
+            ("training", of("/seconds", &|s| format!("{:.1} s", s.mean))),
+            ("TFLOP of products", of("/train_flops/kept", &|s| same(s, &tera))),
+            ("variance of abs(g), by layer", of("/noise/variance/of_layers", &small)),
+            ("by weight", of("/noise/variance/of_weights", &small)),
+            ("of the second moment, by layer", of("/noise/second_variance/of_layers", &small)),
+            ("by weight", of("/noise/second_variance/of_weights", &small)),
+        ]
     }
 }
 
-fn header(seeds: &[u64]) -> Vec<String> {
-    let mut all = vec!["recipe".to_string()];
-    all.extend(seeds.iter().map(|seed| format!("seed {seed}")));
-    let rest = [
-        "mean",
-        "sd",
-        "NLL",
-        "ECE",
-        "kept / total weights",
-        "stored",
-        "peak on device",
-        "ms / step",
-        "training",
-    ];
-    all.extend(rest.map(String::from));
-    all
+fn percent(x: f64) -> String {
+    format!("{:.2} %", x * 100.0)
+}
+
+/// Header and rows. Mean and spread are there always, another column only where some run has it.
+fn sheet(seeds: &[u64], rows: &[Row]) -> (Vec<String>, Vec<Vec<String>>) {
+    let figures: Vec<_> = rows.iter().map(Row::figures).collect();
+    let has = |column: usize| column < 2 || figures.iter().any(|row| row[column].1.is_some());
+    let columns: Vec<usize> =
+        (0..figures.first().map_or(0, Vec::len)).filter(|&column| has(column)).collect();
+    let mut header = vec!["recipe".to_string()];
+    header.extend(seeds.iter().map(|seed| format!("seed {seed}")));
+    header.extend(columns.iter().map(|&column| figures[0][column].0.to_string()));
+    let seed = |report: &Option<Value>| {
+        let found = report.as_ref().and_then(|report| report.pointer("/test_accuracy")?.as_f64());
+        found.map_or("not finite".to_string(), percent)
+    };
+    let line = |(row, figures): (&Row, &Vec<(&str, Option<String>)>)| {
+        let mut cells = vec![row.label.clone()];
+        cells.extend(row.reports.iter().map(seed));
+        cells.extend(columns.iter().map(|&column| figures[column].1.clone().unwrap_or("-".into())));
+        cells
+    };
+    (header, rows.iter().zip(&figures).map(line).collect())
 }
 
 /// For a terminal.
 pub fn text(seeds: &[u64], rows: &[Row]) -> String {
-    let header = header(seeds);
-    let header: Vec<&str> = header.iter().map(String::as_str).collect();
-    table::rows(&header, &rows.iter().map(Row::cells).collect::<Vec<_>>())
+    let (header, lines) = sheet(seeds, rows);
+    table::rows(&header.iter().map(String::as_str).collect::<Vec<_>>(), &lines)
 }
 
 /// As docs/results.md has it: names in code, means in bold.
 pub fn markdown(seeds: &[u64], rows: &[Row]) -> String {
-    let header = header(seeds);
+    let (header, rows) = sheet(seeds, rows);
     let mean = 1 + seeds.len();
     let line = |cells: &[String]| format!("| {} |", cells.join(" | "));
     let mut lines = vec![line(&header), format!("|{}", "---|".repeat(header.len()))];
     for row in rows {
-        let mut cells: Vec<String> = row.cells().iter().map(|cell| cell.replace('|', "\\|")).collect();
+        let mut cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
         cells[0] = format!("`{}`", cells[0]);
         cells[mean] = format!("**{}**", cells[mean]);
         lines.push(line(&cells));
@@ -206,7 +223,8 @@ mod tests {
             ["| `r -s x=1,2`", "50.00 %", "75.00 %", "not finite", "**62.50 %**", "17.68"],
             "{table}"
         );
-        assert!(table.contains("| - | - | 100 / 1,000 | 10 B |"), "no NLL, no ECE: {table}");
+        assert!(table.contains("| 17.68 | 100 / 1,000 | 10 B |"), "no run has NLL and ECE: {table}");
+        assert!(!table.contains("NLL") && !table.contains("abs(g)"), "{table}");
         assert!(text(&[1, 2, 3], &rows).contains("62.50 %"));
         let lines = csv(&rows);
         assert!(lines.lines().nth(1).unwrap().starts_with("\"r -s x=1,2\",1,0.5,,,"), "{lines}");
@@ -218,11 +236,27 @@ mod tests {
                     - line.matches("1,2").count()
                     - line.matches("a,b").count())
                 .max(),
-            Some(15)
+            Some(2 + FIGURES.len() + 4 - 1)
         );
         let found = json(&rows);
         assert_eq!(found["rows"][0]["test_accuracy"]["mean"], 0.625);
         assert_eq!(found["rows"][0]["test_nll"], Value::Null);
+
+        // What one run has is a column of all.
+        let mut noisy = report(0.5, 100).unwrap();
+        noisy["noise"] = json!({ "variance": { "of_layers": 4.26e-6, "of_weights": 4.5e-6 } });
+        noisy["train_flops"] = json!({ "kept": 1.5e12, "dense": 3e12 });
+        noisy["test_aurc"] = json!(0.0123);
+        let row = |report| Row { label: "r".into(), seeds: vec![1], reports: vec![report] };
+        let rows = [row(report(0.5, 100)), row(Some(noisy))];
+        let table = markdown(&[1], &rows);
+        let found: Vec<Vec<&str>> =
+            table.lines().map(|line| line.trim_matches(['|', ' ']).split(" | ").collect()).collect();
+        let ends: [Vec<&str>; 3] = [0, 2, 3].map(|line| found[line][found[line].len() - 3..].to_vec());
+        assert_eq!(ends[0], ["TFLOP of products", "variance of abs(g), by layer", "by weight"], "{table}");
+        assert_eq!((&ends[1][..], &ends[2][..]), (&["-"; 3][..], &["1.500", "4.26e-6", "4.50e-6"][..]));
+        assert!(table.contains("| AURC |") && table.contains("| 12.30e-3 |"), "{table}");
+        assert_eq!(json(&rows)["rows"][1]["gradient_variance_of_weights"]["mean"], 4.5e-6);
         assert_eq!(thousands(668_672), "668,672");
         assert_eq!((thousands(12), thousands(1_000)), ("12".into(), "1,000".into()));
     }
