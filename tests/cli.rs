@@ -209,6 +209,51 @@ fn the_lists_are_complete() {
     fails(home.path(), 5, &["cp", "digits-gmp-90"]);
 }
 
+/// A run that is packed on its way: what a step costs beside the dense network's, and from which update on a layer is packed.
+#[test]
+fn a_report_says_what_steps_cost_and_how_layers_are_stored() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let sparse = ["-s", "sparsity.target=0.95", "-s", "sparsity.distribution=uniform"];
+    let summary = json(home, &with(&[&sparse[..], &["--out", "r"]].concat()));
+    let read = |file: &str| std::fs::read_to_string(home.join("r").join(file)).unwrap();
+    let report: Value = serde_json::from_str(&read("report.json")).unwrap();
+    assert_eq!(report, summary);
+    let number = |path: &str| {
+        report.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("no number {path}: {report}"))
+    };
+    for measured in ["/ms_per_step/total_at_end", "/ms_per_step/total", "/dense/ms_per_step/total"] {
+        assert!(number(measured) > 0.0, "{measured}");
+    }
+    // Forward and weight gradient of three layers, and the input gradients of two; of batches of 64.
+    let dense = 2.0 * 64.0 * (3.0 * (64.0 * 128.0 + 128.0 * 64.0 + 64.0 * 10.0) - 64.0 * 128.0);
+    assert_eq!(number("/train_flops/dense"), dense * number("/steps"));
+    let share = number("/train_flops/kept") / number("/train_flops/dense");
+    assert!(share > 0.05 && share < 1.0, "from all weights to a twentieth of them: {share}");
+    assert!(number("/dense/step_cost/flops") > dense);
+    for smaller in ["/step_cost/flops", "/step_cost/bytes", "/stored_bytes"] {
+        let (sparse, dense) = (number(smaller), number(&format!("/dense{smaller}")));
+        assert!(sparse > 0.0 && sparse < dense, "{smaller}: {sparse}, dense {dense}");
+    }
+
+    let layers = report["layers"].as_array().unwrap();
+    let updates = read("masks/updates.jsonl");
+    let updates: Vec<Value> = updates.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (index, layer) in layers.iter().enumerate() {
+        let stored: Vec<&Value> = updates.iter().map(|update| &update["layers"][index]).collect();
+        assert!(stored.iter().all(|own| own["name"] == layer["name"]), "{layer}");
+        let packed: Vec<bool> = stored.iter().map(|own| own["storage"] == "packed").collect();
+        assert!(stored.iter().zip(&packed).all(|(own, packed)| *packed || own["storage"] == "masked"));
+        // Where nothing was measured: from the update on that leaves 15 % of a layer.
+        let sparse = |own: &&Value| own["kept"].as_f64().unwrap() <= 0.15 * own["total"].as_f64().unwrap();
+        assert_eq!(packed, stored.iter().map(sparse).collect::<Vec<_>>(), "{layer}");
+        assert!(!packed[0] && packed.is_sorted(), "masked first, then packed for good: {packed:?}");
+        let last = stored.last().unwrap();
+        assert_eq!((&last["storage"], &last["kept"]), (&layer["storage"], &layer["kept"]), "{layer}");
+    }
+    assert!(layers.iter().any(|layer| layer["storage"] == "packed"), "none is packed: {report}");
+}
+
 /// A search has three dispatches in each of 255 turns; they are as many lines as there are kernels.
 #[test]
 fn a_plan_is_short_whatever_it_repeats() {

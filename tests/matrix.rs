@@ -59,12 +59,17 @@ fn data() -> Dataset {
 }
 
 fn recipe(sparsity: &str, optimizer: &str) -> Recipe {
+    recipe_with(sparsity, optimizer, &[])
+}
+
+fn recipe_with(sparsity: &str, optimizer: &str, more: &[&str]) -> Recipe {
+    let more: Vec<String> = more.iter().map(|key| key.to_string()).collect();
     let text = format!(
         "run = {{ epochs = 5, batch = 16, seed = 4 }}\ndata = {{ name = 'sums', validation = 0.0 }}\n\
          model = {{ preset = 'mlp', hidden = [16, 8] }}\noptim = {{ name = '{optimizer}', lr = 0.02 }}\n\
          sparsity = {{ {sparsity} }}"
     );
-    Recipe::parse(&text, "test", &[]).unwrap()
+    Recipe::parse(&text, "test", &more).unwrap()
 }
 
 fn session(gpu: &Gpu, method: &str, optimizer: &str, data: &Dataset) -> Session {
@@ -118,7 +123,7 @@ fn every_method_goes_on_with_every_optimizer() {
     }
 }
 
-/// The same on a device, with two optimizers; and what it keeps is what the twin keeps, as long as rounding lets it.
+/// The same on a device, with two optimizers.
 #[test]
 fn every_method_goes_on_on_devices_and_twice_the_same() {
     let data = data();
@@ -140,6 +145,112 @@ fn every_method_goes_on_on_devices_and_twice_the_same() {
                 let digests = [run(None), run(None), run(Some(8)), run(Some(13))];
                 assert!(digests.iter().all(|d| *d == digests[0]), "{} with {optimizer}", method.name);
             }
+        }
+    }
+}
+
+/// Runs to the end and again from each of these steps: the digests must be equal. Returns the masks of the end.
+fn goes_on(gpu: &Gpu, recipe: &Recipe, data: &Dataset, stops: &[u64], context: &str) -> Vec<Vec<u32>> {
+    let build = || Session::new(gpu, recipe, data, Choices::default()).unwrap();
+    let mut whole = build();
+    let mut snapshots = Vec::new();
+    while !whole.is_done() {
+        whole.advance().unwrap();
+        if stops.contains(&whole.step) {
+            snapshots.push(whole.snapshot().unwrap());
+        }
+    }
+    assert_eq!(snapshots.len(), stops.len(), "{context}");
+    let want = whole.snapshot().unwrap().digest;
+    for snapshot in snapshots {
+        let mut second = build();
+        second.restore(&snapshot).unwrap();
+        while !second.is_done() {
+            second.advance().unwrap();
+        }
+        assert_eq!(second.snapshot().unwrap().digest, want, "{context}, gone on from step {}", snapshot.step);
+    }
+    masks(&whole)
+}
+
+fn masks(run: &Session) -> Vec<Vec<u32>> {
+    run.model.params().iter().map(|param| param.read_mask().unwrap()).collect()
+}
+
+/// Slots that do not exist yet, that have just begun at 0, and those of a layer that has long been training.
+#[test]
+fn unfreezing_goes_on_with_every_optimizer() {
+    let (gpu, data) = (Gpu::twin(), data());
+    for method in ["none", "gmp", "set"] {
+        for optimizer in optim::ALL {
+            let phases = "unfreeze={groups=[['head'],['fc2'],['fc1']],phases=['7','14']}";
+            let recipe = recipe_with(section(method), optimizer.name, &[phases]);
+            let context = format!("{method} with {}", optimizer.name);
+            goes_on(&gpu, &recipe, &data, &[1, 6, 7, 8, 13, 14, 15, 19], &context);
+        }
+    }
+}
+
+/// Packed slots move with their values where masks change, and stay where they do not.
+#[test]
+fn packed_weights_go_on_with_every_optimizer() {
+    let data = data();
+    for gpu in [Gpu::twin(), common::device()] {
+        let stops = if gpu.is_device() { &[5, 13][..] } else { &[1, 4, 5, 13, 19] };
+        for method in ["static", "rigl"] {
+            for optimizer in optim::ALL {
+                let recipe = recipe(
+                    &format!("{}, storage = 'packed', distribution = 'uniform'", section(method)),
+                    optimizer.name,
+                );
+                let start = Session::new(&gpu, &recipe, &data, Choices::default()).unwrap();
+                assert!(start.model.params().iter().step_by(2).all(|param| param.packed.is_some()));
+                let context = format!("{method} with {} on {:?}", optimizer.name, gpu.identity());
+                let end = goes_on(&gpu, &recipe, &data, stops, &context);
+                assert_eq!(end != masks(&start), method == "rigl", "{context}");
+            }
+        }
+    }
+}
+
+/// Methods that prune before the first forward pass, in its first step.
+const AT_ONCE: [&str; 10] = [
+    "method = 'oneshot', target = 0.7, schedule = { type = 'oneshot', begin = '0' }",
+    "method = 'gmp', target = 0.8, init = 0.5, schedule = { begin = '0', end = '13', every = '3' }",
+    "method = 'gmp', target = 0.8, init = 0.5, latent = true, distribution = 'erk', schedule = { begin = '0', end = '13', every = '3' }",
+    "method = 'asp', pattern = '2:4', permute = false, schedule = { type = 'oneshot', begin = '0' }",
+    "method = 'ste', pattern = '1:4'",
+    "method = 'sr-ste', pattern = '3:7'",
+    "method = 'mdgf', pattern = '1:4', dense = 0.0",
+    "method = 'sdgf', pattern = '2:5', dense = 0.0",
+    "method = 'top-kast', target = 0.7",
+    "method = 'str', start = -1.0",
+];
+
+/// Before anything is added up all adapters have equal numbers to decide by, the draws of the start and the first weights:
+/// their masks are the twin's. Later weights are sums, rounded as each adapter does it, and the smallest of two may be
+/// another.
+#[test]
+fn masks_by_equal_numbers_are_those_of_the_twin() {
+    let data = data();
+    for gpu in common::devices().into_iter().filter(Gpu::is_device) {
+        for storage in ["masked", "packed"] {
+            for method in ["static", "granet", "set", "rigl", "snfs"] {
+                let recipe = recipe(&format!("{}, storage = '{storage}'", section(method)), "sgd");
+                let [own, twin] = [&gpu, &Gpu::twin()]
+                    .map(|gpu| masks(&Session::new(gpu, &recipe, &data, Choices::default()).unwrap()));
+                assert_eq!(own, twin, "{method}, {storage}, at the start on {:?}", gpu.identity());
+            }
+        }
+        for sparsity in AT_ONCE {
+            let recipe = recipe(sparsity, "sgd");
+            let [own, twin] = [&gpu, &Gpu::twin()].map(|gpu| {
+                let mut run = Session::new(gpu, &recipe, &data, Choices::default()).unwrap();
+                let kept = run.advance().unwrap().expect(sparsity).kept;
+                assert!(kept < 400, "{sparsity}: {kept} of 400 weights");
+                masks(&run)
+            });
+            assert_eq!(own, twin, "{sparsity}, on {:?}", gpu.identity());
         }
     }
 }

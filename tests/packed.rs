@@ -10,6 +10,7 @@ use coppice::gpu::Gpu;
 use coppice::ops::packed::Form;
 use coppice::ops::packed::crossover::Products;
 use coppice::ops::variants::Choices;
+use coppice::param::Param;
 use coppice::recipe::Recipe;
 use coppice::report::load::load_any;
 use coppice::sparsity::Change;
@@ -382,7 +383,29 @@ fn packed_exports_are_small_and_read_again() {
         safetensors::write(&path, &packed, &[]).unwrap();
         let (read, _) = load_any(&path).unwrap();
         assert_eq!(read, run.weights().unwrap(), "{sparsity}");
+        let file = std::fs::read(&path).unwrap();
+        let header = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+        let values: usize = run.model.params().into_iter().map(words).sum();
+        assert_eq!(file.len(), 8 + header + 4 * values, "{sparsity}");
     }
+}
+
+/// Words that a parameter takes in a file. With a mask: a value for each kept weight, rows and columns, and where the values
+/// belong, of several ways the shortest: a bit or a number for each weight, or for each block beside the size of a block;
+/// in groups N, M and a few bits for each kept weight.
+fn words(param: &Param) -> usize {
+    let (len, kept) = (param.len(), param.kept().unwrap());
+    if !param.is_masked() {
+        return len;
+    }
+    let single = len.div_ceil(32).min(kept);
+    let told = match param.form {
+        Form::Block { height } => 2 + (len / height).div_ceil(32).min(kept / height),
+        // Three bits tell one of five.
+        Form::Groups { of: 5, .. } => 2 + (3 * kept).div_ceil(32),
+        _ => single,
+    };
+    kept + 2 + single.min(told)
 }
 
 #[test]

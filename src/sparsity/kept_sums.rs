@@ -1,4 +1,5 @@
-//! Magnitudes of a dense matrix at the kept places, added up row by row: the same bits masked and packed.
+//! Magnitudes of a dense matrix at the kept places, added up row by row: the same bits masked and packed. How
+//! many places a mask has is counted beside, so that no mask goes to the host for it.
 //!
 //! Sums over all values with zeros between them would go by another tree than sums over the kept ones alone.
 
@@ -11,7 +12,7 @@ use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
     /// See `shaders/sparsity/kept_sums.wgsl`.
-    pub struct Args { first_row: u32, rows: u32, inner: u32 }
+    pub struct Args { first_row: u32, rows: u32, inner: u32, layer: u32 }
 }
 
 const MASKED: Kernel = Kernel::own(source!("sparsity/kept_sums"), twin_masked).entry("masked").proven();
@@ -20,19 +21,26 @@ const WG: usize = 64;
 
 fn args(first_row: usize, dense: &Tensor) -> Args {
     let inner = dense.shape[1..].iter().product::<usize>();
-    Args { first_row: first_row as u32, rows: dense.shape[0] as u32, inner: inner as u32 }
+    Args {
+        first_row: first_row as u32,
+        rows: dense.shape[0] as u32,
+        inner: inner as u32,
+        ..Default::default()
+    }
 }
 
-/// Writes the sums of the rows of `dense`, those of a matrix from `first_row` on, where their mask has a bit.
+/// Writes the sums of the rows of `dense`, those of a matrix from `first_row` on, where their mask has a bit; adds the
+/// number of its bits to that of this layer in `counts`.
 pub fn record_masked(
     rec: &mut Recorder,
     mask: &Tensor,
     first_row: usize,
     dense: &Tensor,
     sums: &Tensor,
+    (layer, counts): (usize, &Tensor),
 ) -> Result<()> {
-    let args = args(first_row, dense);
-    let binds = bind! { args: &args, dense: dense, mask: mask, sums: sums };
+    let args = Args { layer: layer as u32, ..args(first_row, dense) };
+    let binds = bind! { args: &args, dense: dense, mask: mask, sums: sums, counts: counts };
     rec.dispatch(&MASKED, binds, groups(dense.shape[0], WG), dense.len() as u64)
 }
 
@@ -53,10 +61,13 @@ pub fn record_packed(
 fn twin_masked(t: &Twin) {
     let args: Args = t.get("args");
     let (dense, mask, mut sums) = (t.f32("dense"), t.u32("mask"), t.f32_mut("sums"));
+    let mut counts = t.u32_mut("counts");
     for row in 0..args.rows as usize {
         let places = row * args.inner as usize..(row + 1) * args.inner as usize;
-        let kept = places.filter(|i| mask[i / 32] >> (i % 32) & 1 == 1);
-        sums[args.first_row as usize + row] = kept.map(|i| f64::from(dense[i].abs())).sum::<f64>() as f32;
+        let kept: Vec<usize> = places.filter(|i| mask[i / 32] >> (i % 32) & 1 == 1).collect();
+        let sum: f64 = kept.iter().map(|&i| f64::from(dense[i].abs())).sum();
+        sums[args.first_row as usize + row] = sum as f32;
+        counts[args.layer as usize] += kept.len() as u32;
     }
 }
 
@@ -78,8 +89,10 @@ pub fn checks() -> Vec<Check> {
     let masked = Check::new("sparsity/kept_sums:masked", move |t, n| {
         let (mask, dense) = (t.bits("mask", (n * inner).div_ceil(32))?, t.input("dense", &[n, inner])?);
         let sums = t.input("sums", &[n + 70])?;
+        let counts = t.output_u32("counts", &[3])?;
         t.compare(&sums, Tolerance::sum(inner));
-        record_masked(&mut t.rec, &mask, 64, &dense, &sums)
+        record_masked(&mut t.rec, &mask, 64, &dense, &sums, (1, &counts))?;
+        record_masked(&mut t.rec, &mask, 0, &dense, &sums, (2, &counts))
     });
     let packed = Check::new("sparsity/kept_sums:packed", move |t, n| {
         let rows = n + 70;

@@ -85,6 +85,8 @@ fn ranked(value: &dyn Fn(usize) -> f64, layers: usize) -> Vec<usize> {
 pub(super) struct Shares {
     /// By layer: the sum of the running mean's magnitudes where weights are kept, and other moments of its rows.
     sums: Vec<Tensor>,
+    /// By layer: the weights that its mask keeps; 0 where it is packed.
+    counts: Tensor,
     pub plan: Plan,
 }
 
@@ -93,8 +95,9 @@ impl Shares {
     pub fn record(site: &Site, layers: &[usize]) -> Result<Self> {
         let mut rec = Recorder::new(site.gpu);
         rec.phase(Phase::Masks);
+        let counts = site.gpu.tensor("kept weights", Dtype::U32, &[layers.len()])?;
         let mut sums = Vec::new();
-        for &layer in layers {
+        for (number, &layer) in layers.iter().enumerate() {
             let (param, means) = (site.params[layer], (site.means)(layer));
             rec.scope(&param.name);
             // By row first: in which order what is kept is added up must not depend on how it is stored.
@@ -105,7 +108,8 @@ impl Shares {
                     Some(packed) => kept_sums::record_packed(&mut rec, &packed.index, first, mean, &by_row)?,
                     None => {
                         let mask = &param.blocks[block].mask;
-                        kept_sums::record_masked(&mut rec, mask, first, mean, &by_row)?
+                        let counted = (number, &counts);
+                        kept_sums::record_masked(&mut rec, mask, first, mean, &by_row, counted)?
                     }
                 }
                 first += mean.shape[0];
@@ -113,7 +117,21 @@ impl Shares {
             sums.push(site.gpu.tensor("moments", Dtype::F32, &[3])?);
             moments::record(&mut rec, &[&by_row], &sums[sums.len() - 1])?;
         }
-        Ok(Self { sums, plan: rec.finish()? })
+        Ok(Self { sums, counts, plan: rec.finish()? })
+    }
+
+    /// How many weights each layer keeps, and the sums of the running means' magnitudes over them. Waits for the device.
+    fn measure(&self, layers: &[&Param]) -> Result<Vec<(usize, f64)>> {
+        self.counts.write(&vec![0u32; self.counts.len()])?;
+        self.plan.replay()?;
+        let counts = self.counts.read_u32()?;
+        let layers = layers.iter().zip(counts).zip(&self.sums);
+        layers
+            .map(|((param, count), sums)| {
+                let packed = param.packed.as_ref().map(|packed| packed.index.pattern.kept());
+                Ok((packed.unwrap_or(count as usize), f64::from(sums.read_f32()?[0])))
+            })
+            .collect()
     }
 
     /// What each layer does, from its mask and its running mean of now. Waits for the device.
@@ -127,10 +145,8 @@ impl Shares {
         growth: &Growth,
         layers: &[&Param],
     ) -> Result<Vec<Turnover>> {
-        self.plan.replay()?;
         let (mut means, mut dropped, mut open, mut left) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (param, sums) in layers.iter().zip(&self.sums) {
-            let (kept, sum) = (param.kept()?, f64::from(sums.read_f32()?[0]));
+        for (param, (kept, sum)) in layers.iter().zip(self.measure(layers)?) {
             not_numbers(u32::from(!sum.is_finite()), "sums of running means", &param.name, step)?;
             let drops = growth.drops(kept, step, length);
             means.push(sum / kept.max(1) as f64);
@@ -178,7 +194,7 @@ mod tests {
 
     /// A last bit that differs may turn a share of 3 into one of 4, and so a mask into another.
     #[test]
-    fn sums_have_the_same_bits_however_a_layer_is_stored() {
+    fn sums_and_numbers_are_the_same_however_a_layer_is_stored() {
         // Five blocks of 64 rows, the last one shorter; of 60,000 weights 12,000 are kept, more than a workgroup adds up.
         let (rows, inner, layers) = (300usize, 200usize, 4);
         let limits = Limits { binding_bytes: 100_000, ..Limits::default() };
@@ -196,7 +212,7 @@ mod tests {
                 };
                 spans.iter().map(block).collect()
             };
-            let sums = |packed: bool| -> Vec<f32> {
+            let sums = |packed: bool| -> Vec<(usize, f64)> {
                 let layer = |layer: u32| {
                     let mut param = Param::new("w", &[rows, inner], Box::new(|_| 0.0));
                     param.flow = Flow::Held;
@@ -212,10 +228,11 @@ mod tests {
                     param
                 };
                 let params: Vec<Param> = (0..layers).map(layer).collect();
+                let all: Vec<&Param> = params.iter().collect();
                 let site = Site {
                     gpu: &gpu,
                     seed: 1,
-                    params: &params.iter().collect::<Vec<_>>(),
+                    params: &all,
                     slots: &|_| Vec::new(),
                     grads: &|_, _, _, _| Ok(()),
                     means: &|index| means(index, &params[index].spans(&gpu).unwrap()),
@@ -223,15 +240,16 @@ mod tests {
                     kept: 0,
                 };
                 let shares = Shares::record(&site, &(0..layers as usize).collect::<Vec<_>>()).unwrap();
-                shares.plan.replay().unwrap();
-                shares.sums.iter().map(|sums| sums.read_f32().unwrap()[0]).collect()
+                shares.measure(&all).unwrap();
+                shares.measure(&all).unwrap() // not added to those of before
             };
             let [masked, packed] = [false, true].map(sums);
             assert_eq!(masked, packed, "on {:?}", gpu.identity());
-            for (layer, &sum) in masked.iter().enumerate() {
+            for (layer, &(kept, sum)) in masked.iter().enumerate() {
                 let layer = layer as u32;
+                assert_eq!(kept, places(layer).len());
                 let want: f64 = places(layer).iter().map(|&i| f64::from(mean(layer, i).abs())).sum();
-                assert!((f64::from(sum) / want - 1.0).abs() < 1e-5, "got {sum}, want {want}");
+                assert!((sum / want - 1.0).abs() < 1e-5, "got {sum}, want {want}");
             }
         }
     }

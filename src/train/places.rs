@@ -272,6 +272,38 @@ mod tests {
             prop_assert!(words(&own) <= words(&single));
             prop_assert!(are_in(&own, "w") && own.keys().all(|key| SUFFIXES.contains(&&key[1..])));
         }
+        /// Matrices without rows or inputs, and around the sizes of words and bytes; groups that keep all, or that are
+        /// longer than a row.
+        #[test]
+        fn sizes_at_the_edges_come_back(
+            (rows, inner) in (edges(), edges()),
+            form in prop_oneof![
+                Just(Form::Free),
+                (1usize..9).prop_map(|height| Form::Block { height }),
+                (1usize..9, 1usize..70).prop_map(|(rows, columns)| Form::Tile { rows, columns }),
+                (1usize..=300).prop_flat_map(|of| (1..=of).prop_map(move |keep| Form::Groups { keep, of })),
+                (1usize..=300).prop_map(|of| Form::Groups { keep: of, of }),
+            ],
+            noise in prop::collection::vec(0..40u8, 1..997),
+            below in 0..41u8,
+        ) {
+            let places = of_form(form, rows, inner, &noise, below);
+            let (mut own, mut single) = (Arrays::new(), Arrays::new());
+            insert(&mut own, "w", form, &[rows, inner], &places);
+            insert(&mut single, "w", Form::Free, &[rows, inner], &places);
+            prop_assert_eq!(read(&own, "w", &[rows, inner]).unwrap(), places.clone());
+            let fewest = places.len().min((rows * inner).div_ceil(32));
+            prop_assert!(words(&own) <= words(&single) && words(&single) == fewest);
+            if let Some(groups) = groups(form, &[rows, inner], &places) {
+                prop_assert_eq!(places_of_groups(&groups, &[rows, inner]), Ok(places));
+            } else {
+                prop_assert!(!matches!(form, Form::Groups { .. }), "of its form");
+            }
+        }
+    }
+
+    fn edges() -> impl Strategy<Value = usize> {
+        prop::sample::select(vec![0usize, 1, 2, 31, 32, 63, 64, 65, 256, 257])
     }
 
     #[test]

@@ -35,7 +35,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     for (var n = 0u; n < EACH; n++) {
         let row = group / tiles * EACH + n;
         if row < args.rows {
-            // Entries are added in order of input, so that the sum has the bits of the dense product's.
+            // Entries are added in order of input and the bias last, as blocks and tiles of the dense product do: the sum has
+            // their bits where a driver fuses multiplications with additions in both or in neither.
             var sum: Sums; // zero at first
             let end = starts[row + 1u];
             for (var first = starts[row]; first < end; first += SHARED) {

@@ -428,6 +428,61 @@ mod tests {
         }
     }
 
+    /// N of every M with a random choice in every group, M up to somewhat more than a byte holds.
+    fn groups() -> impl Strategy<Value = Pattern> {
+        let size = || prop::sample::select(vec![0usize, 1, 63, 65, 257]);
+        let of = prop_oneof![4 => 1usize..=256, 1 => 257usize..=300, 1 => Just(256usize)];
+        let numbers = of.prop_flat_map(|of| (prop_oneof![4 => 1..=of, 1 => Just(of)], Just(of)));
+        (numbers, size(), size(), any::<u64>()).prop_map(|((keep, of), rows, inner, seed)| {
+            let random = |i: usize| crate::random::word(seed, crate::random::Stream::Test, 0, 0, i as u32);
+            let mut places = Vec::new();
+            for first in (0..rows).flat_map(|row| (0..inner).step_by(of).map(move |c| row * inner + c)) {
+                let mut group: Vec<usize> = (first..first + (inner - first % inner).min(of)).collect();
+                group.sort_unstable_by_key(|&i| (random(i), i));
+                group.truncate(keep);
+                group.sort_unstable();
+                places.extend(group.into_iter().map(|i| i as u32));
+            }
+            Pattern::from_places(Form::Groups { keep, of }, rows, inner, &places)
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        /// As `shaders/ops/packed/columns_groups.wgsl` and `placed_groups.wgsl` read them.
+        #[test]
+        fn bytes_of_groups_lead_back_to_the_inputs(pattern in groups()) {
+            prop_assert!(pattern.is_of_its_form());
+            let Form::Groups { keep, of } = pattern.form else { unreachable!() };
+            let words = pattern.offsets();
+            if pattern.form.by_bytes().is_none() {
+                prop_assert!(!(2..=256).contains(&of));
+                prop_assert_eq!(words, pattern.columns);
+                return Ok(());
+            }
+            prop_assert_eq!(words.len(), pattern.entries().div_ceil(4));
+            let byte = |entry: usize| (words[entry / 4] >> (entry % 4 * 8)) as usize & 255;
+            let each = pattern.form.per_row(pattern.inner).unwrap();
+            for row in 0..pattern.rows {
+                prop_assert_eq!(pattern.starts[row] as usize, row * each);
+                for (place, &column) in pattern.row(row).iter().enumerate() {
+                    prop_assert_eq!(place / keep * of + byte(row * each + place), column as usize);
+                }
+            }
+            let (starts, rows, numbers) = pattern.transposed();
+            let placed = pattern.rows_and_slots(&rows, &numbers);
+            for input in 0..pattern.inner {
+                for i in starts[input] as usize..starts[input + 1] as usize {
+                    let (row, slot) = ((placed[i] >> 8) as usize, (placed[i] & 255) as usize);
+                    let number = row * each + input / of * keep + slot;
+                    prop_assert_eq!((row as u32, number as u32), (rows[i], numbers[i]));
+                    prop_assert_eq!(pattern.columns[number] as usize, input);
+                }
+            }
+        }
+    }
+
     #[test]
     fn groups_are_held_to_their_count() {
         let form = Form::Groups { keep: 2, of: 4 };
