@@ -236,10 +236,6 @@ impl Pruner {
     pub fn grows(&self) -> bool {
         self.method.growth().is_some()
     }
-    /// Whether weights grow by a draw, whatever their gradients are.
-    pub fn grows_at_random(&self) -> bool {
-        self.method.growth().is_some_and(|growth| growth.by.is_random())
-    }
     /// Whether the optimizer rests at `step`.
     pub fn rests(&self, step: u64) -> bool {
         self.method.rests(step, self.length)

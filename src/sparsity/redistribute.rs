@@ -128,18 +128,25 @@ impl Shares {
         layers: &[&Param],
     ) -> Result<Vec<Turnover>> {
         self.plan.replay()?;
-        let (mut means, mut dropped, mut open, mut left) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut means, mut dropped, mut open, mut all) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (param, sums) in layers.iter().zip(&self.sums) {
-            let (kept, sum) = (param.kept()?, f64::from(sums.read_f32()?[0]));
+            let kept = param.kept()?;
+            let drops = growth.drops_of(param, kept, step, length);
+            all.push(Turnover { keep: kept - drops, grow: 0 });
+            if param.frozen {
+                continue; // it neither gives nor takes
+            }
+            let sum = f64::from(sums.read_f32()?[0]);
             not_numbers(u32::from(!sum.is_finite()), "sums of running means", &param.name, step)?;
-            let drops = growth.drops(kept, step, length);
             means.push(sum / kept.max(1) as f64);
             dropped.push(drops);
             open.push(param.len() - kept + drops);
-            left.push(kept - drops);
         }
-        let grown = redistribute(&means, &dropped, &open);
-        Ok(left.into_iter().zip(grown).map(|(keep, grow)| Turnover { keep, grow }).collect())
+        let trained = all.iter_mut().zip(layers).filter(|(_, param)| !param.frozen);
+        for ((turnover, _), grow) in trained.zip(redistribute(&means, &dropped, &open)) {
+            turnover.grow = grow;
+        }
+        Ok(all)
     }
 }
 

@@ -87,13 +87,13 @@ impl Phases {
         }
         let place = |stage| pruner.entry.order.iter().position(|one| *one == stage);
         let after_backward = place(Stage::Masks) > place(Stage::Backward);
-        if pruner.grows_at_random() || !after_backward {
+        if pruner.grows() || !after_backward {
             return Ok(());
         }
         let name = pruner.entry.name;
-        Err(Error::usage(format!("method `{name}` updates masks by gradients, and frozen layers have none"))
+        Err(Error::usage(format!("method `{name}` chooses masks by gradients, and frozen layers have none"))
             .at("[unfreeze] keeps some layers frozen at first")
-            .hint("method = \"gmp\", \"static\" or \"set\", or no [unfreeze]"))
+            .hint("method = \"gmp\", \"static\" or \"rigl\", or no [unfreeze]"))
     }
 }
 
