@@ -248,6 +248,10 @@ impl Pruner {
     pub fn resets(&self, step: u64) -> bool {
         self.method.resets() && self.due(step).is_some()
     }
+    /// Whether weights are kept or pruned by the gradients of all of them.
+    pub fn chooses_by_gradient(&self) -> bool {
+        self.method.criterion() != Criterion::Magnitude
+    }
     /// Whether a mask update passes batches through the network beside the order of training.
     pub fn looks(&self) -> bool {
         match self.method.criterion() {

@@ -61,6 +61,8 @@ pub(super) struct Plans {
     after: Segment,
     /// Forward and backward with logits over the temperature that the method looks at batches with.
     tempered: Option<Plan>,
+    /// The gradients of frozen layers, after either, where the method chooses by the gradients of all.
+    pub(super) frozen: Option<Plan>,
     pub(super) validation: Option<Plan>,
     pub(super) test: Plan,
     pub(super) numbers: Numbers,
@@ -204,6 +206,7 @@ impl Session {
             before: self.segment(first)?,
             after: self.segment(second)?,
             tempered: self.record_tempered()?,
+            frozen: self.record_frozen()?,
             validation: self.validation.as_ref().map(|exam| self.record_exam(exam)).transpose()?,
             test: self.record_exam(&self.test)?,
             numbers: Numbers::record(&self.gpu, &self.model.params())?,
@@ -358,6 +361,7 @@ impl Session {
             Some(plan) if look.tempered => plan.replay()?,
             _ => self.plans.before.plan.replay()?,
         }
+        self.plans.frozen.iter().try_for_each(Plan::replay)?;
         self.totals.write(&totals)?;
         self.write_batch(self.step)
     }
@@ -398,7 +402,8 @@ impl Plans {
         };
         let test = Recorder::new(gpu).finish()?;
         let numbers = Numbers::record(gpu, &[])?;
-        Ok(Self { before: segment()?, after: segment()?, tempered: None, validation: None, test, numbers })
+        let (before, after) = (segment()?, segment()?);
+        Ok(Self { before, after, tempered: None, frozen: None, validation: None, test, numbers })
     }
 }
 
@@ -461,6 +466,17 @@ impl Session {
         let mut rec = Recorder::new(&self.gpu);
         self.forward(&mut rec, &self.feed)?;
         self.backward(&mut rec, temperature)?;
+        rec.finish().map(Some)
+    }
+
+    fn record_frozen(&self) -> Result<Option<Plan>> {
+        let chooses = self.pruner.as_ref().is_some_and(Pruner::chooses_by_gradient);
+        if !chooses || !self.model.params().iter().any(|param| param.frozen) {
+            return Ok(None);
+        }
+        let mut rec = Recorder::new(&self.gpu);
+        let Frame { activations: a, gradients: d, .. } = &self.frame;
+        self.model.backward_frozen(&mut rec, &self.choices, a, d)?;
         rec.finish().map(Some)
     }
 

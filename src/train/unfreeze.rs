@@ -6,7 +6,7 @@
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::recipe::{self, glob, nearest};
-use crate::sparsity::{Length, Pruner, Stage};
+use crate::sparsity::{Length, Pruner};
 
 /// Which layers train in which phase; a phase is a function of the step.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,7 +74,7 @@ impl Phases {
         (0..self.begins.len()).map(move |phase| (self.begins[phase], self.factors[phase], trains(phase)))
     }
 
-    /// Refuses a pruning method that needs gradients which frozen layers do not have.
+    /// Refuses a pruning method whose training starts over.
     ///
     /// # Errors
     /// `Kind::Usage`.
@@ -85,15 +85,7 @@ impl Phases {
                 .at("[unfreeze] has phases of the whole run")
                 .hint("another method, or no [unfreeze]"));
         }
-        let place = |stage| pruner.entry.order.iter().position(|one| *one == stage);
-        let after_backward = place(Stage::Masks) > place(Stage::Backward);
-        if pruner.grows() || !after_backward {
-            return Ok(());
-        }
-        let name = pruner.entry.name;
-        Err(Error::usage(format!("method `{name}` chooses masks by gradients, and frozen layers have none"))
-            .at("[unfreeze] keeps some layers frozen at first")
-            .hint("method = \"gmp\", \"static\" or \"rigl\", or no [unfreeze]"))
+        Ok(())
     }
 }
 
@@ -128,6 +120,15 @@ impl Session {
         for (layer, &join) in self.model.learners_mut().zip(joins) {
             layer.params_mut().into_iter().for_each(|param| param.frozen = join > self.phase);
         }
+    }
+
+    /// Frozen layers have no gradient, also where the masks were just chosen by one.
+    pub(super) fn clear_frozen(&self) -> Result<()> {
+        for param in self.model.params().into_iter().filter(|param| param.frozen) {
+            let mut blocks = param.blocks.iter();
+            blocks.try_for_each(|block| block.grad.write(&vec![0.0f32; block.grad.len()]))?;
+        }
+        Ok(())
     }
 }
 
