@@ -136,6 +136,7 @@ fn stopping_and_resuming_across_phases_changes_no_bit() {
     let mut kinds: Vec<&[&str]> = vec![&[], &gmp, &latent, &packed, &distilled];
     kinds.extend(grown.iter().map(Vec::as_slice));
     kinds.extend(CHOOSING);
+    kinds.extend(ANEW);
     for (gpu, stops) in [(common::device(), &[1, 9, 10, 11, 19, 20, 21, 38][..]), (Gpu::twin(), &[10, 15])] {
         for more in &kinds {
             let recipe = recipe(more);
@@ -354,11 +355,55 @@ fn what_has_joined_is_updated_as_ever() {
     }
 }
 
-/// Every method of the registry runs beside [unfreeze], or is refused for what it is.
+const SOON: &str = "unfreeze.phases=['4','8']";
+/// Methods that start training over: three rounds of 13 steps; two of which all but the first begin at step 3; two
+/// trainings of 20 and 19 steps, without and with slots that begin anew.
+const ANEW: [&[&str]; 4] = [
+    &[SOON, "sparsity={method='imp',target=0.75,fraction=0.5}"],
+    &[SOON, "sparsity={method='imp',target=0.5,fraction=0.5,rewind='3',storage='packed'}"],
+    &[SOON, "model.hidden=[32,16]", ASP, "sparsity.permute=false", "sparsity.reset=false"],
+    &[SOON, "model.hidden=[32,16]", ASP],
+];
+const ASP: &str = "sparsity={method='asp',pattern='2:4',schedule={type='oneshot',begin='20'}}";
+
+/// Where training starts over, so do the phases: each training has its own.
 #[test]
-fn methods_that_start_over_are_refused_by_name() {
-    let wide = "model.hidden=[32,16]"; // ASP takes no other inputs
-    let mut over = Vec::new();
+fn each_training_unfreezes_anew() {
+    for gpu in devices() {
+        for own in ANEW {
+            let mut session = session(&gpu, &recipe(own));
+            let mut trainings = 0;
+            while !session.is_done() {
+                let (step, old, rate) = (session.step, values(&session), session.learning_rate());
+                let (local, _) = session.pruner.as_ref().unwrap().clock(step);
+                let pruned = session.advance().unwrap().is_some();
+                trainings += usize::from(step == 0 || pruned);
+                assert_eq!(rate, [0.01, 0.005, 0.0025][(local / 4).min(2) as usize], "step {step}, {own:?}");
+                let grads = session.grads().unwrap();
+                for (i, (layer, join)) in [("fc1", 8), ("fc2", 4), ("head", 0)].into_iter().enumerate() {
+                    let context = format!("{layer} in step {step}, {own:?}");
+                    // A prune changes what is frozen, too; ASP's permutes biases.
+                    if !pruned {
+                        assert_eq!(values(&session)[i] != old[i], local >= join, "{context}");
+                    }
+                    for (j, part) in ["weight", "bias"].into_iter().enumerate() {
+                        let slots = session.optimizer.slots_of(2 * i + j).iter().flatten();
+                        let slots = slots.map(|slot| slot.read_f32().unwrap());
+                        for values in slots.chain([grads[&format!("{layer}.{part}")].to_f32()]) {
+                            let any = values.iter().any(|&value| value != 0.0);
+                            assert_eq!(any, local >= join, "{part} of {context}");
+                        }
+                    }
+                }
+            }
+            assert_eq!(trainings, if own[1].contains("0.75") { 3 } else { 2 });
+        }
+    }
+}
+
+/// Every method of the registry runs beside [unfreeze], and meets its target.
+#[test]
+fn every_method_goes_with_phases() {
     for method in methods::ALL {
         let name = format!("sparsity.method={}", method.name);
         let what = match method.name {
@@ -366,26 +411,23 @@ fn methods_that_start_over_are_refused_by_name() {
             "asp" => vec!["sparsity.pattern=2:4", "sparsity.schedule={type='oneshot',begin='50%'}"],
             "ste" | "sr-ste" | "mdgf" | "sdgf" => vec!["sparsity.pattern=2:4"],
             "oneshot" => vec!["sparsity.target=0.5", "sparsity.schedule={type='oneshot',begin='50%'}"],
+            "imp" => vec!["sparsity.target=0.5", "sparsity.fraction=0.5"],
             _ => vec!["sparsity.target=0.5"],
         };
-        let all = [&[wide, &name][..], &what].concat();
-        let Err(error) = Session::new(&Gpu::twin(), &recipe(&all), &digits(), Choices::default()) else {
-            continue;
-        };
-        let said = error.to_string();
-        assert!(error.kind == Kind::Usage && said.contains(&format!("method `{}`", method.name)), "{said}");
-        assert!(said.contains("starts training over"), "{said}");
-        over.push(method.name);
-    }
-    assert_eq!(over, ["imp", "asp"]);
-    // ASP's schedule is enough, and without it ASP goes with phases.
-    for (repeat, allowed) in [(true, false), (false, true)] {
-        let asp = format!(
-            "sparsity={{method='asp',pattern='2:4',permute=false,reset=false,repeat={repeat},\
-             schedule={{type='oneshot',begin='50%'}}}}"
-        );
-        let made = Session::new(&Gpu::twin(), &recipe(&[wide, &asp]), &digits(), Choices::default());
-        assert_eq!(made.is_ok(), allowed, "repeat = {repeat}");
+        // ASP takes no other inputs.
+        let all = [&[SOON, "model.hidden=[32,16]", &name][..], &what].concat();
+        let mut session = session(&Gpu::twin(), &recipe(&all));
+        let before = values(&session);
+        for join in [4, 8] {
+            while session.step < join {
+                session.advance().unwrap();
+            }
+            let moved: Vec<bool> = values(&session).iter().zip(&before).map(|(a, b)| a[1] != b[1]).collect();
+            assert_eq!(moved, [false, join == 8, true], "biases before step {join}, {}", method.name);
+        }
+        let summary = train(&mut session, &FREE, &mut |_| Ok(())).unwrap();
+        let wanted = session.pruner.as_ref().map_or(Some(2720), |pruner| pruner.wanted().unwrap());
+        assert_eq!(summary.kept, wanted.unwrap_or(summary.kept), "{}", method.name);
     }
 }
 
@@ -408,6 +450,9 @@ fn what_cannot_be_is_said_before_step_0() {
     };
     assert!(refused(&["unfreeze.groups=[['head'],['fc2'],['fc3']]"]).contains("`fc3`"));
     assert!(refused(&["unfreeze.phases=['10','40']"]).contains("step 40 of 39"));
+    // Each of IMP's rounds has all phases.
+    let imp = "sparsity={method='imp',target=0.75,fraction=0.5}";
+    assert!(refused(&[imp]).contains("step 20 of 13"));
     // A ReLU has nothing to train: groups do not name it.
     assert!(refused(&["unfreeze.groups=[['head'],['fc2', 'act1'],['fc1']]"]).contains("`act1`"));
 }

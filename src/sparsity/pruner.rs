@@ -301,11 +301,6 @@ impl Pruner {
     pub fn clock(&self, step: u64) -> (u64, Length) {
         self.method.clock(step, self.length)
     }
-    /// Whether a run starts training over: values, optimizer or schedule.
-    pub fn starts_over(&self) -> bool {
-        let last = self.length.steps.saturating_sub(1);
-        self.rewind().is_some() || self.anew() || self.clock(last).0 != last
-    }
     /// What each group keeps at `step`.
     pub(super) fn keeps(&self, step: u64, sparsity: f64) -> Result<Vec<usize>> {
         match self.method.in_turn() {

@@ -70,7 +70,9 @@ impl Session {
                 layer.storage = storage(&layer.name).unwrap_or(layer.storage);
             }
         }
-        self.clear_frozen()?;
+        if self.pruner.as_ref().is_some_and(Pruner::chooses_by_gradient) {
+            self.clear_frozen()?;
+        }
         self.rewind()?;
         Ok(Some(change))
     }
@@ -115,9 +117,7 @@ impl Session {
         }
         self.updates = 0;
         for index in 0..self.model.params().len() {
-            for slot in self.optimizer.slots_of(index).iter().flatten() {
-                slot.write(&vec![0.0f32; slot.len()])?;
-            }
+            self.optimizer.clear(index)?;
         }
         Ok(())
     }

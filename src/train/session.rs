@@ -33,8 +33,8 @@ pub struct Session {
     pub length: Length,
     /// Which layers train when.
     pub phases: Phases,
-    /// The phase that is recorded.
-    pub(super) phase: usize,
+    /// The phase that is recorded, if that is known.
+    pub(super) phase: Option<usize>,
     /// Steps done.
     pub step: u64,
     /// Accuracy and loss of the best validation so far.
@@ -139,8 +139,10 @@ impl Session {
         let setting = Setting { seed: recipe.run.seed, length, choices: &choices, cols, narrow };
         let pruner = sparsity::prepare(gpu, &recipe.sparsity, &setting, &mut model.params_mut())?;
         let names: Vec<&str> = model.learners().map(|layer| layer.name()).collect();
-        let phases = Phases::new(&recipe.unfreeze, &names, length)?;
-        phases.allow(pruner.as_ref())?;
+        // Two at most differ: those of the first and of the last step.
+        let course = |step| pruner.as_ref().map_or(length, |pruner| pruner.clock(step).1);
+        let courses = [course(0), course(length.steps.saturating_sub(1))];
+        let phases = Phases::new(&recipe.unfreeze, &names, &courses)?;
         let remembers = recipe.distill.method != "none";
         if remembers && pruner.as_ref().is_some_and(|pruner| pruner.looks() || pruner.rewind().is_some()) {
             return Err(Error::usage(format!(
@@ -176,7 +178,7 @@ impl Session {
             distill,
             length,
             phases,
-            phase: 0,
+            phase: None,
             step: 0,
             updates: 0,
             early: Vec::new(),
@@ -185,7 +187,7 @@ impl Session {
             feed,
             frame,
         };
-        session.freeze();
+        session.freeze(0);
         session.record()?;
         session.enter()?;
         Ok(session)
