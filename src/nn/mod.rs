@@ -186,8 +186,8 @@ impl Model {
 
     /// The lowest layer with such a parameter; as many as there are layers if none has.
     fn lowest(&self, of: impl Fn(&Param) -> bool) -> usize {
-        let has = |layer: &Box<dyn Layer>| layer.params().into_iter().any(&of);
-        self.layers.iter().position(has).unwrap_or(self.layers.len())
+        let found = self.layers.iter().position(|layer| layer.params().into_iter().any(&of));
+        found.unwrap_or(self.layers.len())
     }
 
     fn backward_through(

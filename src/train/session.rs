@@ -71,7 +71,7 @@ pub(super) struct Plans {
 /// The tensors of one batch.
 pub(super) struct Frame {
     pub(super) activations: Activations,
-    gradients: Gradients,
+    pub(super) gradients: Gradients,
     pub(super) columns: Columns,
 }
 
@@ -468,17 +468,6 @@ impl Session {
         let mut rec = Recorder::new(&self.gpu);
         self.forward(&mut rec, &self.feed)?;
         self.backward(&mut rec, temperature)?;
-        rec.finish().map(Some)
-    }
-
-    fn record_frozen(&self) -> Result<Option<Plan>> {
-        let chooses = self.pruner.as_ref().is_some_and(Pruner::chooses_by_gradient);
-        if !chooses || !self.model.params().iter().any(|param| param.frozen) {
-            return Ok(None);
-        }
-        let mut rec = Recorder::new(&self.gpu);
-        let Frame { activations: a, gradients: d, .. } = &self.frame;
-        self.model.backward_frozen(&mut rec, &self.choices, a, d)?;
         rec.finish().map(Some)
     }
 

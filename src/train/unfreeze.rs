@@ -5,8 +5,9 @@
 
 use super::session::Session;
 use crate::error::{Error, Result};
+use crate::gpu::{Plan, Recorder};
 use crate::recipe::{self, Duration, glob, nearest};
-use crate::sparsity::Length;
+use crate::sparsity::{Length, Pruner};
 
 /// Which layers train in which phase; a phase is a function of the step of a course: the whole run, or one of several
 /// where a method starts training over.
@@ -134,6 +135,18 @@ impl Session {
             }
         }
         all
+    }
+
+    /// Records the gradients of frozen layers, where the method chooses by those of all.
+    pub(super) fn record_frozen(&self) -> Result<Option<Plan>> {
+        let chooses = self.pruner.as_ref().is_some_and(Pruner::chooses_by_gradient);
+        if !chooses || !self.model.params().iter().any(|param| param.frozen) {
+            return Ok(None);
+        }
+        let mut rec = Recorder::new(&self.gpu);
+        let frame = &self.frame;
+        self.model.backward_frozen(&mut rec, &self.choices, &frame.activations, &frame.gradients)?;
+        rec.finish().map(Some)
     }
 
     /// Frozen layers have no gradient, also where masks were just chosen by one.
