@@ -130,10 +130,15 @@ fn stopping_and_resuming_across_phases_changes_no_bit() {
     let latent = [&gmp[..], &["sparsity.latent=true"]].concat();
     let packed = [&gmp[..], &["sparsity.storage=packed"]].concat();
     let distilled = ["distill.method=ps-kd"];
-    let set = ["sparsity.method=set", "sparsity.target=0.8", "sparsity.schedule={every='4'}"];
-    let kinds: [&[&str]; 6] = [&[], &gmp, &latent, &packed, &set, &distilled];
+    let grown: Vec<Vec<String>> =
+        GROWING.iter().flat_map(|method| STORAGES.map(|s| grows(method, s))).collect();
+    let grown: Vec<Vec<&str>> = grown.iter().map(|all| all.iter().map(String::as_str).collect()).collect();
+    let mut kinds: Vec<&[&str]> = vec![&[], &gmp, &latent, &packed, &distilled];
+    kinds.extend(grown.iter().map(Vec::as_slice));
+    kinds.extend(CHOOSING);
+    kinds.extend(ANEW);
     for (gpu, stops) in [(common::device(), &[1, 9, 10, 11, 19, 20, 21, 38][..]), (Gpu::twin(), &[10, 15])] {
-        for more in kinds {
+        for more in &kinds {
             let recipe = recipe(more);
             let whole = run(&gpu, &recipe, &FREE);
             for &stop in stops {
@@ -164,44 +169,241 @@ fn frozen_layers_are_pruned_to_the_same_exact_number() {
     }
 }
 
-/// Growth at random needs no gradients: frozen layers neither drop nor grow, and join with the masks of the start.
+/// What a method that drops and grows is asked for, with an update on every third step.
+fn grows(method: &str, storage: &str) -> Vec<String> {
+    let own = ["method", "storage"].into_iter().zip([method, storage]);
+    let mut all: Vec<String> = own.map(|(key, value)| format!("sparsity.{key}={value}")).collect();
+    all.extend(["sparsity.target=0.8", "sparsity.schedule={every='3'}"].map(String::from));
+    if let Some(name) = method.strip_suffix("-redistributed") {
+        all[0] = format!("sparsity.method={name}");
+        all.push("sparsity.redistribute=true".into());
+    }
+    if method == "granet" {
+        all.push("sparsity.init=0.5".into());
+    }
+    all
+}
+
+const GROWING: [&str; 5] = ["set", "rigl", "snfs", "snfs-redistributed", "granet"];
+const STORAGES: [&str; 2] = ["masked", "packed"];
+const JOINS: [(&str, u64); 3] = [("fc1", 20), ("fc2", 10), ("head", 0)];
+
+fn growing(method: &str, storage: &str) -> Recipe {
+    let all = grows(method, storage);
+    recipe(&all.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// The masks of the weights, layer by layer, as bits.
+fn masks(session: &Session) -> Vec<Vec<bool>> {
+    let bits = |words: Vec<u32>, len: usize| (0..len).map(|i| words[i / 32] >> (i % 32) & 1 == 1).collect();
+    let weights = session.model.params().into_iter().step_by(2);
+    weights.map(|param| bits(param.read_mask().unwrap(), param.len())).collect()
+}
+
+/// The values of weights and biases, layer by layer.
+fn values(session: &Session) -> Vec<[Vec<f32>; 2]> {
+    let all = session.weights().unwrap();
+    let part = |layer: &str, part: &str| all[&format!("{layer}.{part}")].to_f32();
+    JOINS.iter().map(|(layer, _)| ["weight", "bias"].map(|name| part(layer, name))).collect()
+}
+
+/// At a fixed density frozen layers neither drop nor grow, whatever decides what grows, and join with the masks of the
+/// start; each keeps its number, or all share theirs once they train.
 #[test]
-fn frozen_layers_keep_their_masks_where_weights_grow_at_random() {
+fn frozen_layers_keep_their_masks_where_weights_grow() {
     for gpu in devices() {
-        for storage in ["masked", "packed"] {
-            let storage = format!("sparsity.storage={storage}");
-            let set =
-                ["sparsity.method=set", "sparsity.target=0.8", "sparsity.schedule={every='3'}", &storage];
-            let mut session = session(&gpu, &recipe(&set));
-            let joins = [("fc1", 20), ("fc2", 10), ("head", 0)];
+        for (method, storage) in GROWING[..4].iter().flat_map(|method| STORAGES.map(|s| (*method, s))) {
+            let mut session = session(&gpu, &growing(method, storage));
             let mut turned = [0; 3];
             while !session.is_done() {
-                let masks = |session: &Session| -> Vec<Vec<u32>> {
-                    session.model.params().iter().step_by(2).map(|param| param.read_mask().unwrap()).collect()
-                };
-                let (step, before) = (session.step, masks(&session));
+                let (step, before, old) = (session.step, masks(&session), values(&session));
                 let Some(change) = session.advance().unwrap() else { continue };
                 assert_eq!(change.kept, 416, "a fifth of all 2080 weights, step {step}");
-                let after = masks(&session);
-                for (i, (layer, join)) in joins.into_iter().enumerate() {
+                let (after, new) = (masks(&session), values(&session));
+                for (i, (layer, join)) in JOINS.into_iter().enumerate() {
+                    let context = format!("{layer} in step {step}, {method}, {storage}");
                     let own = &change.layers[i];
                     assert_eq!(own.name, format!("{layer}.weight"));
-                    assert_eq!(own.grown, own.dropped);
-                    assert_eq!(after[i] != before[i], own.grown > 0, "{layer}, step {step}");
-                    assert!(step >= join || own.grown == 0, "{layer} in step {step}, {storage}");
+                    assert_eq!(after[i] != before[i], own.grown + own.dropped > 0, "{context}");
+                    let bits = |values: &[Vec<f32>; 2]| values.concat().iter().map(|v| v.to_bits()).collect();
+                    let [old, new]: [Vec<u32>; 2] = [bits(&old[i]), bits(&new[i])];
+                    if step < join {
+                        assert_eq!((own.grown, own.dropped), (0, 0), "{context}");
+                        assert_eq!(old, new, "{context}");
+                        let pruner = session.pruner.as_ref().unwrap();
+                        for mean in pruner.means_of(2 * i) {
+                            assert!(mean.read_f32().unwrap().iter().all(|&mean| mean == 0.0), "{context}");
+                        }
+                    }
+                    if method != "snfs-redistributed" {
+                        assert_eq!(own.grown, own.dropped, "{context}");
+                    }
                     turned[i] += own.grown;
                 }
             }
-            assert!(turned.iter().all(|&grown| grown > 0), "all grow once they train: {turned:?}");
+            assert!(turned.iter().all(|&grown| grown > 0), "all grow once they train: {turned:?}, {method}");
         }
     }
 }
 
-/// Every method of the registry runs beside [unfreeze], or is refused for what it is.
+/// GraNet prunes frozen layers as GMP does, the smallest magnitudes of all layers, and regrows nothing of them.
 #[test]
-fn methods_that_need_what_frozen_layers_lack_are_refused_by_name() {
-    let wide = "model.hidden=[32,16]"; // ASP takes no other inputs
-    let (mut by_gradients, mut over) = (Vec::new(), Vec::new());
+fn frozen_layers_are_pruned_without_regrowth() {
+    for gpu in devices() {
+        for storage in STORAGES {
+            let mut session = session(&gpu, &growing("granet", storage));
+            let (mut lost, mut grown) = ([0; 3], [0; 3]);
+            while !session.is_done() {
+                let (step, before, old) = (session.step, masks(&session), values(&session));
+                let wanted = session.pruner.as_ref().unwrap().schedule().unwrap();
+                let Some(change) = session.advance().unwrap() else { continue };
+                let wanted = wanted.iter().find(|(at, ..)| *at == step).unwrap().2;
+                assert_eq!(change.kept, wanted, "step {step}");
+                let (after, new) = (masks(&session), values(&session));
+                let (mut least_kept, mut most_dropped) = (f32::INFINITY, 0.0f32);
+                for (i, (layer, join)) in JOINS.into_iter().enumerate() {
+                    grown[i] += change.layers[i].grown;
+                    if step >= join {
+                        continue;
+                    }
+                    assert_eq!(old[i][1], new[i][1], "the bias of {layer}, step {step}");
+                    for (place, (&was, &is)) in before[i].iter().zip(&after[i]).enumerate() {
+                        let [old, new] = [old[i][0][place], new[i][0][place]];
+                        assert!(was || !is, "{layer} regrew {place} in step {step}");
+                        assert_eq!(new, if is { old } else { 0.0 }, "{layer}, place {place}, step {step}");
+                        match (was, is) {
+                            (true, true) => least_kept = least_kept.min(old.abs()),
+                            (true, false) => most_dropped = most_dropped.max(old.abs()),
+                            _ => {}
+                        }
+                        lost[i] += usize::from(was && !is);
+                    }
+                }
+                assert!(most_dropped <= least_kept, "step {step}: {most_dropped} went, {least_kept} stayed");
+            }
+            assert!(lost[0] > 0 && lost[1] > 0, "{lost:?}");
+            assert!(grown.iter().all(|&grown| grown > 0), "all grow once they train: {grown:?}");
+            assert_eq!(masks(&session).concat().iter().filter(|&&kept| kept).count(), 416);
+        }
+    }
+}
+
+const CHOOSING: [&[&str]; 5] = [
+    &["sparsity.method=snip", "sparsity.target=0.8", "sparsity.storage=masked"],
+    &["sparsity.method=snip", "sparsity.target=0.8", "sparsity.storage=packed"],
+    &["sparsity.method=snip", "sparsity.target=0.8", "sparsity.batches=3"],
+    &["sparsity.method=grasp", "sparsity.target=0.8", "sparsity.storage=packed"],
+    &["sparsity.method=grasp", "sparsity.target=0.8", "sparsity.temperature=200"],
+];
+
+/// SNIP and GraSP see the gradients of all layers, whatever is frozen: their masks are those of a run without phases. Of
+/// that look nothing stays behind.
+#[test]
+fn masks_chosen_by_gradient_are_those_of_all_layers() {
+    for gpu in devices() {
+        for (number, own) in CHOOSING.into_iter().enumerate() {
+            // One of them with the bf16 copies that packed products read.
+            let bf16: &[&str] = if number == 1 { &["run.activations=bf16"] } else { &[] };
+            let own = [own, bf16].concat();
+            let mut some = session(&gpu, &recipe(&own));
+            let mut all = session(&gpu, &recipe(&[&own[..], &ALWAYS].concat()));
+            let before = values(&some);
+            let [change, other] = [&mut some, &mut all].map(|run| run.advance().unwrap().unwrap());
+            assert_eq!((change.kept, change.layers), (416, other.layers), "{own:?}");
+            assert_eq!(masks(&some), masks(&all), "{own:?}");
+            assert_eq!(some.weights().unwrap(), all.weights().unwrap(), "{own:?}");
+            assert_eq!(some.take_totals().unwrap(), all.take_totals().unwrap(), "{own:?}");
+            let (found, wanted) = (some.grads().unwrap(), all.grads().unwrap());
+            assert_eq!(found["head.weight"], wanted["head.weight"], "{own:?}");
+            for layer in ["fc1", "fc2"] {
+                for name in [format!("{layer}.weight"), format!("{layer}.bias")] {
+                    assert!(found[&name].to_f32().iter().all(|&grad| grad == 0.0), "{name}, {own:?}");
+                }
+            }
+            let chosen = values(&some);
+            while some.step < 21 {
+                for (i, (layer, join)) in JOINS.into_iter().enumerate() {
+                    let moved = values(&some)[i] != chosen[i];
+                    assert_eq!(moved, some.step > join.max(1), "{layer} before step {}, {own:?}", some.step);
+                    assert_eq!(before[i][1], chosen[i][1], "the optimizer rests, {layer}");
+                }
+                some.advance().unwrap();
+            }
+            assert_eq!(masks(&some), masks(&all), "{own:?}");
+        }
+    }
+}
+
+/// Once all layers train nothing tells a run from one that never had frozen any.
+#[test]
+fn what_has_joined_is_updated_as_ever() {
+    for gpu in devices() {
+        let grown = GROWING.iter().flat_map(|method| STORAGES.map(|storage| grows(method, storage)));
+        let chosen = CHOOSING.iter().map(|own| own.iter().map(|key| key.to_string()).collect());
+        for own in grown.chain(chosen) {
+            let own: Vec<&str> = own.iter().map(String::as_str).collect();
+            let mut some = session(&gpu, &recipe(&own));
+            while some.step < 21 {
+                some.advance().unwrap();
+            }
+            // The rate of the last phase, throughout.
+            let mut all = session(&gpu, &recipe(&[&own[..], &ALWAYS, &["optim.lr=0.0025"]].concat()));
+            all.restore(&some.snapshot().unwrap()).unwrap();
+            let [some, all] = [&mut some, &mut all].map(|run| train(run, &FREE, &mut |_| Ok(())).unwrap());
+            assert_eq!(some.digest, all.digest, "{own:?}");
+        }
+    }
+}
+
+const SOON: &str = "unfreeze.phases=['4','8']";
+/// Methods that start training over: three rounds of 13 steps; two of which all but the first begin at step 3; two
+/// trainings of 20 and 19 steps, without and with slots that begin anew.
+const ANEW: [&[&str]; 4] = [
+    &[SOON, "sparsity={method='imp',target=0.75,fraction=0.5}"],
+    &[SOON, "sparsity={method='imp',target=0.5,fraction=0.5,rewind='3',storage='packed'}"],
+    &[SOON, "model.hidden=[32,16]", ASP, "sparsity.permute=false", "sparsity.reset=false"],
+    &[SOON, "model.hidden=[32,16]", ASP],
+];
+const ASP: &str = "sparsity={method='asp',pattern='2:4',schedule={type='oneshot',begin='20'}}";
+
+/// Where training starts over, so do the phases: each training has its own.
+#[test]
+fn each_training_unfreezes_anew() {
+    for gpu in devices() {
+        for own in ANEW {
+            let mut session = session(&gpu, &recipe(own));
+            let mut trainings = 0;
+            while !session.is_done() {
+                let (step, old, rate) = (session.step, values(&session), session.learning_rate());
+                let (local, _) = session.pruner.as_ref().unwrap().clock(step);
+                let pruned = session.advance().unwrap().is_some();
+                trainings += usize::from(step == 0 || pruned);
+                assert_eq!(rate, [0.01, 0.005, 0.0025][(local / 4).min(2) as usize], "step {step}, {own:?}");
+                let grads = session.grads().unwrap();
+                for (i, (layer, join)) in [("fc1", 8), ("fc2", 4), ("head", 0)].into_iter().enumerate() {
+                    let context = format!("{layer} in step {step}, {own:?}");
+                    // A prune changes what is frozen, too; ASP's permutes biases.
+                    if !pruned {
+                        assert_eq!(values(&session)[i] != old[i], local >= join, "{context}");
+                    }
+                    for (j, part) in ["weight", "bias"].into_iter().enumerate() {
+                        let slots = session.optimizer.slots_of(2 * i + j).iter().flatten();
+                        let slots = slots.map(|slot| slot.read_f32().unwrap());
+                        for values in slots.chain([grads[&format!("{layer}.{part}")].to_f32()]) {
+                            let any = values.iter().any(|&value| value != 0.0);
+                            assert_eq!(any, local >= join, "{part} of {context}");
+                        }
+                    }
+                }
+            }
+            assert_eq!(trainings, if own[1].contains("0.75") { 3 } else { 2 });
+        }
+    }
+}
+
+/// Every method of the registry runs beside [unfreeze], and meets its target.
+#[test]
+fn every_method_goes_with_phases() {
     for method in methods::ALL {
         let name = format!("sparsity.method={}", method.name);
         let what = match method.name {
@@ -209,36 +411,24 @@ fn methods_that_need_what_frozen_layers_lack_are_refused_by_name() {
             "asp" => vec!["sparsity.pattern=2:4", "sparsity.schedule={type='oneshot',begin='50%'}"],
             "ste" | "sr-ste" | "mdgf" | "sdgf" => vec!["sparsity.pattern=2:4"],
             "oneshot" => vec!["sparsity.target=0.5", "sparsity.schedule={type='oneshot',begin='50%'}"],
+            "imp" => vec!["sparsity.target=0.5", "sparsity.fraction=0.5"],
             _ => vec!["sparsity.target=0.5"],
         };
-        let all = [&[wide, &name][..], &what].concat();
-        let Err(error) = Session::new(&Gpu::twin(), &recipe(&all), &digits(), Choices::default()) else {
-            continue;
-        };
-        let said = error.to_string();
-        assert!(error.kind == Kind::Usage && said.contains(&format!("method `{}`", method.name)), "{said}");
-        match said.contains("updates masks by gradients, and frozen layers have none") {
-            true => by_gradients.push(method.name),
-            false => {
-                assert!(said.contains("starts training over"), "{said}");
-                over.push(method.name);
+        // ASP takes no other inputs.
+        let all = [&[SOON, "model.hidden=[32,16]", &name][..], &what].concat();
+        let mut session = session(&Gpu::twin(), &recipe(&all));
+        let before = values(&session);
+        for join in [4, 8] {
+            while session.step < join {
+                session.advance().unwrap();
             }
+            let moved: Vec<bool> = values(&session).iter().zip(&before).map(|(a, b)| a[1] != b[1]).collect();
+            assert_eq!(moved, [false, join == 8, true], "biases before step {join}, {}", method.name);
         }
+        let summary = train(&mut session, &FREE, &mut |_| Ok(())).unwrap();
+        let wanted = session.pruner.as_ref().map_or(Some(2720), |pruner| pruner.wanted().unwrap());
+        assert_eq!(summary.kept, wanted.unwrap_or(summary.kept), "{}", method.name);
     }
-    assert_eq!(by_gradients, ["granet", "snip", "grasp", "rigl", "snfs"]);
-    assert_eq!(over, ["imp", "asp"]);
-    // ASP's schedule is enough, and without it ASP goes with phases.
-    for (repeat, allowed) in [(true, false), (false, true)] {
-        let asp = format!(
-            "sparsity={{method='asp',pattern='2:4',permute=false,reset=false,repeat={repeat},\
-             schedule={{type='oneshot',begin='50%'}}}}"
-        );
-        let made = Session::new(&Gpu::twin(), &recipe(&[wide, &asp]), &digits(), Choices::default());
-        assert_eq!(made.is_ok(), allowed, "repeat = {repeat}");
-    }
-    // What decides is how weights grow, not the name.
-    let random = ["sparsity.method=rigl", "sparsity.target=0.5", "sparsity.growth={by='random'}"];
-    assert!(Session::new(&Gpu::twin(), &recipe(&random), &digits(), Choices::default()).is_ok());
 }
 
 #[test]
@@ -260,6 +450,9 @@ fn what_cannot_be_is_said_before_step_0() {
     };
     assert!(refused(&["unfreeze.groups=[['head'],['fc2'],['fc3']]"]).contains("`fc3`"));
     assert!(refused(&["unfreeze.phases=['10','40']"]).contains("step 40 of 39"));
+    // Each of IMP's rounds has all phases.
+    let imp = "sparsity={method='imp',target=0.75,fraction=0.5}";
+    assert!(refused(&[imp]).contains("step 20 of 13"));
     // A ReLU has nothing to train: groups do not name it.
     assert!(refused(&["unfreeze.groups=[['head'],['fc2', 'act1'],['fc1']]"]).contains("`act1`"));
 }

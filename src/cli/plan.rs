@@ -257,7 +257,7 @@ fn stages(run: &Session) -> Vec<(u64, f64, Vec<&str>)> {
         let layers = run.model.learners().map(|layer| layer.name()).zip(trains);
         layers.filter(|(_, trains)| *trains).map(|(name, _)| name).collect()
     };
-    run.phases.all().map(|(step, factor, trains)| (step, factor, names(trains))).collect()
+    run.stages().into_iter().map(|(step, factor, trains)| (step, factor, names(trains))).collect()
 }
 
 /// Why a parameter is stored as it is.

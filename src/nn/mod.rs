@@ -167,11 +167,41 @@ impl Model {
         a: &Activations,
         d: &Gradients,
     ) -> Result<()> {
+        let lowest = self.lowest(|param| !param.frozen);
+        self.backward_through(rec, choices, a, d, lowest..self.layers.len())
+    }
+
+    /// Records what [`Model::backward`] has left out, to go on from where it ended: the gradients of frozen parameters.
+    /// Those of the lowest layer that is not frozen are computed once more.
+    pub fn backward_frozen(
+        &self,
+        rec: &mut Recorder,
+        choices: &Choices,
+        a: &Activations,
+        d: &Gradients,
+    ) -> Result<()> {
+        let (first, lowest) = (self.lowest(|_| true), self.lowest(|param| !param.frozen));
+        self.backward_through(rec, choices, a, d, first..(lowest + 1).min(self.layers.len()))
+    }
+
+    /// The lowest layer with such a parameter; as many as there are layers if none has.
+    fn lowest(&self, of: impl Fn(&Param) -> bool) -> usize {
+        let found = self.layers.iter().position(|layer| layer.params().into_iter().any(&of));
+        found.unwrap_or(self.layers.len())
+    }
+
+    fn backward_through(
+        &self,
+        rec: &mut Recorder,
+        choices: &Choices,
+        a: &Activations,
+        d: &Gradients,
+        layers: std::ops::Range<usize>,
+    ) -> Result<()> {
         rec.phase(Phase::Backward);
-        let trains = |param: &&Param| !param.frozen;
-        let lowest = self.layers.iter().position(|layer| layer.params().iter().any(trains));
-        let Some(lowest) = lowest else { return Ok(()) };
-        for (index, layer) in self.layers.iter().enumerate().skip(lowest).rev() {
+        let lowest = layers.start;
+        for index in layers.rev() {
+            let layer = &self.layers[index];
             rec.scope(layer.name());
             let d_x = (index > lowest).then(|| &d.values[index - 1]);
             if layer.reads_narrow() {

@@ -138,6 +138,11 @@ impl Optimizer {
     pub fn slots_of(&self, param: usize) -> &[Vec<Tensor>] {
         &self.slots[param]
     }
+    /// Makes the slots of one parameter 0.
+    pub fn clear(&self, param: usize) -> Result<()> {
+        let mut all = self.slots[param].iter().flatten();
+        all.try_for_each(|slot| slot.write(&vec![0.0f32; slot.len()]))
+    }
 }
 
 /// Every check of this room.

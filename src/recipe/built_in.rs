@@ -23,6 +23,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("fashion-static-98", include_str!("../../assets/recipes/fashion-static-98.toml")),
     ("fashion-str", include_str!("../../assets/recipes/fashion-str.toml")),
     ("fashion-topkast-98", include_str!("../../assets/recipes/fashion-topkast-98.toml")),
+    ("fashion-unfreeze", include_str!("../../assets/recipes/fashion-unfreeze.toml")),
 ];
 
 /// The text of a built-in recipe.

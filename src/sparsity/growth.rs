@@ -5,6 +5,7 @@ use toml::{Table, Value as Toml};
 use super::Length;
 use super::grown::{Kind, Value};
 use crate::error::{Error, Result};
+use crate::param::Param;
 use crate::recipe::{
     Curve as Shape, PruneSchedule, Settings, drop_constant, drop_cosine, drop_exponential, unknown,
 };
@@ -179,6 +180,10 @@ impl Growth {
     /// How many of `kept` weights are dropped at `step`, and as many grown.
     pub fn drops(&self, kept: usize, step: u64, length: Length) -> usize {
         self.share_of(kept, self.fraction(step, length))
+    }
+    /// As [`Growth::drops`], of a parameter: none where it is frozen.
+    pub(super) fn drops_of(&self, param: &Param, kept: usize, step: u64, length: Length) -> usize {
+        if param.frozen { 0 } else { self.drops(kept, step, length) }
     }
     /// The most that are ever dropped of `kept` weights.
     pub(super) fn most(&self, kept: usize) -> usize {

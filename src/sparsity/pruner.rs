@@ -236,10 +236,6 @@ impl Pruner {
     pub fn grows(&self) -> bool {
         self.method.growth().is_some()
     }
-    /// Whether weights grow by a draw, whatever their gradients are.
-    pub fn grows_at_random(&self) -> bool {
-        self.method.growth().is_some_and(|growth| growth.by.is_random())
-    }
     /// Whether the optimizer rests at `step`.
     pub fn rests(&self, step: u64) -> bool {
         self.method.rests(step, self.length)
@@ -251,6 +247,10 @@ impl Pruner {
     /// Whether it does so at `step`.
     pub fn resets(&self, step: u64) -> bool {
         self.method.resets() && self.due(step).is_some()
+    }
+    /// Whether weights are kept or pruned by the gradients of all of them.
+    pub fn chooses_by_gradient(&self) -> bool {
+        self.method.criterion() != Criterion::Magnitude
     }
     /// Whether a mask update passes batches through the network beside the order of training.
     pub fn looks(&self) -> bool {
@@ -304,11 +304,6 @@ impl Pruner {
     /// The step of the training schedule that `step` repeats, and the length of that course.
     pub fn clock(&self, step: u64) -> (u64, Length) {
         self.method.clock(step, self.length)
-    }
-    /// Whether a run starts training over: values, optimizer or schedule.
-    pub fn starts_over(&self) -> bool {
-        let last = self.length.steps.saturating_sub(1);
-        self.rewind().is_some() || self.anew() || self.clock(last).0 != last
     }
     /// What each group keeps at `step`.
     pub(super) fn keeps(&self, step: u64, sparsity: f64) -> Result<Vec<usize>> {

@@ -145,17 +145,23 @@ impl Shares {
         growth: &Growth,
         layers: &[&Param],
     ) -> Result<Vec<Turnover>> {
-        let (mut means, mut dropped, mut open, mut left) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut means, mut dropped, mut open, mut all) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (param, (kept, sum)) in layers.iter().zip(self.measure(layers)?) {
+            let drops = growth.drops_of(param, kept, step, length);
+            all.push(Turnover { keep: kept - drops, grow: 0 });
+            if param.frozen {
+                continue; // it neither gives nor takes
+            }
             not_numbers(u32::from(!sum.is_finite()), "sums of running means", &param.name, step)?;
-            let drops = growth.drops(kept, step, length);
             means.push(sum / kept.max(1) as f64);
             dropped.push(drops);
             open.push(param.len() - kept + drops);
-            left.push(kept - drops);
         }
-        let grown = redistribute(&means, &dropped, &open);
-        Ok(left.into_iter().zip(grown).map(|(keep, grow)| Turnover { keep, grow }).collect())
+        let trained = all.iter_mut().zip(layers).filter(|(_, param)| !param.frozen);
+        for ((turnover, _), grow) in trained.zip(redistribute(&means, &dropped, &open)) {
+            turnover.grow = grow;
+        }
+        Ok(all)
     }
 }
 

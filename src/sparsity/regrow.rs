@@ -3,7 +3,8 @@
 //! Of the weights of a group the largest survive, as many as its budget says. Then, per tensor, of the n that survived
 //! the smallest are dropped, a share of n; as many are grown where the score is largest among all that is not kept, the
 //! just dropped included. One that is dropped and grown at once keeps its value and its slots; a new one starts at 0 or
-//! with what the recipe asks for, with slots of 0. RigL (Evci et al., 2020), SET (Mocanu et al., 2018), GraNet (Liu et al., 2021).
+//! with what the recipe asks for, with slots of 0. Of a frozen layer nothing is dropped for that, and nothing grows: it
+//! has no gradient. It keeps its mask, but for what its group's budget prunes. RigL (Evci et al., 2020), SET (Mocanu et al., 2018), GraNet (Liu et al., 2021).
 
 use std::ops::Range;
 
@@ -73,10 +74,10 @@ struct Part {
 }
 
 enum How {
-    /// Masks are merged on the device; three counts say how.
-    Masked { grow: Box<Selection>, counts: Tensor },
-    /// What is grown is found tile by tile; what it starts with, if not at 0.
-    Packed { found: Found, values: Option<Tensor> },
+    /// Masks are merged on the device; three counts say how. Nothing grows where a layer is frozen.
+    Masked { grow: Option<Box<Selection>>, counts: Tensor },
+    /// What is grown is found tile by tile, if anything may be; what it starts with, if not at 0.
+    Packed { found: Option<Found>, values: Option<Tensor> },
 }
 
 impl Regrow {
@@ -140,9 +141,7 @@ impl Regrow {
                 Some(by_param) => by_param[part.param],
                 None => keeps[part.group],
             };
-            // A frozen layer keeps its mask.
-            let frozen = params[part.param].frozen;
-            let drops = if frozen { 0 } else { growth.drops(kept, step, length) };
+            let drops = growth.drops_of(params[part.param], kept, step, length);
             Turnover { keep: kept - drops, grow: drops }
         };
         let layers: Vec<&Param> = self.parts.iter().map(|part| params[part.param]).collect();
@@ -194,7 +193,8 @@ impl Regrow {
                 }
                 let before = &packed.index.pattern;
                 let keep = picked(before, &packed.picked.read_u32()?);
-                let places = if grow > 0 { running.places(found, grow)? } else { Vec::new() };
+                let found = found.as_ref().filter(|_| grow > 0);
+                let places = found.map_or(Ok(Vec::new()), |found| running.places(found, grow))?;
                 let after = joined(&keep, &places);
                 let new = after.origin(before).iter().filter(|origin| origin.is_none()).count();
                 (layer.kept, layer.grown, layer.dropped) =
@@ -209,11 +209,12 @@ impl Regrow {
                 Ok(Some(Renewal { param: part.param, pattern: after, grown }))
             }
             (How::Masked { grow: selection, counts }, ..) => {
-                selection.keep(grow)?;
+                selection.iter().try_for_each(|selection| selection.keep(grow))?;
                 counts.write(&[0u32; 3])?;
                 part.plan.replay()?;
                 weights()?;
-                not_numbers(nans(selection)?, scores, &param.name, step)?;
+                let found = selection.as_ref().map_or(Ok(0), |selection| nans(selection))?;
+                not_numbers(found, scores, &param.name, step)?;
                 let words = counts.read_u32()?;
                 (layer.kept, layer.grown, layer.dropped) =
                     (words[0] as usize, words[1] as usize, words[2] as usize);
@@ -329,6 +330,9 @@ fn packed_part(
     let keep = Selection::over(rec, &[(&param.blocks[0].weight, &packed.picked)])?;
     let (rows, inner) = (param.shape[0], param.shape[1]);
     let ever = fired_before(rec, site, growth.by, index)?;
+    if param.frozen {
+        return Ok((keep, How::Packed { found: None, values: None }));
+    }
     let means = if growth.by == By::Momentum { (site.means)(index) } else { Vec::new() };
     let found = running.record(rec, rows, inner, |rec, own, tile| {
         match growth.by {
@@ -343,7 +347,7 @@ fn packed_part(
         candidates::record_strike(rec, &packed.index, &packed.picked, own.start, own.len(), tile)
     })?;
     if growth.value.kind == Kind::Zeros {
-        return Ok((keep, How::Packed { found, values: None }));
+        return Ok((keep, How::Packed { found: Some(found), values: None }));
     }
     let mut list = running.list(&found).clone();
     if growth.value.kind.is_gradient() && growth.by == By::Momentum {
@@ -359,7 +363,7 @@ fn packed_part(
     let sums = measured(rec, growth, param)?;
     let origin = origin(site, growth, index, (&sums, draw))?;
     grown::record_listed(rec, growth.value, origin, &list, &values)?;
-    Ok((keep, How::Packed { found, values: Some(values) }))
+    Ok((keep, How::Packed { found: Some(found), values: Some(values) }))
 }
 
 fn masked_part(
@@ -374,7 +378,7 @@ fn masked_part(
     let bits = |what: &str| -> Result<Vec<Tensor>> {
         param.blocks.iter().map(|block| gpu.tensor(what, Dtype::U32, &[block.mask.len()])).collect()
     };
-    let (keep_bits, grow_bits) = (bits("keep")?, bits("grow")?);
+    let keep_bits = bits("keep")?;
     let (by, value) = (growth.by, growth.value);
     for (block, score) in param.blocks.iter().zip(scores) {
         candidates::record_choose(rec, &block.weight, &block.mask, true, score)?;
@@ -382,6 +386,19 @@ fn masked_part(
     let keep = Selection::over(rec, &scores.iter().zip(&keep_bits).collect::<Vec<_>>())?;
     let inner: usize = param.shape[1..].iter().product();
     let ever = fired_before(rec, site, by, index)?;
+    let counts = gpu.tensor("merge counts", Dtype::U32, &[3])?;
+    let finish = |rec: &mut Recorder, grow_bits: &[Tensor]| -> Result<()> {
+        for (number, block) in param.blocks.iter().enumerate() {
+            merge::record(rec, &keep_bits[number], &grow_bits[number], &block.mask, &counts)?;
+            record_zeros(rec, param.flow, block, &slots[number])?;
+        }
+        Ok(())
+    };
+    if param.frozen {
+        finish(rec, &keep_bits)?;
+        return Ok((keep, How::Masked { grow: None, counts }));
+    }
+    let grow_bits = bits("grow")?;
     let means = if by == By::Momentum { (site.means)(index) } else { Vec::new() };
     for (number, ((block, score), bits)) in param.blocks.iter().zip(scores).zip(&keep_bits).enumerate() {
         match by {
@@ -397,7 +414,6 @@ fn masked_part(
         }
     }
     let grow = Selection::over(rec, &scores.iter().zip(&grow_bits).collect::<Vec<_>>())?;
-    let counts = gpu.tensor("merge counts", Dtype::U32, &[3])?;
     if value.kind != Kind::Zeros {
         let sums = measured(rec, growth, param)?;
         let origin = origin(site, growth, index, (&sums, draw))?;
@@ -406,11 +422,8 @@ fn masked_part(
             grown::record_masked(rec, value, origin, which, &block.grad, &block.weight)?;
         }
     }
-    for (number, block) in param.blocks.iter().enumerate() {
-        merge::record(rec, &keep_bits[number], &grow_bits[number], &block.mask, &counts)?;
-        record_zeros(rec, param.flow, block, &slots[number])?;
-    }
-    Ok((keep, How::Masked { grow: Box::new(grow), counts }))
+    finish(rec, &grow_bits)?;
+    Ok((keep, How::Masked { grow: Some(Box::new(grow)), counts }))
 }
 
 /// Adds the mask of now to the weights that were ever kept, where growth prefers the others.

@@ -2,7 +2,7 @@
 
 use super::session::{Plans, Session};
 use crate::error::{Error, Result};
-use crate::gpu::Recorder;
+use crate::gpu::{Plan, Recorder};
 use crate::ops::packed::Pattern;
 use crate::param::{Flow, kept};
 use crate::sparsity::{Change, Pruner, Renewal, hold};
@@ -11,6 +11,9 @@ impl Session {
     /// Updates the masks if that is due, and gives parameters that are to be packed from now on their new storage.
     pub(super) fn masks(&mut self) -> Result<Option<Change>> {
         let Some(pruner) = &self.pruner else { return Ok(None) };
+        if pruner.due(self.step).is_some() {
+            self.plans.frozen.iter().try_for_each(Plan::replay)?;
+        }
         let again = |look| self.look(look);
         let Some((mut change, mut renewals)) = pruner.update(self.step, &self.model.params(), &again)? else {
             return Ok(None);
@@ -67,6 +70,9 @@ impl Session {
                 layer.storage = storage(&layer.name).unwrap_or(layer.storage);
             }
         }
+        if self.pruner.as_ref().is_some_and(Pruner::chooses_by_gradient) {
+            self.clear_frozen()?;
+        }
         self.rewind()?;
         Ok(Some(change))
     }
@@ -111,9 +117,7 @@ impl Session {
         }
         self.updates = 0;
         for index in 0..self.model.params().len() {
-            for slot in self.optimizer.slots_of(index).iter().flatten() {
-                slot.write(&vec![0.0f32; slot.len()])?;
-            }
+            self.optimizer.clear(index)?;
         }
         Ok(())
     }

@@ -19,7 +19,8 @@ impl Session {
     }
     pub(super) fn rate_at(&self, step: u64) -> f64 {
         let (own, course) = self.clock(step);
-        self.recipe.optim.lr.at(own, course.steps, course.steps_per_epoch) * self.phases.factor(step)
+        let factor = self.phases.factor((own, course));
+        self.recipe.optim.lr.at(own, course.steps, course.steps_per_epoch) * factor
     }
 
     /// The step that the method rewinds to.
@@ -62,9 +63,7 @@ impl Session {
                 values.iter_mut().enumerate().filter(|(i, _)| pruned(*i)).for_each(|(_, value)| *value = 0.0);
             }
             param.write(&values)?;
-            for slot in self.optimizer.slots_of(index).iter().flatten() {
-                slot.write(&vec![0.0f32; slot.len()])?;
-            }
+            self.optimizer.clear(index)?;
         }
         Ok(())
     }

@@ -33,8 +33,8 @@ pub struct Session {
     pub length: Length,
     /// Which layers train when.
     pub phases: Phases,
-    /// The phase that is recorded.
-    pub(super) phase: usize,
+    /// The phase that is recorded, if that is known.
+    pub(super) phase: Option<usize>,
     /// Steps done.
     pub step: u64,
     /// Accuracy and loss of the best validation so far.
@@ -61,6 +61,8 @@ pub(super) struct Plans {
     after: Segment,
     /// Forward and backward with logits over the temperature that the method looks at batches with.
     tempered: Option<Plan>,
+    /// The gradients of frozen layers, after either, where the method chooses by the gradients of all.
+    pub(super) frozen: Option<Plan>,
     pub(super) validation: Option<Plan>,
     pub(super) test: Plan,
     pub(super) numbers: Numbers,
@@ -69,7 +71,7 @@ pub(super) struct Plans {
 /// The tensors of one batch.
 pub(super) struct Frame {
     pub(super) activations: Activations,
-    gradients: Gradients,
+    pub(super) gradients: Gradients,
     pub(super) columns: Columns,
 }
 
@@ -135,8 +137,10 @@ impl Session {
         let setting = Setting { seed: recipe.run.seed, length, choices: &choices, cols, narrow };
         let pruner = sparsity::prepare(gpu, &recipe.sparsity, &setting, &mut model.params_mut())?;
         let names: Vec<&str> = model.learners().map(|layer| layer.name()).collect();
-        let phases = Phases::new(&recipe.unfreeze, &names, length)?;
-        phases.allow(pruner.as_ref())?;
+        // Two at most differ: those of the first and of the last step.
+        let course = |step| pruner.as_ref().map_or(length, |pruner| pruner.clock(step).1);
+        let courses = [course(0), course(length.steps.saturating_sub(1))];
+        let phases = Phases::new(&recipe.unfreeze, &names, &courses)?;
         let remembers = recipe.distill.method != "none";
         if remembers && pruner.as_ref().is_some_and(|pruner| pruner.looks() || pruner.rewind().is_some()) {
             return Err(Error::usage(format!(
@@ -172,7 +176,7 @@ impl Session {
             distill,
             length,
             phases,
-            phase: 0,
+            phase: None,
             step: 0,
             updates: 0,
             early: Vec::new(),
@@ -181,7 +185,7 @@ impl Session {
             feed,
             frame,
         };
-        session.freeze();
+        session.freeze(0);
         session.record()?;
         session.enter()?;
         Ok(session)
@@ -202,6 +206,7 @@ impl Session {
             before: self.segment(first)?,
             after: self.segment(second)?,
             tempered: self.record_tempered()?,
+            frozen: self.record_frozen()?,
             validation: self.validation.as_ref().map(|exam| self.record_exam(exam)).transpose()?,
             test: self.record_exam(&self.test)?,
             numbers: Numbers::record(&self.gpu, &self.model.params())?,
@@ -355,6 +360,7 @@ impl Session {
             Some(plan) if look.tempered => plan.replay()?,
             _ => self.plans.before.plan.replay()?,
         }
+        self.plans.frozen.iter().try_for_each(Plan::replay)?;
         self.totals.write(&totals)?;
         self.write_batch(self.step)
     }
@@ -395,7 +401,8 @@ impl Plans {
         };
         let test = Recorder::new(gpu).finish()?;
         let numbers = Numbers::record(gpu, &[])?;
-        Ok(Self { before: segment()?, after: segment()?, tempered: None, validation: None, test, numbers })
+        let (before, after) = (segment()?, segment()?);
+        Ok(Self { before, after, tempered: None, frozen: None, validation: None, test, numbers })
     }
 }
 

@@ -251,6 +251,7 @@ impl Session {
         }
         self.show_latent()?;
         self.step = snapshot.step;
+        self.leave_phase();
         self.updates = self.updates_before(self.step);
         self.enter()
     }

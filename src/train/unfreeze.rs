@@ -5,14 +5,16 @@
 
 use super::session::Session;
 use crate::error::{Error, Result};
-use crate::recipe::{self, glob, nearest};
-use crate::sparsity::{Length, Pruner, Stage};
+use crate::gpu::{Plan, Recorder};
+use crate::recipe::{self, Duration, glob, nearest};
+use crate::sparsity::{Length, Pruner};
 
-/// Which layers train in which phase; a phase is a function of the step.
+/// Which layers train in which phase; a phase is a function of the step of a course: the whole run, or one of several
+/// where a method starts training over.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Phases {
-    /// The first step of each.
-    begins: Vec<u64>,
+    /// When each but the first begins.
+    spans: Vec<Duration>,
     /// The factor on the learning rate in each.
     factors: Vec<f64>,
     /// By layer that has parameters, from the input to the output: the phase from which on it trains.
@@ -20,14 +22,15 @@ pub struct Phases {
 }
 
 impl Phases {
-    /// Phases over `layers`, the names of those that have parameters, from the input to the output.
+    /// Phases over `layers`, the names of those that have parameters, from the input to the output, in courses of these
+    /// lengths.
     ///
     /// # Errors
     /// `Kind::Usage`, where a layer is in no group or in two, where groups are not in the order of layers, or where a
-    /// phase does not begin within the run and after the one before.
-    pub fn new(recipe: &recipe::Unfreeze, layers: &[&str], length: Length) -> Result<Self> {
+    /// phase does not begin within each course and after the one before.
+    pub fn new(recipe: &recipe::Unfreeze, layers: &[&str], courses: &[Length]) -> Result<Self> {
         if recipe.groups.is_empty() {
-            return Ok(Self { begins: vec![0], factors: vec![1.0], joins: vec![0; layers.len()] });
+            return Ok(Self { spans: Vec::new(), factors: vec![1.0], joins: vec![0; layers.len()] });
         }
         for pattern in recipe.groups.iter().flatten() {
             if !layers.iter().any(|layer| glob(pattern, layer)) {
@@ -46,54 +49,34 @@ impl Phases {
                 .at("gradients come from the output: they would pass a frozen layer on their way")
                 .hint("unfreeze.groups from the output to the input, such as [[\"head\"], [\"fc2\"], [\"fc1\"]]"));
         }
-        let mut begins = vec![0];
-        for span in &recipe.phases {
-            let (begin, before) =
-                (span.steps(length.steps, length.steps_per_epoch), *begins.last().expect("0"));
-            if begin <= before || begin >= length.steps {
-                return Err(Error::usage("a phase begins within the run and after the one before it")
-                    .at(format!("unfreeze.phases: \"{span}\" is step {begin} of {}", length.steps))
-                    .at(format!("the phase before it begins at step {before}")));
+        for length in courses {
+            let mut before = 0;
+            for span in &recipe.phases {
+                let begin = span.steps(length.steps, length.steps_per_epoch);
+                if begin <= before || begin >= length.steps {
+                    return Err(Error::usage("a phase begins within the run and after the one before it")
+                        .at(format!("unfreeze.phases: \"{span}\" is step {begin} of {}", length.steps))
+                        .at(format!("the phase before it begins at step {before}"))
+                        .at("where a method starts training over, each training is such a run"));
+                }
+                before = begin;
             }
-            begins.push(begin);
         }
-        Ok(Self { begins, factors: recipe.lr.clone(), joins })
+        Ok(Self { spans: recipe.phases.clone(), factors: recipe.lr.clone(), joins })
     }
 
-    /// The phase of a step, counted from 0.
-    pub fn at(&self, step: u64) -> usize {
-        self.begins.iter().rposition(|&begin| begin <= step).unwrap_or(0)
+    /// The phase of a step of a course, counted from 0.
+    pub fn at(&self, (step, course): (u64, Length)) -> usize {
+        let begun = |span: &Duration| span.steps(course.steps, course.steps_per_epoch) <= step;
+        self.spans.iter().rposition(begun).map_or(0, |before| before + 1)
     }
-    /// The factor on the learning rate at a step.
-    pub fn factor(&self, step: u64) -> f64 {
-        self.factors[self.at(step)]
+    /// The factor on the learning rate at a step of a course.
+    pub fn factor(&self, clock: (u64, Length)) -> f64 {
+        self.factors[self.at(clock)]
     }
-    /// The phases: first step, factor on the learning rate, and which of the layers train.
-    pub fn all(&self) -> impl Iterator<Item = (u64, f64, Vec<bool>)> {
-        let trains = |phase| self.joins.iter().map(|&join| join <= phase).collect();
-        (0..self.begins.len()).map(move |phase| (self.begins[phase], self.factors[phase], trains(phase)))
-    }
-
-    /// Refuses a pruning method that needs gradients which frozen layers do not have.
-    ///
-    /// # Errors
-    /// `Kind::Usage`.
-    pub fn allow(&self, pruner: Option<&Pruner>) -> Result<()> {
-        let Some(pruner) = pruner.filter(|_| self.begins.len() > 1) else { return Ok(()) };
-        if pruner.starts_over() {
-            return Err(Error::usage(format!("method `{}` starts training over", pruner.entry.name))
-                .at("[unfreeze] has phases of the whole run")
-                .hint("another method, or no [unfreeze]"));
-        }
-        let place = |stage| pruner.entry.order.iter().position(|one| *one == stage);
-        let after_backward = place(Stage::Masks) > place(Stage::Backward);
-        if pruner.grows_at_random() || !after_backward {
-            return Ok(());
-        }
-        let name = pruner.entry.name;
-        Err(Error::usage(format!("method `{name}` updates masks by gradients, and frozen layers have none"))
-            .at("[unfreeze] keeps some layers frozen at first")
-            .hint("method = \"gmp\", \"static\" or \"set\", or no [unfreeze]"))
+    /// Which layers train in a phase.
+    fn trains(&self, phase: usize) -> Vec<bool> {
+        self.joins.iter().map(|&join| join <= phase).collect()
     }
 }
 
@@ -113,28 +96,73 @@ fn group_of(recipe: &recipe::Unfreeze, layer: &str) -> Result<usize> {
 impl Session {
     /// Takes up the phase of the next step: if it is a new one, other layers train and everything is recorded anew.
     pub(super) fn enter_phase(&mut self) -> Result<()> {
-        let phase = self.phases.at(self.step);
-        if phase == self.phase {
+        let phase = self.phases.at(self.clock(self.step));
+        if Some(phase) == self.phase {
             return Ok(());
         }
-        self.phase = phase;
-        self.freeze();
+        self.freeze(phase);
+        // Where training starts over some layers have trained before: they join anew with nothing.
+        self.clear_frozen()?;
+        for (index, _) in self.model.params().into_iter().enumerate().filter(|(_, param)| param.frozen) {
+            self.optimizer.clear(index)?;
+        }
         self.record()
     }
 
-    /// Lets the layers of the present phase train, and no other.
-    pub(super) fn freeze(&mut self) {
-        let joins = self.phases.joins.iter();
-        for (layer, &join) in self.model.learners_mut().zip(joins) {
-            layer.params_mut().into_iter().for_each(|param| param.frozen = join > self.phase);
+    /// Lets the layers of a phase train, and no other.
+    pub(super) fn freeze(&mut self, phase: usize) {
+        self.phase = Some(phase);
+        for (layer, trains) in self.model.learners_mut().zip(self.phases.trains(phase)) {
+            layer.params_mut().into_iter().for_each(|param| param.frozen = !trains);
         }
+    }
+
+    /// What is recorded may be of another phase than that of the next step.
+    pub(super) fn leave_phase(&mut self) {
+        self.phase = self.phase.filter(|_| self.phases.spans.is_empty());
+    }
+
+    /// The phases of the run: first step, factor on the learning rate, and which of the layers train. Where training
+    /// starts over, so do they.
+    pub fn stages(&self) -> Vec<(u64, f64, Vec<bool>)> {
+        let mut all: Vec<(u64, f64, Vec<bool>)> = Vec::new();
+        let mut last = None;
+        let steps = if self.phases.spans.is_empty() { 1 } else { self.length.steps };
+        for step in 0..steps {
+            let phase = self.phases.at(self.clock(step));
+            if last.replace(phase) != Some(phase) {
+                all.push((step, self.phases.factors[phase], self.phases.trains(phase)));
+            }
+        }
+        all
+    }
+
+    /// Records the gradients of frozen layers, where the method chooses by those of all.
+    pub(super) fn record_frozen(&self) -> Result<Option<Plan>> {
+        let chooses = self.pruner.as_ref().is_some_and(Pruner::chooses_by_gradient);
+        if !chooses || !self.model.params().iter().any(|param| param.frozen) {
+            return Ok(None);
+        }
+        let mut rec = Recorder::new(&self.gpu);
+        let frame = &self.frame;
+        self.model.backward_frozen(&mut rec, &self.choices, &frame.activations, &frame.gradients)?;
+        rec.finish().map(Some)
+    }
+
+    /// Frozen layers have no gradient, also where masks were just chosen by one.
+    pub(super) fn clear_frozen(&self) -> Result<()> {
+        for param in self.model.params().into_iter().filter(|param| param.frozen) {
+            let mut blocks = param.blocks.iter();
+            blocks.try_for_each(|block| block.grad.write(&vec![0.0f32; block.grad.len()]))?;
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::{Duration, Unfreeze};
+    use crate::recipe::Unfreeze;
 
     const LAYERS: [&str; 3] = ["fc1", "fc2", "head"];
     const LENGTH: Length = Length { steps: 100, steps_per_epoch: 10 };
@@ -144,20 +172,23 @@ mod tests {
             groups.iter().map(|group| group.iter().map(|word| word.to_string()).collect()).collect();
         let spans: Vec<Duration> = at.iter().map(|span| span.parse().unwrap()).collect();
         let lr = (0..groups.len()).map(|phase| 1.0 / (phase + 1) as f64).collect();
-        Phases::new(&Unfreeze { groups, phases: spans, lr }, &LAYERS, LENGTH)
+        Phases::new(&Unfreeze { groups, phases: spans, lr }, &LAYERS, &[LENGTH])
     }
 
     #[test]
     fn a_phase_is_a_function_of_the_step() {
         let phases = phases(&[&["head"], &["fc2"], &["fc1"]], &["20%", "5ep"]).unwrap();
         for (step, phase) in [(0, 0), (19, 0), (20, 1), (49, 1), (50, 2), (99, 2), (100, 2)] {
-            assert_eq!(phases.at(step), phase, "step {step}");
-            assert_eq!(phases.factor(step), 1.0 / (phase + 1) as f64);
+            assert_eq!(phases.at((step, LENGTH)), phase, "step {step}");
+            assert_eq!(phases.factor((step, LENGTH)), 1.0 / (phase + 1) as f64);
         }
-        let trains: Vec<_> = phases.all().map(|(_, _, trains)| trains).collect();
+        // Shares are of the course, epochs are not.
+        let longer = Length { steps: 200, ..LENGTH };
+        assert_eq!([39, 40, 49, 50].map(|step| phases.at((step, longer))), [0, 1, 1, 2]);
+        let trains = [0, 1, 2].map(|phase| phases.trains(phase));
         assert_eq!(trains, [[false, false, true], [false, true, true], [true, true, true]]);
-        let always = Phases::new(&Unfreeze::default(), &LAYERS, LENGTH).unwrap();
-        assert_eq!(always.all().collect::<Vec<_>>(), [(0, 1.0, vec![true; 3])]);
+        let always = Phases::new(&Unfreeze::default(), &LAYERS, &[LENGTH]).unwrap();
+        assert_eq!((always.at((99, LENGTH)), always.trains(0)), (0, vec![true; 3]));
     }
 
     #[test]
