@@ -49,6 +49,22 @@ fn update(gpu: &Gpu, case: &Case, fraction: f64, packed: bool) -> After {
     prune_and_regrow(gpu, case, &drops, case.kept.len(), packed)
 }
 
+/// The weight of a case; masked, its gradient stands beside it.
+fn held(gpu: &Gpu, name: &str, case: &Case, packed: bool) -> Param {
+    let [rows, inner] = case.shape;
+    let mut param = Param::new(name, &case.shape, Box::new(|_| 0.0));
+    param.flow = Flow::Held;
+    if packed {
+        param.allocate_packed(gpu, Pattern::from_places(Form::Free, rows, inner, &case.kept)).unwrap();
+    } else {
+        param.allocate(gpu).unwrap();
+        param.write_mask(&mask_of(&case.kept, rows * inner)).unwrap();
+        param.blocks[0].grad.write(&case.grad).unwrap();
+    }
+    param.write(&case.weight).unwrap();
+    param
+}
+
 /// One update at step 0 that leaves `keep` weights. Running means are equal to the gradient.
 fn prune_and_regrow(gpu: &Gpu, case: &Case, rule: &Growth, keep: usize, packed: bool) -> After {
     prune_and_regrow_by(gpu, case, &case.grad, rule, keep, packed)
@@ -64,17 +80,8 @@ fn prune_and_regrow_by(
     packed: bool,
 ) -> After {
     let [rows, inner] = case.shape;
-    let mut param = Param::new("w", &case.shape, Box::new(|_| 0.0));
-    param.flow = Flow::Held;
+    let mut param = held(gpu, "w", case, packed);
     param.bound = Some(0.5);
-    if packed {
-        param.allocate_packed(gpu, Pattern::from_places(Form::Free, rows, inner, &case.kept)).unwrap();
-    } else {
-        param.allocate(gpu).unwrap();
-        param.write_mask(&mask_of(&case.kept, rows * inner)).unwrap();
-        param.blocks[0].grad.write(&case.grad).unwrap();
-    }
-    param.write(&case.weight).unwrap();
     // A slot as an optimizer has one: here, twice the weight.
     let stored = param.blocks[0].weight.read_f32().unwrap();
     let twice: Vec<f32> = stored.iter().map(|w| 2.0 * w).collect();

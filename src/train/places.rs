@@ -272,6 +272,7 @@ mod tests {
             prop_assert!(words(&own) <= words(&single));
             prop_assert!(are_in(&own, "w") && own.keys().all(|key| SUFFIXES.contains(&&key[1..])));
         }
+
         /// Matrices without rows or inputs, and around the sizes of words and bytes; groups that keep all, or that are
         /// longer than a row.
         #[test]

@@ -3,9 +3,8 @@
 
 use coppice::data::{Dataset, Source, Split};
 use coppice::gpu::{Gpu, Recorder, Tensor};
-use coppice::ops::packed::{Form, Pattern};
 use coppice::ops::variants::Choices;
-use coppice::param::{Flow, Param, full_mask, mask_of};
+use coppice::param::{Param, full_mask};
 use coppice::random::{Stream, uniform, word};
 use coppice::recipe::Recipe;
 use coppice::sparsity::growth::{Growth, Rounding};
@@ -15,26 +14,16 @@ use coppice::sparsity::regrow::{Regrow, Site};
 use coppice::train::Session;
 
 use super::common::everywhere;
-use super::{Case, LENGTH, growth, prune_and_regrow, set};
+use super::{Case, LENGTH, growth, held, prune_and_regrow, set};
 
 /// One update of all `cases` that leaves `keep` weights in all: places and weights of each after it.
 fn update(gpu: &Gpu, cases: &[Case], rule: &Growth, keep: usize, packed: bool) -> Vec<(Vec<u32>, Vec<f32>)> {
     let (mut all, mut grads, mut ones) = (Vec::new(), Vec::new(), Vec::new());
     for (i, case) in cases.iter().enumerate() {
-        let [rows, inner] = case.shape;
-        let mut param = Param::new(&format!("w{i}"), &case.shape, Box::new(|_| 0.0));
-        param.flow = Flow::Held;
-        if packed {
-            param.allocate_packed(gpu, Pattern::from_places(Form::Free, rows, inner, &case.kept)).unwrap();
-        } else {
-            param.allocate(gpu).unwrap();
-            param.write_mask(&mask_of(&case.kept, rows * inner)).unwrap();
-            param.blocks[0].grad.write(&case.grad).unwrap();
-        }
-        param.write(&case.weight).unwrap();
+        let param = held(gpu, &format!("w{i}"), case, packed);
         all.push(param);
         grads.push(gpu.upload_f32("grad", &case.shape, &case.grad).unwrap());
-        let bits = full_mask(rows * inner);
+        let bits = full_mask(case.weight.len());
         ones.push(gpu.upload_u32("all", &[bits.len()], &bits).unwrap());
     }
     let dense = |rec: &mut Recorder, i: usize, own: std::ops::Range<usize>, tile: &Tensor| {
