@@ -78,8 +78,8 @@ fn all(gpu: &Gpu, product: Product, pattern: &Pattern, cols: usize) -> [Results;
         let [x, d_y] = [&x, &d_y].map(|wide| Operand { wide, narrow: None });
         let mut rec = Recorder::new(gpu);
         match product {
-            Product::Forward => forward_by(&mut rec, variant, weight, &bias, x, &out, true),
-            _ => input_grad_by(&mut rec, variant, weight, x, d_y, &out, true),
+            Product::Forward => forward_by(&mut rec, variant, weight, &bias, x, (&out).into(), true),
+            _ => input_grad_by(&mut rec, variant, weight, x, d_y, (&out).into(), true),
         }
         .unwrap();
         (variant.name, result(rec))

@@ -2,8 +2,11 @@
 // samples: (set, features), as bytes four to a word, or as floats. labels: bytes, four to a word.
 // order: (set,). x: (features, cols). labels_out: (cols,). Columns without a sample become 0.
 // One invocation per EACH features of four columns: which samples those are is looked up once.
+// `narrow_bytes`: bf16 pairs in place of floats, of a whole set; one invocation per EACH features of eight columns.
+// x_pairs: (features, cols / 2), see ops/bf16.
 //#use common/grid
 //#use common/step
+//#use ops/bf16
 const WG = 64u;
 const EACH = 16u;
 
@@ -25,6 +28,7 @@ struct Args {
 @group(0) @binding(5) var<storage, read> order: array<u32>;
 @group(0) @binding(6) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> label: array<u32>;
+@group(0) @binding(8) var<storage, read_write> x_pairs: array<vec4<u32>>;
 
 // Four columns side by side, and the first of EACH features of them.
 struct Place {
@@ -35,12 +39,10 @@ struct Place {
     mine: vec4<bool>, // it is for this dispatch to write
 }
 
-fn place(group: u32, lane: u32) -> Place {
+fn place(quad: u32, feature: u32) -> Place {
     var at: Place;
-    let quads = args.cols / 4u;
-    let i = group * WG + lane;
-    at.quad = i % quads;
-    at.feature = i / quads * EACH;
+    at.quad = quad;
+    at.feature = feature;
     for (var c = 0u; c < 4u; c++) {
         let col = at.quad * 4u + c;
         let is_live = col < step.live;
@@ -63,11 +65,15 @@ fn put_labels(at: Place) {
     }
 }
 
+fn scaled(at: Place, value: vec4<f32>) -> vec4<f32> {
+    return select(vec4<f32>(0.0), value * args.scale + args.shift, at.live);
+}
+
 // Four columns of one feature; those of another part of the set stay as they are.
 fn put(at: Place, feature: u32, value: vec4<f32>) {
     let i = feature * (args.cols / 4u) + at.quad;
-    let scaled = select(vec4<f32>(0.0), value * args.scale + args.shift, at.live);
-    if WHOLE || all(at.mine) { x[i] = scaled; } else { x[i] = select(x[i], scaled, at.mine); }
+    let own = scaled(at, value);
+    if WHOLE || all(at.mine) { x[i] = own; } else { x[i] = select(x[i], own, at.mine); }
 }
 
 // The four bytes from byte i on; those past the end of the set are never used.
@@ -78,21 +84,55 @@ fn four_bytes(i: u32) -> u32 {
     return (word >> (i % 4u * 8u)) | (next << (32u - i % 4u * 8u));
 }
 
+// Four features from `first` on, of four columns: a word a column.
+fn features_of(at: Place, first: u32) -> vec4<u32> {
+    var bytes: vec4<u32>;
+    for (var c = 0u; c < 4u; c++) {
+        if at.live[c] && at.mine[c] { bytes[c] = four_bytes(at.sample[c] * args.features + first); }
+    }
+    return bytes;
+}
+
+fn byte_of(words: vec4<u32>, f: u32) -> vec4<f32> {
+    return vec4<f32>((words >> vec4<u32>(8u * f)) & vec4<u32>(255u));
+}
+
 @compute @workgroup_size(WG)
 fn from_bytes(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
               @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
-    let at = place(group, lane);
+    let quads = args.cols / 4u;
+    let i = group * WG + lane;
+    let at = place(i % quads, i / quads * EACH);
     if !(group < grid.end && at.feature < args.features && any(at.mine)) { return; }
     put_labels(at);
     for (var first = at.feature; first < min(at.feature + EACH, args.features); first += 4u) {
-        var bytes: vec4<u32>;
-        for (var c = 0u; c < 4u; c++) {
-            if at.live[c] && at.mine[c] { bytes[c] = four_bytes(at.sample[c] * args.features + first); }
+        let bytes = features_of(at, first);
+        for (var f = 0u; f < 4u; f++) {
+            if ALIGNED || first + f < args.features { put(at, first + f, byte_of(bytes, f)); }
         }
+    }
+}
+
+@compute @workgroup_size(WG)
+fn narrow_bytes(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+                @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    let octets = args.cols / 8u;
+    let i = group * WG + lane;
+    let octet = i % octets;
+    let low = place(2u * octet, i / octets * EACH);
+    let high = place(2u * octet + 1u, i / octets * EACH);
+    if !(group < grid.end && low.feature < args.features) { return; }
+    put_labels(low);
+    put_labels(high);
+    for (var first = low.feature; first < min(low.feature + EACH, args.features); first += 4u) {
+        let low_bytes = features_of(low, first);
+        let high_bytes = features_of(high, first);
         for (var f = 0u; f < 4u; f++) {
             if ALIGNED || first + f < args.features {
-                put(at, first + f, vec4<f32>((bytes >> vec4<u32>(8u * f)) & vec4<u32>(255u)));
+                x_pairs[(first + f) * octets + octet] =
+                    pairs(scaled(low, byte_of(low_bytes, f)), scaled(high, byte_of(high_bytes, f)));
             }
         }
     }
@@ -102,7 +142,9 @@ fn from_bytes(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) gro
 fn from_floats(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
                @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
-    let at = place(group, lane);
+    let quads = args.cols / 4u;
+    let i = group * WG + lane;
+    let at = place(i % quads, i / quads * EACH);
     if !(group < grid.end && at.feature < args.features && any(at.mine)) { return; }
     put_labels(at);
     for (var f = at.feature; f < min(at.feature + EACH, args.features); f++) {

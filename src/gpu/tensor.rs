@@ -131,6 +131,11 @@ impl Tensor {
         Tensor { span, gpu: self.gpu.clone(), dtype: self.dtype, shape: shape.to_vec() }
     }
 
+    /// The same memory as words, whatever they mean.
+    pub fn words(&self) -> Tensor {
+        Tensor { dtype: Dtype::U32, ..self.clone() }
+    }
+
     /// Copies values in. The write is ordered before every later replay.
     pub fn write<T: bytemuck::Pod>(&self, values: &[T]) -> Result<()> {
         let bytes: &[u8] = bytemuck::cast_slice(values);

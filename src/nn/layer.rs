@@ -50,7 +50,7 @@ pub trait Layer {
         Vec::new()
     }
     /// Records `y = f(x)`.
-    fn forward(&self, rec: &mut Recorder, choices: &Choices, x: Operand, y: &Tensor) -> Result<()>;
+    fn forward(&self, rec: &mut Recorder, choices: &Choices, x: Operand, y: Operand) -> Result<()>;
     /// Records the gradients of the parameters and, if asked for, of the input.
     fn backward(
         &self,
@@ -59,10 +59,14 @@ pub trait Layer {
         x: Operand,
         y: &Tensor,
         d_y: Operand,
-        d_x: Option<&Tensor>,
+        d_x: Option<Operand>,
     ) -> Result<()>;
     /// Whether it reads bf16 copies of its input and of its output's gradient, where there are any.
     fn reads_narrow(&self) -> bool {
+        false
+    }
+    /// Whether it can write its output and its input's gradient as bf16 alone, and never reads its output again.
+    fn writes_narrow(&self) -> bool {
         false
     }
     /// Records the gradient of its weight, also where nothing is kept, for some of its rows: what growth goes by. No other

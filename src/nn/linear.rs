@@ -89,12 +89,13 @@ impl Layer for Linear {
         (0..rows).step_by(step.max(1)).map(|begin| self.shape(step.min(rows - begin), cols)).collect()
     }
 
-    fn forward(&self, rec: &mut Recorder, choices: &Choices, x: Operand, y: &Tensor) -> Result<()> {
+    fn forward(&self, rec: &mut Recorder, choices: &Choices, x: Operand, y: Operand) -> Result<()> {
         let bias = &self.bias.blocks[0].weight;
         match self.packed() {
             Some(weight) => products::forward(rec, choices, weight, bias, x, y, self.relu),
             None => {
-                linear::forward(rec, choices, &rows(&self.weight, |b| &b.weight), bias, x.wide, y, self.relu)
+                let weight = rows(&self.weight, |b| &b.weight);
+                linear::forward(rec, choices, &weight, bias, x.wide, y.wide, self.relu)
             }
         }
     }
@@ -106,7 +107,7 @@ impl Layer for Linear {
         x: Operand,
         _y: &Tensor,
         d_y: Operand,
-        d_x: Option<&Tensor>,
+        d_x: Option<Operand>,
     ) -> Result<()> {
         let d_bias = &self.bias.blocks[0].grad;
         if let Some(weight) = self.packed() {
@@ -122,7 +123,7 @@ impl Layer for Linear {
         match d_x {
             Some(d_x) => {
                 let weight = rows(&self.weight, |b| &b.weight);
-                linear::input_grad(rec, choices, &weight, x, d_y, d_x, self.rectified_input)
+                linear::input_grad(rec, choices, &weight, x, d_y, d_x.wide, self.rectified_input)
             }
             None => Ok(()),
         }
@@ -142,6 +143,9 @@ impl Layer for Linear {
     }
 
     fn reads_narrow(&self) -> bool {
+        self.weight.packed.is_some()
+    }
+    fn writes_narrow(&self) -> bool {
         self.weight.packed.is_some()
     }
     fn rectify_output(&mut self) -> bool {

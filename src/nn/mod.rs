@@ -51,6 +51,15 @@ impl Activations {
     }
 }
 
+/// Which numbers activations and gradients have left when a pass is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// All as f32, for what reads them afterwards; bf16 copies beside them where products read those.
+    Wide,
+    /// Those that products read as bf16 as nothing else.
+    Narrow,
+}
+
 /// Records the bf16 copy of an operand, if there is to be one.
 fn copy(rec: &mut Recorder, operand: Operand) -> Result<()> {
     operand.narrow.map_or(Ok(()), |narrow| narrow::record(rec, operand.wide, narrow))
@@ -122,17 +131,38 @@ impl Model {
         Ok(Activations { narrow: copies(gpu, &values, narrow)?, values })
     }
 
-    /// Records the forward pass from `a.values[0]` to `a.logits()`.
-    pub fn forward(&self, rec: &mut Recorder, choices: &Choices, a: &Activations) -> Result<()> {
+    /// Where a batch is to be written: the first layer's input. `writes_narrow` says whether it can be written as bf16.
+    pub fn input<'a>(&self, a: &'a Activations, leave: Leave, writes_narrow: bool) -> Operand<'a> {
+        let narrow = leave == Leave::Narrow && writes_narrow && self.layers[0].reads_narrow();
+        a.operand(0).only(narrow)
+    }
+
+    /// Records the forward pass from `x`, where the batch was written (see [`Model::input`]), to `a.logits()`.
+    pub fn forward(
+        &self,
+        rec: &mut Recorder,
+        choices: &Choices,
+        a: &Activations,
+        x: Operand,
+        leave: Leave,
+    ) -> Result<()> {
         rec.phase(Phase::Forward);
+        let mut written = x;
         for (index, layer) in self.layers.iter().enumerate() {
             rec.scope(layer.name());
-            if layer.reads_narrow() {
+            if layer.reads_narrow() && written.narrow.is_none() {
                 copy(rec, a.operand(index))?;
             }
-            layer.forward(rec, choices, a.operand(index), &a.values[index + 1])?;
+            written = self.output(a.operand(index + 1), index, index + 1, leave);
+            layer.forward(rec, choices, a.operand(index), written)?;
         }
         Ok(())
+    }
+
+    /// Where layer `from` writes what layer `to` reads: as bf16 alone, if both can and nothing else is to be left.
+    fn output<'a>(&self, of: Operand<'a>, from: usize, to: usize, leave: Leave) -> Operand<'a> {
+        let reads = self.layers.get(to).is_some_and(|layer| layer.reads_narrow());
+        of.only(leave == Leave::Narrow && reads && self.layers[from].writes_narrow())
     }
 
     /// Tensors for the gradients of a batch's activations, with bf16 copies if `narrow`. Each is needed for one layer only, so that two take turns, unless `all` are to be kept.
@@ -166,13 +196,14 @@ impl Model {
         choices: &Choices,
         a: &Activations,
         d: &Gradients,
+        leave: Leave,
     ) -> Result<()> {
         let lowest = self.lowest(|param| !param.frozen);
-        self.backward_through(rec, choices, a, d, lowest..self.layers.len())
+        self.backward_through(rec, choices, a, d, lowest..self.layers.len(), leave)
     }
 
     /// Records what [`Model::backward`] has left out, to go on from where it ended: the gradients of frozen parameters.
-    /// Those of the lowest layer that is not frozen are computed once more.
+    /// Those of the lowest layer that is not frozen are computed once more. Both leave f32.
     pub fn backward_frozen(
         &self,
         rec: &mut Recorder,
@@ -181,7 +212,7 @@ impl Model {
         d: &Gradients,
     ) -> Result<()> {
         let (first, lowest) = (self.lowest(|_| true), self.lowest(|param| !param.frozen));
-        self.backward_through(rec, choices, a, d, first..(lowest + 1).min(self.layers.len()))
+        self.backward_through(rec, choices, a, d, first..(lowest + 1).min(self.layers.len()), Leave::Wide)
     }
 
     /// The lowest layer with such a parameter; as many as there are layers if none has.
@@ -197,16 +228,19 @@ impl Model {
         a: &Activations,
         d: &Gradients,
         layers: std::ops::Range<usize>,
+        leave: Leave,
     ) -> Result<()> {
         rec.phase(Phase::Backward);
         let lowest = layers.start;
+        let mut is_narrow = false; // the gradient that is passed on
         for index in layers.rev() {
             let layer = &self.layers[index];
             rec.scope(layer.name());
-            let d_x = (index > lowest).then(|| &d.values[index - 1]);
-            if layer.reads_narrow() {
+            if layer.reads_narrow() && !is_narrow {
                 copy(rec, d.operand(index))?;
             }
+            let d_x = (index > lowest).then(|| self.output(d.operand(index - 1), index, index - 1, leave));
+            is_narrow = d_x.is_some_and(|d_x| d_x.narrow.is_some());
             layer.backward(rec, choices, a.operand(index), &a.values[index + 1], d.operand(index), d_x)?;
         }
         Ok(())

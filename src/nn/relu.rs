@@ -26,8 +26,8 @@ impl Layer for Relu {
     fn outputs(&self) -> usize {
         self.width
     }
-    fn forward(&self, rec: &mut Recorder, _: &Choices, x: Operand, y: &Tensor) -> Result<()> {
-        relu::record_forward(rec, x.wide, y)
+    fn forward(&self, rec: &mut Recorder, _: &Choices, x: Operand, y: Operand) -> Result<()> {
+        relu::record_forward(rec, x.wide, y.wide)
     }
     fn backward(
         &self,
@@ -36,9 +36,9 @@ impl Layer for Relu {
         _x: Operand,
         y: &Tensor,
         d_y: Operand,
-        d_x: Option<&Tensor>,
+        d_x: Option<Operand>,
     ) -> Result<()> {
-        d_x.map_or(Ok(()), |d_x| relu::record_backward(rec, y, d_y.wide, d_x))
+        d_x.map_or(Ok(()), |d_x| relu::record_backward(rec, y, d_y.wide, d_x.wide))
     }
     fn is_relu(&self) -> bool {
         true

@@ -1,9 +1,10 @@
 //! Batches, assembled on the device from a data set that lives there.
 
+use super::narrow::{self, Operand};
 use super::{Step, groups};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::check::{Check, Tolerance, Trial};
-use crate::gpu::{Kernel, Recorder, Tensor, Twin, Uniform};
+use crate::gpu::{Dtype, Kernel, Recorder, Tensor, Twin, Uniform};
 use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
@@ -12,6 +13,8 @@ wgsl_struct! {
 }
 
 const FROM_BYTES: Kernel = Kernel::own(source!("ops/batch"), twin_bytes).entry("from_bytes").proven();
+const NARROW_BYTES: Kernel =
+    Kernel::own(source!("ops/batch"), twin_narrow_bytes).entry("narrow_bytes").proven();
 const FROM_FLOATS: Kernel = Kernel::own(source!("ops/batch"), twin_floats).entry("from_floats").proven();
 const WG: usize = 64;
 /// Features of one invocation.
@@ -40,9 +43,16 @@ pub struct Set {
     pub shift: f32,
 }
 
+impl Set {
+    /// Whether batches can be written as bf16 alone.
+    pub fn writes_narrow(&self) -> bool {
+        self.parts.len() == 1 && self.parts[0].samples.dtype == Dtype::U32
+    }
+}
+
 /// Fills `x` (features, cols) and `label` (cols,) with samples `order[first ..]`; columns from `live` on
 /// become 0. The value of a feature is `sample * scale + shift`.
-pub fn record(rec: &mut Recorder, set: &Set, step: &Uniform, x: &Tensor, label: &Tensor) -> Result<()> {
+pub fn record(rec: &mut Recorder, set: &Set, step: &Uniform, x: Operand, label: &Tensor) -> Result<()> {
     let cols = label.len();
     for part in &set.parts {
         let args = Args {
@@ -53,7 +63,8 @@ pub fn record(rec: &mut Recorder, set: &Set, step: &Uniform, x: &Tensor, label: 
             begin: part.begin as u32,
             end: part.end as u32,
         };
-        let groups = groups(cols / 4 * set.features.div_ceil(EACH), WG);
+        let together = if x.narrow.is_some() { 8 } else { 4 };
+        let groups = groups(cols / together * set.features.div_ceil(EACH), WG);
         let (labels, order) = (&set.labels, &set.order);
         let flops = 2 * (cols * set.features) as u64;
         let fitted = |kernel: Kernel| match (set.parts.len(), set.features % 4) {
@@ -61,20 +72,28 @@ pub fn record(rec: &mut Recorder, set: &Set, step: &Uniform, x: &Tensor, label: 
             (1, _) => kernel.with(WHOLE),
             _ => kernel,
         };
-        match part.samples.dtype {
-            crate::gpu::Dtype::U32 => {
+        match (part.samples.dtype, x.narrow) {
+            (Dtype::U32, Some(pairs)) if set.writes_narrow() => {
                 let binds = bind! { args: &args, step: step, samples: &part.samples, labels: labels,
-                order: order, x: x, label: label };
+                order: order, x_pairs: pairs, label: label };
+                rec.dispatch(&fitted(NARROW_BYTES), binds, groups, flops)?;
+            }
+            (_, Some(_)) => return Err(Error::internal("this set writes no bf16")),
+            (Dtype::U32, None) => {
+                let binds = bind! { args: &args, step: step, samples: &part.samples, labels: labels,
+                order: order, x: x.wide, label: label };
                 rec.dispatch(&fitted(FROM_BYTES), binds, groups, flops)?;
             }
-            crate::gpu::Dtype::F32 => {
+            (Dtype::F32, None) => {
                 let binds = bind! { args: &args, step: step, floats: &part.samples, labels: labels,
-                order: order, x: x, label: label };
+                order: order, x: x.wide, label: label };
                 rec.dispatch(&fitted(FROM_FLOATS), binds, groups, flops)?;
             }
         }
-        // A stored value is read and a float written; the rest of the set is not touched.
-        rec.moves((cols * set.features) as u64 * 8);
+        // A stored value is read and a number written; the rest of the set is not touched.
+        let stored = if part.samples.dtype == Dtype::U32 { 1 } else { 4 };
+        let written = if x.narrow.is_some() { 2 } else { 4 };
+        rec.moves((cols * set.features) as u64 * (stored + written));
     }
     Ok(())
 }
@@ -91,18 +110,25 @@ fn byte(words: &[u32], i: usize) -> u32 {
 
 fn twin_bytes(t: &Twin) {
     let samples = t.u32("samples");
-    twin(t, |i| byte(&samples, i) as f32);
+    twin(t, &mut t.f32_mut("x"), |i| byte(&samples, i) as f32);
+}
+
+fn twin_narrow_bytes(t: &Twin) {
+    let samples = t.u32("samples");
+    let mut x = vec![0.0; t.u32("x_pairs").len() * 2];
+    twin(t, &mut x, |i| byte(&samples, i) as f32);
+    narrow::fill(&mut t.u32_mut("x_pairs"), &x);
 }
 
 fn twin_floats(t: &Twin) {
     let samples = t.f32("floats");
-    twin(t, |i| samples[i]);
+    twin(t, &mut t.f32_mut("x"), |i| samples[i]);
 }
 
-fn twin(t: &Twin, value: impl Fn(usize) -> f32) {
+fn twin(t: &Twin, x: &mut [f32], value: impl Fn(usize) -> f32) {
     let (args, step): (Args, Step) = (t.get("args"), t.get("step"));
     let (labels, order) = (t.u32("labels"), t.u32("order"));
-    let (mut x, mut label) = (t.f32_mut("x"), t.u32_mut("label"));
+    let mut label = t.u32_mut("label");
     let (features, cols) = (args.features as usize, args.cols as usize);
     for col in 0..cols {
         if col >= step.live as usize {
@@ -125,18 +151,42 @@ pub fn checks() -> Vec<Check> {
     vec![
         Check::new("ops/batch:from_bytes", |t, n| check(t, n, false)),
         Check::new("ops/batch:from_floats", |t, n| check(t, n, true)),
+        Check::new("ops/batch:narrow_bytes", |t, n| {
+            check_narrow(t, n)?;
+            check_narrow(t, n * 4)
+        }),
     ]
 }
 
+/// Samples of a set in the check.
+const SAMPLES: usize = 37;
+
 fn check(t: &mut Trial, features: usize, floats: bool) -> Result<()> {
-    const SAMPLES: usize = 37;
     check_parts(t, features, floats, &[(0, 20), (20, SAMPLES)])?;
     check_parts(t, features, floats, &[(0, SAMPLES)])?;
     check_parts(t, features * 4, floats, &[(0, SAMPLES)])
 }
 
 fn check_parts(t: &mut Trial, features: usize, floats: bool, ranges: &[(usize, usize)]) -> Result<()> {
-    let (samples, cols) = (ranges[ranges.len() - 1].1, 68);
+    let cols = 68;
+    // A product and a sum: the device may fuse them.
+    let x = t.output("x", &[features, cols], Tolerance { abs: 1e-5, rel: 1e-6 })?;
+    let label = t.output_u32("label", &[cols])?;
+    let (set, step) = set(t, features, floats, ranges)?;
+    record(&mut t.rec, &set, &step, (&x).into(), &label)
+}
+
+fn check_narrow(t: &mut Trial, features: usize) -> Result<()> {
+    let wide = t.gpu.tensor("x", Dtype::F32, &[features, 72])?;
+    let copy = narrow::tensor(&t.gpu, &wide)?;
+    t.compare(&copy, Tolerance::EXACT); // halves of bytes are exact
+    let label = t.output_u32("label", &[72])?;
+    let (set, step) = set(t, features, false, &[(0, SAMPLES)])?;
+    record(&mut t.rec, &set, &step, Operand { wide: &wide, narrow: Some(&copy) }, &label)
+}
+
+fn set(t: &mut Trial, features: usize, floats: bool, ranges: &[(usize, usize)]) -> Result<(Set, Uniform)> {
+    let samples = ranges[ranges.len() - 1].1;
     let step = t.gpu.uniform("step", &Step { first: 2, live: 33, ..Default::default() })?;
     let mut parts = Vec::new();
     for &(begin, end) in ranges {
@@ -152,8 +202,5 @@ fn check_parts(t: &mut Trial, features: usize, floats: bool, ranges: &[(usize, u
         scale: 0.5,
         shift: -1.0,
     };
-    // A product and a sum: the device may fuse them.
-    let x = t.output("x", &[features, cols], Tolerance { abs: 1e-5, rel: 1e-6 })?;
-    let label = t.output_u32("label", &[cols])?;
-    record(&mut t.rec, &set, &step, &x, &label)
+    Ok((set, step))
 }

@@ -14,11 +14,20 @@ wgsl_struct! {
 const MAIN: Kernel = Kernel::own(source!("ops/narrow"), twin).proven();
 const WG: usize = 64;
 
-/// A tensor (rows, cols) of f32, and its bf16 copy where there is one.
+/// A tensor (rows, cols) of f32, and its bf16 copy where there is one. As a result: written as bf16 where there is a copy,
+/// and as f32 where there is none.
 #[derive(Clone, Copy)]
 pub struct Operand<'a> {
     pub wide: &'a Tensor,
     pub narrow: Option<&'a Tensor>,
+}
+
+impl Operand<'_> {
+    /// As a result: as bf16 alone, if `narrow` and there is a copy, or as f32.
+    pub fn only(mut self, narrow: bool) -> Self {
+        self.narrow = self.narrow.filter(|_| narrow);
+        self
+    }
 }
 
 impl<'a> From<&'a Tensor> for Operand<'a> {
@@ -57,13 +66,17 @@ pub fn widen(words: &[u32]) -> Vec<f32> {
     words.chunks_exact(4).flat_map(octet).collect()
 }
 
-fn twin(t: &Twin) {
-    let x = t.f32("x");
-    for (four, eight) in t.u32_mut("out").chunks_exact_mut(4).zip(x.chunks_exact(8)) {
+/// Fills a copy with the numbers, in the order of columns.
+pub fn fill(words: &mut [u32], values: &[f32]) {
+    for (four, eight) in words.chunks_exact_mut(4).zip(values.chunks_exact(8)) {
         for (c, word) in four.iter_mut().enumerate() {
             *word = u32::from(round(eight[c])) | u32::from(round(eight[c + 4])) << 16;
         }
     }
+}
+
+fn twin(t: &Twin) {
+    fill(&mut t.u32_mut("out"), &t.f32("x"));
 }
 
 pub fn checks() -> Vec<Check> {

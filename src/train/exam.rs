@@ -7,6 +7,7 @@ use super::session::Session;
 use crate::data::{Dataset, Split};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor};
+use crate::nn::Leave;
 use crate::ops::tally::{self, Totals};
 use crate::ops::{Step, cross_entropy};
 use crate::sparsity::Pruner;
@@ -73,7 +74,7 @@ impl Session {
 
     pub(super) fn record_exam(&self, exam: &Exam) -> Result<Plan> {
         let mut rec = Recorder::new(&self.gpu);
-        self.forward(&mut rec, &exam.feed)?;
+        self.forward(&mut rec, &exam.feed, Leave::Narrow)?;
         rec.phase(Phase::Loss);
         let (step, c) = (&self.step_uniform, &self.frame.columns);
         let logits = self.frame.activations.logits();

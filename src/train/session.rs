@@ -11,7 +11,7 @@ use crate::data::Dataset;
 use crate::distill::{self, Batch};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Profiler, Recorder, Tensor, Timing, Uniform};
-use crate::nn::{Activations, Gradients, Model};
+use crate::nn::{Activations, Gradients, Leave, Model};
 use crate::ops::cross_entropy::{self, Target};
 use crate::ops::packed::crossover::Products;
 use crate::ops::tally::{self, Totals};
@@ -58,6 +58,8 @@ pub struct Session {
 pub(super) struct Plans {
     /// What comes before and after the mask update within a step.
     pub(super) before: Segment,
+    /// As `before`, where that leaves no f32 for a mask update to read.
+    updating: Option<Segment>,
     after: Segment,
     /// Forward and backward with logits over the temperature that the method looks at batches with.
     tempered: Option<Plan>,
@@ -202,9 +204,12 @@ impl Session {
         let order = self.pruner.as_ref().map_or(methods::ALL[0].order, |pruner| pruner.entry.order);
         let split = order.iter().position(|stage| *stage == Stage::Masks);
         let (first, second) = order.split_at(split.unwrap_or(order.len()));
+        let leave = self.leave();
+        let apart = leave == Leave::Narrow && self.pruner.is_some() && first.contains(&Stage::Backward);
         self.plans = Plans {
-            before: self.segment(first)?,
-            after: self.segment(second)?,
+            before: self.segment(first, leave)?,
+            updating: apart.then(|| self.segment(first, Leave::Wide)).transpose()?,
+            after: self.segment(second, leave)?,
             tempered: self.record_tempered()?,
             frozen: self.record_frozen()?,
             validation: self.validation.as_ref().map(|exam| self.record_exam(exam)).transpose()?,
@@ -267,7 +272,7 @@ impl Session {
         self.enter_phase()?;
         self.reset()?;
         self.write_step()?;
-        self.plans.before.plan.replay()?;
+        self.opening().plan.replay()?;
         let change = self.masks()?;
         if !self.rests() {
             self.plans.after.plan.replay()?;
@@ -281,7 +286,7 @@ impl Session {
         self.enter_phase()?;
         self.reset()?;
         self.write_step()?;
-        let before = &self.plans.before;
+        let before = self.opening();
         let mut times = before.plan.profile(&before.profiler)?;
         let change = self.masks()?;
         if !self.rests() {
@@ -290,6 +295,17 @@ impl Session {
         }
         self.next()?;
         Ok((change, times))
+    }
+
+    /// What a step begins with: a mask update may read activations and gradients.
+    fn opening(&self) -> &Segment {
+        let due = self.pruner.as_ref().is_some_and(|pruner| pruner.due(self.step).is_some());
+        self.plans.updating.as_ref().filter(|_| due).unwrap_or(&self.plans.before)
+    }
+    /// What most steps leave: running means read f32 in each.
+    fn leave(&self) -> Leave {
+        let averages = self.pruner.as_ref().is_some_and(Pruner::averages);
+        if is_narrow(&self.recipe) && !averages { Leave::Narrow } else { Leave::Wide }
     }
 
     fn next(&mut self) -> Result<()> {
@@ -358,7 +374,7 @@ impl Session {
         self.write_batch(self.step + look.ahead)?;
         match &self.plans.tempered {
             Some(plan) if look.tempered => plan.replay()?,
-            _ => self.plans.before.plan.replay()?,
+            _ => self.plans.updating.as_ref().unwrap_or(&self.plans.before).plan.replay()?,
         }
         self.plans.frozen.iter().try_for_each(Plan::replay)?;
         self.totals.write(&totals)?;
@@ -402,7 +418,7 @@ impl Plans {
         let test = Recorder::new(gpu).finish()?;
         let numbers = Numbers::record(gpu, &[])?;
         let (before, after) = (segment()?, segment()?);
-        Ok(Self { before, after, tempered: None, frozen: None, validation: None, test, numbers })
+        Ok(Self { before, updating: None, after, tempered: None, frozen: None, validation: None, test, numbers })
     }
 }
 
@@ -417,7 +433,7 @@ fn dense_grads<'a>(
 }
 
 impl Session {
-    fn segment(&self, stages: &[Stage]) -> Result<Segment> {
+    fn segment(&self, stages: &[Stage], leave: Leave) -> Result<Segment> {
         let mut rec = Recorder::new(&self.gpu);
         for stage in stages {
             match stage {
@@ -426,9 +442,9 @@ impl Session {
                         pruner.record_masks(&mut rec, &self.model.params())?;
                     }
                 }
-                Stage::Forward => self.forward(&mut rec, &self.feed)?,
+                Stage::Forward => self.forward(&mut rec, &self.feed, leave)?,
                 Stage::Backward => {
-                    self.backward(&mut rec, 1.0)?;
+                    self.backward(&mut rec, 1.0, leave)?;
                     if let Some(pruner) = &self.pruner {
                         let grads = dense_grads(&self.model, &self.choices, &self.frame);
                         pruner.record_gradients(&mut rec, &self.model.params(), &grads)?;
@@ -449,12 +465,13 @@ impl Session {
         Ok(Segment { plan, profiler })
     }
 
-    pub(super) fn forward(&self, rec: &mut Recorder, feed: &Feed) -> Result<()> {
+    pub(super) fn forward(&self, rec: &mut Recorder, feed: &Feed, leave: Leave) -> Result<()> {
         let (a, c) = (&self.frame.activations, &self.frame.columns);
         rec.phase(Phase::Batch);
         rec.scope("data");
-        batch::record(rec, &feed.set, &self.step_uniform, &a.values[0], &c.label)?;
-        self.model.forward(rec, &self.choices, a)
+        let x = self.model.input(a, leave, feed.set.writes_narrow());
+        batch::record(rec, &feed.set, &self.step_uniform, x, &c.label)?;
+        self.model.forward(rec, &self.choices, a, x, leave)
     }
 
     fn record_tempered(&self) -> Result<Option<Plan>> {
@@ -463,12 +480,12 @@ impl Session {
             return Ok(None);
         }
         let mut rec = Recorder::new(&self.gpu);
-        self.forward(&mut rec, &self.feed)?;
-        self.backward(&mut rec, temperature)?;
+        self.forward(&mut rec, &self.feed, Leave::Wide)?;
+        self.backward(&mut rec, temperature, Leave::Wide)?;
         rec.finish().map(Some)
     }
 
-    fn backward(&self, rec: &mut Recorder, temperature: f32) -> Result<()> {
+    fn backward(&self, rec: &mut Recorder, temperature: f32, leave: Leave) -> Result<()> {
         let Frame { activations: a, gradients: d, columns: c } = &self.frame;
         rec.phase(Phase::Loss);
         rec.scope("loss");
@@ -482,6 +499,6 @@ impl Session {
         };
         cross_entropy::record(rec, step, logits, target, d.logits(), &c.loss, &c.hit)?;
         tally::record(rec, step, &c.loss, &c.hit, &self.totals)?;
-        self.model.backward(rec, &self.choices, a, d)
+        self.model.backward(rec, &self.choices, a, d, leave)
     }
 }

@@ -2,7 +2,7 @@
 
 use coppice::error::Result;
 use coppice::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
-use coppice::nn::Model;
+use coppice::nn::{Leave, Model};
 use coppice::ops::Step;
 use coppice::ops::batch::{self, Part, Set, pack_bytes};
 use coppice::ops::cross_entropy::{self, Target};
@@ -172,15 +172,15 @@ impl Network {
         let (choices, values) = (Choices::default(), model.activations(gpu, SAMPLES, false)?);
 
         let mut rec = Recorder::new(gpu);
-        batch::record(&mut rec, &set, &step, &values.values[0], &label)?;
-        model.forward(&mut rec, &choices, &values)?;
+        batch::record(&mut rec, &set, &step, (&values.values[0]).into(), &label)?;
+        model.forward(&mut rec, &choices, &values, (&values.values[0]).into(), Leave::Wide)?;
         rec.phase(Phase::Loss);
         let target = Target::Hard { label: &label, smoothing: 0.0, temperature: 1.0 };
         cross_entropy::record(&mut rec, &step, values.logits(), target, d_logits, &loss, &hit)?;
         let forward = rec.finish()?;
 
         let mut rec = Recorder::new(gpu);
-        model.backward(&mut rec, &choices, &values, &gradients)?;
+        model.backward(&mut rec, &choices, &values, &gradients, Leave::Wide)?;
         let backward = rec.finish()?;
 
         let mut rec = Recorder::new(gpu);

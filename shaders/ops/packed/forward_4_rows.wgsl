@@ -5,3 +5,4 @@ const HEIGHT = 1u; const PER = 1u; const LOADS = 1u; const EACH = 4u; const DOWN
 //#use ops/packed/values_scalars
 //#use ops/linear_x_quads
 //#use ops/packed/x_wide
+//#use ops/packed/out_wide

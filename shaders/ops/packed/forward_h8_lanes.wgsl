@@ -5,3 +5,4 @@ const HEIGHT = 8u; const PER = 1u; const LOADS = 4u; const EACH = 4u;
 //#use ops/packed/values_texels
 //#use ops/linear_x_texels
 //#use ops/packed/x_wide
+//#use ops/packed/out_wide

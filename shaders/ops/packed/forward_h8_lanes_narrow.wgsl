@@ -4,3 +4,4 @@ const HEIGHT = 8u; const PER = 2u; const LOADS = 2u; const EACH = 4u;
 //#use ops/packed/columns_list
 //#use ops/packed/values_texels
 //#use ops/packed/x_narrow
+//#use ops/packed/out_narrow

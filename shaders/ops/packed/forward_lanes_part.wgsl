@@ -1,5 +1,5 @@
 // y = bias + weight x, then ReLU if args.relu, over the kept entries of a packed weight; entries are shared by lanes.
-// x: (inner, cols). bias: (rows,). y: (rows, cols). starts: (rows of blocks + 1,), where the entries of each begin.
+// x: (inner, cols). bias: (rows,). out: y (rows, cols). starts: (rows of blocks + 1,), where the entries of each begin.
 // A load of x brings PER quads of columns: one of f32, two of bf16. A workgroup makes EACH rows of blocks, one after
 // another, of LANES * LOADS loads.
 // Workgroups: ceil(rows / EACH) * ceil(cols / (4 LANES LOADS PER)).
@@ -7,7 +7,6 @@
 //#use ops/packed/args
 //#use ops/packed/lanes_entries
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
 
 // For each row of a block and each load, the sums of its quads.
@@ -28,8 +27,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         @builtin(local_invocation_index) lane: u32, @builtin(subgroup_invocation_id) place: u32) {
     let group = group_index(id, groups);
     if !(group < grid.end) { return; }
-    let quads = args.cols / 4u;
-    let loads = quads / PER;
+    let loads = args.cols / 4u / PER;
     let tiles = (loads + LANES * LOADS - 1u) / (LANES * LOADS);
     let load_0 = group % tiles * (LANES * LOADS) + lane;
     for (var n = 0u; n < EACH; n++) {
@@ -53,11 +51,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
                 for (var l = 0u; l < LOADS; l++) {
                     let load = load_0 + l * LANES;
                     if load < loads {
+                        var value = sum[r][l];
                         for (var p = 0u; p < PER; p++) {
-                            let value = sum[r][l][p] + b;
-                            y[(row * HEIGHT + r) * quads + load * PER + p] =
-                                select(value, max(value, vec4<f32>(0.0)), args.relu != 0u);
+                            value[p] = value[p] + b;
+                            value[p] = select(value[p], max(value[p], vec4<f32>(0.0)), args.relu != 0u);
                         }
+                        put((row * HEIGHT + r) * loads + load, value);
                     }
                 }
             }

@@ -1,5 +1,5 @@
 // y = bias + weight x, then ReLU if args.relu, over the kept entries of a packed weight.
-// x: (inner, cols). bias: (rows,). y: (rows, cols). starts: (rows of blocks + 1,), where the entries of each begin.
+// x: (inner, cols). bias: (rows,). out: y (rows, cols). starts: (rows of blocks + 1,), where the entries of each begin.
 // One input is shared by the HEIGHT rows of a block and by all columns: an entry is read once for a run of columns.
 // A load of x brings PER quads of columns: one of f32, two of bf16. An invocation makes EACH rows of blocks, one after
 // another, of LOADS loads; a workgroup has DOWN by ACROSS invocations.
@@ -7,7 +7,6 @@
 //#use common/grid
 //#use ops/packed/args
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
 
 @compute @workgroup_size(DOWN * ACROSS)
@@ -15,8 +14,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
     if !(group < grid.end) { return; }
-    let quads = args.cols / 4u;
-    let loads = quads / PER;
+    let loads = args.cols / 4u / PER;
     let tiles = (loads + ACROSS * LOADS - 1u) / (ACROSS * LOADS);
     let row_0 = group / tiles * (DOWN * EACH) + lane / ACROSS;
     let load_0 = group % tiles * (ACROSS * LOADS) + lane % ACROSS;
@@ -42,11 +40,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
                 for (var l = 0u; l < LOADS; l++) {
                     let load = load_0 + l * ACROSS;
                     if load < loads {
+                        var value = sum[r][l];
                         for (var p = 0u; p < PER; p++) {
-                            let value = sum[r][l][p] + b;
-                            y[(row * HEIGHT + r) * quads + load * PER + p] =
-                                select(value, max(value, vec4<f32>(0.0)), args.relu != 0u);
+                            value[p] = value[p] + b;
+                            value[p] = select(value[p], max(value[p], vec4<f32>(0.0)), args.relu != 0u);
                         }
+                        put((row * HEIGHT + r) * loads + load, value);
                     }
                 }
             }

@@ -5,3 +5,4 @@ const HEIGHT = 1u; const SLICES = 4u; const ACROSS = 32u;
 //#use ops/packed/values_scalars
 //#use ops/linear_x_quads
 //#use ops/packed/x_wide
+//#use ops/packed/out_wide

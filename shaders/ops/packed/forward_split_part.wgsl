@@ -1,6 +1,6 @@
 // y = bias + weight x, then ReLU if args.relu, over the kept entries of a packed weight; the entries of a row are dealt to
 // SLICES invocations, so that a long row does not keep others waiting.
-// x: (inner, cols). bias: (rows,). y: (rows, cols). starts: (rows of blocks + 1,), where the entries of each begin.
+// x: (inner, cols). bias: (rows,). out: y (rows, cols). starts: (rows of blocks + 1,), where the entries of each begin.
 // A workgroup makes one row of blocks of 4 ACROSS columns. Its sums are added slice by slice: not the order of the dense
 // product.
 // Workgroups: rows * ceil(cols / (4 ACROSS)).
@@ -8,7 +8,6 @@ const PER = 1u;
 //#use common/grid
 //#use ops/packed/args
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
 
 var<workgroup> parts: array<array<vec4<f32>, HEIGHT>, SLICES * ACROSS>;
@@ -36,7 +35,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
             var value = parts[lane][r];
             for (var slice = 1u; slice < SLICES; slice++) { value = value + parts[slice * ACROSS + lane][r]; }
             value = value + bias[row * HEIGHT + r];
-            y[(row * HEIGHT + r) * quads + quad] = select(value, max(value, vec4<f32>(0.0)), args.relu != 0u);
+            value = select(value, max(value, vec4<f32>(0.0)), args.relu != 0u);
+            put((row * HEIGHT + r) * quads + quad, array<vec4<f32>, PER>(value));
         }
     }
 }

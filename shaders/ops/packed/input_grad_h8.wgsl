@@ -7,3 +7,4 @@ const HEIGHT = 8u; const PER = 1u; const LOADS = 1u; const EACH = 1u; const DOWN
 //#use ops/packed/x_wide
 //#use ops/linear_d_y_quads
 //#use ops/packed/d_y_wide
+//#use ops/packed/out_wide

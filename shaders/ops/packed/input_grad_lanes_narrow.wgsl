@@ -5,3 +5,4 @@ const HEIGHT = 1u; const PER = 2u; const LOADS = 2u; const EACH = 4u;
 //#use ops/packed/values_scalars
 //#use ops/packed/x_narrow
 //#use ops/packed/d_y_narrow
+//#use ops/packed/out_narrow

@@ -1,6 +1,6 @@
 // d_x = weight^T d_y over the kept entries of a packed weight, and 0 where x is not positive if args.relu; entries are
 // shared by lanes.
-// d_y: (rows, cols). x, d_x: (inner, cols). The transposed order: starts: (inner + 1,), where the entries of each input
+// d_y: (rows, cols). x, out: d_x (inner, cols). The transposed order: starts: (inner + 1,), where the entries of each input
 // begin; placed(entry, input): the row of blocks of each and its number in row order, which is how values are stored.
 // A load of d_y brings PER quads of columns: one of f32, two of bf16. A workgroup makes EACH inputs, one after another, of
 // LANES * LOADS loads.
@@ -8,7 +8,6 @@
 //#use common/grid
 //#use ops/packed/args
 //#use ops/packed/lanes_entries
-@group(0) @binding(7) var<storage, read_write> d_x: array<vec4<f32>>;
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
 
 // For each load, the sums of its quads.
@@ -27,8 +26,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         @builtin(local_invocation_index) lane: u32, @builtin(subgroup_invocation_id) place: u32) {
     let group = group_index(id, groups);
     if !(group < grid.end) { return; }
-    let quads = args.cols / 4u;
-    let loads = quads / PER;
+    let loads = args.cols / 4u / PER;
     let tiles = (loads + LANES * LOADS - 1u) / (LANES * LOADS);
     let load_0 = group % tiles * (LANES * LOADS) + lane;
     for (var n = 0u; n < EACH; n++) {
@@ -52,8 +50,9 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
                     let xs = x_load(input * loads + load);
                     for (var p = 0u; p < PER; p++) {
                         let open = vec4<bool>(args.relu == 0u) | (xs[p] > vec4<f32>(0.0));
-                        d_x[input * quads + load * PER + p] = select(vec4<f32>(0.0), sum[l][p], open);
+                        sum[l][p] = select(vec4<f32>(0.0), sum[l][p], open);
                     }
+                    put(input * loads + load, sum[l]);
                 }
             }
         }

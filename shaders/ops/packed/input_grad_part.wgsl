@@ -1,12 +1,11 @@
 // d_x = weight^T d_y over the kept entries of a packed weight, and 0 where x is not positive if args.relu.
-// d_y: (rows, cols). x, d_x: (inner, cols). The transposed order: starts: (inner + 1,), where the entries of each input
+// d_y: (rows, cols). x, out: d_x (inner, cols). The transposed order: starts: (inner + 1,), where the entries of each input
 // begin; placed(entry, input): the row of blocks of each and its number in row order, which is how values are stored.
 // A load of d_y brings PER quads of columns: one of f32, two of bf16. An invocation makes EACH inputs, one after another,
 // of LOADS loads; a workgroup has DOWN by ACROSS invocations.
 // Workgroups: ceil(inner / (DOWN EACH)) * ceil(cols / (4 ACROSS LOADS PER)).
 //#use common/grid
 //#use ops/packed/args
-@group(0) @binding(7) var<storage, read_write> d_x: array<vec4<f32>>;
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
 
 @compute @workgroup_size(DOWN * ACROSS)
@@ -14,8 +13,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
     if !(group < grid.end) { return; }
-    let quads = args.cols / 4u;
-    let loads = quads / PER;
+    let loads = args.cols / 4u / PER;
     let tiles = (loads + ACROSS * LOADS - 1u) / (ACROSS * LOADS);
     let input_0 = group / tiles * (DOWN * EACH) + lane / ACROSS;
     let load_0 = group % tiles * (ACROSS * LOADS) + lane % ACROSS;
@@ -41,8 +39,9 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
                     let xs = x_load(input * loads + load);
                     for (var p = 0u; p < PER; p++) {
                         let open = vec4<bool>(args.relu == 0u) | (xs[p] > vec4<f32>(0.0));
-                        d_x[input * quads + load * PER + p] = select(vec4<f32>(0.0), sum[l][p], open);
+                        sum[l][p] = select(vec4<f32>(0.0), sum[l][p], open);
                     }
+                    put(input * loads + load, sum[l]);
                 }
             }
         }

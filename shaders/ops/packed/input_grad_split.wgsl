@@ -7,3 +7,4 @@ const HEIGHT = 1u; const SLICES = 4u; const ACROSS = 32u;
 //#use ops/packed/x_wide
 //#use ops/linear_d_y_quads
 //#use ops/packed/d_y_wide
+//#use ops/packed/out_wide

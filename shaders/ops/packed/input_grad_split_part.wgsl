@@ -1,13 +1,12 @@
 // d_x = weight^T d_y over the kept entries of a packed weight, and 0 where x is not positive if args.relu; the entries of an
 // input are dealt to SLICES invocations, so that an input with many does not keep others waiting.
-// d_y: (rows, cols). x, d_x: (inner, cols). The transposed order: starts: (inner + 1,), where the entries of each input
+// d_y: (rows, cols). x, out: d_x (inner, cols). The transposed order: starts: (inner + 1,), where the entries of each input
 // begin; placed(entry, input): the row of blocks of each and its number in row order, which is how values are stored.
 // A workgroup makes one input of 4 ACROSS columns. Its sums are added slice by slice: not the order of the dense product.
 // Workgroups: inner * ceil(cols / (4 ACROSS)).
 const PER = 1u;
 //#use common/grid
 //#use ops/packed/args
-@group(0) @binding(7) var<storage, read_write> d_x: array<vec4<f32>>;
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
 
 var<workgroup> parts: array<vec4<f32>, SLICES * ACROSS>;
@@ -36,6 +35,6 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         var value = parts[lane];
         for (var slice = 1u; slice < SLICES; slice++) { value = value + parts[slice * ACROSS + lane]; }
         let open = vec4<bool>(args.relu == 0u) | (x_load(input * quads + quad)[0] > vec4<f32>(0.0));
-        d_x[input * quads + quad] = select(vec4<f32>(0.0), value, open);
+        put(input * quads + quad, array<vec4<f32>, PER>(select(vec4<f32>(0.0), value, open)));
     }
 }

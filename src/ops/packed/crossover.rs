@@ -130,7 +130,7 @@ impl Bench {
             (gpu.tensor("values", Dtype::F32, &[kept])?, gpu.tensor("grad", Dtype::F32, &[kept])?);
         let weight = Packed { index, values: &values };
         let plan = |record: &dyn Fn(&mut Recorder) -> Result<()>| recorded(gpu, record);
-        let ([x, d_y], y, d_x, bias) = (self.operands(), &self.y, &self.d_x, &self.bias);
+        let ([x, d_y], y, d_x, bias) = (self.operands(), (&self.y).into(), (&self.d_x).into(), &self.bias);
         median_times(
             [
                 plan(&|rec| products::forward(rec, choices, weight, bias, x, y, true))?,
@@ -152,7 +152,7 @@ impl Bench {
         let (kept, narrow) = (pattern.kept(), self.narrow.is_some());
         let (values, grad) =
             (gpu.tensor("values", Dtype::F32, &[kept])?, gpu.tensor("grad", Dtype::F32, &[kept])?);
-        let ([x, d_y], y, d_x, bias) = (self.operands(), &self.y, &self.d_x, &self.bias);
+        let ([x, d_y], y, d_x, bias) = (self.operands(), (&self.y).into(), (&self.d_x).into(), &self.bias);
         let mut all = Vec::new();
         let mut index = Index::new(gpu, "weight", pattern.clone(), true, 4)?;
         for variant in variants::fitting(gpu, product, pattern.form, narrow) {

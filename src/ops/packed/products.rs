@@ -8,7 +8,7 @@ use super::pattern::{Form, Pattern};
 use super::variants::{ALL, Kind, Variant, pick};
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance, Trial};
-use crate::gpu::{Recorder, Tensor, Twin};
+use crate::gpu::{Dtype, Recorder, Tensor, Twin};
 use crate::ops::narrow::{self, Operand, widen};
 use crate::ops::variants::{Choices, Product};
 use crate::{bind, wgsl_struct};
@@ -41,14 +41,15 @@ pub struct Packed<'a> {
     pub values: &'a Tensor,
 }
 
-/// `y = weight x + bias`, rectified if `relu`. x: (inner, cols), y: (rows, cols), bias: (rows,).
+/// `y = weight x + bias`, rectified if `relu`. x: (inner, cols), y: (rows, cols), bias: (rows,). Where operands are bf16 the
+/// result can be.
 pub fn forward(
     rec: &mut Recorder,
     choices: &Choices,
     weight: Packed,
     bias: &Tensor,
     x: Operand,
-    y: &Tensor,
+    y: Operand,
     relu: bool,
 ) -> Result<()> {
     let (cols, narrow) = (x.wide.shape[1], x.narrow.is_some());
@@ -63,17 +64,17 @@ pub fn forward_by(
     weight: Packed,
     bias: &Tensor,
     x: Operand,
-    y: &Tensor,
+    y: Operand,
     relu: bool,
 ) -> Result<()> {
     let (index, cols) = (weight.index, x.wide.shape[1]);
-    let x = variant.read(x);
+    let (x, out) = (variant.read(x), variant.write(y));
     let binds = bind! { args: &args(index, cols, relu), starts: &index.starts, columns: &index.columns,
-    values: weight.values, bias: bias, x: x, y: y };
-    variant.dispatch(rec, index, cols, binds)
+    values: weight.values, bias: bias, x: x, out: &out };
+    variant.dispatch(rec, index, cols, y.narrow.is_some(), binds)
 }
 
-/// `d_x = weight^T d_y`, and 0 where `x` is not positive if `relu`.
+/// `d_x = weight^T d_y`, and 0 where `x` is not positive if `relu`. Where operands are bf16 the result can be.
 ///
 /// # Panics
 /// If the index has no transposed order: a fault of the caller.
@@ -83,7 +84,7 @@ pub fn input_grad(
     weight: Packed,
     x: Operand,
     d_y: Operand,
-    d_x: &Tensor,
+    d_x: Operand,
     relu: bool,
 ) -> Result<()> {
     let (cols, narrow) = (x.wide.shape[1], x.narrow.is_some() && d_y.narrow.is_some());
@@ -98,21 +99,22 @@ pub fn input_grad_by(
     weight: Packed,
     x: Operand,
     d_y: Operand,
-    d_x: &Tensor,
+    d_x: Operand,
     relu: bool,
 ) -> Result<()> {
     let (index, cols) = (weight.index, x.wide.shape[1]);
-    let (x, d_y) = (variant.read(x), variant.read(d_y));
+    let (x, d_y, out) = (variant.read(x), variant.read(d_y), variant.write(d_x));
+    let (out, narrow) = (&out, d_x.narrow.is_some());
     let t = index.transposed.as_ref().expect("an index by input, where gradients flow on");
     let args = args(index, cols, relu);
     let Some(from) = &t.from else {
         let binds = bind! { args: &args, starts: &t.starts, columns: &t.rows, values: weight.values, x: x, d_y: d_y,
-        d_x: d_x };
-        return variant.dispatch(rec, index, cols, binds);
+        out: out };
+        return variant.dispatch(rec, index, cols, narrow, binds);
     };
     let binds = bind! { args: &args, starts: &t.starts, columns: &t.rows, entry_from: from, values: weight.values, x: x,
-    d_y: d_y, d_x: d_x };
-    variant.dispatch(rec, index, cols, binds)
+    d_y: d_y, out: out };
+    variant.dispatch(rec, index, cols, narrow, binds)
 }
 
 /// The gradient of every kept value, and `d_bias`, the sums of d_y over columns.
@@ -147,11 +149,11 @@ pub fn weight_grad_by(
     if variant.chunk == 0 {
         let binds = bind! { args: &args, starts: starts, columns: columns, x: x, d_y: d_y, d_values: d_values,
         d_bias: d_bias };
-        return variant.dispatch(rec, index, cols, binds);
+        return variant.dispatch(rec, index, cols, false, binds);
     }
     let binds = bind! { args: &args, starts: starts, columns: columns, chunks: &index.chunks, x: x, d_y: d_y,
     d_values: d_values, d_bias: d_bias };
-    variant.dispatch(rec, index, cols, binds)
+    variant.dispatch(rec, index, cols, false, binds)
 }
 
 /// The input of an entry, as `columns` stores it.
@@ -169,6 +171,16 @@ fn operand(t: &Twin, name: &str, len: usize) -> Vec<f32> {
     if words.len() == len { words.iter().map(|&word| f32::from_bits(word)).collect() } else { widen(&words) }
 }
 
+/// Stores a result, wide or narrow.
+fn store(t: &Twin, values: &[f32]) {
+    let mut words = t.u32_mut("out");
+    if words.len() == values.len() {
+        words.copy_from_slice(bytemuck::cast_slice(values));
+    } else {
+        narrow::fill(&mut words, values);
+    }
+}
+
 /// Values of an entry.
 fn height(t: &Twin, values: &str, args: &Args) -> usize {
     (t.f32(values).len() / (args.entries as usize).max(1)).max(1)
@@ -181,7 +193,8 @@ pub(super) fn twin_forward(t: &Twin) {
     let x = operand(t, "x", args.inner as usize * cols);
     let (height, grouped) = (bias.len() / (args.rows as usize).max(1), args.among > 1);
     let mut sums = vec![0.0f64; cols];
-    for (o, y) in t.f32_mut("y").chunks_mut(cols).enumerate() {
+    let mut out = vec![0.0f32; bias.len() * cols];
+    for (o, y) in out.chunks_mut(cols).enumerate() {
         let row = o / height;
         sums.fill(bias[o] as f64);
         for entry in starts[row] as usize..starts[row + 1] as usize {
@@ -193,6 +206,7 @@ pub(super) fn twin_forward(t: &Twin) {
             *y = if args.relu != 0 { (sum as f32).max(0.0) } else { sum as f32 };
         }
     }
+    store(t, &out);
 }
 
 pub(super) fn twin_input_grad(t: &Twin) {
@@ -212,7 +226,8 @@ pub(super) fn twin_input_grad(t: &Twin) {
     let x = operand(t, "x", args.inner as usize * cols);
     let d_y = operand(t, "d_y", args.rows as usize * height * cols);
     let mut sums = vec![0.0f64; cols];
-    for (k, d_x) in t.f32_mut("d_x").chunks_mut(cols).enumerate() {
+    let mut out = vec![0.0f32; args.inner as usize * cols];
+    for (k, d_x) in out.chunks_mut(cols).enumerate() {
         sums.fill(0.0);
         for entry in starts[k] as usize..starts[k + 1] as usize {
             let (row, number) = placed(entry, k);
@@ -227,6 +242,7 @@ pub(super) fn twin_input_grad(t: &Twin) {
             *d_x = if open { sum as f32 } else { 0.0 };
         }
     }
+    store(t, &out);
 }
 
 pub(super) fn twin_weight_grad(t: &Twin) {
@@ -273,6 +289,12 @@ fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()> {
     if size == 0 {
         return Ok(()); // a layer has at least one row and one input: the recipe is refused otherwise
     }
+    check_with(t, size, variant, false)?;
+    if variant.narrow && variant.product != Product::WeightGrad { check_with(t, size, variant, true) } else { Ok(()) }
+}
+
+/// `narrow_result`: the result is bf16, of numbers whose sums are exact, so that no rounding depends on their order.
+fn check_with(t: &mut Trial, size: usize, variant: &Variant, narrow_result: bool) -> Result<()> {
     let form = match variant.kind {
         Kind::Single => Form::Free,
         Kind::Four => Form::Block { height: 4 },
@@ -287,8 +309,13 @@ fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()> {
         let rows = pattern.rows;
         let index = Index::new(&gpu, "weight", pattern, true, variant.chunk.max(1))?;
         let kept = index.pattern.kept();
-        let (values, bias) = (t.input("values", &[kept])?, t.input("bias", &[rows])?);
-        let (x, d_y) = (t.input("x", &[inner, cols])?, t.input("d_y", &[rows, cols])?);
+        let input = |t: &mut Trial, name: &str, shape: &[usize]| -> Result<Tensor> {
+            let values = t.values(shape.iter().product());
+            let coarse = |value: f32| if narrow_result { (value * 8.0).round() / 8.0 + 0.0 } else { value };
+            gpu.upload_f32(name, shape, &values.into_iter().map(coarse).collect::<Vec<_>>())
+        };
+        let (values, bias) = (input(t, "values", &[kept])?, input(t, "bias", &[rows])?);
+        let (x, d_y) = (input(t, "x", &[inner, cols])?, input(t, "d_y", &[rows, cols])?);
         let weight = Packed { index: &index, values: &values };
         let narrow = |t: &mut Trial, of: &Tensor| -> Result<Option<Tensor>> {
             if !variant.narrow {
@@ -301,15 +328,26 @@ fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()> {
         let (narrow_x, narrow_d_y) = (narrow(t, &x)?, narrow(t, &d_y)?);
         let x = Operand { wide: &x, narrow: narrow_x.as_ref() };
         let d_y = Operand { wide: &d_y, narrow: narrow_d_y.as_ref() };
+        let output = |t: &mut Trial, name: &str, lines: usize, summed: usize| {
+            let wide = gpu.tensor(name, Dtype::F32, &[lines, cols])?;
+            let copy = if narrow_result { Some(narrow::tensor(&gpu, &wide)?) } else { None };
+            match &copy {
+                Some(copy) => t.compare(copy, Tolerance::EXACT),
+                None => t.compare(&wide, Tolerance::sum(summed)),
+            }
+            Ok::<_, crate::error::Error>((wide, copy))
+        };
         for relu in [false, true] {
             match variant.product {
                 Product::Forward => {
-                    let y = t.output("y", &[rows, cols], Tolerance::sum(inner))?;
-                    forward_by(&mut t.rec, variant, weight, &bias, x, &y, relu)?;
+                    let (wide, copy) = output(t, "y", rows, inner)?;
+                    let y = Operand { wide: &wide, narrow: copy.as_ref() };
+                    forward_by(&mut t.rec, variant, weight, &bias, x, y, relu)?;
                 }
                 Product::InputGrad => {
-                    let d_x = t.output("d_x", &[inner, cols], Tolerance::sum(rows))?;
-                    input_grad_by(&mut t.rec, variant, weight, x, d_y, &d_x, relu)?;
+                    let (wide, copy) = output(t, "d_x", inner, rows)?;
+                    let d_x = Operand { wide: &wide, narrow: copy.as_ref() };
+                    input_grad_by(&mut t.rec, variant, weight, x, d_y, d_x, relu)?;
                 }
                 Product::WeightGrad => {
                     let d_values = t.output("d_values", &[kept], Tolerance::sum(cols))?;

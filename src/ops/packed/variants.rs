@@ -262,11 +262,26 @@ impl Variant {
         if self.narrow { operand.narrow.expect("a bf16 copy") } else { operand.wide }
     }
 
+    /// Where this variant writes a result.
+    ///
+    /// # Panics
+    /// If bf16 is to be written and it reads f32: a fault of the caller.
+    pub(super) fn write(&self, result: Operand) -> Tensor {
+        assert!(self.narrow || result.narrow.is_none(), "{} writes no bf16", self.name);
+        match result.narrow {
+            Some(narrow) => narrow.clone(),
+            None if self.narrow => result.wide.words(),
+            None => result.wide.clone(),
+        }
+    }
+
+    /// `narrow` says whether the result is bf16.
     pub(super) fn dispatch(
         &self,
         rec: &mut Recorder,
         index: &Index,
         cols: usize,
+        narrow: bool,
         binds: &[(&str, Bind)],
     ) -> Result<()> {
         let lines = match self.product {
@@ -277,20 +292,22 @@ impl Variant {
         };
         let across = if self.product == Product::WeightGrad { 1 } else { cols.div_ceil(self.tile.1) };
         let kept = index.pattern.kept();
+        let kernel = if narrow { self.kernel.with(&[("NARROW", 1.0)]) } else { self.kernel };
         rec.dispatch(
-            &self.kernel,
+            &kernel,
             binds,
             (lines.div_ceil(self.tile.0) * across) as u64,
             2 * (kept * cols) as u64,
         )?;
-        rec.moves(self.bytes(index, cols));
+        rec.moves(self.bytes(index, cols, narrow));
         Ok(())
     }
 
     /// Bytes that are moved at least: lists, values, operands and results, each once.
-    fn bytes(&self, index: &Index, cols: usize) -> u64 {
+    fn bytes(&self, index: &Index, cols: usize, narrow: bool) -> u64 {
         let (rows, inner) = (index.pattern.rows * cols, index.pattern.inner * cols);
-        let operand = if self.narrow { 2 } else { 4 };
+        let number = |narrow: bool| if narrow { 2 } else { 4 };
+        let (operand, result) = (number(self.narrow), number(narrow));
         let by_row = index.starts.bytes() + index.columns.bytes();
         let lists = match self.product {
             Product::InputGrad => index.transposed.as_ref().map_or(0, Transposed::bytes),
@@ -298,8 +315,8 @@ impl Variant {
             Product::Forward | Product::WeightGrad => by_row,
         };
         let matrices = match self.product {
-            Product::Forward => operand * inner + 4 * rows,
-            Product::InputGrad => operand * (rows + inner) + 4 * inner, // x for the ReLU
+            Product::Forward => operand * inner + result * rows,
+            Product::InputGrad => operand * (rows + inner) + result * inner, // x for the ReLU
             Product::WeightGrad => operand * (rows + inner),
         };
         lists + 4 * index.pattern.kept() as u64 + matrices as u64
