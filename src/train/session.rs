@@ -418,7 +418,16 @@ impl Plans {
         let test = Recorder::new(gpu).finish()?;
         let numbers = Numbers::record(gpu, &[])?;
         let (before, after) = (segment()?, segment()?);
-        Ok(Self { before, updating: None, after, tempered: None, frozen: None, validation: None, test, numbers })
+        Ok(Self {
+            before,
+            updating: None,
+            after,
+            tempered: None,
+            frozen: None,
+            validation: None,
+            test,
+            numbers,
+        })
     }
 }
 

@@ -290,7 +290,11 @@ fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()> {
         return Ok(()); // a layer has at least one row and one input: the recipe is refused otherwise
     }
     check_with(t, size, variant, false)?;
-    if variant.narrow && variant.product != Product::WeightGrad { check_with(t, size, variant, true) } else { Ok(()) }
+    if variant.narrow && variant.product != Product::WeightGrad {
+        check_with(t, size, variant, true)
+    } else {
+        Ok(())
+    }
 }
 
 /// `narrow_result`: the result is bf16, of numbers whose sums are exact, so that no rounding depends on their order.
