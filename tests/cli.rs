@@ -177,6 +177,10 @@ fn what_is_wrong_is_said_with_its_exit_code() {
     assert!(fails(home, 7, &with(&["--device", "no such adapter"])).contains("no such adapter"));
     assert!(fails(home, 4, &["resume", "nothing"]).contains("not the folder of a run"));
     fails(home, 2, &["no-such-command"]);
+    let unknown = fails(home, 2, &["bench", "nothing"]);
+    for bench in ["step", "crossover", "sparse", "scale", "methods", "growth", "topk"] {
+        assert!(unknown.contains(bench), "{bench}: {unknown}");
+    }
     assert!(!home.join("runs").exists(), "nothing was begun");
 }
 

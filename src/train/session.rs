@@ -268,7 +268,7 @@ impl Session {
         self.reset()?;
         self.write_step()?;
         self.plans.before.plan.replay()?;
-        let change = self.masks()?;
+        let change = self.update_masks()?;
         if !self.rests() {
             self.plans.after.plan.replay()?;
         }
@@ -283,7 +283,7 @@ impl Session {
         self.write_step()?;
         let before = &self.plans.before;
         let mut times = before.plan.profile(&before.profiler)?;
-        let change = self.masks()?;
+        let change = self.update_masks()?;
         if !self.rests() {
             let after = &self.plans.after;
             times.extend(after.plan.profile(&after.profiler)?);
