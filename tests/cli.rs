@@ -203,6 +203,10 @@ fn the_lists_are_complete() {
     let kernel = &plan["packed"][0]["kernels"]["forward"];
     assert!(kernel["kernel"].as_str().unwrap().starts_with("ops/packed/forward"), "{kernel}");
     assert_eq!(kernel["measured"], false);
+    assert!(kernel["why"].as_str().unwrap().starts_with("by default, nothing was measured"), "{kernel}");
+    let dense = &plan["dense_kernels"][0]["kernels"]["weight_grad"];
+    assert!(dense["kernel"].as_str().unwrap().starts_with("weight_grad/"), "{dense}");
+    assert!(dense["why"].as_str().unwrap().starts_with("by default, nothing was measured"), "{dense}");
     assert!(plan["packed"][0]["kernels"]["input_grad"].is_null(), "no gradient flows to the data");
     let snfs = ["digits-rigl-90", "-s", "sparsity.method=snfs", "-s", "sparsity.storage=packed"];
     let plan = json(home.path(), &[&["plan", "--json"], &snfs[..]].concat());
