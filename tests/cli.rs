@@ -177,6 +177,10 @@ fn what_is_wrong_is_said_with_its_exit_code() {
     assert!(fails(home, 7, &with(&["--device", "no such adapter"])).contains("no such adapter"));
     assert!(fails(home, 4, &["resume", "nothing"]).contains("not the folder of a run"));
     fails(home, 2, &["no-such-command"]);
+    let unknown = fails(home, 2, &["bench", "nothing"]);
+    for bench in ["step", "crossover", "sparse", "scale", "methods", "growth", "topk"] {
+        assert!(unknown.contains(bench), "{bench}: {unknown}");
+    }
     assert!(!home.join("runs").exists(), "nothing was begun");
 }
 
@@ -199,6 +203,10 @@ fn the_lists_are_complete() {
     let kernel = &plan["packed"][0]["kernels"]["forward"];
     assert!(kernel["kernel"].as_str().unwrap().starts_with("ops/packed/forward"), "{kernel}");
     assert_eq!(kernel["measured"], false);
+    assert!(kernel["why"].as_str().unwrap().starts_with("by default, nothing was measured"), "{kernel}");
+    let dense = &plan["dense_kernels"][0]["kernels"]["weight_grad"];
+    assert!(dense["kernel"].as_str().unwrap().starts_with("weight_grad/"), "{dense}");
+    assert!(dense["why"].as_str().unwrap().starts_with("by default, nothing was measured"), "{dense}");
     assert!(plan["packed"][0]["kernels"]["input_grad"].is_null(), "no gradient flows to the data");
     let snfs = ["digits-rigl-90", "-s", "sparsity.method=snfs", "-s", "sparsity.storage=packed"];
     let plan = json(home.path(), &[&["plan", "--json"], &snfs[..]].concat());

@@ -5,7 +5,7 @@ mod common;
 
 use coppice::data::{Dataset, Source, Split};
 use coppice::error::Kind;
-use coppice::gpu::{Choice, Gpu, Limits, adapters};
+use coppice::gpu::{Choice, Gpu, Limits, Phase, adapters};
 use coppice::ops::variants::Choices;
 use coppice::random::{Stream, uniform, word};
 use coppice::recipe::Recipe;
@@ -287,4 +287,46 @@ fn a_custom_model_with_a_lone_relu_learns() {
     })
     .unwrap();
     assert!(losses.last() < losses.first(), "{losses:?}");
+}
+
+/// Timed or not, mask updates do the same; every dispatch of an update has its time and what it has to do.
+#[test]
+fn replays_that_are_timed_do_the_same() {
+    let gpu = common::device();
+    let rigl = ["sparsity.method=rigl", "sparsity.distribution=erk", "sparsity.storage=packed"];
+    let recipe = recipe(&rigl);
+    let session = || Session::new(&gpu, &recipe, &data(), Choices::default()).unwrap();
+    let (mut plain, mut timed) = (session(), session());
+    let mut updates = 0;
+    while !plain.is_done() {
+        let change = plain.advance().unwrap();
+        let rests = timed.pruner.as_ref().unwrap().rests(timed.step);
+        let (same, timings) = gpu.timing(|| timed.advance()).unwrap();
+        assert_eq!(same.is_some(), change.is_some());
+        let dispatches = |phase: Phase| timings.iter().filter(move |timing| timing.phase == phase);
+        assert!(timings.iter().all(|timing| timing.ms >= 0.0 && timing.ms.is_finite()), "{timings:?}");
+        let [before, after] = timed.plans().map(|plan| plan.dispatches.len());
+        let step = before + if rests { 0 } else { after };
+        let masks = timed.pruner.as_ref().unwrap().plans();
+        let masks: Vec<_> = masks.iter().flat_map(|plan| &plan.dispatches).collect();
+        if same.is_some() {
+            updates += 1;
+            assert_eq!(timings.len(), step + masks.len());
+            let strike = |label: &str| label.ends_with("candidates:strike");
+            let (got, want): (Vec<_>, Vec<_>) = (
+                dispatches(Phase::Masks).filter(|t| strike(&t.label)).map(|t| t.cost).collect(),
+                masks.iter().filter(|d| strike(&d.label)).map(|d| d.cost).collect(),
+            );
+            assert!(!got.is_empty() && got == want, "{got:?}, recorded {want:?}");
+        } else {
+            assert_eq!(timings.len(), step);
+        }
+    }
+    assert!(updates > 1, "{updates} updates");
+    assert_eq!(plain.snapshot().unwrap().digest, timed.snapshot().unwrap().digest);
+    // Not asked for, also after work that failed.
+    let failed = gpu.timing(|| Err::<(), _>(coppice::error::Error::usage("no")));
+    assert!(failed.is_err());
+    let ((), none) = gpu.timing(|| Ok(())).unwrap();
+    assert!(none.is_empty(), "{none:?}");
 }

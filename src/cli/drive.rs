@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::data::Dataset;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use crate::ops::variants::Choices;
 use crate::recipe::Recipe;
@@ -13,7 +13,8 @@ use crate::report::console::Console;
 use crate::report::dump::write_dump;
 use crate::report::files::{Files, write_report};
 use crate::report::journal::Keeper;
-use crate::train::{Control, Event, Meta, RunFolder, Session, Started, Summary, baseline, train};
+use crate::train::baseline::{self, Counted, Dense};
+use crate::train::{Control, Event, Meta, RunFolder, Session, Started, Summary, train};
 
 /// What to do with a run besides what its recipe says.
 #[derive(Default)]
@@ -24,6 +25,8 @@ pub struct Options {
     pub autotune: bool,
     /// The number of the signal that was received, where several runs share one; see [`signals`].
     pub signal: Option<Arc<AtomicUsize>>,
+    /// Bytes that the dense network beside a sparse run may need at most to be measured; 2 GiB if left out.
+    pub most_dense_bytes: Option<u64>,
 }
 
 /// Opens the data of a recipe.
@@ -105,8 +108,13 @@ pub fn go(
     write_report(&folder.path, &summary)?;
     if session.is_done() && session.pruner.is_some() && session.recipe.run.baseline {
         // The run is done, whatever comes of the comparison.
-        match baseline::measure(&session.gpu, &session.recipe, data, &session.choices) {
-            Ok(dense) => summary.dense = dense,
+        let most = options.most_dense_bytes.unwrap_or(baseline::MOST_BYTES);
+        match baseline::compare(&session.gpu, &session.recipe, data, &session.choices, most) {
+            Ok(Dense::Measured(dense)) => summary.dense = Some(dense),
+            Ok(Dense::Counted(dense)) => {
+                emit(Event::Warned(&not_measured(&dense, most)))?;
+                summary.dense_counted = Some(dense);
+            }
             Err(error) => {
                 emit(Event::Warned(&error.at("the run is done; its report has no dense network beside it")))?
             }
@@ -114,6 +122,13 @@ pub fn go(
         write_report(&folder.path, &summary)?;
     }
     Ok(summary)
+}
+
+fn not_measured(dense: &Counted, most: u64) -> Error {
+    let needed = dense.peak_device_bytes;
+    Error::new(Kind::Memory, "the dense network was not measured: its figures in the report are counted")
+        .at(format!("it needs {needed} bytes of device memory; tried are at most {most}"))
+        .hint("run.baseline = false says nothing of it")
 }
 
 /// A number that becomes that of the first SIGINT or SIGTERM. A second one ends the program at once.
@@ -131,4 +146,50 @@ pub fn signals() -> Result<Arc<AtomicUsize>> {
         register().map_err(|e| Error::internal("cannot listen to signals").at(e.to_string()))?;
     }
     Ok(asked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::table;
+
+    #[test]
+    fn a_dense_network_too_large_to_be_measured_is_counted() {
+        let recipe = Recipe::find("digits-gmp-90", &["run.epochs=1".to_string()]).unwrap();
+        let (gpu, data) = (Gpu::twin(), data(&recipe).unwrap());
+        let home = tempfile::tempdir().unwrap();
+        let run = |name: &str, most_dense_bytes: Option<u64>| {
+            let signal = Some(Arc::default());
+            let options = Options { quiet: true, signal, most_dense_bytes, ..Default::default() };
+            let path = home.path().join(name);
+            let summary = start(&gpu, &recipe, &data, &path, &options).unwrap();
+            let text = std::fs::read_to_string(path.join("report.json")).unwrap();
+            let log = std::fs::read_to_string(path.join("log.txt")).unwrap();
+            (summary, serde_json::from_str::<serde_json::Value>(&text).unwrap(), log)
+        };
+        let (summary, report, log) = run("measured", None);
+        assert!(report["dense_counted"].is_null() && !log.contains("not measured"), "{log}");
+        let measured = summary.dense.clone().expect("it is small");
+        let shown = [table::summaries(&[("r", &summary)]), table::phases(&summary)].concat();
+        assert!(shown.contains("the same, dense ") && !shown.contains("counted"), "{shown}");
+
+        // One byte less than it needs; then as many.
+        let few = Some(measured.peak_device_bytes - 1);
+        let (summary, report, log) = run("counted", few);
+        assert!(summary.dense.is_none() && report["dense"].is_null());
+        let counted = summary.dense_counted.clone().expect("it is too large");
+        assert_eq!(counted.weights, 64 * 128 + 128 * 64 + 64 * 10);
+        assert_eq!(counted.step_cost, measured.step_cost);
+        assert_eq!(counted.stored_bytes, measured.stored_bytes);
+        assert_eq!(counted.peak_device_bytes, measured.peak_device_bytes);
+        assert_eq!(report["dense_counted"], serde_json::json!(counted));
+        assert!(log.contains("warning: the dense network was not measured"), "{log}");
+        let shown = [table::summaries(&[("r", &summary)]), table::phases(&summary)].concat();
+        let flops = format!("{:.2}", counted.step_cost.flops as f64 / 1e6);
+        for word in ["the same, dense: counted", "not measured", "17024 / 17024", "dense: counted", &flops] {
+            assert!(shown.contains(word), "{word} is not in\n{shown}");
+        }
+        let (summary, ..) = run("enough", Some(measured.peak_device_bytes));
+        assert!(summary.dense.is_some() && summary.dense_counted.is_none());
+    }
 }

@@ -5,13 +5,12 @@ use serde_json::json;
 use super::{Device, RecipeArgs, cache, drive, print_json, say};
 use crate::error::Result;
 use crate::gpu::{Cost, Dispatch, Gpu, Phase};
-use crate::ops::packed::crossover::Products;
-use crate::ops::packed::variants::Case;
-use crate::ops::variants::Product;
 use crate::param::Flow;
-use crate::recipe::{Precision, Storage};
+use crate::recipe::Storage;
 use crate::report::table;
 use crate::train::{Session, TrainFlops};
+
+mod kernels;
 
 #[derive(clap::Args)]
 pub struct Plan {
@@ -47,7 +46,7 @@ impl Plan {
         let memory = gpu.memory().peak_bytes;
         let means = run.pruner.as_ref().map_or(0, |pruner| pruner.mean_bytes());
         let stored = 4 * run.model.params().iter().map(|p| p.len() as u64).sum::<u64>();
-        let kernels = packed_kernels(&run);
+        let (dense, packed) = (kernels::dense(&run), kernels::packed(&run));
         let flops = run.planned_flops()?;
         if self.json {
             let layers: Vec<_> = run
@@ -73,17 +72,6 @@ impl Plan {
                 .collect();
             let phases: serde_json::Map<_, _> =
                 Phase::ALL.iter().map(|&p| (p.name().to_string(), json!(cost(p)))).collect();
-            let packed: Vec<_> = kernels
-                .iter()
-                .map(|k| {
-                    let names: serde_json::Map<_, _> = k
-                        .products
-                        .iter()
-                        .map(|p| (p.0.name().to_string(), json!({ "kernel": p.1, "measured": p.2 })))
-                        .collect();
-                    json!({ "parameter": k.name, "density": k.density, "packed": k.packs, "kernels": names })
-                })
-                .collect();
             let training: Vec<_> = stages(&run)
                 .into_iter()
                 .map(|(step, factor, layers)| json!({ "step": step, "lr_factor": factor, "layers": layers }))
@@ -92,7 +80,8 @@ impl Plan {
                 "schema": 1, "recipe": recipe.run.name, "device": identity,
                 "steps": run.length.steps, "steps_per_epoch": run.length.steps_per_epoch,
                 "device_bytes": memory, "dense_bytes": stored, "mean_bytes": means, "layers": layers, "budgets": groups, "mask_updates": steps, "phases": training,
-                "cost": phases, "train_flops": flops, "dispatches": dispatched, "packed": packed, "notes": notes,
+                "cost": phases, "train_flops": flops, "dispatches": dispatched, "dense_kernels": dense.iter().map(kernels::Dense::json).collect::<Vec<_>>(),
+                "packed": packed.iter().map(kernels::Packed::json).collect::<Vec<_>>(), "notes": notes,
             }));
         }
         say(&format!("{} on {} ({})", recipe.run.name, identity.adapter, identity.backend))?;
@@ -152,9 +141,14 @@ impl Plan {
             &["dispatch", "phase", "times", "workgroups", "MFLOP each", "MB each"],
             &dispatches().map(line).collect::<Vec<_>>(),
         ))?;
-        if !kernels.is_empty() {
+        if !dense.is_empty() {
+            say("dense kernels, where weights are not packed:")?;
+            let lines: Vec<_> = dense.iter().flat_map(kernels::Dense::lines).collect();
+            say(&table::rows(&["parameter", "product", "kernel", "why"], &lines))?;
+        }
+        if !packed.is_empty() {
             say("at the density of the end, where weights are packed by then:")?;
-            let lines: Vec<_> = kernels.iter().flat_map(PackedKernels::lines).collect();
+            let lines: Vec<_> = packed.iter().flat_map(kernels::Packed::lines).collect();
             say(&table::rows(&["parameter", "density", "product", "kernel", "why"], &lines))?;
         }
         notes.iter().try_for_each(|note| say(note))?;
@@ -200,57 +194,6 @@ fn merged(dispatches: &[Dispatch]) -> Vec<(&Dispatch, usize)> {
     all
 }
 
-/// What will compute the products of a weight at the end of the run, if it is packed.
-struct PackedKernels {
-    name: String,
-    density: f64,
-    /// Whether it is sparse enough then.
-    packs: bool,
-    /// Kernels, and whether they were measured to be the fastest.
-    products: Vec<(Product, &'static str, bool)>,
-}
-
-impl PackedKernels {
-    fn lines(&self) -> Vec<Vec<String>> {
-        let (name, density) = (self.name.clone(), format!("{:.4}", self.density));
-        if !self.packs {
-            let dense = "dense kernels, as above".to_string();
-            return vec![vec![name, density, "all".into(), dense, "not sparse enough".into()]];
-        }
-        let line = |&(product, kernel, measured): &(Product, &str, bool)| {
-            let why = if measured { "the fastest, measured" } else { "by default: not measured yet" };
-            vec![name.clone(), density.clone(), product.name().into(), kernel.to_string(), why.into()]
-        };
-        self.products.iter().map(line).collect()
-    }
-}
-
-/// For every weight that may be packed.
-fn packed_kernels(run: &Session) -> Vec<PackedKernels> {
-    let Some(pruner) = &run.pruner else { return Vec::new() };
-    let (narrow, cols) = (run.recipe.run.activations == Precision::Bf16, run.columns());
-    let all =
-        run.model.params().into_iter().enumerate().filter(|(index, _)| pruner.packed_below(*index) > 0.0);
-    all.map(|(index, param)| {
-        let density = pruner.final_density(index);
-        let case = Case { form: param.form, shape: param.product(cols), density, narrow };
-        let chunk = case.chunk(&run.choices);
-        let products = Product::ALL.into_iter().filter(|&p| p != Product::InputGrad || param.feeds_back);
-        PackedKernels {
-            name: param.name.clone(),
-            density,
-            packs: density <= pruner.packed_below(index),
-            products: products
-                .map(|product| {
-                    let (variant, measured) = case.pick(&run.gpu, &run.choices, product, chunk);
-                    (product, variant.name, measured)
-                })
-                .collect(),
-        }
-    })
-    .collect()
-}
-
 /// The phases of training: first step, factor on the learning rate, names of the layers that train.
 fn stages(run: &Session) -> Vec<(u64, f64, Vec<&str>)> {
     let names = |trains: Vec<bool>| {
@@ -266,8 +209,6 @@ fn why(run: &Session, index: usize) -> String {
     let Some(pruner) = run.pruner.as_ref().filter(|_| param.is_masked()) else {
         return if param.is_maskable() { "nothing of it is pruned" } else { "never pruned" }.into();
     };
-    let narrow = run.recipe.run.activations == Precision::Bf16;
-    let cols = run.columns();
     match (run.recipe.sparsity.storage, pruner.packed_below(index)) {
         (Storage::Masked, _) => "asked for".into(),
         (_, 0.0) if param.flow != Flow::Held => "pruned weights keep their values".into(),
@@ -280,12 +221,6 @@ fn why(run: &Session, index: usize) -> String {
             )
         }
         (Storage::Packed, _) => "asked for, once something is pruned".into(),
-        (Storage::Auto, below) => {
-            let (form, shape, dense_grad) = (param.form, param.product(cols), pruner.averages());
-            let products = Products { form, shape, narrow, feeds_back: param.feeds_back, dense_grad };
-            let known = products.is_known(&run.choices);
-            let source = if known { "measured" } else { "a guess: nothing was measured yet" };
-            format!("packed from density {below:.3} down: {source}")
-        }
+        (Storage::Auto, _) => kernels::crossover(run, index).to_string(),
     }
 }

@@ -51,7 +51,7 @@ struct Common {
 
 impl Common {
     fn options(&self) -> drive::Options {
-        drive::Options { max_steps: self.max_steps, quiet: self.quiet, autotune: true, signal: None }
+        drive::Options { max_steps: self.max_steps, quiet: self.quiet, autotune: true, ..Default::default() }
     }
     fn report(&self, summary: &Summary) -> Result<()> {
         if self.json {
@@ -59,7 +59,7 @@ impl Common {
         }
         say(&table::summaries(&[(&name(summary), summary)]))?;
         say(&table::layers(summary))?;
-        if summary.dense.is_some() {
+        if summary.dense.is_some() || summary.dense_counted.is_some() {
             say(&table::phases(summary))?;
         }
         say(&format!("digest {}", summary.digest))

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::adapter::{Adapter, Choice, choose};
 use super::kernel::WgslStruct;
 use super::pace::Pace;
+use super::profile::Timing;
 use super::tensor::{Buffer, Dtype, Span, Storage, Tensor, Uniform};
 use crate::error::{Error, Kind, Result};
 
@@ -125,6 +126,8 @@ pub(super) struct Inner {
     pub limits: Limits,
     pub identity: Identity,
     pub ledger: Arc<Ledger>,
+    /// What replays took, while they are timed.
+    pub timings: Mutex<Option<Vec<Timing>>>,
 }
 
 /// A device, real or twin. Cloning is cheap and shares it.
@@ -162,8 +165,7 @@ impl Gpu {
     }
     /// As [`Gpu::counted`], with the kernels that the device of this identity would use.
     pub fn counted_as(identity: &Identity) -> Self {
-        let (limits, ledger) = (Limits::default(), Ledger::with_staging());
-        Gpu(Arc::new(Inner { target: Target::Counted, limits, identity: identity.clone(), ledger }))
+        Self::made(Target::Counted, Limits::default(), identity.clone())
     }
 
     fn without(target: Target, limits: Limits, adapter: &str, backend: &str, reason: String) -> Self {
@@ -175,7 +177,11 @@ impl Gpu {
             subgroups: false,
             reason,
         };
-        Gpu(Arc::new(Inner { target, limits, identity, ledger: Ledger::with_staging() }))
+        Self::made(target, limits, identity)
+    }
+    fn made(target: Target, limits: Limits, identity: Identity) -> Self {
+        let (ledger, timings) = (Ledger::with_staging(), Mutex::default());
+        Gpu(Arc::new(Inner { target, limits, identity, ledger, timings }))
     }
 
     fn on(adapter: &Adapter, limits: Limits, reason: String) -> Result<Self> {
@@ -243,7 +249,7 @@ impl Gpu {
             pace: Mutex::new(Pace::new(software, f64::from(limits.submission_ms) / 1e3)),
         };
         let target = Target::Device(Box::new(adaptive));
-        Ok(Gpu(Arc::new(Inner { target, limits, identity, ledger: Ledger::with_staging() })))
+        Ok(Self::made(target, limits, identity))
     }
 
     pub fn identity(&self) -> &Identity {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::device::{Adaptive, Gpu, Target};
-use super::plan::{Phase, Plan};
+use super::plan::{Cost, Phase, Plan};
 use super::replay::Step;
 use super::tensor::Span;
 use crate::error::Result;
@@ -24,6 +24,8 @@ pub struct Timing {
     pub label: String,
     pub phase: Phase,
     pub ms: f64,
+    /// What it has to do at least.
+    pub cost: Cost,
 }
 
 /// Most queries in one set that WebGPU promises.
@@ -36,6 +38,17 @@ impl Gpu {
             Target::Device(d) if d.timestamps => Clock::Timestamps,
             _ => Clock::Wall,
         }
+    }
+
+    /// Does `work`, with every dispatch that it replays timed by itself, in order. The results are the same.
+    pub fn timing<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<(T, Vec<Timing>)> {
+        *self.0.timings.lock().unwrap() = Some(Vec::new());
+        let done = work();
+        let timings = self.0.timings.lock().unwrap().take();
+        Ok((done?, timings.unwrap_or_default()))
+    }
+    pub(super) fn is_timing(&self) -> bool {
+        self.0.timings.lock().unwrap().is_some()
     }
 }
 
@@ -86,6 +99,13 @@ impl Plan {
         Ok(all)
     }
 
+    /// Replays the plan and notes what each dispatch took.
+    pub(super) fn replay_timed(&self) -> Result<()> {
+        let times = self.profile(&self.profiler()?)?;
+        self.gpu.0.timings.lock().unwrap().iter_mut().for_each(|all| all.extend_from_slice(&times));
+        Ok(())
+    }
+
     /// Replays the plan as `replay` does, timing each dispatch. The results are the same.
     pub fn profile(&self, profiler: &Profiler) -> Result<Vec<Timing>> {
         self.gpu.finish()?;
@@ -98,6 +118,7 @@ impl Plan {
             label: dispatch.label.clone(),
             phase: dispatch.phase,
             ms,
+            cost: dispatch.cost,
         };
         Ok(self.dispatches.iter().zip(ms).map(timing).collect())
     }

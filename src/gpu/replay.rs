@@ -231,6 +231,9 @@ fn buffer_binding(ty: wgpu::BufferBindingType) -> wgpu::BindingType {
 impl Plan {
     /// Runs every dispatch in order. Returns once all are submitted; reading a tensor waits for them.
     pub fn replay(&self) -> Result<()> {
+        if self.gpu.is_timing() {
+            return self.replay_timed();
+        }
         match &self.gpu.0.target {
             Target::Device(d) => self.submit(d, &self.compiled.steps),
             Target::Twin => {

@@ -4,7 +4,6 @@
 //! Register-blocked variants win on software adapters, workgroup tiles on GPUs; see docs/performance.md.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use super::linear::{Args, twin_forward, twin_input_grad, twin_weight_grad};
 use crate::error::Result;
@@ -233,6 +232,15 @@ pub fn inventory() -> Result<String> {
     dense.chain(packed).map(text).collect()
 }
 
+/// What a choice was made by: the least milliseconds of some repeats.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Race {
+    /// Of what was chosen.
+    pub ms: f64,
+    /// Of what came next, if anything did.
+    pub next: Option<(String, f64)>,
+}
+
 /// Which variant does which product: from `forward 512x784x128` to a variant's name.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
@@ -241,6 +249,35 @@ pub struct Choices(BTreeMap<String, String>);
 impl Choices {
     fn key(product: Product, shape: Shape) -> String {
         format!("{} {}x{}x{}", product.name(), shape.rows, shape.inner, shape.cols)
+    }
+
+    /// Notes the fastest of some variants under a key, and the times that it was chosen by. Of equal ones it is the first.
+    pub fn settle(&mut self, key: String, times: &[(&'static str, f64)]) {
+        let mut order: Vec<_> = times.iter().collect();
+        order.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let Some((name, ms)) = order.first() else { return };
+        let next = order.get(1).map_or(String::new(), |(name, ms)| format!(" {name} {ms:.6}"));
+        self.set(Self::race_key(&key), format!("{ms:.6}{next}"));
+        self.set(key, name.to_string());
+    }
+    /// The times that a choice was made by; `None` if it was not measured, or by a version that did not keep them.
+    pub fn race(&self, key: &str) -> Option<Race> {
+        let mut words = self.get(&Self::race_key(key))?.split(' ');
+        let ms = words.next()?.parse().ok()?;
+        let next = words.next().zip(words.next().and_then(|ms| ms.parse().ok()));
+        Some(Race { ms, next: next.map(|(name, ms)| (name.to_string(), ms)) })
+    }
+    fn race_key(key: &str) -> String {
+        format!("ms {key}")
+    }
+    /// As [`Choices::race`], of a dense product.
+    pub fn dense_race(&self, product: Product, shape: Shape) -> Option<Race> {
+        self.race(&Self::key(product, shape))
+    }
+    /// Whether the variant of a dense product was chosen and is not the fixed default.
+    pub fn is_chosen(&self, product: Product, shape: Shape) -> bool {
+        let chosen = self.0.get(&Self::key(product, shape));
+        chosen.is_some_and(|name| fitting(product, shape).any(|variant| variant.name == name))
     }
 
     /// The plain kernels for these shapes: one sum an invocation, in one order whatever the blocks of rows.
@@ -279,11 +316,14 @@ impl Choices {
         }
         for &shape in shapes {
             for product in Product::ALL {
-                if let Entry::Vacant(unknown) = self.0.entry(Self::key(product, shape)) {
-                    let times = time_all(gpu, product, shape, 3)?;
-                    let least = |ms: &[f64]| ms.iter().copied().fold(f64::INFINITY, f64::min);
-                    let best = times.iter().min_by(|a, b| least(&a.1).total_cmp(&least(&b.1)));
-                    unknown.insert(best.expect("the plain variants fit every shape").0.name.to_string());
+                let key = Self::key(product, shape);
+                if self.get(&key).is_none() {
+                    let least = |ms: Vec<f64>| ms.into_iter().fold(f64::INFINITY, f64::min);
+                    let times = time_all(gpu, product, shape, 3)?.into_iter();
+                    self.settle(
+                        key,
+                        &times.map(|(variant, ms)| (variant.name, least(ms))).collect::<Vec<_>>(),
+                    );
                     measured = true;
                 }
             }

@@ -27,7 +27,7 @@ pub fn rows(header: &[&str], rows: &[Vec<String>]) -> String {
     table.to_string()
 }
 
-/// One row a run, and below a sparse one the dense network as it was measured.
+/// One row a run, and below a sparse one the dense network as it was measured or, if it was not, as it is counted.
 pub fn summaries(runs: &[(&str, &Summary)]) -> String {
     let header =
         ["run", "test accuracy", "kept / total weights", "stored", "peak on device", "ms / step", "training"];
@@ -55,6 +55,17 @@ pub fn summaries(runs: &[(&str, &Summary)]) -> String {
                 String::new(),
             ]);
         }
+        if let Some(dense) = &s.dense_counted {
+            lines.push(vec![
+                "  the same, dense: counted".into(),
+                String::new(),
+                format!("{0} / {0}", dense.weights),
+                bytes(dense.stored_bytes),
+                bytes(dense.peak_device_bytes),
+                "not measured".into(),
+                String::new(),
+            ]);
+        }
     }
     rows(&header, &lines)
 }
@@ -71,12 +82,15 @@ pub fn phases(summary: &Summary) -> String {
         })
         .collect();
     let mega = |flops: u64| format!("{:.2}", flops as f64 / 1e6);
-    let other = summary.dense.as_ref().map_or(String::new(), |d| mega(d.step_cost.flops));
+    let measured = summary.dense.as_ref().map(|dense| dense.step_cost);
+    let cost = measured.or(summary.dense_counted.as_ref().map(|dense| dense.step_cost));
+    let other = cost.map_or(String::new(), |cost| mega(cost.flops));
     lines.push(vec!["MFLOP a step, at the end".into(), mega(summary.step_cost.flops), other]);
     let tera = |flops: f64| format!("{:.3}", flops / 1e12);
     let TrainFlops { kept, dense } = summary.train_flops;
     lines.push(vec!["TFLOP of products, all steps".into(), tera(kept), tera(dense)]);
-    rows(&["ms a step", "this run", "dense"], &lines)
+    let other = if summary.dense_counted.is_some() { "dense: counted" } else { "dense" };
+    rows(&["ms a step", "this run", other], &lines)
 }
 
 /// One row a layer.

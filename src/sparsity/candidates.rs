@@ -73,7 +73,11 @@ pub fn record_strike(
     };
     let binds =
         bind! { args: &args, mask: mask, starts: &index.starts, columns: &index.columns, score: score };
-    rec.dispatch(&STRIKE, binds, groups(rows, WG), 0)
+    rec.dispatch(&STRIKE, binds, groups(rows, WG), 0)?;
+    // Of the scores only those of entries are written; an entry has a column and a bit.
+    let entries: usize = (first_row..first_row + rows).map(|row| index.pattern.row(row).len()).sum();
+    rec.moves((4 * (rows + 1) + 8 * entries + entries.div_ceil(8)) as u64);
+    Ok(())
 }
 
 /// Where random scores come from: they are a function of this, of the step and of the place.

@@ -77,7 +77,10 @@ pub fn record(
     rec.dispatch(&MOVE_LIST, binds, listed as u64, 0)?;
     let binds = bind! { args: &tile_args, mask: tile_mask, counts: counts, score: tile,
     list_score: &to.score, list_place: &to.place };
-    rec.dispatch(&MOVE_TILE, binds, tiled as u64, 0)
+    rec.dispatch(&MOVE_TILE, binds, tiled as u64, 0)?;
+    // Of the tile only what is marked is read, at most as many as the list has room for.
+    rec.moves(tile_mask.bytes() + 4 * tiled as u64 + 12 * to.score.len().min(tile.len()) as u64);
+    Ok(())
 }
 
 /// Records `noted += tallies[tally]`.

@@ -25,7 +25,10 @@ pub fn record_listed(
     let len = place.len();
     let args = Args { first_place: first_place as u32, len: len as u32, places: dense.len() as u32 };
     let binds = bind! { args: &args, dense: dense, place: place, value: value };
-    rec.dispatch(&LISTED, binds, groups(len, WG), 0)
+    rec.dispatch(&LISTED, binds, groups(len, WG), 0)?;
+    // A place, and at most one value of the matrix and one of the list for it.
+    rec.moves(12 * len as u64);
+    Ok(())
 }
 
 fn twin_listed(t: &Twin) {

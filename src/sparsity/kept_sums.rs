@@ -55,7 +55,11 @@ pub fn record_packed(
     let args = args(first_row, dense);
     let binds =
         bind! { args: &args, dense: dense, starts: &index.starts, columns: &index.columns, sums: sums };
-    rec.dispatch(&PACKED, binds, groups(dense.shape[0], WG), index.pattern.entries() as u64)
+    let rows = dense.shape[0];
+    let entries: usize = (first_row..first_row + rows).map(|row| index.pattern.row(row).len()).sum();
+    rec.dispatch(&PACKED, binds, groups(rows, WG), entries as u64)?;
+    rec.moves((4 * (rows + 1) + 8 * entries + 4 * rows) as u64); // a column and a value each; a sum a row
+    Ok(())
 }
 
 fn twin_masked(t: &Twin) {

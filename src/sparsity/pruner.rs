@@ -2,6 +2,7 @@
 
 use super::budget::{self, Budget};
 use super::flowing::Flowing;
+use super::growth::By;
 use super::methods::{self, Start};
 use super::permute::Permutation;
 use super::prune::{Criterion, Prune};
@@ -235,6 +236,10 @@ impl Pruner {
     /// Whether weights grow, by gradients of the step.
     pub fn grows(&self) -> bool {
         self.method.growth().is_some()
+    }
+    /// Whether an update computes a dense gradient for that.
+    pub fn grows_by_gradient(&self) -> bool {
+        self.method.growth().is_some_and(|growth| growth.by == By::Gradient)
     }
     /// Whether the optimizer rests at `step`.
     pub fn rests(&self, step: u64) -> bool {

@@ -2,7 +2,6 @@
 //!
 //! Bambhaniya et al., 2024, compare recipes at equal training FLOPs, summed over steps so.
 
-use super::growth::By;
 use super::pruner::Pruner;
 use crate::error::Result;
 use crate::param::Flow;
@@ -24,7 +23,7 @@ impl Pruner {
     pub fn work(&self, steps: u64) -> Result<Vec<Work>> {
         let mut all = vec![Work::default(); self.names.len()];
         let mut density = self.start_density.clone();
-        let by_gradient = self.method.growth().is_some_and(|growth| growth.by == By::Gradient);
+        let by_gradient = self.grows_by_gradient();
         for step in 0..steps {
             let due = self.due(step);
             if let Some(sparsity) = due.filter(|_| self.method.flow() != Flow::Flowing) {

@@ -1,5 +1,5 @@
 //! The dense network that a sparse run is compared with: the same recipe without pruning and with all
-//! layers training, measured on the same device.
+//! layers training, measured on the same device; or, where it is too large for that, counted.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use super::compact;
 use super::run::median;
 use super::session::Session;
 use crate::data::Dataset;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::gpu::{Cost, Gpu, Phase};
 use crate::ops::variants::Choices;
 use crate::recipe::{Recipe, Sparsity, Unfreeze};
@@ -26,6 +26,24 @@ pub struct Baseline {
     pub stored_bytes: u64,
 }
 
+/// What the dense network would come to: counted as a plan does it, and not measured.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Counted {
+    /// All maskable ones.
+    pub weights: usize,
+    /// Operations and bytes of one step.
+    pub step_cost: Cost,
+    pub peak_device_bytes: u64,
+    /// Weights and biases.
+    pub stored_bytes: u64,
+}
+
+/// The dense network beside a sparse run.
+pub enum Dense {
+    Measured(Baseline),
+    Counted(Counted),
+}
+
 /// Steps before the first that counts.
 const WARM_UP: u64 = 3;
 /// Steps whose dispatches are timed one by one.
@@ -34,29 +52,45 @@ const SINGLE: u64 = 5;
 const MOST: u64 = 50;
 const SECONDS: f64 = 1.5;
 /// Nothing is measured where the dense network would need more.
-const MOST_BYTES: u64 = 2 << 30;
+pub const MOST_BYTES: u64 = 2 << 30;
 
-/// Builds the dense network beside whatever is on the device, takes a few steps, and gives it up again. `None` where
-/// nothing runs.
+/// Counts the dense network as a plan does it, and measures it if it needs at most so many bytes on the device.
 ///
 /// # Errors
-/// `Kind::Memory` where it would need more than 2 GiB, and what the device reports.
-pub fn measure(gpu: &Gpu, recipe: &Recipe, data: &Dataset, choices: &Choices) -> Result<Option<Baseline>> {
+/// What the device reports.
+pub fn compare(
+    gpu: &Gpu,
+    recipe: &Recipe,
+    data: &Dataset,
+    choices: &Choices,
+    most_bytes: u64,
+) -> Result<Dense> {
     let recipe = Recipe { sparsity: Sparsity::none(), unfreeze: Unfreeze::default(), ..recipe.clone() };
+    let counted = count(gpu, &recipe, data, choices)?;
+    if gpu.is_counted() || counted.peak_device_bytes > most_bytes {
+        return Ok(Dense::Counted(counted));
+    }
+    measure(gpu, &recipe, data, choices).map(Dense::Measured)
+}
+
+fn count(gpu: &Gpu, recipe: &Recipe, data: &Dataset, choices: &Choices) -> Result<Counted> {
     let counted = Gpu::counted_as(gpu.identity());
-    if gpu.is_counted() {
-        return Ok(None);
-    }
-    drop(Session::new(&counted, &recipe, data, choices.clone())?);
-    let needed = counted.memory().peak_bytes;
-    if needed > MOST_BYTES {
-        return Err(Error::new(Kind::Memory, "the dense network was not measured")
-            .at(format!("it needs {needed} bytes of device memory; tried are at most {MOST_BYTES}"))
-            .hint("run.baseline = false says nothing of it"));
-    }
+    let run = Session::new(&counted, recipe, data, choices.clone())?;
+    let params = run.model.params();
+    let costs = run.plans().map(|plan| plan.cost());
+    Ok(Counted {
+        weights: params.iter().filter(|param| param.is_maskable()).map(|param| param.len()).sum(),
+        step_cost: costs[0] + costs[1],
+        peak_device_bytes: counted.memory().peak_bytes,
+        stored_bytes: 4 * params.iter().map(|param| param.len() as u64).sum::<u64>(),
+    })
+}
+
+/// Builds the dense network beside whatever is on the device, takes a few steps, and gives it up again.
+fn measure(gpu: &Gpu, recipe: &Recipe, data: &Dataset, choices: &Choices) -> Result<Baseline> {
     let before = gpu.memory().bytes;
     gpu.forget_peak();
-    let mut run = Session::new(gpu, &recipe, data, choices.clone())?;
+    let mut run = Session::new(gpu, recipe, data, choices.clone())?;
     let first = Instant::now();
     for _ in 0..WARM_UP {
         advance(&mut run)?;
@@ -81,13 +115,13 @@ pub fn measure(gpu: &Gpu, recipe: &Recipe, data: &Dataset, choices: &Choices) ->
         phases.iter().map(|(phase, all)| (phase.name(), median(all))).collect();
     ms_per_step.insert("total", total);
     let costs = run.plans().map(|plan| plan.cost());
-    Ok(Some(Baseline {
+    Ok(Baseline {
         steps,
         ms_per_step,
         step_cost: costs[0] + costs[1],
         stored_bytes: compact::bytes(&run.stored(false)?),
         peak_device_bytes: gpu.memory().peak_bytes - before + gpu.memory().fixed_bytes,
-    }))
+    })
 }
 
 /// A step, however short the run is.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::baseline::Baseline;
+use super::baseline::{Baseline, Counted};
 use super::flips::Flips;
 use super::noise::{Noise, NoiseSummary};
 use crate::error::Error;
@@ -155,6 +155,8 @@ pub struct Summary {
     pub noise: Option<NoiseSummary>,
     /// The same network without pruning, on the same device, if that was measured.
     pub dense: Option<Baseline>,
+    /// What that network would come to, counted and not measured, where it was too large to be measured.
+    pub dense_counted: Option<Counted>,
     /// Since the run was built.
     pub peak_device_bytes: u64,
     /// Weights, biases and masks as a checkpoint stores them.

@@ -8,8 +8,12 @@ use crate::param::{Flow, kept};
 use crate::sparsity::{Change, Pruner, Renewal, hold};
 
 impl Session {
-    /// Updates the masks if that is due, and gives parameters that are to be packed from now on their new storage.
-    pub(super) fn masks(&mut self) -> Result<Option<Change>> {
+    /// Updates the masks if that is due, and gives parameters that are to be packed from now on their new storage. It is
+    /// the part of [`Session::advance`] that comes after the gradients, for those who want its time.
+    ///
+    /// # Errors
+    /// `Kind::Device`, or `Kind::Numbers` if it meets a weight that is not a number.
+    pub fn update_masks(&mut self) -> Result<Option<Change>> {
         let Some(pruner) = &self.pruner else { return Ok(None) };
         if pruner.due(self.step).is_some() {
             self.plans.frozen.iter().try_for_each(Plan::replay)?;

@@ -369,6 +369,7 @@ fn summarise(
         train_flops: run.train_flops(run.step)?,
         noise: NoiseSummary::of(std::mem::take(&mut notes.noise)),
         dense: None,
+        dense_counted: None,
         peak_device_bytes: run.gpu.memory().peak_bytes,
         stored_bytes: compact::bytes(&run.stored(false)?),
         adapter: run.gpu.identity().adapter.clone(),

@@ -273,7 +273,7 @@ impl Session {
         self.reset()?;
         self.write_step()?;
         self.opening().plan.replay()?;
-        let change = self.masks()?;
+        let change = self.update_masks()?;
         if !self.rests() {
             self.plans.after.plan.replay()?;
         }
@@ -288,7 +288,7 @@ impl Session {
         self.write_step()?;
         let before = self.opening();
         let mut times = before.plan.profile(&before.profiler)?;
-        let change = self.masks()?;
+        let change = self.update_masks()?;
         if !self.rests() {
             let after = &self.plans.after;
             times.extend(after.plan.profile(&after.profiler)?);

@@ -1,5 +1,6 @@
 //! `coppice bench`: what this device can do. Every figure is a median of repeats, with its spread.
 
+use clap::builder::PossibleValuesParser;
 use serde_json::json;
 
 use super::{Device, print_json, say};
@@ -9,6 +10,7 @@ use crate::report::table;
 
 mod ceilings;
 mod crossover;
+mod growth;
 mod kernels;
 mod methods;
 mod scale;
@@ -16,10 +18,25 @@ mod sparse;
 mod step;
 mod topk;
 
+type Measure = fn(&Gpu, usize) -> Result<Vec<Sheet>>;
+
+/// Every benchmark, in the order in which all are run.
+const ALL: &[(&str, Measure)] = &[
+    ("ceilings", ceilings::measure),
+    ("kernels", kernels::measure),
+    ("step", step::measure),
+    ("crossover", crossover::measure),
+    ("sparse", sparse::measure),
+    ("scale", scale::measure),
+    ("methods", methods::measure),
+    ("growth", growth::measure),
+    ("topk", topk::measure),
+];
+
 #[derive(clap::Args)]
 pub struct Bench {
     /// What to measure; everything if left out
-    #[arg(value_parser = ["ceilings", "crossover", "kernels", "methods", "scale", "sparse", "step", "topk"])]
+    #[arg(value_parser = PossibleValuesParser::new(ALL.iter().map(|(name, _)| *name)))]
     what: Option<String>,
     #[command(flatten)]
     device: Device,
@@ -43,23 +60,12 @@ impl Bench {
     pub fn run(&self) -> Result<()> {
         let gpu = self.device.open()?;
         let repeats = self.repeats.max(1);
-        type Measure = fn(&Gpu, usize) -> Result<Vec<Sheet>>;
-        let all: [(&str, Measure); 8] = [
-            ("ceilings", ceilings::measure),
-            ("kernels", kernels::measure),
-            ("step", step::measure),
-            ("crossover", crossover::measure),
-            ("sparse", sparse::measure),
-            ("scale", scale::measure),
-            ("methods", methods::measure),
-            ("topk", topk::measure),
-        ];
         let id = gpu.identity();
         if !self.json {
             say(&format!("{} on {} ({}); {repeats} repeats, medians", id.adapter, id.backend, id.driver))?;
         }
         let mut sheets = Vec::new();
-        for (name, measure) in all {
+        for &(name, measure) in ALL {
             if self.what.as_deref().is_none_or(|what| what == name) {
                 for sheet in measure(&gpu, repeats)? {
                     if !self.json {

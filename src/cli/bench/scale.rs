@@ -18,11 +18,11 @@ const KEPT: f64 = 1_342_177.0;
 const WIDTHS: [usize; 3] = [1024, 2048, 4096];
 const SAMPLES: u32 = 512;
 
-fn data(features: usize) -> Result<Dataset> {
+pub(super) fn data(features: usize) -> Result<Dataset> {
     let split = |samples: u32, tensor: u32| {
         let words = samples * features as u32 / 4;
         let bytes = (0..words).flat_map(|i| word(1, Stream::Synthetic, 0, tensor, i).to_le_bytes()).collect();
-        Split::bytes(bytes, (0..samples).map(|i| i as u8).collect())
+        Split::bytes(bytes, (0..samples).map(|i| (i % features as u32) as u8).collect())
     };
     let name = "random".to_string();
     let (train, test, origin) = (split(SAMPLES, 0), split(128, 1), "made by the benchmark".to_string());

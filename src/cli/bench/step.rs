@@ -6,7 +6,7 @@ use super::{Sheet, Times};
 use crate::cli::cache;
 use crate::data::{Dataset, Source, Split};
 use crate::error::Result;
-use crate::gpu::{Gpu, Phase};
+use crate::gpu::{Gpu, Phase, Timing};
 use crate::ops::variants::Choices;
 use crate::random::{Stream, word};
 use crate::recipe::Recipe;
@@ -100,20 +100,19 @@ fn whole(gpu: &Gpu, run: &mut Session, width: usize, name: &str, repeats: usize)
 
 /// Every dispatch by itself.
 pub(super) fn dispatches(run: &mut Session, what: &str, repeats: usize) -> Result<Sheet> {
-    let mut all: Vec<(String, Phase, Vec<f64>)> = Vec::new();
+    let mut all: Vec<(Timing, Vec<f64>)> = Vec::new();
     for repeat in 0..WARM_UP + repeats {
         let (_, times) = run.advance_timed()?;
         if repeat == WARM_UP {
-            all = times.iter().map(|t| (t.label.clone(), t.phase, Vec::new())).collect();
+            all = times.iter().map(|time| (time.clone(), Vec::new())).collect();
         }
         if repeat >= WARM_UP {
-            times.iter().zip(&mut all).for_each(|(time, (_, _, ms))| ms.push(time.ms));
+            times.iter().zip(&mut all).for_each(|(time, (_, ms))| ms.push(time.ms));
         }
     }
-    let costs: Vec<_> = run.plans().iter().flat_map(|plan| &plan.dispatches).map(|d| d.cost).collect();
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut sums = std::collections::BTreeMap::<Phase, f64>::new();
-    for ((label, phase, ms), cost) in all.into_iter().zip(costs) {
+    for (Timing { label, phase, cost, .. }, ms) in all {
         let times = Times::of(ms);
         *sums.entry(phase).or_default() += times.median;
         rows.push(vec![

@@ -115,7 +115,7 @@ impl Sweep {
             quiet: self.quiet,
             autotune: !self.no_autotune,
             signal: Some(signal.clone()),
-            max_steps: None,
+            ..Default::default()
         };
         let mut gpu: Option<Gpu> = None;
         let mut rows = Vec::new();

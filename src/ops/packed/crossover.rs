@@ -186,9 +186,7 @@ impl Bench {
             let key = case.key(product);
             if choices.get(&key).is_none() {
                 let pattern = timed.get_or_insert_with(|| pattern(form, self.shape, density));
-                let all = self.variants(gpu, product, pattern, repeats)?;
-                let best = all.iter().min_by(|a, b| a.1.total_cmp(&b.1));
-                choices.set(key, best.expect("every form has kernels").0.to_string());
+                choices.settle(key, &self.variants(gpu, product, pattern, repeats)?);
             }
         }
         Ok(timed.is_some())

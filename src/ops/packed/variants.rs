@@ -6,7 +6,7 @@ use super::products::{twin_forward, twin_input_grad, twin_weight_grad};
 use crate::error::Result;
 use crate::gpu::{Bind, Gpu, Kernel, Recorder, Tensor};
 use crate::ops::narrow::Operand;
-use crate::ops::variants::{Choices, Product, Shape};
+use crate::ops::variants::{Choices, Product, Race, Shape};
 use crate::source;
 
 /// The forms that kernels are written for.
@@ -192,16 +192,30 @@ impl Case {
             "packed_{} {rows}x{inner}x{cols} {} 1/{}{}",
             product.name(),
             self.form.name(),
-            (1.0 / self.density.max(1e-6)).log2().round().exp2(),
+            self.parts(),
             if self.narrow { " bf16" } else { "" }
         )
     }
 
-    /// What was chosen for this density or, if nothing was, for the nearest one, the denser of two.
-    fn chosen<'a>(&self, choices: &'a Choices, product: Product) -> Option<&'a str> {
-        let at = |density: f64| choices.get(&Self { density, ..*self }.key(product));
+    /// The case that a choice is known for: of this density or, if there is none, of the nearest one, the denser of two.
+    fn known(&self, choices: &Choices, product: Product) -> Option<Self> {
         let around = (1..8).flat_map(|far| [2f64.powi(far), 0.5f64.powi(far)]);
-        at(self.density).or_else(|| around.filter_map(|factor| at(self.density * factor)).next())
+        let near = std::iter::once(1.0).chain(around);
+        let mut cases = near.map(|factor| Self { density: self.density * factor, ..*self });
+        cases.find(|case| choices.get(&case.key(product)).is_some())
+    }
+    fn chosen<'a>(&self, choices: &'a Choices, product: Product) -> Option<&'a str> {
+        choices.get(&self.known(choices, product)?.key(product))
+    }
+    /// The times that a choice was made by, and the density that they are of: near this one, if there were none for it.
+    pub fn race(&self, choices: &Choices, product: Product) -> Option<(Race, f64)> {
+        let known = self.known(choices, product)?;
+        Some((choices.race(&known.key(product))?, 1.0 / known.parts()))
+    }
+
+    /// One over the density, rounded to a power of two.
+    fn parts(&self) -> f64 {
+        (1.0 / self.density.max(1e-6)).log2().round().exp2()
     }
 
     /// Entries that a row is split into for its weight gradient: as many as the chosen variant takes, or, where none was
