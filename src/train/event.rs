@@ -100,9 +100,9 @@ pub struct Evaluation {
 /// What the products with maskable weights come to, over all steps done.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct TrainFlops {
-    /// By the density that each step had.
+    /// By the density that each step had, and the layers that trained in it.
     pub kept: f64,
-    /// Of the same steps of a dense network.
+    /// Of as many steps of a dense network, all of whose layers train.
     pub dense: f64,
 }
 
