@@ -151,7 +151,7 @@ pub struct Summary {
     /// Operations and bytes of one step.
     pub step_cost: Cost,
     pub train_flops: TrainFlops,
-    /// How noisy the gradients of the last step were, where something is pruned and the run came to its end.
+    /// How noisy gradients are at the end, where something is pruned and the run came to its end.
     pub noise: Option<NoiseSummary>,
     /// The same network without pruning, on the same device, if that was measured.
     pub dense: Option<Baseline>,
