@@ -308,6 +308,61 @@ fn a_plan_knows_the_operations_of_the_whole_run() {
     assert_eq!(learned["train_flops"], Value::Null);
 }
 
+/// 21 steps an epoch, six epochs: half a cosine after a warm-up of an epoch, twice where `asp` trains again, and with the
+/// factors of the phases.
+#[test]
+fn a_plan_shows_the_course_of_the_learning_rate() {
+    let home = tempfile::tempdir().unwrap();
+    let lr = "optim.lr={type='cosine',start=0.2,end=0.0,warmup='1ep'}";
+    let plan = |more: &[&str]| {
+        let all = ["plan", "digits-dense", "--json", "-s", "run.epochs=6", "-s", lr];
+        let plan = json(home.path(), &[&all[..], more].concat());
+        let turn = |t: &Value| {
+            let what: Vec<&str> = t["what"].as_array().unwrap().iter().map(|w| w.as_str().unwrap()).collect();
+            (t["step"].as_u64().unwrap(), t["rate"].as_f64().unwrap(), what.join(" "))
+        };
+        plan["learning_rate"].as_array().unwrap().iter().map(turn).collect::<Vec<_>>()
+    };
+    let check = |found: &[(u64, f64, String)], wanted: &[(u64, f64, &str)]| {
+        let close = |got: f64, want: f64| (got - want).abs() <= 1e-12;
+        let same = |(f, w): (&(u64, f64, String), &(u64, f64, &str))| {
+            (f.0, &f.2[..]) == (w.0, w.2) && close(f.1, w.1)
+        };
+        assert!(found.len() == wanted.len() && found.iter().zip(wanted).all(same), "{found:?}, {wanted:?}");
+    };
+    let cosine = |step: f64, of: f64| 0.1 * (1.0 + (std::f64::consts::PI * step / of).cos());
+    let end = cosine(104.0, 105.0);
+    check(&plan(&[]), &[(0, 0.2 / 21.0, "start"), (21, 0.2, "warm"), (125, end, "end")]);
+    let asp = "sparsity={method='asp',pattern='2:4',schedule={type='oneshot',begin='50%'}}";
+    let half = cosine(41.0, 42.0);
+    let twice = [
+        (0, 0.2 / 21.0, "start"),
+        (21, 0.2, "warm"),
+        (62, half, "end"),
+        (63, 0.2 / 21.0, "restart"),
+        (84, 0.2, "warm"),
+        (125, half, "end"),
+    ];
+    check(&plan(&["-s", asp]), &twice);
+    let phases = "unfreeze={groups=[['head'],['fc*']],phases=['2ep'],lr=[1.0,0.5]}";
+    let joined = [
+        (0, 0.2 / 21.0, "start"),
+        (21, 0.2, "warm"),
+        (41, cosine(20.0, 105.0), "end"),
+        (42, cosine(21.0, 105.0) / 2.0, "phase"),
+        (125, end / 2.0, "end"),
+    ];
+    check(&plan(&["-s", phases]), &joined);
+    let steps = "optim.lr={type='step',start=0.1,factor=0.1,at=['3ep']}";
+    check(&plan(&["-s", steps]), &[(0, 0.1, "start"), (63, 0.01, "fall"), (125, 0.01, "end")]);
+    let text = run(home.path(), &["plan", "digits-dense", "-s", "run.epochs=6", "-s", steps]).stdout;
+    let text = String::from_utf8(text).unwrap();
+    assert!(
+        text.contains("learning rate:\n  step       0  1.000e-1   start\n  step      63  1.000e-2   fall\n"),
+        "{text}"
+    );
+}
+
 /// A head of 10 outputs: two blocks of 8 rows in each column, the second with 2; 3 of 160 of them keep as much as 15 weights
 /// do, on average.
 #[test]

@@ -323,7 +323,7 @@ fn what_cannot_be_is_refused() {
 fn work_is_that_of_each_steps_density() {
     let work = |sparsity: &str| {
         let run = session(&Gpu::twin(), sparsity);
-        run.pruner.as_ref().unwrap().work(30).unwrap()[0]
+        run.pruner.as_ref().unwrap().work(&[30]).unwrap()[0][0]
     };
     // SR-STE: 6 dense steps, then 24 at a quarter; every gradient is dense.
     let sr_ste = work(METHODS[1]);
@@ -342,6 +342,12 @@ fn work_is_that_of_each_steps_density() {
     let rigl = work("method = 'rigl', target = 0.9, schedule = { every = '4', end = '70%' }");
     let density = rigl.forward / 30.0;
     assert!((rigl.gradient - (24.0 * density + 6.0)).abs() <= 1e-9 && density < 0.11, "{rigl:?}");
+    // In spans: the dense phase and the first two sparse steps, nothing, the rest.
+    let spans = session(&Gpu::twin(), METHODS[1]).pruner.unwrap().work(&[8, 8, 30]).unwrap();
+    let [first, none, rest] = [0, 1, 2].map(|span| spans[span][0]);
+    assert!((first.forward - (6.0 + 2.0 / 4.0)).abs() <= 1e-9 && first.gradient == 8.0, "{first:?}");
+    assert_eq!((none.forward, none.gradient), (0.0, 0.0));
+    assert!((rest.forward - 22.0 / 4.0).abs() <= 1e-9 && rest.gradient == 22.0, "{rest:?}");
 }
 
 /// With `freeze` the masks of fine-tuning are held, and what they keep may be packed; all else stays as it is.

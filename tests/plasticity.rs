@@ -72,6 +72,76 @@ fn a_branch_needs_a_dense_run_of_the_same_network() {
     assert!(error.contains("the dense run has no tensor `fc1.weight`"), "{error}");
 }
 
+/// As many as each tensor lost: of a dense network all of them. The largest magnitudes keep value and slots, ties to the
+/// lower index; all else is 0, and trains on.
+#[test]
+fn what_grows_as_lost_starts_at_nothing_and_trains() {
+    for gpu in [common::device(), Gpu::twin()] {
+        if gpu.is_counted() {
+            continue;
+        }
+        let mut dense = session(&gpu, "method='none'");
+        advance(&mut dense, 2);
+        let trunk = dense.snapshot().unwrap();
+        let layers: Vec<(String, usize)> = {
+            let maskable = dense.model.params().into_iter().filter(|param| param.is_maskable());
+            maskable.map(|param| (param.name.clone(), param.len())).collect()
+        };
+        let values = |arrays: &coppice::store::Arrays, name: &str| arrays[name].to_f32();
+        for (once, together) in [(ONCE[0], true), (ONCE[1], false)] {
+            let found = session(&gpu, once).regrown_from(&trunk).unwrap();
+            assert_eq!(found.arrays.keys().collect::<Vec<_>>(), trunk.arrays.keys().collect::<Vec<_>>());
+            // By magnitude, the first indices first; a tenth is kept of each tensor, or of all.
+            let largest = |names: &[(String, usize)]| {
+                let mut all: Vec<(f32, usize, usize)> = Vec::new();
+                for (number, (name, _)) in names.iter().enumerate() {
+                    let own = values(&trunk.arrays, name).into_iter().enumerate();
+                    all.extend(own.map(|(i, w)| (w.abs(), number, i)));
+                }
+                all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
+                let keep = all.len() - (0.9 * all.len() as f64).round_ties_even() as usize;
+                all[..keep].iter().map(|(_, number, i)| (names[*number].0.clone(), *i)).collect::<Vec<_>>()
+            };
+            let kept = match together {
+                true => largest(&layers),
+                false => layers.chunks(1).flat_map(largest).collect(),
+            };
+            assert_eq!(kept.len(), 1702, "{once}");
+            let kept: std::collections::HashSet<(String, usize)> = kept.into_iter().collect();
+            let slots: Vec<String> = {
+                let own = |(name, _): &(String, usize)| {
+                    let slots = ["first", "second"].map(|slot| (name.clone(), format!("{name}.{slot}")));
+                    [(name.clone(), name.clone())].into_iter().chain(slots).collect::<Vec<_>>()
+                };
+                let mut seen = Vec::new();
+                for (weight, name) in layers.iter().flat_map(own) {
+                    let (old, new) = (values(&trunk.arrays, &name), values(&found.arrays, &name));
+                    assert!(
+                        old.iter().filter(|&&value| value != 0.0).count() > old.len() / 2,
+                        "{name} says something"
+                    );
+                    for (i, (old, new)) in old.into_iter().zip(new).enumerate() {
+                        let stays = kept.contains(&(weight.clone(), i));
+                        assert_eq!(new, if stays { old } else { 0.0 }, "{name}[{i}], {once}");
+                    }
+                    seen.push(name);
+                }
+                seen
+            };
+            for (name, array) in &trunk.arrays {
+                assert!(slots.contains(name) || found.arrays[name] == *array, "{name} is not pruned");
+            }
+            let mut branch = session(&gpu, "method='none'");
+            branch.restore(&found).unwrap();
+            advance(&mut branch, 3);
+            let now = branch.snapshot().unwrap();
+            let moved = layers.iter().map(|(name, _)| values(&now.arrays, name));
+            let alive = moved.flatten().filter(|&weight| weight != 0.0).count();
+            assert!(alive > 17024 / 2, "what was pruned is trained: {alive} weights are not 0");
+        }
+    }
+}
+
 #[test]
 fn accuracies_are_those_of_the_runs_themselves() {
     let home = tempfile::tempdir().unwrap();
@@ -118,9 +188,34 @@ fn accuracies_are_those_of_the_runs_themselves() {
         "{text}"
     );
 
+    // Copies that grow as many as they lost are dense, and the output says that they are no equals.
+    let lost = ["--at", "1", "--rates", "0.9", "--for", "1", "--regrow", "none,as-lost"];
+    let found = json(home, &[&["plasticity"][..], &recipe, &lost, &["--json"]].concat());
+    let branches = found["branches"].as_array().unwrap();
+    assert_eq!((&branches[0]["kept"], &branches[1]["kept"]), (&1702.into(), &17024.into()));
+    assert_eq!(branches[1]["regrow"], "as-lost");
+    assert_eq!(branches[0]["t_pre"], branches[1]["t_pre"]);
+    for other in [&branches[0]["t_contrast"], &branches[1]["t_dense"]] {
+        assert_ne!(branches[1]["t_contrast"], *other, "{found}");
+    }
+    assert!(
+        found["share"].is_null() && found["notes"][0].as_str().unwrap().contains("not as sparse"),
+        "{found}"
+    );
+    let output = run(home, &[&["plasticity"][..], &recipe, &lost].concat());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("17024 / 17024") && text.contains("not as sparse"), "{text}");
+
     let wrong = |own: &[&str]| fails(home, 2, &[&["plasticity"][..], &recipe, own].concat());
     assert!(wrong(&["--at", "5"]).contains("the run ends before 5 + 2 epochs"));
     assert!(wrong(&["--at", "1", "--rates", "1"]).contains("no sparsity above 0"));
     assert!(wrong(&["--at", "1", "--for", "0"]).contains("at least 1"));
     assert!(wrong(&["--at", "1", "--share", "1.5"]).contains("--share 1.5"));
+    let idle = wrong(&["--at", "1", "--regrow", "none,as-lost", "--share", "0.3"]);
+    assert!(
+        idle.contains("regrowth by gradient, which is not asked for") && idle.contains("none,as-lost"),
+        "{idle}"
+    );
+    assert!(wrong(&["--at", "1", "--regrow", "as-lost,as-lost"]).contains("--regrow names `as-lost` twice"));
+    assert!(wrong(&["--at", "1", "--regrow", "lost"]).contains("as-lost"));
 }

@@ -113,7 +113,14 @@ fn a_sweep_runs_what_is_not_done_and_says_what_came_of_all() {
     let metrics = std::fs::read_to_string(home.join(folder).join("metrics.jsonl")).unwrap();
     let last = metrics.lines().rfind(|line| line.contains("\"gradients\"")).unwrap();
     let last: Value = serde_json::from_str(last).unwrap();
-    assert_eq!((&last["step"], &last["layers"]), (&run["steps"], &run["noise"]["layers"]));
+    // One batch in the file, the mean of sixteen in the report.
+    assert_eq!((&last["step"], &run["noise"]["batches"]), (&run["steps"], &16.into()));
+    for (one, mean) in
+        last["layers"].as_array().unwrap().iter().zip(run["noise"]["layers"].as_array().unwrap())
+    {
+        assert_eq!((&one["name"], &one["count"]), (&mean["name"], &mean["count"]));
+        assert_ne!(one["variance"], mean["variance"]);
+    }
 
     // All is done: nothing runs, and no device is opened.
     let again = text(home, &[&args[..], &["--markdown", "--device", "no such adapter"]].concat());

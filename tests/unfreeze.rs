@@ -11,7 +11,7 @@ use coppice::recipe::Recipe;
 use coppice::sparsity::methods;
 use coppice::store::Arrays;
 use coppice::train::checkpoint::{self, Which};
-use coppice::train::{Control, Session, Summary, train};
+use coppice::train::{Control, Session, Summary, TrainFlops, train};
 
 fn devices() -> Vec<Gpu> {
     common::devices().into_iter().filter(Gpu::is_device).chain([Gpu::twin()]).collect()
@@ -113,6 +113,34 @@ fn a_phase_saves_work_and_sets_the_learning_rate() {
     let work: Vec<u64> = seen.iter().map(|(_, flops)| *flops).collect();
     assert!(work[0] < work[1] && work[1] < work[2], "{work:?}");
     assert_eq!(work[2], backward(&whole));
+}
+
+/// 64 x 24, 24 x 16 and 16 x 10 weights, a hundred columns: 2,080 products forward in each step; ten steps with the
+/// weight gradient of the head alone (160 more); ten with those of head and fc2 (544) and the head's input gradient (160);
+/// nineteen with all, and with the input gradients of all but fc1.
+#[test]
+fn operations_are_those_of_the_layers_that_train() {
+    let flops = |more: &[&str], steps| session(&Gpu::twin(), &recipe(more)).train_flops(steps).unwrap();
+    let [first, second, third] = [2080.0 + 160.0, 2080.0 + 544.0 + 160.0, 3.0 * 2080.0 - 1536.0];
+    let whole = 200.0 * (10.0 * first + 10.0 * second + 19.0 * third);
+    assert_eq!(whole, 27_923_200.0);
+    let found = flops(&[], 39);
+    assert_eq!((found.kept, found.dense), (whole, 200.0 * 39.0 * third));
+    assert_eq!(flops(&[], 7).kept, 200.0 * 7.0 * first);
+    assert_eq!(flops(&[], 15).kept, 200.0 * (10.0 * first + 5.0 * second));
+    assert_eq!(flops(&ALWAYS, 39).kept, found.dense);
+    // Half of every layer; RigL's updates take the whole gradient of what trains: 160 weights at step 5, 544 at step 15.
+    let half = ["sparsity.target=0.5", "sparsity.distribution=uniform"];
+    let fixed = [&half[..], &["sparsity.method=static"]].concat();
+    assert_eq!(flops(&fixed, 39), TrainFlops { kept: whole / 2.0, dense: found.dense });
+    let rigl = ["sparsity.method=rigl", "sparsity.schedule={begin='5',end='16',every='10'}"];
+    let rigl = flops(&[&half[..], &rigl].concat(), 39).kept;
+    assert_eq!(rigl - whole / 2.0, 200.0 * (160.0 + 544.0) / 2.0);
+    // Two trainings of 20 and 19 steps, each with phases of 4, 4 and the rest; the second with half of fc1, in 19
+    // products forward and 11 of its gradient. 24 inputs and 10 outputs are none that ASP takes.
+    let anew = flops(&[SOON, ASP, "sparsity.permute=false", "model.hidden=[24,16]"], 39).kept;
+    let training = |steps: f64| 4.0 * first + 4.0 * second + (steps - 8.0) * third;
+    assert_eq!(anew, 200.0 * (training(20.0) + training(19.0) - 1536.0 / 2.0 * (19.0 + 11.0)));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::gpu::{Cost, Dispatch, Gpu, Phase};
 use crate::param::Flow;
 use crate::recipe::Storage;
 use crate::report::table;
-use crate::train::{Session, TrainFlops};
+use crate::train::{Session, TrainFlops, Turn};
 
 mod kernels;
 
@@ -79,7 +79,7 @@ impl Plan {
             return print_json(&json!({
                 "schema": 1, "recipe": recipe.run.name, "device": identity,
                 "steps": run.length.steps, "steps_per_epoch": run.length.steps_per_epoch,
-                "device_bytes": memory, "dense_bytes": stored, "mean_bytes": means, "layers": layers, "budgets": groups, "mask_updates": steps, "phases": training,
+                "device_bytes": memory, "dense_bytes": stored, "mean_bytes": means, "layers": layers, "budgets": groups, "mask_updates": steps, "phases": training, "learning_rate": run.turns(),
                 "cost": phases, "train_flops": flops, "dispatches": dispatched, "dense_kernels": dense.iter().map(kernels::Dense::json).collect::<Vec<_>>(),
                 "packed": packed.iter().map(kernels::Packed::json).collect::<Vec<_>>(), "notes": notes,
             }));
@@ -120,6 +120,10 @@ impl Plan {
                     say(&format!("  step {step:>7}  sparsity {sparsity:.4}  {kept} kept"))?;
                 }
             }
+        }
+        say("learning rate:")?;
+        for Turn { step, rate, what } in run.turns() {
+            say(&format!("  step {step:>7}  {rate:<10.3e} {}", what.join(", ")))?;
         }
         if stages(&run).len() > 1 {
             say("layers join one after another; below is a step of the first phase:")?;

@@ -4,9 +4,10 @@
 //! is pruned once at some epoch and trained on, the learning rate along the schedule of the run. Plasticity is the test
 //! accuracy then less that before pruning. Beside it stands what the dense run gained over the same epochs.
 //!
-//! With regrowth, the pruned network drops a share of what it kept and grows as many where the gradient is largest, tensor
-//! by tensor, as a step of GraNet does, so that it keeps as many weights as without. (To regrow all that was pruned, as the
-//! authors' code can, would leave a network that was dense before dense.)
+//! With regrowth by gradient, the pruned network drops a share of what it kept and grows as many where the gradient is
+//! largest, tensor by tensor, as a step of GraNet does, so that it keeps as many weights as without. As the authors'
+//! functions do (`as-lost`), each tensor grows as many as it lost, at 0: of a dense network that is all of them, so that
+//! such a copy is dense again, and compared with sparse ones.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,11 +17,19 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::recipe::Recipe;
-use crate::report::plot::{Axis, Plot, Series, Stroke};
-use crate::report::table;
 use crate::store::folder::write_file_atomic;
 use crate::train::checkpoint::Snapshot;
 use crate::train::{Part, Session};
+
+mod tables;
+
+use tables::{csv, markdown, plot, text};
+
+const REGROW: [&str; 3] = ["none", "gradient", AS_LOST];
+const AS_LOST: &str = "as-lost";
+/// What is said beside figures of such copies.
+const UNEQUAL: &str = "as-lost: all that was pruned grew again, at 0; these copies are dense, and not as sparse as those \
+                       that they stand beside";
 
 #[derive(clap::Args)]
 pub struct Plasticity {
@@ -38,12 +47,12 @@ pub struct Plasticity {
     /// The smallest magnitudes of each tensor, or of all together
     #[arg(long, value_delimiter = ',', default_value = "uniform", value_parser = ["uniform", "global"])]
     distribution: Vec<String>,
-    /// Whether weights are regrown by gradient
-    #[arg(long, value_delimiter = ',', default_value = "none,gradient", value_parser = ["none", "gradient"])]
+    /// What is regrown: a share of what is kept, by gradient; or as many as were lost, at 0, which leaves no sparsity
+    #[arg(long, value_delimiter = ',', default_value = "none,gradient", value_parser = REGROW)]
     regrow: Vec<String>,
-    /// With regrowth: the share of kept weights that is dropped and grown elsewhere
-    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
-    share: f64,
+    /// With regrowth by gradient: the share of kept weights that is dropped and grown elsewhere; 0.5 unless given
+    #[arg(long, value_name = "SHARE")]
+    share: Option<f64>,
     /// Take the fixed default kernels instead of measuring which is fastest here
     #[arg(long)]
     no_autotune: bool,
@@ -86,20 +95,6 @@ struct Branch {
     t_dense: f64,
 }
 
-const COLUMNS: [&str; 11] = [
-    "at",
-    "rate",
-    "distribution",
-    "regrow",
-    "kept",
-    "total",
-    "learning_rate",
-    "t_pre",
-    "t_contrast",
-    "plasticity",
-    "t_dense",
-];
-
 #[derive(serde::Serialize)]
 struct Report<'a> {
     schema: u32,
@@ -108,9 +103,11 @@ struct Report<'a> {
     epochs: u32,
     /// Epochs after pruning.
     r#for: u32,
-    share: f64,
+    /// Where weights are regrown by gradient.
+    share: Option<f64>,
     device: &'a crate::gpu::Identity,
     branches: &'a [Branch],
+    notes: &'a [&'static str],
 }
 
 impl Plasticity {
@@ -137,8 +134,11 @@ impl Plasticity {
                 eprintln!("after {at} epochs: {rate} of the weights, {distribution}, regrowth {regrow}");
             }
             let what = || format!("pruned after {at} epochs, rate {rate}, {distribution}, regrowth {regrow}");
-            let (session, learning_rate) =
-                self.branch(&gpu, &recipe, &data, &snapshots[&at]).map_err(|error| error.at(what()))?;
+            let (session, learning_rate) = match regrow == AS_LOST {
+                true => self.regrown(&gpu, (&dense, &recipe), &data, &snapshots[&at]),
+                false => self.branch(&gpu, &recipe, &data, &snapshots[&at]),
+            }
+            .map_err(|error| error.at(what()))?;
             let maskable = || session.model.params().into_iter().filter(|param| param.is_maskable());
             let (t_pre, t_contrast) = (accuracy[&at], test(&session)?);
             let kept = maskable().map(|param| param.kept()).sum::<Result<usize>>()?;
@@ -164,10 +164,13 @@ impl Plasticity {
         if let Some(path) = &self.plot {
             plot(&branches, self.more).save(path)?;
         }
+        let unequal = branches.iter().any(|branch| branch.regrow == AS_LOST);
+        let notes: Vec<&str> = unequal.then_some(UNEQUAL).into_iter().collect();
         if self.json {
             let device = gpu.identity();
             let (recipe, seed, epochs) = (&dense.run.name, dense.run.seed, dense.run.epochs);
-            let (share, branches) = (self.share, &branches);
+            let share = self.regrow.iter().any(|regrow| regrow == "gradient").then(|| self.share());
+            let branches = &branches;
             return print_json(&Report {
                 schema: 1,
                 recipe,
@@ -177,13 +180,19 @@ impl Plasticity {
                 share,
                 device,
                 branches,
+                notes: &notes,
             });
         }
-        say(&if self.markdown { markdown(&branches, self.more) } else { text(&branches) })
+        if self.markdown {
+            return say(&markdown(&branches, self.more)); // its header has the note
+        }
+        say(&text(&branches))?;
+        notes.iter().try_for_each(|note| say(note))
     }
 
     /// # Errors
-    /// `Kind::Usage` for epochs outside the run, and for rates and shares that are none.
+    /// `Kind::Usage` for epochs outside the run, for rates and shares that are none or have no effect, and for a way of
+    /// pruning that is named twice.
     fn check(&self, recipe: &Recipe) -> Result<()> {
         let epochs = recipe.run.epochs;
         if self.more == 0 {
@@ -201,10 +210,25 @@ impl Plasticity {
         if let Some(rate) = self.rates.iter().find(|&&rate| !(rate > 0.0 && rate < 1.0)) {
             return Err(Error::usage(format!("--rates {rate} is no sparsity above 0 and below 1")));
         }
-        if !(self.share > 0.0 && self.share < 1.0) {
-            return Err(Error::usage(format!("--share {} is no share above 0 and below 1", self.share)));
+        if !(self.share() > 0.0 && self.share() < 1.0) {
+            return Err(Error::usage(format!("--share {} is no share above 0 and below 1", self.share())));
+        }
+        if self.share.is_some() && self.regrow.iter().all(|regrow| regrow != "gradient") {
+            let regrow = self.regrow.join(",");
+            return Err(Error::usage("--share is of regrowth by gradient, which is not asked for")
+                .at(format!("--regrow {regrow}"))
+                .hint("no --share, or --regrow gradient among others"));
+        }
+        for (name, all) in [("regrow", &self.regrow), ("distribution", &self.distribution)] {
+            if let Some(twice) = (1..all.len()).find(|&i| all[..i].contains(&all[i])) {
+                return Err(Error::usage(format!("--{name} names `{}` twice", all[twice])));
+            }
         }
         Ok(())
+    }
+
+    fn share(&self) -> f64 {
+        self.share.unwrap_or(0.5)
     }
 
     /// The recipe of a network that is pruned once, at the first step after `at` epochs.
@@ -214,7 +238,7 @@ impl Plasticity {
                 "method=\"granet\", init=1.0, regrow_after=false, \
                  schedule={{begin=\"{at}ep\", end=\"{at}ep\", every=1}}, \
                  growth={{by=\"gradient\", fraction={{type=\"constant\", start={:?}}}}}",
-                self.share
+                self.share()
             ),
             _ => format!("method=\"gmp\", schedule={{type=\"oneshot\", begin=\"{at}ep\"}}"),
         };
@@ -256,6 +280,24 @@ impl Plasticity {
     fn branch(&self, gpu: &Gpu, recipe: &Recipe, data: &Dataset, dense: &Snapshot) -> Result<(Session, f64)> {
         let mut run = self.session(gpu, recipe, data)?;
         run.branch_from(dense)?;
+        self.finish(run)
+    }
+
+    /// As [`Plasticity::branch`], of a network that was pruned as `once` says and has grown as many as it lost.
+    fn regrown(
+        &self,
+        gpu: &Gpu,
+        (recipe, once): (&Recipe, &Recipe),
+        data: &Dataset,
+        dense: &Snapshot,
+    ) -> Result<(Session, f64)> {
+        let begin = self.session(gpu, once, data)?.regrown_from(dense)?;
+        let mut run = self.session(gpu, recipe, data)?;
+        run.restore(&begin)?;
+        self.finish(run)
+    }
+
+    fn finish(&self, mut run: Session) -> Result<(Session, f64)> {
         let rate = run.learning_rate();
         let epochs = (run.step / run.length.steps_per_epoch) as u32;
         train(&mut run, epochs + self.more)?;
@@ -274,177 +316,4 @@ fn train(run: &mut Session, epochs: u32) -> Result<()> {
 fn test(run: &Session) -> Result<f64> {
     let marks = run.evaluate(Part::Test)?;
     marks.map(|marks| marks.totals.accuracy()).ok_or_else(|| Error::internal("there is no test part"))
-}
-
-fn percent(x: f64) -> String {
-    format!("{:.2} %", x * 100.0)
-}
-
-/// As docs/results.md has it: networks that differ in regrowth alone share a row.
-fn markdown(branches: &[Branch], more: u32) -> String {
-    let key = |b: &Branch| (b.at, b.rate, b.distribution.clone());
-    let later = format!("{more} epochs later");
-    let header = ["pruned after epoch", "learning rate then", "rate", "distribution", "before", &later]
-        .map(String::from)
-        .into_iter()
-        .chain(["plasticity (points)", "the same with regrowth"].map(String::from))
-        .chain([format!("dense, {later}")])
-        .collect::<Vec<_>>();
-    let line = |cells: &[String]| format!("| {} |", cells.join(" | "));
-    let mut lines = vec![line(&header), format!("|{}", "---|".repeat(header.len()))];
-    let mut rows: Vec<Vec<&Branch>> = Vec::new();
-    for branch in branches {
-        match rows.iter_mut().find(|row| key(row[0]) == key(branch)) {
-            Some(row) => row.push(branch),
-            None => rows.push(vec![branch]),
-        }
-    }
-    for row in rows {
-        let of = |regrow: &str, write: &dyn Fn(&Branch) -> String| {
-            row.iter().find(|b| b.regrow == regrow).map_or("-".to_string(), |b| write(b))
-        };
-        let points = |b: &Branch| format!("{:+.2}", b.plasticity * 100.0);
-        let first = row[0];
-        lines.push(line(&[
-            first.at.to_string(),
-            format!("{:.2}", first.learning_rate),
-            format!("{} %", (first.rate * 1e4).round() / 1e2),
-            first.distribution.clone(),
-            percent(first.t_pre),
-            of("none", &|b| percent(b.t_contrast)),
-            of("none", &points),
-            of("gradient", &points),
-            percent(first.t_dense),
-        ]));
-    }
-    lines.join("\n")
-}
-
-fn text(branches: &[Branch]) -> String {
-    let row = |b: &Branch| {
-        vec![
-            b.at.to_string(),
-            b.rate.to_string(),
-            b.distribution.clone(),
-            b.regrow.clone(),
-            format!("{} / {}", b.kept, b.total),
-            format!("{:.4}", b.learning_rate),
-            percent(b.t_pre),
-            percent(b.t_contrast),
-            format!("{:+.2}", b.plasticity * 100.0),
-            percent(b.t_dense),
-        ]
-    };
-    let header = [
-        "epoch",
-        "rate",
-        "distribution",
-        "regrowth",
-        "kept / total",
-        "lr",
-        "t_PRE",
-        "t_CONTRAST",
-        "plasticity",
-        "dense, then",
-    ];
-    table::rows(&header, &branches.iter().map(row).collect::<Vec<_>>())
-}
-
-fn csv(branches: &[Branch]) -> Result<String> {
-    let mut lines = vec![COLUMNS.join(",")];
-    for branch in branches {
-        let value = serde_json::to_value(branch).map_err(|e| Error::internal(e.to_string()))?;
-        let cell = |name: &&str| match &value[*name] {
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        lines.push(COLUMNS.iter().map(cell).collect::<Vec<_>>().join(","));
-    }
-    Ok(lines.join("\n") + "\n")
-}
-
-/// A line for each rate, dashed with regrowth; one more colour a distribution.
-fn plot(branches: &[Branch], more: u32) -> Plot {
-    let mut series: Vec<Series> = Vec::new();
-    let mut colours: Vec<String> = Vec::new();
-    for branch in branches {
-        let Branch { rate, distribution, regrow, .. } = branch;
-        let own = format!("{} %, {distribution}", rate * 100.0);
-        let name = if regrow == "none" { own.clone() } else { format!("{own}, regrown") };
-        let point = (f64::from(branch.at), branch.plasticity * 100.0);
-        if let Some(line) = series.iter_mut().find(|line| line.name == name) {
-            line.points.push(point);
-            continue;
-        }
-        let colour = colours.iter().position(|known| *known == own).unwrap_or_else(|| {
-            colours.push(own.clone());
-            colours.len() - 1
-        });
-        let line = Series::new(name, colour, vec![point]).dots();
-        series.push(if regrow == "none" { line } else { line.stroke(Stroke::Dashed) });
-    }
-    Plot {
-        title: format!("Accuracy {more} epochs after pruning, against that before"),
-        x: Axis::linear("epoch of pruning"),
-        y: Axis::linear("plasticity (points)"),
-        series,
-        bands: None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_rate_is_a_line_and_regrowth_dashes_it() {
-        let branch = |at: u32, rate: f64, regrow: &str, plasticity: f64| Branch {
-            at,
-            rate,
-            distribution: "uniform".into(),
-            regrow: regrow.into(),
-            kept: 1,
-            total: 10,
-            learning_rate: 0.1,
-            t_pre: 0.9,
-            t_contrast: 0.9 + plasticity,
-            plasticity,
-            t_dense: 0.9,
-        };
-        let branches = [
-            branch(2, 0.9, "none", -0.01),
-            branch(2, 0.9, "gradient", 0.0),
-            branch(5, 0.9, "none", -0.02),
-            branch(5, 0.98, "none", -0.3),
-        ];
-        let table = markdown(&branches, 2);
-        let lines: Vec<&str> = table.lines().skip(2).collect();
-        assert_eq!(
-            lines,
-            [
-                "| 2 | 0.10 | 90 % | uniform | 90.00 % | 89.00 % | -1.00 | +0.00 | 90.00 % |",
-                "| 5 | 0.10 | 90 % | uniform | 90.00 % | 88.00 % | -2.00 | - | 90.00 % |",
-                "| 5 | 0.10 | 98 % | uniform | 90.00 % | 60.00 % | -30.00 | - | 90.00 % |",
-            ]
-        );
-        assert!(
-            table.starts_with("| pruned after epoch |") && table.contains("| 2 epochs later |"),
-            "{table}"
-        );
-        let plot = plot(&branches, 2);
-        let lines: Vec<_> = plot
-            .series
-            .iter()
-            .map(|line| (line.name.as_str(), line.points.len(), line.colour, line.stroke))
-            .collect();
-        assert_eq!(
-            lines,
-            [
-                ("90 %, uniform", 2, 0, Stroke::Plain),
-                ("90 %, uniform, regrown", 1, 0, Stroke::Dashed),
-                ("98 %, uniform", 1, 1, Stroke::Plain)
-            ]
-        );
-        assert_eq!(plot.series[0].points, [(2.0, -1.0), (5.0, -2.0)]);
-    }
 }

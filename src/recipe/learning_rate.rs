@@ -65,6 +65,18 @@ impl LrSchedule {
         self.shape.at(step, warmup, total_steps, steps_per_epoch)
     }
 
+    /// Whether `step` is the first after a warmup.
+    pub fn is_warm_at(&self, step: u64, total_steps: u64, steps_per_epoch: u64) -> bool {
+        let warmup = self.warmup.steps(total_steps, steps_per_epoch);
+        warmup > 0 && step == warmup
+    }
+    /// Whether the rate falls at `step`, all at once.
+    pub fn falls_at(&self, step: u64, total_steps: u64, steps_per_epoch: u64) -> bool {
+        let Shape::Step { at, .. } = &self.shape else { return false };
+        let warmup = self.warmup.steps(total_steps, steps_per_epoch);
+        step > warmup && at.iter().any(|d| d.steps(total_steps, steps_per_epoch) == step)
+    }
+
     pub(super) fn read(optim: &mut Section) -> Result<LrSchedule> {
         if !optim.holds_table("lr") {
             let value = optim.number("lr", "a number of at least 0, or a table with a type", |x| x >= 0.0)?;
@@ -188,7 +200,14 @@ mod tests {
         for (step, want) in [(0, 1.0), (49, 1.0), (50, 0.5), (74, 0.5), (75, 0.25), (99, 0.25)] {
             assert_eq!(lr.at(step, 100, 25), want, "at {step}");
         }
+        let falls = |lr: &LrSchedule| (0..100).filter(|&t| lr.falls_at(t, 100, 25)).collect::<Vec<_>>();
+        assert_eq!(falls(&lr), [50, 75]);
+        // A milestone within the warmup is in the first value already.
+        let warm = LrSchedule { warmup: Duration::Steps(50), ..lr };
+        assert_eq!((falls(&warm), warm.at(49, 100, 25), warm.at(50, 100, 25)), (vec![75], 0.5, 0.5));
+        assert_eq!([49, 50, 51].map(|t| warm.is_warm_at(t, 100, 25)), [false, true, false]);
         let constant = LrSchedule { shape: Shape::Constant { value: 0.3 }, warmup: Duration::ZERO };
         assert_eq!([0, 5, 99].map(|t| constant.at(t, 100, 25)), [0.3; 3]);
+        assert!(falls(&constant).is_empty() && !constant.is_warm_at(0, 100, 25));
     }
 }

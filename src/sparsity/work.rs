@@ -15,16 +15,18 @@ pub struct Work {
 }
 
 impl Pruner {
-    /// The work of the first `steps` steps, by parameter. Where one threshold serves several tensors, each is taken to
-    /// have the density of all; where layers share what they have dropped, to keep that of the start; where thresholds are learned, every step counts as dense.
+    /// The work of the steps up to each of `ends`, which rise, from the one before it or from the first step, by
+    /// parameter, as if all layers trained. Where one threshold serves several tensors, each is taken to have the density of all; where layers share what they have dropped, to keep that of the start; where thresholds are
+    /// learned, every step counts as dense.
     ///
     /// # Errors
     /// As those of budgets.
-    pub fn work(&self, steps: u64) -> Result<Vec<Work>> {
-        let mut all = vec![Work::default(); self.names.len()];
+    pub fn work(&self, ends: &[u64]) -> Result<Vec<Vec<Work>>> {
+        let mut spans = vec![vec![Work::default(); self.names.len()]; ends.len()];
         let mut density = self.start_density.clone();
         let by_gradient = self.grows_by_gradient();
-        for step in 0..steps {
+        for step in 0..ends.last().copied().unwrap_or(0) {
+            let all = &mut spans[ends.partition_point(|&end| end <= step)];
             let due = self.due(step);
             if let Some(sparsity) = due.filter(|_| self.method.flow() != Flow::Flowing) {
                 let keeps = self.keeps(step, sparsity)?;
@@ -41,7 +43,7 @@ impl Pruner {
                 work.gradient += if dense_gradient { 1.0 } else { (forward + more).min(1.0) };
             }
         }
-        Ok(all)
+        Ok(spans)
     }
 
     /// The share that a flowing mask lets through; all, while pruned weights still count.

@@ -100,9 +100,9 @@ pub struct Evaluation {
 /// What the products with maskable weights come to, over all steps done.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct TrainFlops {
-    /// By the density that each step had.
+    /// By the density that each step had, and the layers that trained in it.
     pub kept: f64,
-    /// Of the same steps of a dense network.
+    /// Of as many steps of a dense network, all of whose layers train.
     pub dense: f64,
 }
 
@@ -151,7 +151,7 @@ pub struct Summary {
     /// Operations and bytes of one step.
     pub step_cost: Cost,
     pub train_flops: TrainFlops,
-    /// How noisy the gradients of the last step were, where something is pruned and the run came to its end.
+    /// How noisy gradients are at the end, where something is pruned and the run came to its end.
     pub noise: Option<NoiseSummary>,
     /// The same network without pruning, on the same device, if that was measured.
     pub dense: Option<Baseline>,

@@ -6,28 +6,47 @@ use crate::error::Result;
 use crate::sparsity::{Pruner, Work};
 
 impl Session {
-    /// The operations of the first `steps` steps, done or not, and those of a dense network: two for each weight and
-    /// column, forward, in the input gradient where one is asked for, and in the weight gradient. Layers that are still
-    /// frozen count as the others do; where thresholds are learned every step counts as dense.
+    /// The operations of the first `steps` steps, done or not: two for each weight and column, forward, in the input
+    /// gradient where one is asked for, and in the weight gradient; beside them those of a dense network whose layers
+    /// all train. A layer that is still frozen has no weight gradient, and no input gradient is passed below the lowest
+    /// that trains. Where thresholds are learned every step counts as dense; what a method looks at before it chooses
+    /// its first masks is left out.
     ///
     /// # Errors
     /// As those of budgets.
     pub fn train_flops(&self, steps: u64) -> Result<TrainFlops> {
         let params = self.model.params();
-        let full = vec![Work { forward: steps as f64, gradient: steps as f64 }; params.len()];
-        let work = self.pruner.as_ref().map_or(Ok(full.clone()), |pruner| pruner.work(steps))?;
-        let sum = |work: &[Work]| -> f64 {
-            let maskable = params.iter().zip(work).filter(|(param, _)| param.is_maskable());
-            let products = |work: &Work, feeds_back| {
-                work.forward * (1.0 + f64::from(u8::from(feeds_back))) + work.gradient
-            };
-            maskable
-                .map(|(param, work)| {
-                    2.0 * (param.len() * self.columns()) as f64 * products(work, param.feeds_back)
-                })
-                .sum()
+        let stages = self.stages();
+        let begins = stages.iter().map(|(begin, ..)| *begin);
+        let ends: Vec<u64> = begins.skip(1).chain([steps]).map(|end| end.min(steps)).collect();
+        let full = |steps: u64| vec![Work { forward: steps as f64, gradient: steps as f64 }; params.len()];
+        let spans = match &self.pruner {
+            Some(pruner) => pruner.work(&ends)?,
+            None => {
+                std::iter::once(&0).chain(&ends).zip(&ends).map(|(begin, end)| full(end - begin)).collect()
+            }
         };
-        Ok(TrainFlops { kept: sum(&work), dense: sum(&full) })
+        let trains = stages.iter().map(|(.., trains)| &trains[..]);
+        let kept = spans.iter().zip(trains).map(|(work, trains)| self.operations(work, trains)).sum();
+        let all = vec![true; self.model.learners().count()];
+        Ok(TrainFlops { kept, dense: self.operations(&full(steps), &all) })
+    }
+
+    /// The operations of some steps, by the work of each parameter and by which of the layers train.
+    fn operations(&self, work: &[Work], trains: &[bool]) -> f64 {
+        let lowest = trains.iter().position(|&trains| trains);
+        let layers = self.model.learners().enumerate();
+        let params =
+            layers.flat_map(|(layer, own)| own.params().into_iter().map(move |param| (layer, param)));
+        let maskable = params.zip(work).filter(|((_, param), _)| param.is_maskable());
+        let once = |yes: bool, work: f64| if yes { work } else { 0.0 };
+        maskable
+            .map(|((layer, param), work)| {
+                let feeds_back = param.feeds_back && lowest.is_some_and(|lowest| layer > lowest);
+                let uses = work.forward + once(feeds_back, work.forward) + once(trains[layer], work.gradient);
+                2.0 * (param.len() * self.columns()) as f64 * uses
+            })
+            .sum()
     }
 
     /// Those of the whole run; `None` where its densities are learned, and known only when it is over.

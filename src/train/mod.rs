@@ -5,6 +5,7 @@ mod branch;
 pub mod checkpoint;
 mod compact;
 mod confidence;
+mod course;
 mod event;
 mod exam;
 mod feed;
@@ -23,6 +24,7 @@ mod unfreeze;
 
 pub use compact::expand_described;
 pub use confidence::Confidence;
+pub use course::Turn;
 pub use event::{Evaluation, Event, Layer, Log, Part, Started, Summary, TrainFlops};
 pub use exam::Marks;
 pub use feed::Feed;

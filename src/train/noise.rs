@@ -3,10 +3,15 @@
 //! Bambhaniya et al., 2024, Section 5: the variance of |gradient| over a layer's weights, and that of Adam's second
 //! moment. Of packed weights there are gradients where something is kept, and only those count.
 
-use super::session::Session;
+use super::session::{Session, dense_grads};
 use crate::error::Result;
+use crate::gpu::Recorder;
+use crate::nn::Leave;
 
-/// Of one maskable layer, over the gradient of the last step.
+/// Batches that the noise at the end of a run is the mean of, if an epoch has as many.
+const BATCHES: u64 = 16;
+
+/// Of one maskable layer, over the gradient of the last step; or the mean over several batches.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Noise {
     pub name: String,
@@ -24,6 +29,8 @@ pub struct Noise {
 /// What the noise of all layers comes to.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct NoiseSummary {
+    /// Batches whose gradients were looked at.
+    pub batches: usize,
     pub variance: NoiseMeans,
     /// Where the optimizer has a slot `second`.
     pub second_variance: Option<NoiseMeans>,
@@ -40,8 +47,9 @@ pub struct NoiseMeans {
 }
 
 impl NoiseSummary {
-    /// `None` where no layer is pruned.
-    pub fn of(layers: Vec<Noise>) -> Option<Self> {
+    /// That of several batches, whose layers are the same. `None` where no layer is pruned.
+    pub fn of(all: &[Vec<Noise>]) -> Option<Self> {
+        let layers = mean_of(all);
         let means = |figure: &dyn Fn(&Noise) -> Option<f64>| {
             let all: Vec<(f64, f64)> = layers
                 .iter()
@@ -54,8 +62,24 @@ impl NoiseSummary {
             })
         };
         let variance = means(&|layer| Some(layer.variance))?;
-        Some(Self { variance, second_variance: means(&|layer| layer.second_variance), layers })
+        let second_variance = means(&|layer| layer.second_variance);
+        Some(Self { batches: all.len(), variance, second_variance, layers })
     }
+}
+
+/// Layer by layer, the means over several batches, and the largest of all.
+fn mean_of(all: &[Vec<Noise>]) -> Vec<Noise> {
+    let Some(first) = all.first() else { return Vec::new() };
+    let mean = |layer: usize, figure: &dyn Fn(&Noise) -> f64| {
+        all.iter().map(|batch| figure(&batch[layer])).sum::<f64>() / all.len() as f64
+    };
+    let layer = |(i, own): (usize, &Noise)| Noise {
+        mean: mean(i, &|noise| noise.mean),
+        variance: mean(i, &|noise| noise.variance),
+        largest: all.iter().map(|batch| batch[i].largest).fold(0.0, f64::max),
+        ..own.clone()
+    };
+    first.iter().enumerate().map(layer).collect()
 }
 
 impl Session {
@@ -82,6 +106,42 @@ impl Session {
             all.push(Noise { name: param.name.clone(), count, mean, variance, largest, second_variance });
         }
         Ok(all)
+    }
+
+    /// The noise at the end of a run: the mean over the last batches of its last epoch, with the weights and masks that
+    /// the last step ended with, none of which changes. So it is a function of the run's last state, wherever the run was
+    /// stopped in between. `None` before the end, and where no layer is pruned. Waits for the device.
+    pub fn noise_at_end(&self) -> Result<Option<NoiseSummary>> {
+        let Some(pruner) = self.pruner.as_ref().filter(|_| self.is_done() && self.step > 0) else {
+            return Ok(None);
+        };
+        let params = self.model.params();
+        let mut rec = Recorder::new(&self.gpu);
+        pruner.record_masks(&mut rec, &params)?;
+        self.forward(&mut rec, &self.feed, Leave::Wide)?;
+        self.backward(&mut rec, 1.0, Leave::Wide)?;
+        // Running means are state, and no part of a gradient.
+        if !pruner.averages() {
+            let grads = dense_grads(&self.model, &self.choices, &self.frame);
+            pruner.record_gradients(&mut rec, &params, &grads)?;
+        }
+        let plan = rec.finish()?;
+        let totals = self.totals.read_u32()?;
+        let state = || self.distill.iter().flat_map(|method| method.state());
+        let before = state().map(|(_, tensor)| tensor.read_f32()).collect::<Result<Vec<_>>>()?;
+        let (last, per_epoch) = (self.step - 1, self.length.steps_per_epoch);
+        self.feed.shuffle(self.recipe.run.seed, last / per_epoch)?;
+        self.open(last)?;
+        let mut all = Vec::new();
+        for step in self.step - BATCHES.min(per_epoch)..self.step {
+            self.write_batch(step)?;
+            plan.replay()?;
+            all.push(self.noise()?);
+        }
+        state().zip(&before).try_for_each(|((_, tensor), values)| tensor.write(values))?;
+        self.totals.write(&totals)?;
+        pruner.show_hard()?;
+        Ok(NoiseSummary::of(&all))
     }
 }
 
@@ -113,10 +173,22 @@ mod tests {
             largest: 0.0,
             second_variance,
         };
-        let found = NoiseSummary::of(vec![layer(3, 1.0, Some(4.0)), layer(1, 5.0, Some(8.0))]).unwrap();
+        let found = NoiseSummary::of(&[vec![layer(3, 1.0, Some(4.0)), layer(1, 5.0, Some(8.0))]]).unwrap();
         assert_eq!(found.variance, NoiseMeans { of_layers: 3.0, of_weights: 2.0 });
         assert_eq!(found.second_variance, Some(NoiseMeans { of_layers: 6.0, of_weights: 5.0 }));
-        assert_eq!(NoiseSummary::of(vec![layer(3, 1.0, None)]).unwrap().second_variance, None);
-        assert_eq!(NoiseSummary::of(Vec::new()), None);
+        assert_eq!(NoiseSummary::of(&[vec![layer(3, 1.0, None)]]).unwrap().second_variance, None);
+        assert_eq!(NoiseSummary::of(&[]), None);
+        assert_eq!(NoiseSummary::of(&[Vec::new(), Vec::new()]), None);
+    }
+
+    #[test]
+    fn batches_count_alike() {
+        let batch = |mean, variance, largest| {
+            vec![Noise { name: "a".into(), count: 2, mean, variance, largest, second_variance: Some(7.0) }]
+        };
+        let found = NoiseSummary::of(&[batch(1.0, 2.0, 9.0), batch(3.0, 6.0, 4.0)]).unwrap();
+        let (batches, layer) = (found.batches, &found.layers[0]);
+        assert_eq!((batches, layer.mean, layer.variance, layer.largest), (2, 2.0, 4.0, 9.0));
+        assert_eq!((found.variance.of_layers, layer.second_variance), (4.0, Some(7.0)));
     }
 }

@@ -8,7 +8,6 @@ use super::checkpoint;
 use super::compact;
 use super::event::{Evaluation, Event, Layer, Log, Part, Summary};
 use super::exam::Marks;
-use super::noise::{Noise, NoiseSummary};
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Phase, Timing};
@@ -50,7 +49,7 @@ pub fn train(
     let last = control.stop_at.unwrap_or(run.length.steps).min(run.length.steps);
     let mut watch = Watch::default();
     let recorded = run.pruner.as_ref().map_or(Ok(None), |pruner| pruner.recorded_sparsity())?;
-    let mut notes = Notes { last: None, noise: Vec::new(), sparsity: recorded.unwrap_or(run.sparsity()) };
+    let mut notes = Notes { last: None, sparsity: recorded.unwrap_or(run.sparsity()) };
     while run.step < last {
         let step = run.step;
         let change = watch.step(run, timed_at(run, step))?;
@@ -84,7 +83,6 @@ pub fn train(
             if run.pruner.is_some() {
                 let noise = run.noise()?;
                 emit(Event::Measured { step: run.step, noise: &noise })?;
-                notes.noise = if run.is_done() { noise } else { Vec::new() };
             }
             if let Some(evaluation) = evaluate(run, Part::Validation)? {
                 best = is_best(run, &evaluation);
@@ -103,7 +101,7 @@ pub fn train(
         }
     }
     watch.pause(run)?;
-    let summary = summarise(run, control, &watch, &mut notes, emit)?;
+    let summary = summarise(run, control, &watch, &notes, emit)?;
     emit(Event::Finished(&summary))?;
     Ok(summary)
 }
@@ -291,8 +289,6 @@ pub(super) fn median(values: &[f64]) -> f64 {
 /// What was last said.
 struct Notes {
     last: Option<Log>,
-    /// That of the last step of the run.
-    noise: Vec<Noise>,
     sparsity: f64,
 }
 
@@ -333,7 +329,7 @@ fn summarise(
     run: &Session,
     control: &Control,
     watch: &Watch,
-    notes: &mut Notes,
+    notes: &Notes,
     emit: &mut dyn FnMut(Event) -> Result<()>,
 ) -> Result<Summary> {
     let mut found = evaluate_all(run)?;
@@ -343,6 +339,8 @@ fn summarise(
     let layers = layers(run)?;
     let (kept, total) =
         layers.iter().fold((0, 0), |(kept, total), layer| (kept + layer.kept, total + layer.total));
+    let peak_device_bytes = run.gpu.memory().peak_bytes;
+    let noise = run.noise_at_end()?; // records a plan of its own
     let costs = run.plans().map(|plan| plan.cost());
     Ok(Summary {
         schema: 1,
@@ -367,10 +365,10 @@ fn summarise(
         seconds: watch.total.as_secs_f64(),
         step_cost: costs[0] + costs[1],
         train_flops: run.train_flops(run.step)?,
-        noise: NoiseSummary::of(std::mem::take(&mut notes.noise)),
+        noise,
         dense: None,
         dense_counted: None,
-        peak_device_bytes: run.gpu.memory().peak_bytes,
+        peak_device_bytes,
         stored_bytes: compact::bytes(&run.stored(false)?),
         adapter: run.gpu.identity().adapter.clone(),
         backend: run.gpu.identity().backend.clone(),

@@ -47,7 +47,7 @@ pub struct Session {
     /// By parameter, the values of the step that the method rewinds to, once it has passed; none if that is step 0.
     pub(super) early: Vec<Vec<f32>>,
     pub(super) step_uniform: Uniform,
-    feed: Feed,
+    pub(super) feed: Feed,
     pub(super) validation: Option<Exam>,
     pub(super) test: Exam,
     pub(super) frame: Frame,
@@ -315,16 +315,19 @@ impl Session {
         if self.step.is_multiple_of(self.length.steps_per_epoch) { self.enter() } else { Ok(()) }
     }
     fn write_step(&self) -> Result<()> {
-        self.pruner.as_ref().map_or(Ok(()), |pruner| pruner.open(self.step))?;
-        if let Some(distill) = &self.distill {
-            let (own, course) = self.clock(self.step);
-            let per_epoch = course.steps_per_epoch;
-            distill.begin(own / per_epoch, course.steps.div_ceil(per_epoch))?;
-        }
+        self.open(self.step)?;
         self.write_batch(self.step)
     }
+    /// Writes the numbers of a step that masks and soft targets need.
+    pub(super) fn open(&self, step: u64) -> Result<()> {
+        self.pruner.as_ref().map_or(Ok(()), |pruner| pruner.open(step))?;
+        let Some(distill) = &self.distill else { return Ok(()) };
+        let (own, course) = self.clock(step);
+        let per_epoch = course.steps_per_epoch;
+        distill.begin(own / per_epoch, course.steps.div_ceil(per_epoch))
+    }
     /// Writes the numbers of this step, with the batch of the step `of`, which is of the same epoch.
-    fn write_batch(&self, of: u64) -> Result<()> {
+    pub(super) fn write_batch(&self, of: u64) -> Result<()> {
         let (first, live) = self.feed.range((of % self.length.steps_per_epoch) as usize);
         self.step_uniform.write(&self.optimizer.corrected(Step {
             step: self.step as u32,
@@ -432,7 +435,7 @@ impl Plans {
 }
 
 /// Records the gradient of some rows of a parameter after a backward pass, also where nothing is kept.
-fn dense_grads<'a>(
+pub(super) fn dense_grads<'a>(
     model: &'a Model,
     choices: &'a Choices,
     frame: &'a Frame,
@@ -494,7 +497,7 @@ impl Session {
         rec.finish().map(Some)
     }
 
-    fn backward(&self, rec: &mut Recorder, temperature: f32, leave: Leave) -> Result<()> {
+    pub(super) fn backward(&self, rec: &mut Recorder, temperature: f32, leave: Leave) -> Result<()> {
         let Frame { activations: a, gradients: d, columns: c } = &self.frame;
         rec.phase(Phase::Loss);
         rec.scope("loss");
