@@ -1,7 +1,8 @@
 // Exact top-k of |score| over one or many tensors by radix select; ties go to the lower index.
 // The bits of |x| order as u32 (NaN sorts above infinity and is counted, so that it can be refused).
-// A score of EXCLUDED takes no part. Three rounds find the k-th largest key: 11, 11 and 9 bits. Then ties are numbered in
-// order of index, and the mask is written one word per invocation. Integer atomics only: the same on every device.
+// A score of EXCLUDED takes no part. Three rounds find the k-th largest key: 11, 11 and 9 bits; where all keys of a bin are
+// wanted no further round counts any. Then ties are numbered in order of index, unless all are taken, and the mask is written
+// one word per invocation. Integer atomics only: the same on every device.
 // `count`, `ties` and `mark` read buffers; `*_texels` read a texture of the same scores, which software adapters do many
 // times as fast.
 // score: (len,). histogram: (2048,). tie_counts: one per block of 8,192 elements. counts: four a tensor.
@@ -12,7 +13,8 @@
 alias Summed = u32;
 const WG = 256u;
 const BINS = 2048u;
-const EACH = 64u;        // elements per invocation of `count`
+const EACH = 64u;         // elements per invocation of `count`
+const EACH_TEXELS = 256u; // and of `count_texels`: where few run at once, fewer histograms of workgroups to add up
 const BLOCK = 8192u;     // elements per workgroup of `ties` and `mark`: 32 per invocation
 const KEPT = 0u;
 const GROWN = 1u;
@@ -20,6 +22,14 @@ const DROPPED = 2u;
 const NANS = 3u;
 const INFINITY = 0x7f800000u;
 const EXCLUDED = 0x7f7fffffu; // the largest finite number
+const NO_KEY = 0xffffffffu;   // agrees with no key
+const ALL = 0xffffffffu;      // to take at the k-th key: all
+
+// Entries of `chosen`.
+const KEY = 0u;   // the bits of the k-th key that are known; if all above them are taken, those and zeros
+const TAKE = 1u;  // how many to take at it
+const FLOOR = 2u; // no key below is counted
+const LEVEL = 3u; // how many of its bits are not known: that of the round that comes next
 
 struct Args {
     len: u32,
@@ -35,7 +45,7 @@ struct Budget { keep: u32 }
 @group(0) @binding(2) var<uniform> budget: Budget;
 @group(0) @binding(3) var<storage, read> score: array<f32>;
 @group(0) @binding(4) var<storage, read_write> histogram: array<atomic<u32>>;
-@group(0) @binding(5) var<storage, read_write> chosen: array<u32>; // the key so far; how many to take at it; the floor
+@group(0) @binding(5) var<storage, read_write> chosen: array<u32>;
 @group(0) @binding(6) var<storage, read_write> tie_counts: array<u32>;
 @group(0) @binding(7) var<storage, read_write> mask: array<u32>;
 @group(0) @binding(8) var<storage, read_write> counts: array<atomic<u32>>;
@@ -43,6 +53,7 @@ struct Budget { keep: u32 }
 
 var<workgroup> bins: array<atomic<u32>, BINS>;
 var<workgroup> changes: array<atomic<u32>, 4>;
+var<workgroup> takes_all: bool;
 
 fn key(i: u32) -> u32 {
     return bitcast<u32>(score[i]) & 0x7fffffffu;
@@ -61,9 +72,10 @@ fn begin(@builtin(local_invocation_index) lane: u32) {
     for (var c = lane; c < args.len; c += WG) { atomicStore(&counts[c], 0u); }
     if lane == 0u {
         // No key below the last k-th is the k-th of more scores.
-        chosen[2] = select(0u, chosen[0], args.goes_on != 0u);
-        chosen[0] = 0u;
-        chosen[1] = budget.keep;
+        chosen[FLOOR] = select(0u, chosen[KEY], args.goes_on != 0u);
+        chosen[KEY] = 0u;
+        chosen[TAKE] = budget.keep;
+        chosen[LEVEL] = 31u;
     }
 }
 
@@ -91,6 +103,11 @@ fn count_end(lane: u32, nans: u32) {
     if lane == 0u { atomicAdd(&counts[args.tensor * 4u + NANS], atomicLoad(&changes[NANS])); }
 }
 
+// Whether this round is needed.
+fn is_due() -> bool {
+    return chosen[LEVEL] == args.shift + args.bits;
+}
+
 // Counts, by the bits of this round, the keys that agree with the key so far.
 @compute @workgroup_size(WG)
 fn count(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
@@ -99,8 +116,8 @@ fn count(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: 
     if !(group < grid.end) { return; }
     count_begin(lane);
     workgroupBarrier();
-    let prefix = chosen[0];
-    let floor = chosen[2];
+    let prefix = select(NO_KEY, chosen[KEY], is_due()); // a loop left out by a branch would cost more than it saves
+    let floor = chosen[FLOOR];
     var nans = 0u;
     for (var j = 0u; j < EACH; j++) {
         let i = (group * EACH + j) * WG + lane;
@@ -116,11 +133,11 @@ fn count_texels(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) g
     if !(group < grid.end) { return; }
     count_begin(lane);
     workgroupBarrier();
-    let prefix = chosen[0];
-    let floor = chosen[2];
+    let prefix = select(NO_KEY, chosen[KEY], is_due()); // a loop left out by a branch would cost more than it saves
+    let floor = chosen[FLOOR];
     var nans = 0u;
-    for (var j = 0u; j < EACH / 4u; j++) {
-        let quad = keys((group * (EACH / 4u) + j) * WG + lane);
+    for (var j = 0u; j < EACH_TEXELS / 4u; j++) {
+        let quad = keys((group * (EACH_TEXELS / 4u) + j) * WG + lane);
         nans += count_key(quad.x, prefix, floor);
         nans += count_key(quad.y, prefix, floor);
         nans += count_key(quad.z, prefix, floor);
@@ -136,13 +153,14 @@ fn pick(@builtin(local_invocation_index) lane: u32) {
     var own = 0u;
     for (var b = 0u; b < OWN; b++) { own += atomicLoad(&histogram[lane * OWN + b]); }
     sums[lane] = own;
-    let wanted = chosen[1];
-    let prefix = chosen[0];
+    let wanted = chosen[TAKE];
+    let prefix = chosen[KEY];
+    let due = is_due();
     storageBarrier(); // everybody has read `chosen` before somebody writes it
     workgroupBarrier();
     let up_to_here = sum_before(lane) + own;
     var above = total - up_to_here;
-    if above < wanted && wanted <= above + own {
+    if due && above < wanted && wanted <= above + own {
         var bin = lane * OWN + OWN - 1u;
         var n = atomicLoad(&histogram[bin]);
         while above + n < wanted {
@@ -150,8 +168,10 @@ fn pick(@builtin(local_invocation_index) lane: u32) {
             bin -= 1u;
             n = atomicLoad(&histogram[bin]);
         }
-        chosen[0] = (prefix << args.bits) | bin;
-        chosen[1] = wanted - above;
+        let all = wanted - above == n;
+        chosen[KEY] = ((prefix << args.bits) | bin) << select(0u, args.shift, all);
+        chosen[TAKE] = select(wanted - above, ALL, all);
+        chosen[LEVEL] = select(args.shift, 0u, all);
     }
     for (var b = 0u; b < OWN; b++) { atomicStore(&histogram[lane * OWN + b], 0u); }
 }
@@ -159,7 +179,7 @@ fn pick(@builtin(local_invocation_index) lane: u32) {
 fn ties_of_word(first: u32) -> u32 {
     var n = 0u;
     for (var i = first; i < min(first + 32u, args.len); i++) {
-        n += select(0u, 1u, key(i) == chosen[0]);
+        n += select(0u, 1u, key(i) == chosen[KEY]);
     }
     return n;
 }
@@ -172,12 +192,22 @@ fn ties_of_texels(first: u32, threshold: u32) -> u32 {
     return n.x + n.y + n.z + n.w;
 }
 
+// Where all are taken, nobody asks how many ties there are: 0 will do.
+fn nobody_asks(group: u32, lane: u32) -> bool {
+    if lane == 0u {
+        takes_all = chosen[TAKE] == ALL;
+        if takes_all { tie_counts[args.first_block + group] = 0u; }
+    }
+    return workgroupUniformLoad(&takes_all);
+}
+
 // The number of keys in each block that equal the k-th.
 @compute @workgroup_size(WG)
 fn ties(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
     if !(group < grid.end) { return; }
+    if nobody_asks(group, lane) { return; }
     let sum = tree(lane, ties_of_word(group * BLOCK + lane * 32u));
     if lane == 0u { tie_counts[args.first_block + group] = sum; }
 }
@@ -187,7 +217,8 @@ fn ties_texels(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) gr
                @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
     if !(group < grid.end) { return; }
-    let sum = tree(lane, ties_of_texels(group * BLOCK + lane * 32u, chosen[0]));
+    if nobody_asks(group, lane) { return; }
+    let sum = tree(lane, ties_of_texels(group * BLOCK + lane * 32u, chosen[KEY]));
     if lane == 0u { tie_counts[args.first_block + group] = sum; }
 }
 
@@ -237,8 +268,8 @@ fn mark(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     if lane < 4u { atomicStore(&changes[lane], 0u); }
     workgroupBarrier();
     var rank = tie_counts[args.first_block + group] + sum_before(lane);
-    let threshold = chosen[0];
-    let take = chosen[1];
+    let threshold = chosen[KEY];
+    let take = chosen[TAKE];
     var bits = 0u;
     for (var j = 0u; j < 32u; j++) {
         let i = first + j;
@@ -255,8 +286,8 @@ fn mark_texels(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) gr
     let group = group_index(id, groups);
     if !(group < grid.end) { return; }
     let first = group * BLOCK + lane * 32u;
-    let threshold = chosen[0];
-    let take = chosen[1];
+    let threshold = chosen[KEY];
+    let take = chosen[TAKE];
     sums[lane] = ties_of_texels(first, threshold);
     if lane < 4u { atomicStore(&changes[lane], 0u); }
     workgroupBarrier();

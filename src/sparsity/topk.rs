@@ -23,9 +23,12 @@ const MARK: Kernel = Kernel::own(source!("sparsity/topk"), twin_mark).entry("mar
 
 /// Scores from which on a copy into a texture costs less than it saves, where textures are preferred.
 const MANY: usize = 1 << 14;
+/// To take at the k-th key: all.
+const TAKE_ALL: u32 = u32::MAX;
 const BINS: usize = 2048;
-/// Elements of one workgroup of `count`.
+/// Elements of one workgroup of `count`, and where scores are read through a texture.
 const COUNTED: usize = 256 * 64;
+const COUNTED_TEXELS: usize = 256 * 256;
 /// Elements of one workgroup of `ties` and `mark`.
 const BLOCK: usize = 8192;
 /// Lowest bit and number of bits of each round; the sign is not looked at.
@@ -66,7 +69,7 @@ impl Selection {
         Ok(Self {
             keep: gpu.uniform("keep", &Keep { keep: 0 })?,
             histogram: gpu.tensor("histogram", Dtype::U32, &[BINS])?,
-            chosen: gpu.tensor("chosen", Dtype::U32, &[3])?,
+            chosen: gpu.tensor("chosen", Dtype::U32, &[4])?,
             tie_counts: gpu.tensor("tie counts", Dtype::U32, &[blocks])?,
             counts: gpu.tensor("mask counts", Dtype::U32, &[lens.len() * 4])?,
             tensors: lens.len(),
@@ -123,7 +126,8 @@ impl Selection {
                     ("chosen", chosen.into()),
                     ("counts", counts.into()),
                 ];
-                rec.dispatch(&kernel, binds, score.len().div_ceil(COUNTED) as u64, score.len() as u64)?;
+                let each = if texels(score.len()) { COUNTED_TEXELS } else { COUNTED };
+                rec.dispatch(&kernel, binds, score.len().div_ceil(each) as u64, score.len() as u64)?;
             }
             let args = Args { shift, bits, ..Default::default() };
             rec.dispatch(&PICK, bind! { args: &args, histogram: histogram, chosen: chosen }, 1, 0)?;
@@ -206,16 +210,16 @@ fn twin_begin(t: &Twin) {
     t.u32_mut("counts").fill(0);
     let mut chosen = t.u32_mut("chosen");
     let floor = if args.goes_on != 0 { chosen[0] } else { 0 };
-    chosen.copy_from_slice(&[0, keep.keep, floor]);
+    chosen.copy_from_slice(&[0, keep.keep, floor, 31]);
 }
 
 fn twin_count(t: &Twin) {
     let args: Args = t.get("args");
-    let (prefix, floor) = (t.u32("chosen")[0], t.u32("chosen")[2]);
+    let [prefix, _, floor, level] = <[u32; 4]>::try_from(&t.u32("chosen")[..]).expect("four words");
     let (mut histogram, mut counts) = (t.u32_mut("histogram"), t.u32_mut("counts"));
     let above = args.shift + args.bits;
     for k in t.f32("score").iter().map(|&score| key(score)) {
-        if k >> above == prefix && k >= floor && k != key(EXCLUDED) {
+        if level == above && k >> above == prefix && k >= floor && k != key(EXCLUDED) {
             histogram[(k >> args.shift & ((1 << args.bits) - 1)) as usize] += 1;
         }
         counts[args.tensor as usize * 4 + 3] += u32::from(above == 31 && k > INFINITY);
@@ -226,10 +230,15 @@ fn twin_pick(t: &Twin) {
     let args: Args = t.get("args");
     let (mut histogram, mut chosen) = (t.u32_mut("histogram"), t.u32_mut("chosen"));
     let mut above = 0;
-    for bin in (0..BINS).rev() {
-        if above < chosen[1] && chosen[1] <= above + histogram[bin] {
-            chosen[0] = chosen[0] << args.bits | bin as u32;
-            chosen[1] -= above;
+    let wanted = chosen[1];
+    let due = chosen[3] == args.shift + args.bits;
+    for bin in (0..BINS).rev().filter(|_| due) {
+        if above < wanted && wanted <= above + histogram[bin] {
+            let key = chosen[0] << args.bits | bin as u32;
+            let all = wanted - above == histogram[bin];
+            let (key, take, level) =
+                if all { (key << args.shift, TAKE_ALL, 0) } else { (key, wanted - above, args.shift) };
+            (chosen[0], chosen[1], chosen[3]) = (key, take, level);
             break;
         }
         above += histogram[bin];
@@ -239,10 +248,10 @@ fn twin_pick(t: &Twin) {
 
 fn twin_ties(t: &Twin) {
     let args: Args = t.get("args");
-    let threshold = t.u32("chosen")[0];
+    let (threshold, all) = (t.u32("chosen")[0], t.u32("chosen")[1] == TAKE_ALL);
     let mut ties = t.u32_mut("tie_counts");
     for (block, scores) in t.f32("score").chunks(BLOCK).enumerate() {
-        let equal = scores.iter().filter(|&&score| key(score) == threshold).count();
+        let equal = scores.iter().filter(|&&score| !all && key(score) == threshold).count();
         ties[args.first_block as usize + block] = equal as u32;
     }
 }
