@@ -65,7 +65,7 @@ fn all(gpu: &Gpu, product: Product, pattern: &Pattern, cols: usize) -> [Results;
         let mut rec = Recorder::new(gpu);
         match product {
             Product::Forward => linear::forward(&mut rec, &choices, &blocks, &bias, &x, &out, true),
-            _ => linear::input_grad(&mut rec, &choices, &blocks, &x, &d_y, &out, true),
+            _ => linear::input_grad(&mut rec, &choices, &blocks, &x, &d_y, (&out).into(), true),
         }
         .unwrap();
         (variant.name, result(rec))

@@ -5,3 +5,4 @@ const INPUTS = 4u; const QUADS = 4u; const DOWN = 1u; const ACROSS = 8u;
 //#use ops/linear_weight_quads
 //#use ops/linear_x_quads
 //#use ops/linear_d_y_quads
+//#use ops/linear_d_x_wide

@@ -1,10 +1,15 @@
 // d_x = weight^T d_y, added to what is there if args.accumulate, then 0 where x is not positive if args.relu.
 // weight: (rows, inner). d_y: (rows, cols). x, d_x: (inner, cols). Blocked in registers: for software adapters.
-// An invocation makes INPUTS quads of inputs by QUADS quads of columns; a workgroup is DOWN by ACROSS of those.
+// An invocation makes INPUTS quads of inputs by QUADS quads of columns, pair by pair of them; a workgroup is DOWN by ACROSS
+// of those.
 // Workgroups: ceil(inner / (4 DOWN INPUTS)) * ceil(cols / (4 ACROSS QUADS)).
 //#use common/grid
 //#use ops/linear_args
-@group(0) @binding(7) var<storage, read_write> d_x: array<vec4<f32>>;
+
+// The quad number q of an invocation, counted from its first.
+fn nth(q: u32) -> u32 {
+    return q / 2u * (2u * ACROSS) + q % 2u;
+}
 
 @compute @workgroup_size(DOWN * ACROSS)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
@@ -14,7 +19,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let quads = args.cols / 4u;
     let tiles = (quads + ACROSS * QUADS - 1u) / (ACROSS * QUADS);
     let input_0 = (group / tiles * DOWN + lane / ACROSS) * INPUTS; // in quads of inputs
-    let quad_0 = group % tiles * (ACROSS * QUADS) + lane % ACROSS;
+    let quad_0 = group % tiles * (ACROSS * QUADS) + 2u * (lane % ACROSS);
 
     // As in linear_forward_block: constant loops, clamped reads. Four rows a round, so that `sum` is touched once for
     // four products; the rows past the end are the last one again, weighted with zero.
@@ -23,7 +28,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         var dy: array<array<vec4<f32>, QUADS>, 4>;
         for (var j = 0u; j < 4u; j++) {
             let first = min(row + j, args.rows - 1u) * quads;
-            for (var q = 0u; q < QUADS; q++) { dy[j][q] = d_y_quad(first + min(quad_0 + q * ACROSS, quads - 1u)); }
+            for (var q = 0u; q < QUADS; q++) { dy[j][q] = d_y_quad(first + min(quad_0 + nth(q), quads - 1u)); }
         }
         for (var i = 0u; i < INPUTS; i++) {
             var w: array<vec4<f32>, 4>;
@@ -42,14 +47,18 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     for (var i = 0u; i < INPUTS; i++) {
         for (var m = 0u; m < 4u; m++) {
             let input = (input_0 + i) * 4u + m;
-            for (var q = 0u; q < QUADS; q++) {
-                let quad = quad_0 + q * ACROSS;
+            for (var q = 0u; q < QUADS; q += 2u) {
+                let quad = quad_0 + nth(q);
                 if input < args.inner && quad < quads {
                     let at = input * quads + quad;
-                    var value = sum[i][m][q];
-                    if args.accumulate != 0u { value += d_x[at]; }
-                    if args.relu != 0u { value = select(vec4<f32>(0.0), value, x_quad(at) > vec4<f32>(0.0)); }
-                    d_x[at] = value;
+                    var value = array<vec4<f32>, 2>(sum[i][m][q], sum[i][m][q + 1u]);
+                    let both = quad + 1u < quads;
+                    for (var p = 0u; p < 2u; p++) {
+                        let own = at + select(0u, p, both);
+                        if args.accumulate != 0u { value[p] += before(own); }
+                        if args.relu != 0u { value[p] = select(vec4<f32>(0.0), value[p], x_quad(own) > vec4<f32>(0.0)); }
+                    }
+                    put(at, value, both);
                 }
             }
         }

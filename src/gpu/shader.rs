@@ -30,6 +30,8 @@ const PARTS: &[Source] = &[
     source!("ops/linear_args"),
     source!("ops/linear_d_weight_quads"),
     source!("ops/linear_d_weight_scalars"),
+    source!("ops/linear_d_x_narrow"),
+    source!("ops/linear_d_x_wide"),
     source!("ops/linear_d_y_quads"),
     source!("ops/linear_d_y_texels"),
     source!("ops/linear_forward_block"),

@@ -65,8 +65,12 @@ pub trait Layer {
     fn reads_narrow(&self) -> bool {
         false
     }
-    /// Whether it can write its output and its input's gradient as bf16 alone, and never reads its output again.
+    /// Whether it can write its output as bf16 alone, and never reads it again.
     fn writes_narrow(&self) -> bool {
+        false
+    }
+    /// Whether it can write its input's gradient as bf16 alone.
+    fn passes_narrow(&self) -> bool {
         false
     }
     /// Records the gradient of its weight, also where nothing is kept, for some of its rows: what growth goes by. No other

@@ -123,7 +123,7 @@ impl Layer for Linear {
         match d_x {
             Some(d_x) => {
                 let weight = rows(&self.weight, |b| &b.weight);
-                linear::input_grad(rec, choices, &weight, x, d_y, d_x.wide, self.rectified_input)
+                linear::input_grad(rec, choices, &weight, x, d_y, d_x, self.rectified_input)
             }
             None => Ok(()),
         }
@@ -147,6 +147,9 @@ impl Layer for Linear {
     }
     fn writes_narrow(&self) -> bool {
         self.weight.packed.is_some()
+    }
+    fn passes_narrow(&self) -> bool {
+        true
     }
     fn rectify_output(&mut self) -> bool {
         self.relu = true;

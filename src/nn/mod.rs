@@ -153,16 +153,16 @@ impl Model {
             if layer.reads_narrow() && written.narrow.is_none() {
                 copy(rec, a.operand(index))?;
             }
-            written = self.output(a.operand(index + 1), index, index + 1, leave);
+            written = self.result(a.operand(index + 1), layer.writes_narrow(), index + 1, leave);
             layer.forward(rec, choices, a.operand(index), written)?;
         }
         Ok(())
     }
 
-    /// Where layer `from` writes what layer `to` reads: as bf16 alone, if both can and nothing else is to be left.
-    fn output<'a>(&self, of: Operand<'a>, from: usize, to: usize, leave: Leave) -> Operand<'a> {
+    /// Where a layer writes what layer `to` reads: as bf16 alone, if both can and nothing else is to be left.
+    fn result<'a>(&self, of: Operand<'a>, writes: bool, to: usize, leave: Leave) -> Operand<'a> {
         let reads = self.layers.get(to).is_some_and(|layer| layer.reads_narrow());
-        of.only(leave == Leave::Narrow && reads && self.layers[from].writes_narrow())
+        of.only(leave == Leave::Narrow && reads && writes)
     }
 
     /// Tensors for the gradients of a batch's activations, with bf16 copies if `narrow`. Each is needed for one layer only, so that two take turns, unless `all` are to be kept.
@@ -239,7 +239,8 @@ impl Model {
             if layer.reads_narrow() && !is_narrow {
                 copy(rec, d.operand(index))?;
             }
-            let d_x = (index > lowest).then(|| self.output(d.operand(index - 1), index, index - 1, leave));
+            let d_x = (index > lowest)
+                .then(|| self.result(d.operand(index - 1), layer.passes_narrow(), index - 1, leave));
             is_narrow = d_x.is_some_and(|d_x| d_x.narrow.is_some());
             layer.backward(rec, choices, a.operand(index), &a.values[index + 1], d.operand(index), d_x)?;
         }
@@ -314,4 +315,56 @@ fn fuse(layers: Vec<Box<dyn Layer>>) -> Vec<Box<dyn Layer>> {
         }
     }
     fused
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::Choice;
+    use crate::ops::packed::{Form, Pattern};
+
+    /// What a pass left of `model`: logits, all gradients, and the first layer's output as f32.
+    fn pass(gpu: &Gpu, leave: Leave) -> [Vec<f32>; 3] {
+        let (features, classes, cols) = (20, 4, 16);
+        let mlp = recipe::Model::Mlp { hidden: vec![24, 12], activation: "relu".into() };
+        let mut model = Model::new(&mlp, features, classes, 5).unwrap();
+        for param in model.params_mut() {
+            if ["fc1.weight", "fc2.weight"].contains(&param.name.as_str()) {
+                let places: Vec<u32> = (0..param.len() as u32).filter(|i| i % 3 == 0).collect();
+                let pattern = Pattern::from_places(Form::Free, param.shape[0], param.shape[1], &places);
+                param.allocate_packed(gpu, pattern).unwrap();
+            } else {
+                param.allocate(gpu).unwrap();
+            }
+            let value = |i: usize| ((i * 37 + param.len()) % 101) as f32 / 101.0 - 0.5;
+            param.write(&(0..param.len()).map(value).collect::<Vec<_>>()).unwrap();
+        }
+        let a = model.activations(gpu, cols, true).unwrap();
+        let d = model.gradients(gpu, cols, true, true).unwrap();
+        let numbers = |len: usize| (0..len).map(|i| ((i * 53) % 97) as f32 / 97.0 - 0.4).collect::<Vec<_>>();
+        let batch = gpu.upload_f32("samples", &[features, cols], &numbers(features * cols)).unwrap();
+        d.logits().write(&numbers(classes * cols)).unwrap();
+        let (mut rec, choices) = (Recorder::new(gpu), Choices::default());
+        let x = model.input(&a, leave, true);
+        match x.narrow {
+            Some(narrow) => narrow::record(&mut rec, &batch, narrow).unwrap(),
+            None => a.values[0].write(&numbers(features * cols)).unwrap(),
+        }
+        model.forward(&mut rec, &choices, &a, x, leave).unwrap();
+        model.backward(&mut rec, &choices, &a, &d, leave).unwrap();
+        rec.finish().unwrap().replay().unwrap();
+        let grads = model.params().into_iter().flat_map(|p| p.blocks[0].grad.read_f32().unwrap()).collect();
+        [a.logits().read_f32().unwrap(), grads, a.values[1].read_f32().unwrap()]
+    }
+
+    #[test]
+    fn no_bit_depends_on_what_is_left() {
+        for gpu in [Gpu::twin(), Gpu::open(&Choice::Auto).unwrap()] {
+            let [wide, narrow] = [Leave::Wide, Leave::Narrow].map(|leave| pass(&gpu, leave));
+            assert!(wide[1].iter().filter(|g| **g != 0.0).count() > 100, "{:?}", wide[1]);
+            assert_eq!(wide[..2], narrow[..2]);
+            assert!(wide[2].iter().any(|&y| y > 0.0));
+            assert!(narrow[2].iter().all(|&y| y == 0.0), "fc1 has written f32, which nobody reads");
+        }
+    }
 }

@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use super::narrow::{self, Operand};
 use super::variants::{Choices, Product, Shape, Variant};
 use crate::error::Result;
 use crate::gpu::check::{Tolerance, Trial};
-use crate::gpu::{Dtype, Recorder, Tensor, Twin};
+use crate::gpu::{Dtype, Kernel, Recorder, Tensor, Twin};
 use crate::{bind, wgsl_struct};
 
 wgsl_struct! {
@@ -40,24 +41,30 @@ pub fn forward(
     Ok(())
 }
 
-/// `d_x = weight^T d_y`, and 0 where `x` is not positive if `relu`: x was rectified on its way in.
+/// `d_x = weight^T d_y`, and 0 where `x` is not positive if `relu`: x was rectified on its way in. Where `d_x` is to be
+/// bf16 and no kernel writes that, it is written as f32 and copied.
 pub fn input_grad(
     rec: &mut Recorder,
     choices: &Choices,
     weight: &[Rows],
     x: &Tensor,
     d_y: &Tensor,
-    d_x: &Tensor,
+    d_x: Operand,
     relu: bool,
 ) -> Result<()> {
     for (index, block) in weight.iter().enumerate() {
         let shape = Shape::new(block.rows.len(), x.shape[0], x.shape[1]);
         let args = shape.args(relu, index > 0);
         let d_y = &d_y.rows(block.rows.clone());
-        let binds = bind! { args: &args, weight: block.tensor, x: x, d_y: d_y, d_x: d_x };
-        choices.pick(Product::InputGrad, shape).dispatch(rec, binds, shape)?;
+        let variant = choices.pick(Product::InputGrad, shape);
+        if let (Some(to), Some(kernel), 1) = (d_x.narrow, &variant.narrow, weight.len()) {
+            let binds = bind! { args: &args, weight: block.tensor, x: x, d_y: d_y, d_x: to };
+            return variant.dispatch_as(kernel, rec, binds, shape);
+        }
+        let binds = bind! { args: &args, weight: block.tensor, x: x, d_y: d_y, d_x: d_x.wide };
+        variant.dispatch(rec, binds, shape)?;
     }
-    Ok(())
+    d_x.narrow.map_or(Ok(()), |to| narrow::record(rec, d_x.wide, to))
 }
 
 /// `d_weight = d_y x^T` and `d_bias = sum over columns of d_y`.
@@ -121,7 +128,11 @@ pub(super) fn twin_input_grad(t: &Twin) {
     let (weight, x, d_y) = (t.f32("weight"), t.f32("x"), t.f32("d_y"));
     let (inner, cols) = (args.inner as usize, args.cols as usize);
     let mut sums = vec![0.0f64; cols];
-    for (k, d_x) in t.f32_mut("d_x").chunks_mut(cols).enumerate() {
+    let mut words = t.u32_mut("d_x");
+    let is_narrow = words.len() != inner * cols;
+    let before = words.iter().map(|&word| f32::from_bits(word));
+    let mut all: Vec<f32> = if is_narrow { vec![0.0; inner * cols] } else { before.collect() };
+    for (k, d_x) in all.chunks_mut(cols).enumerate() {
         for (sum, &before) in sums.iter_mut().zip(d_x.iter()) {
             *sum = if args.accumulate != 0 { before as f64 } else { 0.0 };
         }
@@ -134,6 +145,7 @@ pub(super) fn twin_input_grad(t: &Twin) {
             *d_x = if open { sum as f32 } else { 0.0 };
         }
     }
+    narrow::store(&mut words, &all);
 }
 
 pub(super) fn twin_weight_grad(t: &Twin) {
@@ -184,6 +196,27 @@ pub(super) fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()>
                     variant.dispatch(&mut t.rec, binds, shape)?;
                 }
             }
+        }
+    }
+    variant.narrow.as_ref().map_or(Ok(()), |kernel| check_narrow(t, size, variant, kernel))
+}
+
+/// A bf16 result, of numbers whose sums are exact, so that no rounding depends on their order.
+fn check_narrow(t: &mut Trial, size: usize, variant: &Variant, kernel: &Kernel) -> Result<()> {
+    let inner = size.next_multiple_of(4);
+    for cols in [8, 72, 136] {
+        let shape = Shape::new(size, inner, cols);
+        let coarse = |t: &mut Trial, name: &str, rows: usize, cols: usize| {
+            let values = t.values(rows * cols).into_iter().map(|v| (v * 8.0).round() / 8.0 + 0.0);
+            t.gpu.upload_f32(name, &[rows, cols], &values.collect::<Vec<_>>())
+        };
+        let (weight, x) = (coarse(t, "weight", size, inner)?, coarse(t, "x", inner, cols)?);
+        let d_y = coarse(t, "d_y", size, cols)?;
+        for relu in [false, true] {
+            let d_x = t.output_u32("d_x", &[inner, cols / 2])?;
+            let args = shape.args(relu, false);
+            let binds = bind! { args: &args, weight: &weight, x: &x, d_y: &d_y, d_x: &d_x };
+            variant.dispatch_as(kernel, &mut t.rec, binds, shape)?;
         }
     }
     Ok(())

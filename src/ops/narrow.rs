@@ -75,6 +75,15 @@ pub fn fill(words: &mut [u32], values: &[f32]) {
     }
 }
 
+/// Stores a result in as many words, or in half as many as bf16.
+pub fn store(words: &mut [u32], values: &[f32]) {
+    if words.len() == values.len() {
+        words.copy_from_slice(bytemuck::cast_slice(values));
+    } else {
+        fill(words, values);
+    }
+}
+
 fn twin(t: &Twin) {
     fill(&mut t.u32_mut("out"), &t.f32("x"));
 }

@@ -66,11 +66,23 @@ pub struct Variant {
     pub groups: fn(Shape) -> u64,
     /// Whether the kernel can do this shape at all.
     pub fits: fn(Shape) -> bool,
+    /// The same kernel with a bf16 result, of multiples of 8 columns, where there is one.
+    pub(super) narrow: Option<Kernel>,
 }
 
 impl Variant {
     pub(super) fn dispatch(&self, rec: &mut Recorder, binds: &[(&str, Bind)], shape: Shape) -> Result<()> {
-        rec.dispatch(&self.kernel, binds, (self.groups)(shape), shape.flops())
+        self.dispatch_as(&self.kernel, rec, binds, shape)
+    }
+    /// As [`Variant::dispatch`], by a kernel of the same layout.
+    pub(super) fn dispatch_as(
+        &self,
+        kernel: &Kernel,
+        rec: &mut Recorder,
+        binds: &[(&str, Bind)],
+        shape: Shape,
+    ) -> Result<()> {
+        rec.dispatch(kernel, binds, (self.groups)(shape), shape.flops())
     }
 }
 
@@ -100,6 +112,7 @@ macro_rules! block {
                 (lines(s) * columns(s)) as u64
             },
             fits: $fits,
+            narrow: None,
         }
     };
 }
@@ -127,6 +140,12 @@ macro_rules! input_grad {
             |s| s.cols.div_ceil(32 * $quads),
             $fits
         )
+    };
+    ($name:literal, $file:literal, $inputs:literal, $quads:literal, $fits:expr, $narrow:literal) => {
+        Variant {
+            narrow: Some(Kernel::own(source!($narrow), twin_input_grad).proven()),
+            ..input_grad!($name, $file, $inputs, $quads, $fits)
+        }
     };
 }
 macro_rules! weight_grad {
@@ -165,6 +184,7 @@ macro_rules! plain {
             kernel: Kernel::own(source!("ops/linear_plain"), $twin).entry($entry),
             groups: |s| (s.$lines * s.$columns).div_ceil(PLAIN) as u64,
             fits: any,
+            narrow: None,
         }
     };
 }
@@ -179,9 +199,23 @@ pub const ALL: &[Variant] = &[
     tile!(Forward, "forward/tile", "ops/linear_forward_tile", twin_forward, rows, cols, in_quads),
     tile!(Forward, "forward/tile_any", "ops/linear_forward_tile_any", twin_forward, rows, cols, any),
     plain!(Forward, "forward/plain", "forward", twin_forward, rows, cols),
-    input_grad!("input_grad/4x4_texels", "ops/linear_input_grad_4x4_texels", 4, 4, in_quads),
+    input_grad!(
+        "input_grad/4x4_texels",
+        "ops/linear_input_grad_4x4_texels",
+        4,
+        4,
+        in_quads,
+        "ops/linear_input_grad_4x4_texels_narrow"
+    ),
     input_grad!("input_grad/4x4_any", "ops/linear_input_grad_4x4_any", 4, 4, any),
-    input_grad!("input_grad/4x4", "ops/linear_input_grad_4x4", 4, 4, in_quads),
+    input_grad!(
+        "input_grad/4x4",
+        "ops/linear_input_grad_4x4",
+        4,
+        4,
+        in_quads,
+        "ops/linear_input_grad_4x4_narrow"
+    ),
     tile!(InputGrad, "input_grad/tile", "ops/linear_input_grad_tile", twin_input_grad, inner, cols, in_quads),
     tile!(
         InputGrad,

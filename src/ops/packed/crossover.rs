@@ -116,7 +116,7 @@ impl Bench {
         median_times(
             [
                 plan(&|rec| linear::forward(rec, choices, &rows(), bias, x, y, true))?,
-                plan(&|rec| linear::input_grad(rec, choices, &rows(), x, d_y, d_x, true))?,
+                plan(&|rec| linear::input_grad(rec, choices, &rows(), x, d_y, d_x.into(), true))?,
                 plan(&|rec| linear::weight_grad(rec, choices, &rows(), bias, x, d_y))?,
             ],
             repeats,

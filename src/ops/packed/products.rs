@@ -171,16 +171,6 @@ fn operand(t: &Twin, name: &str, len: usize) -> Vec<f32> {
     if words.len() == len { words.iter().map(|&word| f32::from_bits(word)).collect() } else { widen(&words) }
 }
 
-/// Stores a result, wide or narrow.
-fn store(t: &Twin, values: &[f32]) {
-    let mut words = t.u32_mut("out");
-    if words.len() == values.len() {
-        words.copy_from_slice(bytemuck::cast_slice(values));
-    } else {
-        narrow::fill(&mut words, values);
-    }
-}
-
 /// Values of an entry.
 fn height(t: &Twin, values: &str, args: &Args) -> usize {
     (t.f32(values).len() / (args.entries as usize).max(1)).max(1)
@@ -206,7 +196,7 @@ pub(super) fn twin_forward(t: &Twin) {
             *y = if args.relu != 0 { (sum as f32).max(0.0) } else { sum as f32 };
         }
     }
-    store(t, &out);
+    narrow::store(&mut t.u32_mut("out"), &out);
 }
 
 pub(super) fn twin_input_grad(t: &Twin) {
@@ -242,7 +232,7 @@ pub(super) fn twin_input_grad(t: &Twin) {
             *d_x = if open { sum as f32 } else { 0.0 };
         }
     }
-    store(t, &out);
+    narrow::store(&mut t.u32_mut("out"), &out);
 }
 
 pub(super) fn twin_weight_grad(t: &Twin) {
