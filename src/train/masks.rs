@@ -1,6 +1,7 @@
 //! Mask updates within a session: parameters change their storage, and the optimizer rests or begins anew.
 
-use super::session::{Plans, Session};
+use super::plans::Plans;
+use super::session::Session;
 use crate::error::{Error, Result};
 use crate::gpu::{Plan, Recorder};
 use crate::ops::packed::Pattern;

@@ -16,6 +16,7 @@ mod masks;
 mod noise;
 mod numbers;
 mod places;
+mod plans;
 mod rewind;
 mod run;
 mod session;

@@ -3,7 +3,8 @@
 //! Bambhaniya et al., 2024, Section 5: the variance of |gradient| over a layer's weights, and that of Adam's second
 //! moment. Of packed weights there are gradients where something is kept, and only those count.
 
-use super::session::{Session, dense_grads};
+use super::plans::dense_grads;
+use super::session::Session;
 use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::nn::Leave;

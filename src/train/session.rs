@@ -1,25 +1,22 @@
 //! A run in memory: model, optimizer, pruning and data on a device, and the plans that make a step.
 
-use std::ops::Range;
-
 use super::exam::Exam;
 use super::feed::Feed;
 use super::flips::Masks;
-use super::numbers::Numbers;
+use super::plans::Plans;
 use super::unfreeze::Phases;
 use crate::data::Dataset;
-use crate::distill::{self, Batch};
+use crate::distill;
 use crate::error::{Error, Kind, Result};
-use crate::gpu::{Dtype, Gpu, Phase, Plan, Profiler, Recorder, Tensor, Timing, Uniform};
-use crate::nn::{Activations, Gradients, Leave, Model};
-use crate::ops::cross_entropy::{self, Target};
+use crate::gpu::{Dtype, Gpu, Plan, Tensor, Timing, Uniform};
+use crate::nn::{Activations, Gradients, Model};
+use crate::ops::Step;
 use crate::ops::packed::crossover::Products;
-use crate::ops::tally::{self, Totals};
+use crate::ops::tally::Totals;
 use crate::ops::variants::{Choices, Shape};
-use crate::ops::{Step, batch};
 use crate::optim::{self, Optimizer};
 use crate::recipe::{Precision, Recipe, Storage};
-use crate::sparsity::{self, Change, Length, Look, Outline, Pruner, Setting, Stage, methods};
+use crate::sparsity::{self, Change, Length, Look, Outline, Pruner, Setting, methods};
 
 /// Everything that a run holds. Its state after `n` steps is a function of the recipe, the data and the device.
 pub struct Session {
@@ -54,33 +51,11 @@ pub struct Session {
     pub(super) plans: Plans,
 }
 
-/// Everything that is recorded, again where the storage of a parameter changes.
-pub(super) struct Plans {
-    /// What comes before and after the mask update within a step.
-    pub(super) before: Segment,
-    /// As `before`, where that leaves no f32 for a mask update to read.
-    updating: Option<Segment>,
-    after: Segment,
-    /// Forward and backward with logits over the temperature that the method looks at batches with.
-    tempered: Option<Plan>,
-    /// The gradients of frozen layers, after either, where the method chooses by the gradients of all.
-    pub(super) frozen: Option<Plan>,
-    pub(super) validation: Option<Plan>,
-    pub(super) test: Plan,
-    pub(super) numbers: Numbers,
-}
-
 /// The tensors of one batch.
 pub(super) struct Frame {
     pub(super) activations: Activations,
     pub(super) gradients: Gradients,
     pub(super) columns: Columns,
-}
-
-/// A recorded part of a step.
-pub(super) struct Segment {
-    pub(super) plan: Plan,
-    profiler: Profiler,
 }
 
 /// A weight that may be packed.
@@ -98,7 +73,7 @@ fn columns(recipe: &Recipe, data: &Dataset) -> usize {
     (recipe.run.batch as usize).min(data.train.len()).next_multiple_of(together)
 }
 
-fn is_narrow(recipe: &Recipe) -> bool {
+pub(super) fn is_narrow(recipe: &Recipe) -> bool {
     recipe.run.activations == Precision::Bf16
 }
 
@@ -193,32 +168,6 @@ impl Session {
         Ok(session)
     }
 
-    /// Records everything anew, for the storage that parameters have now and the layers that train.
-    pub(super) fn record(&mut self) -> Result<()> {
-        self.plans = Plans::none(&self.gpu)?; // its memory first
-        if let Some(pruner) = &mut self.pruner {
-            let (params, optimizer) = (self.model.params(), &self.optimizer);
-            let grads = dense_grads(&self.model, &self.choices, &self.frame);
-            pruner.record(&self.gpu, &params, &|param| optimizer.slots_of(param).to_vec(), &grads)?;
-        }
-        let order = self.pruner.as_ref().map_or(methods::ALL[0].order, |pruner| pruner.entry.order);
-        let split = order.iter().position(|stage| *stage == Stage::Masks);
-        let (first, second) = order.split_at(split.unwrap_or(order.len()));
-        let leave = self.leave();
-        let apart = leave == Leave::Narrow && self.pruner.is_some() && first.contains(&Stage::Backward);
-        self.plans = Plans {
-            before: self.segment(first, leave)?,
-            updating: apart.then(|| self.segment(first, Leave::Wide)).transpose()?,
-            after: self.segment(second, leave)?,
-            tempered: self.record_tempered()?,
-            frozen: self.record_frozen()?,
-            validation: self.validation.as_ref().map(|exam| self.record_exam(exam)).transpose()?,
-            test: self.record_exam(&self.test)?,
-            numbers: Numbers::record(&self.gpu, &self.model.params())?,
-        };
-        Ok(())
-    }
-
     /// The shapes of the dense products of this recipe, for measuring variants before building it.
     pub fn products(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Vec<Shape>> {
         let mut model = Model::new(&recipe.model, data.features(), data.classes, recipe.run.seed)?;
@@ -295,17 +244,6 @@ impl Session {
         }
         self.next()?;
         Ok((change, times))
-    }
-
-    /// What a step begins with: a mask update may read activations and gradients.
-    fn opening(&self) -> &Segment {
-        let due = self.pruner.as_ref().is_some_and(|pruner| pruner.due(self.step).is_some());
-        self.plans.updating.as_ref().filter(|_| due).unwrap_or(&self.plans.before)
-    }
-    /// What most steps leave: running means read f32 in each.
-    fn leave(&self) -> Leave {
-        let averages = self.pruner.as_ref().is_some_and(Pruner::averages);
-        if is_narrow(&self.recipe) && !averages { Leave::Narrow } else { Leave::Wide }
     }
 
     fn next(&mut self) -> Result<()> {
@@ -407,110 +345,5 @@ impl Columns {
             loss: gpu.tensor("loss", Dtype::F32, &[cols])?,
             hit: gpu.tensor("hit", Dtype::U32, &[cols])?,
         })
-    }
-}
-
-impl Plans {
-    /// Plans that do nothing.
-    pub(super) fn none(gpu: &Gpu) -> Result<Self> {
-        let segment = || -> Result<Segment> {
-            let plan = Recorder::new(gpu).finish()?;
-            let profiler = plan.profiler()?;
-            Ok(Segment { plan, profiler })
-        };
-        let test = Recorder::new(gpu).finish()?;
-        let numbers = Numbers::record(gpu, &[])?;
-        let (before, after) = (segment()?, segment()?);
-        Ok(Self {
-            before,
-            updating: None,
-            after,
-            tempered: None,
-            frozen: None,
-            validation: None,
-            test,
-            numbers,
-        })
-    }
-}
-
-/// Records the gradient of some rows of a parameter after a backward pass, also where nothing is kept.
-pub(super) fn dense_grads<'a>(
-    model: &'a Model,
-    choices: &'a Choices,
-    frame: &'a Frame,
-) -> impl Fn(&mut Recorder, usize, Range<usize>, &Tensor) -> Result<()> + 'a {
-    let (a, d) = (&frame.activations, &frame.gradients);
-    move |rec, param, rows, to| model.dense_grad(rec, choices, a, d, param, rows, to)
-}
-
-impl Session {
-    fn segment(&self, stages: &[Stage], leave: Leave) -> Result<Segment> {
-        let mut rec = Recorder::new(&self.gpu);
-        for stage in stages {
-            match stage {
-                Stage::Masks => {
-                    if let Some(pruner) = &self.pruner {
-                        pruner.record_masks(&mut rec, &self.model.params())?;
-                    }
-                }
-                Stage::Forward => self.forward(&mut rec, &self.feed, leave)?,
-                Stage::Backward => {
-                    self.backward(&mut rec, 1.0, leave)?;
-                    if let Some(pruner) = &self.pruner {
-                        let grads = dense_grads(&self.model, &self.choices, &self.frame);
-                        pruner.record_gradients(&mut rec, &self.model.params(), &grads)?;
-                    }
-                }
-                Stage::Update => {
-                    let params = self.model.params();
-                    self.optimizer.record(&mut rec, &params, &self.step_uniform, &self.totals)?;
-                    sparsity::record_effective(&mut rec, &params)?;
-                    if let Some(pruner) = &self.pruner {
-                        pruner.record_update(&mut rec, &params, &self.step_uniform, &self.totals)?;
-                    }
-                }
-            }
-        }
-        let plan = rec.finish()?;
-        let profiler = plan.profiler()?;
-        Ok(Segment { plan, profiler })
-    }
-
-    pub(super) fn forward(&self, rec: &mut Recorder, feed: &Feed, leave: Leave) -> Result<()> {
-        let (a, c) = (&self.frame.activations, &self.frame.columns);
-        rec.phase(Phase::Batch);
-        rec.scope("data");
-        let x = self.model.input(a, leave, feed.set.writes_narrow());
-        batch::record(rec, &feed.set, &self.step_uniform, x, &c.label)?;
-        self.model.forward(rec, &self.choices, a, x, leave)
-    }
-
-    fn record_tempered(&self) -> Result<Option<Plan>> {
-        let temperature = self.pruner.as_ref().map_or(1.0, Pruner::temperature);
-        if temperature == 1.0 {
-            return Ok(None);
-        }
-        let mut rec = Recorder::new(&self.gpu);
-        self.forward(&mut rec, &self.feed, Leave::Wide)?;
-        self.backward(&mut rec, temperature, Leave::Wide)?;
-        rec.finish().map(Some)
-    }
-
-    pub(super) fn backward(&self, rec: &mut Recorder, temperature: f32, leave: Leave) -> Result<()> {
-        let Frame { activations: a, gradients: d, columns: c } = &self.frame;
-        rec.phase(Phase::Loss);
-        rec.scope("loss");
-        let (step, logits, label) = (&self.step_uniform, a.logits(), &c.label);
-        let target = match &self.distill {
-            Some(distill) => {
-                distill.record(rec, &Batch { step, logits, label, order: &self.feed.set.order })?;
-                Target::Soft { label, soft: distill.soft() }
-            }
-            None => Target::Hard { label, smoothing: 0.0, temperature },
-        };
-        cross_entropy::record(rec, step, logits, target, d.logits(), &c.loss, &c.hit)?;
-        tally::record(rec, step, &c.loss, &c.hit, &self.totals)?;
-        self.model.backward(rec, &self.choices, a, d, leave)
     }
 }
