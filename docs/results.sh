@@ -38,13 +38,16 @@ sparser) sweep fashion-rigl-98 fashion-set-98 fashion-static-98 -s sparsity.targ
 small) sweep fashion-dense -s 'model.hidden=[16,16]' --seeds 1,2,3 ;;
 nm) sweep fashion-nm --vary sparsity.method=sr-ste,mdgf --seeds 1,2,3 ;;
 nm32) sweep fashion-nm -s sparsity.pattern=1:32 --vary sparsity.method=sr-ste,mdgf --seeds 1,2,3 ;;
+nmfreeze) sweep fashion-nm -s sparsity.method=mdgf -s sparsity.freeze=true --seeds 1,2,3 ;;
+nmfreeze32) sweep fashion-nm -s sparsity.method=mdgf -s sparsity.freeze=true -s sparsity.pattern=1:32 --seeds 1,2,3 ;;
 nmdense) sweep fashion-nm --vary 'sparsity={method="none"}' --seeds 1 ;;
 nmrest) sweep fashion-nm --vary sparsity.method=ste,sdgf --seeds 1,2,3 ;;
 optimizers) sweep fashion-dense -s 'optim={name="adam",lr={type="cosine",start=0.001,end=0.0}}' -s run.epochs=8 --vary optim.name=adam,diffgrad --seeds 1,2,3 ;;
 unfreeze) sweep fashion-unfreeze --seeds 1,2,3 ;;
 distill) sweep fashion-dense fashion-dense-pskd 'fashion-dense-pskd -s distill.alpha=0.3' 'fashion-dense-pskd -s distill.alpha=0.2' 'fashion-dense-pskd -s distill.alpha=0.1' --seeds 1,2,3 ;;
 distill40) sweep fashion-dense fashion-dense-pskd -s run.epochs=40 --seeds 1 ;;
-wider) sweep fashion-rigl-98 --vary 'model.hidden=[1024,1024],[2048,2048]' -s sparsity.target=0.99 --seeds 1 ;;
+wider) sweep fashion-rigl-98 --vary 'model.hidden=[1024,1024],[2048,2048]' -s sparsity.target=0.99 --seeds 1,2,3 ;;
+widerbf16) sweep fashion-rigl-98 --vary 'model.hidden=[1024,1024],[2048,2048]' -s sparsity.target=0.99 -s run.activations=bf16 --seeds 1,2,3 ;;
 bf16) sweep fashion-gmp-90 fashion-rigl-98 -s run.activations=bf16 --seeds 1,2,3 ;;
 plasticity) run plasticity fashion-dense -s run.epochs=12 -s 'optim.lr={type="step",start=0.1,factor=0.1,at=["6ep"]}' --at 2,5,8 --rates 0.9,0.98 --for 2 --regrow none,gradient,as-lost --seed 1 --markdown ;;
 plasticity2) run plasticity fashion-dense -s run.epochs=12 -s 'optim.lr={type="step",start=0.1,factor=0.1,at=["6ep"]}' --at 2,5,8 --rates 0.9,0.98 --for 2 --regrow none,gradient,as-lost --seed 2 --markdown ;;
