@@ -45,6 +45,7 @@ nmrest) sweep fashion-nm --vary sparsity.method=ste,sdgf --seeds 1,2,3 ;;
 optimizers) sweep fashion-dense -s 'optim={name="adam",lr={type="cosine",start=0.001,end=0.0}}' -s run.epochs=8 --vary optim.name=adam,diffgrad --seeds 1,2,3 ;;
 unfreeze) sweep fashion-unfreeze --seeds 1,2,3 ;;
 distill) sweep fashion-dense fashion-dense-pskd 'fashion-dense-pskd -s distill.alpha=0.3' 'fashion-dense-pskd -s distill.alpha=0.2' 'fashion-dense-pskd -s distill.alpha=0.1' --seeds 1,2,3 ;;
+distill8) sweep fashion-dense 'fashion-dense-pskd -s distill.alpha=0.1' --seeds 4,5,6,7,8 ;;
 distill40) sweep fashion-dense fashion-dense-pskd -s run.epochs=40 --seeds 1 ;;
 wider) sweep fashion-rigl-98 --vary 'model.hidden=[1024,1024],[2048,2048]' -s sparsity.target=0.99 --seeds 1,2,3 ;;
 widerbf16) sweep fashion-rigl-98 --vary 'model.hidden=[1024,1024],[2048,2048]' -s sparsity.target=0.99 -s run.activations=bf16 --seeds 1,2,3 ;;
