@@ -177,3 +177,35 @@ impl Session {
         self.model.backward(rec, &self.choices, a, d, leave)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::Choice;
+    use crate::recipe::Recipe;
+
+    /// A stale f32 activation would give masks that no other test could tell from right ones.
+    #[test]
+    fn mask_updates_find_f32_and_no_other_step_writes_it() {
+        let set = ["run.activations=bf16", "sparsity.storage=packed"].map(String::from);
+        let recipe = Recipe::find("digits-rigl-90", &set).unwrap();
+        let data = crate::data::open("digits", recipe.data.validation).unwrap();
+        for gpu in [Gpu::twin(), Gpu::open(&Choice::Auto).unwrap()] {
+            let mut run = Session::new(&gpu, &recipe, &data, Choices::default()).unwrap();
+            let mut updates = 0;
+            for step in 0..45 {
+                let due = run.pruner.as_ref().is_some_and(|pruner| pruner.due(step).is_some());
+                let wide = |run: &Session| {
+                    let Frame { activations: a, gradients: d, .. } = &run.frame;
+                    [&a.values[0], &a.values[1], &d.values[0], &d.values[1]].map(|t| t.read_f32().unwrap())
+                };
+                let before = wide(&run);
+                run.advance().unwrap();
+                let changed = before.iter().zip(&wide(&run)).map(|(a, b)| a != b).collect::<Vec<_>>();
+                assert_eq!(changed, [due; 4], "step {step} on {:?}", gpu.identity());
+                updates += u32::from(due);
+            }
+            assert!(updates >= 2, "{updates}");
+        }
+    }
+}
