@@ -40,7 +40,7 @@ const CASES: &[(usize, &str, &str)] = &[
 const HEAD: &str = "\n[[sparsity.rule]]\nmatch = 'head'\ndense = true";
 
 /// Cases whose steps are shown dispatch by dispatch, at width 1024.
-const IN_DETAIL: [&str; 4] = ["rigl 90 %", "rigl 90 %, bf16", "rigl 99 %", "8x1 90 %"];
+const IN_DETAIL: [&str; 5] = ["rigl 90 %", "rigl 90 %, bf16", "rigl 99 %", "rigl 99 %, bf16", "8x1 90 %"];
 
 /// Steps of one timed block: one mask update falls into each of a sparse run's.
 const BLOCK: usize = 100;
