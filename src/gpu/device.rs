@@ -311,7 +311,7 @@ impl Gpu {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
         let buffer = self.buffer(label, bytes, usage)?;
         let span = Span { buffer: Arc::new(buffer), first: 0, words };
-        Ok(Tensor { span, gpu: self.clone(), dtype, shape: shape.to_vec() })
+        Ok(Tensor { label: label.into(), span, gpu: self.clone(), dtype, shape: shape.to_vec() })
     }
     /// An f32 tensor with these values.
     pub fn upload_f32(&self, label: &str, shape: &[usize], values: &[f32]) -> Result<Tensor> {

@@ -76,6 +76,7 @@ impl Plan {
         let buffer = std::sync::Arc::new(self.gpu.buffer("profile", count as u64 * 8, usage)?);
         let span = Span { buffer, first: 0, words: count * 2 };
         let tensor = super::tensor::Tensor {
+            label: "profile".into(),
             span,
             gpu: self.gpu.clone(),
             dtype: super::tensor::Dtype::U32,

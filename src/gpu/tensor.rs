@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, RwLock};
 
-use super::device::{Gpu, Ledger};
+use super::device::{Gpu, Ledger, Target};
 use super::kernel::{Field, Scalar, WgslStruct};
+use super::plan::OFFSET_ALIGNMENT;
 use crate::error::{Error, Result};
 
 /// Element types of a tensor. Both take one word.
@@ -74,6 +75,7 @@ impl Span {
 /// A dense array of words on a device. Cloning shares the memory.
 #[derive(Clone)]
 pub struct Tensor {
+    pub(super) label: Arc<str>,
     pub(super) span: Span,
     pub(super) gpu: Gpu,
     pub dtype: Dtype,
@@ -82,7 +84,7 @@ pub struct Tensor {
 
 impl std::fmt::Debug for Tensor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {:?} {:?}", self.span.buffer.label, self.dtype, self.shape)
+        write!(f, "{} {:?} {:?}", self.label, self.dtype, self.shape)
     }
 }
 
@@ -99,7 +101,7 @@ impl Tensor {
         self.len() == 0
     }
     pub fn label(&self) -> &str {
-        &self.span.buffer.label
+        &self.label
     }
     /// Bytes of the elements, without padding.
     pub fn bytes(&self) -> u64 {
@@ -112,12 +114,7 @@ impl Tensor {
         let width: usize = self.shape[1..].iter().product();
         let mut shape = self.shape.clone();
         shape[0] = rows.len();
-        let span = Span {
-            buffer: self.span.buffer.clone(),
-            first: self.span.first + rows.start * width,
-            words: rows.len() * width,
-        };
-        Tensor { span, gpu: self.gpu.clone(), dtype: self.dtype, shape }
+        self.view(self.span.first + rows.start * width, &shape)
     }
 
     /// The first elements, in another shape, without copying.
@@ -125,10 +122,23 @@ impl Tensor {
     /// # Panics
     /// If there are not as many: a fault of the caller.
     pub fn first(&self, shape: &[usize]) -> Tensor {
-        let words = shape.iter().product();
+        let words: usize = shape.iter().product();
         assert!(words <= self.span.words, "{words} of {self:?}");
-        let span = Span { buffer: self.span.buffer.clone(), first: self.span.first, words };
-        Tensor { span, gpu: self.gpu.clone(), dtype: self.dtype, shape: shape.to_vec() }
+        self.view(self.span.first, shape)
+    }
+
+    /// From the first element of this one to the last of `next`, with the room between them, if that is the one that
+    /// follows in the same memory.
+    pub fn through(&self, next: &Tensor) -> Option<Tensor> {
+        let follows = next.span.first == aligned(self.span.range().end);
+        let is_next = follows && Arc::ptr_eq(&self.span.buffer, &next.span.buffer);
+        is_next.then(|| self.view(self.span.first, &[next.span.range().end - self.span.first]))
+    }
+
+    /// Other words of the same memory.
+    fn view(&self, first: usize, shape: &[usize]) -> Tensor {
+        let span = Span { buffer: self.span.buffer.clone(), first, words: shape.iter().product() };
+        Tensor { span, shape: shape.to_vec(), ..self.clone() }
     }
 
     /// The same memory as words, whatever they mean.
@@ -153,6 +163,57 @@ impl Tensor {
     pub fn read_u32(&self) -> Result<Vec<u32>> {
         debug_assert_eq!(self.dtype, Dtype::U32);
         self.gpu.read(&self.span)
+    }
+}
+
+/// The first word at or after this one where a tensor may start, to be bound.
+fn aligned(word: usize) -> usize {
+    word.next_multiple_of(OFFSET_ALIGNMENT as usize / 4)
+}
+
+impl Gpu {
+    /// Copies of tensors of one type, one after another in the same memory, each where it can be bound.
+    ///
+    /// # Errors
+    /// `Kind::Memory` where the device has no room, or where all together exceed one binding.
+    pub fn side_by_side(&self, label: &str, tensors: &[&Tensor]) -> Result<Vec<Tensor>> {
+        let Some(first) = tensors.first() else { return Ok(Vec::new()) };
+        let mut starts = Vec::new();
+        let mut end = 0;
+        for tensor in tensors {
+            starts.push(aligned(end));
+            end = aligned(end) + tensor.len();
+        }
+        let all = self.tensor(label, first.dtype, &[end])?;
+        let part = |(tensor, start): (&&Tensor, usize)| Tensor {
+            label: tensor.label.clone(),
+            ..all.view(start, &tensor.shape)
+        };
+        let copies: Vec<Tensor> = tensors.iter().zip(starts).map(part).collect();
+        self.copy(tensors.iter().copied().zip(&copies))?;
+        Ok(copies)
+    }
+
+    /// Copies tensors into others that are as long.
+    fn copy<'a>(&self, pairs: impl Iterator<Item = (&'a Tensor, &'a Tensor)>) -> Result<()> {
+        let Target::Device(d) = &self.0.target else {
+            return pairs.into_iter().try_for_each(|(from, to)| {
+                let words = self.read(&from.span)?;
+                self.write(&to.span, bytemuck::cast_slice(&words))
+            });
+        };
+        let mut encoder =
+            d.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("copy") });
+        for (from, to) in pairs {
+            if let (Storage::Device(source), Storage::Device(target)) =
+                (&from.span.buffer.storage, &to.span.buffer.storage)
+            {
+                let (first, to_first) = (from.span.first as u64 * 4, to.span.first as u64 * 4);
+                encoder.copy_buffer_to_buffer(source, first, target, to_first, from.bytes());
+            }
+        }
+        d.queue.submit([encoder.finish()]);
+        d.fault()
     }
 }
 

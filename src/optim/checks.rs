@@ -49,8 +49,17 @@ pub(super) fn update_checks(
             }
             let block = Block { rows: 0..n, weight, grad, mask, latent: None, reach: None };
             let (step, totals) = (&step, &totals);
-            let target =
-                Target { block: &block, flow, slots: &all, names: slots, step, totals, texels, spread: None };
+            let target = Target {
+                block: &block,
+                weights: n,
+                flow,
+                slots: &all,
+                names: slots,
+                step,
+                totals,
+                texels,
+                spread: None,
+            };
             let spread = rule.record_spread(&mut t.rec, &[target])?;
             rule.record(&mut t.rec, &Target { spread: spread.as_ref(), ..target })
         })

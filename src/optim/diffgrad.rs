@@ -75,10 +75,14 @@ struct DiffGrad {
 }
 
 impl Rule for DiffGrad {
+    fn mixes(&self) -> bool {
+        self.version > 2
+    }
     fn record_spread(&self, rec: &mut Recorder, targets: &[Target]) -> Result<Option<Tensor>> {
-        match self.version {
-            0..=2 => Ok(None),
-            _ => spread::record(rec, targets, self.moments.weight_decay).map(Some),
+        if self.mixes() {
+            spread::record(rec, targets, self.moments.weight_decay).map(Some)
+        } else {
+            Ok(None)
         }
     }
     fn record(&self, rec: &mut Recorder, t: &Target) -> Result<()> {

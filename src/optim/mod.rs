@@ -20,6 +20,7 @@ mod adamw;
 mod amsgrad;
 mod checks;
 mod diffgrad;
+mod joint;
 mod moments;
 mod nadam;
 mod rmsprop;
@@ -27,6 +28,7 @@ mod rule;
 mod sgd;
 mod spread;
 
+use joint::Part;
 pub use rule::{Rule, Target};
 
 /// An optimizer in the list.
@@ -77,9 +79,6 @@ pub fn resolve(recipe: &Optim) -> Result<(&'static Entry, Settings)> {
     Ok((entry, settings))
 }
 
-/// Weights from which on reading through textures pays, on adapters where it does.
-const MANY: usize = 1 << 16;
-
 impl Optimizer {
     /// Makes the slots, all zero.
     pub fn new(gpu: &Gpu, recipe: &Optim, params: &[&Param]) -> Result<Self> {
@@ -108,16 +107,24 @@ impl Optimizer {
         totals: &Tensor,
     ) -> Result<()> {
         rec.phase(Phase::Update);
-        for (param, blocks) in params.iter().zip(&self.slots).filter(|(param, _)| !param.frozen) {
-            rec.scope(&param.name);
-            // For what is packed or small, copies into textures would cost more than they save.
-            let texels = rec.gpu.prefers_texels() && param.packed.is_none() && param.len() > MANY;
-            let flow = param.update_flow();
-            let names = self.entry.slots;
-            let target =
-                |(block, slots)| Target { block, flow, slots, names, step, totals, texels, spread: None };
-            let targets: Vec<Target> =
-                param.blocks.iter().zip(blocks.iter().map(|slots| &slots[..])).map(target).collect();
+        for joint in self.joints(params) {
+            rec.scope(&joint.name());
+            let (flow, names) = (joint.flow, self.entry.slots);
+            let texels = joint.texels && rec.gpu.prefers_texels();
+            let parts = joint.parts.iter();
+            let targets: Vec<Target> = parts
+                .map(|Part { block, slots, weights }| Target {
+                    block,
+                    weights: *weights,
+                    flow,
+                    slots,
+                    names,
+                    step,
+                    totals,
+                    texels,
+                    spread: None,
+                })
+                .collect();
             let spread = self.rule.record_spread(rec, &targets)?;
             for target in targets {
                 self.rule.record(rec, &Target { spread: spread.as_ref(), ..target })?;

@@ -13,6 +13,10 @@ pub trait Rule {
         let _ = (rec, targets);
         Ok(None)
     }
+    /// Whether what becomes of one weight depends on others of its parameter.
+    fn mixes(&self) -> bool {
+        false
+    }
     /// Records the update of one block.
     fn record(&self, rec: &mut Recorder, target: &Target) -> Result<()>;
     /// `step` with what the rule needs to know of its update number `step.update`, and is better computed on the
@@ -26,6 +30,8 @@ pub trait Rule {
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
     pub block: &'a Block,
+    /// Weights in the block: between those of several parameters there is room besides.
+    pub weights: usize,
     pub flow: Flow,
     pub slots: &'a [Tensor],
     /// The slots' names, which are also those of their bindings.
@@ -78,7 +84,7 @@ impl Target<'_> {
             (false, Some(_)) => kernel.entry("by_spread"),
             (true, Some(_)) => kernel.entry("by_texels_and_spread"),
         };
-        rec.dispatch(&kernel, &binds, groups(self.block.quads(), 64), flops * weight.len() as u64)
+        rec.dispatch(&kernel, &binds, groups(self.block.quads(), 64), flops * self.weights as u64)
     }
 }
 

@@ -116,17 +116,20 @@ pub fn checks() -> Vec<Check> {
             let step = t.gpu.uniform("step", &Step::default())?;
             let totals = t.gpu.upload_u32("totals", &[5], &[0; 5])?;
             let (step, totals) = (&step, &totals);
-            let target = |block| Target {
-                block,
-                flow,
-                slots: &[],
-                names: &[],
-                step,
-                totals,
-                texels: false,
-                spread: None,
-            };
-            let targets: Vec<Target> = blocks.iter().map(target).collect();
+            let targets: Vec<Target> = blocks
+                .iter()
+                .map(|block| Target {
+                    block,
+                    weights: block.weight.len(),
+                    flow,
+                    slots: &[],
+                    names: &[],
+                    step,
+                    totals,
+                    texels: false,
+                    spread: None,
+                })
+                .collect();
             let spread = record(&mut t.rec, &targets, 0.25)?;
             // Sums of up to 17,000 magnitudes by trees.
             t.compare(&spread, Tolerance { abs: 1e-6, rel: 4e-6 });

@@ -74,6 +74,7 @@ impl Session {
     /// Records everything anew, for the storage that parameters have now and the layers that train.
     pub(super) fn record(&mut self) -> Result<()> {
         self.plans = Plans::none(&self.gpu)?; // its memory first
+        self.optimizer.join(&self.gpu, &mut self.model.params_mut())?;
         if let Some(pruner) = &mut self.pruner {
             let (params, optimizer) = (self.model.params(), &self.optimizer);
             let grads = dense_grads(&self.model, &self.choices, &self.frame);
