@@ -2,7 +2,7 @@
 // when a loss is not finite. The test is on bits: fast-math may remove comparisons with NaN.
 // loss: (cols,) f32. hit: (cols,). totals: see the struct of offsets below. One workgroup.
 //#use common/step
-const WG = 256u;
+const WG = 64u;
 const LOSS = 0u;    // bits of the f32 sum of losses
 const HITS = 1u;    // right answers
 const SAMPLES = 2u;
