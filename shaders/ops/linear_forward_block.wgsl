@@ -1,7 +1,8 @@
 // y = bias + weight x, then ReLU if args.relu. Blocked in registers, without workgroup memory: for software adapters.
 // weight: (rows, inner). bias: (rows,). x: (inner, cols). y: (rows, cols).
-// An invocation makes ROWS rows of QUADS quads of columns; the LANES = DOWN * ACROSS of a workgroup lie DOWN rows of
-// blocks by ACROSS columns of quads. Workgroups: ceil(rows / (DOWN ROWS)) * ceil(cols / (4 ACROSS QUADS)).
+// An invocation makes ROWS rows of QUADS quads of columns, which it loads PER at a time; the LANES = DOWN * ACROSS of a
+// workgroup lie DOWN rows of blocks by ACROSS columns of loads.
+// Workgroups: ceil(rows / (DOWN ROWS)) * ceil(cols / (4 ACROSS QUADS)).
 //#use common/grid
 //#use ops/linear_args
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
@@ -15,7 +16,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let quads = args.cols / 4u;
     let tiles = (quads + ACROSS * QUADS - 1u) / (ACROSS * QUADS);
     let row_0 = (group / tiles * DOWN + lane / ACROSS) * ROWS;
-    let quad_0 = group % tiles * (ACROSS * QUADS) + lane % ACROSS;
+    let loads = quads / PER; // of a row of x
+    let load_0 = group % tiles * (ACROSS * QUADS / PER) + lane % ACROSS;
 
     // The inner loops have constant bounds and run over arrays of that length, so that compilers unroll them and keep
     // `sum` out of indexed memory. Reads past an edge are clamped, not skipped: a branch costs more than the read.
@@ -23,8 +25,11 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     for (var k = 0u; k < args.inner; k += 4u) {
         var xs: array<array<vec4<f32>, QUADS>, 4>;
         for (var j = 0u; j < 4u; j++) {
-            let first = min(k + j, args.inner - 1u) * quads;
-            for (var q = 0u; q < QUADS; q++) { xs[j][q] = x_quad(first + min(quad_0 + q * ACROSS, quads - 1u)); }
+            let first = min(k + j, args.inner - 1u) * loads;
+            for (var l = 0u; l < QUADS / PER; l++) {
+                let load = x_load(first + min(load_0 + l * ACROSS, loads - 1u));
+                for (var p = 0u; p < PER; p++) { xs[j][l * PER + p] = load[p]; }
+            }
         }
         for (var r = 0u; r < ROWS; r++) {
             let w = weight_quad(row_0 + r, k / 4u);
@@ -38,7 +43,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         let row = row_0 + r;
         let b = bias[min(row, args.rows - 1u)];
         for (var q = 0u; q < QUADS; q++) {
-            let quad = quad_0 + q * ACROSS;
+            let quad = (load_0 + q / PER * ACROSS) * PER + q % PER;
             let value = sum[r][q] + b;
             if row < args.rows && quad < quads {
                 y[row * quads + quad] = select(value, max(value, vec4<f32>(0.0)), args.relu != 0u);

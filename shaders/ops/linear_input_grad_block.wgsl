@@ -1,5 +1,6 @@
 // d_x = weight^T d_y, added to what is there if args.accumulate, then 0 where x is not positive if args.relu.
 // weight: (rows, inner). d_y: (rows, cols). x, d_x: (inner, cols). Blocked in registers: for software adapters.
+// A load of x is PER quads of columns.
 // An invocation makes INPUTS quads of inputs by QUADS quads of columns, pair by pair of them; a workgroup is DOWN by ACROSS
 // of those.
 // Workgroups: ceil(inner / (4 DOWN INPUTS)) * ceil(cols / (4 ACROSS QUADS)).
@@ -53,10 +54,17 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
                     let at = input * quads + quad;
                     var value = array<vec4<f32>, 2>(sum[i][m][q], sum[i][m][q + 1u]);
                     let both = quad + 1u < quads;
-                    for (var p = 0u; p < 2u; p++) {
-                        let own = at + select(0u, p, both);
-                        if args.accumulate != 0u { value[p] += before(own); }
-                        if args.relu != 0u { value[p] = select(vec4<f32>(0.0), value[p], x_quad(own) > vec4<f32>(0.0)); }
+                    for (var l = 0u; l < 2u; l += PER) {
+                        let own = at + select(0u, l, both);
+                        if args.accumulate != 0u {
+                            for (var p = 0u; p < PER; p++) { value[l + p] += before(own + p); }
+                        }
+                        if args.relu != 0u {
+                            let load = x_load(own / PER);
+                            for (var p = 0u; p < PER; p++) {
+                                value[l + p] = select(vec4<f32>(0.0), value[l + p], load[p] > vec4<f32>(0.0));
+                            }
+                        }
                     }
                     put(at, value, both);
                 }

@@ -1,6 +1,7 @@
 // d_weight = d_y x^T; d_bias = sum of d_y over the columns. Blocked in registers: for software adapters.
 // d_y: (rows, cols). x: (inner, cols). d_weight: (rows, inner). d_bias: (rows,).
-// An invocation makes ROWS rows of INPUTS quads of inputs; a workgroup is DOWN by ACROSS of those.
+// An invocation makes ROWS rows of INPUTS quads of inputs, from PER quads of columns a round; a workgroup is DOWN by ACROSS
+// of those.
 // Workgroups: ceil(rows / (DOWN ROWS)) * ceil(inner / (4 ACROSS INPUTS)).
 //#use common/grid
 //#use ops/linear_args
@@ -19,18 +20,21 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     // As in linear_forward_block: constant loops, clamped reads.
     var sum: array<array<vec4<f32>, INPUTS>, ROWS>; // [row][input / 4], one input a component
     var total: array<vec4<f32>, ROWS>;
-    for (var c = 0u; c < quads; c++) {
-        var xs: array<array<vec4<f32>, 4>, INPUTS>;
+    for (var c = 0u; c < quads; c += PER) {
+        var xs: array<array<array<vec4<f32>, PER>, 4>, INPUTS>;
         for (var i = 0u; i < INPUTS; i++) {
             for (var m = 0u; m < 4u; m++) {
-                xs[i][m] = x_quad(min(4u * (input_0 + i * ACROSS) + m, args.inner - 1u) * quads + c);
+                xs[i][m] = x_load((min(4u * (input_0 + i * ACROSS) + m, args.inner - 1u) * quads + c) / PER);
             }
         }
-        for (var r = 0u; r < ROWS; r++) {
-            let dy = d_y_quad(min(row_0 + r, args.rows - 1u) * quads + c);
-            total[r] += dy;
-            for (var i = 0u; i < INPUTS; i++) {
-                sum[r][i] += vec4<f32>(dot(dy, xs[i][0]), dot(dy, xs[i][1]), dot(dy, xs[i][2]), dot(dy, xs[i][3]));
+        for (var p = 0u; p < PER; p++) {
+            for (var r = 0u; r < ROWS; r++) {
+                let dy = d_y_quad(min(row_0 + r, args.rows - 1u) * quads + c + p);
+                total[r] += dy;
+                for (var i = 0u; i < INPUTS; i++) {
+                    sum[r][i] += vec4<f32>(
+                        dot(dy, xs[i][0][p]), dot(dy, xs[i][1][p]), dot(dy, xs[i][2][p]), dot(dy, xs[i][3][p]));
+                }
             }
         }
     }

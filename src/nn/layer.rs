@@ -34,6 +34,15 @@ pub struct Context<'a> {
     pub first_param: u32,
 }
 
+/// Operands that a layer's products read as bf16, all of them or none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Its input.
+    pub x: bool,
+    /// Its output's gradient.
+    pub d_y: bool,
+}
+
 /// A differentiable function of activations (features, cols).
 pub trait Layer {
     fn name(&self) -> &str;
@@ -49,7 +58,8 @@ pub trait Layer {
     fn products(&self, _cols: usize) -> Vec<Shape> {
         Vec::new()
     }
-    /// Records `y = f(x)`.
+    /// Records `y = f(x)`. Operands have copies where it reads those (see [`Layer::reads_narrow`]), results where that is all
+    /// that is to be written.
     fn forward(&self, rec: &mut Recorder, choices: &Choices, x: Operand, y: Operand) -> Result<()>;
     /// Records the gradients of the parameters and, if asked for, of the input.
     fn backward(
@@ -61,9 +71,10 @@ pub trait Layer {
         d_y: Operand,
         d_x: Option<Operand>,
     ) -> Result<()>;
-    /// Whether it reads bf16 copies of its input and of its output's gradient, where there are any.
-    fn reads_narrow(&self) -> bool {
-        false
+    /// What its products read as bf16, in runs that have copies. `is_written` says that the layer before can write its input
+    /// so, at no cost.
+    fn reads_narrow(&self, _choices: &Choices, _cols: usize, _is_written: bool) -> Reads {
+        Reads::default()
     }
     /// Whether it can write its output as bf16 alone, and never reads it again.
     fn writes_narrow(&self) -> bool {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use toml::Value;
 
-use super::layer::{Context, Entry, Layer};
+use super::layer::{Context, Entry, Layer, Reads};
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::ops::linear::{self, Rows};
@@ -95,7 +95,7 @@ impl Layer for Linear {
             Some(weight) => products::forward(rec, choices, weight, bias, x, y, self.relu),
             None => {
                 let weight = rows(&self.weight, |b| &b.weight);
-                linear::forward(rec, choices, &weight, bias, x.wide, y.wide, self.relu)
+                linear::forward(rec, choices, &weight, bias, x, y.wide, self.relu)
             }
         }
     }
@@ -118,12 +118,11 @@ impl Layer for Linear {
             }
             return products::weight_grad(rec, choices, weight.index, grad, d_bias, x, d_y);
         }
-        let (x, d_y) = (x.wide, d_y.wide);
-        linear::weight_grad(rec, choices, &rows(&self.weight, |b| &b.grad), d_bias, x, d_y)?;
+        linear::weight_grad(rec, choices, &rows(&self.weight, |b| &b.grad), d_bias, x, d_y.wide)?;
         match d_x {
             Some(d_x) => {
                 let weight = rows(&self.weight, |b| &b.weight);
-                linear::input_grad(rec, choices, &weight, x, d_y, d_x, self.rectified_input)
+                linear::input_grad(rec, choices, &weight, x, d_y.wide, d_x, self.rectified_input)
             }
             None => Ok(()),
         }
@@ -142,8 +141,13 @@ impl Layer for Linear {
         linear::weight_grad_rows(rec, choices, whole, rows, d_weight, x, d_y)
     }
 
-    fn reads_narrow(&self) -> bool {
-        self.weight.packed.is_some()
+    /// Dense products gain too little by bf16 to be worth a copy of their own.
+    fn reads_narrow(&self, choices: &Choices, cols: usize, is_written: bool) -> Reads {
+        if self.weight.packed.is_some() {
+            return Reads { x: true, d_y: true };
+        }
+        let can = || choices.reads_narrow(&self.products(cols), self.weight.feeds_back);
+        Reads { x: is_written && can(), d_y: false }
     }
     fn writes_narrow(&self) -> bool {
         self.weight.packed.is_some()

@@ -11,7 +11,7 @@ pub mod layer;
 mod linear;
 mod relu;
 
-use layer::{Context, Layer};
+use layer::{Context, Layer, Reads};
 
 /// A sequence of layers from features to classes.
 pub struct Model {
@@ -132,9 +132,23 @@ impl Model {
     }
 
     /// Where a batch is to be written: the first layer's input. `writes_narrow` says whether it can be written as bf16.
-    pub fn input<'a>(&self, a: &'a Activations, leave: Leave, writes_narrow: bool) -> Operand<'a> {
-        let narrow = leave == Leave::Narrow && writes_narrow && self.layers[0].reads_narrow();
+    pub fn input<'a>(
+        &self,
+        choices: &Choices,
+        a: &'a Activations,
+        leave: Leave,
+        writes_narrow: bool,
+    ) -> Operand<'a> {
+        let narrow = leave == Leave::Narrow && writes_narrow && self.reads(choices, a, 0).x;
         a.operand(0).only(narrow)
+    }
+
+    /// What layer `index` reads as bf16 where there are copies: the same whatever is to be left, so that no number depends on
+    /// that. Nor does one depend on how a data set is stored: a batch, which some cannot write as bf16, is not offered.
+    fn reads(&self, choices: &Choices, a: &Activations, index: usize) -> Reads {
+        let Some(layer) = self.layers.get(index) else { return Reads::default() };
+        let is_written = index.checked_sub(1).is_some_and(|before| self.layers[before].writes_narrow());
+        layer.reads_narrow(choices, a.logits().shape[1], is_written)
     }
 
     /// Records the forward pass from `x`, where the batch was written (see [`Model::input`]), to `a.logits()`.
@@ -147,22 +161,19 @@ impl Model {
         leave: Leave,
     ) -> Result<()> {
         rec.phase(Phase::Forward);
-        let mut written = x;
+        let (mut written, mut reads) = (x, self.reads(choices, a, 0));
         for (index, layer) in self.layers.iter().enumerate() {
             rec.scope(layer.name());
-            if layer.reads_narrow() && written.narrow.is_none() {
-                copy(rec, a.operand(index))?;
+            let x = a.operand(index).only(reads.x);
+            if written.narrow.is_none() {
+                copy(rec, x)?;
             }
-            written = self.result(a.operand(index + 1), layer.writes_narrow(), index + 1, leave);
-            layer.forward(rec, choices, a.operand(index), written)?;
+            // As bf16 alone, if both can and nothing else is to be left.
+            reads = self.reads(choices, a, index + 1);
+            written = a.operand(index + 1).only(leave == Leave::Narrow && layer.writes_narrow() && reads.x);
+            layer.forward(rec, choices, x, written)?;
         }
         Ok(())
-    }
-
-    /// Where a layer writes what layer `to` reads: as bf16 alone, if both can and nothing else is to be left.
-    fn result<'a>(&self, of: Operand<'a>, writes: bool, to: usize, leave: Leave) -> Operand<'a> {
-        let reads = self.layers.get(to).is_some_and(|layer| layer.reads_narrow());
-        of.only(leave == Leave::Narrow && reads && writes)
     }
 
     /// Tensors for the gradients of a batch's activations, with bf16 copies if `narrow`. Each is needed for one layer only, so that two take turns, unless `all` are to be kept.
@@ -236,13 +247,17 @@ impl Model {
         for index in layers.rev() {
             let layer = &self.layers[index];
             rec.scope(layer.name());
-            if layer.reads_narrow() && !is_narrow {
-                copy(rec, d.operand(index))?;
+            let reads = self.reads(choices, a, index);
+            let (x, d_y) = (a.operand(index).only(reads.x), d.operand(index).only(reads.d_y));
+            if !is_narrow {
+                copy(rec, d_y)?;
             }
-            let d_x = (index > lowest)
-                .then(|| self.result(d.operand(index - 1), layer.passes_narrow(), index - 1, leave));
+            let d_x = (index > lowest).then(|| {
+                let reads = self.reads(choices, a, index - 1);
+                d.operand(index - 1).only(leave == Leave::Narrow && layer.passes_narrow() && reads.d_y)
+            });
             is_narrow = d_x.is_some_and(|d_x| d_x.narrow.is_some());
-            layer.backward(rec, choices, a.operand(index), &a.values[index + 1], d.operand(index), d_x)?;
+            layer.backward(rec, choices, x, &a.values[index + 1], d_y, d_x)?;
         }
         Ok(())
     }
@@ -322,9 +337,11 @@ mod tests {
     use super::*;
     use crate::gpu::Choice;
     use crate::ops::packed::{Form, Pattern};
+    use crate::ops::variants::Product;
 
-    /// What a pass left of `model`: logits, all gradients, and the first layer's output as f32.
-    fn pass(gpu: &Gpu, leave: Leave) -> [Vec<f32>; 3] {
+    /// What a pass left of a model of two packed layers and a dense one: logits, all gradients, and the outputs of the packed
+    /// layers as f32. If `narrow`, products may read bf16.
+    fn pass(gpu: &Gpu, choices: &Choices, leave: Leave, narrow: bool) -> [Vec<f32>; 4] {
         let (features, classes, cols) = (20, 4, 16);
         let mlp = recipe::Model::Mlp { hidden: vec![24, 12], activation: "relu".into() };
         let mut model = Model::new(&mlp, features, classes, 5).unwrap();
@@ -339,32 +356,56 @@ mod tests {
             let value = |i: usize| ((i * 37 + param.len()) % 101) as f32 / 101.0 - 0.5;
             param.write(&(0..param.len()).map(value).collect::<Vec<_>>()).unwrap();
         }
-        let a = model.activations(gpu, cols, true).unwrap();
-        let d = model.gradients(gpu, cols, true, true).unwrap();
+        let a = model.activations(gpu, cols, narrow).unwrap();
+        let d = model.gradients(gpu, cols, true, narrow).unwrap();
         let numbers = |len: usize| (0..len).map(|i| ((i * 53) % 97) as f32 / 97.0 - 0.4).collect::<Vec<_>>();
         let batch = gpu.upload_f32("samples", &[features, cols], &numbers(features * cols)).unwrap();
         d.logits().write(&numbers(classes * cols)).unwrap();
-        let (mut rec, choices) = (Recorder::new(gpu), Choices::default());
-        let x = model.input(&a, leave, true);
+        let mut rec = Recorder::new(gpu);
+        let x = model.input(choices, &a, leave, true);
         match x.narrow {
             Some(narrow) => narrow::record(&mut rec, &batch, narrow).unwrap(),
             None => a.values[0].write(&numbers(features * cols)).unwrap(),
         }
-        model.forward(&mut rec, &choices, &a, x, leave).unwrap();
-        model.backward(&mut rec, &choices, &a, &d, leave).unwrap();
+        model.forward(&mut rec, choices, &a, x, leave).unwrap();
+        model.backward(&mut rec, choices, &a, &d, leave).unwrap();
         rec.finish().unwrap().replay().unwrap();
         let grads = model.params().into_iter().flat_map(|p| p.blocks[0].grad.read_f32().unwrap()).collect();
-        [a.logits().read_f32().unwrap(), grads, a.values[1].read_f32().unwrap()]
+        let [logits, first, second] = [3, 1, 2].map(|index: usize| a.values[index].read_f32().unwrap());
+        [logits, grads, first, second]
     }
 
     #[test]
     fn no_bit_depends_on_what_is_left() {
         for gpu in [Gpu::twin(), Gpu::open(&Choice::Auto).unwrap()] {
-            let [wide, narrow] = [Leave::Wide, Leave::Narrow].map(|leave| pass(&gpu, leave));
+            let [wide, narrow] =
+                [Leave::Wide, Leave::Narrow].map(|leave| pass(&gpu, &Choices::default(), leave, true));
             assert!(wide[1].iter().filter(|g| **g != 0.0).count() > 100, "{:?}", wide[1]);
             assert_eq!(wide[..2], narrow[..2]);
-            assert!(wide[2].iter().any(|&y| y > 0.0));
-            assert!(narrow[2].iter().all(|&y| y == 0.0), "fc1 has written f32, which nobody reads");
+            for output in 2..4 {
+                assert!(wide[output].iter().any(|&y| y > 0.0));
+                assert!(narrow[output].iter().all(|&y| y == 0.0), "f32 was written, which nobody reads");
+            }
+        }
+    }
+
+    /// The last layer is dense: one of its products can only read f32 here, and then all three do.
+    #[test]
+    fn a_dense_layer_reads_bf16_if_all_of_its_products_can() {
+        let head = Shape::new(4, 12, 16);
+        let gpu = Gpu::open(&Choice::Auto).unwrap();
+        for product in Product::ALL {
+            let mut choices = Choices::default();
+            assert!(choices.reads_narrow(&[head], true));
+            choices.set(format!("{} 4x12x16", product.name()), format!("{}/plain", product.name()));
+            assert!(!choices.reads_narrow(&[head], true));
+            assert_eq!(choices.reads_narrow(&[head], false), product == Product::InputGrad);
+            let [wide, narrow] = [Leave::Wide, Leave::Narrow].map(|leave| pass(&gpu, &choices, leave, true));
+            assert_eq!(wide[..2], narrow[..2]);
+            assert!(narrow[2].iter().all(|&y| y == 0.0), "fc1 writes for fc2, which is packed");
+            assert_eq!(narrow[3], wide[3], "fc2 writes f32 for the head");
+            let f32_alone = pass(&gpu, &choices, Leave::Wide, false);
+            assert_ne!(f32_alone[0], wide[0]);
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::narrow::{self, Operand};
-use super::variants::{Choices, Product, Shape, Variant};
+use super::variants::{Choices, Narrow, Product, Shape, Variant};
 use crate::error::Result;
 use crate::gpu::check::{Tolerance, Trial};
-use crate::gpu::{Dtype, Kernel, Recorder, Tensor, Twin};
+use crate::gpu::{Dtype, Recorder, Tensor, Twin};
 use crate::{bind, wgsl_struct};
 
 wgsl_struct! {
@@ -21,22 +21,24 @@ pub struct Rows<'a> {
     pub tensor: &'a Tensor,
 }
 
-/// `y = weight x + bias`, rectified if `relu`. x: (inner, cols), y: (rows, cols), bias: (rows,).
+/// `y = weight x + bias`, rectified if `relu`. x: (inner, cols), y: (rows, cols), bias: (rows,). An x that has a copy is read
+/// as bf16, by this product as by the two others: of shapes that [`Choices::reads_narrow`] says so of.
 pub fn forward(
     rec: &mut Recorder,
     choices: &Choices,
     weight: &[Rows],
     bias: &Tensor,
-    x: &Tensor,
+    x: Operand,
     y: &Tensor,
     relu: bool,
 ) -> Result<()> {
+    let narrow = Narrow { x: x.narrow.is_some(), d_x: false };
     for block in weight {
-        let shape = Shape::new(block.rows.len(), x.shape[0], x.shape[1]);
+        let shape = Shape::new(block.rows.len(), x.wide.shape[0], x.wide.shape[1]);
         let args = shape.args(relu, false);
         let (bias, y) = (&bias.rows(block.rows.clone()), &y.rows(block.rows.clone()));
-        let binds = bind! { args: &args, weight: block.tensor, bias: bias, x: x, y: y };
-        choices.pick(Product::Forward, shape).dispatch(rec, binds, shape)?;
+        let binds = bind! { args: &args, weight: block.tensor, bias: bias, x: x.read(), y: y };
+        choices.pick(Product::Forward, shape).dispatch(rec, narrow, binds, shape)?;
     }
     Ok(())
 }
@@ -47,22 +49,23 @@ pub fn input_grad(
     rec: &mut Recorder,
     choices: &Choices,
     weight: &[Rows],
-    x: &Tensor,
+    x: Operand,
     d_y: &Tensor,
     d_x: Operand,
     relu: bool,
 ) -> Result<()> {
     for (index, block) in weight.iter().enumerate() {
-        let shape = Shape::new(block.rows.len(), x.shape[0], x.shape[1]);
+        let shape = Shape::new(block.rows.len(), x.wide.shape[0], x.wide.shape[1]);
         let args = shape.args(relu, index > 0);
         let d_y = &d_y.rows(block.rows.clone());
         let variant = choices.pick(Product::InputGrad, shape);
-        if let (Some(to), Some(kernel), 1) = (d_x.narrow, &variant.narrow, weight.len()) {
-            let binds = bind! { args: &args, weight: block.tensor, x: x, d_y: d_y, d_x: to };
-            return variant.dispatch_as(kernel, rec, binds, shape);
+        let [wide, narrow] = [false, true].map(|d_x| Narrow { x: x.narrow.is_some(), d_x });
+        if let (Some(to), true, 1) = (d_x.narrow, variant.has(narrow), weight.len()) {
+            let binds = bind! { args: &args, weight: block.tensor, x: x.read(), d_y: d_y, d_x: to };
+            return variant.dispatch(rec, narrow, binds, shape);
         }
-        let binds = bind! { args: &args, weight: block.tensor, x: x, d_y: d_y, d_x: d_x.wide };
-        variant.dispatch(rec, binds, shape)?;
+        let binds = bind! { args: &args, weight: block.tensor, x: x.read(), d_y: d_y, d_x: d_x.wide };
+        variant.dispatch(rec, wide, binds, shape)?;
     }
     d_x.narrow.map_or(Ok(()), |to| narrow::record(rec, d_x.wide, to))
 }
@@ -73,22 +76,23 @@ pub fn weight_grad(
     choices: &Choices,
     d_weight: &[Rows],
     d_bias: &Tensor,
-    x: &Tensor,
+    x: Operand,
     d_y: &Tensor,
 ) -> Result<()> {
+    let narrow = Narrow { x: x.narrow.is_some(), d_x: false };
     for block in d_weight {
-        let shape = Shape::new(block.rows.len(), x.shape[0], x.shape[1]);
+        let shape = Shape::new(block.rows.len(), x.wide.shape[0], x.wide.shape[1]);
         let args = shape.args(false, false);
         let (d_bias, d_y) = (&d_bias.rows(block.rows.clone()), &d_y.rows(block.rows.clone()));
-        let binds = bind! { args: &args, x: x, d_y: d_y, d_weight: block.tensor, d_bias: d_bias };
-        choices.pick(Product::WeightGrad, shape).dispatch(rec, binds, shape)?;
+        let binds = bind! { args: &args, x: x.read(), d_y: d_y, d_weight: block.tensor, d_bias: d_bias };
+        choices.pick(Product::WeightGrad, shape).dispatch(rec, narrow, binds, shape)?;
     }
     Ok(())
 }
 
-/// `d_weight = d_y x^T` for some rows of a weight of shape `whole`, by the kernel that serves all of it: the same bits.
-/// Those of their biases, which the kernel computes besides, are given up: the layer's own product has written them, in
-/// a packed layer perhaps from bf16 operands.
+/// `d_weight = d_y x^T` for some rows of a weight of shape `whole`, by the kernel that serves all of it: the same bits, of
+/// f32 operands. Those of their biases, which the kernel computes besides, are given up: the layer's own product has written
+/// them, in a packed layer perhaps from bf16 operands.
 pub fn weight_grad_rows(
     rec: &mut Recorder,
     choices: &Choices,
@@ -103,13 +107,14 @@ pub fn weight_grad_rows(
     let args = shape.args(false, false);
     let d_y = &d_y.rows(rows);
     let binds = bind! { args: &args, x: x, d_y: d_y, d_weight: d_weight, d_bias: &d_bias };
-    choices.pick(Product::WeightGrad, whole).dispatch(rec, binds, shape)
+    choices.pick(Product::WeightGrad, whole).dispatch(rec, Narrow::default(), binds, shape)
 }
 
 pub(super) fn twin_forward(t: &Twin) {
     let args: Args = t.get("args");
-    let (weight, bias, x) = (t.f32("weight"), t.f32("bias"), t.f32("x"));
+    let (weight, bias) = (t.f32("weight"), t.f32("bias"));
     let (inner, cols) = (args.inner as usize, args.cols as usize);
+    let x = narrow::load(&t.u32("x"), inner * cols);
     let mut sums = vec![0.0f64; cols];
     for (o, y) in t.f32_mut("y").chunks_mut(cols).enumerate() {
         sums.fill(bias[o] as f64);
@@ -125,8 +130,9 @@ pub(super) fn twin_forward(t: &Twin) {
 
 pub(super) fn twin_input_grad(t: &Twin) {
     let args: Args = t.get("args");
-    let (weight, x, d_y) = (t.f32("weight"), t.f32("x"), t.f32("d_y"));
+    let (weight, d_y) = (t.f32("weight"), t.f32("d_y"));
     let (inner, cols) = (args.inner as usize, args.cols as usize);
+    let x = narrow::load(&t.u32("x"), inner * cols);
     let mut sums = vec![0.0f64; cols];
     let mut words = t.u32_mut("d_x");
     let is_narrow = words.len() != inner * cols;
@@ -150,9 +156,10 @@ pub(super) fn twin_input_grad(t: &Twin) {
 
 pub(super) fn twin_weight_grad(t: &Twin) {
     let args: Args = t.get("args");
-    let (x, d_y) = (t.f32("x"), t.f32("d_y"));
+    let d_y = t.f32("d_y");
     let (mut d_weight, mut d_bias) = (t.f32_mut("d_weight"), t.f32_mut("d_bias"));
     let (inner, cols) = (args.inner as usize, args.cols as usize);
+    let x = narrow::load(&t.u32("x"), inner * cols);
     for (o, d_y) in d_y.chunks(cols).enumerate() {
         d_bias[o] = d_y.iter().map(|&d| d as f64).sum::<f64>() as f32;
         for (k, x) in x.chunks(cols).enumerate() {
@@ -170,53 +177,54 @@ pub(super) fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()>
     // 65 rows x 63 inputs and the like: neither a multiple of any tile; 64 inputs where vec4 needs it.
     for (inner, cols) in [(size, 4), (size.abs_diff(2).max(1), 68), (size.next_multiple_of(4), 132)] {
         let shape = Shape::new(size, inner, cols);
-        if !(variant.fits)(shape) {
-            continue;
-        }
-        let (weight, bias) = (t.input("weight", &[size, inner])?, t.input("bias", &[size])?);
-        let (x, d_y) = (t.input("x", &[inner, cols])?, t.input("d_y", &[size, cols])?);
-        for flag in [false, true] {
-            let args = shape.args(flag, flag);
-            match variant.product {
-                Product::Forward => {
-                    let y = t.output("y", &[size, cols], Tolerance::sum(inner))?;
-                    let binds = bind! { args: &args, weight: &weight, bias: &bias, x: &x, y: &y };
-                    variant.dispatch(&mut t.rec, binds, shape)?;
-                }
-                Product::InputGrad => {
-                    let d_x = t.input("d_x", &[inner, cols])?;
-                    t.compare(&d_x, Tolerance::sum(size));
-                    let binds = bind! { args: &args, weight: &weight, x: &x, d_y: &d_y, d_x: &d_x };
-                    variant.dispatch(&mut t.rec, binds, shape)?;
-                }
-                Product::WeightGrad => {
-                    let d_weight = t.output("d_weight", &[size, inner], Tolerance::sum(cols))?;
-                    let d_bias = t.output("d_bias", &[size], Tolerance::sum(cols))?;
-                    let binds = bind! { args: &args, x: &x, d_y: &d_y, d_weight: &d_weight, d_bias: &d_bias };
-                    variant.dispatch(&mut t.rec, binds, shape)?;
-                }
-            }
+        if (variant.fits)(shape) {
+            check_with(t, shape, variant, Narrow::default())?;
         }
     }
-    variant.narrow.as_ref().map_or(Ok(()), |kernel| check_narrow(t, size, variant, kernel))
+    for narrow in variant.narrow_ones() {
+        for cols in [8, 72, 136] {
+            check_with(t, Shape::new(size, size.next_multiple_of(4), cols), variant, narrow)?;
+        }
+    }
+    Ok(())
 }
 
-/// A bf16 result, of numbers whose sums are exact, so that no rounding depends on their order.
-fn check_narrow(t: &mut Trial, size: usize, variant: &Variant, kernel: &Kernel) -> Result<()> {
-    let inner = size.next_multiple_of(4);
-    for cols in [8, 72, 136] {
-        let shape = Shape::new(size, inner, cols);
-        let coarse = |t: &mut Trial, name: &str, rows: usize, cols: usize| {
-            let values = t.values(rows * cols).into_iter().map(|v| (v * 8.0).round() / 8.0 + 0.0);
-            t.gpu.upload_f32(name, &[rows, cols], &values.collect::<Vec<_>>())
-        };
-        let (weight, x) = (coarse(t, "weight", size, inner)?, coarse(t, "x", inner, cols)?);
-        let d_y = coarse(t, "d_y", size, cols)?;
-        for relu in [false, true] {
-            let d_x = t.output_u32("d_x", &[inner, cols / 2])?;
-            let args = shape.args(relu, false);
-            let binds = bind! { args: &args, weight: &weight, x: &x, d_y: &d_y, d_x: &d_x };
-            variant.dispatch_as(kernel, &mut t.rec, binds, shape)?;
+/// bf16 operands and results are of numbers whose sums are exact, so that no rounding depends on their order.
+fn check_with(t: &mut Trial, shape: Shape, variant: &Variant, narrow: Narrow) -> Result<()> {
+    let Shape { rows, inner, cols } = shape;
+    let exact = narrow != Narrow::default();
+    let input = |t: &mut Trial, name: &str, lines: usize, across: usize| {
+        let coarse = |value: f32| if exact { (value * 8.0).round() / 8.0 + 0.0 } else { value };
+        let values = t.values(lines * across).into_iter().map(coarse);
+        t.gpu.upload_f32(name, &[lines, across], &values.collect::<Vec<_>>())
+    };
+    let tolerance = |terms: usize| if exact { Tolerance::EXACT } else { Tolerance::sum(terms) };
+    let (weight, bias) = (input(t, "weight", rows, inner)?, input(t, "bias", 1, rows)?);
+    let (x, d_y) = (input(t, "x", inner, cols)?, input(t, "d_y", rows, cols)?);
+    let copy = narrow.x.then(|| narrow::tensor(&t.gpu, &x)).transpose()?;
+    copy.as_ref().map_or(Ok(()), |copy| narrow::record(&mut t.rec, &x, copy))?;
+    let x = copy.as_ref().unwrap_or(&x);
+    for flag in [false, true] {
+        let args = shape.args(flag, flag && !narrow.d_x);
+        match variant.product {
+            Product::Forward => {
+                let y = t.output("y", &[rows, cols], tolerance(inner))?;
+                let binds = bind! { args: &args, weight: &weight, bias: &bias, x: x, y: &y };
+                variant.dispatch(&mut t.rec, narrow, binds, shape)?;
+            }
+            Product::InputGrad => {
+                let wide = input(t, "d_x", inner, cols)?;
+                let d_x = if narrow.d_x { narrow::tensor(&t.gpu, &wide)? } else { wide };
+                t.compare(&d_x, tolerance(rows));
+                let binds = bind! { args: &args, weight: &weight, x: x, d_y: &d_y, d_x: &d_x };
+                variant.dispatch(&mut t.rec, narrow, binds, shape)?;
+            }
+            Product::WeightGrad => {
+                let d_weight = t.output("d_weight", &[rows, inner], tolerance(cols))?;
+                let d_bias = t.output("d_bias", &[rows], tolerance(cols))?;
+                let binds = bind! { args: &args, x: x, d_y: &d_y, d_weight: &d_weight, d_bias: &d_bias };
+                variant.dispatch(&mut t.rec, narrow, binds, shape)?;
+            }
         }
     }
     Ok(())

@@ -22,7 +22,11 @@ pub struct Operand<'a> {
     pub narrow: Option<&'a Tensor>,
 }
 
-impl Operand<'_> {
+impl<'a> Operand<'a> {
+    /// As an operand: the copy, if there is one.
+    pub fn read(self) -> &'a Tensor {
+        self.narrow.unwrap_or(self.wide)
+    }
     /// As a result: as bf16 alone, if `narrow` and there is a copy, or as f32.
     pub fn only(mut self, narrow: bool) -> Self {
         self.narrow = self.narrow.filter(|_| narrow);
@@ -64,6 +68,11 @@ pub fn widen(words: &[u32]) -> Vec<f32> {
         low.chain(four.iter().map(|word| f32::from_bits(word & 0xffff_0000))).collect::<Vec<_>>()
     };
     words.chunks_exact(4).flat_map(octet).collect()
+}
+
+/// `len` numbers of as many words, or of half as many as bf16: what [`store`] has stored.
+pub fn load(words: &[u32], len: usize) -> Vec<f32> {
+    if words.len() == len { words.iter().map(|&word| f32::from_bits(word)).collect() } else { widen(words) }
 }
 
 /// Fills a copy with the numbers, in the order of columns.

@@ -57,6 +57,19 @@ impl Shape {
     }
 }
 
+/// What a kernel reads and writes as bf16, of multiples of 8 columns, instead of f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Narrow {
+    /// The layer's input.
+    pub x: bool,
+    /// The input's gradient, which only that product has.
+    pub d_x: bool,
+}
+
+const X: Narrow = Narrow { x: true, d_x: false };
+const D_X: Narrow = Narrow { x: false, d_x: true };
+const BOTH: Narrow = Narrow { x: true, d_x: true };
+
 /// One way to compute a product.
 pub struct Variant {
     pub name: &'static str,
@@ -66,23 +79,33 @@ pub struct Variant {
     pub groups: fn(Shape) -> u64,
     /// Whether the kernel can do this shape at all.
     pub fits: fn(Shape) -> bool,
-    /// The same kernel with a bf16 result, of multiples of 8 columns, where there is one.
-    pub(super) narrow: Option<Kernel>,
+    /// The same in bf16, as far as there are kernels for it: of the same workgroups.
+    narrow: &'static [(Narrow, Kernel)],
 }
 
 impl Variant {
-    pub(super) fn dispatch(&self, rec: &mut Recorder, binds: &[(&str, Bind)], shape: Shape) -> Result<()> {
-        self.dispatch_as(&self.kernel, rec, binds, shape)
+    /// All that it can do in bf16.
+    pub(super) fn narrow_ones(&self) -> impl Iterator<Item = Narrow> {
+        self.narrow.iter().map(|(narrow, _)| *narrow)
     }
-    /// As [`Variant::dispatch`], by a kernel of the same layout.
-    pub(super) fn dispatch_as(
+    /// Whether it can do that.
+    pub(super) fn has(&self, narrow: Narrow) -> bool {
+        narrow == Narrow::default() || self.narrow_ones().any(|one| one == narrow)
+    }
+    /// `narrow` says what is bound as bf16.
+    ///
+    /// # Panics
+    /// If there is no kernel for that: a fault of the caller, who can ask first.
+    pub(super) fn dispatch(
         &self,
-        kernel: &Kernel,
         rec: &mut Recorder,
+        narrow: Narrow,
         binds: &[(&str, Bind)],
         shape: Shape,
     ) -> Result<()> {
-        rec.dispatch(kernel, binds, (self.groups)(shape), shape.flops())
+        let own = self.narrow.iter().find(|(one, _)| *one == narrow).map(|(_, kernel)| kernel);
+        assert!(self.has(narrow), "{} has no kernel for {narrow:?}", self.name);
+        rec.dispatch(own.unwrap_or(&self.kernel), binds, (self.groups)(shape), shape.flops())
     }
 }
 
@@ -112,7 +135,7 @@ macro_rules! block {
                 (lines(s) * columns(s)) as u64
             },
             fits: $fits,
-            narrow: None,
+            narrow: &[],
         }
     };
 }
@@ -129,6 +152,15 @@ macro_rules! forward {
         )
     };
 }
+/// A variant of software adapters together with its kernels for bf16.
+macro_rules! or_narrow {
+    ($variant:expr, $twin:ident, $($narrow:ident $file:literal),+) => {
+        Variant {
+            narrow: &[$(($narrow, Kernel::own(source!($file), $twin).proven())),+],
+            ..$variant
+        }
+    };
+}
 macro_rules! input_grad {
     ($name:literal, $file:literal, $inputs:literal, $quads:literal, $fits:expr) => {
         block!(
@@ -140,12 +172,6 @@ macro_rules! input_grad {
             |s| s.cols.div_ceil(32 * $quads),
             $fits
         )
-    };
-    ($name:literal, $file:literal, $inputs:literal, $quads:literal, $fits:expr, $narrow:literal) => {
-        Variant {
-            narrow: Some(Kernel::own(source!($narrow), twin_input_grad).proven()),
-            ..input_grad!($name, $file, $inputs, $quads, $fits)
-        }
     };
 }
 macro_rules! weight_grad {
@@ -184,37 +210,47 @@ macro_rules! plain {
             kernel: Kernel::own(source!("ops/linear_plain"), $twin).entry($entry),
             groups: |s| (s.$lines * s.$columns).div_ceil(PLAIN) as u64,
             fits: any,
-            narrow: None,
+            narrow: &[],
         }
     };
 }
 
 /// All variants; of those that fit, the first of each product is the fixed default.
 pub const ALL: &[Variant] = &[
-    forward!("forward/16x4_texels", "ops/linear_forward_16x4_texels", 16, 4, in_quads),
+    or_narrow!(
+        forward!("forward/16x4_texels", "ops/linear_forward_16x4_texels", 16, 4, in_quads),
+        twin_forward,
+        X "ops/linear_forward_16x4_texels_narrow_x"
+    ),
     forward!("forward/16x4_any", "ops/linear_forward_16x4_any", 16, 4, any),
-    forward!("forward/10x2_texels", "ops/linear_forward_10x2_texels", 10, 2, in_quads),
-    forward!("forward/32x4_texels", "ops/linear_forward_32x4_texels", 32, 4, in_quads),
+    or_narrow!(
+        forward!("forward/10x2_texels", "ops/linear_forward_10x2_texels", 10, 2, in_quads),
+        twin_forward,
+        X "ops/linear_forward_10x2_texels_narrow_x"
+    ),
+    or_narrow!(
+        forward!("forward/32x4_texels", "ops/linear_forward_32x4_texels", 32, 4, in_quads),
+        twin_forward,
+        X "ops/linear_forward_32x4_texels_narrow_x"
+    ),
     forward!("forward/16x4", "ops/linear_forward_16x4", 16, 4, in_quads),
     tile!(Forward, "forward/tile", "ops/linear_forward_tile", twin_forward, rows, cols, in_quads),
     tile!(Forward, "forward/tile_any", "ops/linear_forward_tile_any", twin_forward, rows, cols, any),
     plain!(Forward, "forward/plain", "forward", twin_forward, rows, cols),
-    input_grad!(
-        "input_grad/4x4_texels",
-        "ops/linear_input_grad_4x4_texels",
-        4,
-        4,
-        in_quads,
-        "ops/linear_input_grad_4x4_texels_narrow"
+    or_narrow!(
+        input_grad!("input_grad/4x4_texels", "ops/linear_input_grad_4x4_texels", 4, 4, in_quads),
+        twin_input_grad,
+        X "ops/linear_input_grad_4x4_texels_narrow_x",
+        D_X "ops/linear_input_grad_4x4_texels_narrow",
+        BOTH "ops/linear_input_grad_4x4_texels_both_narrow"
     ),
     input_grad!("input_grad/4x4_any", "ops/linear_input_grad_4x4_any", 4, 4, any),
-    input_grad!(
-        "input_grad/4x4",
-        "ops/linear_input_grad_4x4",
-        4,
-        4,
-        in_quads,
-        "ops/linear_input_grad_4x4_narrow"
+    or_narrow!(
+        input_grad!("input_grad/4x4", "ops/linear_input_grad_4x4", 4, 4, in_quads),
+        twin_input_grad,
+        X "ops/linear_input_grad_4x4_narrow_x",
+        D_X "ops/linear_input_grad_4x4_narrow",
+        BOTH "ops/linear_input_grad_4x4_both_narrow"
     ),
     tile!(InputGrad, "input_grad/tile", "ops/linear_input_grad_tile", twin_input_grad, inner, cols, in_quads),
     tile!(
@@ -227,10 +263,22 @@ pub const ALL: &[Variant] = &[
         any
     ),
     plain!(InputGrad, "input_grad/plain", "input_grad", twin_input_grad, inner, cols),
-    weight_grad!("weight_grad/16x4_texels", "ops/linear_weight_grad_16x4_texels", 16, 4, in_quads),
+    or_narrow!(
+        weight_grad!("weight_grad/16x4_texels", "ops/linear_weight_grad_16x4_texels", 16, 4, in_quads),
+        twin_weight_grad,
+        X "ops/linear_weight_grad_16x4_texels_narrow_x"
+    ),
     weight_grad!("weight_grad/16x4_any", "ops/linear_weight_grad_16x4_any", 16, 4, any),
-    weight_grad!("weight_grad/10x4_texels", "ops/linear_weight_grad_10x4_texels", 10, 4, in_quads),
-    weight_grad!("weight_grad/32x4_texels", "ops/linear_weight_grad_32x4_texels", 32, 4, in_quads),
+    or_narrow!(
+        weight_grad!("weight_grad/10x4_texels", "ops/linear_weight_grad_10x4_texels", 10, 4, in_quads),
+        twin_weight_grad,
+        X "ops/linear_weight_grad_10x4_texels_narrow_x"
+    ),
+    or_narrow!(
+        weight_grad!("weight_grad/32x4_texels", "ops/linear_weight_grad_32x4_texels", 32, 4, in_quads),
+        twin_weight_grad,
+        X "ops/linear_weight_grad_32x4_texels_narrow_x"
+    ),
     weight_grad!("weight_grad/16x4", "ops/linear_weight_grad_16x4", 16, 4, in_quads),
     tile!(
         WeightGrad,
@@ -342,6 +390,16 @@ impl Choices {
             .expect("the plain variants fit every shape")
     }
 
+    /// Whether the chosen variants of a layer's products, of these shapes, can read its input as bf16: all or none, so that it
+    /// need not be there as f32. `feeds_back` says whether the input gradient is one of them.
+    pub fn reads_narrow(&self, shapes: &[Shape], feeds_back: bool) -> bool {
+        let asked = |product: &Product| feeds_back || *product != Product::InputGrad;
+        let all = |shape: &Shape| {
+            Product::ALL.into_iter().filter(asked).all(|product| self.pick(product, *shape).has(X))
+        };
+        shapes.iter().all(all)
+    }
+
     /// Measures every product of these shapes that is not known yet. Returns whether anything was.
     pub fn measure(&mut self, gpu: &Gpu, shapes: &[Shape]) -> Result<bool> {
         let mut measured = false;
@@ -403,7 +461,7 @@ pub fn time_all(
                 bind! { args: &args, x: &x, d_y: &d_y, d_weight: &d_weight, d_bias: &bias }
             }
         };
-        variant.dispatch(&mut rec, binds as &[(&str, Bind)], shape)?;
+        variant.dispatch(&mut rec, Narrow::default(), binds as &[(&str, Bind)], shape)?;
         all.push((variant, rec.finish()?.time(repeats)?));
     }
     Ok(all)

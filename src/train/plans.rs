@@ -145,7 +145,7 @@ impl Session {
         let (a, c) = (&self.frame.activations, &self.frame.columns);
         rec.phase(Phase::Batch);
         rec.scope("data");
-        let x = self.model.input(a, leave, feed.set.writes_narrow());
+        let x = self.model.input(&self.choices, a, leave, feed.set.writes_narrow());
         batch::record(rec, &feed.set, &self.step_uniform, x, &c.label)?;
         self.model.forward(rec, &self.choices, a, x, leave)
     }
@@ -198,12 +198,13 @@ mod tests {
                 let due = run.pruner.as_ref().is_some_and(|pruner| pruner.due(step).is_some());
                 let wide = |run: &Session| {
                     let Frame { activations: a, gradients: d, .. } = &run.frame;
-                    [&a.values[0], &a.values[1], &d.values[0], &d.values[1]].map(|t| t.read_f32().unwrap())
+                    let hidden = [&a.values[0], &a.values[1], &a.values[2], &d.values[0], &d.values[1]];
+                    hidden.map(|t| t.read_f32().unwrap())
                 };
                 let before = wide(&run);
                 run.advance().unwrap();
                 let changed = before.iter().zip(&wide(&run)).map(|(a, b)| a != b).collect::<Vec<_>>();
-                assert_eq!(changed, [due; 4], "step {step} on {:?}", gpu.identity());
+                assert_eq!(changed, [due; 5], "step {step} on {:?}", gpu.identity());
                 updates += u32::from(due);
             }
             assert!(updates >= 2, "{updates}");

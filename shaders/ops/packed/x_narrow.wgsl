@@ -1,4 +1,4 @@
-// The input x (inner, cols) of a packed product as bf16 in a texture (ops/narrow): a load is two quads of columns.
+// The input x (inner, cols) of a product as bf16 in a texture (ops/narrow): a load is two quads of columns.
 //#use ops/texels
 @group(0) @binding(4) var x: texture_storage_2d<rgba32uint, read>;
 

@@ -115,9 +115,9 @@ impl Bench {
         let (x, y, d_x, d_y, bias) = (&self.x, &self.y, &self.d_x, &self.d_y, &self.bias);
         median_times(
             [
-                plan(&|rec| linear::forward(rec, choices, &rows(), bias, x, y, true))?,
-                plan(&|rec| linear::input_grad(rec, choices, &rows(), x, d_y, d_x.into(), true))?,
-                plan(&|rec| linear::weight_grad(rec, choices, &rows(), bias, x, d_y))?,
+                plan(&|rec| linear::forward(rec, choices, &rows(), bias, x.into(), y, true))?,
+                plan(&|rec| linear::input_grad(rec, choices, &rows(), x.into(), d_y, d_x.into(), true))?,
+                plan(&|rec| linear::weight_grad(rec, choices, &rows(), bias, x.into(), d_y))?,
             ],
             repeats,
         )

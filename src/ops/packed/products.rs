@@ -9,7 +9,7 @@ use super::variants::{ALL, Kind, Variant, pick};
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance, Trial};
 use crate::gpu::{Dtype, Recorder, Tensor, Twin};
-use crate::ops::narrow::{self, Operand, widen};
+use crate::ops::narrow::{self, Operand};
 use crate::ops::variants::{Choices, Product};
 use crate::{bind, wgsl_struct};
 
@@ -167,8 +167,7 @@ fn column(args: &Args, columns: &[u32], groups: bool, starts: &[u32], row: usize
 
 /// The numbers of an operand, wide or narrow.
 fn operand(t: &Twin, name: &str, len: usize) -> Vec<f32> {
-    let words = t.u32(name);
-    if words.len() == len { words.iter().map(|&word| f32::from_bits(word)).collect() } else { widen(&words) }
+    narrow::load(&t.u32(name), len)
 }
 
 /// Values of an entry.
