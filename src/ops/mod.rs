@@ -10,6 +10,7 @@ pub mod linear;
 pub mod moments;
 pub mod narrow;
 pub mod packed;
+pub mod race;
 pub mod random_words;
 pub mod relu;
 pub mod sum;

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use super::linear::{Args, twin_forward, twin_input_grad, twin_weight_grad};
+use super::race;
 use crate::error::Result;
 use crate::gpu::check::Check;
-use crate::gpu::{Bind, Dtype, Gpu, Kernel, Recorder, expand};
+use crate::gpu::{Bind, Dtype, Gpu, Kernel, Plan, Recorder, expand};
 use crate::{bind, source};
 
 /// The three products of a linear layer.
@@ -410,12 +411,9 @@ impl Choices {
             for product in Product::ALL {
                 let key = Self::key(product, shape);
                 if self.get(&key).is_none() {
-                    let least = |ms: Vec<f64>| ms.into_iter().fold(f64::INFINITY, f64::min);
-                    let times = time_all(gpu, product, shape, 3)?.into_iter();
-                    self.settle(
-                        key,
-                        &times.map(|(variant, ms)| (variant.name, least(ms))).collect::<Vec<_>>(),
-                    );
+                    let (names, plans) = trials(gpu, product, shape)?;
+                    let ms = race::least(&plans, 3)?;
+                    self.settle(key, &names.into_iter().zip(ms).collect::<Vec<_>>());
                     measured = true;
                 }
             }
@@ -432,13 +430,8 @@ impl Choices {
     }
 }
 
-/// Milliseconds of `repeats` replays of each fitting variant, waiting included, after one to warm up.
-pub fn time_all(
-    gpu: &Gpu,
-    product: Product,
-    shape: Shape,
-    repeats: usize,
-) -> Result<Vec<(&'static Variant, Vec<f64>)>> {
+/// A product of this shape, of zeros, by each fitting variant.
+pub fn trials(gpu: &Gpu, product: Product, shape: Shape) -> Result<(Vec<&'static str>, Vec<Plan>)> {
     let weight = gpu.tensor("weight", Dtype::F32, &[shape.rows, shape.inner])?;
     let d_weight = gpu.tensor("d_weight", Dtype::F32, &[shape.rows, shape.inner])?;
     let bias = gpu.tensor("bias", Dtype::F32, &[shape.rows])?;
@@ -451,7 +444,7 @@ pub fn time_all(
         gpu.tensor("d_y", Dtype::F32, &[shape.rows, shape.cols])?,
     );
     let args = shape.args(true, false);
-    let mut all = Vec::new();
+    let (mut names, mut plans) = (Vec::new(), Vec::new());
     for variant in fitting(product, shape) {
         let mut rec = Recorder::new(gpu);
         let binds = match product {
@@ -462,9 +455,10 @@ pub fn time_all(
             }
         };
         variant.dispatch(&mut rec, Narrow::default(), binds as &[(&str, Bind)], shape)?;
-        all.push((variant, rec.finish()?.time(repeats)?));
+        names.push(variant.name);
+        plans.push(rec.finish()?);
     }
-    Ok(all)
+    Ok((names, plans))
 }
 
 /// One check a variant.

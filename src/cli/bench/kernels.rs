@@ -3,7 +3,7 @@
 use super::{Sheet, Times};
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::ops::variants::{Product, Shape, time_all};
+use crate::ops::variants::{Product, Shape, trials};
 
 const SHAPES: [(usize, usize); 6] = [(1024, 1024), (1024, 784), (512, 784), (512, 512), (10, 512), (63, 65)];
 
@@ -12,10 +12,11 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
     for (outputs, inputs) in SHAPES {
         let shape = Shape::new(outputs, inputs, 128);
         for product in Product::ALL {
-            for (variant, ms) in time_all(gpu, product, shape, repeats)? {
-                let times = Times::of(ms);
+            let (names, plans) = trials(gpu, product, shape)?;
+            for (name, plan) in names.into_iter().zip(plans) {
+                let times = Times::of(plan.time(repeats)?);
                 rows.push(vec![
-                    variant.name.to_string(),
+                    name.to_string(),
                     format!("{outputs}x{inputs}x128"),
                     format!("{:.3}", times.median),
                     times.spread(),

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Plan, Recorder, Tensor};
 use crate::ops::linear::{self, Rows};
 use crate::ops::narrow::{self, Operand};
+use crate::ops::race;
 use crate::ops::variants::{Choices, Product, Shape};
 use crate::random::{Stream, word};
 
@@ -141,7 +142,7 @@ impl Bench {
         )
     }
 
-    /// Milliseconds, the least of some repeats, of every variant of a product.
+    /// Milliseconds of every variant of a product: the least of some repeats, and of more where it may be the fastest.
     pub fn variants(
         &self,
         gpu: &Gpu,
@@ -153,21 +154,21 @@ impl Bench {
         let (values, grad) =
             (gpu.tensor("values", Dtype::F32, &[kept])?, gpu.tensor("grad", Dtype::F32, &[kept])?);
         let ([x, d_y], y, d_x, bias) = (self.operands(), (&self.y).into(), (&self.d_x).into(), &self.bias);
-        let mut all = Vec::new();
+        let (mut names, mut plans) = (Vec::new(), Vec::new());
         let mut index = Index::new(gpu, "weight", pattern.clone(), true, 4)?;
         for variant in variants::fitting(gpu, product, pattern.form, narrow) {
             if variant.chunk > 0 && variant.chunk != index.chunk {
                 index = Index::new(gpu, "weight", pattern.clone(), true, variant.chunk)?;
             }
             let weight = Packed { index: &index, values: &values };
-            let plan = recorded(gpu, &|rec| match product {
+            names.push(variant.name);
+            plans.push(recorded(gpu, &|rec| match product {
                 Product::Forward => products::forward_by(rec, variant, weight, bias, x, y, true),
                 Product::InputGrad => products::input_grad_by(rec, variant, weight, x, d_y, d_x, true),
                 Product::WeightGrad => products::weight_grad_by(rec, variant, &index, &grad, bias, x, d_y),
-            })?;
-            all.push((variant.name, plan.time(repeats)?.into_iter().fold(f64::INFINITY, f64::min)));
+            })?);
         }
-        Ok(all)
+        Ok(names.into_iter().zip(race::least(&plans, repeats)?).collect())
     }
 
     /// Notes the fastest variants of the packed products at one density, where that is not known. Returns whether anything
