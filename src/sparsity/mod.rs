@@ -42,6 +42,7 @@ pub mod shrink;
 mod soft;
 pub mod threshold;
 pub mod topk;
+mod topk_small;
 mod turns;
 mod work;
 
@@ -168,6 +169,7 @@ fn not_numbers(count: u32, what: &str, name: &str, step: u64) -> Result<()> {
 /// Every check of this room.
 pub fn checks() -> Vec<Check> {
     let mut all = topk::checks();
+    all.extend(topk_small::checks());
     all.extend(hold::checks());
     all.extend(candidates::checks());
     all.extend(collect::checks());

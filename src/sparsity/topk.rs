@@ -1,5 +1,6 @@
 //! Exact top-k of magnitudes over one or many tensors, by radix select on the device.
 
+use super::topk_small;
 use crate::error::Result;
 use crate::gpu::check::Check;
 use crate::gpu::{Dtype, Gpu, Kernel, Recorder, Tensor, Twin, Uniform};
@@ -24,16 +25,16 @@ const MARK: Kernel = Kernel::own(source!("sparsity/topk"), twin_mark).entry("mar
 /// Scores from which on a copy into a texture costs less than it saves, where textures are preferred.
 const MANY: usize = 1 << 14;
 /// To take at the k-th key: all.
-const TAKE_ALL: u32 = u32::MAX;
-const BINS: usize = 2048;
+pub(super) const TAKE_ALL: u32 = u32::MAX;
+pub(super) const BINS: usize = 2048;
 /// Elements of one workgroup of `count`, and where scores are read through a texture.
 const COUNTED: usize = 256 * 64;
 const COUNTED_TEXELS: usize = 256 * 256;
 /// Elements of one workgroup of `ties` and `mark`.
 const BLOCK: usize = 8192;
 /// Lowest bit and number of bits of each round; the sign is not looked at.
-const ROUNDS: [(u32, u32); 3] = [(20, 11), (9, 11), (0, 9)];
-const INFINITY: u32 = 0x7f80_0000;
+pub(super) const ROUNDS: [(u32, u32); 3] = [(20, 11), (9, 11), (0, 9)];
+pub(super) const INFINITY: u32 = 0x7f80_0000;
 /// A score that takes no part in a selection: no gradient or weight is ever as large.
 pub const EXCLUDED: f32 = f32::MAX;
 
@@ -110,6 +111,12 @@ impl Selection {
         texels: impl Fn(usize) -> bool,
     ) -> Result<()> {
         let Self { keep, histogram, chosen, tie_counts, counts, .. } = self;
+        if let &[pair] = pairs
+            && pair.0.len() <= topk_small::MOST
+        {
+            let place = topk_small::Place { keep, chosen, counts };
+            return topk_small::record(rec, place, pair, goes_on);
+        }
         let blocks: Vec<usize> = pairs.iter().map(|(score, _)| score.len().div_ceil(BLOCK)).collect();
         let args = Args { len: counts.len() as u32, goes_on: goes_on.into(), ..Default::default() };
         let binds = bind! { args: &args, budget: keep, histogram: histogram, chosen: chosen, counts: counts };
@@ -200,7 +207,7 @@ pub fn top_k(scores: &[f32], k: usize) -> Vec<bool> {
     kept
 }
 
-fn key(score: f32) -> u32 {
+pub(super) fn key(score: f32) -> u32 {
     score.to_bits() & 0x7fff_ffff
 }
 

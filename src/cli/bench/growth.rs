@@ -292,7 +292,7 @@ mod tests {
         for kernel in ["candidates:strike", "collect:survey", "collect:move_tile", "topk:mark"] {
             assert!(has(packed, kernel), "{kernel} is not in {:?}", packed.rows);
         }
-        for kernel in ["sparsity/merge", "candidates:choose_quads", "topk:mark"] {
+        for kernel in ["sparsity/merge", "candidates:choose_quads", "sparsity/topk_small"] {
             assert!(has(masked, kernel), "{kernel} is not in {:?}", masked.rows);
         }
         assert!(!has(packed, "sparsity/merge") && !has(masked, "collect:survey"));
