@@ -39,6 +39,7 @@ pub mod regrow;
 mod running;
 mod scores;
 pub mod shrink;
+mod sieve;
 mod soft;
 pub mod threshold;
 pub mod topk;
@@ -184,6 +185,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(pool::checks());
     all.extend(scores::checks());
     all.extend(shrink::checks());
+    all.extend(sieve::checks());
     all.extend(threshold::checks());
     all.extend(merge::checks());
     all

@@ -55,9 +55,9 @@ impl Count {
 
 /// Selects, over all its tensors together, the `keep` largest |scores|, ties to the lower index.
 pub struct Selection {
-    keep: Uniform,
+    pub(super) keep: Uniform,
     histogram: Tensor,
-    chosen: Tensor,
+    pub(super) chosen: Tensor,
     tie_counts: Tensor,
     pub(super) counts: Tensor,
     tensors: usize,
@@ -181,9 +181,12 @@ impl Selection {
 
     /// What the last replay did, by tensor. Waits for the device.
     pub fn counts(&self) -> Result<Vec<Count>> {
-        let words = self.counts.read_u32()?;
+        Ok(self.counted(&self.counts.read_u32()?))
+    }
+    /// As [`Selection::counts`], of the words of its tensor.
+    pub(super) fn counted(&self, words: &[u32]) -> Vec<Count> {
         let count = |w: &[u32]| Count { kept: w[0], grown: w[1], dropped: w[2], nans: w[3] };
-        Ok(words.chunks_exact(4).take(self.tensors).map(count).collect())
+        words.chunks_exact(4).take(self.tensors).map(count).collect()
     }
 }
 
@@ -193,7 +196,7 @@ fn reading(kernel: Kernel, by_texels: &'static str, texels: bool) -> (Kernel, &'
 }
 
 /// Turns the first `blocks` counts into the sums of those before each.
-pub(super) fn record_scan(rec: &mut Recorder, counts: &Tensor, blocks: usize) -> Result<()> {
+fn record_scan(rec: &mut Recorder, counts: &Tensor, blocks: usize) -> Result<()> {
     let args = Args { blocks: blocks as u32, ..Default::default() };
     rec.dispatch(&SCAN, bind! { args: &args, tie_counts: counts }, 1, 0)
 }

@@ -3,7 +3,7 @@
 use super::topk::{BINS, EXCLUDED, INFINITY, Keep, ROUNDS, TAKE_ALL, key};
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance};
-use crate::gpu::{Dtype, Kernel, Recorder, Tensor, Twin, Uniform};
+use crate::gpu::{Kernel, Recorder, Tensor, Twin, Uniform};
 use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
@@ -119,7 +119,7 @@ pub fn checks() -> Vec<Check> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::{Choice, Gpu};
+    use crate::gpu::{Choice, Dtype, Gpu};
     use crate::sparsity::topk::{Selection, top_k};
 
     /// Both ways choose the same, and what an oracle by sorting does, of as many as one workgroup takes and of one more.
