@@ -1,4 +1,4 @@
-//! Exact top-k of magnitudes over one small tensor, in one dispatch: what [`super::topk`] does in fourteen.
+//! Exact top-k of magnitudes over one small tensor, in one dispatch: what [`super::topk`] does in ten.
 
 use super::topk::{BINS, EXCLUDED, INFINITY, Keep, ROUNDS, TAKE_ALL, key};
 use crate::error::Result;
