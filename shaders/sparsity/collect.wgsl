@@ -1,17 +1,29 @@
 // Gathers what selections have marked into one list, in order: scores and places.
-// mask: bits, i % 32 of word i / 32. A block is 8,192 elements, 32 an invocation; counts holds a number for each block,
-// those of the list before those of the tile; between `survey` and the moves they are summed up.
+// mask: bits, i % 32 of word i / 32. A block is 2,048 elements, and one invocation's work: where few invocations run at once,
+// a loop of its own costs each less than waiting for others. counts holds for each block the number of marked elements before
+// it, those of the list before those of the tile.
 //#use common/grid
 //#use sparsity/sum_before
 const WG = 256u;
+const MOVERS = 64u;
+const WORDS = 64u; // of a block
 const EXCLUDED = 3.40282346638528859812e+38;
 
+// Entries of `noted`.
+const NANS = 0u;   // scores that were not numbers
+const FAILED = 1u; // times that more was marked than there is room for, or too little
+
 struct Args {
-    len: u32,         // elements of the source; of `clear`, of the list
-    first_block: u32, // the source's first entry in counts
-    first_place: u32, // of a tile: the place of its first element
+    len: u32,         // elements of the list; of `clear`, too
+    tile_len: u32,    // elements of the tile
+    first_block: u32, // moves: the source's first entry in counts
+    first_place: u32, // of the tile: the place of its first element
+    to: u32,          // where in the list what is appended begins
+    end: u32,         // and what the list has room for
+    asks: u32,        // `survey`: whether as many have to be marked as are asked for, where there is a floor
     tally: u32,       // `note`: which count of a selection to add
 }
+struct Budget { keep: u32 }
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(2) var<storage, read> mask: array<u32>;
 @group(0) @binding(3) var<storage, read_write> counts: array<u32>;
@@ -21,18 +33,16 @@ struct Args {
 @group(0) @binding(7) var<storage, read_write> list_place: array<u32>;
 @group(0) @binding(8) var<storage, read> tallies: array<u32>;
 @group(0) @binding(9) var<storage, read_write> noted: array<u32>;
+@group(0) @binding(10) var<storage, read> tile_mask: array<u32>;
+@group(0) @binding(11) var<storage, read> floor_key: array<u32>;
+@group(0) @binding(12) var<uniform> budget: Budget;
 
-// The number of marked elements before this invocation's, within the block.
-fn marked_before(lane: u32, own: u32) -> u32 {
-    sums[lane] = own;
-    workgroupBarrier();
-    return sum_before(lane);
+fn words(len: u32) -> u32 {
+    return (len + 31u) / 32u;
 }
 
-// The bits of word i, 0 past the end.
-fn word(i: u32) -> u32 {
-    if i * 32u < args.len { return mask[i]; }
-    return 0u;
+fn blocks(len: u32) -> u32 {
+    return (words(len) + WORDS - 1u) / WORDS;
 }
 
 // Forgets the list: every place of it is excluded.
@@ -45,55 +55,79 @@ fn clear(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: 
     list_score[i] = EXCLUDED;
 }
 
-// Counts the marked elements of each block.
+// One workgroup. Counts the marked elements before each block. Notes if all are more than there is room for; or, where those
+// that reach a floor are marked, fewer than are asked for.
 @compute @workgroup_size(WG)
-fn survey(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-          @builtin(local_invocation_index) lane: u32) {
-    let group = group_index(id, groups);
-    if !(group < grid.end) { return; }
-    let own = countOneBits(word(group * WG + lane));
-    let before = marked_before(lane, own);
-    if lane == WG - 1u { counts[args.first_block + group] = before + own; }
+fn survey(@builtin(local_invocation_index) lane: u32) {
+    let listed = blocks(args.len);
+    let end = listed + blocks(args.tile_len);
+    let own = (end + WG - 1u) / WG;
+    var sum = 0u;
+    for (var b = lane * own; b < min((lane + 1u) * own, end); b++) {
+        var n = 0u;
+        if b < listed {
+            for (var w = b * WORDS; w < min((b + 1u) * WORDS, words(args.len)); w++) { n += countOneBits(mask[w]); }
+        } else {
+            let first = (b - listed) * WORDS;
+            for (var w = first; w < min(first + WORDS, words(args.tile_len)); w++) { n += countOneBits(tile_mask[w]); }
+        }
+        counts[b] = n;
+        sum += n;
+    }
+    sums[lane] = sum;
+    workgroupBarrier();
+    var before = sum_before(lane);
+    for (var b = lane * own; b < min((lane + 1u) * own, end); b++) {
+        let n = counts[b];
+        counts[b] = before;
+        before += n;
+    }
+    let lacks = args.asks != 0u && total < budget.keep && floor_key[0] != 0u;
+    if lane == 0u && (lacks || total > args.end - args.to) { noted[FAILED] += 1u; }
 }
 
 // Appends the marked elements of a list.
-@compute @workgroup_size(WG)
+@compute @workgroup_size(MOVERS)
 fn move_list(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
              @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
-    if !(group < grid.end) { return; }
-    var bits = word(group * WG + lane);
-    var to = counts[args.first_block + group] + marked_before(lane, countOneBits(bits));
-    let first = (group * WG + lane) * 32u;
-    while bits != 0u {
-        let i = first + firstTrailingBit(bits);
-        list_score[to] = score[i];
-        list_place[to] = place[i];
-        to += 1u;
-        bits &= bits - 1u;
+    let block = group * MOVERS + lane;
+    if !(group < grid.end && block < blocks(args.len)) { return; }
+    var to = args.to + counts[args.first_block + block];
+    for (var w = block * WORDS; w < min((block + 1u) * WORDS, words(args.len)); w++) {
+        var bits = mask[w];
+        while bits != 0u && to < args.end {
+            let i = w * 32u + firstTrailingBit(bits);
+            list_score[to] = score[i];
+            list_place[to] = place[i];
+            to += 1u;
+            bits &= bits - 1u;
+        }
     }
 }
 
 // Appends the marked elements of a tile.
-@compute @workgroup_size(WG)
+@compute @workgroup_size(MOVERS)
 fn move_tile(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
              @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
-    if !(group < grid.end) { return; }
-    var bits = word(group * WG + lane);
-    var to = counts[args.first_block + group] + marked_before(lane, countOneBits(bits));
-    let first = (group * WG + lane) * 32u;
-    while bits != 0u {
-        let i = first + firstTrailingBit(bits);
-        list_score[to] = score[i];
-        list_place[to] = args.first_place + i;
-        to += 1u;
-        bits &= bits - 1u;
+    let block = group * MOVERS + lane;
+    if !(group < grid.end && block < blocks(args.tile_len)) { return; }
+    var to = args.to + counts[args.first_block + block];
+    for (var w = block * WORDS; w < min((block + 1u) * WORDS, words(args.tile_len)); w++) {
+        var bits = tile_mask[w];
+        while bits != 0u && to < args.end {
+            let i = w * 32u + firstTrailingBit(bits);
+            list_score[to] = score[i];
+            list_place[to] = args.first_place + i;
+            to += 1u;
+            bits &= bits - 1u;
+        }
     }
 }
 
-// Adds one count of a selection to what was noted; one invocation.
+// Adds one count of a selection to the scores that were not numbers; one invocation.
 @compute @workgroup_size(1)
 fn note() {
-    noted[0] += tallies[args.tally];
+    noted[NANS] += tallies[args.tally];
 }

@@ -10,26 +10,13 @@
 //#use common/tree
 //#use ops/texels
 //#use sparsity/sum_before
+//#use sparsity/topk_part
 alias Summed = u32;
 const WG = 256u;
-const BINS = 2048u;
 const EACH = 64u;         // elements per invocation of `count`
 const EACH_TEXELS = 256u; // and of `count_texels`: where few run at once, fewer histograms of workgroups to add up
 const BLOCK = 8192u;     // elements per workgroup of `ties` and `mark`: 32 per invocation
-const KEPT = 0u;
-const GROWN = 1u;
-const DROPPED = 2u;
-const NANS = 3u;
-const INFINITY = 0x7f800000u;
-const EXCLUDED = 0x7f7fffffu; // the largest finite number
 const NO_KEY = 0xffffffffu;   // agrees with no key
-const ALL = 0xffffffffu;      // to take at the k-th key: all
-
-// Entries of `chosen`.
-const KEY = 0u;   // the bits of the k-th key that are known; if all above them are taken, those and zeros
-const TAKE = 1u;  // how many to take at it
-const FLOOR = 2u; // no key below is counted
-const LEVEL = 3u; // how many of its bits are not known: that of the round that comes next
 
 struct Args {
     len: u32,
@@ -40,7 +27,6 @@ struct Args {
     tensor: u32,      // which four of `counts`
     goes_on: u32,     // `begin`: what the last selection chose is among the scores of this one
 }
-struct Budget { keep: u32 }
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(2) var<uniform> budget: Budget;
 @group(0) @binding(3) var<storage, read> score: array<f32>;
@@ -236,14 +222,6 @@ fn scan(@builtin(local_invocation_index) lane: u32) {
         tie_counts[b] = before;
         before += n;
     }
-}
-
-// Bit j of a word of the mask, if the key of element j is kept; `rank` is the number of ties before it.
-fn kept(k: u32, j: u32, threshold: u32, take: u32, rank: ptr<function, u32>) -> u32 {
-    let is_tie = k == threshold;
-    let is_kept = (k > threshold && k != EXCLUDED) || (is_tie && *rank < take);
-    *rank += select(0u, 1u, is_tie);
-    return select(0u, 1u << j, is_kept);
 }
 
 // Writes a word of the mask and counts what it keeps, grows and drops.

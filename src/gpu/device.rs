@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 /// How long a wait for the device may take before it counts as hung. A submission aims at 50 ms.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Readback goes through one buffer of this size.
-const STAGING_BYTES: u64 = 1 << 20;
+pub(super) const STAGING_BYTES: u64 = 1 << 20;
 
 /// One of WebGPU's default limits that kernels rely on.
 pub(super) struct PortableLimit {
@@ -110,7 +110,7 @@ pub(super) struct Adaptive {
     pub queue: wgpu::Queue,
     pub timestamps: bool,
     fault: Arc<Mutex<Option<Error>>>,
-    staging: Mutex<wgpu::Buffer>,
+    pub staging: Mutex<wgpu::Buffer>,
     pub pipelines: Mutex<HashMap<String, (wgpu::ComputePipeline, wgpu::BindGroupLayout)>>,
     pub pace: Mutex<Pace>,
 }
@@ -382,7 +382,6 @@ impl Gpu {
     pub(super) fn read(&self, span: &Span) -> Result<Vec<u32>> {
         match (&self.0.target, &span.buffer.storage) {
             (Target::Device(d), Storage::Device(buffer)) => {
-                self.finish()?;
                 let staging = d.staging.lock().unwrap();
                 let mut words = Vec::with_capacity(span.words);
                 while words.len() < span.words {
@@ -454,13 +453,18 @@ impl Adaptive {
         let mut encoder =
             self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("read") });
         encoder.copy_buffer_to_buffer(from, first, staging, 0, bytes);
-        let submission = self.queue.submit([encoder.finish()]);
+        self.queue.submit([encoder.finish()]);
+        self.map(staging, bytes, to)
+    }
+
+    /// Waits for all that is submitted and takes the first bytes of a buffer that the host can read.
+    pub fn map(&self, staging: &wgpu::Buffer, bytes: u64, to: &mut Vec<u32>) -> Result<()> {
         let slice = staging.slice(..bytes);
         let (sender, receiver) = std::sync::mpsc::channel();
         slice.map_async(wgpu::MapMode::Read, move |result| {
             let _ = sender.send(result);
         });
-        self.wait(Some(submission))?;
+        self.finish()?;
         let broken = |what: String| Error::device("reading from the device failed").at(what);
         receiver.recv().map_err(|e| broken(e.to_string()))?.map_err(|e| broken(e.to_string()))?;
         let view = slice.get_mapped_range().map_err(|e| broken(e.to_string()))?;

@@ -12,6 +12,7 @@ mod mirror;
 mod pace;
 mod plan;
 mod profile;
+mod reads;
 mod reflect;
 mod replay;
 mod shader;

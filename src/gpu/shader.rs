@@ -76,6 +76,7 @@ const PARTS: &[Source] = &[
     source!("sparsity/exchange_gains_part"),
     source!("sparsity/sigmoid"),
     source!("sparsity/sum_before"),
+    source!("sparsity/topk_part"),
 ];
 
 /// The whole text of a shader: each `//#use path` line replaced by that file, at its first mention.

@@ -54,15 +54,24 @@ impl Param {
         let moved = |values: Vec<f32>| -> Vec<f32> {
             before.iter().map(|from| from.map_or(0.0, |from| values[from])).collect()
         };
-        let mut values = moved(self.gather(|block| &block.weight)?);
+        let (mut values, mut rest) = match &self.packed {
+            // A wait takes longer than what is read after it: one for all.
+            Some(_) => {
+                let tensors: Vec<&Tensor> =
+                    [&self.blocks[0].weight].into_iter().chain(slots.iter().flatten()).collect();
+                let read = gpu.read_all(&tensors)?.into_iter();
+                let mut all: Vec<Vec<f32>> = read.map(|words| moved(bytemuck::cast_vec(words))).collect();
+                (all.remove(0), all)
+            }
+            None => (moved(self.gather(|block| &block.weight)?), Vec::new()),
+        };
         if !grown.is_empty() {
             let new = values.iter_mut().zip(pattern.flat()).zip(&before).filter(|(_, from)| from.is_none());
             for ((value, place), _) in new {
                 *value = grown.binary_search_by_key(&place, |one| one.0).map_or(0.0, |found| grown[found].1);
             }
         }
-        let mut rest = Vec::new();
-        for slot in 0..count {
+        for slot in rest.len()..count {
             let mut all = Vec::new();
             for block in slots.iter() {
                 all.extend(block[slot].read_f32()?);

@@ -39,9 +39,11 @@ pub mod regrow;
 mod running;
 mod scores;
 pub mod shrink;
+mod sieve;
 mod soft;
 pub mod threshold;
 pub mod topk;
+mod topk_small;
 mod turns;
 mod work;
 
@@ -168,6 +170,7 @@ fn not_numbers(count: u32, what: &str, name: &str, step: u64) -> Result<()> {
 /// Every check of this room.
 pub fn checks() -> Vec<Check> {
     let mut all = topk::checks();
+    all.extend(topk_small::checks());
     all.extend(hold::checks());
     all.extend(candidates::checks());
     all.extend(collect::checks());
@@ -182,6 +185,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(pool::checks());
     all.extend(scores::checks());
     all.extend(shrink::checks());
+    all.extend(sieve::checks());
     all.extend(threshold::checks());
     all.extend(merge::checks());
     all

@@ -313,6 +313,13 @@ fn prune_blocks(
     Ok(Unit::Blocks { selection, owner, blocks: all.count(), len, counts })
 }
 
+/// A pattern of single weights and more places, which it does not have.
+pub(super) fn joined(keep: &Pattern, grown: &[u32]) -> Pattern {
+    let mut places: Vec<u32> = keep.places().chain(grown.iter().copied()).collect();
+    places.sort_unstable();
+    Pattern::from_places(keep.form, keep.rows, keep.inner, &places)
+}
+
 /// The entries of a pattern whose bit is set.
 pub(super) fn picked(pattern: &Pattern, bits: &[u32]) -> Pattern {
     let kept = |&(entry, _): &(usize, u32)| bits[entry / 32] >> (entry % 32) & 1 == 1;

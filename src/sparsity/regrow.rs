@@ -11,10 +11,10 @@ use std::ops::Range;
 use super::candidates::{Draw, Noise};
 use super::grown::{self, Kind, Origin};
 use super::growth::{By, Growth};
-use super::prune::picked;
+use super::prune::{joined, picked};
 use super::redistribute::{Shares, Turnover};
 use super::running::{Found, Running};
-use super::topk::Selection;
+use super::topk::{Count, Selection};
 use super::{
     LayerChange, Length, Outcome, Renewal, candidates, fired, gather, mean, merge, not_numbers, record_zeros,
     recorder,
@@ -22,7 +22,6 @@ use super::{
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
 use crate::ops::moments;
-use crate::ops::packed::Pattern;
 use crate::param::{Packed, Param};
 use crate::random::Stream;
 
@@ -76,8 +75,9 @@ struct Part {
 enum How {
     /// Masks are merged on the device; three counts say how. Nothing grows where a layer is frozen.
     Masked { grow: Option<Box<Selection>>, counts: Tensor },
-    /// What is grown is found tile by tile, if anything may be; what it starts with, if not at 0.
-    Packed { found: Option<Found>, values: Option<Tensor> },
+    /// What is grown is found tile by tile, if anything may be; what it starts with, if not at 0. `exact` is what finds it
+    /// where tiles are sieved and a sieve has failed.
+    Packed { found: Option<Found>, values: Option<Tensor>, exact: Option<Plan> },
 }
 
 impl Regrow {
@@ -91,7 +91,8 @@ impl Regrow {
             true => growth.most(site.kept), // one may get what all drop
             false => packed().map(|(_, own)| growth.most(own.index.pattern.kept())).max().unwrap_or(0),
         };
-        let running = if shapes.is_empty() { None } else { Some(Running::new(gpu, &shapes, most.max(1))?) };
+        let running =
+            if shapes.is_empty() { None } else { Some(Running::sieving(gpu, &shapes, most.max(1))?) };
         let draw = gpu.uniform("draw", &Draw { step: 0 })?;
         let scratch = scratch(site, groups)?;
         let (mut survivors, mut parts) = (Vec::new(), Vec::new());
@@ -173,28 +174,36 @@ impl Regrow {
         param: &Param,
         layer: &mut LayerChange,
     ) -> Result<Option<Renewal>> {
-        let nans = |selection: &Selection| -> Result<u32> {
-            Ok(selection.counts()?.iter().map(|count| count.nans).sum())
-        };
-        let weights = || not_numbers(nans(&part.keep)?, "weights", &param.name, step);
+        let nans = |counts: &[Count]| -> u32 { counts.iter().map(|count| count.nans).sum() };
+        let weights = |counts: &[Count]| not_numbers(nans(counts), "weights", &param.name, step);
         let scores = match by {
             By::Gradient => "gradients",
             By::Random | By::RandomUnfired => "random scores",
             By::Momentum => "running means of the gradient",
         };
         match (&part.how, &self.running, &param.packed) {
-            (How::Packed { found, values }, Some(running), Some(packed)) => {
+            (How::Packed { found, values, exact }, Some(running), Some(packed)) => {
                 running.keep(grow)?;
                 part.plan.replay()?;
-                weights()?;
-                not_numbers(running.nans()?, scores, &param.name, step)?;
+                let [noted, list] = running.results(found.as_ref(), grow);
+                let read = part.plan.gpu().read_all(&[&part.keep.counts, &noted, &packed.picked, &list])?;
+                let [counts, words, picks, mut places] = <[Vec<u32>; 4]>::try_from(read).expect("four");
+                weights(&part.keep.counted(&counts))?;
+                let mut noted = running.take(&words)?;
+                not_numbers(noted.nans, scores, &param.name, step)?;
+                if let (Some(exact), true) = (exact, noted.failed) {
+                    exact.replay()?;
+                    noted = running.noted()?;
+                    places = list.read_u32()?;
+                }
+                if noted.failed {
+                    return Err(Error::internal(format!("a mask update of `{}` found too much", param.name)));
+                }
                 if part.plan.gpu().is_counted() {
                     return Ok(None);
                 }
                 let before = &packed.index.pattern;
-                let keep = picked(before, &packed.picked.read_u32()?);
-                let found = found.as_ref().filter(|_| grow > 0);
-                let places = found.map_or(Ok(Vec::new()), |found| running.places(found, grow))?;
+                let keep = picked(before, &picks);
                 let after = joined(&keep, &places);
                 let new = after.origin(before).iter().filter(|origin| origin.is_none()).count();
                 (layer.kept, layer.grown, layer.dropped) =
@@ -212,10 +221,11 @@ impl Regrow {
                 selection.iter().try_for_each(|selection| selection.keep(grow))?;
                 counts.write(&[0u32; 3])?;
                 part.plan.replay()?;
-                weights()?;
-                let found = selection.as_ref().map_or(Ok(0), |selection| nans(selection))?;
-                not_numbers(found, scores, &param.name, step)?;
-                let words = counts.read_u32()?;
+                let grown = selection.as_ref().map_or(&part.keep, |selection| &**selection);
+                let read = part.plan.gpu().read_all(&[&part.keep.counts, &grown.counts, counts])?;
+                weights(&part.keep.counted(&read[0]))?;
+                not_numbers(nans(&grown.counted(&read[1])), scores, &param.name, step)?;
+                let words = &read[2];
                 (layer.kept, layer.grown, layer.dropped) =
                     (words[0] as usize, words[1] as usize, words[2] as usize);
                 Ok(None)
@@ -331,10 +341,10 @@ fn packed_part(
     let (rows, inner) = (param.shape[0], param.shape[1]);
     let ever = fired_before(rec, site, growth.by, index)?;
     if param.frozen {
-        return Ok((keep, How::Packed { found: None, values: None }));
+        return Ok((keep, How::Packed { found: None, values: None, exact: None }));
     }
     let means = if growth.by == By::Momentum { (site.means)(index) } else { Vec::new() };
-    let found = running.record(rec, rows, inner, |rec, own, tile| {
+    let fill = |rec: &mut Recorder, own: Range<usize>, tile: &Tensor| {
         match growth.by {
             By::Gradient => (site.grads)(rec, index, own.clone(), tile)?,
             By::Momentum => mean::record_copy(rec, &means, own.clone(), tile)?,
@@ -345,25 +355,44 @@ fn packed_part(
             }
         }
         candidates::record_strike(rec, &packed.index, &packed.picked, own.start, own.len(), tile)
-    })?;
-    if growth.value.kind == Kind::Zeros {
-        return Ok((keep, How::Packed { found: Some(found), values: None }));
-    }
-    let mut list = running.list(&found).clone();
-    if growth.value.kind.is_gradient() && growth.by == By::Momentum {
+    };
+    let sieves = running.sieves(rows, inner);
+    let found = match sieves {
+        true => running.record_sieved(rec, rows, inner, fill)?,
+        false => running.record(rec, rows, inner, fill)?,
+    };
+    let mut list = running.list(&found);
+    let by_mean = growth.value.kind.is_gradient() && growth.by == By::Momentum;
+    if by_mean {
         // What was selected by is the mean.
         list.score = site.gpu.tensor("grown gradients", Dtype::F32, &[list.place.len()])?;
-        for own in running.tiles(rows, inner) {
+    }
+    let new = match growth.value.kind {
+        Kind::Zeros => None,
+        _ => Some((
+            site.gpu.tensor("grown values", Dtype::F32, &[list.place.len()])?,
+            measured(rec, growth, param)?,
+        )),
+    };
+    let record_values = |rec: &mut Recorder| -> Result<()> {
+        let Some((values, sums)) = &new else { return Ok(()) };
+        for own in running.tiles(rows, inner).filter(|_| by_mean) {
             let tile = running.tile(own.len(), inner);
             (site.grads)(rec, index, own.clone(), &tile)?;
             gather::record_listed(rec, &list.place, own.start * inner, &tile, &list.score)?;
         }
-    }
-    let values = site.gpu.tensor("grown values", Dtype::F32, &[list.place.len()])?;
-    let sums = measured(rec, growth, param)?;
-    let origin = origin(site, growth, index, (&sums, draw))?;
-    grown::record_listed(rec, growth.value, origin, &list, &values)?;
-    Ok((keep, How::Packed { found: Some(found), values: Some(values) }))
+        let origin = origin(site, growth, index, (sums, draw))?;
+        grown::record_listed(rec, growth.value, origin, &list, values)
+    };
+    record_values(rec)?;
+    let exact = sieves.then(|| {
+        let mut rec = recorder(site.gpu, &param.name);
+        running.record(&mut rec, rows, inner, fill)?;
+        record_values(&mut rec)?;
+        rec.finish()
+    });
+    let exact = exact.transpose()?;
+    Ok((keep, How::Packed { found: Some(found), values: new.map(|(values, _)| values), exact }))
 }
 
 fn masked_part(
@@ -463,11 +492,4 @@ fn origin<'a>(
         (_, bound) => bound.unwrap_or(0.0),
     };
     Ok(Origin { seed, tensor: index as u32, count: param.len(), bound, sums, draw })
-}
-
-/// A pattern of single weights and more places, which it does not have.
-fn joined(keep: &Pattern, grown: &[u32]) -> Pattern {
-    let mut places: Vec<u32> = keep.places().chain(grown.iter().copied()).collect();
-    places.sort_unstable();
-    Pattern::from_places(keep.form, keep.rows, keep.inner, &places)
 }

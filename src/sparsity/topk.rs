@@ -1,5 +1,6 @@
 //! Exact top-k of magnitudes over one or many tensors, by radix select on the device.
 
+use super::topk_small;
 use crate::error::Result;
 use crate::gpu::check::Check;
 use crate::gpu::{Dtype, Gpu, Kernel, Recorder, Tensor, Twin, Uniform};
@@ -24,16 +25,16 @@ const MARK: Kernel = Kernel::own(source!("sparsity/topk"), twin_mark).entry("mar
 /// Scores from which on a copy into a texture costs less than it saves, where textures are preferred.
 const MANY: usize = 1 << 14;
 /// To take at the k-th key: all.
-const TAKE_ALL: u32 = u32::MAX;
-const BINS: usize = 2048;
+pub(super) const TAKE_ALL: u32 = u32::MAX;
+pub(super) const BINS: usize = 2048;
 /// Elements of one workgroup of `count`, and where scores are read through a texture.
 const COUNTED: usize = 256 * 64;
 const COUNTED_TEXELS: usize = 256 * 256;
 /// Elements of one workgroup of `ties` and `mark`.
 const BLOCK: usize = 8192;
 /// Lowest bit and number of bits of each round; the sign is not looked at.
-const ROUNDS: [(u32, u32); 3] = [(20, 11), (9, 11), (0, 9)];
-const INFINITY: u32 = 0x7f80_0000;
+pub(super) const ROUNDS: [(u32, u32); 3] = [(20, 11), (9, 11), (0, 9)];
+pub(super) const INFINITY: u32 = 0x7f80_0000;
 /// A score that takes no part in a selection: no gradient or weight is ever as large.
 pub const EXCLUDED: f32 = f32::MAX;
 
@@ -54,9 +55,9 @@ impl Count {
 
 /// Selects, over all its tensors together, the `keep` largest |scores|, ties to the lower index.
 pub struct Selection {
-    keep: Uniform,
+    pub(super) keep: Uniform,
     histogram: Tensor,
-    chosen: Tensor,
+    pub(super) chosen: Tensor,
     tie_counts: Tensor,
     pub(super) counts: Tensor,
     tensors: usize,
@@ -110,6 +111,12 @@ impl Selection {
         texels: impl Fn(usize) -> bool,
     ) -> Result<()> {
         let Self { keep, histogram, chosen, tie_counts, counts, .. } = self;
+        if let &[pair] = pairs
+            && pair.0.len() <= topk_small::MOST
+        {
+            let place = topk_small::Place { keep, chosen, counts };
+            return topk_small::record(rec, place, pair, goes_on);
+        }
         let blocks: Vec<usize> = pairs.iter().map(|(score, _)| score.len().div_ceil(BLOCK)).collect();
         let args = Args { len: counts.len() as u32, goes_on: goes_on.into(), ..Default::default() };
         let binds = bind! { args: &args, budget: keep, histogram: histogram, chosen: chosen, counts: counts };
@@ -174,9 +181,12 @@ impl Selection {
 
     /// What the last replay did, by tensor. Waits for the device.
     pub fn counts(&self) -> Result<Vec<Count>> {
-        let words = self.counts.read_u32()?;
+        Ok(self.counted(&self.counts.read_u32()?))
+    }
+    /// As [`Selection::counts`], of the words of its tensor.
+    pub(super) fn counted(&self, words: &[u32]) -> Vec<Count> {
         let count = |w: &[u32]| Count { kept: w[0], grown: w[1], dropped: w[2], nans: w[3] };
-        Ok(words.chunks_exact(4).take(self.tensors).map(count).collect())
+        words.chunks_exact(4).take(self.tensors).map(count).collect()
     }
 }
 
@@ -186,7 +196,7 @@ fn reading(kernel: Kernel, by_texels: &'static str, texels: bool) -> (Kernel, &'
 }
 
 /// Turns the first `blocks` counts into the sums of those before each.
-pub(super) fn record_scan(rec: &mut Recorder, counts: &Tensor, blocks: usize) -> Result<()> {
+fn record_scan(rec: &mut Recorder, counts: &Tensor, blocks: usize) -> Result<()> {
     let args = Args { blocks: blocks as u32, ..Default::default() };
     rec.dispatch(&SCAN, bind! { args: &args, tie_counts: counts }, 1, 0)
 }
@@ -200,7 +210,7 @@ pub fn top_k(scores: &[f32], k: usize) -> Vec<bool> {
     kept
 }
 
-fn key(score: f32) -> u32 {
+pub(super) fn key(score: f32) -> u32 {
     score.to_bits() & 0x7fff_ffff
 }
 
