@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
-use crate::ops::packed::crossover::Products;
+use crate::ops::packed::crossover::{Products, densest};
 use crate::ops::packed::variants::{Case, fitting};
 use crate::ops::variants::{Product, Race, Shape};
 use crate::param::Param;
@@ -53,6 +53,8 @@ pub struct Crossover {
     forced: bool,
     measured: bool,
     asked: bool,
+    /// The density from which down the two are compared, where the weight never becomes as sparse.
+    too_dense_for: Option<f64>,
     /// Milliseconds of all products, packed and dense, at a density.
     times: Option<([f64; 2], f64)>,
 }
@@ -113,7 +115,9 @@ pub fn crossover(run: &Session, index: usize) -> Crossover {
     });
     let forced = run.recipe.sparsity.storage == Storage::Packed;
     let (measured, asked) = (products.is_known(&run.choices), run.recipe.run.autotune);
-    Crossover { below, forced, measured, asked, times }
+    let densest = densest(form, shape.inner);
+    let too_dense_for = (density > densest).then_some(densest);
+    Crossover { below, forced, measured, asked, too_dense_for, times }
 }
 
 fn is_narrow(run: &Session) -> bool {
@@ -253,7 +257,9 @@ impl fmt::Display for Crossover {
         }
         write!(f, "packed from density {:.3} down: ", self.below)?;
         if !self.measured {
-            return write!(f, "the crossover by default, {}", unmeasured(self.asked));
+            write!(f, "the crossover by default, {}", unmeasured(self.asked))?;
+            let densest = self.too_dense_for.filter(|_| self.asked);
+            return densest.map_or(Ok(()), |densest| write!(f, ": only from density {densest:.2} down"));
         }
         write!(f, "the crossover as measured")?;
         let Some(([packed, dense], density)) = self.times else { return Ok(()) };
@@ -299,7 +305,8 @@ mod tests {
         assert!(dense.iter().all(|line| line[3].starts_with(by_default)), "{dense:?}");
         let packed = packed.unwrap();
         let lines = packed.lines();
-        let rule = "packed from density 0.150 down: the crossover by default, nothing was measured";
+        let rule = "packed from density 0.150 down: the crossover by default, nothing was measured: only from \
+             density 0.40 down";
         assert_eq!((lines.len(), lines[0][4].as_str()), (1, rule));
         let json = packed.json();
         assert_eq!((&json["packed"], &json["packed_below_measured"]), (&false.into(), &false.into()));

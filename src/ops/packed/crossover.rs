@@ -28,6 +28,11 @@ fn ladder(form: Form, inner: usize) -> Vec<f64> {
     }
 }
 
+/// The density from which down packed and dense are compared: more is dense by choice.
+pub fn densest(form: Form, inner: usize) -> f64 {
+    ladder(form, inner)[0]
+}
+
 /// The products of a layer that may be packed.
 #[derive(Clone, Copy, Debug)]
 pub struct Products {
@@ -263,7 +268,7 @@ pub fn measure(
     // What is too dense to be packed by choice, or too large to be packed at all, is not tried.
     let [start, end] = densities;
     let ladder = ladder(form, shape.inner);
-    let most = ladder[0];
+    let most = densest(form, shape.inner);
     let kept_bytes = end * (shape.rows * shape.inner * 4) as f64;
     if (choose && end > most) || kept_bytes > gpu.limits().binding_bytes as f64 {
         return Ok(false);
