@@ -277,12 +277,14 @@ impl Gpu {
     pub fn is_device(&self) -> bool {
         matches!(self.0.target, Target::Device(_))
     }
+    /// Whether it computes on the host's own processor: a software adapter, or the twin.
+    pub fn is_software(&self) -> bool {
+        self.0.identity.class == "cpu"
+    }
     /// Whether kernels that move much and compute little read through textures: software adapters fetch a texel
     /// several times as fast as a word of a buffer (docs/performance.md).
     pub fn prefers_texels(&self) -> bool {
-        self.0.identity.class == "cpu"
-            && self.0.identity.backend != "twin"
-            && self.0.identity.backend != "none"
+        self.is_software() && self.0.identity.backend != "twin" && self.0.identity.backend != "none"
     }
     /// Whether eight invocations of a workgroup can tell each other their numbers, and kernels that do so can run.
     pub fn shares_lanes(&self) -> bool {

@@ -6,7 +6,7 @@ use toml::Value;
 
 use super::{linear, relu};
 use crate::error::{Error, Result};
-use crate::gpu::{Recorder, Tensor};
+use crate::gpu::{Gpu, Recorder, Tensor};
 use crate::ops::narrow::Operand;
 use crate::ops::variants::{Choices, Shape};
 use crate::param::Param;
@@ -73,7 +73,7 @@ pub trait Layer {
     ) -> Result<()>;
     /// What its products read as bf16, in runs that have copies. `is_written` says that the layer before can write its input
     /// so, at no cost.
-    fn reads_narrow(&self, _choices: &Choices, _cols: usize, _is_written: bool) -> Reads {
+    fn reads_narrow(&self, _gpu: &Gpu, _cols: usize, _is_written: bool) -> Reads {
         Reads::default()
     }
     /// Whether it can write its output as bf16 alone, and never reads it again.

@@ -6,11 +6,11 @@ use toml::Value;
 
 use super::layer::{Context, Entry, Layer, Reads};
 use crate::error::Result;
-use crate::gpu::{Recorder, Tensor};
+use crate::gpu::{Gpu, Recorder, Tensor};
 use crate::ops::linear::{self, Rows};
 use crate::ops::narrow::Operand;
 use crate::ops::packed::products::{self, Packed};
-use crate::ops::variants::{Choices, Shape};
+use crate::ops::variants::{self, Choices, Shape};
 use crate::param::Param;
 use crate::random::{self, Stream};
 
@@ -142,11 +142,11 @@ impl Layer for Linear {
     }
 
     /// Dense products gain too little by bf16 to be worth a copy of their own.
-    fn reads_narrow(&self, choices: &Choices, cols: usize, is_written: bool) -> Reads {
+    fn reads_narrow(&self, gpu: &Gpu, cols: usize, is_written: bool) -> Reads {
         if self.weight.packed.is_some() {
             return Reads { x: true, d_y: true };
         }
-        let can = || choices.reads_narrow(&self.products(cols), self.weight.feeds_back);
+        let can = || variants::read_narrow(gpu, &self.products(cols), self.weight.feeds_back);
         Reads { x: is_written && can(), d_y: false }
     }
     fn writes_narrow(&self) -> bool {
@@ -170,7 +170,7 @@ impl Layer for Linear {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::{Choice, Dtype, Gpu};
+    use crate::gpu::{Choice, Dtype};
 
     /// In bf16 runs a packed layer's own product has another one than the product of a tile.
     #[test]

@@ -22,7 +22,7 @@ pub struct Rows<'a> {
 }
 
 /// `y = weight x + bias`, rectified if `relu`. x: (inner, cols), y: (rows, cols), bias: (rows,). An x that has a copy is read
-/// as bf16, by this product as by the two others: of shapes that [`Choices::reads_narrow`] says so of.
+/// as bf16, by this product as by the two others: of shapes that [`super::variants::read_narrow`] says so of.
 pub fn forward(
     rec: &mut Recorder,
     choices: &Choices,
@@ -38,7 +38,7 @@ pub fn forward(
         let args = shape.args(relu, false);
         let (bias, y) = (&bias.rows(block.rows.clone()), &y.rows(block.rows.clone()));
         let binds = bind! { args: &args, weight: block.tensor, bias: bias, x: x.read(), y: y };
-        choices.pick(Product::Forward, shape).dispatch(rec, narrow, binds, shape)?;
+        choices.pick_for(Product::Forward, shape, narrow.x).dispatch(rec, narrow, binds, shape)?;
     }
     Ok(())
 }
@@ -58,7 +58,7 @@ pub fn input_grad(
         let shape = Shape::new(block.rows.len(), x.wide.shape[0], x.wide.shape[1]);
         let args = shape.args(relu, index > 0);
         let d_y = &d_y.rows(block.rows.clone());
-        let variant = choices.pick(Product::InputGrad, shape);
+        let variant = choices.pick_for(Product::InputGrad, shape, x.narrow.is_some());
         let [wide, narrow] = [false, true].map(|d_x| Narrow { x: x.narrow.is_some(), d_x });
         if let (Some(to), true, 1) = (d_x.narrow, variant.has(narrow), weight.len()) {
             let binds = bind! { args: &args, weight: block.tensor, x: x.read(), d_y: d_y, d_x: to };
@@ -85,7 +85,7 @@ pub fn weight_grad(
         let args = shape.args(false, false);
         let (d_bias, d_y) = (&d_bias.rows(block.rows.clone()), &d_y.rows(block.rows.clone()));
         let binds = bind! { args: &args, x: x.read(), d_y: d_y, d_weight: block.tensor, d_bias: d_bias };
-        choices.pick(Product::WeightGrad, shape).dispatch(rec, narrow, binds, shape)?;
+        choices.pick_for(Product::WeightGrad, shape, narrow.x).dispatch(rec, narrow, binds, shape)?;
     }
     Ok(())
 }

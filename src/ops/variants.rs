@@ -307,6 +307,16 @@ pub fn fitting(product: Product, shape: Shape) -> impl Iterator<Item = &'static 
     ALL.iter().filter(move |variant| variant.product == product && (variant.fits)(shape))
 }
 
+/// Whether all of a layer's dense products, of these shapes, can read its input as bf16, so that it need not be there as f32:
+/// whichever variants are the fastest, since numbers depend on it. `feeds_back` says whether the input gradient is one of
+/// them. Only software adapters have kernels for it, and the twin does as they do.
+pub fn read_narrow(gpu: &Gpu, shapes: &[Shape], feeds_back: bool) -> bool {
+    let asked = |product: &Product| feeds_back || *product != Product::InputGrad;
+    let can = |product, shape: &Shape| fitting(product, *shape).any(|variant| variant.has(X));
+    let all = |shape| Product::ALL.into_iter().filter(asked).all(|product| can(product, shape));
+    gpu.is_software() && shapes.iter().all(all)
+}
+
 /// The names of all variants and the text of their shaders, in one: a measurement holds for these alone.
 pub fn inventory() -> Result<String> {
     let dense = ALL.iter().map(|variant| (variant.name, variant.kernel));
@@ -391,14 +401,11 @@ impl Choices {
             .expect("the plain variants fit every shape")
     }
 
-    /// Whether the chosen variants of a layer's products, of these shapes, can read its input as bf16: all or none, so that it
-    /// need not be there as f32. `feeds_back` says whether the input gradient is one of them.
-    pub fn reads_narrow(&self, shapes: &[Shape], feeds_back: bool) -> bool {
-        let asked = |product: &Product| feeds_back || *product != Product::InputGrad;
-        let all = |shape: &Shape| {
-            Product::ALL.into_iter().filter(asked).all(|product| self.pick(product, *shape).has(X))
-        };
-        shapes.iter().all(all)
+    /// As [`Choices::pick`]; where x is bf16, the first variant that reads it so, if the chosen one does not.
+    pub fn pick_for(&self, product: Product, shape: Shape, narrow_x: bool) -> &'static Variant {
+        let chosen = self.pick(product, shape);
+        let other = || fitting(product, shape).find(|variant| variant.has(X));
+        if narrow_x && !chosen.has(X) { other().unwrap_or(chosen) } else { chosen }
     }
 
     /// Measures every product of these shapes that is not known yet. Returns whether anything was.

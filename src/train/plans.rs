@@ -145,7 +145,7 @@ impl Session {
         let (a, c) = (&self.frame.activations, &self.frame.columns);
         rec.phase(Phase::Batch);
         rec.scope("data");
-        let x = self.model.input(&self.choices, a, leave, feed.set.writes_narrow());
+        let x = self.model.input(a, leave, feed.set.writes_narrow());
         batch::record(rec, &feed.set, &self.step_uniform, x, &c.label)?;
         self.model.forward(rec, &self.choices, a, x, leave)
     }

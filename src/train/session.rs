@@ -305,6 +305,10 @@ impl Session {
     pub fn plans(&self) -> [&Plan; 2] {
         [&self.plans.before.plan, &self.plans.after.plan]
     }
+    /// Whether the products of a parameter read activations as bf16.
+    pub fn reads_narrow(&self, param: &str) -> bool {
+        self.model.reads_narrow(&self.frame.activations, param)
+    }
     /// Columns of a batch.
     pub fn columns(&self) -> usize {
         self.frame.columns.label.len()

@@ -44,6 +44,8 @@ enum Why {
     Measured { race: Option<Race>, density: Option<f64> },
     /// Nothing was measured, and it is the first of so many that could.
     First { of: usize, asked: bool },
+    /// It is the first that reads bf16, which the fastest does not.
+    Narrow { fastest: &'static str },
 }
 
 /// The density up to which a weight is packed, and where that comes from.
@@ -146,13 +148,17 @@ fn dense_kernel(run: &Session, index: usize, product: Product) -> Option<Kernel>
         }
         (whole, if pruner.averages() { "for the running mean" } else { "for growth" })
     };
-    let why = if run.choices.is_chosen(product, shape) {
+    let narrow = param.packed.is_none() && run.reads_narrow(&param.name);
+    let (fastest, name) =
+        (run.choices.pick(product, shape).name, run.choices.pick_for(product, shape, narrow).name);
+    let why = if name != fastest {
+        Why::Narrow { fastest }
+    } else if run.choices.is_chosen(product, shape) {
         Why::Measured { race: run.choices.dense_race(product, shape), density: None }
     } else {
         let of = crate::ops::variants::fitting(product, shape).count();
         Why::First { of, asked: run.recipe.run.autotune }
     };
-    let name = run.choices.pick(product, shape).name;
     Some(Kernel { product, name, purpose, why, other: None })
 }
 
@@ -217,7 +223,7 @@ impl Kernel {
     fn json(&self) -> Value {
         let (race, density) = match &self.why {
             Why::Measured { race, density } => (race.as_ref(), *density),
-            Why::First { .. } => (None, None),
+            Why::First { .. } | Why::Narrow { .. } => (None, None),
         };
         let pair = |one: &(String, f64)| json!({ "kernel": one.0, "ms": one.1 });
         json!({
@@ -240,6 +246,9 @@ impl fmt::Display for Kernel {
                 if let Some((next, ms)) = &race.next {
                     write!(f, "; next {next} {ms:.2} ms")?;
                 }
+            }
+            Why::Narrow { fastest } => {
+                write!(f, "the first that reads bf16; {fastest}, the fastest, does not")?
             }
             Why::First { of, asked } => {
                 write!(f, "by default, {}: the first of {of} that fit", unmeasured(*asked))?
@@ -324,6 +333,17 @@ mod tests {
         let off = why("run.autotune=false");
         assert!(off.as_str().unwrap().ends_with("by default, run.autotune = false"), "{off}");
         assert_eq!(why("sparsity.storage=packed"), "packed storage was asked for");
+    }
+
+    #[test]
+    fn a_kernel_that_is_there_for_bf16_says_so() {
+        let mut choices = Choices::default();
+        choices.settle("forward 10x64x64".into(), &[("forward/plain", 1.0), ("forward/10x2_texels", 2.0)]);
+        let why = |set: &str| of(&session(choices.clone(), &[set]), "head.weight").0[0][2..].to_vec();
+        assert_eq!(why("run.activations=f32")[0], "forward/plain");
+        let bf16 = why("run.activations=bf16");
+        let reason = "the first that reads bf16; forward/plain, the fastest, does not";
+        assert_eq!(bf16, ["forward/16x4_texels", reason]);
     }
 
     #[test]
