@@ -56,9 +56,12 @@ fn room(most: usize) -> usize {
     3 * most + 2048
 }
 
+/// The most room for that: so much does not count beside a tile, where more would be felt for each weight that is kept.
+const MOST_ROOM: usize = 1 << 16;
+
 /// Whether selecting from what is left of a tile is much less work than selecting from the tile.
 fn pays(most: usize, tile: usize) -> bool {
-    tile >= sieve::SAMPLE && 4 * (most + room(most)) <= tile
+    tile >= sieve::SAMPLE && 4 * (most + room(most)) <= tile && room(most) <= MOST_ROOM
 }
 
 /// What passes came upon.
