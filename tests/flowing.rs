@@ -8,7 +8,7 @@ use coppice::data::{Dataset, Source, Split};
 use coppice::gpu::{Dtype, Gpu, Recorder};
 use coppice::ops::packed::{Form, Pattern};
 use coppice::ops::variants::Choices;
-use coppice::param::Flow;
+use coppice::param::{Flow, ParamId};
 use coppice::random::{Stream, uniform, word};
 use coppice::recipe::Recipe;
 use coppice::sparsity::groups::{Gate, n_of_m, record_gate};
@@ -174,7 +174,7 @@ fn every_group_keeps_what_its_pattern_says() {
     for gpu in everywhere() {
         for sparsity in METHODS {
             let mut run = session(&gpu, sparsity);
-            let before = run.model.params()[0].gather(|block| block.stored()).unwrap();
+            let before = run.model.params[ParamId(0)].gather(|block| block.stored()).unwrap();
             let mut changes = Vec::new();
             while !run.is_done() {
                 changes.extend(run.advance().unwrap());
@@ -184,7 +184,7 @@ fn every_group_keeps_what_its_pattern_says() {
                 (0..30).step_by(4).collect::<Vec<_>>()
             );
             run.evaluate(Part::Test).unwrap().unwrap();
-            for param in run.model.params().into_iter().filter(|param| param.is_masked()) {
+            for param in run.model.params.iter().filter(|param| param.is_masked()) {
                 assert_eq!(param.flow, Flow::Flowing);
                 let Form::Groups { keep, of } = param.form else { panic!("{:?}", param.form) };
                 let (rows, inner) = (param.shape[0], param.shape[1]);
@@ -199,7 +199,7 @@ fn every_group_keeps_what_its_pattern_says() {
                     }
                 }
             }
-            let after = run.model.params()[0].gather(|block| block.stored()).unwrap();
+            let after = run.model.params[ParamId(0)].gather(|block| block.stored()).unwrap();
             let still = before.iter().zip(&after).filter(|(a, b)| a == b).count();
             assert_eq!(still, 0, "{sparsity}: all values are trained, pruned or not");
         }
@@ -212,9 +212,9 @@ fn what_the_forward_pass_sees_follows_the_schedule() {
     for gpu in everywhere() {
         let mut run = session(&gpu, METHODS[2]);
         for step in 0..30u64 {
-            let latent = run.model.params()[0].gather(|block| block.stored()).unwrap();
+            let latent = run.model.params[ParamId(0)].gather(|block| block.stored()).unwrap();
             run.advance().unwrap();
-            let seen = run.model.params()[0].read().unwrap();
+            let seen = run.model.params[ParamId(0)].read().unwrap();
             // Dense for 3 steps, then 21 of decay, of which the share .7 is 14.7, then fine-tuning.
             let decay = match step {
                 0..3 => 1.0,
@@ -363,7 +363,7 @@ fn frozen_masks_are_held_and_packed_alike() {
                 while !run.is_done() {
                     if let Some(change) = run.advance().unwrap() {
                         changes.push(change.step);
-                        masks.extend(run.model.params().iter().map(|param| param.read_mask().unwrap()));
+                        masks.extend(run.model.params.iter().map(|param| param.read_mask().unwrap()));
                     }
                     if Some(run.step) == stop {
                         let snapshot = run.snapshot().unwrap();
@@ -371,7 +371,7 @@ fn frozen_masks_are_held_and_packed_alike() {
                         run.restore(&snapshot).unwrap();
                     }
                 }
-                for param in run.model.params().into_iter().filter(|param| param.is_masked()) {
+                for param in run.model.params.iter().filter(|param| param.is_masked()) {
                     assert_eq!((param.flow, param.storage()), (Flow::Held, storage), "{}", param.name);
                     let (mask, values) = (param.read_mask().unwrap(), param.read().unwrap());
                     let behind = (0..param.len()).filter(|&i| mask[i / 32] >> (i % 32) & 1 == 0);

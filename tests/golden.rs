@@ -71,7 +71,7 @@ fn pruned_weights_are_zero_after_every_step() {
     for gpu in devices() {
         for run in runs().iter().filter(|run| run.setting.masked) {
             let network = Network::new(&gpu, &run.setting).unwrap();
-            let weights = || network.model.params().into_iter().filter(|param| param.is_maskable());
+            let weights = || network.model.params.iter().filter(|param| param.is_maskable());
             // Something is left behind the mask: the first step has to clear it, the others to keep it so.
             weights().for_each(|param| param.write(&vec![0.25; param.len()]).unwrap());
             for step in 0..3 {
@@ -108,7 +108,7 @@ fn another_optimizer_or_mask_is_noticed() {
 fn computed(gpu: &Gpu) -> Vec<(String, Vec<f32>)> {
     let network = Network::new(gpu, &Setting::dense()).unwrap();
     network.differentiate().unwrap();
-    network.model.params().into_iter().map(|p| (p.name.clone(), p.read_grad().unwrap())).collect()
+    network.model.params.iter().map(|p| (p.name.clone(), p.read_grad().unwrap())).collect()
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn gradients_agree_with_pytorch() {
 fn differences() -> Vec<(String, Vec<f32>)> {
     let network = Network::new(&Gpu::twin(), &Setting::dense()).unwrap();
     let mut all = Vec::new();
-    for param in network.model.params() {
+    for param in &network.model.params {
         let start = param.read().unwrap();
         let slope = |i: usize| {
             let at = |by: f32| {

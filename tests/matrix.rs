@@ -8,7 +8,7 @@ use coppice::error::Kind;
 use coppice::gpu::Gpu;
 use coppice::ops::variants::Choices;
 use coppice::optim;
-use coppice::param::Flow;
+use coppice::param::{Flow, ParamId};
 use coppice::random::{Stream, uniform};
 use coppice::recipe::Recipe;
 use coppice::sparsity::methods;
@@ -79,7 +79,7 @@ fn session(gpu: &Gpu, method: &str, optimizer: &str, data: &Dataset) -> Session 
 /// Weights and slots behind held masks.
 fn leaks(run: &Session) -> usize {
     let mut count = 0;
-    for (index, param) in run.model.params().into_iter().enumerate() {
+    for (index, param) in run.model.params.pairs() {
         if param.flow != Flow::Held || param.packed.is_some() {
             continue;
         }
@@ -174,7 +174,7 @@ fn goes_on(gpu: &Gpu, recipe: &Recipe, data: &Dataset, stops: &[u64], context: &
 }
 
 fn masks(run: &Session) -> Vec<Vec<u32>> {
-    run.model.params().iter().map(|param| param.read_mask().unwrap()).collect()
+    run.model.params.iter().map(|param| param.read_mask().unwrap()).collect()
 }
 
 /// Slots that do not exist yet, that have just begun at 0, and those of a layer that has long been training.
@@ -204,7 +204,7 @@ fn packed_weights_go_on_with_every_optimizer() {
                     optimizer.name,
                 );
                 let start = Session::new(&gpu, &recipe, &data, Choices::default()).unwrap();
-                assert!(start.model.params().iter().step_by(2).all(|param| param.packed.is_some()));
+                assert!(start.model.params.iter().step_by(2).all(|param| param.packed.is_some()));
                 let context = format!("{method} with {} on {:?}", optimizer.name, gpu.identity());
                 let end = goes_on(&gpu, &recipe, &data, stops, &context);
                 assert_eq!(end != masks(&start), method == "rigl", "{context}");
@@ -309,7 +309,7 @@ fn what_is_not_a_number_is_refused_by_every_method() {
                     while run.step < last {
                         run.advance().unwrap();
                     }
-                    let one = run.model.params()[param];
+                    let one = &run.model.params[ParamId(param)];
                     let tensor = one.blocks[0].stored();
                     let mut values = tensor.read_f32().unwrap();
                     // The largest: it is kept.
@@ -381,7 +381,7 @@ fn er_of_linear_layers_is_erk() {
     let kept = |distribution: &str| -> Vec<usize> {
         let sparsity = format!("method = 'static', target = 0.7, distribution = '{distribution}'");
         let run = Session::new(&Gpu::twin(), &recipe(&sparsity, "sgd"), &data(), Choices::default()).unwrap();
-        run.model.params().iter().step_by(2).map(|param| param.kept().unwrap()).collect()
+        run.model.params.iter().step_by(2).map(|param| param.kept().unwrap()).collect()
     };
     assert_eq!(kept("er"), kept("erk"));
     assert_ne!(kept("er"), kept("uniform"));
@@ -403,9 +403,9 @@ fn rigl_rests_on_updates_or_does_not() {
                 assert!(run.advance().unwrap().is_none());
             }
             // The head's bias has no mask: what moves it is the optimizer.
-            let bias = |run: &Session| run.model.params()[5].read().unwrap();
+            let bias = |run: &Session| run.model.params[ParamId(5)].read().unwrap();
             let weights = |run: &Session| -> (Vec<u32>, Vec<f32>) {
-                let param = run.model.params()[0];
+                let param = &run.model.params[ParamId(0)];
                 (param.places().unwrap(), param.read().unwrap())
             };
             let (before, (kept, values)) = (bias(&run), weights(&run));
@@ -421,7 +421,7 @@ fn rigl_rests_on_updates_or_does_not() {
             // Adam divides its averages by 1 - beta^t, where t counts the steps that it has made.
             let before = bias(&run);
             run.advance().unwrap();
-            let slots = &run.optimizer.slots_of(5)[0];
+            let slots = &run.optimizer.slots_of(ParamId(5))[0];
             let [m, v] = [0, 1].map(|slot| slots[slot].read_f32().unwrap());
             let t = if rests { 4 } else { 5 };
             for (i, (now, was)) in bias(&run).into_iter().zip(before).enumerate() {

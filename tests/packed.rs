@@ -10,7 +10,7 @@ use coppice::gpu::Gpu;
 use coppice::ops::packed::Form;
 use coppice::ops::packed::crossover::Products;
 use coppice::ops::variants::Choices;
-use coppice::param::Param;
+use coppice::param::{Param, ParamId};
 use coppice::recipe::Recipe;
 use coppice::report::load::load_any;
 use coppice::sparsity::Change;
@@ -87,11 +87,11 @@ fn trace(gpu: &Gpu, recipe: &Recipe) -> (Vec<Change>, Vec<Vec<u32>>, Vec<f64>, S
         if let Some(mut change) = run.advance().unwrap() {
             change.layers.iter_mut().for_each(|layer| layer.storage = ""); // that alone may differ
             changes.push(change);
-            masks.extend(run.model.params().iter().map(|param| param.read_mask().unwrap()));
+            masks.extend(run.model.params.iter().map(|param| param.read_mask().unwrap()));
         }
         losses.push(run.take_totals().unwrap().mean_loss());
     }
-    masks.extend(run.model.params().iter().map(|param| param.read_mask().unwrap()));
+    masks.extend(run.model.params.iter().map(|param| param.read_mask().unwrap()));
     (changes, masks, losses, run.snapshot().unwrap().digest)
 }
 
@@ -136,7 +136,7 @@ fn layers_share_what_they_have_dropped() {
         let mut run = session(&gpu, &recipe(SNFS_SHARED, storage, SGD));
         let counts = |run: &Session| -> Vec<usize> {
             run.model
-                .params()
+                .params
                 .iter()
                 .filter(|param| param.is_masked())
                 .map(|param| param.kept().unwrap())
@@ -147,17 +147,17 @@ fn layers_share_what_they_have_dropped() {
         while !run.is_done() {
             let (before, step) = (counts(&run), run.step);
             let masks: Vec<Vec<u32>> =
-                run.model.params().iter().map(|param| param.read_mask().unwrap()).collect();
+                run.model.params.iter().map(|param| param.read_mask().unwrap()).collect();
             let Some(change) = run.advance().unwrap() else { continue };
             // The running means have not changed since the update.
             let mean = |index: usize| {
-                let values = run.pruner.as_ref().unwrap().means_of(index)[0].read_f32().unwrap();
+                let values = run.pruner.as_ref().unwrap().means_of(ParamId(index))[0].read_f32().unwrap();
                 let kept = (0..values.len()).filter(|&i| masks[index][i / 32] >> (i % 32) & 1 == 1);
                 let sizes: Vec<f64> = kept.map(|i| f64::from(values[i].abs())).collect();
                 sizes.iter().sum::<f64>() / sizes.len() as f64
             };
             let layers: Vec<usize> =
-                (0..masks.len()).filter(|&index| run.model.params()[index].is_masked()).collect();
+                (0..masks.len()).filter(|&index| run.model.params[ParamId(index)].is_masked()).collect();
             let means: Vec<f64> = layers.iter().map(|&index| mean(index)).collect();
             // A cosine from .3 at the begin to 0 at step 22, four fifths of the run.
             let share = 0.15 * (1.0 + (std::f64::consts::PI * step as f64 / 22.0).cos());
@@ -166,7 +166,7 @@ fn layers_share_what_they_have_dropped() {
             let open: Vec<usize> = layers
                 .iter()
                 .zip(before.iter().zip(&dropped))
-                .map(|(&index, (kept, dropped))| run.model.params()[index].len() - kept + dropped)
+                .map(|(&index, (kept, dropped))| run.model.params[ParamId(index)].len() - kept + dropped)
                 .collect();
             let grown = redistribute(&means, &dropped, &open);
             let want: Vec<usize> =
@@ -197,7 +197,7 @@ fn auto_switches_when_the_density_is_low_enough_and_says_so() {
     let mut seen = Vec::new();
     while !run.is_done() {
         run.advance().unwrap();
-        seen.push(run.model.params()[0].storage());
+        seen.push(run.model.params[ParamId(0)].storage());
     }
     let switch = seen.iter().position(|storage| *storage == "packed");
     if gpu.is_counted() {
@@ -205,8 +205,8 @@ fn auto_switches_when_the_density_is_low_enough_and_says_so() {
     }
     let switch = switch.expect("0.9 is sparse enough");
     assert!(switch > 0 && seen[switch..].iter().all(|storage| *storage == "packed"), "{seen:?}");
-    let bytes = |run: &Session| run.model.params()[0].blocks[0].weight.bytes();
-    assert_eq!(bytes(&run), 4 * run.model.params()[0].kept().unwrap() as u64);
+    let bytes = |run: &Session| run.model.params[ParamId(0)].blocks[0].weight.bytes();
+    assert_eq!(bytes(&run), 4 * run.model.params[ParamId(0)].kept().unwrap() as u64);
 }
 
 /// Where layers share what they have dropped, one may outgrow the density up to which packed is faster, and come back
@@ -223,7 +223,7 @@ fn storage_follows_a_density_that_rises_and_falls() {
     (0..10).for_each(|_| _ = middle.advance().unwrap());
     let mut choices = Choices::default();
     let mut limits = Vec::new();
-    for (index, param) in middle.model.params().into_iter().enumerate().filter(|(_, p)| p.is_masked()) {
+    for (index, param) in middle.model.params.pairs().filter(|(_, p)| p.is_masked()) {
         let density = param.kept().unwrap() as f64 / param.len() as f64;
         let (shape, feeds_back) = (param.product(middle.columns()), param.feeds_back);
         let products = Products { form: Form::Free, shape, narrow: false, feeds_back, dense_grad: true };
@@ -232,7 +232,7 @@ fn storage_follows_a_density_that_rises_and_falls() {
     }
     let fresh = || Session::new(&gpu, &recipe, &bytes(), choices.clone()).unwrap();
     let storage = |run: &Session| -> Vec<&str> {
-        let params = run.model.params();
+        let params = &run.model.params;
         for &(index, limit) in &limits {
             let density = params[index].kept().unwrap() as f64 / params[index].len() as f64;
             let want = if density <= limit { "packed" } else { "masked" };
@@ -352,7 +352,7 @@ fn bf16_activations_stay_near_and_are_exact_in_their_own_way() {
         again.advance().unwrap();
     }
     assert_eq!(stored(&second), stored(&again));
-    let kept = |run: &Session| run.model.params().iter().map(|p| p.kept().unwrap()).sum::<usize>();
+    let kept = |run: &Session| run.model.params.iter().map(|p| p.kept().unwrap()).sum::<usize>();
     assert_eq!(kept(&second), kept(&first), "the number of weights is constant");
     assert_eq!(whole.steps, again.step);
 }
@@ -385,7 +385,7 @@ fn packed_exports_are_small_and_read_again() {
         assert_eq!(read, run.weights().unwrap(), "{sparsity}");
         let file = std::fs::read(&path).unwrap();
         let header = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
-        let values: usize = run.model.params().into_iter().map(words).sum();
+        let values: usize = run.model.params.iter().map(words).sum();
         assert_eq!(file.len(), 8 + header + 4 * values, "{sparsity}");
     }
 }
@@ -418,7 +418,7 @@ fn patterns_hold_to_the_end() {
             if let Some(kept) = kept.filter(|_| !gpu.is_counted()) {
                 assert_eq!(summary.kept, kept);
             }
-            let values = run.model.params()[0].read().unwrap();
+            let values = run.model.params[ParamId(0)].read().unwrap();
             let kept = |row: usize, input: usize| values[row * 24 + input] != 0.0;
             for (row, input) in (0..40).flat_map(|row| (0..24).map(move |input| (row, input))) {
                 match sparsity {

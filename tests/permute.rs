@@ -6,7 +6,7 @@ use common::{everywhere, kept_magnitude};
 use coppice::gpu::{Choice, Dtype, Gpu, Limits};
 use coppice::ops::packed::Form;
 use coppice::ops::variants::Choices;
-use coppice::param::{Flow, Param};
+use coppice::param::{Flow, Param, ParamId, ParamSet};
 use coppice::random::{Stream, uniform};
 use coppice::recipe::Recipe;
 use coppice::sparsity::exchange::{Scratch, Search, Shape};
@@ -122,22 +122,26 @@ fn a_device_gains_about_as_much_as_a_plain_search() {
 }
 
 /// A producer, its bias and a consumer, of numbers whose sums are exact; the last consumer's rows are no multiple of 4.
-fn layers(gpu: &Gpu) -> [Param; 3] {
+fn layers(gpu: &Gpu) -> ParamSet {
     let number =
         |tensor: u32| move |i: u32| (uniform(7, Stream::Test, 0, tensor, i) * 32.0 - 16.0).round() / 16.0;
-    let mut all = [
+    let mut all = ParamSet::from_iter([
         Param::new("fc1.weight", &[192, 160], Box::new(number(0))),
         Param::new("fc1.bias", &[192], Box::new(number(1))),
         Param::new("fc2.weight", &[202, 192], Box::new(number(2))),
-    ];
-    (all[2].flow, all[2].form) = (Flow::Held, Form::Groups { keep: 2, of: 4 });
+    ]);
+    hold(&mut all[ParamId(2)], 2, 4);
     all.iter_mut().for_each(|param| param.allocate(gpu).unwrap());
     all
 }
 
+fn hold(param: &mut Param, keep: usize, of: usize) {
+    (param.flow, param.form) = (Flow::Held, Form::Groups { keep, of });
+}
+
 /// What the layers make of one input.
-fn output(layers: &[Param; 3]) -> Vec<f32> {
-    let [weight, bias, next] = [0, 1, 2].map(|i: usize| layers[i].read().unwrap());
+fn output(layers: &ParamSet) -> Vec<f32> {
+    let [weight, bias, next] = [0, 1, 2].map(|i: usize| layers[ParamId(i)].read().unwrap());
     let x: Vec<f32> = (0..160).map(|i| uniform(8, Stream::Test, 0, 0, i) - 0.5).collect();
     let product = |row: &[f32], x: &[f32]| row.iter().zip(x).map(|(w, x)| w * x).sum::<f32>();
     let hidden: Vec<f32> =
@@ -152,19 +156,20 @@ fn layers_in_several_blocks_compute_what_they_did_and_are_permuted_as_whole_ones
     let mut results = Vec::new();
     for gpu in everywhere().into_iter().chain([split.clone()]) {
         let layers = layers(&gpu);
-        let before = [output(&layers), layers[2].read().unwrap()];
-        let permutation = Permutation::record(&gpu, &layers.each_ref(), 50).unwrap();
+        let before = [output(&layers), layers[ParamId(2)].read().unwrap()];
+        let permutation = Permutation::record(&gpu, &layers, 50).unwrap();
         assert!(permutation.run().unwrap().is_empty(), "it comes to an end");
         for (was, is) in before[0].iter().zip(output(&layers)) {
             assert!((was - is).abs() <= 1e-3, "{was} before, {is} after");
         }
-        let [less, more] = [&before[1], &layers[2].read().unwrap()].map(|w| kept_magnitude(w, 192, 2, 4));
+        let [less, more] =
+            [&before[1], &layers[ParamId(2)].read().unwrap()].map(|w| kept_magnitude(w, 192, 2, 4));
         assert!(more > less * 1.01, "{less} before, {more} after");
         let grads = layers.iter().flat_map(|param| param.read_grad().unwrap());
         assert!(grads.into_iter().all(|grad| grad == 0.0), "gradients are left as they were made");
-        results.push(layers.each_ref().map(|param| param.read().unwrap()));
+        results.push(layers.iter().map(|param| param.read().unwrap()).collect::<Vec<_>>());
         if split.is_device() && gpu.limits() == split.limits() {
-            assert_eq!(layers.each_ref().map(|param| param.blocks.len()), [2, 1, 2]);
+            assert!(layers.iter().map(|param| param.blocks.len()).eq([2, 1, 2]));
         }
     }
     assert!(results.iter().all(|result| result == &results[0]), "sums are exact: all devices agree");
@@ -176,17 +181,18 @@ fn layers_in_several_blocks_compute_what_they_did_and_are_permuted_as_whole_ones
 fn searches_share_their_memory() {
     let gpu = Gpu::counted();
     let bytes = |count: usize| {
-        let mut layers: Vec<Param> = Vec::new();
+        let mut layers = ParamSet::default();
         for i in 0..=count {
-            layers.push(Param::new(&format!("fc{i}.weight"), &[256, 256], Box::new(|_| 0.0)));
-            layers.push(Param::new(&format!("fc{i}.bias"), &[256], Box::new(|_| 0.0)));
+            let mut weight = Param::new(&format!("fc{i}.weight"), &[256, 256], Box::new(|_| 0.0));
             if i > 0 {
-                (layers[2 * i].flow, layers[2 * i].form) = (Flow::Held, Form::Groups { keep: 2, of: 4 });
+                hold(&mut weight, 2, 4);
             }
+            layers.declare(weight);
+            layers.declare(Param::new(&format!("fc{i}.bias"), &[256], Box::new(|_| 0.0)));
         }
         layers.iter_mut().for_each(|param| param.allocate(&gpu).unwrap());
         let before = gpu.memory().bytes;
-        let permutation = Permutation::record(&gpu, &layers.iter().collect::<Vec<_>>(), 50).unwrap();
+        let permutation = Permutation::record(&gpu, &layers, 50).unwrap();
         assert_eq!(permutation.plans().count(), 3 * count);
         gpu.memory().bytes - before
     };
@@ -202,14 +208,14 @@ fn what_cannot_gain_is_not_searched() {
     for (inner, keep, of, searched) in
         [(8, 2, 4, true), (8, 4, 4, false), (4, 2, 4, false), (3, 2, 4, false), (5, 2, 4, true)]
     {
-        let mut layers = [
+        let mut layers = ParamSet::from_iter([
             Param::new("fc1.weight", &[inner, 16], Box::new(|_| 0.0)),
             Param::new("fc1.bias", &[inner], Box::new(|_| 0.0)),
             Param::new("fc2.weight", &[8, inner], Box::new(|_| 0.0)),
-        ];
-        (layers[2].flow, layers[2].form) = (Flow::Held, Form::Groups { keep, of });
+        ]);
+        hold(&mut layers[ParamId(2)], keep, of);
         layers.iter_mut().for_each(|param| param.allocate(&gpu).unwrap());
-        let permutation = Permutation::record(&gpu, &layers.each_ref(), 50).unwrap();
+        let permutation = Permutation::record(&gpu, &layers, 50).unwrap();
         assert_eq!(permutation.plans().next().is_some(), searched, "{inner} inputs, {keep}:{of}");
     }
 }

@@ -18,7 +18,7 @@ use coppice::data::{Dataset, Source, Split};
 use coppice::gpu::Gpu;
 use coppice::ops::packed::{Form, Pattern};
 use coppice::ops::variants::Choices;
-use coppice::param::{Flow, places};
+use coppice::param::{Flow, ParamId, places};
 use coppice::random::{Stream, uniform};
 use coppice::recipe::Recipe;
 use coppice::sparsity::Look;
@@ -72,12 +72,12 @@ fn worked(gpu: &Gpu, method: &str, target: f64) -> Vec<u32> {
     let data = source(2, 2, one(), one());
     let recipe = recipe("[]", &format!("method = '{method}', target = {target}"));
     let mut run = Session::new(gpu, &recipe, &data, Choices::default()).unwrap();
-    run.model.params()[0].write(&[0.5, -0.3, 0.2, 0.8]).unwrap();
-    run.model.params()[1].write(&[0.0, 0.0]).unwrap();
-    let before = run.model.params()[0].read().unwrap();
+    run.model.params[ParamId(0)].write(&[0.5, -0.3, 0.2, 0.8]).unwrap();
+    run.model.params[ParamId(1)].write(&[0.0, 0.0]).unwrap();
+    let before = run.model.params[ParamId(0)].read().unwrap();
     let change = run.advance().unwrap().expect("a mask before the first step");
     assert_eq!(change.step, 0);
-    let param = run.model.params()[0];
+    let param = &run.model.params[ParamId(0)];
     let kept = places(&param.read_mask().unwrap());
     // No step was made: what is kept has its initial value.
     let after = param.read().unwrap();
@@ -102,11 +102,11 @@ fn the_worked_scores_decide() {
 fn snip_keeps_the_largest_products_of_weight_and_gradient() {
     for gpu in everywhere() {
         let mut run = session(&gpu, "method = 'snip', target = 0.8, storage = 'masked'");
-        let weights: Vec<Vec<f32>> = run.model.params().iter().map(|p| p.read().unwrap()).collect();
+        let weights: Vec<Vec<f32>> = run.model.params.iter().map(|p| p.read().unwrap()).collect();
         run.advance().unwrap();
         let mut scores = Vec::new();
         let mut masks = Vec::new();
-        for (param, weights) in run.model.params().iter().zip(&weights).filter(|(p, _)| p.is_masked()) {
+        for (param, weights) in run.model.params.iter().zip(&weights).filter(|(p, _)| p.is_masked()) {
             let grads = param.read_grad().unwrap();
             scores.extend(weights.iter().zip(&grads).map(|(w, g)| (w * g).abs()));
             let mask = param.read_mask().unwrap();
@@ -124,11 +124,11 @@ fn snip_sums_scores_over_batches() {
         let mut run = session(&gpu, "method = 'snip', target = 0.8, batches = 4, storage = 'masked'");
         let gradients = |run: &Session, ahead: u64| -> Vec<f32> {
             run.look(Look { ahead, tempered: false }).unwrap();
-            let maskable = run.model.params().into_iter().filter(|param| param.is_masked());
+            let maskable = run.model.params.iter().filter(|param| param.is_masked());
             maskable.flat_map(|param| param.read_grad().unwrap()).collect()
         };
         let weights = |run: &Session| -> Vec<f32> {
-            let maskable = run.model.params().into_iter().filter(|param| param.is_masked());
+            let maskable = run.model.params.iter().filter(|param| param.is_masked());
             maskable.flat_map(|param| param.read().unwrap()).collect()
         };
         let before = weights(&run);
@@ -145,7 +145,7 @@ fn snip_sums_scores_over_batches() {
         run.advance().unwrap();
         let kept: Vec<bool> = run
             .model
-            .params()
+            .params
             .iter()
             .filter(|param| param.is_masked())
             .flat_map(|param| {
@@ -160,8 +160,8 @@ fn snip_sums_scores_over_batches() {
         // The mask aside, the step's gradients are those of its own batch.
         let grads: Vec<f32> = run
             .model
-            .params()
-            .into_iter()
+            .params
+            .iter()
             .filter(|param| param.is_masked())
             .flat_map(|param| param.read_grad().unwrap())
             .collect();
@@ -173,12 +173,12 @@ fn snip_sums_scores_over_batches() {
 fn grasp_leaves_weights_and_totals_as_they_were() {
     for gpu in everywhere() {
         let mut run = session(&gpu, "method = 'grasp', target = 0.7, storage = 'masked'");
-        let before: Vec<Vec<f32>> = run.model.params().iter().map(|p| p.read().unwrap()).collect();
+        let before: Vec<Vec<f32>> = run.model.params.iter().map(|p| p.read().unwrap()).collect();
         let mut other = session(&gpu, "method = 'snip', target = 0.7, storage = 'masked'");
         run.advance().unwrap();
         other.advance().unwrap();
         assert_eq!(run.take_totals().unwrap(), other.take_totals().unwrap());
-        for (param, before) in run.model.params().iter().zip(before) {
+        for (param, before) in run.model.params.iter().zip(before) {
             let mask = param.read_mask().unwrap();
             let kept = |i: usize| !param.is_masked() || mask[i / 32] >> (i % 32) & 1 == 1;
             let want: Vec<f32> =
@@ -209,9 +209,9 @@ fn trace(gpu: &Gpu, sparsity: &str) -> (Vec<Vec<u32>>, String) {
     let mut masks = Vec::new();
     while !run.is_done() {
         if run.advance().unwrap().is_some() {
-            masks.extend(run.model.params().iter().map(|param| param.read_mask().unwrap()));
+            masks.extend(run.model.params.iter().map(|param| param.read_mask().unwrap()));
         }
-        for param in run.model.params().into_iter().filter(|param| param.flow == Flow::Held) {
+        for param in run.model.params.iter().filter(|param| param.flow == Flow::Held) {
             let (mask, values) = (param.read_mask().unwrap(), param.read().unwrap());
             let leaks =
                 (0..param.len()).filter(|&i| mask[i / 32] >> (i % 32) & 1 == 0 && values[i].to_bits() != 0);
@@ -248,7 +248,7 @@ fn structures_are_whole_and_what_was_asked_for() {
             while !run.is_done() {
                 run.advance().unwrap();
             }
-            for param in run.model.params().into_iter().filter(|param| param.is_masked()) {
+            for param in run.model.params.iter().filter(|param| param.is_masked()) {
                 let (rows, inner, mask) = (param.shape[0], param.shape[1], param.read_mask().unwrap());
                 let bit = |row: usize, column: usize| {
                     let i = row * inner + column;
@@ -298,9 +298,9 @@ fn groups_are_pruned_to_the_largest_of_each() {
         for _ in 0..12 {
             run.advance().unwrap();
         }
-        let dense = run.model.params()[0].read().unwrap();
+        let dense = run.model.params[ParamId(0)].read().unwrap();
         run.advance().unwrap().expect("two fifths of the run are over");
-        let mask = run.model.params()[0].read_mask().unwrap();
+        let mask = run.model.params[ParamId(0)].read_mask().unwrap();
         let want: Vec<bool> = dense.chunks(32).flat_map(|row| n_of_m(row, 1, 4)).collect();
         let got: Vec<bool> = (0..want.len()).map(|i| mask[i / 32] >> (i % 32) & 1 == 1).collect();
         assert_eq!(got, want);

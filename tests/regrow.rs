@@ -10,7 +10,7 @@ mod granet;
 use common::everywhere;
 use coppice::gpu::{Gpu, Recorder};
 use coppice::ops::packed::{Form, Pattern};
-use coppice::param::{Flow, Param, full_mask, mask_of, places};
+use coppice::param::{Flow, Param, ParamId, ParamSet, full_mask, mask_of, places};
 use coppice::random::{Stream, uniform, word};
 use coppice::recipe::{PruneSchedule, Settings};
 use coppice::sparsity::Length;
@@ -90,11 +90,11 @@ fn prune_and_regrow_by(
     let grad = gpu.upload_f32("grad", &[rows, inner], &case.grad).unwrap();
     let ones = full_mask(rows * inner);
     let all = gpu.upload_u32("all", &[ones.len()], &ones).unwrap();
-    let grads = |rec: &mut Recorder, _: usize, own: std::ops::Range<usize>, tile: &coppice::gpu::Tensor| {
+    let grads = |rec: &mut Recorder, _: ParamId, own: std::ops::Range<usize>, tile: &coppice::gpu::Tensor| {
         assert_eq!(own, 0..rows, "such a small matrix is one tile");
         record_effective(rec, &all, &grad, tile)
     };
-    let (params, old_slots) = ([&param], slots.clone());
+    let (mut params, old_slots) = (ParamSet::from_iter([param]), slots.clone());
     let mean = [gpu.upload_f32("mean", &case.shape, means).unwrap()];
     let site = Site {
         gpu,
@@ -106,12 +106,13 @@ fn prune_and_regrow_by(
         ever: &|_| Vec::new(),
         kept: case.kept.len(),
     };
-    let regrow = Regrow::record(&site, rule, &[vec![0]]).unwrap();
+    let regrow = Regrow::record(&site, rule, &[vec![ParamId(0)]]).unwrap();
     let outcome = regrow.update(0, LENGTH, rule, &[keep], &params).unwrap();
     for renewal in outcome.renewals {
         assert!(packed);
-        param.repack(gpu, true, renewal.pattern, &renewal.grown, &mut slots).unwrap();
+        params[ParamId(0)].repack(gpu, true, renewal.pattern, &renewal.grown, &mut slots).unwrap();
     }
+    let param = &params[ParamId(0)];
     let after = param.places().unwrap();
     let layer = &outcome.layers[0];
     let grown = after.iter().filter(|place| !case.kept.contains(place)).count();
@@ -333,8 +334,8 @@ fn values_that_need_a_first_draw_are_refused_without_one() {
     let mut param = Param::new("w", &[2, 5], Box::new(|_| 0.0));
     param.flow = Flow::Held;
     param.allocate(&gpu).unwrap();
-    let grads = |_: &mut Recorder, _: usize, _: std::ops::Range<usize>, _: &coppice::gpu::Tensor| Ok(());
-    let params = [&param];
+    let grads = |_: &mut Recorder, _: ParamId, _: std::ops::Range<usize>, _: &coppice::gpu::Tensor| Ok(());
+    let params = ParamSet::from_iter([param]);
     let site = Site {
         gpu: &gpu,
         seed: 1,
@@ -343,10 +344,10 @@ fn values_that_need_a_first_draw_are_refused_without_one() {
         grads: &grads,
         means: &|_| Vec::new(),
         ever: &|_| Vec::new(),
-        kept: param.len(),
+        kept: 10,
     };
     let rule = growing("random", "value = 'initial', divisor = 1.0", 0.5, Rounding::Down);
-    let error = Regrow::record(&site, &rule, &[vec![0]]).err().expect("refused").to_string();
+    let error = Regrow::record(&site, &rule, &[vec![ParamId(0)]]).err().expect("refused").to_string();
     assert!(error.contains("`w` was not drawn at first") && error.contains("try: "), "{error}");
 }
 

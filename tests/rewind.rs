@@ -67,14 +67,13 @@ fn each_round_keeps_the_largest_of_what_was_left() {
             while !run.is_done() {
                 let due = run.pruner.as_ref().unwrap().due(run.step).is_some();
                 let values = |run: &Session| -> Vec<Vec<f32>> {
-                    let weights = run.model.params().into_iter().filter(|param| param.is_masked());
+                    let weights = run.model.params.iter().filter(|param| param.is_masked());
                     weights.map(|param| param.read().unwrap()).collect()
                 };
                 let before = due.then(|| values(&run));
                 let change = run.advance().unwrap();
-                let masks: Vec<Vec<u32>> =
-                    run.model.params().iter().map(|p| p.read_mask().unwrap()).collect();
-                for (param, mask) in run.model.params().iter().zip(&masks).filter(|(p, _)| p.is_masked()) {
+                let masks: Vec<Vec<u32>> = run.model.params.iter().map(|p| p.read_mask().unwrap()).collect();
+                for (param, mask) in run.model.params.iter().zip(&masks).filter(|(p, _)| p.is_masked()) {
                     for (i, &w) in param.read().unwrap().iter().enumerate() {
                         assert!(mask[i / 32] >> (i % 32) & 1 == 1 || w.to_bits() == 0, "{}", param.name);
                     }
@@ -87,7 +86,7 @@ fn each_round_keeps_the_largest_of_what_was_left() {
                 let all = before.concat();
                 let kept = topk::top_k(&all, change.kept - dense);
                 let mut first = 0;
-                for (param, mask) in run.model.params().iter().zip(&masks).filter(|(p, _)| p.is_masked()) {
+                for (param, mask) in run.model.params.iter().zip(&masks).filter(|(p, _)| p.is_masked()) {
                     for i in 0..param.len() {
                         let bit = mask[i / 32] >> (i % 32) & 1 == 1;
                         assert_eq!(
@@ -116,7 +115,7 @@ fn the_step_after_a_prune_is_that_of_the_early_step() {
                 let sparsity = format!("{IMP}, rewind = '{early}'");
                 let mut run = session(&gpu, &recipe(&sparsity, storage, optim));
                 let values = |run: &Session| -> Vec<Vec<f32>> {
-                    run.model.params().iter().map(|param| param.read().unwrap()).collect()
+                    run.model.params.iter().map(|param| param.read().unwrap()).collect()
                 };
                 let (mut want, mut prunes) = (values(&run), 0);
                 let mut rates = Vec::new();
@@ -131,7 +130,7 @@ fn the_step_after_a_prune_is_that_of_the_early_step() {
                     }
                     prunes += 1;
                     assert_eq!(rate, rates[early as usize], "at step {}", run.step - 1);
-                    for (param, want) in run.model.params().iter().zip(&want) {
+                    for (param, want) in run.model.params.iter().zip(&want) {
                         let (mask, grad) = (param.read_mask().unwrap(), param.read_grad().unwrap());
                         for (i, &w) in param.read().unwrap().iter().enumerate() {
                             if mask[i / 32] >> (i % 32) & 1 == 0 {
@@ -168,7 +167,7 @@ fn trace(gpu: &Gpu, recipe: &Recipe) -> (Vec<Change>, Vec<Vec<u32>>, String) {
         if let Some(mut change) = run.advance().unwrap() {
             change.layers.iter_mut().for_each(|layer| layer.storage = ""); // that alone may differ
             changes.push(change);
-            masks.extend(run.model.params().iter().map(|param| param.read_mask().unwrap()));
+            masks.extend(run.model.params.iter().map(|param| param.read_mask().unwrap()));
         }
     }
     (changes, masks, run.snapshot().unwrap().digest)

@@ -7,7 +7,7 @@ use coppice::data::{Dataset, Source, Split};
 use coppice::error::Kind;
 use coppice::gpu::{Gpu, Recorder};
 use coppice::ops::variants::Choices;
-use coppice::param::{full_mask, kept};
+use coppice::param::{ParamId, full_mask, kept};
 use coppice::random::{Stream, uniform, word};
 use coppice::recipe::Recipe;
 use coppice::sparsity::budget::keep;
@@ -185,8 +185,7 @@ fn held_weights_and_their_slots_stay_zero_and_the_count_never_rises() {
                 while !run.is_done() {
                     let change = run.advance().unwrap();
                     let mut now = 0;
-                    for (index, param) in run.model.params().iter().enumerate().filter(|(_, p)| p.is_masked())
-                    {
+                    for (index, param) in run.model.params.pairs().filter(|(_, p)| p.is_masked()) {
                         let mask = bits(&param.read_mask().unwrap(), param.len());
                         now += mask.iter().filter(|kept| **kept).count();
                         let slots = run.optimizer.slots_of(index).iter().flatten();
@@ -222,7 +221,7 @@ fn latent_weights_live_on_behind_their_masks() {
         while !run.is_done() {
             run.advance().unwrap();
         }
-        let param = &run.model.params()[0];
+        let param = &run.model.params[ParamId(0)];
         let mask = bits(&param.read_mask().unwrap(), param.len());
         let seen = param.read().unwrap();
         let stored = param.gather(|block| block.stored()).unwrap();
@@ -238,7 +237,7 @@ fn latent_weights_live_on_behind_their_masks() {
 fn a_weight_that_is_not_a_number_is_refused_with_its_layer() {
     for gpu in everywhere() {
         let mut run = session(&gpu, OPTIMIZERS[0], "target = 0.8\nschedule = { every = '3', end = '60%' }");
-        let param = &run.model.params()[0];
+        let param = &run.model.params[ParamId(0)];
         let mut values = param.read().unwrap();
         values[5] = f32::NAN;
         param.write(&values).unwrap();
@@ -319,7 +318,7 @@ fn a_dense_first_layer_is_not_made_up_for() {
             let sparsity = format!("{sparsity}, {spread}");
             let mut run = session(&gpu, &sparsity);
             let pruned = |run: &Session| -> Vec<(usize, usize)> {
-                let weights = run.model.params().into_iter().filter(|param| param.is_maskable());
+                let weights = run.model.params.iter().filter(|param| param.is_maskable());
                 weights.map(|param| (kept(&param.read_mask().unwrap()), param.len())).collect()
             };
             let near = |counts: &[(usize, usize)], s: f64| {
@@ -345,7 +344,7 @@ fn a_dense_first_layer_is_not_made_up_for() {
         let ruled =
             format!("method = 'static', target = 0.9, {spread}, rule = [{{ match = 'fc1', target = 0.5 }}]");
         let run = session(&gpu, &ruled);
-        let first = run.model.params()[0];
+        let first = &run.model.params[ParamId(0)];
         assert_eq!(kept(&first.read_mask().unwrap()), first.len() / 2);
     }
     let alone = "run = { epochs = 1 }\ndata = { name = 'signs', validation = 0.0 }\n\

@@ -9,6 +9,7 @@ use coppice::gpu::{Dtype, Gpu, Recorder};
 use coppice::ops::Step;
 use coppice::ops::tally::Totals;
 use coppice::ops::variants::Choices;
+use coppice::param::ParamId;
 use coppice::recipe::Recipe;
 use coppice::report::mask::applied;
 use coppice::sparsity::threshold::{record_backward, record_descend, record_forward};
@@ -74,7 +75,13 @@ fn a_threshold_that_is_not_a_number_is_refused() {
     for gpu in everywhere() {
         let mut run = session(&gpu, STR, SGD);
         run.advance().unwrap();
-        run.pruner.as_ref().unwrap().threshold_of(2).expect("fc2 has one").write(&[f32::NAN]).unwrap();
+        run.pruner
+            .as_ref()
+            .unwrap()
+            .threshold_of(ParamId(2))
+            .expect("fc2 has one")
+            .write(&[f32::NAN])
+            .unwrap();
         let error = (0..3).find_map(|_| run.advance().err()).expect("masks are recorded at step 3");
         let said = error.to_string();
         assert!(error.kind == Kind::Numbers && said.contains("thresholds of `fc2.weight`"), "{said}");
@@ -112,23 +119,26 @@ fn each_step_follows_the_formula() {
         for optim in [SGD, ADAM] {
             let mut run = session(&gpu, STR, optim);
             let threshold = |run: &Session, i: usize| -> f64 {
-                let s = run.pruner.as_ref().unwrap().threshold_of(i).expect("a threshold");
+                let s = run.pruner.as_ref().unwrap().threshold_of(ParamId(i)).expect("a threshold");
                 f64::from(s.read_f32().unwrap()[0])
             };
-            let numbers: Vec<usize> = (0..6).filter(|&i| run.model.params()[i].is_masked()).collect();
+            let numbers: Vec<usize> = (0..6).filter(|&i| run.model.params[ParamId(i)].is_masked()).collect();
             assert_eq!(numbers.len(), 2, "head is dense");
             let (mut pruned, mut changes) = (0, Vec::new());
             while !run.is_done() {
                 let before: Vec<(f64, Vec<f32>)> = numbers
                     .iter()
                     .map(|&i| {
-                        (threshold(&run, i), run.model.params()[i].gather(|block| block.stored()).unwrap())
+                        (
+                            threshold(&run, i),
+                            run.model.params[ParamId(i)].gather(|block| block.stored()).unwrap(),
+                        )
                     })
                     .collect();
                 let rate = run.learning_rate();
                 changes.extend(run.advance().unwrap());
                 for (&i, (s, latent)) in numbers.iter().zip(&before) {
-                    let param = run.model.params()[i];
+                    let param = &run.model.params[ParamId(i)];
                     let (seen, grad) = (param.read().unwrap(), param.read_grad().unwrap());
                     let mask = param.read_mask().unwrap();
                     let mut sum = 0.0;
@@ -212,7 +222,7 @@ fn what_comes_out_is_reported_and_stored() {
         let summary = train(&mut run, &free, &mut |_| Ok(())).unwrap();
         let seen: usize = run
             .model
-            .params()
+            .params
             .iter()
             .filter(|param| param.shape.len() > 1)
             .map(|param| param.read().unwrap().iter().filter(|w| **w != 0.0).count())

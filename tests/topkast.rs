@@ -6,6 +6,7 @@ mod common;
 use common::{bytes, everywhere};
 use coppice::gpu::{Gpu, Recorder};
 use coppice::ops::variants::Choices;
+use coppice::param::ParamId;
 use coppice::recipe::Recipe;
 use coppice::sparsity::shrink::{self, Pull};
 use coppice::sparsity::topk::{self, top_k};
@@ -72,12 +73,12 @@ struct Look {
 }
 
 fn look(run: &Session) -> Vec<Look> {
-    let of = |param: &&coppice::param::Param| Look {
+    let of = |param: &coppice::param::Param| Look {
         values: param.gather(|block| block.stored()).unwrap(),
         seen: param.read_mask().unwrap(),
         trained: param.blocks[0].trained().read_u32().unwrap(),
     };
-    run.model.params().iter().filter(|param| param.is_masked()).map(of).collect()
+    run.model.params.iter().filter(|param| param.is_masked()).map(of).collect()
 }
 
 fn bit(mask: &[u32], i: usize) -> bool {
@@ -137,7 +138,7 @@ fn the_rest_keeps_its_value_and_the_forward_pass_sees_the_largest() {
                     }
                 }
                 assert!(moved > 500, "{moved} weights moved");
-                let params = run.model.params();
+                let params = &run.model.params;
                 for (param, is) in params.into_iter().filter(|param| param.is_masked()).zip(&after) {
                     for (i, &w) in param.read().unwrap().iter().enumerate() {
                         let want = if bit(&is.seen, i) { is.values[i] } else { 0.0 };
@@ -158,9 +159,9 @@ fn the_exploration_loss_pulls_what_is_not_seen_the_more() {
             let grads = |lambda: f32| {
                 let sparsity = format!("{TOPKAST}, lambda = {lambda:?}, penalty = '{penalty}'");
                 let mut run = session(&gpu, &sparsity, SGD);
-                let start = run.model.params()[0].gather(|block| block.stored()).unwrap();
+                let start = run.model.params[ParamId(0)].gather(|block| block.stored()).unwrap();
                 run.advance().unwrap();
-                let param = run.model.params()[0];
+                let param = &run.model.params[ParamId(0)];
                 (start, param.read_mask().unwrap(), param.read_grad().unwrap())
             };
             let ((start, seen, with), (.., without)) = (grads(0.25), grads(0.0));

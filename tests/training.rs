@@ -7,6 +7,7 @@ use coppice::data::{Dataset, Source, Split};
 use coppice::error::Kind;
 use coppice::gpu::{Choice, Gpu, Limits, Phase, adapters};
 use coppice::ops::variants::Choices;
+use coppice::param::ParamId;
 use coppice::random::{Stream, uniform, word};
 use coppice::recipe::Recipe;
 use coppice::train::checkpoint::{self, Which};
@@ -151,7 +152,7 @@ fn split_tensors_and_cut_grids_change_no_bit() {
             let choices = Choices::plain(&shapes.concat());
             let mut session = Session::new(gpu, &recipe, &data, choices).unwrap();
             let summary = train(&mut session, &FREE, &mut |_| Ok(())).unwrap();
-            let means = session.pruner.as_ref().map_or(0, |pruner| pruner.means_of(2).len());
+            let means = session.pruner.as_ref().map_or(0, |pruner| pruner.means_of(ParamId(2)).len());
             (summary, means)
         };
         let (whole, _) = plain(&Gpu::open(&choice).unwrap());
@@ -201,7 +202,7 @@ fn a_hidden_weight_that_is_not_finite_is_refused_by_name() {
                 let to = |stop_at| Control { folder: Some(home.path().to_path_buf()), stop_at, ..FREE };
                 let mut session = Session::new(&gpu, &recipe, &data(), Choices::default()).unwrap();
                 train(&mut session, &to(Some(10)), &mut |_| Ok(())).unwrap();
-                let param = session.model.params()[0];
+                let param = &session.model.params[ParamId(0)];
                 assert_eq!((param.name.as_str(), param.storage()), ("fc1.weight", storage));
                 let mut values = param.read().unwrap();
                 values[param.places().unwrap()[25] as usize] = value;
@@ -225,8 +226,8 @@ fn a_hidden_weight_that_is_not_finite_is_refused_by_name() {
 #[test]
 fn a_loss_that_is_not_finite_names_such_weights() {
     let mut session = Session::new(&Gpu::twin(), &recipe(&[]), &data(), Choices::default()).unwrap();
-    let params = session.model.params();
-    let (head, bias) = (params[4], params[5]);
+    let params = &session.model.params;
+    let (head, bias) = (&params[ParamId(4)], &params[ParamId(5)]);
     assert_eq!((head.name.as_str(), bias.name.as_str()), ("head.weight", "head.bias"));
     for (param, broken) in [(head, 2), (bias, 1)] {
         let mut values = param.read().unwrap();

@@ -6,7 +6,7 @@ mod common;
 use common::{bytes, everywhere};
 use coppice::gpu::Gpu;
 use coppice::ops::variants::Choices;
-use coppice::param::places;
+use coppice::param::{ParamId, places};
 use coppice::random::{Stream, uniform};
 use coppice::recipe::Recipe;
 use coppice::train::Session;
@@ -25,7 +25,7 @@ fn session(gpu: &Gpu, by: &str, storage: &str) -> Session {
 }
 
 fn kept(run: &Session) -> Vec<Vec<u32>> {
-    [0, 2, 4].map(|i| places(&run.model.params()[i].read_mask().unwrap())).into()
+    [0, 2, 4].map(|i| places(&run.model.params[ParamId(i)].read_mask().unwrap())).into()
 }
 
 /// The weights of all masks that a run has had.
@@ -44,7 +44,7 @@ fn weights_that_were_never_kept_grow_first() {
     for gpu in everywhere() {
         for storage in ["masked", "packed"] {
             let mut run = session(&gpu, "random-unfired", storage);
-            let lens = [0, 2, 4].map(|i| run.model.params()[i].len() as u32);
+            let lens = [0, 2, 4].map(|i| run.model.params[ParamId(i)].len() as u32);
             let mut ever: Vec<Vec<bool>> = lens.map(|len| vec![false; len as usize]).into();
             let mut before = kept(&run);
             let (mut some_left, mut none_left) = (0, 0);

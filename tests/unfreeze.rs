@@ -7,6 +7,7 @@ use coppice::data::{self, Dataset};
 use coppice::error::Kind;
 use coppice::gpu::{Gpu, Phase};
 use coppice::ops::variants::Choices;
+use coppice::param::ParamId;
 use coppice::recipe::Recipe;
 use coppice::sparsity::methods;
 use coppice::store::Arrays;
@@ -224,7 +225,7 @@ fn growing(method: &str, storage: &str) -> Recipe {
 /// The masks of the weights, layer by layer, as bits.
 fn masks(session: &Session) -> Vec<Vec<bool>> {
     let bits = |words: Vec<u32>, len: usize| (0..len).map(|i| words[i / 32] >> (i % 32) & 1 == 1).collect();
-    let weights = session.model.params().into_iter().step_by(2);
+    let weights = session.model.params.iter().step_by(2);
     weights.map(|param| bits(param.read_mask().unwrap(), param.len())).collect()
 }
 
@@ -259,7 +260,7 @@ fn frozen_layers_keep_their_masks_where_weights_grow() {
                         assert_eq!((own.grown, own.dropped), (0, 0), "{context}");
                         assert_eq!(old, new, "{context}");
                         let pruner = session.pruner.as_ref().unwrap();
-                        for mean in pruner.means_of(2 * i) {
+                        for mean in pruner.means_of(ParamId(2 * i)) {
                             assert!(mean.read_f32().unwrap().iter().all(|&mean| mean == 0.0), "{context}");
                         }
                     }
@@ -415,7 +416,7 @@ fn each_training_unfreezes_anew() {
                         assert_eq!(values(&session)[i] != old[i], local >= join, "{context}");
                     }
                     for (j, part) in ["weight", "bias"].into_iter().enumerate() {
-                        let slots = session.optimizer.slots_of(2 * i + j).iter().flatten();
+                        let slots = session.optimizer.slots_of(ParamId(2 * i + j)).iter().flatten();
                         let slots = slots.map(|slot| slot.read_f32().unwrap());
                         for values in slots.chain([grads[&format!("{layer}.{part}")].to_f32()]) {
                             let any = values.iter().any(|&value| value != 0.0);

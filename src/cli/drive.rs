@@ -76,7 +76,7 @@ pub fn go(
         journal.listen(&event)?;
         files.listen(&event)
     };
-    let params = session.model.params();
+    let params = &session.model.params;
     let started = Started {
         name: session.recipe.run.name.clone(),
         device: session.gpu.identity().clone(),

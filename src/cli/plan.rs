@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Device, RecipeArgs, cache, drive, print_json, say};
 use crate::error::Result;
 use crate::gpu::{Cost, Dispatch, Gpu, Phase};
-use crate::param::Flow;
+use crate::param::{Flow, ParamId};
 use crate::recipe::Storage;
 use crate::report::table;
 use crate::train::{Session, TrainFlops, Turn};
@@ -45,15 +45,14 @@ impl Plan {
         let notes: Vec<&str> = notes.into_iter().flatten().collect();
         let memory = gpu.memory().peak_bytes;
         let means = run.pruner.as_ref().map_or(0, |pruner| pruner.mean_bytes());
-        let stored = 4 * run.model.params().iter().map(|p| p.len() as u64).sum::<u64>();
+        let stored = 4 * run.model.params.iter().map(|p| p.len() as u64).sum::<u64>();
         let (dense, packed) = (kernels::dense(&run), kernels::packed(&run));
         let flops = run.planned_flops()?;
         if self.json {
             let layers: Vec<_> = run
                 .model
-                .params()
-                .iter()
-                .enumerate()
+                .params
+                .pairs()
                 .map(|(i, p)| {
                     json!({ "name": p.name, "shape": p.shape, "total": p.len(), "maskable": p.is_maskable(),
                             "pattern": p.form.name(), "storage": p.storage(), "why": why(&run, i) })
@@ -91,9 +90,8 @@ impl Plan {
         ))?;
         let lines: Vec<_> = run
             .model
-            .params()
-            .iter()
-            .enumerate()
+            .params
+            .pairs()
             .map(|(i, p)| {
                 vec![
                     p.name.clone(),
@@ -208,12 +206,12 @@ fn stages(run: &Session) -> Vec<(u64, f64, Vec<&str>)> {
 }
 
 /// Why a parameter is stored as it is.
-fn why(run: &Session, index: usize) -> String {
-    let param = run.model.params()[index];
+fn why(run: &Session, id: ParamId) -> String {
+    let param = &run.model.params[id];
     let Some(pruner) = run.pruner.as_ref().filter(|_| param.is_masked()) else {
         return if param.is_maskable() { "nothing of it is pruned" } else { "never pruned" }.into();
     };
-    match (run.recipe.sparsity.storage, pruner.packed_below(index)) {
+    match (run.recipe.sparsity.storage, pruner.packed_below(id)) {
         (Storage::Masked, _) => "asked for".into(),
         (_, 0.0) if param.flow != Flow::Held => "pruned weights keep their values".into(),
         (_, 0.0) if !param.form.is_packable() => {
@@ -225,6 +223,6 @@ fn why(run: &Session, index: usize) -> String {
             )
         }
         (Storage::Packed, _) => "asked for, once something is pruned".into(),
-        (Storage::Auto, _) => kernels::crossover(run, index).to_string(),
+        (Storage::Auto, _) => kernels::crossover(run, id).to_string(),
     }
 }

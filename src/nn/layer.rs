@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Recorder, Tensor};
 use crate::ops::narrow::Operand;
 use crate::ops::variants::{Choices, Shape};
-use crate::param::Param;
+use crate::param::{ParamId, ParamSet};
 use crate::recipe::{self, Settings};
 
 /// A kind of layer in the list.
@@ -18,7 +18,7 @@ pub struct Entry {
     pub about: &'static str,
     /// Settings that must be written, with a sample of their type.
     pub required: fn() -> Vec<(&'static str, Value)>,
-    pub build: fn(&Context, &Settings) -> Result<Box<dyn Layer>>,
+    pub build: fn(&mut Context, &Settings) -> Result<Box<dyn Layer>>,
 }
 
 /// All kinds of layers.
@@ -30,8 +30,8 @@ pub struct Context<'a> {
     /// Features of its input.
     pub inputs: usize,
     pub seed: u64,
-    /// The number of its first parameter: initial weights are a function of (seed, number, element).
-    pub first_param: u32,
+    /// Takes in its parameters: initial weights are a function of (seed, number of the parameter, element).
+    pub params: &'a mut ParamSet,
 }
 
 /// Operands that a layer's products read as bf16, all of them or none.
@@ -48,24 +48,31 @@ pub trait Layer {
     fn name(&self) -> &str;
     /// Features of its output.
     fn outputs(&self) -> usize;
-    fn params(&self) -> Vec<&Param> {
-        Vec::new()
-    }
-    fn params_mut(&mut self) -> Vec<&mut Param> {
-        Vec::new()
+    /// Those that it has declared. Whatever it records, it is handed the set that they are in.
+    fn params(&self) -> &[ParamId] {
+        &[]
     }
     /// Its dense products, for measuring variants.
-    fn products(&self, _cols: usize) -> Vec<Shape> {
+    fn products(&self, _params: &ParamSet, _cols: usize) -> Vec<Shape> {
         Vec::new()
     }
     /// Records `y = f(x)`. Operands have copies where it reads those (see [`Layer::reads_narrow`]), results where that is all
     /// that is to be written.
-    fn forward(&self, rec: &mut Recorder, choices: &Choices, x: Operand, y: Operand) -> Result<()>;
+    fn forward(
+        &self,
+        rec: &mut Recorder,
+        choices: &Choices,
+        params: &ParamSet,
+        x: Operand,
+        y: Operand,
+    ) -> Result<()>;
     /// Records the gradients of the parameters and, if asked for, of the input.
+    #[allow(clippy::too_many_arguments)] // all that a backward pass knows
     fn backward(
         &self,
         rec: &mut Recorder,
         choices: &Choices,
+        params: &ParamSet,
         x: Operand,
         y: &Tensor,
         d_y: Operand,
@@ -73,11 +80,11 @@ pub trait Layer {
     ) -> Result<()>;
     /// What its products read as bf16, in runs that have copies. `is_written` says that the layer before can write its input
     /// so, at no cost.
-    fn reads_narrow(&self, _gpu: &Gpu, _cols: usize, _is_written: bool) -> Reads {
+    fn reads_narrow(&self, _gpu: &Gpu, _params: &ParamSet, _cols: usize, _is_written: bool) -> Reads {
         Reads::default()
     }
     /// Whether it can write its output as bf16 alone, and never reads it again.
-    fn writes_narrow(&self) -> bool {
+    fn writes_narrow(&self, _params: &ParamSet) -> bool {
         false
     }
     /// Whether it can write its input's gradient as bf16 alone.

@@ -11,7 +11,7 @@ use crate::ops::linear::{self, Rows};
 use crate::ops::narrow::Operand;
 use crate::ops::packed::products::{self, Packed};
 use crate::ops::variants::{self, Choices, Shape};
-use crate::param::Param;
+use crate::param::{Param, ParamId, ParamSet};
 use crate::random::{self, Stream};
 
 pub const ENTRY: Entry = Entry {
@@ -29,30 +29,40 @@ pub const ENTRY: Entry = Entry {
 
 struct Linear {
     name: String,
-    weight: Param,
-    bias: Param,
+    outputs: usize,
+    inputs: usize,
+    /// Weight and bias.
+    params: [ParamId; 2],
     relu: bool,
     rectified_input: bool,
 }
 
 impl Linear {
     /// Weights and biases are uniform in ±1/sqrt(inputs): PyTorch's default for linear layers.
-    fn new(c: &Context, out: usize) -> Self {
+    fn new(c: &mut Context, out: usize) -> Self {
         let (seed, bound) = (c.seed, 1.0 / (c.inputs as f32).sqrt());
-        let param = |what: &str, shape: &[usize], number: u32| {
+        let mut declare = |what: &str, shape: &[usize]| {
+            let number = c.params.len() as u32;
             let value = move |i: u32| (random::uniform(seed, Stream::Init, 0, number, i) * 2.0 - 1.0) * bound;
             let mut param = Param::new(&format!("{}.{what}", c.name), shape, Box::new(value));
             param.bound = Some(bound);
-            param
+            c.params.declare(param)
         };
         Self {
+            params: [declare("weight", &[out, c.inputs]), declare("bias", &[out])],
             name: c.name.to_string(),
-            weight: param("weight", &[out, c.inputs], c.first_param),
-            bias: param("bias", &[out], c.first_param + 1),
+            outputs: out,
+            inputs: c.inputs,
             relu: false,
             rectified_input: false,
         }
     }
+}
+
+/// The weight, where only what is kept of it exists.
+fn packed(weight: &Param) -> Option<Packed<'_>> {
+    let packed = weight.packed.as_ref()?;
+    Some(Packed { index: &packed.index, values: &weight.blocks[0].weight })
 }
 
 fn rows<'a>(param: &'a Param, of: impl Fn(&'a crate::param::Block) -> &'a Tensor) -> Vec<Rows<'a>> {
@@ -61,12 +71,11 @@ fn rows<'a>(param: &'a Param, of: impl Fn(&'a crate::param::Block) -> &'a Tensor
 
 impl Linear {
     fn shape(&self, rows: usize, cols: usize) -> Shape {
-        Shape::new(rows, self.weight.shape[1], cols)
+        Shape::new(rows, self.inputs, cols)
     }
-    /// The weight, where only what is kept of it exists.
-    fn packed(&self) -> Option<Packed<'_>> {
-        let packed = self.weight.packed.as_ref()?;
-        Some(Packed { index: &packed.index, values: &self.weight.blocks[0].weight })
+    /// Weight and bias.
+    fn of<'a>(&self, params: &'a ParamSet) -> [&'a Param; 2] {
+        self.params.map(|id| &params[id])
     }
 }
 
@@ -75,26 +84,31 @@ impl Layer for Linear {
         &self.name
     }
     fn outputs(&self) -> usize {
-        self.weight.shape[0]
+        self.outputs
     }
-    fn params(&self) -> Vec<&Param> {
-        vec![&self.weight, &self.bias]
+    fn params(&self) -> &[ParamId] {
+        &self.params
     }
-    fn params_mut(&mut self) -> Vec<&mut Param> {
-        vec![&mut self.weight, &mut self.bias]
-    }
-    fn products(&self, cols: usize) -> Vec<Shape> {
-        let step = self.weight.blocks.first().map_or(self.weight.shape[0], |block| block.rows.len());
-        let rows = self.weight.shape[0];
+    fn products(&self, params: &ParamSet, cols: usize) -> Vec<Shape> {
+        let ([weight, _], rows) = (self.of(params), self.outputs);
+        let step = weight.blocks.first().map_or(rows, |block| block.rows.len());
         (0..rows).step_by(step.max(1)).map(|begin| self.shape(step.min(rows - begin), cols)).collect()
     }
 
-    fn forward(&self, rec: &mut Recorder, choices: &Choices, x: Operand, y: Operand) -> Result<()> {
-        let bias = &self.bias.blocks[0].weight;
-        match self.packed() {
+    fn forward(
+        &self,
+        rec: &mut Recorder,
+        choices: &Choices,
+        params: &ParamSet,
+        x: Operand,
+        y: Operand,
+    ) -> Result<()> {
+        let [weight, bias] = self.of(params);
+        let bias = &bias.blocks[0].weight;
+        match packed(weight) {
             Some(weight) => products::forward(rec, choices, weight, bias, x, y, self.relu),
             None => {
-                let weight = rows(&self.weight, |b| &b.weight);
+                let weight = rows(weight, |b| &b.weight);
                 linear::forward(rec, choices, &weight, bias, x, y.wide, self.relu)
             }
         }
@@ -104,24 +118,26 @@ impl Layer for Linear {
         &self,
         rec: &mut Recorder,
         choices: &Choices,
+        params: &ParamSet,
         x: Operand,
         _y: &Tensor,
         d_y: Operand,
         d_x: Option<Operand>,
     ) -> Result<()> {
-        let d_bias = &self.bias.blocks[0].grad;
-        if let Some(weight) = self.packed() {
-            let grad = &self.weight.blocks[0].grad;
+        let [weight, bias] = self.of(params);
+        let (d_bias, d_weight) = (&bias.blocks[0].grad, rows(weight, |b| &b.grad));
+        if let Some(weight) = packed(weight) {
+            let grad = d_weight[0].tensor;
             if let Some(d_x) = d_x {
                 let relu = self.rectified_input;
                 products::input_grad(rec, choices, weight, x, d_y, d_x, relu)?;
             }
             return products::weight_grad(rec, choices, weight.index, grad, d_bias, x, d_y);
         }
-        linear::weight_grad(rec, choices, &rows(&self.weight, |b| &b.grad), d_bias, x, d_y.wide)?;
+        linear::weight_grad(rec, choices, &d_weight, d_bias, x, d_y.wide)?;
         match d_x {
             Some(d_x) => {
-                let weight = rows(&self.weight, |b| &b.weight);
+                let weight = rows(weight, |b| &b.weight);
                 linear::input_grad(rec, choices, &weight, x, d_y.wide, d_x, self.rectified_input)
             }
             None => Ok(()),
@@ -137,20 +153,21 @@ impl Layer for Linear {
         rows: Range<usize>,
         d_weight: &Tensor,
     ) -> Result<()> {
-        let whole = self.shape(self.weight.shape[0], x.shape[1]);
+        let whole = self.shape(self.outputs, x.shape[1]);
         linear::weight_grad_rows(rec, choices, whole, rows, d_weight, x, d_y)
     }
 
     /// Dense products gain too little by bf16 to be worth a copy of their own.
-    fn reads_narrow(&self, gpu: &Gpu, cols: usize, is_written: bool) -> Reads {
-        if self.weight.packed.is_some() {
+    fn reads_narrow(&self, gpu: &Gpu, params: &ParamSet, cols: usize, is_written: bool) -> Reads {
+        let [weight, _] = self.of(params);
+        if weight.packed.is_some() {
             return Reads { x: true, d_y: true };
         }
-        let can = || variants::read_narrow(gpu, &self.products(cols), self.weight.feeds_back);
+        let can = || variants::read_narrow(gpu, &self.products(params, cols), weight.feeds_back);
         Reads { x: is_written && can(), d_y: false }
     }
-    fn writes_narrow(&self) -> bool {
-        self.weight.packed.is_some()
+    fn writes_narrow(&self, params: &ParamSet) -> bool {
+        self.of(params)[0].packed.is_some()
     }
     fn passes_narrow(&self) -> bool {
         true
@@ -177,10 +194,12 @@ mod tests {
     fn a_dense_gradient_leaves_that_of_the_bias() {
         let (rows, inner, cols) = (70, 5, 8);
         for gpu in [Gpu::twin(), Gpu::open(&Choice::Auto).unwrap()] {
-            let mut layer =
-                Linear::new(&Context { name: "fc", inputs: inner, seed: 1, first_param: 0 }, rows);
-            layer.params_mut().into_iter().try_for_each(|param| param.allocate(&gpu)).unwrap();
-            layer.bias.blocks[0].grad.write(&vec![7.0f32; rows]).unwrap();
+            let mut params = ParamSet::default();
+            let mut context = Context { name: "fc", inputs: inner, seed: 1, params: &mut params };
+            let layer = Linear::new(&mut context, rows);
+            params.iter_mut().try_for_each(|param| param.allocate(&gpu)).unwrap();
+            let d_bias = params[layer.params[1]].blocks[0].grad.clone();
+            d_bias.write(&vec![7.0f32; rows]).unwrap();
             let ones = |rows: usize| gpu.upload_f32("ones", &[rows, cols], &vec![1.0; rows * cols]).unwrap();
             let d_weight = gpu.tensor("d_weight", Dtype::F32, &[6, inner]).unwrap();
             let mut rec = Recorder::new(&gpu);
@@ -188,7 +207,7 @@ mod tests {
             layer.dense_grad(&mut rec, &Choices::default(), &x, &d_y, 64..70, &d_weight).unwrap();
             rec.finish().unwrap().replay().unwrap();
             assert_eq!(d_weight.read_f32().unwrap(), vec![8.0; 6 * inner]);
-            assert_eq!(layer.bias.blocks[0].grad.read_f32().unwrap(), vec![7.0; rows]);
+            assert_eq!(d_bias.read_f32().unwrap(), vec![7.0; rows]);
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Recorder, Tensor};
 use crate::ops::narrow::{self, Operand};
 use crate::ops::variants::{Choices, Shape};
-use crate::param::Param;
+use crate::param::{Param, ParamId, ParamSet};
 use crate::recipe;
 
 pub mod layer;
@@ -16,6 +16,8 @@ use layer::{Context, Layer, Reads};
 /// A sequence of layers from features to classes.
 pub struct Model {
     layers: Vec<Box<dyn Layer>>,
+    /// From the input to the output.
+    pub params: ParamSet,
     pub features: usize,
     pub classes: usize,
 }
@@ -73,15 +75,14 @@ impl Model {
     pub fn new(recipe: &recipe::Model, features: usize, classes: usize, seed: u64) -> Result<Self> {
         let mut layers: Vec<Box<dyn Layer>> = Vec::new();
         let mut width = features;
-        let mut params = 0;
+        let mut params = ParamSet::default();
         for (index, spec) in specs(recipe, classes).iter().enumerate() {
             let entry = layer::find(spec)?;
             let settings = layer::settings(spec)?;
             let name = spec.name.clone().unwrap_or_else(|| format!("{}{index}", entry.name));
-            let context = Context { name: &name, inputs: width, seed, first_param: params };
-            let layer = (entry.build)(&context, &settings)?;
+            let mut context = Context { name: &name, inputs: width, seed, params: &mut params };
+            let layer = (entry.build)(&mut context, &settings)?;
             width = layer.outputs();
-            params += layer.params().len() as u32;
             layers.push(layer);
         }
         if width != classes {
@@ -90,31 +91,21 @@ impl Model {
             ))
             .hint(format!("a last [[model.layer]] of type \"linear\" with out = {classes}")));
         }
-        let mut layers = fuse(layers);
+        let layers = fuse(layers);
         // Nobody asks for the gradient of the batch.
-        if let Some(first) = layers.first_mut() {
-            first.params_mut().into_iter().for_each(|param| param.feeds_back = false);
+        for &id in layers.first().map_or(&[][..], |first| first.params()) {
+            params[id].feeds_back = false;
         }
-        Ok(Self { layers, features, classes })
+        Ok(Self { layers, params, features, classes })
     }
 
-    /// All parameters, from the input to the output.
-    pub fn params(&self) -> Vec<&Param> {
-        self.layers.iter().flat_map(|layer| layer.params()).collect()
-    }
-    pub fn params_mut(&mut self) -> Vec<&mut Param> {
-        self.layers.iter_mut().flat_map(|layer| layer.params_mut()).collect()
-    }
     /// The layers that have parameters, from the input to the output.
     pub fn learners(&self) -> impl Iterator<Item = &dyn Layer> {
         self.layers.iter().map(|layer| &**layer).filter(|layer| !layer.params().is_empty())
     }
-    pub fn learners_mut(&mut self) -> impl Iterator<Item = &mut Box<dyn Layer>> {
-        self.layers.iter_mut().filter(|layer| !layer.params().is_empty())
-    }
     /// The dense products of one step with `cols` columns.
     pub fn products(&self, cols: usize) -> Vec<Shape> {
-        self.layers.iter().flat_map(|layer| layer.products(cols)).collect()
+        self.layers.iter().flat_map(|layer| layer.products(&self.params, cols)).collect()
     }
 
     /// Tensors for the activations of a batch of `cols` columns, with bf16 copies if `narrow`: `cols` is then a
@@ -141,13 +132,14 @@ impl Model {
     /// that. Nor does one depend on how a data set is stored: a batch, which some cannot write as bf16, is not offered.
     fn reads(&self, a: &Activations, index: usize) -> Reads {
         let Some(layer) = self.layers.get(index) else { return Reads::default() };
-        let is_written = index.checked_sub(1).is_some_and(|before| self.layers[before].writes_narrow());
-        layer.reads_narrow(a.logits().gpu(), a.logits().shape[1], is_written)
+        let is_written =
+            index.checked_sub(1).is_some_and(|before| self.layers[before].writes_narrow(&self.params));
+        layer.reads_narrow(a.logits().gpu(), &self.params, a.logits().shape[1], is_written)
     }
 
     /// Whether the products of the layer of this parameter read its input as bf16.
     pub fn reads_narrow(&self, a: &Activations, param: &str) -> bool {
-        let owns = |layer: &dyn Layer| layer.params().iter().any(|own| own.name == param);
+        let owns = |layer: &dyn Layer| layer.params().iter().any(|&own| self.params[own].name == param);
         let index = self.layers.iter().position(|layer| owns(&**layer));
         !a.narrow.is_empty() && index.is_some_and(|index| self.reads(a, index).x)
     }
@@ -171,8 +163,10 @@ impl Model {
             }
             // As bf16 alone, if both can and nothing else is to be left.
             reads = self.reads(a, index + 1);
-            written = a.operand(index + 1).only(leave == Leave::Narrow && layer.writes_narrow() && reads.x);
-            layer.forward(rec, choices, x, written)?;
+            written = a
+                .operand(index + 1)
+                .only(leave == Leave::Narrow && layer.writes_narrow(&self.params) && reads.x);
+            layer.forward(rec, choices, &self.params, x, written)?;
         }
         Ok(())
     }
@@ -229,7 +223,8 @@ impl Model {
 
     /// The lowest layer with such a parameter; as many as there are layers if none has.
     fn lowest(&self, of: impl Fn(&Param) -> bool) -> usize {
-        let found = self.layers.iter().position(|layer| layer.params().into_iter().any(&of));
+        let found =
+            self.layers.iter().position(|layer| layer.params().iter().any(|&own| of(&self.params[own])));
         found.unwrap_or(self.layers.len())
     }
 
@@ -258,13 +253,13 @@ impl Model {
                 d.operand(index - 1).only(leave == Leave::Narrow && layer.passes_narrow() && reads.d_y)
             });
             is_narrow = d_x.is_some_and(|d_x| d_x.narrow.is_some());
-            layer.backward(rec, choices, x, &a.values[index + 1], d_y, d_x)?;
+            layer.backward(rec, choices, &self.params, x, &a.values[index + 1], d_y, d_x)?;
         }
         Ok(())
     }
 
     /// Records the gradient of some rows of a parameter, also where nothing is kept, after a backward pass whose
-    /// gradients `d` were all kept. `param` counts all parameters, as [`Model::params`] lists them.
+    /// gradients `d` were all kept.
     #[allow(clippy::too_many_arguments)] // a whole backward pass stands behind it
     pub fn dense_grad(
         &self,
@@ -272,19 +267,13 @@ impl Model {
         choices: &Choices,
         a: &Activations,
         d: &Gradients,
-        param: usize,
+        param: ParamId,
         rows: std::ops::Range<usize>,
         d_weight: &Tensor,
     ) -> Result<()> {
-        let mut first = 0;
-        for (index, layer) in self.layers.iter().enumerate() {
-            let own = layer.params().len();
-            if param < first + own {
-                return layer.dense_grad(rec, choices, &a.values[index], &d.values[index], rows, d_weight);
-            }
-            first += own;
-        }
-        Err(Error::internal(format!("there is no parameter {param}")))
+        let index = self.layers.iter().position(|layer| layer.params().contains(&param));
+        let index = index.ok_or_else(|| Error::internal(format!("no layer has {param:?}")))?;
+        self.layers[index].dense_grad(rec, choices, &a.values[index], &d.values[index], rows, d_weight)
     }
 }
 
@@ -346,7 +335,7 @@ mod tests {
         let (features, classes, cols) = (20, 4, 16);
         let mlp = recipe::Model::Mlp { hidden: vec![24, inner], activation: "relu".into() };
         let mut model = Model::new(&mlp, features, classes, 5).unwrap();
-        for param in model.params_mut() {
+        for param in model.params.iter_mut() {
             if ["fc1.weight", "fc2.weight"].contains(&param.name.as_str()) {
                 let places: Vec<u32> = (0..param.len() as u32).filter(|i| i % 3 == 0).collect();
                 let pattern = Pattern::from_places(Form::Free, param.shape[0], param.shape[1], &places);
@@ -371,7 +360,7 @@ mod tests {
         model.forward(&mut rec, choices, &a, x, leave).unwrap();
         model.backward(&mut rec, choices, &a, &d, leave).unwrap();
         rec.finish().unwrap().replay().unwrap();
-        let grads = model.params().into_iter().flat_map(|p| p.blocks[0].grad.read_f32().unwrap()).collect();
+        let grads = model.params.iter().flat_map(|p| p.blocks[0].grad.read_f32().unwrap()).collect();
         let [logits, first, second] = [3, 1, 2].map(|index: usize| a.values[index].read_f32().unwrap());
         [logits, grads, first, second]
     }

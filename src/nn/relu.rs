@@ -6,6 +6,7 @@ use crate::gpu::{Recorder, Tensor};
 use crate::ops::narrow::Operand;
 use crate::ops::relu;
 use crate::ops::variants::Choices;
+use crate::param::ParamSet;
 
 pub const ENTRY: Entry = Entry {
     name: "relu",
@@ -26,13 +27,14 @@ impl Layer for Relu {
     fn outputs(&self) -> usize {
         self.width
     }
-    fn forward(&self, rec: &mut Recorder, _: &Choices, x: Operand, y: Operand) -> Result<()> {
+    fn forward(&self, rec: &mut Recorder, _: &Choices, _: &ParamSet, x: Operand, y: Operand) -> Result<()> {
         relu::record_forward(rec, x.wide, y.wide)
     }
     fn backward(
         &self,
         rec: &mut Recorder,
         _: &Choices,
+        _: &ParamSet,
         _x: Operand,
         y: &Tensor,
         d_y: Operand,

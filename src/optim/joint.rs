@@ -7,7 +7,7 @@
 use super::Optimizer;
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor};
-use crate::param::{Block, Flow, Param};
+use crate::param::{Block, Flow, Param, ParamId, ParamSet};
 
 /// More weights than these are no small parameter; and from here on reading through textures pays, on adapters where it
 /// does.
@@ -73,17 +73,18 @@ impl Optimizer {
     ///
     /// # Errors
     /// `Kind::Memory` where the device has no room.
-    pub fn join(&mut self, gpu: &Gpu, params: &mut [&mut Param]) -> Result<()> {
+    pub fn join(&mut self, gpu: &Gpu, params: &mut ParamSet) -> Result<()> {
         if self.rule.mixes() {
             return Ok(());
         }
         for are_weights in [true, false] {
             let small = |param: &Param| is_small(param) && param.is_maskable() == are_weights;
-            let all: Vec<usize> = (0..params.len()).filter(|&index| small(params[index])).collect();
+            let all: Vec<ParamId> =
+                params.pairs().filter(|(_, param)| small(param)).map(|(id, _)| id).collect();
             // As many as surely fit one binding.
             for members in all.chunks((gpu.limits().binding_bytes as usize / (MANY * 4)).max(1)) {
-                let follows = |pair: &[usize]| {
-                    let [part, next] = [pair[0], pair[1]].map(|index| self.part(index, params[index], 0));
+                let follows = |pair: &[ParamId]| {
+                    let [part, next] = [pair[0], pair[1]].map(|id| self.part(id, &params[id], 0));
                     part.through(&next).is_some()
                 };
                 if !members.windows(2).all(follows) {
@@ -94,37 +95,35 @@ impl Optimizer {
         Ok(())
     }
 
-    fn move_together(&mut self, gpu: &Gpu, params: &mut [&mut Param], members: &[usize]) -> Result<()> {
-        let gather =
-            |of: &dyn Fn(usize) -> Tensor| members.iter().map(|&index| of(index)).collect::<Vec<_>>();
+    fn move_together(&mut self, gpu: &Gpu, params: &mut ParamSet, members: &[ParamId]) -> Result<()> {
+        let gather = |of: &dyn Fn(ParamId) -> Tensor| members.iter().map(|&id| of(id)).collect::<Vec<_>>();
         let together =
             |label: &str, tensors: &[Tensor]| gpu.side_by_side(label, &tensors.iter().collect::<Vec<_>>());
-        let weights = together("small parameters", &gather(&|index| params[index].blocks[0].weight.clone()))?;
-        let grads = together("small gradients", &gather(&|index| params[index].blocks[0].grad.clone()))?;
-        for ((&index, weight), grad) in members.iter().zip(weights).zip(grads) {
-            let block = &mut params[index].blocks[0];
+        let weights = together("small parameters", &gather(&|id| params[id].blocks[0].weight.clone()))?;
+        let grads = together("small gradients", &gather(&|id| params[id].blocks[0].grad.clone()))?;
+        for ((&id, weight), grad) in members.iter().zip(weights).zip(grads) {
+            let block = &mut params[id].blocks[0];
             (block.weight, block.grad) = (weight, grad);
         }
         for slot in 0..self.entry.slots.len() {
-            let moved = together("small slots", &gather(&|index| self.slots[index][0][slot].clone()))?;
-            for (&index, tensor) in members.iter().zip(moved) {
-                self.slots[index][0][slot] = tensor;
+            let moved = together("small slots", &gather(&|id| self.slots[id.0][0][slot].clone()))?;
+            for (&id, tensor) in members.iter().zip(moved) {
+                self.slots[id.0][0][slot] = tensor;
             }
         }
         Ok(())
     }
 
-    fn part(&self, index: usize, param: &Param, block: usize) -> Part {
-        let (block, slots) = (param.blocks[block].clone(), self.slots[index][block].clone());
+    fn part(&self, id: ParamId, param: &Param, block: usize) -> Part {
+        let (block, slots) = (param.blocks[block].clone(), self.slots[id.0][block].clone());
         Part { weights: block.weight.len(), block, slots }
     }
 
     /// All parameters but frozen ones, those that follow each other in memory as one.
-    pub(super) fn joints(&self, params: &[&Param]) -> Vec<Joint> {
+    pub(super) fn joints(&self, params: &ParamSet) -> Vec<Joint> {
         let mut joints: Vec<Joint> = Vec::new();
-        for (index, param) in params.iter().enumerate().filter(|(_, param)| !param.frozen) {
-            let parts: Vec<Part> =
-                (0..param.blocks.len()).map(|block| self.part(index, param, block)).collect();
+        for (id, param) in params.pairs().filter(|(_, param)| !param.frozen) {
+            let parts: Vec<Part> = (0..param.blocks.len()).map(|block| self.part(id, param, block)).collect();
             let joins = is_small(param) && !self.rule.mixes();
             if joins && joints.iter_mut().any(|joint| joint.extend(&param.name, &parts[0])) {
                 continue;
@@ -151,7 +150,7 @@ mod tests {
 
     const SIZES: [&[usize]; 6] = [&[5, 13], &[5], &[63, 3], &[64], &[1, 257], &[1]];
 
-    fn params(gpu: &Gpu) -> Vec<Param> {
+    fn params(gpu: &Gpu) -> ParamSet {
         let param = |(index, shape): (usize, &&[usize])| {
             let mut param = Param::new(
                 &format!("p{index}"),
@@ -166,26 +165,26 @@ mod tests {
         SIZES.iter().enumerate().map(param).collect()
     }
 
-    fn optimizer(gpu: &Gpu, fields: &str, params: &[Param]) -> Optimizer {
+    fn optimizer(gpu: &Gpu, fields: &str, params: &ParamSet) -> Optimizer {
         let text = format!(
             "data = {{ name = 'digits' }}\nmodel = {{ preset = 'mlp', hidden = [4] }}\noptim = {{ {fields} }}"
         );
         let recipe = Recipe::parse(&text, "test", &[]).unwrap().optim;
-        Optimizer::new(gpu, &recipe, &params.iter().collect::<Vec<_>>()).unwrap()
+        Optimizer::new(gpu, &recipe, params).unwrap()
     }
 
-    fn joined(gpu: &Gpu, optimizer: &mut Optimizer, params: &mut [Param]) -> Vec<String> {
-        optimizer.join(gpu, &mut params.iter_mut().collect::<Vec<_>>()).unwrap();
-        optimizer.joints(&params.iter().collect::<Vec<_>>()).iter().map(Joint::name).collect()
+    fn joined(gpu: &Gpu, optimizer: &mut Optimizer, params: &mut ParamSet) -> Vec<String> {
+        optimizer.join(gpu, params).unwrap();
+        optimizer.joints(params).iter().map(Joint::name).collect()
     }
 
     /// Two updates; every value and slot after them.
-    fn updated(gpu: &Gpu, optimizer: &Optimizer, params: &[Param]) -> Vec<Vec<f32>> {
+    fn updated(gpu: &Gpu, optimizer: &Optimizer, params: &ParamSet) -> Vec<Vec<f32>> {
         let step = optimizer.corrected(Step { rate: 0.1, update: 1, live: 1, ..Default::default() });
         let (step, totals) = (gpu.uniform("step", &step).unwrap(), Totals::tensor(gpu).unwrap());
         let mut rec = Recorder::new(gpu);
         rec.phase(Phase::Update);
-        optimizer.record(&mut rec, &params.iter().collect::<Vec<_>>(), &step, &totals).unwrap();
+        optimizer.record(&mut rec, params, &step, &totals).unwrap();
         let plan = rec.finish().unwrap();
         plan.replay().unwrap();
         plan.replay().unwrap();
@@ -204,7 +203,7 @@ mod tests {
                 assert_eq!(joined(&gpu, &mut together, &mut all), ["p0 to p4", "p1 to p5"]);
                 assert_eq!(updated(&gpu, &together, &all), updated(&gpu, &alone, &apart));
                 // A frozen one stands between; it stays as it is.
-                (apart[2].frozen, all[2].frozen) = (true, true);
+                (apart[ParamId(2)].frozen, all[ParamId(2)].frozen) = (true, true);
                 assert_eq!(joined(&gpu, &mut together, &mut all), ["p0", "p1 to p5", "p4"]);
                 assert_eq!(updated(&gpu, &together, &all), updated(&gpu, &alone, &apart));
             }
@@ -218,10 +217,10 @@ mod tests {
         let mut optimizer = optimizer(&gpu, "name = 'adam', lr = 0.1", &all);
         joined(&gpu, &mut optimizer, &mut all);
         let before = updated(&gpu, &optimizer, &all);
-        let own = gpu.upload_f32("p2", &[63, 3], &all[2].read().unwrap()).unwrap();
-        all[2].blocks[0].weight = own;
+        let own = gpu.upload_f32("p2", &[63, 3], &all[ParamId(2)].read().unwrap()).unwrap();
+        all[ParamId(2)].blocks[0].weight = own;
         assert_eq!(joined(&gpu, &mut optimizer, &mut all), ["p0 to p4", "p1 to p5"]);
-        assert_eq!(all[2].blocks[0].weight.label(), "p2");
+        assert_eq!(all[ParamId(2)].blocks[0].weight.label(), "p2");
         let slots = optimizer.slots.iter().flatten().flatten().map(|slot| slot.read_f32().unwrap());
         let after: Vec<_> = all.iter().map(|param| param.read().unwrap()).chain(slots).collect();
         assert_eq!(after, before);

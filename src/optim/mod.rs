@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::gpu::check::Check;
 use crate::gpu::{Dtype, Gpu, Phase, Recorder, Tensor, Uniform};
 use crate::ops::Step;
-use crate::param::Param;
+use crate::param::{ParamId, ParamSet};
 use crate::recipe::{Optim, Settings, unknown};
 
 mod adadelta;
@@ -81,7 +81,7 @@ pub fn resolve(recipe: &Optim) -> Result<(&'static Entry, Settings)> {
 
 impl Optimizer {
     /// Makes the slots, all zero.
-    pub fn new(gpu: &Gpu, recipe: &Optim, params: &[&Param]) -> Result<Self> {
+    pub fn new(gpu: &Gpu, recipe: &Optim, params: &ParamSet) -> Result<Self> {
         let (entry, settings) = resolve(recipe)?;
         let rule = (entry.build)(&settings)?;
         let mut slots = Vec::new();
@@ -102,7 +102,7 @@ impl Optimizer {
     pub fn record(
         &self,
         rec: &mut Recorder,
-        params: &[&Param],
+        params: &ParamSet,
         step: &Uniform,
         totals: &Tensor,
     ) -> Result<()> {
@@ -138,16 +138,16 @@ impl Optimizer {
         self.rule.corrected(step)
     }
     /// Slots of one parameter, by block, to be replaced where its storage changes.
-    pub fn slots_mut(&mut self, param: usize) -> &mut Vec<Vec<Tensor>> {
-        &mut self.slots[param]
+    pub fn slots_mut(&mut self, param: ParamId) -> &mut Vec<Vec<Tensor>> {
+        &mut self.slots[param.0]
     }
     /// Slots of one parameter, by block.
-    pub fn slots_of(&self, param: usize) -> &[Vec<Tensor>] {
-        &self.slots[param]
+    pub fn slots_of(&self, param: ParamId) -> &[Vec<Tensor>] {
+        &self.slots[param.0]
     }
     /// Makes the slots of one parameter 0.
-    pub fn clear(&self, param: usize) -> Result<()> {
-        let mut all = self.slots[param].iter().flatten();
+    pub fn clear(&self, param: ParamId) -> Result<()> {
+        let mut all = self.slots[param.0].iter().flatten();
         all.try_for_each(|slot| slot.write(&vec![0.0f32; slot.len()]))
     }
 }

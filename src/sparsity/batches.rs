@@ -8,7 +8,7 @@ use super::Look;
 use super::scores;
 use crate::error::Result;
 use crate::gpu::{Gpu, Phase, Plan, Recorder, Tensor};
-use crate::param::Param;
+use crate::param::{ParamId, ParamSet};
 
 pub struct Batches {
     count: u64,
@@ -22,8 +22,8 @@ impl Batches {
     /// Records the scores of groups of parameters over `count` batches, into `scored`.
     pub fn record(
         gpu: &Gpu,
-        groups: &[Vec<usize>],
-        params: &[&Param],
+        groups: &[Vec<ParamId>],
+        params: &ParamSet,
         scored: &[Vec<Tensor>],
         count: u64,
     ) -> Result<Self> {
@@ -33,7 +33,7 @@ impl Batches {
             rec.scope("batches");
         }
         for &i in groups.iter().flatten() {
-            for (block, result) in params[i].blocks.iter().zip(&scored[i]) {
+            for (block, result) in params[i].blocks.iter().zip(&scored[i.0]) {
                 scores::record_saliency(&mut first, block.stored(), &block.grad, result)?;
                 scores::record_more_saliency(&mut more, block.stored(), &block.grad, result)?;
             }

@@ -7,7 +7,7 @@
 use super::methods::{self, Entry, Method};
 use super::prepare::budget_of;
 use crate::error::{Error, Result};
-use crate::param::Param;
+use crate::param::ParamSet;
 use crate::recipe::{Distribution, Rule, Sparsity};
 
 /// A recipe, its entry in the list, and its method; none prunes nothing.
@@ -17,7 +17,7 @@ pub type Resolved = (Sparsity, &'static Entry, Option<Box<dyn Method>>);
 ///
 /// # Errors
 /// `Kind::Usage` for an unknown method, or where nothing is left to prune.
-pub fn resolve(recipe: &Sparsity, params: &[&Param]) -> Result<Resolved> {
+pub fn resolve(recipe: &Sparsity, params: &ParamSet) -> Result<Resolved> {
     let (entry, method) = methods::resolve(recipe)?;
     let Some(own) = method.as_ref().filter(|_| recipe.spread() == Distribution::UniformFirstDense) else {
         return Ok((recipe.clone(), entry, method));
@@ -27,7 +27,7 @@ pub fn resolve(recipe: &Sparsity, params: &[&Param]) -> Result<Resolved> {
     Ok((whole, entry, method))
 }
 
-fn of_the_whole(recipe: &Sparsity, method: &dyn Method, params: &[&Param]) -> Result<Sparsity> {
+fn of_the_whole(recipe: &Sparsity, method: &dyn Method, params: &ParamSet) -> Result<Sparsity> {
     let mut whole = recipe.clone();
     let mut maskable = params.iter().filter(|param| param.is_maskable());
     let (Some(first), Some(_)) = (maskable.next(), maskable.next()) else {

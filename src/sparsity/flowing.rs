@@ -9,7 +9,7 @@ use super::{LayerChange, Length, merge, not_numbers};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
 use crate::ops::packed::Form;
-use crate::param::{Flow, Param, full_mask};
+use crate::param::{Flow, Param, ParamId, ParamSet, full_mask};
 
 /// The number that a pattern has at a step: what is kept of how many inputs, and what is left of the others.
 pub type GateOf<'a> = dyn Fn(u64, Length, usize, usize) -> Option<Gate> + 'a;
@@ -24,7 +24,7 @@ pub struct Flowing {
 }
 
 struct Member {
-    param: usize,
+    param: ParamId,
     keep: usize,
     of: usize,
     gate: Uniform,
@@ -37,16 +37,16 @@ struct Member {
 
 impl Flowing {
     /// Records what belongs to parameters with flowing masks; `None` if there are none.
-    pub fn new(gpu: &Gpu, params: &[&Param]) -> Result<Option<Self>> {
+    pub fn new(gpu: &Gpu, params: &ParamSet) -> Result<Option<Self>> {
         let mut members = Vec::new();
-        for (index, param) in params.iter().enumerate().filter(|(_, param)| param.flow == Flow::Flowing) {
+        for (id, param) in params.pairs().filter(|(_, param)| param.flow == Flow::Flowing) {
             let Form::Groups { keep, of } = param.form else { continue };
             let recorded = |block: &crate::param::Block| {
                 let ones = full_mask(block.weight.len());
                 gpu.upload_u32(&format!("{}.recorded", param.name), &[ones.len()], &ones)
             };
             members.push(Member {
-                param: index,
+                param: id,
                 keep,
                 of,
                 gate: gpu.uniform("gate", &hard(keep, of))?,
@@ -61,7 +61,7 @@ impl Flowing {
         let (mut show, mut note) = (Recorder::new(gpu), Recorder::new(gpu));
         [&mut show, &mut note].into_iter().for_each(|rec| rec.phase(Phase::Masks));
         for member in &members {
-            let param = params[member.param];
+            let param = &params[member.param];
             member.record(&mut show, param)?;
             note.scope(&param.name);
             for (block, recorded) in param.blocks.iter().zip(&member.recorded) {
@@ -72,9 +72,9 @@ impl Flowing {
     }
 
     /// Records the making of masks and forward weights, at the start of every step.
-    pub fn record(&self, rec: &mut Recorder, params: &[&Param]) -> Result<()> {
+    pub fn record(&self, rec: &mut Recorder, params: &ParamSet) -> Result<()> {
         rec.phase(Phase::Masks);
-        self.members.iter().try_for_each(|member| member.record(rec, params[member.param]))
+        self.members.iter().try_for_each(|member| member.record(rec, &params[member.param]))
     }
 
     /// Sets the numbers of a step.
@@ -111,7 +111,7 @@ impl Flowing {
         step: u64,
         length: Length,
         gate: &GateOf,
-        params: &[&Param],
+        params: &ParamSet,
     ) -> Result<Vec<LayerChange>> {
         for member in &self.members {
             member.changes.write(&[0u32; 3])?;
@@ -121,7 +121,7 @@ impl Flowing {
         self.note.replay()?;
         let mut layers = Vec::new();
         for member in &self.members {
-            let param = params[member.param];
+            let param = &params[member.param];
             not_numbers(member.nans.read_u32()?[0], "weights", &param.name, step)?;
             let words = member.changes.read_u32()?;
             let [kept, grown, dropped] = [0, 1, 2].map(|i| words[i] as usize);
@@ -131,7 +131,7 @@ impl Flowing {
     }
 
     /// The masks of one parameter that were recorded last, by block.
-    pub fn recorded_of(&self, param: usize) -> Option<&[Tensor]> {
+    pub fn recorded_of(&self, param: ParamId) -> Option<&[Tensor]> {
         self.members.iter().find(|member| member.param == param).map(|member| &member.recorded[..])
     }
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {

@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::check::Check;
 use crate::gpu::{Gpu, Phase, Recorder, Tensor};
 use crate::ops::packed::Pattern;
-use crate::param::{Block, Flow, Param};
+use crate::param::{Block, Flow, Param, ParamId, ParamSet};
 
 mod batches;
 pub mod budget;
@@ -113,8 +113,7 @@ impl LayerChange {
 
 /// The new pattern of a packed parameter.
 pub struct Renewal {
-    /// The parameter's number.
-    pub param: usize,
+    pub param: ParamId,
     pub pattern: Pattern,
     /// What new weights start with, by place in rising order; those that are not named start at 0.
     pub grown: Vec<(u32, f32)>,
@@ -147,7 +146,7 @@ fn record_zeros(rec: &mut Recorder, flow: Flow, block: &Block, slots: &[Tensor])
 }
 
 /// After each optimizer step, latent weights pass to the forward pass through their masks.
-pub fn record_effective(rec: &mut Recorder, params: &[&Param]) -> Result<()> {
+pub fn record_effective(rec: &mut Recorder, params: &ParamSet) -> Result<()> {
     for param in params.iter().filter(|param| param.flow == Flow::Latent) {
         rec.scope(&param.name);
         for block in &param.blocks {

@@ -11,7 +11,7 @@ use crate::gpu::check::{Check, Tolerance};
 use crate::gpu::{Gpu, Kernel, Plan, Recorder, Tensor, Twin};
 use crate::ops::groups;
 use crate::ops::packed::Form;
-use crate::param::{Block, Param};
+use crate::param::{Block, ParamId, ParamSet};
 use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
@@ -47,14 +47,14 @@ impl Permutation {
     ///
     /// # Errors
     /// `Kind::Memory` where the device has no room.
-    pub fn record(gpu: &Gpu, params: &[&Param], rounds: u32) -> Result<Self> {
+    pub fn record(gpu: &Gpu, params: &ParamSet, rounds: u32) -> Result<Self> {
         let searched = searched(params);
-        let weights = |index: usize| params[index].blocks.iter().map(|block| &block.weight);
-        let shape = |&(index, pattern): &(usize, (usize, usize))| Shape::new(weights(index), pattern);
+        let weights = |id: ParamId| params[id].blocks.iter().map(|block| &block.weight);
+        let shape = |&(id, pattern): &(ParamId, (usize, usize))| Shape::new(weights(id), pattern);
         let scratch = Scratch::new(gpu, &searched.iter().map(shape).collect::<Vec<_>>())?;
         let mut layers = Vec::new();
-        for (index, pattern) in searched {
-            let (param, producer, bias) = (params[index], params[index - 2], params[index - 1]);
+        for (id, pattern) in searched {
+            let [producer, bias, param] = [2, 1, 0].map(|before| &params[ParamId(id.0 - before)]);
             let blocks: Vec<(&Tensor, &Tensor)> =
                 param.blocks.iter().map(|block| (&block.weight, &block.grad)).collect();
             let search = Search::record(gpu, &param.name, &blocks, pattern, &scratch)?;
@@ -91,15 +91,15 @@ impl Permutation {
 }
 
 /// The weights whose inputs can be permuted to some gain, with N and M.
-fn searched(params: &[&Param]) -> Vec<(usize, (usize, usize))> {
+fn searched(params: &ParamSet) -> Vec<(ParamId, (usize, usize))> {
     let mut all = Vec::new();
-    for (index, param) in params.iter().enumerate().skip(2) {
+    for (id, param) in params.pairs().skip(2) {
         let Form::Groups { keep, of } = param.form else { continue };
-        let (producer, inner) = (params[index - 2], param.shape[1]);
+        let (producer, inner) = (&params[ParamId(id.0 - 2)], param.shape[1]);
         let follows = producer.shape.len() == 2 && producer.shape[0] == inner;
         let gains = keep < of && inner > of; // not where groups keep all, nor where there is one
         if gains && param.is_masked() && follows && [param, producer].iter().all(|p| p.packed.is_none()) {
-            all.push((index, (keep, of)));
+            all.push((id, (keep, of)));
         }
     }
     all

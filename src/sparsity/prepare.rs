@@ -16,7 +16,7 @@ use crate::ops::packed::Form;
 use crate::ops::packed::crossover::Products;
 use crate::ops::packed::variants::Case;
 use crate::ops::variants::{Choices, Shape};
-use crate::param::{Chunk, Flow, Param, full_mask};
+use crate::param::{Chunk, Flow, Param, ParamId, ParamSet, full_mask};
 use crate::recipe::{Curve, Distribution, Rule, Sparsity, Storage};
 
 /// What a network is pruned for, besides its recipe.
@@ -48,15 +48,14 @@ pub fn prepare(
     gpu: &Gpu,
     recipe: &Sparsity,
     setting: &Setting,
-    params: &mut [&mut Param],
+    params: &mut ParamSet,
 ) -> Result<Option<Pruner>> {
     if let Some(param) = params.iter().find(|param| param.len() > u32::MAX as usize) {
         return Err(Error::new(Kind::Memory, format!("`{}` has more than 2^32 elements", param.name))
             .at(format!("shape {:?}", param.shape))
             .hint("narrower layers"));
     }
-    let declared: Vec<&Param> = params.iter().map(|param| &**param).collect();
-    let (recipe, entry, method) = first_dense::resolve(recipe, &declared)?;
+    let (recipe, entry, method) = first_dense::resolve(recipe, params)?;
     let recipe = &recipe;
     let Some(mut method) = method else {
         params.iter_mut().try_for_each(|param| param.allocate(gpu))?;
@@ -71,7 +70,7 @@ pub fn prepare(
     if entry.order.contains(&Stage::Masks) {
         recipe.schedule.check(length.steps, length.steps_per_epoch)?;
     }
-    let (maskable, budget) = budget_of(recipe, &*method, &declared)?;
+    let (maskable, budget) = budget_of(recipe, &*method, params)?;
     for (&i, tensor) in maskable.iter().zip(budget.tensors()) {
         params[i].form = tensor.form;
         check_form(recipe, entry, &*method, tensor)?;
@@ -81,7 +80,7 @@ pub fn prepare(
     let keeps = budget.keeps(recipe.target(), |target| target)?;
     let group_members =
         |group: &budget::Group| group.members.iter().map(|&member| maskable[member]).collect::<Vec<_>>();
-    let members: Vec<Vec<usize>> = budget.groups.iter().map(group_members).collect();
+    let members: Vec<Vec<ParamId>> = budget.groups.iter().map(group_members).collect();
     if entry.start == Start::Random && members.iter().any(|group| group.len() > 1) {
         return Err(Error::usage(format!("method `{}` needs a number for each layer", entry.name))
             .at("distribution = \"global\" has one for all")
@@ -90,8 +89,8 @@ pub fn prepare(
     for &i in members.iter().flatten() {
         params[i].flow = method.flow();
         params[i].chunk = setting.chunk(params[i].product(setting.cols));
-        check_flow(entry, &*method, params[i])?;
-        check_blocks(recipe, params[i])?;
+        check_flow(entry, &*method, &params[i])?;
+        check_blocks(recipe, &params[i])?;
     }
     check_storage(recipe, entry, &*method, length)?;
     let limit = |param: &Param| match recipe.storage {
@@ -104,13 +103,13 @@ pub fn prepare(
             Products { form, shape, narrow, feeds_back, dense_grad }.known(setting.choices)
         }
     };
-    let packed_below = params.iter().map(|param| limit(param)).collect();
+    let packed_below = params.iter().map(limit).collect();
     let prunable: usize = budget.groups.iter().map(|group| group.len).sum();
     let dense = budget.total() - prunable;
     method.size(Sizes { prunable, keep: keeps.iter().sum(), dense }, length)?;
     let mut density = vec![1.0; params.len()];
     for ((group, members), keep) in budget.groups.iter().zip(&members).zip(&keeps) {
-        members.iter().for_each(|&i| density[i] = *keep as f64 / group.len.max(1) as f64);
+        members.iter().for_each(|&i| density[i.0] = *keep as f64 / group.len.max(1) as f64);
     }
     let mut pruner = Pruner {
         entry,
@@ -146,7 +145,7 @@ pub fn prepare(
         });
         pruner.start_density.push(starts[i].map_or(1.0, |keep| keep as f64 / param.len().max(1) as f64));
         match starts[i] {
-            Some(keep) => pruner.start(gpu, i, keep, param)?,
+            Some(keep) => pruner.start(gpu, ParamId(i), keep, param)?,
             None => param.allocate(gpu)?,
         }
         if param.is_masked() && pruner.method.reach().is_some() {
@@ -168,9 +167,8 @@ pub fn prepare(
         let ever = if param.is_masked() && unfired { fired::bits(gpu, param)? } else { Vec::new() };
         pruner.ever.push(ever);
     }
-    let params: Vec<&Param> = params.iter().map(|param| &**param).collect();
-    pruner.flowing = Flowing::new(gpu, &params)?;
-    pruner.soft = pruner.method.threshold().map(|rule| Soft::new(gpu, rule, &params)).transpose()?;
+    pruner.flowing = Flowing::new(gpu, params)?;
+    pruner.soft = pruner.method.threshold().map(|rule| Soft::new(gpu, rule, params)).transpose()?;
     Ok(Some(pruner))
 }
 
@@ -178,10 +176,10 @@ pub fn prepare(
 pub(super) fn budget_of(
     recipe: &Sparsity,
     method: &dyn Method,
-    params: &[&Param],
-) -> Result<(Vec<usize>, Budget)> {
-    let maskable: Vec<usize> = (0..params.len()).filter(|&i| params[i].is_maskable()).collect();
-    let tensor = |&i: &usize| -> Result<budget::Tensor> {
+    params: &ParamSet,
+) -> Result<(Vec<ParamId>, Budget)> {
+    let maskable: Vec<ParamId> = params.ids().filter(|&i| params[i].is_maskable()).collect();
+    let tensor = |&i: &ParamId| -> Result<budget::Tensor> {
         let (name, shape) = (&params[i].name, &params[i].shape);
         let form = budget::form(name, shape, recipe.pattern, &recipe.rules)?;
         Ok(budget::Tensor { name: name.clone(), shape: shape.clone(), form })
@@ -313,8 +311,7 @@ fn is_packable(method: &dyn Method, length: Length) -> bool {
 
 /// What a recipe will prune that may be packed.
 pub struct Outline {
-    /// The parameter's number.
-    pub param: usize,
+    pub param: ParamId,
     pub form: Form,
     /// At the start and at the end.
     pub densities: [f64; 2],
@@ -323,7 +320,7 @@ pub struct Outline {
 }
 
 /// What a recipe will prune that may be packed, before anything has memory.
-pub fn outline(recipe: &Sparsity, length: Length, params: &[&Param]) -> Result<Vec<Outline>> {
+pub fn outline(recipe: &Sparsity, length: Length, params: &ParamSet) -> Result<Vec<Outline>> {
     let (recipe, _, method) = first_dense::resolve(recipe, params)?;
     let Some(method) = method.filter(|method| is_packable(&**method, length)) else {
         return Ok(Vec::new());
@@ -356,9 +353,11 @@ impl Pruner {
                     other => other,
                 };
                 let budget = Budget::new(self.budget.tensors().to_vec(), spread, &recipe.rules)?;
-                let index = |name: &str| self.names.iter().position(|own| own == name).expect("of the model");
-                let numbers = |group: &budget::Group| -> Vec<usize> {
-                    group.members.iter().map(|&member| index(&budget.tensors()[member].name)).collect()
+                let id = |name: &str| {
+                    ParamId(self.names.iter().position(|own| own == name).expect("of the model"))
+                };
+                let numbers = |group: &budget::Group| -> Vec<ParamId> {
+                    group.members.iter().map(|&member| id(&budget.tensors()[member].name)).collect()
                 };
                 let initial = recipe.initial();
                 let keeps = budget.keeps(initial, |target| target.min(initial))?;
@@ -366,16 +365,16 @@ impl Pruner {
             }
         };
         for (group, keep) in members.iter().zip(keeps) {
-            all[group[0]] = Some(keep);
+            all[group[0].0] = Some(keep);
         }
         Ok(all)
     }
 
     /// Gives a parameter its random mask of the start.
-    fn start(&self, gpu: &Gpu, number: usize, keep: usize, param: &mut Param) -> Result<()> {
+    fn start(&self, gpu: &Gpu, id: ParamId, keep: usize, param: &mut Param) -> Result<()> {
         let shape = (param.shape[0], param.shape[1..].iter().product());
-        let pattern = draw::draw(gpu, self.seed, number as u32, param.form, shape, keep)?;
-        if self.packs(number, pattern.kept(), pattern.len()) {
+        let pattern = draw::draw(gpu, self.seed, id.0 as u32, param.form, shape, keep)?;
+        if self.packs(id, pattern.kept(), pattern.len()) {
             return param.allocate_packed(gpu, pattern);
         }
         param.allocate(gpu)?;

@@ -11,7 +11,7 @@ use super::scores::{self, Reach};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
 use crate::ops::sum;
-use crate::param::{Block, Param};
+use crate::param::{Block, ParamId, ParamSet};
 
 /// How far weights are moved, as a share of the gradient's length.
 const DISTANCE: f64 = 1e-2;
@@ -31,8 +31,8 @@ impl Probe {
     /// Records the scores of groups of parameters, into `scored`; at the method's temperature, or at none.
     pub fn record(
         gpu: &Gpu,
-        groups: &[Vec<usize>],
-        params: &[&Param],
+        groups: &[Vec<ParamId>],
+        params: &ParamSet,
         scored: &[Vec<Tensor>],
         tempered: bool,
     ) -> Result<Self> {
@@ -44,7 +44,7 @@ impl Probe {
         }
         let mut squares = Vec::new();
         for &i in groups.iter().flatten() {
-            for (block, result) in params[i].blocks.iter().zip(&scored[i]) {
+            for (block, result) in params[i].blocks.iter().zip(&scored[i.0]) {
                 let like = |what: &str, block: &Block| gpu.tensor(what, Dtype::F32, &block.weight.shape);
                 let [base, grad, after] =
                     [like("weights", block)?, like("gradients", block)?, like("gradients ahead", block)?];

@@ -13,7 +13,7 @@ use super::{LayerChange, Look, Outcome, Renewal, merge, not_numbers, record_zero
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor};
 use crate::ops::packed::{Form, Pattern};
-use crate::param::Param;
+use crate::param::{Param, ParamId, ParamSet};
 
 /// What weights are pruned by.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,13 +45,13 @@ pub struct Prune {
 /// What is selected from at once.
 enum Unit {
     /// Single weights of several tensors; the parameter of each.
-    Weights { selection: Selection, owners: Vec<usize> },
+    Weights { selection: Selection, owners: Vec<ParamId> },
     /// The blocks of one tensor, of so many weights; what the mask became.
-    Blocks { selection: Selection, owner: usize, blocks: usize, len: usize, counts: Tensor },
+    Blocks { selection: Selection, owner: ParamId, blocks: usize, len: usize, counts: Tensor },
     /// N of every M.
-    Groups { owner: usize, nans: Tensor, counts: Tensor },
+    Groups { owner: ParamId, nans: Tensor, counts: Tensor },
     /// It has its pattern already.
-    Done { owner: usize },
+    Done { owner: ParamId },
 }
 
 impl Prune {
@@ -59,9 +59,9 @@ impl Prune {
     /// where a weight is.
     pub fn record(
         gpu: &Gpu,
-        groups: &[Vec<usize>],
-        params: &[&Param],
-        slots: &dyn Fn(usize) -> Vec<Vec<Tensor>>,
+        groups: &[Vec<ParamId>],
+        params: &ParamSet,
+        slots: &dyn Fn(ParamId) -> Vec<Vec<Tensor>>,
         (criterion, pooling): (Criterion, Pooling),
     ) -> Result<Self> {
         let mut rec = Recorder::new(gpu);
@@ -80,7 +80,7 @@ impl Prune {
         let mut units = Vec::new();
         for members in groups {
             rec.scope(if members.len() == 1 { &params[members[0]].name } else { "all" });
-            let param = params[members[0]];
+            let param = &params[members[0]];
             units.push(match (param.form, &param.packed) {
                 (Form::Free, _) => {
                     let mut pairs = Vec::new();
@@ -89,7 +89,7 @@ impl Prune {
                         for (number, block) in params[i].blocks.iter().enumerate() {
                             // Of a packed weight, the values that exist are selected from.
                             let mask = params[i].packed.as_ref().map_or(&block.mask, |p| &p.picked);
-                            pairs.push((&scored[i][number], mask));
+                            pairs.push((&scored[i.0][number], mask));
                             owners.push(i);
                         }
                     }
@@ -97,9 +97,9 @@ impl Prune {
                 }
                 (Form::Groups { .. }, Some(_)) => Unit::Done { owner: members[0] },
                 (Form::Groups { keep, of }, None) => {
-                    prune_groups(&mut rec, members[0], param, (keep, of), &scored[members[0]])?
+                    prune_groups(&mut rec, members[0], param, (keep, of), &scored[members[0].0])?
                 }
-                _ => prune_blocks(&mut rec, members[0], param, pooling, &scored[members[0]])?,
+                _ => prune_blocks(&mut rec, members[0], param, pooling, &scored[members[0].0])?,
             });
             for &i in members.iter().filter(|&&i| params[i].packed.is_none()) {
                 rec.scope(&params[i].name);
@@ -120,7 +120,7 @@ impl Prune {
         &self,
         step: u64,
         keeps: &[usize],
-        params: &[&Param],
+        params: &ParamSet,
         again: &dyn Fn(Look) -> Result<()>,
     ) -> Result<Outcome> {
         match &self.passes {
@@ -136,7 +136,7 @@ impl Prune {
         for (unit, &keep) in self.units.iter().zip(keeps) {
             let mut kept = 0;
             for (owner, count) in unit.counts(params)? {
-                let param = params[owner];
+                let param = &params[owner];
                 not_numbers(count.nans, "weights or scores", &param.name, step)?;
                 if outcome.layers.last().is_none_or(|layer| layer.name != param.name) {
                     outcome.layers.push(LayerChange::none(param));
@@ -194,7 +194,7 @@ impl Unit {
     }
 
     /// What became of each tensor, with the parameter that it belongs to.
-    fn counts(&self, params: &[&Param]) -> Result<Vec<(usize, Count)>> {
+    fn counts(&self, params: &ParamSet) -> Result<Vec<(ParamId, Count)>> {
         let merged = |counts: &Tensor, nans: u32| -> Result<Count> {
             let words = counts.read_u32()?;
             Ok(Count { kept: words[0], grown: words[1], dropped: words[2], nans })
@@ -224,8 +224,8 @@ impl Unit {
 /// The scores of each parameter, by block: its values themselves, or what is computed into memory of their own.
 fn scores_of(
     rec: &mut Recorder,
-    groups: &[Vec<usize>],
-    params: &[&Param],
+    groups: &[Vec<ParamId>],
+    params: &ParamSet,
     criterion: Criterion,
 ) -> Result<Vec<Vec<Tensor>>> {
     let gpu = rec.gpu.clone();
@@ -233,12 +233,12 @@ fn scores_of(
     for &i in groups.iter().flatten() {
         for block in &params[i].blocks {
             let values = block.stored();
-            all[i].push(match criterion {
+            all[i.0].push(match criterion {
                 Criterion::Magnitude => values.clone(),
                 _ => gpu.tensor("scores", Dtype::F32, &values.shape)?,
             });
             if criterion == (Criterion::Saliency { batches: 1 }) {
-                scores::record_saliency(rec, values, &block.grad, all[i].last().expect("just pushed"))?;
+                scores::record_saliency(rec, values, &block.grad, all[i.0].last().expect("just pushed"))?;
             }
         }
     }
@@ -248,7 +248,7 @@ fn scores_of(
 /// N of every M; which, is decided in bits of their own, so that what changes can be counted.
 fn prune_groups(
     rec: &mut Recorder,
-    owner: usize,
+    owner: ParamId,
     param: &Param,
     (keep, of): (usize, usize),
     scored: &[Tensor],
@@ -268,7 +268,7 @@ fn prune_groups(
 /// Blocks, each by one score.
 fn prune_blocks(
     rec: &mut Recorder,
-    owner: usize,
+    owner: ParamId,
     param: &Param,
     pooling: Pooling,
     scored: &[Tensor],

@@ -12,7 +12,7 @@ use super::soft::Soft;
 use super::{Change, Length, Look, Outcome, Renewal, mean, shrink};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
-use crate::param::{Flow, Param};
+use crate::param::{Flow, Param, ParamId, ParamSet};
 
 /// Schedules a method's mask updates.
 pub struct Pruner {
@@ -22,7 +22,7 @@ pub struct Pruner {
     pub(super) length: Length,
     pub(super) seed: u64,
     /// By group: its parameters.
-    pub(super) members: Vec<Vec<usize>>,
+    pub(super) members: Vec<Vec<ParamId>>,
     /// By parameter, by block: running means of the gradient, where the method keeps them.
     pub(super) means: Vec<Vec<Tensor>>,
     /// By parameter, by block: bits of the weights that were ever kept, where growth asks for them.
@@ -65,21 +65,21 @@ pub(super) enum Updater {
 
 impl Pruner {
     /// Whether a parameter is packed once enough of it is pruned.
-    pub fn may_pack(&self, param: usize) -> bool {
-        self.packed_below[param] > 0.0
+    pub fn may_pack(&self, param: ParamId) -> bool {
+        self.packed_below[param.0] > 0.0
     }
     /// The density of a parameter at the end, as its group has it.
-    pub fn final_density(&self, param: usize) -> f64 {
-        self.density[param]
+    pub fn final_density(&self, param: ParamId) -> f64 {
+        self.density[param.0]
     }
     /// The density up to which a parameter is packed; 0 if it never is.
-    pub fn packed_below(&self, param: usize) -> f64 {
-        self.packed_below[param]
+    pub fn packed_below(&self, param: ParamId) -> f64 {
+        self.packed_below[param.0]
     }
     /// Whether a parameter that keeps `kept` of `len` weights is to be packed.
-    pub fn packs(&self, param: usize, kept: usize, len: usize) -> bool {
+    pub fn packs(&self, param: ParamId, kept: usize, len: usize) -> bool {
         let fits = kept <= self.most_packed && kept < len;
-        fits && self.may_pack(param) && kept as f64 <= self.packed_below[param] * len as f64
+        fits && self.may_pack(param) && kept as f64 <= self.packed_below[param.0] * len as f64
     }
 
     /// Records the mask update, again where the storage of a parameter has changed. `slots` are the optimizer's,
@@ -87,8 +87,8 @@ impl Pruner {
     pub fn record(
         &mut self,
         gpu: &Gpu,
-        params: &[&Param],
-        slots: &dyn Fn(usize) -> Vec<Vec<Tensor>>,
+        params: &ParamSet,
+        slots: &dyn Fn(ParamId) -> Vec<Vec<Tensor>>,
         grads: &regrow::DenseGrad,
     ) -> Result<()> {
         self.forget(); // its memory first
@@ -100,9 +100,9 @@ impl Pruner {
         }
         self.updater = match self.method.growth() {
             Some(growth) => {
-                let means = |param: usize| self.means[param].clone();
+                let means = |param: ParamId| self.means[param.0].clone();
                 let kept = self.keeps(self.length.steps, self.target)?.iter().sum();
-                let ever = |param: usize| self.ever[param].clone();
+                let ever = |param: ParamId| self.ever[param.0].clone();
                 let (seed, means, ever) = (self.seed, &means, &ever);
                 let site = Site { gpu, seed, params, slots, grads, means, ever, kept };
                 Updater::Regrow(Box::new(Regrow::record(&site, growth, &self.members)?))
@@ -122,7 +122,7 @@ impl Pruner {
     }
 
     /// Records what a method with flowing masks does before each forward pass.
-    pub fn record_masks(&self, rec: &mut Recorder, params: &[&Param]) -> Result<()> {
+    pub fn record_masks(&self, rec: &mut Recorder, params: &ParamSet) -> Result<()> {
         self.soft.as_ref().map_or(Ok(()), |soft| soft.record(rec, params))?;
         self.flowing.as_ref().map_or(Ok(()), |flowing| flowing.record(rec, params))
     }
@@ -130,18 +130,18 @@ impl Pruner {
     pub fn record_gradients(
         &self,
         rec: &mut Recorder,
-        params: &[&Param],
+        params: &ParamSet,
         grads: &regrow::DenseGrad,
     ) -> Result<()> {
         self.soft.as_ref().map_or(Ok(()), |soft| soft.record_gradients(rec, params))?;
         rec.phase(Phase::Masks);
         let trained = |param: &Param| param.is_masked() && !param.frozen;
-        for (index, param) in params.iter().enumerate().filter(|(_, param)| trained(param)) {
+        for (id, param) in params.pairs().filter(|(_, param)| trained(param)) {
             rec.scope(&param.name);
-            let means = &self.means[index];
+            let means = &self.means[id.0];
             match (self.method.mean(), &self.updater) {
                 (Some(rule), Updater::Regrow(regrow)) if param.packed.is_some() => {
-                    regrow.record_mean(rec, rule, (index, param), means, grads)?;
+                    regrow.record_mean(rec, rule, (id, param), means, grads)?;
                 }
                 (Some(rule), _) => {
                     let blocks = &mut param.blocks.iter().zip(means);
@@ -152,7 +152,7 @@ impl Pruner {
             // Where pruned weights are held at 0 there is nothing to pull.
             if let Some(pull) = self
                 .method
-                .pull(self.density[index])
+                .pull(self.density[id.0])
                 .filter(|pull| param.flow != Flow::Held || pull.inside != 0.0)
             {
                 let blocks = &mut param.blocks.iter();
@@ -165,7 +165,7 @@ impl Pruner {
     pub fn record_update(
         &self,
         rec: &mut Recorder,
-        params: &[&Param],
+        params: &ParamSet,
         step: &Uniform,
         totals: &Tensor,
     ) -> Result<()> {
@@ -190,21 +190,21 @@ impl Pruner {
         Ok(flowing.is_soft(step, self.length, &gate))
     }
     /// The masks of a parameter that were recorded last, by block, where they flow; state of the run.
-    pub fn recorded_of(&self, param: usize) -> Option<&[Tensor]> {
+    pub fn recorded_of(&self, param: ParamId) -> Option<&[Tensor]> {
         let soft = || self.soft.as_ref()?.recorded_of(param);
         self.flowing.as_ref().and_then(|flowing| flowing.recorded_of(param)).or_else(soft)
     }
     /// The threshold of a parameter, where it is learned; state of the run.
-    pub fn threshold_of(&self, param: usize) -> Option<&Tensor> {
+    pub fn threshold_of(&self, param: ParamId) -> Option<&Tensor> {
         self.soft.as_ref()?.threshold_of(param)
     }
     /// Running means of the gradient of one parameter, by block; state of the run.
-    pub fn means_of(&self, param: usize) -> &[Tensor] {
-        &self.means[param]
+    pub fn means_of(&self, param: ParamId) -> &[Tensor] {
+        &self.means[param.0]
     }
     /// Bits of the weights of one parameter that were ever kept before the last update, by block; state of the run.
-    pub fn ever_of(&self, param: usize) -> &[Tensor] {
-        &self.ever[param]
+    pub fn ever_of(&self, param: ParamId) -> &[Tensor] {
+        &self.ever[param.0]
     }
 
     /// Whether the dense gradient of every step goes into running means.
@@ -364,7 +364,7 @@ impl Pruner {
     pub fn update(
         &self,
         step: u64,
-        params: &[&Param],
+        params: &ParamSet,
         again: &dyn Fn(Look) -> Result<()>,
     ) -> Result<Option<(Change, Vec<Renewal>)>> {
         let Some(sparsity) = self.due(step) else { return Ok(None) };
@@ -426,7 +426,7 @@ impl Pruner {
             return Ok(Vec::new());
         }
         let keeps = self.keeps(self.length.steps, sparsity)?;
-        let names = |group: &Vec<usize>| group.iter().map(|&i| self.names[i].clone()).collect();
+        let names = |group: &Vec<ParamId>| group.iter().map(|&i| self.names[i.0].clone()).collect();
         let groups = self.members.iter().zip(&self.budget.groups).zip(keeps);
         Ok(groups.map(|((members, group), keep)| (names(members), keep, group.len)).collect())
     }

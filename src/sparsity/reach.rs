@@ -7,7 +7,7 @@ use super::hold;
 use super::topk::Selection;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Phase, Plan, Recorder, Tensor};
-use crate::param::Param;
+use crate::param::{ParamId, ParamSet};
 
 /// The recorded selection.
 pub struct Reach {
@@ -19,9 +19,9 @@ impl Reach {
     /// Records the selection in groups of parameters; `slots` are the optimizer's, by parameter and block.
     pub fn record(
         gpu: &Gpu,
-        groups: &[Vec<usize>],
-        params: &[&Param],
-        slots: &dyn Fn(usize) -> Vec<Vec<Tensor>>,
+        groups: &[Vec<ParamId>],
+        params: &ParamSet,
+        slots: &dyn Fn(ParamId) -> Vec<Vec<Tensor>>,
     ) -> Result<Self> {
         let mut rec = Recorder::new(gpu);
         rec.phase(Phase::Masks);

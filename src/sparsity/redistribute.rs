@@ -14,7 +14,7 @@ use super::{Length, kept_sums, not_numbers};
 use crate::error::Result;
 use crate::gpu::{Dtype, Phase, Plan, Recorder, Tensor};
 use crate::ops::moments;
-use crate::param::Param;
+use crate::param::{Param, ParamId};
 
 /// Of its pruned weights a layer grows no more than this share.
 const MOST: f64 = 0.99;
@@ -92,13 +92,13 @@ pub(super) struct Shares {
 
 impl Shares {
     /// Records the sums over the running means of these parameters.
-    pub fn record(site: &Site, layers: &[usize]) -> Result<Self> {
+    pub fn record(site: &Site, layers: &[ParamId]) -> Result<Self> {
         let mut rec = Recorder::new(site.gpu);
         rec.phase(Phase::Masks);
         let counts = site.gpu.tensor("kept weights", Dtype::U32, &[layers.len()])?;
         let mut sums = Vec::new();
         for (number, &layer) in layers.iter().enumerate() {
-            let (param, means) = (site.params[layer], (site.means)(layer));
+            let (param, means) = (&site.params[layer], (site.means)(layer));
             rec.scope(&param.name);
             // By row first: in which order what is kept is added up must not depend on how it is stored.
             let by_row = site.gpu.tensor("sums of kept means", Dtype::F32, &[param.shape[0]])?;
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
     use crate::gpu::{Choice, Gpu, Limits};
     use crate::ops::packed::{Form, Pattern};
-    use crate::param::{Flow, mask_of};
+    use crate::param::{Flow, ParamSet, mask_of};
     use crate::random::{Stream, uniform};
     use proptest::prelude::*;
 
@@ -233,19 +233,19 @@ mod tests {
                     }
                     param
                 };
-                let params: Vec<Param> = (0..layers).map(layer).collect();
+                let params: ParamSet = (0..layers).map(layer).collect();
                 let all: Vec<&Param> = params.iter().collect();
                 let site = Site {
                     gpu: &gpu,
                     seed: 1,
-                    params: &all,
+                    params: &params,
                     slots: &|_| Vec::new(),
                     grads: &|_, _, _, _| Ok(()),
-                    means: &|index| means(index, &params[index].spans(&gpu).unwrap()),
+                    means: &|id: ParamId| means(id.0, &params[id].spans(&gpu).unwrap()),
                     ever: &|_| Vec::new(),
                     kept: 0,
                 };
-                let shares = Shares::record(&site, &(0..layers as usize).collect::<Vec<_>>()).unwrap();
+                let shares = Shares::record(&site, &params.ids().collect::<Vec<_>>()).unwrap();
                 shares.measure(&all).unwrap();
                 shares.measure(&all).unwrap() // not added to those of before
             };

@@ -22,25 +22,25 @@ use super::{
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
 use crate::ops::moments;
-use crate::param::{Packed, Param};
+use crate::param::{Packed, Param, ParamId, ParamSet};
 use crate::random::Stream;
 
 /// Records the gradient of some rows of a parameter, also where nothing is kept. That of the layer's bias stays what the
 /// backward pass has made it.
-pub type DenseGrad<'a> = dyn Fn(&mut Recorder, usize, Range<usize>, &Tensor) -> Result<()> + 'a;
+pub type DenseGrad<'a> = dyn Fn(&mut Recorder, ParamId, Range<usize>, &Tensor) -> Result<()> + 'a;
 
 /// What an update is recorded for.
 pub struct Site<'a> {
     pub gpu: &'a Gpu,
     pub seed: u64,
-    pub params: &'a [&'a Param],
+    pub params: &'a ParamSet,
     /// An optimizer's slots of a parameter, by block.
-    pub slots: &'a dyn Fn(usize) -> Vec<Vec<Tensor>>,
+    pub slots: &'a dyn Fn(ParamId) -> Vec<Vec<Tensor>>,
     pub grads: &'a DenseGrad<'a>,
     /// Running means of the gradient of a parameter, by block, where weights grow by them.
-    pub means: &'a dyn Fn(usize) -> Vec<Tensor>,
+    pub means: &'a dyn Fn(ParamId) -> Vec<Tensor>,
     /// Bits of the weights of a parameter that were ever kept, by block, where growth prefers the others.
-    pub ever: &'a dyn Fn(usize) -> Vec<Tensor>,
+    pub ever: &'a dyn Fn(ParamId) -> Vec<Tensor>,
     /// Weights that all parameters keep together.
     pub kept: usize,
 }
@@ -60,12 +60,12 @@ pub struct Regrow {
 struct Survivors {
     selection: Selection,
     /// The parameter of each tensor that is selected from.
-    owners: Vec<usize>,
+    owners: Vec<ParamId>,
     plan: Plan,
 }
 
 struct Part {
-    param: usize,
+    param: ParamId,
     group: usize,
     keep: Selection,
     how: How,
@@ -82,9 +82,9 @@ enum How {
 
 impl Regrow {
     /// Records the update of groups of parameters.
-    pub fn record(site: &Site, growth: &Growth, groups: &[Vec<usize>]) -> Result<Self> {
+    pub fn record(site: &Site, growth: &Growth, groups: &[Vec<ParamId>]) -> Result<Self> {
         let Site { gpu, params, .. } = *site;
-        let members = || groups.iter().flatten().map(|&i| params[i]);
+        let members = || groups.iter().flatten().map(|&i| &params[i]);
         let packed = || members().filter_map(|param| Some((param, param.packed.as_ref()?)));
         let shapes: Vec<_> = packed().map(|(param, _)| (param.shape[0], param.shape[1])).collect();
         let most = match growth.redistributes {
@@ -98,24 +98,24 @@ impl Regrow {
         let (mut survivors, mut parts) = (Vec::new(), Vec::new());
         for (group, members) in groups.iter().enumerate() {
             survivors.push(if members.len() > 1 { Some(survive(site, members, &scratch)?) } else { None });
-            for &index in members {
-                let param = params[index];
+            for &id in members {
+                let param = &params[id];
                 let mut rec = recorder(gpu, &param.name);
-                let noise = Noise { seed: site.seed, stream: Stream::Growth, tensor: index as u32 };
+                let noise = Noise { seed: site.seed, stream: Stream::Growth, tensor: id.0 as u32 };
                 let (keep, how) = match (&param.packed, &running) {
                     (Some(packed), Some(running)) => {
                         let kept = (packed, running);
-                        packed_part(&mut rec, site, growth, index, kept, (noise, &draw))?
+                        packed_part(&mut rec, site, growth, id, kept, (noise, &draw))?
                     }
                     _ => {
-                        let scores = &scratch[index];
-                        masked_part(&mut rec, site, growth, index, scores, (noise, &draw))?
+                        let scores = &scratch[id.0];
+                        masked_part(&mut rec, site, growth, id, scores, (noise, &draw))?
                     }
                 };
-                parts.push(Part { param: index, group, keep, how, plan: rec.finish()? });
+                parts.push(Part { param: id, group, keep, how, plan: rec.finish()? });
             }
         }
-        let layers: Vec<usize> = parts.iter().map(|part: &Part| part.param).collect();
+        let layers: Vec<ParamId> = parts.iter().map(|part: &Part| part.param).collect();
         let redistribution = growth.redistributes.then(|| Shares::record(site, &layers)).transpose()?;
         Ok(Self { survivors, parts, redistribution, running, draw })
     }
@@ -130,7 +130,7 @@ impl Regrow {
         length: Length,
         growth: &Growth,
         keeps: &[usize],
-        params: &[&Param],
+        params: &ParamSet,
     ) -> Result<Outcome> {
         self.draw.write(&Draw { step: step as u32 })?;
         let mut shares = Vec::new();
@@ -139,13 +139,13 @@ impl Regrow {
         }
         let alone = |part: &Part| {
             let kept = match &shares[part.group] {
-                Some(by_param) => by_param[part.param],
+                Some(by_param) => by_param[part.param.0],
                 None => keeps[part.group],
             };
-            let drops = growth.drops_of(params[part.param], kept, step, length);
+            let drops = growth.drops_of(&params[part.param], kept, step, length);
             Turnover { keep: kept - drops, grow: drops }
         };
-        let layers: Vec<&Param> = self.parts.iter().map(|part| params[part.param]).collect();
+        let layers: Vec<&Param> = self.parts.iter().map(|part| &params[part.param]).collect();
         let turnovers = match &self.redistribution {
             Some(shares) => shares.turnovers(step, length, growth, &layers)?,
             None => self.parts.iter().map(alone).collect(),
@@ -240,7 +240,7 @@ impl Regrow {
         &self,
         rec: &mut Recorder,
         rule: mean::Rule,
-        (index, param): (usize, &Param),
+        (id, param): (ParamId, &Param),
         means: &[Tensor],
         grads: &DenseGrad,
     ) -> Result<()> {
@@ -249,7 +249,7 @@ impl Regrow {
         for own in running.tiles(rows, inner) {
             let tile = running.tile(own.len(), inner);
             rec.phase(Phase::Backward);
-            grads(rec, index, own.clone(), &tile)?;
+            grads(rec, id, own.clone(), &tile)?;
             rec.phase(Phase::Masks);
             mean::record_rows(rec, rule, own, &tile, means)?;
         }
@@ -266,13 +266,13 @@ impl Regrow {
 
 impl Survivors {
     /// How many of each parameter are among the `keep` largest.
-    fn count(&self, step: u64, keep: usize, params: &[&Param]) -> Result<Vec<usize>> {
+    fn count(&self, step: u64, keep: usize, params: &ParamSet) -> Result<Vec<usize>> {
         self.selection.keep(keep)?;
         self.plan.replay()?;
         let mut all = vec![0; params.len()];
         for (count, &owner) in self.selection.counts()?.iter().zip(&self.owners) {
             not_numbers(count.nans, "weights", &params[owner].name, step)?;
-            all[owner] += count.kept as usize;
+            all[owner.0] += count.kept as usize;
         }
         Ok(all)
     }
@@ -284,9 +284,9 @@ fn unrecorded() -> Error {
 
 /// Memory for the scores of masked parameters, by parameter and block. Where no two are selected from together, one
 /// after another uses the same.
-fn scratch(site: &Site, groups: &[Vec<usize>]) -> Result<Vec<Vec<Tensor>>> {
+fn scratch(site: &Site, groups: &[Vec<ParamId>]) -> Result<Vec<Vec<Tensor>>> {
     let tensor = |len: usize| site.gpu.tensor("scores", Dtype::F32, &[len]);
-    let lens = |i: usize| -> Vec<usize> {
+    let lens = |i: ParamId| -> Vec<usize> {
         let masked = site.params[i].packed.is_none();
         site.params[i].blocks.iter().filter(|_| masked).map(|block| block.weight.len()).collect()
     };
@@ -302,24 +302,24 @@ fn scratch(site: &Site, groups: &[Vec<usize>]) -> Result<Vec<Vec<Tensor>>> {
                 1 => Ok(shared[block].first(&[len])),
                 _ => tensor(len),
             };
-            all[i] = lens(i).into_iter().enumerate().map(own).collect::<Result<_>>()?;
+            all[i.0] = lens(i).into_iter().enumerate().map(own).collect::<Result<_>>()?;
         }
     }
     Ok(all)
 }
 
 /// Records which weights survive of those that several parameters have together.
-fn survive(site: &Site, members: &[usize], scratch: &[Vec<Tensor>]) -> Result<Survivors> {
+fn survive(site: &Site, members: &[ParamId], scratch: &[Vec<Tensor>]) -> Result<Survivors> {
     let mut rec = recorder(site.gpu, "all");
     let (mut owners, mut pairs) = (Vec::new(), Vec::new());
     for &i in members {
-        let param = site.params[i];
+        let param = &site.params[i];
         owners.extend(vec![i; param.blocks.len()]);
         if let Some(packed) = &param.packed {
             pairs.push((param.blocks[0].weight.clone(), packed.picked.clone()));
             continue;
         }
-        for (block, score) in param.blocks.iter().zip(&scratch[i]) {
+        for (block, score) in param.blocks.iter().zip(&scratch[i.0]) {
             candidates::record_choose(&mut rec, &block.weight, &block.mask, true, score)?;
             pairs.push((score.clone(), site.gpu.tensor("survivors", Dtype::U32, &[block.mask.len()])?));
         }
@@ -332,21 +332,21 @@ fn packed_part(
     rec: &mut Recorder,
     site: &Site,
     growth: &Growth,
-    index: usize,
+    id: ParamId,
     (packed, running): (&Packed, &Running),
     (noise, draw): (Noise, &Uniform),
 ) -> Result<(Selection, How)> {
-    let param = site.params[index];
+    let param = &site.params[id];
     let keep = Selection::over(rec, &[(&param.blocks[0].weight, &packed.picked)])?;
     let (rows, inner) = (param.shape[0], param.shape[1]);
-    let ever = fired_before(rec, site, growth.by, index)?;
+    let ever = fired_before(rec, site, growth.by, id)?;
     if param.frozen {
         return Ok((keep, How::Packed { found: None, values: None, exact: None }));
     }
-    let means = if growth.by == By::Momentum { (site.means)(index) } else { Vec::new() };
+    let means = if growth.by == By::Momentum { (site.means)(id) } else { Vec::new() };
     let fill = |rec: &mut Recorder, own: Range<usize>, tile: &Tensor| {
         match growth.by {
-            By::Gradient => (site.grads)(rec, index, own.clone(), tile)?,
+            By::Gradient => (site.grads)(rec, id, own.clone(), tile)?,
             By::Momentum => mean::record_copy(rec, &means, own.clone(), tile)?,
             By::Random => candidates::record_noise(rec, noise, draw, own.start * inner, tile)?,
             By::RandomUnfired => {
@@ -378,10 +378,10 @@ fn packed_part(
         let Some((values, sums)) = &new else { return Ok(()) };
         for own in running.tiles(rows, inner).filter(|_| by_mean) {
             let tile = running.tile(own.len(), inner);
-            (site.grads)(rec, index, own.clone(), &tile)?;
+            (site.grads)(rec, id, own.clone(), &tile)?;
             gather::record_listed(rec, &list.place, own.start * inner, &tile, &list.score)?;
         }
-        let origin = origin(site, growth, index, (sums, draw))?;
+        let origin = origin(site, growth, id, (sums, draw))?;
         grown::record_listed(rec, growth.value, origin, &list, values)
     };
     record_values(rec)?;
@@ -399,11 +399,11 @@ fn masked_part(
     rec: &mut Recorder,
     site: &Site,
     growth: &Growth,
-    index: usize,
+    id: ParamId,
     scores: &[Tensor],
     (noise, draw): (Noise, &Uniform),
 ) -> Result<(Selection, How)> {
-    let (gpu, param, slots) = (site.gpu, site.params[index], (site.slots)(index));
+    let (gpu, param, slots) = (site.gpu, &site.params[id], (site.slots)(id));
     let bits = |what: &str| -> Result<Vec<Tensor>> {
         param.blocks.iter().map(|block| gpu.tensor(what, Dtype::U32, &[block.mask.len()])).collect()
     };
@@ -414,7 +414,7 @@ fn masked_part(
     }
     let keep = Selection::over(rec, &scores.iter().zip(&keep_bits).collect::<Vec<_>>())?;
     let inner: usize = param.shape[1..].iter().product();
-    let ever = fired_before(rec, site, by, index)?;
+    let ever = fired_before(rec, site, by, id)?;
     let counts = gpu.tensor("merge counts", Dtype::U32, &[3])?;
     let finish = |rec: &mut Recorder, grow_bits: &[Tensor]| -> Result<()> {
         for (number, block) in param.blocks.iter().enumerate() {
@@ -428,7 +428,7 @@ fn masked_part(
         return Ok((keep, How::Masked { grow: None, counts }));
     }
     let grow_bits = bits("grow")?;
-    let means = if by == By::Momentum { (site.means)(index) } else { Vec::new() };
+    let means = if by == By::Momentum { (site.means)(id) } else { Vec::new() };
     for (number, ((block, score), bits)) in param.blocks.iter().zip(scores).zip(&keep_bits).enumerate() {
         match by {
             By::Gradient => candidates::record_choose(rec, &block.grad, bits, false, score)?,
@@ -445,7 +445,7 @@ fn masked_part(
     let grow = Selection::over(rec, &scores.iter().zip(&grow_bits).collect::<Vec<_>>())?;
     if value.kind != Kind::Zeros {
         let sums = measured(rec, growth, param)?;
-        let origin = origin(site, growth, index, (&sums, draw))?;
+        let origin = origin(site, growth, id, (&sums, draw))?;
         for (block, bits) in param.blocks.iter().zip(&grow_bits) {
             let which = (block.rows.start * inner, bits, &block.mask);
             grown::record_masked(rec, value, origin, which, &block.grad, &block.weight)?;
@@ -456,12 +456,12 @@ fn masked_part(
 }
 
 /// Adds the mask of now to the weights that were ever kept, where growth prefers the others.
-fn fired_before(rec: &mut Recorder, site: &Site, by: By, index: usize) -> Result<Vec<Tensor>> {
+fn fired_before(rec: &mut Recorder, site: &Site, by: By, id: ParamId) -> Result<Vec<Tensor>> {
     if by != By::RandomUnfired {
         return Ok(Vec::new());
     }
-    let ever = (site.ever)(index);
-    fired::record(rec, site.params[index], &ever)?;
+    let ever = (site.ever)(id);
+    fired::record(rec, &site.params[id], &ever)?;
     Ok(ever)
 }
 
@@ -478,10 +478,10 @@ fn measured(rec: &mut Recorder, growth: &Growth, param: &Param) -> Result<Tensor
 fn origin<'a>(
     site: &Site,
     growth: &Growth,
-    index: usize,
+    id: ParamId,
     (sums, draw): (&'a Tensor, &'a Uniform),
 ) -> Result<Origin<'a>> {
-    let (param, seed) = (site.params[index], site.seed);
+    let (param, seed) = (&site.params[id], site.seed);
     let bound = match (growth.value.kind, param.bound) {
         (Kind::Initial, None) => {
             let what = format!("`{}` was not drawn at first: nothing can be drawn as it was", param.name);
@@ -491,5 +491,5 @@ fn origin<'a>(
         }
         (_, bound) => bound.unwrap_or(0.0),
     };
-    Ok(Origin { seed, tensor: index as u32, count: param.len(), bound, sums, draw })
+    Ok(Origin { seed, tensor: id.0 as u32, count: param.len(), bound, sums, draw })
 }

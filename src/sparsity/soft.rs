@@ -4,7 +4,7 @@ use super::threshold::{self, Rule};
 use super::{LayerChange, merge, not_numbers};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
-use crate::param::{Block, Param, full_mask, kept};
+use crate::param::{Block, Param, ParamId, ParamSet, full_mask, kept};
 
 /// Thresholds, and what has become of masks.
 pub struct Soft {
@@ -17,7 +17,7 @@ pub struct Soft {
 }
 
 struct Member {
-    param: usize,
+    param: ParamId,
     /// s, one number. State of the run.
     threshold: Tensor,
     /// Sums over parts of the weight, of which the gradient of s is made.
@@ -32,18 +32,18 @@ struct Member {
 
 impl Soft {
     /// Records what belongs to all masked parameters.
-    pub fn new(gpu: &Gpu, rule: Rule, params: &[&Param]) -> Result<Self> {
+    pub fn new(gpu: &Gpu, rule: Rule, params: &ParamSet) -> Result<Self> {
         let (mut show, mut note) = (Recorder::new(gpu), Recorder::new(gpu));
         [&mut show, &mut note].into_iter().for_each(|rec| rec.phase(Phase::Masks));
         let mut members = Vec::new();
-        for (index, param) in params.iter().enumerate().filter(|(_, param)| param.is_masked()) {
+        for (id, param) in params.pairs().filter(|(_, param)| param.is_masked()) {
             let recorded = |block: &Block| {
                 let ones = full_mask(block.weight.len());
                 gpu.upload_u32(&format!("{}.recorded", param.name), &[ones.len()], &ones)
             };
             let parts = param.blocks.iter().map(|block| threshold::partials(block.weight.len())).sum();
             let member = Member {
-                param: index,
+                param: id,
                 threshold: gpu.upload_f32(&format!("{}.threshold", param.name), &[1], &[rule.start])?,
                 partial: gpu.tensor("partial", Dtype::F32, &[parts])?,
                 nans: gpu.tensor("not numbers", Dtype::U32, &[1])?,
@@ -61,13 +61,13 @@ impl Soft {
     }
 
     /// Records the making of masks and forward weights, at the start of every step.
-    pub fn record(&self, rec: &mut Recorder, params: &[&Param]) -> Result<()> {
+    pub fn record(&self, rec: &mut Recorder, params: &ParamSet) -> Result<()> {
         rec.phase(Phase::Masks);
-        self.members.iter().try_for_each(|member| member.record(rec, params[member.param]))
+        self.members.iter().try_for_each(|member| member.record(rec, &params[member.param]))
     }
 
     /// Records the derivative, after the backward pass.
-    pub fn record_gradients(&self, rec: &mut Recorder, params: &[&Param]) -> Result<()> {
+    pub fn record_gradients(&self, rec: &mut Recorder, params: &ParamSet) -> Result<()> {
         rec.phase(Phase::Masks);
         for member in self.members.iter().filter(|member| !params[member.param].frozen) {
             rec.scope(&params[member.param].name);
@@ -80,7 +80,7 @@ impl Soft {
     pub fn record_update(
         &self,
         rec: &mut Recorder,
-        params: &[&Param],
+        params: &ParamSet,
         step: &Uniform,
         totals: &Tensor,
     ) -> Result<()> {
@@ -102,7 +102,7 @@ impl Soft {
     ///
     /// # Errors
     /// `Kind::Numbers` if a weight or a threshold is not a number, with the layer's name.
-    pub fn changes(&self, step: u64, params: &[&Param]) -> Result<Vec<LayerChange>> {
+    pub fn changes(&self, step: u64, params: &ParamSet) -> Result<Vec<LayerChange>> {
         for member in &self.members {
             member.changes.write(&[0u32; 3])?;
             member.nans.write(&[0u32])?;
@@ -110,7 +110,7 @@ impl Soft {
         self.show.replay()?;
         self.note.replay()?;
         let layer = |member: &Member| -> Result<LayerChange> {
-            let param = params[member.param];
+            let param = &params[member.param];
             not_numbers(member.nans.read_u32()?[0], "weights", &param.name, step)?;
             let threshold = member.threshold.read_f32()?[0];
             not_numbers(u32::from(threshold.is_nan()), "thresholds", &param.name, step)?;
@@ -127,15 +127,15 @@ impl Soft {
         masks.map(|mask| Ok(kept(&mask.read_u32()?))).sum()
     }
 
-    fn of(&self, param: usize) -> Option<&Member> {
+    fn of(&self, param: ParamId) -> Option<&Member> {
         self.members.iter().find(|member| member.param == param)
     }
     /// The threshold of one parameter, as s.
-    pub fn threshold_of(&self, param: usize) -> Option<&Tensor> {
+    pub fn threshold_of(&self, param: ParamId) -> Option<&Tensor> {
         Some(&self.of(param)?.threshold)
     }
     /// The masks of one parameter that were recorded last, by block.
-    pub fn recorded_of(&self, param: usize) -> Option<&[Tensor]> {
+    pub fn recorded_of(&self, param: ParamId) -> Option<&[Tensor]> {
         Some(&self.of(param)?.recorded)
     }
     pub fn plan(&self) -> &Plan {

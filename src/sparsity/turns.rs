@@ -40,7 +40,7 @@ impl Pruner {
                 _ => {
                     // Not pruned yet: what the start left it.
                     all.push(
-                        (self.budget.groups[group].len as f64 * self.start_density[self.members[group][0]])
+                        (self.budget.groups[group].len as f64 * self.start_density[self.members[group][0].0])
                             .round() as usize,
                     );
                     continue;

@@ -31,7 +31,7 @@ impl Pruner {
             if let Some(sparsity) = due.filter(|_| self.method.flow() != Flow::Flowing) {
                 let keeps = self.keeps(step, sparsity)?;
                 for ((members, group), keep) in self.members.iter().zip(&self.budget.groups).zip(keeps) {
-                    members.iter().for_each(|&i| density[i] = keep as f64 / group.len.max(1) as f64);
+                    members.iter().for_each(|&i| density[i.0] = keep as f64 / group.len.max(1) as f64);
                 }
             }
             let flows = self.method.flow() == Flow::Flowing && !self.is_frozen(step);

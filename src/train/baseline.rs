@@ -76,7 +76,7 @@ pub fn compare(
 fn count(gpu: &Gpu, recipe: &Recipe, data: &Dataset, choices: &Choices) -> Result<Counted> {
     let counted = Gpu::counted_as(gpu.identity());
     let run = Session::new(&counted, recipe, data, choices.clone())?;
-    let params = run.model.params();
+    let params = &run.model.params;
     let costs = run.plans().map(|plan| plan.cost());
     Ok(Counted {
         weights: params.iter().filter(|param| param.is_maskable()).map(|param| param.len()).sum(),

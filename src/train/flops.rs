@@ -15,7 +15,7 @@ impl Session {
     /// # Errors
     /// As those of budgets.
     pub fn train_flops(&self, steps: u64) -> Result<TrainFlops> {
-        let params = self.model.params();
+        let params = &self.model.params;
         let stages = self.stages();
         let begins = stages.iter().map(|(begin, ..)| *begin);
         let ends: Vec<u64> = begins.skip(1).chain([steps]).map(|end| end.min(steps)).collect();
@@ -36,8 +36,8 @@ impl Session {
     fn operations(&self, work: &[Work], trains: &[bool]) -> f64 {
         let lowest = trains.iter().position(|&trains| trains);
         let layers = self.model.learners().enumerate();
-        let params =
-            layers.flat_map(|(layer, own)| own.params().into_iter().map(move |param| (layer, param)));
+        let params = layers
+            .flat_map(|(layer, own)| own.params().iter().map(move |&id| (layer, &self.model.params[id])));
         let maskable = params.zip(work).filter(|((_, param), _)| param.is_maskable());
         let once = |yes: bool, work: f64| if yes { work } else { 0.0 };
         maskable

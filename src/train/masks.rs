@@ -5,7 +5,7 @@ use super::session::Session;
 use crate::error::{Error, Result};
 use crate::gpu::{Plan, Recorder};
 use crate::ops::packed::Pattern;
-use crate::param::{Flow, kept};
+use crate::param::{Flow, ParamId, kept};
 use crate::sparsity::{Change, Pruner, Renewal, hold};
 
 impl Session {
@@ -20,44 +20,43 @@ impl Session {
             self.plans.frozen.iter().try_for_each(Plan::replay)?;
         }
         let again = |look| self.look(look);
-        let Some((mut change, mut renewals)) = pruner.update(self.step, &self.model.params(), &again)? else {
+        let Some((mut change, mut renewals)) = pruner.update(self.step, &self.model.params, &again)? else {
             return Ok(None);
         };
         let mut laid_out = Vec::new();
-        for (index, param) in self.model.params().into_iter().enumerate() {
-            let renewal = match renewals.iter().position(|renewal| renewal.param == index) {
+        for (id, param) in self.model.params.pairs() {
+            let renewal = match renewals.iter().position(|renewal| renewal.param == id) {
                 Some(position) => renewals.swap_remove(position),
                 None if param.packed.is_some() || param.flow != Flow::Held => continue,
-                None if !pruner.may_pack(index) => continue,
+                None if !pruner.may_pack(id) => continue,
                 None => {
                     let (mask, inner) = (param.read_mask()?, param.shape[1..].iter().product());
-                    if !pruner.packs(index, kept(&mask), param.len()) {
+                    if !pruner.packs(id, kept(&mask), param.len()) {
                         continue;
                     }
                     let pattern = Pattern::from_mask(param.form, param.shape[0], inner, &mask);
                     let form = || format!("the mask of `{}` is not {}", param.name, param.form.name());
                     let pattern = pattern.ok_or_else(|| Error::internal(form()))?;
                     // What has grown has its value already.
-                    Renewal { param: index, pattern, grown: Vec::new() }
+                    Renewal { param: id, pattern, grown: Vec::new() }
                 }
             };
             laid_out.push(renewal);
         }
         self.pruner.iter_mut().for_each(Pruner::settle);
         // What is recorded holds on to the memory of before: it goes first, where there will be other.
-        let entries =
-            |index: usize| self.model.params()[index].packed.as_ref().map(|p| p.index.pattern.entries());
+        let entries = |id: ParamId| self.model.params[id].packed.as_ref().map(|p| p.index.pattern.entries());
         let renewed = laid_out.iter().any(|one| entries(one.param) != Some(one.pattern.entries()));
         if renewed {
             self.plans = Plans::none(&self.gpu)?;
             self.pruner.iter_mut().for_each(Pruner::forget);
         }
-        for Renewal { param: index, pattern, grown } in laid_out {
+        for Renewal { param: id, pattern, grown } in laid_out {
             // Where layers share what they have dropped, one may outgrow what pays.
-            let packs = |pruner: &Pruner| pruner.packs(index, pattern.kept(), pattern.len());
+            let packs = |pruner: &Pruner| pruner.packs(id, pattern.kept(), pattern.len());
             let packed = self.pruner.as_ref().is_some_and(packs);
-            let param = self.model.params_mut().swap_remove(index);
-            param.repack(&self.gpu, packed, pattern, &grown, self.optimizer.slots_mut(index))?;
+            let param = &mut self.model.params[id];
+            param.repack(&self.gpu, packed, pattern, &grown, self.optimizer.slots_mut(id))?;
             change
                 .layers
                 .iter_mut()
@@ -69,8 +68,7 @@ impl Session {
         }
         if self.pruner.as_ref().is_some_and(|pruner| pruner.freezes(self.step)) {
             self.hold_masks()?;
-            let storage =
-                |name: &str| self.model.params().iter().find(|p| p.name == name).map(|p| p.storage());
+            let storage = |name: &str| self.model.params.iter().find(|p| p.name == name).map(|p| p.storage());
             for layer in &mut change.layers {
                 layer.storage = storage(&layer.name).unwrap_or(layer.storage);
             }
@@ -89,23 +87,23 @@ impl Session {
         let Some(pruner) = &mut self.pruner else { return Ok(()) };
         pruner.forget();
         pruner.freeze();
-        for index in 0..self.model.params().len() {
-            let param = self.model.params_mut().swap_remove(index);
+        for id in self.model.params.ids() {
+            let param = &mut self.model.params[id];
             if param.flow != Flow::Flowing {
                 continue;
             }
             param.hold();
             let mut rec = Recorder::new(&self.gpu);
-            for (block, slots) in param.blocks.iter().zip(self.optimizer.slots_of(index)) {
+            for (block, slots) in param.blocks.iter().zip(self.optimizer.slots_of(id)) {
                 slots.iter().try_for_each(|slot| hold::record_in_place(&mut rec, &block.mask, slot))?;
             }
             rec.finish()?.replay()?;
             let (mask, inner) = (param.read_mask()?, param.shape[1..].iter().product());
-            if pruner.packs(index, kept(&mask), param.len()) {
+            if pruner.packs(id, kept(&mask), param.len()) {
                 let pattern = Pattern::from_mask(param.form, param.shape[0], inner, &mask);
                 let form = || format!("the mask of `{}` is not {}", param.name, param.form.name());
                 let pattern = pattern.ok_or_else(|| Error::internal(form()))?;
-                param.repack(&self.gpu, true, pattern, &[], self.optimizer.slots_mut(index))?;
+                param.repack(&self.gpu, true, pattern, &[], self.optimizer.slots_mut(id))?;
             }
         }
         self.record()
@@ -121,8 +119,8 @@ impl Session {
             return Ok(());
         }
         self.updates = 0;
-        for index in 0..self.model.params().len() {
-            self.optimizer.clear(index)?;
+        for id in self.model.params.ids() {
+            self.optimizer.clear(id)?;
         }
         Ok(())
     }

@@ -88,14 +88,14 @@ impl Session {
     pub fn noise(&self) -> Result<Vec<Noise>> {
         let second = self.optimizer.entry.slots.iter().position(|slot| *slot == "second");
         let mut all = Vec::new();
-        for (index, param) in self.model.params().into_iter().enumerate().filter(|(_, p)| p.is_masked()) {
+        for (id, param) in self.model.params.pairs().filter(|(_, p)| p.is_masked()) {
             let grad: Vec<f64> =
                 param.gather(|block| &block.grad)?.iter().map(|g| f64::from(g.abs())).collect();
             let (mean, variance) = moments(&grad);
             let second_variance = match second {
                 Some(slot) => {
                     let mut values = Vec::new();
-                    for block in self.optimizer.slots_of(index) {
+                    for block in self.optimizer.slots_of(id) {
                         values.extend(block[slot].read_f32()?.into_iter().map(f64::from));
                     }
                     Some(moments(&values).1)
@@ -116,15 +116,15 @@ impl Session {
         let Some(pruner) = self.pruner.as_ref().filter(|_| self.is_done() && self.step > 0) else {
             return Ok(None);
         };
-        let params = self.model.params();
+        let params = &self.model.params;
         let mut rec = Recorder::new(&self.gpu);
-        pruner.record_masks(&mut rec, &params)?;
+        pruner.record_masks(&mut rec, params)?;
         self.forward(&mut rec, &self.feed, Leave::Wide)?;
         self.backward(&mut rec, 1.0, Leave::Wide)?;
         // Running means are state, and no part of a gradient.
         if !pruner.averages() {
             let grads = dense_grads(&self.model, &self.choices, &self.frame);
-            pruner.record_gradients(&mut rec, &params, &grads)?;
+            pruner.record_gradients(&mut rec, params, &grads)?;
         }
         let plan = rec.finish()?;
         let totals = self.totals.read_u32()?;

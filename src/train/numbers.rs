@@ -7,7 +7,7 @@ use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Plan, Recorder, Tensor};
 use crate::ops::finite;
-use crate::param::Param;
+use crate::param::ParamSet;
 
 /// The recorded count.
 pub(super) struct Numbers {
@@ -17,7 +17,7 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    pub fn record(gpu: &Gpu, params: &[&Param]) -> Result<Self> {
+    pub fn record(gpu: &Gpu, params: &ParamSet) -> Result<Self> {
         let counts = gpu.tensor("not finite", Dtype::U32, &[params.len()])?;
         let mut rec = Recorder::new(gpu);
         for (index, param) in params.iter().enumerate() {
@@ -47,7 +47,7 @@ impl Session {
         counts.write(&vec![0u32; counts.len()])?;
         plan.replay()?;
         let counts = counts.read_u32()?;
-        let params = self.model.params();
+        let params = &self.model.params;
         let broken = params.iter().zip(counts).filter(|&(_, count)| count > 0);
         let found: Vec<String> = broken.map(|(param, count)| format!("{count} of {}", param.name)).collect();
         Ok((!found.is_empty()).then(|| found.join(", ")))

@@ -12,6 +12,7 @@ use crate::nn::{Leave, Model};
 use crate::ops::cross_entropy::{self, Target};
 use crate::ops::variants::Choices;
 use crate::ops::{batch, tally};
+use crate::param::{ParamId, ParamSet};
 use crate::sparsity::{self, Pruner, Stage, methods};
 
 /// Everything that is recorded, again where the storage of a parameter changes.
@@ -45,7 +46,7 @@ impl Plans {
             Ok(Segment { plan, profiler })
         };
         let test = Recorder::new(gpu).finish()?;
-        let numbers = Numbers::record(gpu, &[])?;
+        let numbers = Numbers::record(gpu, &ParamSet::default())?;
         let (before, after) = (segment()?, segment()?);
         Ok(Self {
             before,
@@ -65,7 +66,7 @@ pub(super) fn dense_grads<'a>(
     model: &'a Model,
     choices: &'a Choices,
     frame: &'a Frame,
-) -> impl Fn(&mut Recorder, usize, Range<usize>, &Tensor) -> Result<()> + 'a {
+) -> impl Fn(&mut Recorder, ParamId, Range<usize>, &Tensor) -> Result<()> + 'a {
     let (a, d) = (&frame.activations, &frame.gradients);
     move |rec, param, rows, to| model.dense_grad(rec, choices, a, d, param, rows, to)
 }
@@ -74,11 +75,11 @@ impl Session {
     /// Records everything anew, for the storage that parameters have now and the layers that train.
     pub(super) fn record(&mut self) -> Result<()> {
         self.plans = Plans::none(&self.gpu)?; // its memory first
-        self.optimizer.join(&self.gpu, &mut self.model.params_mut())?;
+        self.optimizer.join(&self.gpu, &mut self.model.params)?;
         if let Some(pruner) = &mut self.pruner {
-            let (params, optimizer) = (self.model.params(), &self.optimizer);
+            let (params, optimizer) = (&self.model.params, &self.optimizer);
             let grads = dense_grads(&self.model, &self.choices, &self.frame);
-            pruner.record(&self.gpu, &params, &|param| optimizer.slots_of(param).to_vec(), &grads)?;
+            pruner.record(&self.gpu, params, &|param| optimizer.slots_of(param).to_vec(), &grads)?;
         }
         let order = self.pruner.as_ref().map_or(methods::ALL[0].order, |pruner| pruner.entry.order);
         let split = order.iter().position(|stage| *stage == Stage::Masks);
@@ -93,7 +94,7 @@ impl Session {
             frozen: self.record_frozen()?,
             validation: self.validation.as_ref().map(|exam| self.record_exam(exam)).transpose()?,
             test: self.record_exam(&self.test)?,
-            numbers: Numbers::record(&self.gpu, &self.model.params())?,
+            numbers: Numbers::record(&self.gpu, &self.model.params)?,
         };
         Ok(())
     }
@@ -115,7 +116,7 @@ impl Session {
             match stage {
                 Stage::Masks => {
                     if let Some(pruner) = &self.pruner {
-                        pruner.record_masks(&mut rec, &self.model.params())?;
+                        pruner.record_masks(&mut rec, &self.model.params)?;
                     }
                 }
                 Stage::Forward => self.forward(&mut rec, &self.feed, leave)?,
@@ -123,15 +124,15 @@ impl Session {
                     self.backward(&mut rec, 1.0, leave)?;
                     if let Some(pruner) = &self.pruner {
                         let grads = dense_grads(&self.model, &self.choices, &self.frame);
-                        pruner.record_gradients(&mut rec, &self.model.params(), &grads)?;
+                        pruner.record_gradients(&mut rec, &self.model.params, &grads)?;
                     }
                 }
                 Stage::Update => {
-                    let params = self.model.params();
-                    self.optimizer.record(&mut rec, &params, &self.step_uniform, &self.totals)?;
-                    sparsity::record_effective(&mut rec, &params)?;
+                    let params = &self.model.params;
+                    self.optimizer.record(&mut rec, params, &self.step_uniform, &self.totals)?;
+                    sparsity::record_effective(&mut rec, params)?;
                     if let Some(pruner) = &self.pruner {
-                        pruner.record_update(&mut rec, &params, &self.step_uniform, &self.totals)?;
+                        pruner.record_update(&mut rec, params, &self.step_uniform, &self.totals)?;
                     }
                 }
             }

@@ -44,7 +44,7 @@ impl Session {
     pub(super) fn reach(&mut self) -> Result<()> {
         let Some(early) = self.rewinds_to() else { return Ok(()) };
         if early > 0 && early == self.step {
-            self.early = self.model.params().iter().map(|param| param.read()).collect::<Result<_>>()?;
+            self.early = self.model.params.iter().map(|param| param.read()).collect::<Result<_>>()?;
         }
         self.updates = self.clock(self.step).0;
         Ok(())
@@ -55,15 +55,15 @@ impl Session {
         if self.rewinds_to().is_none() {
             return Ok(());
         }
-        for (index, param) in self.model.params().into_iter().enumerate() {
-            let mut values = self.early.get(index).cloned().unwrap_or_else(|| param.initial_values());
+        for (id, param) in self.model.params.pairs() {
+            let mut values = self.early.get(id.0).cloned().unwrap_or_else(|| param.initial_values());
             if param.is_masked() && param.packed.is_none() {
                 let mask = param.read_mask()?;
                 let pruned = |i: usize| mask[i / 32] >> (i % 32) & 1 == 0;
                 values.iter_mut().enumerate().filter(|(i, _)| pruned(*i)).for_each(|(_, value)| *value = 0.0);
             }
             param.write(&values)?;
-            self.optimizer.clear(index)?;
+            self.optimizer.clear(id)?;
         }
         Ok(())
     }

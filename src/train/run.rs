@@ -155,7 +155,7 @@ fn dump(run: &Session, step: u64, control: &Control) -> Result<Event<'static>> {
     let spec = &run.recipe.dump;
     let (weights, grads) = (run.weights()?, run.grads()?);
     let mut all = Vec::new();
-    for param in run.model.params() {
+    for param in &run.model.params {
         if !spec.tensors.iter().any(|pattern| crate::recipe::glob(pattern, &param.name)) {
             continue;
         }
@@ -381,7 +381,7 @@ fn summarise(
 /// Counts what is kept, and checks it: against the masks' own zeros, and against the target at the end.
 fn layers(run: &Session) -> Result<Vec<Layer>> {
     let mut all = Vec::new();
-    for param in run.model.params().into_iter().filter(|param| param.is_maskable()) {
+    for param in run.model.params.iter().filter(|param| param.is_maskable()) {
         if let Some(packed) = &param.packed {
             all.push(Layer {
                 name: param.name.clone(),

@@ -112,7 +112,7 @@ impl Session {
         let mut model = Model::new(&recipe.model, data.features(), data.classes, recipe.run.seed)?;
         let narrow = is_narrow(&recipe);
         let setting = Setting { seed: recipe.run.seed, length, choices: &choices, cols, narrow };
-        let pruner = sparsity::prepare(gpu, &recipe.sparsity, &setting, &mut model.params_mut())?;
+        let pruner = sparsity::prepare(gpu, &recipe.sparsity, &setting, &mut model.params)?;
         let names: Vec<&str> = model.learners().map(|layer| layer.name()).collect();
         // Two at most differ: those of the first and of the last step.
         let course = |step| pruner.as_ref().map_or(length, |pruner| pruner.clock(step).1);
@@ -126,7 +126,7 @@ impl Session {
             ))
             .hint("another method, or no [distill]"));
         }
-        let optimizer = Optimizer::new(gpu, &recipe.optim, &model.params())?;
+        let optimizer = Optimizer::new(gpu, &recipe.optim, &model.params)?;
         let context = distill::Context { classes: data.classes, cols, labels: &data.train.labels };
         let distill = distill::new(gpu, &recipe.distill, &context)?;
         let grows = pruner.as_ref().is_some_and(|pruner| pruner.grows());
@@ -173,14 +173,14 @@ impl Session {
         let mut model = Model::new(&recipe.model, data.features(), data.classes, recipe.run.seed)?;
         // Where a weight is cut into blocks is known once it has memory.
         let counted = Gpu::counted_with(gpu.limits());
-        model.params_mut().into_iter().try_for_each(|param| param.allocate(&counted))?;
+        model.params.iter_mut().try_for_each(|param| param.allocate(&counted))?;
         Ok(model.products(columns(recipe, data)))
     }
 
     /// The weights of this recipe that may be packed, for measuring kernels before building it.
     pub fn prospects(recipe: &Recipe, data: &Dataset) -> Result<Vec<Prospect>> {
         let model = Model::new(&recipe.model, data.features(), data.classes, recipe.run.seed)?;
-        let (params, cols) = (model.params(), columns(recipe, data));
+        let (params, cols) = (&model.params, columns(recipe, data));
         if recipe.sparsity.storage == Storage::Masked || recipe.sparsity.latent {
             return Ok(Vec::new());
         }
@@ -192,7 +192,7 @@ impl Session {
         };
         let per_epoch = data.train.len().div_ceil(recipe.run.batch as usize) as u64;
         let length = Length { steps: per_epoch * u64::from(recipe.run.epochs), steps_per_epoch: per_epoch };
-        Ok(sparsity::outline(&sparsity, length, &params)?.into_iter().map(prospect).collect())
+        Ok(sparsity::outline(&sparsity, length, params)?.into_iter().map(prospect).collect())
     }
 
     pub fn is_done(&self) -> bool {

@@ -9,7 +9,7 @@ use crate::distill;
 use crate::error::{Error, Result};
 use crate::gpu::Tensor;
 use crate::ops::tally::Totals;
-use crate::param::Flow;
+use crate::param::{Flow, ParamId};
 use crate::sparsity;
 use crate::store::{Array, Arrays, digest};
 
@@ -20,10 +20,10 @@ impl Session {
     pub fn weights(&self) -> Result<Arrays> {
         self.pruner.as_ref().map_or(Ok(()), sparsity::Pruner::show_hard)?;
         let mut all = Arrays::new();
-        for (index, param) in self.model.params().into_iter().enumerate() {
+        for (id, param) in self.model.params.pairs() {
             let values = match param.packed {
                 Some(_) => param.read()?,
-                None if self.threshold_of(index).is_some() => param.read()?,
+                None if self.threshold_of(id).is_some() => param.read()?,
                 None => param.gather(|block| block.stored())?,
             };
             all.insert(param.name.clone(), Array::f32(param.shape.clone(), &values));
@@ -37,8 +37,8 @@ impl Session {
 
     /// Gradients of the last step, by parameter.
     pub fn grads(&self) -> Result<Arrays> {
-        let params = self.model.params();
-        let grad = |param: &&crate::param::Param| {
+        let params = &self.model.params;
+        let grad = |param: &crate::param::Param| {
             Ok((param.name.clone(), Array::f32(param.shape.clone(), &param.read_grad()?)))
         };
         params.iter().map(grad).collect()
@@ -49,10 +49,10 @@ impl Session {
     pub fn stored(&self, slots: bool) -> Result<Arrays> {
         self.pruner.as_ref().map_or(Ok(()), sparsity::Pruner::show_hard)?;
         let mut all = Arrays::new();
-        for (index, param) in self.model.params().into_iter().enumerate() {
+        for (id, param) in self.model.params.pairs() {
             let behind = param.gather(|block| block.stored())?;
             let mut tensors = Vec::new();
-            match self.threshold_of(index) {
+            match self.threshold_of(id) {
                 Some(threshold) => {
                     tensors.push((param.name.clone(), param.read()?));
                     if slots {
@@ -66,7 +66,7 @@ impl Session {
             let names = if slots { self.optimizer.entry.slots } else { &[] };
             for (slot, name) in names.iter().enumerate() {
                 let mut values = Vec::new();
-                for block in self.optimizer.slots_of(index) {
+                for block in self.optimizer.slots_of(id) {
                     values.extend(block[slot].read_f32()?);
                 }
                 tensors.push((format!("{}.{name}", param.name), values));
@@ -86,20 +86,19 @@ impl Session {
                     }
                 }
             }
-            let means =
-                self.pruner.as_ref().filter(|_| slots).map_or(&[][..], |pruner| pruner.means_of(index));
+            let means = self.pruner.as_ref().filter(|_| slots).map_or(&[][..], |pruner| pruner.means_of(id));
             if !means.is_empty() {
                 let mut values = Vec::new();
                 means.iter().try_for_each(|mean| mean.read_f32().map(|own| values.extend(own)))?;
                 all.insert(format!("{}.mean", param.name), Array::f32(param.shape.clone(), &values));
             }
-            let recorded = self.pruner.as_ref().filter(|_| slots).and_then(|p| p.recorded_of(index));
+            let recorded = self.pruner.as_ref().filter(|_| slots).and_then(|p| p.recorded_of(id));
             if let Some(recorded) = recorded {
                 let mut words = Vec::new();
                 recorded.iter().try_for_each(|mask| mask.read_u32().map(|own| words.extend(own)))?;
                 all.insert(format!("{}.recorded", param.name), Array::u32(vec![words.len()], &words));
             }
-            let ever = self.pruner.as_ref().filter(|_| slots).map_or(&[][..], |pruner| pruner.ever_of(index));
+            let ever = self.pruner.as_ref().filter(|_| slots).map_or(&[][..], |pruner| pruner.ever_of(id));
             if !ever.is_empty() {
                 let mut words = Vec::new();
                 ever.iter().try_for_each(|bits| bits.read_u32().map(|own| words.extend(own)))?;
@@ -111,7 +110,7 @@ impl Session {
                 reach.iter().try_for_each(|mask| mask.read_u32().map(|own| words.extend(own)))?;
                 all.insert(format!("{}.reach", param.name), Array::u32(vec![words.len()], &words));
             }
-            if let Some(values) = self.early.get(index).filter(|_| slots) {
+            if let Some(values) = self.early.get(id.0).filter(|_| slots) {
                 all.insert(format!("{}.early", param.name), Array::f32(param.shape.clone(), values));
             }
             match places {
@@ -145,7 +144,7 @@ impl Session {
             "totals": totals,
             "best": best,
             "optimizer": self.optimizer.entry.name,
-            "shapes": self.model.params().iter().map(|p| (p.name.clone(), json!(p.shape))).collect::<serde_json::Map<_, _>>(),
+            "shapes": self.model.params.iter().map(|p| (p.name.clone(), json!(p.shape))).collect::<serde_json::Map<_, _>>(),
         });
         let mut hash = digest::Digest::new();
         for (name, array) in &arrays {
@@ -170,20 +169,21 @@ impl Session {
         let mut renewed = self.pruner.as_mut().is_some_and(|pruner| pruner.go_on(snapshot.step));
         self.early = Vec::new();
         let rewinds_to = self.rewinds_to().filter(|&early| early > 0 && early <= snapshot.step);
-        for (index, param) in self.model.params_mut().into_iter().enumerate() {
-            let means = self.pruner.as_ref().map_or(&[][..], |pruner| pruner.means_of(index));
+        for id in self.model.params.ids() {
+            let param = &mut self.model.params[id];
+            let means = self.pruner.as_ref().map_or(&[][..], |pruner| pruner.means_of(id));
             if !means.is_empty() {
                 let values = find(arrays, &format!("{}.mean", param.name), &param.shape)?.to_f32();
                 means.iter().try_fold(&values[..], |rest, mean| write_part(mean, rest))?;
             }
-            if let Some(recorded) = self.pruner.as_ref().and_then(|pruner| pruner.recorded_of(index)) {
+            if let Some(recorded) = self.pruner.as_ref().and_then(|pruner| pruner.recorded_of(id)) {
                 write_masks(
                     arrays,
                     &format!("{}.recorded", param.name),
                     &recorded.iter().collect::<Vec<_>>(),
                 )?;
             }
-            let ever = self.pruner.as_ref().map_or(&[][..], |pruner| pruner.ever_of(index));
+            let ever = self.pruner.as_ref().map_or(&[][..], |pruner| pruner.ever_of(id));
             if !ever.is_empty() {
                 write_masks(arrays, &format!("{}.ever", param.name), &ever.iter().collect::<Vec<_>>())?;
             }
@@ -202,7 +202,7 @@ impl Session {
                     .iter()
                     .map(|slot| kept(&format!("{}.{slot}", param.name)))
                     .collect::<Result<_>>()?;
-                let packs = |p: &sparsity::Pruner| p.packs(index, places.len(), param.len());
+                let packs = |p: &sparsity::Pruner| p.packs(id, places.len(), param.len());
                 let packs = self.pruner.as_ref().is_some_and(packs);
                 renewed |= param.restore(
                     &self.gpu,
@@ -210,11 +210,11 @@ impl Session {
                     &places,
                     &values,
                     &slots,
-                    self.optimizer.slots_mut(index),
+                    self.optimizer.slots_mut(id),
                 )?;
                 continue;
             }
-            let threshold = self.pruner.as_ref().and_then(|pruner| pruner.threshold_of(index));
+            let threshold = self.pruner.as_ref().and_then(|pruner| pruner.threshold_of(id));
             let values =
                 if threshold.is_some() { format!("{}.latent", param.name) } else { param.name.clone() };
             param.write(&find(arrays, &values, &param.shape)?.to_f32())?;
@@ -229,7 +229,7 @@ impl Session {
             for (slot, name) in names.iter().enumerate() {
                 let values = find(arrays, &format!("{}.{name}", param.name), &param.shape)?.to_f32();
                 let mut rest = &values[..];
-                for block in self.optimizer.slots_of(index) {
+                for block in self.optimizer.slots_of(id) {
                     rest = write_part(&block[slot], rest)?;
                 }
             }
@@ -258,20 +258,20 @@ impl Session {
 
     /// Takes over weights alone, for evaluation: all values, with zeros in place.
     pub fn load_weights(&mut self, arrays: &Arrays) -> Result<()> {
-        for param in self.model.params() {
+        for param in &self.model.params {
             param.write(&find(arrays, &param.name, &param.shape)?.to_f32())?;
         }
         Ok(())
     }
 
-    fn threshold_of(&self, param: usize) -> Option<&Tensor> {
+    fn threshold_of(&self, param: ParamId) -> Option<&Tensor> {
         self.pruner.as_ref()?.threshold_of(param)
     }
 
     /// The forward pass sees latent weights through their masks.
     fn show_latent(&self) -> Result<()> {
         let mut rec = crate::gpu::Recorder::new(&self.gpu);
-        crate::sparsity::record_effective(&mut rec, &self.model.params())?;
+        crate::sparsity::record_effective(&mut rec, &self.model.params)?;
         rec.finish()?.replay()
     }
 }

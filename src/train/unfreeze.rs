@@ -103,8 +103,8 @@ impl Session {
         self.freeze(phase);
         // Where training starts over some layers have trained before: they join anew with nothing.
         self.clear_frozen()?;
-        for (index, _) in self.model.params().into_iter().enumerate().filter(|(_, param)| param.frozen) {
-            self.optimizer.clear(index)?;
+        for (id, _) in self.model.params.pairs().filter(|(_, param)| param.frozen) {
+            self.optimizer.clear(id)?;
         }
         self.record()
     }
@@ -112,8 +112,9 @@ impl Session {
     /// Lets the layers of a phase train, and no other.
     pub(super) fn freeze(&mut self, phase: usize) {
         self.phase = Some(phase);
-        for (layer, trains) in self.model.learners_mut().zip(self.phases.trains(phase)) {
-            layer.params_mut().into_iter().for_each(|param| param.frozen = !trains);
+        let layers = self.model.learners().map(|layer| layer.params().to_vec());
+        for (ids, trains) in layers.collect::<Vec<_>>().into_iter().zip(self.phases.trains(phase)) {
+            ids.into_iter().for_each(|id| self.model.params[id].frozen = !trains);
         }
     }
 
@@ -140,7 +141,7 @@ impl Session {
     /// Records the gradients of frozen layers, where the method chooses by those of all.
     pub(super) fn record_frozen(&self) -> Result<Option<Plan>> {
         let chooses = self.pruner.as_ref().is_some_and(Pruner::chooses_by_gradient);
-        if !chooses || !self.model.params().iter().any(|param| param.frozen) {
+        if !chooses || !self.model.params.iter().any(|param| param.frozen) {
             return Ok(None);
         }
         let mut rec = Recorder::new(&self.gpu);
@@ -151,7 +152,7 @@ impl Session {
 
     /// Frozen layers have no gradient, also where masks were just chosen by one.
     pub(super) fn clear_frozen(&self) -> Result<()> {
-        for param in self.model.params().into_iter().filter(|param| param.frozen) {
+        for param in self.model.params.iter().filter(|param| param.frozen) {
             let mut blocks = param.blocks.iter();
             blocks.try_for_each(|block| block.grad.write(&vec![0.0f32; block.grad.len()]))?;
         }

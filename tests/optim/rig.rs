@@ -5,7 +5,7 @@ use coppice::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
 use coppice::ops::Step;
 use coppice::ops::tally::Totals;
 use coppice::optim::Optimizer;
-use coppice::param::{Flow, Param};
+use coppice::param::{Flow, Param, ParamId, ParamSet};
 use coppice::recipe::{Optim, Recipe, Shape};
 
 /// `[optim]` of a recipe, from the fields between its braces.
@@ -16,9 +16,11 @@ pub fn optim(fields: &str) -> Optim {
     Recipe::parse(&text, "test", &[]).expect("a recipe").optim
 }
 
+const W: ParamId = ParamId(0);
+
 pub struct Rig {
     pub optimizer: Optimizer,
-    param: Param,
+    params: ParamSet,
     rate: f32,
     step: Uniform,
     update: Plan,
@@ -36,25 +38,26 @@ impl Rig {
         }
         let recipe = optim(fields);
         let Shape::Constant { value } = recipe.lr.shape else { panic!("{fields}: the rate is no number") };
-        let optimizer = Optimizer::new(gpu, &recipe, &[&param])?;
+        let params = ParamSet::from_iter([param]);
+        let optimizer = Optimizer::new(gpu, &recipe, &params)?;
         let step = gpu.uniform("step", &Step::default())?;
         let totals = Totals::tensor(gpu)?;
         let mut rec = Recorder::new(gpu);
         rec.phase(Phase::Update);
-        optimizer.record(&mut rec, &[&param], &step, &totals)?;
+        optimizer.record(&mut rec, &params, &step, &totals)?;
         let update = rec.finish()?;
-        Ok(Self { optimizer, param, rate: value as f32, step, update })
+        Ok(Self { optimizer, params, rate: value as f32, step, update })
     }
 
     /// Sets every slot of every weight, pruned ones too, to `value`.
     pub fn fill_slots(&self, value: f32) -> Result<()> {
-        let slots = &self.optimizer.slots_of(0)[0];
-        slots.iter().try_for_each(|slot| slot.write(&vec![value; self.param.len()]))
+        let slots = &self.optimizer.slots_of(W)[0];
+        slots.iter().try_for_each(|slot| slot.write(&vec![value; self.params[W].len()]))
     }
 
     /// Update number `t`, counted from 1.
     pub fn update(&self, t: u32, grad: &[f32]) -> Result<()> {
-        self.param.blocks[0].grad.write(grad)?;
+        self.params[W].blocks[0].grad.write(grad)?;
         let step = Step { step: t - 1, live: 1, rate: self.rate, update: t, ..Default::default() };
         self.step.write(&self.optimizer.corrected(step))?;
         self.update.replay()
@@ -62,12 +65,12 @@ impl Rig {
 
     /// The weights, also those behind a latent mask.
     pub fn weights(&self) -> Result<Vec<f32>> {
-        self.param.gather(|block| block.stored())
+        self.params[W].gather(|block| block.stored())
     }
 
     /// The slots with their names.
     pub fn slots(&self) -> Result<Vec<(&'static str, Vec<f32>)>> {
-        let tensors: &[Tensor] = &self.optimizer.slots_of(0)[0];
+        let tensors: &[Tensor] = &self.optimizer.slots_of(W)[0];
         let names = self.optimizer.entry.slots.iter();
         names.zip(tensors).map(|(name, tensor)| Ok((*name, tensor.read_f32()?))).collect()
     }

@@ -129,7 +129,7 @@ impl Network {
     pub fn new(gpu: &Gpu, setting: &Setting) -> Result<Self> {
         let mlp = recipe::Model::Mlp { hidden: HIDDEN.to_vec(), activation: "relu".into() };
         let mut model = Model::new(&mlp, INPUTS, CLASSES, 0)?;
-        for (t, param) in (1..).zip(model.params_mut()) {
+        for (t, param) in (1..).zip(model.params.iter_mut()) {
             let is_masked = setting.masked && param.is_maskable();
             if is_masked {
                 param.flow = Flow::Held;
@@ -148,7 +148,7 @@ impl Network {
             let start = |i| if is_masked && !keeps(i) { 0.0 } else { value(t, i, divisor) };
             param.write(&(0..param.len()).map(start).collect::<Vec<_>>())?;
         }
-        let optimizer = Optimizer::new(gpu, &setting.recipe(), &model.params())?;
+        let optimizer = Optimizer::new(gpu, &setting.recipe(), &model.params)?;
 
         let samples: Vec<f32> = (0..SAMPLES * INPUTS).map(|i| value(0, i, 500.0)).collect();
         let samples = gpu.upload_f32("samples", &[SAMPLES, INPUTS], &samples)?;
@@ -185,7 +185,7 @@ impl Network {
 
         let mut rec = Recorder::new(gpu);
         tally::record(&mut rec, &step, &loss, &hit, &totals)?;
-        optimizer.record(&mut rec, &model.params(), &step, &totals)?;
+        optimizer.record(&mut rec, &model.params, &step, &totals)?;
         let update = rec.finish()?;
         let rate = setting.rate() as f32;
         Ok(Self { model, optimizer, rate, step, loss, totals, forward, backward, update })
@@ -214,7 +214,7 @@ impl Network {
     }
     /// All weights and biases, end to end.
     pub fn parameters(&self) -> Result<Vec<f32>> {
-        let all: Result<Vec<_>> = self.model.params().into_iter().map(|param| param.read()).collect();
+        let all: Result<Vec<_>> = self.model.params.iter().map(|param| param.read()).collect();
         Ok(all?.concat())
     }
     /// The mean loss over all steps as the device counted it.

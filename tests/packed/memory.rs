@@ -37,7 +37,7 @@ fn memory_follows_what_is_kept() {
         );
         let gpu = Gpu::counted();
         let run = session(&gpu, &Recipe::parse(&text, "test", &[]).unwrap());
-        let packed = run.model.params().into_iter().filter_map(|param| param.packed.as_ref());
+        let packed = run.model.params.iter().filter_map(|param| param.packed.as_ref());
         let kept: usize = packed.map(|packed| packed.index.pattern.kept()).sum();
         (gpu.memory().peak_bytes as f64, kept as f64)
     };

@@ -3,7 +3,7 @@
 use coppice::gpu::Gpu;
 use coppice::ops::packed::Form;
 use coppice::ops::variants::Choices;
-use coppice::param::Flow;
+use coppice::param::{Flow, ParamId};
 use coppice::recipe::Recipe;
 use coppice::sparsity::permute::Permutation;
 use coppice::train::{Part, Session};
@@ -22,17 +22,17 @@ fn asp_permutes_prunes_and_begins_the_optimizer_anew() {
             run.advance().unwrap();
             plain.advance().unwrap();
         }
-        let dense = run.model.params()[2].read().unwrap();
+        let dense = run.model.params[ParamId(2)].read().unwrap();
         let change = run.advance().unwrap().expect("half of the run is over");
         plain.advance().unwrap();
         // fc2 has 24 outputs and 40 inputs: the latter are no multiple of 16, so that it stays dense.
         let forms: Vec<(String, usize, usize)> =
             change.layers.iter().map(|l| (l.name.clone(), l.kept, l.total)).collect();
         assert_eq!(forms, [("fc1.weight".to_string(), 640, 1280)]);
-        assert_eq!(run.model.params()[2].flow, Flow::Free);
-        assert_ne!(run.model.params()[2].read().unwrap(), dense, "it is trained on");
+        assert_eq!(run.model.params[ParamId(2)].flow, Flow::Free);
+        assert_ne!(run.model.params[ParamId(2)].read().unwrap(), dense, "it is trained on");
         let kept = |run: &Session| -> f64 {
-            run.model.params()[0].read().unwrap().iter().map(|w| f64::from(w.abs())).sum()
+            run.model.params[ParamId(0)].read().unwrap().iter().map(|w| f64::from(w.abs())).sum()
         };
         assert!(
             (kept(&run) - kept(&plain)).abs() <= 1e-3 * kept(&plain),
@@ -52,14 +52,14 @@ fn asp_permutes_prunes_and_begins_the_optimizer_anew() {
         with.advance().unwrap();
         without.advance().unwrap();
     }
-    let fc2 = |run: &Session| run.model.params()[2].read().unwrap();
+    let fc2 = |run: &Session| run.model.params[ParamId(2)].read().unwrap();
     assert_eq!(fc2(&with), fc2(&without));
     let dense = fc2(&with);
     let before = kept_magnitude(&dense, 32, 2, 4);
-    let slots = |run: &Session| run.optimizer.slots_of(2)[0][0].read_f32().unwrap();
+    let slots = |run: &Session| run.optimizer.slots_of(ParamId(2))[0][0].read_f32().unwrap();
     assert!(slots(&with).iter().any(|&v| v != 0.0));
-    with.model.params_mut()[2].form = Form::Groups { keep: 2, of: 4 };
-    drop(Permutation::record(&gpu, &with.model.params(), 50).unwrap().run().unwrap());
+    with.model.params[ParamId(2)].form = Form::Groups { keep: 2, of: 4 };
+    drop(Permutation::record(&gpu, &with.model.params, 50).unwrap().run().unwrap());
     let after = kept_magnitude(&fc2(&with), 32, 2, 4);
     assert!(after > before * 1.01, "{before} before, {after} after");
     let [a, b] = [&with, &without].map(|run| run.evaluate(Part::Test).unwrap().unwrap().totals);
@@ -83,12 +83,13 @@ fn asp_begins_the_optimizer_anew_and_permutes_within_a_run() {
         with.advance().unwrap();
         without.advance().unwrap();
     }
-    let before = with.model.params()[4].read().unwrap();
+    let before = with.model.params[ParamId(4)].read().unwrap();
     with.advance().unwrap().expect("half of the run is over");
     without.advance().unwrap();
     // The head stays dense: its slots and its step are those of a first update.
-    let (grad, after) = (with.model.params()[4].read_grad().unwrap(), with.model.params()[4].read().unwrap());
-    let first = with.optimizer.slots_of(4)[0][0].read_f32().unwrap();
+    let (grad, after) =
+        (with.model.params[ParamId(4)].read_grad().unwrap(), with.model.params[ParamId(4)].read().unwrap());
+    let first = with.optimizer.slots_of(ParamId(4))[0][0].read_f32().unwrap();
     for i in 0..grad.len() {
         let g = grad[i] + 1e-3 * before[i]; // weight decay is part of the gradient
         assert!((first[i] - 0.1 * g).abs() <= 1e-6 * (1.0 + g.abs()), "{i}: {} of {g}", first[i]);
@@ -99,8 +100,8 @@ fn asp_begins_the_optimizer_anew_and_permutes_within_a_run() {
     }
     // fc2's mask is that of its permuted values, which are more than those of the given order.
     let kept = |run: &Session| -> f64 {
-        let mask = run.model.params()[2].read_mask().unwrap();
-        let values = run.model.params()[2].read().unwrap();
+        let mask = run.model.params[ParamId(2)].read_mask().unwrap();
+        let values = run.model.params[ParamId(2)].read().unwrap();
         (0..values.len())
             .filter(|&i| mask[i / 32] >> (i % 32) & 1 == 1)
             .map(|i| f64::from(values[i].abs()))
@@ -108,7 +109,7 @@ fn asp_begins_the_optimizer_anew_and_permutes_within_a_run() {
     };
     assert!(kept(&with) > kept(&without), "{} and {}", kept(&with), kept(&without));
     let fc1 = |run: &Session| -> f64 {
-        run.model.params()[0].read().unwrap().iter().map(|w| f64::from(w.abs())).sum()
+        run.model.params[ParamId(0)].read().unwrap().iter().map(|w| f64::from(w.abs())).sum()
     };
     assert!(
         (fc1(&with) - fc1(&without)).abs() <= 0.05 * fc1(&without),

@@ -69,20 +69,19 @@ fn the_largest_blocks_are_kept() {
                     );
                     let mut run = session(&gpu, "[37, 18]", &sparsity);
                     (0..12).for_each(|_| drop(run.advance().unwrap()));
-                    for (index, param) in run.model.params().iter().enumerate().filter(|(_, p)| p.is_masked())
-                    {
+                    for (id, param) in run.model.params.pairs().filter(|(_, p)| p.is_masked()) {
                         let value = |i: u32| {
-                            let value = uniform(13, Stream::Test, number as u32, index as u32, i) - 0.5;
+                            let value = uniform(13, Stream::Test, number as u32, id.0 as u32, i) - 0.5;
                             if coarse == 0.0 { value } else { (value * coarse).round() / 4.0 }
                         };
                         param.write(&(0..param.len() as u32).map(value).collect::<Vec<_>>()).unwrap();
                     }
                     let before: Vec<Vec<f32>> =
-                        run.model.params().iter().map(|param| param.read().unwrap()).collect();
+                        run.model.params.iter().map(|param| param.read().unwrap()).collect();
                     let change = run.advance().unwrap().expect("two fifths of the run are over");
                     let mut kept = 0;
                     for (param, weights) in
-                        run.model.params().iter().zip(&before).filter(|(p, _)| p.is_masked())
+                        run.model.params.iter().zip(&before).filter(|(p, _)| p.is_masked())
                     {
                         let blocks = cut(param.shape[0], param.shape[1], height, width);
                         let places = param.places().unwrap();
@@ -123,7 +122,7 @@ fn the_number_of_blocks_is_exact_at_every_update() {
                 let total: usize = change.layers.iter().map(|layer| layer.total).sum();
                 assert_eq!(total, change.total);
                 let mut all = 0;
-                for param in run.model.params().into_iter().filter(|param| param.is_masked()) {
+                for param in run.model.params.iter().filter(|param| param.is_masked()) {
                     let places = param.places().unwrap();
                     let blocks = cut(param.shape[0], param.shape[1], height, width);
                     nearest(&places, &blocks, 1.0 - change.sparsity, param.len());
@@ -147,7 +146,7 @@ fn blocks_of_any_size_are_drawn_at_random() {
                 "[37, 18]",
                 "method = 'static', target = 0.7, distribution = 'uniform', pattern = 'block:3x5'",
             );
-            let masked = run.model.params().into_iter().filter(|param| param.is_masked());
+            let masked = run.model.params.iter().filter(|param| param.is_masked());
             masked
                 .map(|param| {
                     let places = param.places().unwrap();

@@ -3,7 +3,7 @@
 use coppice::data::Split;
 use coppice::gpu::Gpu;
 use coppice::ops::variants::Choices;
-use coppice::param::places;
+use coppice::param::{ParamId, places};
 use coppice::random::{Stream, uniform};
 use coppice::sparsity::Look;
 use coppice::train::Session;
@@ -110,11 +110,11 @@ fn the_worked_scores_come_out_of_a_network() {
             let sparsity = format!("method = 'grasp', target = 0.5, temperature = {temperature:?}");
             let data = source(2, 2, one(), one());
             let run = Session::new(&gpu, &recipe("[]", &sparsity), &data, Choices::default()).unwrap();
-            run.model.params()[1].write(&[0.0, 0.0]).unwrap();
+            run.model.params[ParamId(1)].write(&[0.0, 0.0]).unwrap();
             let gradient = |weight: &[f32]| -> Vec<f64> {
-                run.model.params()[0].write(weight).unwrap();
+                run.model.params[ParamId(0)].write(weight).unwrap();
                 run.look(Look { ahead: 0, tempered: temperature != 1.0 }).unwrap();
-                run.model.params()[0].read_grad().unwrap().into_iter().map(f64::from).collect()
+                run.model.params[ParamId(0)].read_grad().unwrap().into_iter().map(f64::from).collect()
             };
             let g = gradient(&weight);
             let reach = 0.01 / g.iter().map(|g| g * g).sum::<f64>().sqrt();
@@ -146,10 +146,10 @@ fn kept(gpu: &Gpu, case: &Case, target: f64, temperature: f64) -> Vec<u32> {
     let data = source(case.inputs, case.classes() as u8, split(), split());
     let sparsity = format!("method = 'grasp', target = {target}, temperature = {temperature:?}");
     let mut run = Session::new(gpu, &recipe("[]", &sparsity), &data, Choices::default()).unwrap();
-    run.model.params()[0].write(&case.weight).unwrap();
-    run.model.params()[1].write(&vec![0.0; case.classes()]).unwrap();
+    run.model.params[ParamId(0)].write(&case.weight).unwrap();
+    run.model.params[ParamId(1)].write(&vec![0.0; case.classes()]).unwrap();
     run.advance().unwrap().expect("a mask before the first step");
-    places(&run.model.params()[0].read_mask().unwrap())
+    places(&run.model.params[ParamId(0)].read_mask().unwrap())
 }
 
 /// The same choice as by exact scores, at temperatures that choose differently. Finite differences in f32 are off by a

@@ -107,14 +107,14 @@ fn large_groups_are_the_same_masked_and_packed() {
                 while !run.is_done() {
                     run.advance().unwrap();
                 }
-                for param in run.model.params().into_iter().filter(|param| param.is_masked()) {
+                for param in run.model.params.iter().filter(|param| param.is_masked()) {
                     // Where rows are no longer than N, all is kept, and there is nothing to leave out.
                     let all = param.kept().unwrap() == param.len();
                     assert_eq!(param.storage(), if all { "masked" } else { storage });
                     assert_eq!(param.form, Form::Groups { keep, of });
                     conforms(param, keep, of);
                 }
-                let masks: Vec<_> = run.model.params().iter().map(|p| p.read_mask().unwrap()).collect();
+                let masks: Vec<_> = run.model.params.iter().map(|p| p.read_mask().unwrap()).collect();
                 (masks, run.snapshot().unwrap().digest)
             });
             assert_eq!(trained[0].0, trained[1].0, "{method} on {:?}", gpu.identity());
@@ -137,7 +137,7 @@ fn large_groups_flow() {
                 run.advance().unwrap();
             }
             run.snapshot().unwrap();
-            for param in run.model.params().into_iter().filter(|param| param.is_masked()) {
+            for param in run.model.params.iter().filter(|param| param.is_masked()) {
                 let stored = param.gather(|block| block.stored()).unwrap();
                 let (inner, mask) = (param.shape[1], param.read_mask().unwrap());
                 for (row, own) in stored.chunks(inner).enumerate() {

@@ -1,5 +1,6 @@
 //! Equal scores.
 
+use coppice::param::ParamId;
 use coppice::sparsity::budget::keep;
 use coppice::sparsity::topk::{select, top_k};
 
@@ -38,13 +39,13 @@ fn equal_magnitudes_keep_the_lowest_places() {
                 );
                 // From all weights at step 0; from those that are left at step 4.
                 let mut left: Vec<Vec<u32>> =
-                    [0, 2, 4].map(|i| (0..run.model.params()[i].len() as u32).collect()).into();
+                    [0, 2, 4].map(|i| (0..run.model.params[ParamId(i)].len() as u32).collect()).into();
                 for update in [0, 4] {
                     while run.step < update {
                         run.advance().unwrap();
                     }
                     let lens = [0, 2, 4].map(|i| {
-                        let param = run.model.params()[i];
+                        let param = &run.model.params[ParamId(i)];
                         assert_eq!(param.packed.is_some(), storage == "packed" && update > 0);
                         let equal = |i: usize| if i.is_multiple_of(3) { -0.25 } else { 0.25 };
                         let all: Vec<f32> = (0..param.len()).map(equal).collect();
@@ -62,7 +63,7 @@ fn equal_magnitudes_keep_the_lowest_places() {
                     for (i, own) in left.iter_mut().enumerate() {
                         own.truncate(if distribution == "global" { rest } else { each[i] });
                         rest -= own.len();
-                        let places = run.model.params()[2 * i].places().unwrap();
+                        let places = run.model.params[ParamId(2 * i)].places().unwrap();
                         assert!(places == *own, "{storage}, {distribution}, layer {i} at step {update}");
                     }
                     assert_eq!(rest, 0);

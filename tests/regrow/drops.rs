@@ -62,7 +62,7 @@ fn every_update_drops_what_the_formula_says() {
                     let step = run.step;
                     let before: Vec<_> = run
                         .model
-                        .params()
+                        .params
                         .iter()
                         .map(|param| (param.places().unwrap(), param.read().unwrap()))
                         .collect();
@@ -70,14 +70,13 @@ fn every_update_drops_what_the_formula_says() {
                     assert_eq!(change.step, step);
                     updates.push(step);
                     // The optimizer rests at an update: values are those of before the step.
-                    for (index, param) in run.model.params().iter().enumerate().filter(|(_, p)| p.is_masked())
-                    {
-                        let (kept, weight) = &before[index];
+                    for (id, param) in run.model.params.pairs().filter(|(_, p)| p.is_masked()) {
+                        let (kept, weight) = &before[id.0];
                         let drops = (kept.len() as f64 * fraction(curve, step) + 1e-9).trunc() as usize;
                         let stay =
                             by(|i| weight[i as usize].abs(), kept.clone())[..kept.len() - drops].to_vec();
                         let others = (0..param.len() as u32).filter(|i| !stay.contains(i)).collect();
-                        let noise = |i| uniform(SEED, Stream::Growth, step as u32, index as u32, i);
+                        let noise = |i| uniform(SEED, Stream::Growth, step as u32, id.0 as u32, i);
                         let grown = by(noise, others)[..drops].to_vec();
                         let back = grown.iter().filter(|place| kept.contains(place)).count();
                         let mut want = [stay, grown].concat();

@@ -4,7 +4,7 @@
 use coppice::data::{Dataset, Source, Split};
 use coppice::gpu::{Gpu, Recorder, Tensor};
 use coppice::ops::variants::Choices;
-use coppice::param::{Param, full_mask};
+use coppice::param::{ParamId, ParamSet, full_mask};
 use coppice::random::{Stream, uniform, word};
 use coppice::recipe::Recipe;
 use coppice::sparsity::growth::{Growth, Rounding};
@@ -18,19 +18,17 @@ use super::{Case, LENGTH, growth, held, prune_and_regrow, set};
 
 /// One update of all `cases` that leaves `keep` weights in all: places and weights of each after it.
 fn update(gpu: &Gpu, cases: &[Case], rule: &Growth, keep: usize, packed: bool) -> Vec<(Vec<u32>, Vec<f32>)> {
-    let (mut all, mut grads, mut ones) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut params, mut grads, mut ones) = (ParamSet::default(), Vec::new(), Vec::new());
     for (i, case) in cases.iter().enumerate() {
-        let param = held(gpu, &format!("w{i}"), case, packed);
-        all.push(param);
+        params.declare(held(gpu, &format!("w{i}"), case, packed));
         grads.push(gpu.upload_f32("grad", &case.shape, &case.grad).unwrap());
         let bits = full_mask(case.weight.len());
         ones.push(gpu.upload_u32("all", &[bits.len()], &bits).unwrap());
     }
-    let dense = |rec: &mut Recorder, i: usize, own: std::ops::Range<usize>, tile: &Tensor| {
+    let dense = |rec: &mut Recorder, ParamId(i): ParamId, own: std::ops::Range<usize>, tile: &Tensor| {
         assert_eq!(own, 0..cases[i].shape[0], "such a small matrix is one tile");
         record_effective(rec, &ones[i], &grads[i], tile)
     };
-    let params: Vec<&Param> = all.iter().collect();
     let site = Site {
         gpu,
         seed: 11,
@@ -41,23 +39,23 @@ fn update(gpu: &Gpu, cases: &[Case], rule: &Growth, keep: usize, packed: bool) -
         ever: &|_| Vec::new(),
         kept: cases.iter().map(|case| case.kept.len()).sum(),
     };
-    let regrow = Regrow::record(&site, rule, &[(0..cases.len()).collect()]).unwrap();
+    let regrow = Regrow::record(&site, rule, &[params.ids().collect()]).unwrap();
     let outcome = regrow.update(0, LENGTH, rule, &[keep], &params).unwrap();
     let layers = outcome.layers;
     assert_eq!(layers.iter().map(|layer| layer.kept).sum::<usize>(), keep);
     for renewal in outcome.renewals {
         assert!(packed);
         let mut slots = vec![Vec::new()];
-        all[renewal.param].repack(gpu, true, renewal.pattern, &renewal.grown, &mut slots).unwrap();
+        params[renewal.param].repack(gpu, true, renewal.pattern, &renewal.grown, &mut slots).unwrap();
     }
-    for ((param, case), layer) in all.iter().zip(cases).zip(&layers) {
+    for ((param, case), layer) in params.iter().zip(cases).zip(&layers) {
         let after = param.places().unwrap();
         let before = case.kept.len();
         let stayed = after.iter().filter(|place| case.kept.contains(place)).count();
         let counted = (layer.kept, layer.grown, layer.dropped);
         assert_eq!(counted, (after.len(), after.len() - stayed, before - stayed), "{}", layer.name);
     }
-    all.iter().map(|param| (param.places().unwrap(), param.read().unwrap())).collect()
+    params.iter().map(|param| (param.places().unwrap(), param.read().unwrap())).collect()
 }
 
 /// Liu et al., Algorithm 1, by sorting: lists of (size, tensor, place), the largest first, ties to the lower tensor and
@@ -163,10 +161,10 @@ fn first_mask(gpu: &Gpu, reference: bool, storage: &str) -> Vec<u32> {
     let recipe = Recipe::parse(&text, "test", &[]).unwrap();
     let data = Dataset::from_arrays(source, 0.0).unwrap();
     let mut run = Session::new(gpu, &recipe, &data, Choices::default()).unwrap();
-    run.model.params()[0].write(&WORKED).unwrap();
+    run.model.params[ParamId(0)].write(&WORKED).unwrap();
     let change = (0..2).find_map(|_| run.advance().unwrap().filter(|change| change.sparsity > 0.0)).unwrap();
     assert!((change.sparsity - 0.4).abs() < 1e-12);
-    let param = run.model.params()[0];
+    let param = &run.model.params[ParamId(0)];
     let (places, values) = (param.places().unwrap(), param.read().unwrap());
     let kept = |i: usize| places.contains(&(i as u32));
     assert!((0..10).all(|i| values[i] == if kept(i) { WORKED[i] } else { 0.0 }), "{values:?}");

@@ -174,7 +174,7 @@ fn update(gpu: &Gpu, runner: &mut Runner) -> Result<Option<f64>> {
     gpu.finish()?;
     let began = Instant::now();
     let again = |look| runner.run.look(look);
-    let changed = pruner.update(step, &runner.run.model.params(), &again)?;
+    let changed = pruner.update(step, &runner.run.model.params, &again)?;
     gpu.finish()?;
     let ms = began.elapsed().as_secs_f64() * 1e3;
     Ok(changed.map(|_| ms))
@@ -191,7 +191,7 @@ fn reading(gpu: &Gpu, run: &Session) -> Result<Plan> {
 }
 
 fn maskable(run: &Session) -> impl Iterator<Item = &crate::param::Param> {
-    run.model.params().into_iter().filter(|param| param.is_maskable())
+    run.model.params.iter().filter(|param| param.is_maskable())
 }
 
 #[cfg(test)]

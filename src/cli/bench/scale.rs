@@ -103,9 +103,9 @@ fn network(
     }
     let (steps, updates) = (Times::of(steps), Times::of(updates));
     let (mut kept, mut held) = (0, 0);
-    for (index, param) in run.model.params().into_iter().enumerate().filter(|(_, p)| p.is_maskable()) {
+    for (id, param) in run.model.params.pairs().filter(|(_, p)| p.is_maskable()) {
         kept += param.kept()?;
-        let slots = run.optimizer.slots_of(index).iter().flatten().map(|slot| slot.bytes()).sum::<u64>();
+        let slots = run.optimizer.slots_of(id).iter().flatten().map(|slot| slot.bytes()).sum::<u64>();
         held += param.bytes() + slots;
     }
     Ok(vec![

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::ops::packed::crossover::{Products, densest};
 use crate::ops::packed::variants::{Case, fitting};
 use crate::ops::variants::{Product, Race, Shape};
-use crate::param::Param;
+use crate::param::{Param, ParamId};
 use crate::recipe::{Precision, Storage};
 use crate::train::Session;
 
@@ -63,10 +63,10 @@ pub struct Crossover {
 
 /// For every weight that has dense products.
 pub fn dense(run: &Session) -> Vec<Dense> {
-    let params = run.model.params().into_iter().enumerate().filter(|(_, param)| param.is_maskable());
-    let all = params.map(|(index, param)| Dense {
+    let params = run.model.params.pairs().filter(|(_, param)| param.is_maskable());
+    let all = params.map(|(id, param)| Dense {
         name: param.name.clone(),
-        kernels: Product::ALL.into_iter().filter_map(|product| dense_kernel(run, index, product)).collect(),
+        kernels: Product::ALL.into_iter().filter_map(|product| dense_kernel(run, id, product)).collect(),
     });
     all.filter(|dense| !dense.kernels.is_empty()).collect()
 }
@@ -74,16 +74,16 @@ pub fn dense(run: &Session) -> Vec<Dense> {
 /// For every weight that may be packed.
 pub fn packed(run: &Session) -> Vec<Packed> {
     let Some(pruner) = &run.pruner else { return Vec::new() };
-    let params = run.model.params().into_iter().enumerate();
-    let all = params.filter(|(index, _)| pruner.packed_below(*index) > 0.0);
-    all.map(|(index, param)| {
-        let density = pruner.final_density(index);
+    let params = run.model.params.pairs();
+    let all = params.filter(|(id, _)| pruner.packed_below(*id) > 0.0);
+    all.map(|(id, param)| {
+        let density = pruner.final_density(id);
         let products = Product::ALL.into_iter().filter(|&product| is_needed(param, product));
         Packed {
             name: param.name.clone(),
             density,
-            packs: density <= pruner.packed_below(index),
-            crossover: crossover(run, index),
+            packs: density <= pruner.packed_below(id),
+            crossover: crossover(run, id),
             kernels: products.map(|product| packed_kernel(run, param, density, product)).collect(),
         }
     })
@@ -91,11 +91,11 @@ pub fn packed(run: &Session) -> Vec<Packed> {
 }
 
 /// From which density on a weight is packed. Only weights that may be packed have one.
-pub fn crossover(run: &Session, index: usize) -> Crossover {
-    let param = run.model.params()[index];
+pub fn crossover(run: &Session, id: ParamId) -> Crossover {
+    let param = &run.model.params[id];
     let pruner = run.pruner.as_ref();
     let (below, density) =
-        pruner.map_or((0.0, 1.0), |pruner| (pruner.packed_below(index), pruner.final_density(index)));
+        pruner.map_or((0.0, 1.0), |pruner| (pruner.packed_below(id), pruner.final_density(id)));
     let (form, shape, feeds_back) = (param.form, param.product(run.columns()), param.feeds_back);
     let dense_grad = pruner.is_some_and(|pruner| pruner.averages());
     let products = Products { form, shape, narrow: is_narrow(run), feeds_back, dense_grad };
@@ -130,8 +130,8 @@ fn is_needed(param: &Param, product: Product) -> bool {
     product != Product::InputGrad || param.feeds_back
 }
 
-fn dense_kernel(run: &Session, index: usize, product: Product) -> Option<Kernel> {
-    let (param, cols) = (run.model.params()[index], run.columns());
+fn dense_kernel(run: &Session, id: ParamId, product: Product) -> Option<Kernel> {
+    let (param, cols) = (&run.model.params[id], run.columns());
     if !is_needed(param, product) {
         return None;
     }

@@ -12,9 +12,11 @@ use crate::ops::packed::{Form, Index, Pattern};
 use crate::ops::variants::{Choices, Shape};
 
 mod bits;
+mod set;
 mod storage;
 
 pub use bits::{full_mask, kept, mask_of, places};
+pub use set::{ParamId, ParamSet};
 
 /// Blocks begin on rows that are multiples of this, so that slices of activations start on 256 bytes.
 const ROW_ALIGNMENT: usize = 64;
