@@ -174,7 +174,7 @@ fn every_group_keeps_what_its_pattern_says() {
     for gpu in everywhere() {
         for sparsity in METHODS {
             let mut run = session(&gpu, sparsity);
-            let before = run.model.params[ParamId(0)].gather(|block| block.stored()).unwrap();
+            let before = run.model.params[ParamId(0)].read_stored().unwrap();
             let mut changes = Vec::new();
             while !run.is_done() {
                 changes.extend(run.advance().unwrap());
@@ -185,10 +185,10 @@ fn every_group_keeps_what_its_pattern_says() {
             );
             run.evaluate(Part::Test).unwrap().unwrap();
             for param in run.model.params.iter().filter(|param| param.is_masked()) {
-                assert_eq!(param.flow, Flow::Flowing);
+                assert_eq!(param.flow(), Flow::Flowing);
                 let Form::Groups { keep, of } = param.form else { panic!("{:?}", param.form) };
                 let (rows, inner) = (param.shape[0], param.shape[1]);
-                let (latent, seen) = (param.gather(|block| block.stored()).unwrap(), param.read().unwrap());
+                let (latent, seen) = (param.read_stored().unwrap(), param.read().unwrap());
                 let mask = param.read_mask().unwrap();
                 assert!(Pattern::from_mask(param.form, rows, inner, &mask).is_some(), "{sparsity}");
                 for row in 0..rows {
@@ -199,7 +199,7 @@ fn every_group_keeps_what_its_pattern_says() {
                     }
                 }
             }
-            let after = run.model.params[ParamId(0)].gather(|block| block.stored()).unwrap();
+            let after = run.model.params[ParamId(0)].read_stored().unwrap();
             let still = before.iter().zip(&after).filter(|(a, b)| a == b).count();
             assert_eq!(still, 0, "{sparsity}: all values are trained, pruned or not");
         }
@@ -212,7 +212,7 @@ fn what_the_forward_pass_sees_follows_the_schedule() {
     for gpu in everywhere() {
         let mut run = session(&gpu, METHODS[2]);
         for step in 0..30u64 {
-            let latent = run.model.params[ParamId(0)].gather(|block| block.stored()).unwrap();
+            let latent = run.model.params[ParamId(0)].read_stored().unwrap();
             run.advance().unwrap();
             let seen = run.model.params[ParamId(0)].read().unwrap();
             // Dense for 3 steps, then 21 of decay, of which the share .7 is 14.7, then fine-tuning.
@@ -372,7 +372,7 @@ fn frozen_masks_are_held_and_packed_alike() {
                     }
                 }
                 for param in run.model.params.iter().filter(|param| param.is_masked()) {
-                    assert_eq!((param.flow, param.storage()), (Flow::Held, storage), "{}", param.name);
+                    assert_eq!((param.flow(), param.storage.name()), (Flow::Held, storage), "{}", param.name);
                     let (mask, values) = (param.read_mask().unwrap(), param.read().unwrap());
                     let behind = (0..param.len()).filter(|&i| mask[i / 32] >> (i % 32) & 1 == 0);
                     assert_eq!(behind.filter(|&i| values[i].to_bits() != 0).count(), 0);

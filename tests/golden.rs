@@ -71,7 +71,7 @@ fn pruned_weights_are_zero_after_every_step() {
     for gpu in devices() {
         for run in runs().iter().filter(|run| run.setting.masked) {
             let network = Network::new(&gpu, &run.setting).unwrap();
-            let weights = || network.model.params.iter().filter(|param| param.is_maskable());
+            let weights = || network.model.params.iter().filter(|param| param.prunable);
             // Something is left behind the mask: the first step has to clear it, the others to keep it so.
             weights().for_each(|param| param.write(&vec![0.25; param.len()]).unwrap());
             for step in 0..3 {

@@ -80,7 +80,7 @@ fn flags(words: &[u32], len: usize) -> Vec<bool> {
 }
 
 fn masks_of(run: &Session) -> Flags {
-    let params = run.model.params.iter().filter(|param| param.is_maskable());
+    let params = run.model.params.iter().filter(|param| param.prunable);
     params.map(|param| flags(&param.read_mask().unwrap(), param.len())).collect()
 }
 

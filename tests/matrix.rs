@@ -79,12 +79,12 @@ fn session(gpu: &Gpu, method: &str, optimizer: &str, data: &Dataset) -> Session 
 /// Weights and slots behind held masks.
 fn leaks(run: &Session) -> usize {
     let mut count = 0;
-    for (index, param) in run.model.params.pairs() {
-        if param.flow != Flow::Held || param.packed.is_some() {
+    for param in &run.model.params {
+        if param.flow() != Flow::Held || param.packed().is_some() {
             continue;
         }
         let mask = param.read_mask().unwrap();
-        let slots = run.optimizer.slots_of(index).iter().flatten().map(|slot| slot.read_f32().unwrap());
+        let slots = param.slots().map(|slot| slot.read_f32().unwrap());
         for values in slots.chain([param.read().unwrap()]) {
             let behind = (0..values.len()).filter(|&i| mask[i / 32] >> (i % 32) & 1 == 0);
             count += behind.filter(|&i| values[i].to_bits() != 0).count();
@@ -204,7 +204,7 @@ fn packed_weights_go_on_with_every_optimizer() {
                     optimizer.name,
                 );
                 let start = Session::new(&gpu, &recipe, &data, Choices::default()).unwrap();
-                assert!(start.model.params.iter().step_by(2).all(|param| param.packed.is_some()));
+                assert!(start.model.params.iter().step_by(2).all(|param| param.packed().is_some()));
                 let context = format!("{method} with {} on {:?}", optimizer.name, gpu.identity());
                 let end = goes_on(&gpu, &recipe, &data, stops, &context);
                 assert_eq!(end != masks(&start), method == "rigl", "{context}");
@@ -310,14 +310,14 @@ fn what_is_not_a_number_is_refused_by_every_method() {
                         run.advance().unwrap();
                     }
                     let one = &run.model.params[ParamId(param)];
-                    let tensor = one.blocks[0].stored();
+                    let tensor = one.stored()[0];
                     let mut values = tensor.read_f32().unwrap();
                     // The largest: it is kept.
                     let size = |&i: &usize| values[i].abs();
                     let at = (0..values.len()).max_by(|a, b| size(a).total_cmp(&size(b))).unwrap();
                     values[at] = f32::NAN;
                     tensor.write(&values).unwrap();
-                    if one.packed.is_some() && packed.last() != Some(&method.name) {
+                    if one.packed().is_some() && packed.last() != Some(&method.name) {
                         packed.push(method.name);
                     }
                     let error = run.advance().and_then(|_| run.take_totals()).expect_err(&context);
@@ -421,8 +421,8 @@ fn rigl_rests_on_updates_or_does_not() {
             // Adam divides its averages by 1 - beta^t, where t counts the steps that it has made.
             let before = bias(&run);
             run.advance().unwrap();
-            let slots = &run.optimizer.slots_of(ParamId(5))[0];
-            let [m, v] = [0, 1].map(|slot| slots[slot].read_f32().unwrap());
+            let own = &run.model.params[ParamId(5)];
+            let [m, v] = ["first", "second"].map(|slot| own.companion(slot).unwrap().read_f32().unwrap());
             let t = if rests { 4 } else { 5 };
             for (i, (now, was)) in bias(&run).into_iter().zip(before).enumerate() {
                 let (m, v) =

@@ -10,7 +10,7 @@ use coppice::gpu::Gpu;
 use coppice::ops::packed::Form;
 use coppice::ops::packed::crossover::Products;
 use coppice::ops::variants::Choices;
-use coppice::param::{Param, ParamId};
+use coppice::param::{MEAN, Param, ParamId};
 use coppice::recipe::Recipe;
 use coppice::report::load::load_any;
 use coppice::sparsity::Change;
@@ -151,7 +151,7 @@ fn layers_share_what_they_have_dropped() {
             let Some(change) = run.advance().unwrap() else { continue };
             // The running means have not changed since the update.
             let mean = |index: usize| {
-                let values = run.pruner.as_ref().unwrap().means_of(ParamId(index))[0].read_f32().unwrap();
+                let values = run.model.params[ParamId(index)].tensors(MEAN)[0].read_f32().unwrap();
                 let kept = (0..values.len()).filter(|&i| masks[index][i / 32] >> (i % 32) & 1 == 1);
                 let sizes: Vec<f64> = kept.map(|i| f64::from(values[i].abs())).collect();
                 sizes.iter().sum::<f64>() / sizes.len() as f64
@@ -197,7 +197,7 @@ fn auto_switches_when_the_density_is_low_enough_and_says_so() {
     let mut seen = Vec::new();
     while !run.is_done() {
         run.advance().unwrap();
-        seen.push(run.model.params[ParamId(0)].storage());
+        seen.push(run.model.params[ParamId(0)].storage.name());
     }
     let switch = seen.iter().position(|storage| *storage == "packed");
     if gpu.is_counted() {
@@ -236,9 +236,9 @@ fn storage_follows_a_density_that_rises_and_falls() {
         for &(index, limit) in &limits {
             let density = params[index].kept().unwrap() as f64 / params[index].len() as f64;
             let want = if density <= limit { "packed" } else { "masked" };
-            assert_eq!(params[index].storage(), want, "{} at {density}", params[index].name);
+            assert_eq!(params[index].storage.name(), want, "{} at {density}", params[index].name);
         }
-        limits.iter().map(|&(index, _)| params[index].storage()).collect()
+        limits.iter().map(|&(index, _)| params[index].storage.name()).collect()
     };
     let mut run = fresh();
     let (mut snapshots, mut switches) = (Vec::new(), Vec::new());

@@ -54,7 +54,7 @@ fn a_branch_is_the_run_that_was_pruned_then() {
             advance(&mut whole, 3);
             advance(&mut branch, 3);
             let kept: usize =
-                branch.model.params.iter().filter(|p| p.is_maskable()).map(|p| p.kept().unwrap()).sum();
+                branch.model.params.iter().filter(|p| p.prunable).map(|p| p.kept().unwrap()).sum();
             assert_eq!(kept, 1702, "{sparsity}");
             let (branch, whole) = (branch.snapshot().unwrap(), whole.snapshot().unwrap());
             assert!(branch.arrays == whole.arrays, "{sparsity} on {:?}", gpu.identity());
@@ -84,7 +84,7 @@ fn what_grows_as_lost_starts_at_nothing_and_trains() {
         advance(&mut dense, 2);
         let trunk = dense.snapshot().unwrap();
         let layers: Vec<(String, usize)> = {
-            let maskable = dense.model.params.iter().filter(|param| param.is_maskable());
+            let maskable = dense.model.params.iter().filter(|param| param.prunable);
             maskable.map(|param| (param.name.clone(), param.len())).collect()
         };
         let values = |arrays: &coppice::store::Arrays, name: &str| arrays[name].to_f32();

@@ -211,7 +211,7 @@ fn trace(gpu: &Gpu, sparsity: &str) -> (Vec<Vec<u32>>, String) {
         if run.advance().unwrap().is_some() {
             masks.extend(run.model.params.iter().map(|param| param.read_mask().unwrap()));
         }
-        for param in run.model.params.iter().filter(|param| param.flow == Flow::Held) {
+        for param in run.model.params.iter().filter(|param| param.flow() == Flow::Held) {
             let (mask, values) = (param.read_mask().unwrap(), param.read().unwrap());
             let leaks =
                 (0..param.len()).filter(|&i| mask[i / 32] >> (i % 32) & 1 == 0 && values[i].to_bits() != 0);

@@ -10,7 +10,7 @@ mod granet;
 use common::everywhere;
 use coppice::gpu::{Gpu, Recorder};
 use coppice::ops::packed::{Form, Pattern};
-use coppice::param::{Flow, Param, ParamId, ParamSet, full_mask, mask_of, places};
+use coppice::param::{Flow, Like, MEAN, Param, ParamId, ParamSet, Storage, full_mask, mask_of, places};
 use coppice::random::{Stream, uniform, word};
 use coppice::recipe::{PruneSchedule, Settings};
 use coppice::sparsity::Length;
@@ -53,7 +53,7 @@ fn update(gpu: &Gpu, case: &Case, fraction: f64, packed: bool) -> After {
 fn held(gpu: &Gpu, name: &str, case: &Case, packed: bool) -> Param {
     let [rows, inner] = case.shape;
     let mut param = Param::new(name, &case.shape, Box::new(|_| 0.0));
-    param.flow = Flow::Held;
+    param.storage = Storage::Masked(Flow::Held);
     if packed {
         param.allocate_packed(gpu, Pattern::from_places(Form::Free, rows, inner, &case.kept)).unwrap();
     } else {
@@ -85,7 +85,10 @@ fn prune_and_regrow_by(
     // A slot as an optimizer has one: here, twice the weight.
     let stored = param.blocks[0].weight.read_f32().unwrap();
     let twice: Vec<f32> = stored.iter().map(|w| 2.0 * w).collect();
-    let mut slots = vec![vec![gpu.upload_f32("slot", &param.blocks[0].weight.shape, &twice).unwrap()]];
+    param.accompany(gpu, "slot", Like::Values).unwrap();
+    param.accompany(gpu, MEAN, Like::Dense).unwrap();
+    param.companions[0].write(&twice).unwrap();
+    param.companions[1].write(means).unwrap();
 
     let grad = gpu.upload_f32("grad", &[rows, inner], &case.grad).unwrap();
     let ones = full_mask(rows * inner);
@@ -94,23 +97,13 @@ fn prune_and_regrow_by(
         assert_eq!(own, 0..rows, "such a small matrix is one tile");
         record_effective(rec, &all, &grad, tile)
     };
-    let (mut params, old_slots) = (ParamSet::from_iter([param]), slots.clone());
-    let mean = [gpu.upload_f32("mean", &case.shape, means).unwrap()];
-    let site = Site {
-        gpu,
-        seed: 11,
-        params: &params,
-        slots: &|_| old_slots.clone(),
-        grads: &grads,
-        means: &|_| mean.to_vec(),
-        ever: &|_| Vec::new(),
-        kept: case.kept.len(),
-    };
+    let mut params = ParamSet::from_iter([param]);
+    let site = Site { gpu, seed: 11, params: &params, grads: &grads, kept: case.kept.len() };
     let regrow = Regrow::record(&site, rule, &[vec![ParamId(0)]]).unwrap();
     let outcome = regrow.update(0, LENGTH, rule, &[keep], &params).unwrap();
     for renewal in outcome.renewals {
         assert!(packed);
-        params[ParamId(0)].repack(gpu, true, renewal.pattern, &renewal.grown, &mut slots).unwrap();
+        params[ParamId(0)].repack(gpu, true, renewal.pattern, &renewal.grown).unwrap();
     }
     let param = &params[ParamId(0)];
     let after = param.places().unwrap();
@@ -118,11 +111,7 @@ fn prune_and_regrow_by(
     let grown = after.iter().filter(|place| !case.kept.contains(place)).count();
     let dropped = case.kept.iter().filter(|place| !after.contains(place)).count();
     assert_eq!((layer.kept, layer.grown, layer.dropped), (keep, grown, dropped));
-    let slot = slots[0][0].read_f32().unwrap();
-    let slot = match &param.packed {
-        Some(packed) => packed.index.pattern.dense(&slot),
-        None => slot,
-    };
+    let slot = param.dense(param.companion("slot").unwrap().read_f32().unwrap());
     (after, param.read().unwrap(), slot)
 }
 
@@ -332,20 +321,11 @@ fn a_layer_without_weights_stays_so() {
 fn values_that_need_a_first_draw_are_refused_without_one() {
     let gpu = Gpu::twin();
     let mut param = Param::new("w", &[2, 5], Box::new(|_| 0.0));
-    param.flow = Flow::Held;
+    param.storage = Storage::Masked(Flow::Held);
     param.allocate(&gpu).unwrap();
     let grads = |_: &mut Recorder, _: ParamId, _: std::ops::Range<usize>, _: &coppice::gpu::Tensor| Ok(());
     let params = ParamSet::from_iter([param]);
-    let site = Site {
-        gpu: &gpu,
-        seed: 1,
-        params: &params,
-        slots: &|_| vec![Vec::new()],
-        grads: &grads,
-        means: &|_| Vec::new(),
-        ever: &|_| Vec::new(),
-        kept: 10,
-    };
+    let site = Site { gpu: &gpu, seed: 1, params: &params, grads: &grads, kept: 10 };
     let rule = growing("random", "value = 'initial', divisor = 1.0", 0.5, Rounding::Down);
     let error = Regrow::record(&site, &rule, &[vec![ParamId(0)]]).err().expect("refused").to_string();
     assert!(error.contains("`w` was not drawn at first") && error.contains("try: "), "{error}");

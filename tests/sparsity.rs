@@ -185,12 +185,11 @@ fn held_weights_and_their_slots_stay_zero_and_the_count_never_rises() {
                 while !run.is_done() {
                     let change = run.advance().unwrap();
                     let mut now = 0;
-                    for (index, param) in run.model.params.pairs().filter(|(_, p)| p.is_masked()) {
+                    for param in run.model.params.iter().filter(|param| param.is_masked()) {
                         let mask = bits(&param.read_mask().unwrap(), param.len());
                         now += mask.iter().filter(|kept| **kept).count();
-                        let slots = run.optimizer.slots_of(index).iter().flatten();
                         let tensors =
-                            slots.map(|slot| slot.read_f32().unwrap()).chain([param.read().unwrap()]);
+                            param.slots().map(|slot| slot.read_f32().unwrap()).chain([param.read().unwrap()]);
                         for values in tensors {
                             let leaks = values
                                 .iter()
@@ -224,7 +223,7 @@ fn latent_weights_live_on_behind_their_masks() {
         let param = &run.model.params[ParamId(0)];
         let mask = bits(&param.read_mask().unwrap(), param.len());
         let seen = param.read().unwrap();
-        let stored = param.gather(|block| block.stored()).unwrap();
+        let stored = param.read_stored().unwrap();
         assert!(seen.iter().zip(&mask).all(|(w, kept)| *kept || *w == 0.0), "forward sees zeros");
         assert!(
             stored.iter().zip(&mask).any(|(w, kept)| !*kept && *w != 0.0),
@@ -318,7 +317,7 @@ fn a_dense_first_layer_is_not_made_up_for() {
             let sparsity = format!("{sparsity}, {spread}");
             let mut run = session(&gpu, &sparsity);
             let pruned = |run: &Session| -> Vec<(usize, usize)> {
-                let weights = run.model.params.iter().filter(|param| param.is_maskable());
+                let weights = run.model.params.iter().filter(|param| param.prunable);
                 weights.map(|param| (kept(&param.read_mask().unwrap()), param.len())).collect()
             };
             let near = |counts: &[(usize, usize)], s: f64| {

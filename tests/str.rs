@@ -9,7 +9,7 @@ use coppice::gpu::{Dtype, Gpu, Recorder};
 use coppice::ops::Step;
 use coppice::ops::tally::Totals;
 use coppice::ops::variants::Choices;
-use coppice::param::ParamId;
+use coppice::param::{ParamId, THRESHOLD};
 use coppice::recipe::Recipe;
 use coppice::report::mask::applied;
 use coppice::sparsity::threshold::{record_backward, record_descend, record_forward};
@@ -75,13 +75,7 @@ fn a_threshold_that_is_not_a_number_is_refused() {
     for gpu in everywhere() {
         let mut run = session(&gpu, STR, SGD);
         run.advance().unwrap();
-        run.pruner
-            .as_ref()
-            .unwrap()
-            .threshold_of(ParamId(2))
-            .expect("fc2 has one")
-            .write(&[f32::NAN])
-            .unwrap();
+        run.model.params[ParamId(2)].tensors(THRESHOLD)[0].write(&[f32::NAN]).unwrap();
         let error = (0..3).find_map(|_| run.advance().err()).expect("masks are recorded at step 3");
         let said = error.to_string();
         assert!(error.kind == Kind::Numbers && said.contains("thresholds of `fc2.weight`"), "{said}");
@@ -119,8 +113,7 @@ fn each_step_follows_the_formula() {
         for optim in [SGD, ADAM] {
             let mut run = session(&gpu, STR, optim);
             let threshold = |run: &Session, i: usize| -> f64 {
-                let s = run.pruner.as_ref().unwrap().threshold_of(ParamId(i)).expect("a threshold");
-                f64::from(s.read_f32().unwrap()[0])
+                f64::from(run.model.params[ParamId(i)].tensors(THRESHOLD)[0].read_f32().unwrap()[0])
             };
             let numbers: Vec<usize> = (0..6).filter(|&i| run.model.params[ParamId(i)].is_masked()).collect();
             assert_eq!(numbers.len(), 2, "head is dense");
@@ -128,12 +121,7 @@ fn each_step_follows_the_formula() {
             while !run.is_done() {
                 let before: Vec<(f64, Vec<f32>)> = numbers
                     .iter()
-                    .map(|&i| {
-                        (
-                            threshold(&run, i),
-                            run.model.params[ParamId(i)].gather(|block| block.stored()).unwrap(),
-                        )
-                    })
+                    .map(|&i| (threshold(&run, i), run.model.params[ParamId(i)].read_stored().unwrap()))
                     .collect();
                 let rate = run.learning_rate();
                 changes.extend(run.advance().unwrap());
@@ -194,7 +182,8 @@ fn resuming_and_looking_change_no_bit() {
                 again.restore(&snapshots[stop]).unwrap();
                 assert_eq!(again.snapshot().unwrap().digest, snapshots[stop].digest, "read back at {stop}");
                 let last = changes.iter().rfind(|change| change.step < stop as u64).unwrap();
-                let recorded = again.pruner.as_ref().unwrap().recorded_sparsity().unwrap().unwrap();
+                let recorded =
+                    again.pruner.as_ref().unwrap().recorded_sparsity(&again.model.params).unwrap().unwrap();
                 assert!((recorded - last.sparsity).abs() <= 1e-12, "{recorded}, {}", last.sparsity);
                 let mut rest = Vec::new();
                 while !again.is_done() {

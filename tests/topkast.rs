@@ -74,9 +74,9 @@ struct Look {
 
 fn look(run: &Session) -> Vec<Look> {
     let of = |param: &coppice::param::Param| Look {
-        values: param.gather(|block| block.stored()).unwrap(),
+        values: param.read_stored().unwrap(),
         seen: param.read_mask().unwrap(),
-        trained: param.blocks[0].trained().read_u32().unwrap(),
+        trained: param.trained()[0].read_u32().unwrap(),
     };
     run.model.params.iter().filter(|param| param.is_masked()).map(of).collect()
 }
@@ -159,7 +159,7 @@ fn the_exploration_loss_pulls_what_is_not_seen_the_more() {
             let grads = |lambda: f32| {
                 let sparsity = format!("{TOPKAST}, lambda = {lambda:?}, penalty = '{penalty}'");
                 let mut run = session(&gpu, &sparsity, SGD);
-                let start = run.model.params[ParamId(0)].gather(|block| block.stored()).unwrap();
+                let start = run.model.params[ParamId(0)].read_stored().unwrap();
                 run.advance().unwrap();
                 let param = &run.model.params[ParamId(0)];
                 (start, param.read_mask().unwrap(), param.read_grad().unwrap())

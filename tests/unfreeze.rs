@@ -7,7 +7,7 @@ use coppice::data::{self, Dataset};
 use coppice::error::Kind;
 use coppice::gpu::{Gpu, Phase};
 use coppice::ops::variants::Choices;
-use coppice::param::ParamId;
+use coppice::param::{MEAN, ParamId};
 use coppice::recipe::Recipe;
 use coppice::sparsity::methods;
 use coppice::store::Arrays;
@@ -259,8 +259,7 @@ fn frozen_layers_keep_their_masks_where_weights_grow() {
                     if step < join {
                         assert_eq!((own.grown, own.dropped), (0, 0), "{context}");
                         assert_eq!(old, new, "{context}");
-                        let pruner = session.pruner.as_ref().unwrap();
-                        for mean in pruner.means_of(ParamId(2 * i)) {
+                        for mean in session.model.params[ParamId(2 * i)].tensors(MEAN) {
                             assert!(mean.read_f32().unwrap().iter().all(|&mean| mean == 0.0), "{context}");
                         }
                     }
@@ -416,7 +415,7 @@ fn each_training_unfreezes_anew() {
                         assert_eq!(values(&session)[i] != old[i], local >= join, "{context}");
                     }
                     for (j, part) in ["weight", "bias"].into_iter().enumerate() {
-                        let slots = session.optimizer.slots_of(ParamId(2 * i + j)).iter().flatten();
+                        let slots = session.model.params[ParamId(2 * i + j)].slots();
                         let slots = slots.map(|slot| slot.read_f32().unwrap());
                         for values in slots.chain([grads[&format!("{layer}.{part}")].to_f32()]) {
                             let any = values.iter().any(|&value| value != 0.0);

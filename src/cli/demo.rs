@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{Device, drive, print_json, runs, say};
 use crate::error::Result;
+use crate::param::Matrix;
 use crate::recipe::Recipe;
 use crate::report::{mosaic, picture, table};
 use crate::store::Arrays;
@@ -73,7 +74,7 @@ fn row(heading: &str, summary: &Summary) -> Result<mosaic::Row> {
 }
 
 fn draw(arrays: &Arrays, name: &str, shape: &[usize]) -> Result<picture::Image> {
-    let values = arrays[name].to_f32();
+    let (values, matrix) = (arrays[name].to_f32(), Matrix::of(shape));
     let kept = crate::report::mask::kept(arrays, name, &values)?;
-    Ok(picture::mask_picture(Some(&values), &kept, shape[0], shape[1..].iter().product()))
+    Ok(picture::mask_picture(Some(&values), &kept, matrix.rows, matrix.inner()))
 }

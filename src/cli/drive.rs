@@ -83,7 +83,7 @@ pub fn go(
         data: data.name.clone(),
         samples: session.samples(),
         parameters: params.iter().map(|p| p.len()).sum(),
-        maskable: params.iter().filter(|p| p.is_maskable()).map(|p| p.len()).sum(),
+        maskable: params.iter().filter(|p| p.prunable).map(|p| p.len()).sum(),
         first_step: session.step,
         steps: session.length.steps,
         steps_per_epoch: session.length.steps_per_epoch,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::history::{self, Show};
 use super::{print_json, say};
 use crate::error::{Error, Result};
+use crate::param::Matrix;
 use crate::report::diff::diff;
 use crate::report::inspect::{Options, inspect, selected};
 use crate::report::load::load_any;
@@ -102,9 +103,9 @@ fn draw(arrays: &Arrays, options: &Options, folder: &Path) -> Result<()> {
         }
         let values = array.to_f32();
         let kept = mask::kept(arrays, name, &values)?;
-        let columns = array.shape[1..].iter().product();
+        let matrix = Matrix::of(&array.shape);
         let path = folder.join(format!("{}.png", name.replace(['/', '\\'], "_")));
-        picture::mask_picture(Some(&values), &kept, array.shape[0], columns).save_png(&path)?;
+        picture::mask_picture(Some(&values), &kept, matrix.rows, matrix.inner()).save_png(&path)?;
         eprintln!("drew {}", path.display());
     }
     Ok(())

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Device, RecipeArgs, cache, drive, print_json, say};
 use crate::error::Result;
 use crate::gpu::{Cost, Dispatch, Gpu, Phase};
-use crate::param::{Flow, ParamId};
+use crate::param::{Companion, Flow, MEAN, ParamId};
 use crate::recipe::Storage;
 use crate::report::table;
 use crate::train::{Session, TrainFlops, Turn};
@@ -44,7 +44,8 @@ impl Plan {
         let notes = [searches.then_some(SEARCH), uneven.then_some(UNEVEN)];
         let notes: Vec<&str> = notes.into_iter().flatten().collect();
         let memory = gpu.memory().peak_bytes;
-        let means = run.pruner.as_ref().map_or(0, |pruner| pruner.mean_bytes());
+        let means =
+            run.model.params.iter().filter_map(|p| p.companion(MEAN)).map(Companion::bytes).sum::<u64>();
         let stored = 4 * run.model.params.iter().map(|p| p.len() as u64).sum::<u64>();
         let (dense, packed) = (kernels::dense(&run), kernels::packed(&run));
         let flops = run.planned_flops()?;
@@ -54,8 +55,8 @@ impl Plan {
                 .params
                 .pairs()
                 .map(|(i, p)| {
-                    json!({ "name": p.name, "shape": p.shape, "total": p.len(), "maskable": p.is_maskable(),
-                            "pattern": p.form.name(), "storage": p.storage(), "why": why(&run, i) })
+                    json!({ "name": p.name, "shape": p.shape, "total": p.len(), "maskable": p.prunable,
+                            "pattern": p.form.name(), "storage": p.storage.name(), "why": why(&run, i) })
                 })
                 .collect();
             let groups: Vec<_> = budgets
@@ -97,7 +98,7 @@ impl Plan {
                     p.name.clone(),
                     format!("{:?}", p.shape),
                     p.len().to_string(),
-                    p.storage().into(),
+                    p.storage.name().into(),
                     why(&run, i),
                 ]
             })
@@ -209,15 +210,15 @@ fn stages(run: &Session) -> Vec<(u64, f64, Vec<&str>)> {
 fn why(run: &Session, id: ParamId) -> String {
     let param = &run.model.params[id];
     let Some(pruner) = run.pruner.as_ref().filter(|_| param.is_masked()) else {
-        return if param.is_maskable() { "nothing of it is pruned" } else { "never pruned" }.into();
+        return if param.prunable { "nothing of it is pruned" } else { "never pruned" }.into();
     };
     match (run.recipe.sparsity.storage, pruner.packed_below(id)) {
         (Storage::Masked, _) => "asked for".into(),
-        (_, 0.0) if param.flow != Flow::Held => "pruned weights keep their values".into(),
+        (_, 0.0) if param.flow() != Flow::Held => "pruned weights keep their values".into(),
         (_, 0.0) if !param.form.is_packable() => {
             "packed products read whole blocks of 4x1 and 8x1 alone".into()
         }
-        (_, below) if param.flow == Flow::Flowing => {
+        (_, below) if param.flow() == Flow::Flowing => {
             format!(
                 "pruned weights keep their values; once masks freeze, packed from density {below:.3} down"
             )

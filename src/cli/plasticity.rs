@@ -139,7 +139,7 @@ impl Plasticity {
                 false => self.branch(&gpu, &recipe, &data, &snapshots[&at]),
             }
             .map_err(|error| error.at(what()))?;
-            let maskable = || session.model.params.iter().filter(|param| param.is_maskable());
+            let maskable = || session.model.params.iter().filter(|param| param.prunable);
             let (t_pre, t_contrast) = (accuracy[&at], test(&session)?);
             let kept = maskable().map(|param| param.kept()).sum::<Result<usize>>()?;
             let total = maskable().map(|param| param.len()).sum();

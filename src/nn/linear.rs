@@ -45,7 +45,7 @@ impl Linear {
             let number = c.params.len() as u32;
             let value = move |i: u32| (random::uniform(seed, Stream::Init, 0, number, i) * 2.0 - 1.0) * bound;
             let mut param = Param::new(&format!("{}.{what}", c.name), shape, Box::new(value));
-            param.bound = Some(bound);
+            (param.prunable, param.bound) = (shape.len() > 1, Some(bound));
             c.params.declare(param)
         };
         Self {
@@ -61,7 +61,7 @@ impl Linear {
 
 /// The weight, where only what is kept of it exists.
 fn packed(weight: &Param) -> Option<Packed<'_>> {
-    let packed = weight.packed.as_ref()?;
+    let packed = weight.packed()?;
     Some(Packed { index: &packed.index, values: &weight.blocks[0].weight })
 }
 
@@ -160,14 +160,14 @@ impl Layer for Linear {
     /// Dense products gain too little by bf16 to be worth a copy of their own.
     fn reads_narrow(&self, gpu: &Gpu, params: &ParamSet, cols: usize, is_written: bool) -> Reads {
         let [weight, _] = self.of(params);
-        if weight.packed.is_some() {
+        if weight.packed().is_some() {
             return Reads { x: true, d_y: true };
         }
         let can = || variants::read_narrow(gpu, &self.products(params, cols), weight.feeds_back);
         Reads { x: is_written && can(), d_y: false }
     }
     fn writes_narrow(&self, params: &ParamSet) -> bool {
-        self.of(params)[0].packed.is_some()
+        self.of(params)[0].packed().is_some()
     }
     fn passes_narrow(&self) -> bool {
         true

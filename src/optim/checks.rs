@@ -1,10 +1,11 @@
 //! The checks that every optimizer gets: its kernel against its twin, for each flow and on ragged sizes, through
 //! buffers and through textures, and with the flag up that stops it.
 
+use super::joint::Part;
 use super::rule::{Rule, Target};
 use crate::gpu::check::{Check, Tolerance};
 use crate::ops::Step;
-use crate::param::{Block, Flow};
+use crate::param::Flow;
 
 /// One unit in the last place a rounding, over a handful of operations; division, root and `exp` included.
 const CLOSE: Tolerance = Tolerance { abs: 2e-6, rel: 4e-6 };
@@ -39,27 +40,17 @@ pub(super) fn update_checks(
             t.compare(&weight, CLOSE);
             let (grad, mask) = (t.input("grad", &[n])?, t.bits("mask", n.div_ceil(32).max(1))?);
             let totals = t.gpu.upload_u32("totals", &[5], &[0, 0, 0, 0, broken])?;
-            let mut all = Vec::new();
+            let mut own = Vec::new();
             for slot in slots {
                 let square = |v: f32| if squares.contains(slot) { v * v } else { v };
                 let values: Vec<f32> = t.values(n).into_iter().map(square).collect();
                 let tensor = t.gpu.upload_f32(slot, &[n], &values)?;
                 t.compare(&tensor, CLOSE);
-                all.push(tensor);
+                own.push(tensor);
             }
-            let block = Block { rows: 0..n, weight, grad, mask, latent: None, reach: None };
-            let (step, totals) = (&step, &totals);
-            let target = Target {
-                block: &block,
-                weights: n,
-                flow,
-                slots: &all,
-                names: slots,
-                step,
-                totals,
-                texels,
-                spread: None,
-            };
+            let part = Part { weight, grad, mask, slots: own, weights: n };
+            let (part, step, totals) = (&part, &step, &totals);
+            let target = Target { part, flow, names: slots, step, totals, texels, spread: None };
             let spread = rule.record_spread(&mut t.rec, &[target])?;
             rule.record(&mut t.rec, &Target { spread: spread.as_ref(), ..target })
         })

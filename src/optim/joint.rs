@@ -1,17 +1,8 @@
-//! Small parameters side by side in memory, updated by one dispatch: a sparse step has little more to do than to start
-//! its dispatches.
-//!
-//! Weights lie apart from biases: a product reads one of each, or writes both of their gradients, and what a kernel writes
-//! must be memory that nothing else of it is bound to.
+//! What one dispatch updates: a parameter, or small ones that lie side by side (`param::ParamSet::join`).
 
 use super::Optimizer;
-use crate::error::Result;
-use crate::gpu::{Gpu, Tensor};
-use crate::param::{Block, Flow, Param, ParamId, ParamSet};
-
-/// More weights than these are no small parameter; and from here on reading through textures pays, on adapters where it
-/// does.
-const MANY: usize = 1 << 16;
+use crate::gpu::Tensor;
+use crate::param::{Flow, MANY, Param, ParamSet};
 
 /// What is updated together: one parameter, or small ones that follow each other in memory.
 pub(super) struct Joint {
@@ -23,10 +14,15 @@ pub(super) struct Joint {
     pub parts: Vec<Part>,
 }
 
-/// A run of weights in one binding, with its slots.
+/// A run of weights in one binding, with all that an update touches.
 pub(super) struct Part {
-    pub block: Block,
+    /// What the optimizer moves.
+    pub weight: Tensor,
+    pub grad: Tensor,
+    /// Which of them it moves.
+    pub mask: Tensor,
     pub slots: Vec<Tensor>,
+    /// How many there are: between those of several parameters there is room besides.
     pub weights: usize,
 }
 
@@ -49,82 +45,37 @@ impl Part {
     fn through(&self, next: &Part) -> Option<Part> {
         let slots = self.slots.iter().zip(&next.slots).map(|(slot, next)| slot.through(next));
         Some(Part {
-            block: Block {
-                weight: self.block.weight.through(&next.block.weight)?,
-                grad: self.block.grad.through(&next.block.grad)?,
-                ..self.block.clone()
-            },
+            weight: self.weight.through(&next.weight)?,
+            grad: self.grad.through(&next.grad)?,
+            mask: self.mask.clone(),
             slots: slots.collect::<Option<_>>()?,
             weights: self.weights + next.weights,
         })
     }
 }
 
-/// Whether a parameter has nothing but values, gradient and slots, and few of them. None at all cannot be bound where
-/// the memory ends.
-fn is_small(param: &Param) -> bool {
-    let [block] = &param.blocks[..] else { return false };
-    let is_plain = param.update_flow() == Flow::Free && block.latent.is_none() && block.reach.is_none();
-    is_plain && (1..=MANY).contains(&block.weight.len())
-}
-
 impl Optimizer {
-    /// Moves small parameters side by side, where they are not yet: values, gradients and slots.
-    ///
-    /// # Errors
-    /// `Kind::Memory` where the device has no room.
-    pub fn join(&mut self, gpu: &Gpu, params: &mut ParamSet) -> Result<()> {
-        if self.rule.mixes() {
-            return Ok(());
-        }
-        for are_weights in [true, false] {
-            let small = |param: &Param| is_small(param) && param.is_maskable() == are_weights;
-            let all: Vec<ParamId> =
-                params.pairs().filter(|(_, param)| small(param)).map(|(id, _)| id).collect();
-            // As many as surely fit one binding.
-            for members in all.chunks((gpu.limits().binding_bytes as usize / (MANY * 4)).max(1)) {
-                let follows = |pair: &[ParamId]| {
-                    let [part, next] = [pair[0], pair[1]].map(|id| self.part(id, &params[id], 0));
-                    part.through(&next).is_some()
-                };
-                if !members.windows(2).all(follows) {
-                    self.move_together(gpu, params, members)?;
-                }
+    fn parts(&self, param: &Param) -> Vec<Part> {
+        let (stored, trained) = (param.stored(), param.trained());
+        let part = |number: usize| {
+            let slot = |name: &&str| param.tensors(name)[number].clone();
+            Part {
+                weight: stored[number].clone(),
+                grad: param.blocks[number].grad.clone(),
+                mask: trained[number].clone(),
+                slots: self.entry.slots.iter().map(slot).collect(),
+                weights: stored[number].len(),
             }
-        }
-        Ok(())
-    }
-
-    fn move_together(&mut self, gpu: &Gpu, params: &mut ParamSet, members: &[ParamId]) -> Result<()> {
-        let gather = |of: &dyn Fn(ParamId) -> Tensor| members.iter().map(|&id| of(id)).collect::<Vec<_>>();
-        let together =
-            |label: &str, tensors: &[Tensor]| gpu.side_by_side(label, &tensors.iter().collect::<Vec<_>>());
-        let weights = together("small parameters", &gather(&|id| params[id].blocks[0].weight.clone()))?;
-        let grads = together("small gradients", &gather(&|id| params[id].blocks[0].grad.clone()))?;
-        for ((&id, weight), grad) in members.iter().zip(weights).zip(grads) {
-            let block = &mut params[id].blocks[0];
-            (block.weight, block.grad) = (weight, grad);
-        }
-        for slot in 0..self.entry.slots.len() {
-            let moved = together("small slots", &gather(&|id| self.slots[id.0][0][slot].clone()))?;
-            for (&id, tensor) in members.iter().zip(moved) {
-                self.slots[id.0][0][slot] = tensor;
-            }
-        }
-        Ok(())
-    }
-
-    fn part(&self, id: ParamId, param: &Param, block: usize) -> Part {
-        let (block, slots) = (param.blocks[block].clone(), self.slots[id.0][block].clone());
-        Part { weights: block.weight.len(), block, slots }
+        };
+        (0..param.blocks.len()).map(part).collect()
     }
 
     /// All parameters but frozen ones, those that follow each other in memory as one.
     pub(super) fn joints(&self, params: &ParamSet) -> Vec<Joint> {
         let mut joints: Vec<Joint> = Vec::new();
-        for (id, param) in params.pairs().filter(|(_, param)| !param.frozen) {
-            let parts: Vec<Part> = (0..param.blocks.len()).map(|block| self.part(id, param, block)).collect();
-            let joins = is_small(param) && !self.rule.mixes();
+        for param in params.iter().filter(|param| !param.frozen) {
+            let parts = self.parts(param);
+            let joins = param.is_small() && !self.rule.mixes();
             if joins && joints.iter_mut().any(|joint| joint.extend(&param.name, &parts[0])) {
                 continue;
             }
@@ -132,7 +83,7 @@ impl Optimizer {
                 first: param.name.clone(),
                 last: param.name.clone(),
                 flow: param.update_flow(),
-                texels: param.packed.is_none() && param.len() > MANY,
+                texels: param.packed().is_none() && param.len() > MANY,
                 parts,
             });
         }
@@ -143,9 +94,10 @@ impl Optimizer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::{Choice, Phase, Recorder};
+    use crate::gpu::{Choice, Gpu, Phase, Recorder};
     use crate::ops::Step;
     use crate::ops::tally::Totals;
+    use crate::param::ParamId;
     use crate::recipe::Recipe;
 
     const SIZES: [&[usize]; 6] = [&[5, 13], &[5], &[63, 3], &[64], &[1, 257], &[1]];
@@ -153,7 +105,7 @@ mod tests {
     fn params(gpu: &Gpu) -> ParamSet {
         let param = |(index, shape): (usize, &&[usize])| {
             let mut param = Param::new(
-                &format!("p{index}"),
+                &format!("p{index}.{}", if shape.len() > 1 { "weight" } else { "bias" }),
                 shape,
                 Box::new(move |i| (index * 1000 + i as usize) as f32 / 8.0),
             );
@@ -165,7 +117,7 @@ mod tests {
         SIZES.iter().enumerate().map(param).collect()
     }
 
-    fn optimizer(gpu: &Gpu, fields: &str, params: &ParamSet) -> Optimizer {
+    fn optimizer(gpu: &Gpu, fields: &str, params: &mut ParamSet) -> Optimizer {
         let text = format!(
             "data = {{ name = 'digits' }}\nmodel = {{ preset = 'mlp', hidden = [4] }}\noptim = {{ {fields} }}"
         );
@@ -173,8 +125,8 @@ mod tests {
         Optimizer::new(gpu, &recipe, params).unwrap()
     }
 
-    fn joined(gpu: &Gpu, optimizer: &mut Optimizer, params: &mut ParamSet) -> Vec<String> {
-        optimizer.join(gpu, params).unwrap();
+    fn joined(gpu: &Gpu, optimizer: &Optimizer, params: &mut ParamSet) -> Vec<String> {
+        params.join(gpu).unwrap();
         optimizer.joints(params).iter().map(Joint::name).collect()
     }
 
@@ -188,7 +140,7 @@ mod tests {
         let plan = rec.finish().unwrap();
         plan.replay().unwrap();
         plan.replay().unwrap();
-        let slots = optimizer.slots.iter().flatten().flatten().map(|slot| slot.read_f32().unwrap());
+        let slots = params.iter().flat_map(Param::slots).map(|slot| slot.read_f32().unwrap());
         params.iter().map(|param| param.read().unwrap()).chain(slots).collect()
     }
 
@@ -197,14 +149,20 @@ mod tests {
         for gpu in [Gpu::twin(), Gpu::open(&Choice::Auto).unwrap()] {
             for fields in ["name = 'sgd', lr = 0.1", "name = 'diffgrad', lr = 0.1, version = 2"] {
                 let mut apart = params(&gpu);
-                let alone = optimizer(&gpu, fields, &apart);
+                let alone = optimizer(&gpu, fields, &mut apart);
                 let mut all = params(&gpu);
-                let mut together = optimizer(&gpu, fields, &all);
-                assert_eq!(joined(&gpu, &mut together, &mut all), ["p0 to p4", "p1 to p5"]);
+                let together = optimizer(&gpu, fields, &mut all);
+                assert_eq!(
+                    joined(&gpu, &together, &mut all),
+                    ["p0.weight to p4.weight", "p1.bias to p5.bias"]
+                );
                 assert_eq!(updated(&gpu, &together, &all), updated(&gpu, &alone, &apart));
                 // A frozen one stands between; it stays as it is.
                 (apart[ParamId(2)].frozen, all[ParamId(2)].frozen) = (true, true);
-                assert_eq!(joined(&gpu, &mut together, &mut all), ["p0", "p1 to p5", "p4"]);
+                assert_eq!(
+                    joined(&gpu, &together, &mut all),
+                    ["p0.weight", "p1.bias to p5.bias", "p4.weight"]
+                );
                 assert_eq!(updated(&gpu, &together, &all), updated(&gpu, &alone, &apart));
             }
         }
@@ -214,14 +172,14 @@ mod tests {
     fn what_got_other_memory_is_moved_back_with_all_values() {
         let gpu = Gpu::open(&Choice::Auto).unwrap();
         let mut all = params(&gpu);
-        let mut optimizer = optimizer(&gpu, "name = 'adam', lr = 0.1", &all);
-        joined(&gpu, &mut optimizer, &mut all);
+        let optimizer = optimizer(&gpu, "name = 'adam', lr = 0.1", &mut all);
+        joined(&gpu, &optimizer, &mut all);
         let before = updated(&gpu, &optimizer, &all);
         let own = gpu.upload_f32("p2", &[63, 3], &all[ParamId(2)].read().unwrap()).unwrap();
         all[ParamId(2)].blocks[0].weight = own;
-        assert_eq!(joined(&gpu, &mut optimizer, &mut all), ["p0 to p4", "p1 to p5"]);
+        assert_eq!(joined(&gpu, &optimizer, &mut all), ["p0.weight to p4.weight", "p1.bias to p5.bias"]);
         assert_eq!(all[ParamId(2)].blocks[0].weight.label(), "p2");
-        let slots = optimizer.slots.iter().flatten().flatten().map(|slot| slot.read_f32().unwrap());
+        let slots = all.iter().flat_map(Param::slots).map(|slot| slot.read_f32().unwrap());
         let after: Vec<_> = all.iter().map(|param| param.read().unwrap()).chain(slots).collect();
         assert_eq!(after, before);
     }
@@ -231,7 +189,10 @@ mod tests {
     fn rules_that_look_at_a_whole_parameter_keep_it_apart() {
         let gpu = Gpu::twin();
         let mut all = params(&gpu);
-        let mut optimizer = optimizer(&gpu, "name = 'diffgrad', lr = 0.1, version = 3", &all);
-        assert_eq!(joined(&gpu, &mut optimizer, &mut all), ["p0", "p1", "p2", "p3", "p4", "p5"]);
+        let optimizer = optimizer(&gpu, "name = 'diffgrad', lr = 0.1, version = 3", &mut all);
+        assert_eq!(
+            joined(&gpu, &optimizer, &mut all),
+            all.iter().map(|param| param.name.clone()).collect::<Vec<_>>()
+        );
     }
 }

@@ -8,9 +8,9 @@ use toml::Value;
 
 use crate::error::Result;
 use crate::gpu::check::Check;
-use crate::gpu::{Dtype, Gpu, Phase, Recorder, Tensor, Uniform};
+use crate::gpu::{Gpu, Phase, Recorder, Tensor, Uniform};
 use crate::ops::Step;
-use crate::param::{ParamId, ParamSet};
+use crate::param::{Like, ParamSet};
 use crate::recipe::{Optim, Settings, unknown};
 
 mod adadelta;
@@ -28,7 +28,6 @@ mod rule;
 mod sgd;
 mod spread;
 
-use joint::Part;
 pub use rule::{Rule, Target};
 
 /// An optimizer in the list.
@@ -57,12 +56,10 @@ pub const ALL: &[Entry] = &[
     diffgrad::ENTRY,
 ];
 
-/// An optimizer with its slots for every parameter of a model.
+/// An optimizer. Its slots are companions of the parameters.
 pub struct Optimizer {
     pub entry: &'static Entry,
     rule: Box<dyn Rule>,
-    /// By parameter, by block, in the order of `entry.slots`.
-    slots: Vec<Vec<Vec<Tensor>>>,
 }
 
 /// The entry of that name, and its settings with every default filled in.
@@ -80,22 +77,14 @@ pub fn resolve(recipe: &Optim) -> Result<(&'static Entry, Settings)> {
 }
 
 impl Optimizer {
-    /// Makes the slots, all zero.
-    pub fn new(gpu: &Gpu, recipe: &Optim, params: &ParamSet) -> Result<Self> {
+    /// Gives each parameter its slots, all zero.
+    pub fn new(gpu: &Gpu, recipe: &Optim, params: &mut ParamSet) -> Result<Self> {
         let (entry, settings) = resolve(recipe)?;
         let rule = (entry.build)(&settings)?;
-        let mut slots = Vec::new();
-        for param in params {
-            let mut blocks = Vec::new();
-            for block in &param.blocks {
-                let slot = |name: &&str| {
-                    gpu.tensor(&format!("{}.{name}", param.name), Dtype::F32, &block.weight.shape)
-                };
-                blocks.push(entry.slots.iter().map(slot).collect::<Result<Vec<_>>>()?);
-            }
-            slots.push(blocks);
+        for param in params.iter_mut() {
+            entry.slots.iter().try_for_each(|slot| param.accompany(gpu, slot, Like::Values))?;
         }
-        Ok(Self { entry, rule, slots })
+        Ok(Self { entry, rule })
     }
 
     /// Records the update of all parameters but frozen ones.
@@ -111,20 +100,8 @@ impl Optimizer {
             rec.scope(&joint.name());
             let (flow, names) = (joint.flow, self.entry.slots);
             let texels = joint.texels && rec.gpu.prefers_texels();
-            let parts = joint.parts.iter();
-            let targets: Vec<Target> = parts
-                .map(|Part { block, slots, weights }| Target {
-                    block,
-                    weights: *weights,
-                    flow,
-                    slots,
-                    names,
-                    step,
-                    totals,
-                    texels,
-                    spread: None,
-                })
-                .collect();
+            let target = |part| Target { part, flow, names, step, totals, texels, spread: None };
+            let targets: Vec<Target> = joint.parts.iter().map(target).collect();
             let spread = self.rule.record_spread(rec, &targets)?;
             for target in targets {
                 self.rule.record(rec, &Target { spread: spread.as_ref(), ..target })?;
@@ -136,19 +113,6 @@ impl Optimizer {
     /// `step` with what the rule needs to know of update number `step.update`, which counts from 1.
     pub fn corrected(&self, step: Step) -> Step {
         self.rule.corrected(step)
-    }
-    /// Slots of one parameter, by block, to be replaced where its storage changes.
-    pub fn slots_mut(&mut self, param: ParamId) -> &mut Vec<Vec<Tensor>> {
-        &mut self.slots[param.0]
-    }
-    /// Slots of one parameter, by block.
-    pub fn slots_of(&self, param: ParamId) -> &[Vec<Tensor>] {
-        &self.slots[param.0]
-    }
-    /// Makes the slots of one parameter 0.
-    pub fn clear(&self, param: ParamId) -> Result<()> {
-        let mut all = self.slots[param.0].iter().flatten();
-        all.try_for_each(|slot| slot.write(&vec![0.0f32; slot.len()]))
     }
 }
 

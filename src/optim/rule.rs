@@ -1,9 +1,10 @@
 //! What an update rule is, what it may touch, and the settings that several rules read alike.
 
+use super::joint::Part;
 use crate::error::Result;
 use crate::gpu::{Bind, Kernel, Recorder, Tensor, Uniform, WgslStruct};
 use crate::ops::{Step, groups};
-use crate::param::{Block, Flow};
+use crate::param::Flow;
 use crate::recipe::Settings;
 
 /// An update rule with its settings.
@@ -29,11 +30,8 @@ pub trait Rule {
 /// Everything that an update of one block may touch.
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
-    pub block: &'a Block,
-    /// Weights in the block: between those of several parameters there is room besides.
-    pub weights: usize,
+    pub(super) part: &'a Part,
     pub flow: Flow,
-    pub slots: &'a [Tensor],
     /// The slots' names, which are also those of their bindings.
     pub names: &'a [&'static str],
     pub step: &'a Uniform,
@@ -48,7 +46,7 @@ pub struct Target<'a> {
 impl Target<'_> {
     /// Groups of four weights, one an invocation.
     pub(super) fn quads(&self) -> u32 {
-        self.block.quads() as u32
+        self.part.weight.len().div_ceil(4) as u32
     }
 
     /// Records `kernel`, or its entry point `by_texels`; where it reads the spread of the gradient, `by_spread` or
@@ -60,13 +58,13 @@ impl Target<'_> {
         args: &impl WgslStruct,
         flops: u64,
     ) -> Result<()> {
-        let (grad, weight) = (&self.block.grad, self.block.stored());
-        let written = || [("weight", weight)].into_iter().chain(self.names.iter().copied().zip(self.slots));
+        let Part { weight, grad, mask, slots, weights } = self.part;
+        let written = || [("weight", weight)].into_iter().chain(self.names.iter().copied().zip(slots));
         let mut binds: Vec<(&str, Bind)> = vec![
             ("args", args.into()),
             ("step", self.step.into()),
             ("totals", self.totals.into()),
-            ("mask", self.block.trained().into()),
+            ("mask", mask.into()),
         ];
         binds.extend(written().map(|(name, tensor)| (name, tensor.into())));
         let all = || [("grad", grad)].into_iter().chain(written()).take(MOST_TEXTURES);
@@ -84,7 +82,7 @@ impl Target<'_> {
             (false, Some(_)) => kernel.entry("by_spread"),
             (true, Some(_)) => kernel.entry("by_texels_and_spread"),
         };
-        rec.dispatch(&kernel, &binds, groups(self.block.quads(), 64), flops * self.weights as u64)
+        rec.dispatch(&kernel, &binds, groups(self.quads() as usize, 64), flops * *weights as u64)
     }
 }
 

@@ -3,12 +3,13 @@
 //! Of what is trained: pruned weights do not count, so that masked and packed storage have the same. The deviation is
 //! that of the numbers themselves, divided by how many they are. Weight decay is part of the gradient.
 
+use super::joint::Part;
 use super::rule::{Target, is_kept};
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance};
 use crate::gpu::{Dtype, Kernel, Recorder, Tensor, Twin};
 use crate::ops::Step;
-use crate::param::{Block, Flow};
+use crate::param::Flow;
 use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
@@ -28,7 +29,7 @@ const MOST: usize = 256;
 
 /// Records mean and deviation over all blocks of a parameter: the first two numbers of the result.
 pub fn record(rec: &mut Recorder, targets: &[Target], weight_decay: f32) -> Result<Tensor> {
-    let workgroups = |target: &Target| target.block.weight.len().div_ceil(EACH).min(MOST);
+    let workgroups = |target: &Target| target.part.weight.len().div_ceil(EACH).min(MOST);
     let all: usize = targets.iter().map(workgroups).sum();
     let parts = rec.gpu.tensor("parts of the spread", Dtype::F32, &[all, 2])?;
     let spread = rec.gpu.tensor("spread of the gradient", Dtype::F32, &[3])?;
@@ -36,21 +37,22 @@ pub fn record(rec: &mut Recorder, targets: &[Target], weight_decay: f32) -> Resu
     let args = |target: &Target| {
         let own = workgroups(target) as u32;
         first += own;
-        let (len, flow) = (target.block.weight.len() as u32, target.flow as u32);
+        let (len, flow) = (target.part.weight.len() as u32, target.flow as u32);
         Args { len, flow, first_part: first - own, workgroups: own, weight_decay }
     };
-    let blocks: Vec<(&Block, Args)> = targets.iter().map(|t| t.block).zip(targets.iter().map(args)).collect();
+    let parts_of: Vec<(&Part, Args)> = targets.iter().map(|t| t.part).zip(targets.iter().map(args)).collect();
     let of_all = Args { len: all as u32, ..Default::default() };
-    let flops = |block: &Block| 4 * block.weight.len() as u64;
-    for (block, args) in &blocks {
-        let binds = bind! { args: args, grad: &block.grad, weight: block.stored(), mask: block.trained(), parts: &parts };
-        rec.dispatch(&ADD, binds, args.workgroups.into(), flops(block))?;
+    let flops = |part: &Part| 4 * part.weight.len() as u64;
+    for (part, args) in &parts_of {
+        let binds =
+            bind! { args: args, grad: &part.grad, weight: &part.weight, mask: &part.mask, parts: &parts };
+        rec.dispatch(&ADD, binds, args.workgroups.into(), flops(part))?;
     }
     rec.dispatch(&MEAN, bind! { args: &of_all, parts: &parts, spread: &spread }, 1, 2 * all as u64)?;
-    for (block, args) in &blocks {
-        let binds = bind! { args: args, grad: &block.grad, weight: block.stored(), mask: block.trained(),
+    for (part, args) in &parts_of {
+        let binds = bind! { args: args, grad: &part.grad, weight: &part.weight, mask: &part.mask,
         parts: &parts, spread: &spread };
-        rec.dispatch(&ADD_SQUARES, binds, args.workgroups.into(), flops(block))?;
+        rec.dispatch(&ADD_SQUARES, binds, args.workgroups.into(), flops(part))?;
     }
     rec.dispatch(&DEVIATION, bind! { args: &of_all, parts: &parts, spread: &spread }, 1, all as u64)?;
     Ok(spread)
@@ -107,29 +109,17 @@ fn twin_deviation(t: &Twin) {
 pub fn checks() -> Vec<Check> {
     let one = |flow: Flow| {
         Check::new(format!("optim/spread ({flow:?})"), move |t, n| {
-            let mut blocks = Vec::new();
+            let mut parts = Vec::new();
             for len in [n * 65, n] {
                 let (weight, grad) = (t.input("weight", &[len])?, t.input("grad", &[len])?);
                 let mask = t.bits("mask", len.div_ceil(32).max(1))?;
-                blocks.push(Block { rows: 0..len, weight, grad, mask, latent: None, reach: None });
+                parts.push(Part { weight, grad, mask, slots: Vec::new(), weights: len });
             }
             let step = t.gpu.uniform("step", &Step::default())?;
             let totals = t.gpu.upload_u32("totals", &[5], &[0; 5])?;
             let (step, totals) = (&step, &totals);
-            let targets: Vec<Target> = blocks
-                .iter()
-                .map(|block| Target {
-                    block,
-                    weights: block.weight.len(),
-                    flow,
-                    slots: &[],
-                    names: &[],
-                    step,
-                    totals,
-                    texels: false,
-                    spread: None,
-                })
-                .collect();
+            let target = |part| Target { part, flow, names: &[], step, totals, texels: false, spread: None };
+            let targets: Vec<Target> = parts.iter().map(target).collect();
             let spread = record(&mut t.rec, &targets, 0.25)?;
             // Sums of up to 17,000 magnitudes by trees.
             t.compare(&spread, Tolerance { abs: 1e-6, rel: 4e-6 });

@@ -1,362 +1,43 @@
-//! Packed storage of a parameter, and the change from one storage to the other.
+//! How the values of a parameter are stored, and what happens to those that are pruned.
 
-use super::{Block, Packed, Param, mask_of};
-use crate::error::{Error, Result};
-use crate::gpu::{Dtype, Gpu, Tensor};
-use crate::ops::packed::{Form, Index, Pattern};
+use crate::gpu::Tensor;
+use crate::ops::packed::Index;
 
-impl Param {
-    /// Stores the values of `pattern` alone, and writes the initial ones.
-    ///
-    /// # Errors
-    /// `Kind::Memory` if they exceed a binding or the device has no room.
-    pub fn allocate_packed(&mut self, gpu: &Gpu, pattern: Pattern) -> Result<()> {
-        let values: Vec<f32> = pattern.flat().into_iter().map(|i| (self.initial)(i)).collect();
-        self.pack(gpu, pattern, &values)
-    }
-
-    /// Stores these values of `pattern` alone. What was stored before is given up first.
-    fn pack(&mut self, gpu: &Gpu, pattern: Pattern, values: &[f32]) -> Result<()> {
-        (self.blocks, self.packed) = (Vec::new(), None);
-        let (name, kept) = (&self.name, pattern.kept());
-        let chunk = (self.chunk)(&pattern);
-        let index = Index::new(gpu, name, pattern, self.feeds_back, chunk)?;
-        let weight = gpu.upload_f32(name, &[kept], values)?;
-        let grad = gpu.tensor(&format!("{name}.grad"), Dtype::F32, &[kept])?;
-        let mask = gpu.upload_u32(&format!("{name}.mask"), &[1], &[u32::MAX])?;
-        let picked = gpu.tensor(&format!("{name}.picked"), Dtype::U32, &[kept.div_ceil(32)])?;
-        self.packed = Some(Packed { index, picked });
-        self.blocks = vec![Block { rows: 0..self.shape[0], weight, grad, mask, latent: None, reach: None }];
-        Ok(())
-    }
-
-    /// Keeps the weights of `pattern` from now on, packed or else masked; `slots` are the optimizer's, by block. Weights
-    /// that were there keep their value and slots, others start with what `grown` has for their place, in rising order,
-    /// or at 0, with slots of 0. Returns whether tensors were made anew.
-    pub fn repack(
-        &mut self,
-        gpu: &Gpu,
-        packed: bool,
-        pattern: Pattern,
-        grown: &[(u32, f32)],
-        slots: &mut Vec<Vec<Tensor>>,
-    ) -> Result<bool> {
-        let count = slots.first().map_or(0, Vec::len);
-        // Of each entry, where its value stands among those of before, if it was there.
-        let height = pattern.form.height();
-        let before: Vec<Option<usize>> = match &self.packed {
-            Some(packed) => {
-                let origin = pattern.origin(&packed.index.pattern).into_iter();
-                origin.flat_map(|o| (0..height).map(move |r| o.map(|o| o as usize * height + r))).collect()
-            }
-            None => pattern.flat().into_iter().map(|i| Some(i as usize)).collect(),
-        };
-        let moved = |values: Vec<f32>| -> Vec<f32> {
-            before.iter().map(|from| from.map_or(0.0, |from| values[from])).collect()
-        };
-        let (mut values, mut rest) = match &self.packed {
-            // A wait takes longer than what is read after it: one for all.
-            Some(_) => {
-                let tensors: Vec<&Tensor> =
-                    [&self.blocks[0].weight].into_iter().chain(slots.iter().flatten()).collect();
-                let read = gpu.read_all(&tensors)?.into_iter();
-                let mut all: Vec<Vec<f32>> = read.map(|words| moved(bytemuck::cast_vec(words))).collect();
-                (all.remove(0), all)
-            }
-            None => (moved(self.gather(|block| &block.weight)?), Vec::new()),
-        };
-        if !grown.is_empty() {
-            let new = values.iter_mut().zip(pattern.flat()).zip(&before).filter(|(_, from)| from.is_none());
-            for ((value, place), _) in new {
-                *value = grown.binary_search_by_key(&place, |one| one.0).map_or(0.0, |found| grown[found].1);
-            }
-        }
-        for slot in rest.len()..count {
-            let mut all = Vec::new();
-            for block in slots.iter() {
-                all.extend(block[slot].read_f32()?);
-            }
-            rest.push(moved(all));
-        }
-        if !packed {
-            let mut places = pattern.flat();
-            places.sort_unstable();
-            let slot_values: Vec<_> = rest.iter().map(|values| pattern.in_order(values)).collect();
-            return self.restore(gpu, false, &places, &pattern.in_order(&values), &slot_values, slots);
-        }
-        let anew = match &mut self.packed {
-            Some(packed) if packed.index.pattern.entries() == pattern.entries() => {
-                packed.index.replace(pattern)?;
-                self.blocks[0].weight.write(&values)?;
-                false
-            }
-            _ => {
-                self.pack(gpu, pattern, &values)?;
-                self.renew_slots(gpu, slots)?;
-                true
-            }
-        };
-        slots[0].iter().zip(&rest).try_for_each(|(slot, values)| slot.write(values))?;
-        Ok(anew)
-    }
-
-    /// Takes over kept values and slots, in rising order of their places, as a checkpoint holds them; packed or
-    /// masked. Returns whether tensors were made anew.
-    ///
-    /// # Errors
-    /// `Kind::Checkpoint` where the places are not of the parameter's form.
-    pub fn restore(
-        &mut self,
-        gpu: &Gpu,
-        packed: bool,
-        places: &[u32],
-        values: &[f32],
-        slot_values: &[Vec<f32>],
-        slots: &mut Vec<Vec<Tensor>>,
-    ) -> Result<bool> {
-        let len = self.len();
-        if !packed {
-            let dense = |kept: &[f32]| {
-                let mut all = vec![0.0; len];
-                places.iter().zip(kept).for_each(|(&i, &value)| all[i as usize] = value);
-                all
-            };
-            let anew = self.packed.is_some();
-            if anew {
-                self.allocate(gpu)?;
-                self.renew_slots(gpu, slots)?;
-            }
-            self.write(&dense(values))?;
-            self.write_mask(&mask_of(places, len))?;
-            for (slot, kept) in slot_values.iter().enumerate() {
-                let all = dense(kept);
-                let mut first = 0;
-                for block in slots.iter() {
-                    block[slot].write(&all[first..first + block[slot].len()])?;
-                    first += block[slot].len();
-                }
-            }
-            return Ok(anew);
-        }
-        let (rows, inner) = (self.shape[0], self.shape[1..].iter().product());
-        let pattern = match self.form {
-            Form::Free => Some(Pattern::from_places(Form::Free, rows, inner, places)),
-            form => Pattern::from_mask(form, rows, inner, &mask_of(places, len)),
-        };
-        let pattern = pattern.ok_or_else(|| {
-            let form = self.form.name();
-            Error::checkpoint(format!("the mask of `{}` is not of the pattern {form}", self.name))
-                .hint("the recipe that these weights were trained with")
-        })?;
-        let stored = pattern.from_order(values);
-        let slot_values: Vec<Vec<f32>> = slot_values.iter().map(|kept| pattern.from_order(kept)).collect();
-        let entries = pattern.entries();
-        let anew = match &mut self.packed {
-            Some(packed) if packed.index.pattern.entries() == entries => {
-                packed.index.replace(pattern)?;
-                self.blocks[0].weight.write(&stored)?;
-                false
-            }
-            _ => {
-                self.pack(gpu, pattern, &stored)?;
-                self.renew_slots(gpu, slots)?;
-                true
-            }
-        };
-        for (slot, values) in slot_values.iter().enumerate() {
-            slots[0][slot].write(values)?;
-        }
-        Ok(anew)
-    }
-
-    /// Gives an optimizer's slots the shapes that the blocks have now.
-    fn renew_slots(&self, gpu: &Gpu, slots: &mut Vec<Vec<Tensor>>) -> Result<()> {
-        let labels: Vec<String> =
-            slots.first().into_iter().flatten().map(|slot| slot.label().to_string()).collect();
-        slots.clear();
-        for block in &self.blocks {
-            let slot = |label: &String| gpu.tensor(label, Dtype::F32, &block.weight.shape);
-            slots.push(labels.iter().map(slot).collect::<Result<_>>()?);
-        }
-        Ok(())
-    }
+/// What happens to a pruned weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// There is no mask.
+    Free = 0,
+    /// Pruned weights and their optimizer slots are exactly 0.
+    Held = 1,
+    /// Pruned weights keep a value behind the mask and see no gradient; the forward pass sees 0.
+    Latent = 2,
+    /// Pruned weights keep a value behind the mask and are trained; the forward pass sees some share of it.
+    Flowing = 3,
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
+pub enum Storage {
+    /// All values; none is pruned.
+    Dense,
+    /// All values, and a bit for each.
+    Masked(Flow),
+    /// The values that are kept; pruned ones are 0.
+    Packed(Box<Packed>),
+}
 
-    use proptest::prelude::*;
+/// What a packed parameter has besides its one segment of values.
+pub struct Packed {
+    pub index: Index,
+    /// A bit for every value: what the last selection among them picked.
+    pub picked: Tensor,
+}
 
-    use super::*;
-    use crate::gpu::{Choice, Limits};
-    use crate::param::Flow;
-    use crate::random::{Stream, uniform, word};
-
-    /// A weight in a storage of its own, and what it is to hold: by place, its value and its two slots.
-    struct Twice {
-        gpu: Gpu,
-        param: Param,
-        slots: Vec<Vec<Tensor>>,
-        want: BTreeMap<u32, [f32; 3]>,
-    }
-
-    /// A mask of this form, of rows of blocks: none, all, or some of them; of groups always as many as they ask for.
-    fn pattern(form: Form, heads: usize, inner: usize, kind: u8, seed: u64) -> Pattern {
-        let random = |i: usize| word(seed, Stream::Test, 0, 0, i as u32);
-        let len = heads * inner;
-        let places = match form {
-            Form::Groups { keep, of } => {
-                let mut all = Vec::new();
-                for first in (0..heads).flat_map(|row| (0..inner).step_by(of).map(move |c| row * inner + c)) {
-                    let mut group: Vec<usize> = (first..first + (inner - first % inner).min(of)).collect();
-                    group.sort_unstable_by_key(|&i| (random(i), i));
-                    group.truncate(keep);
-                    group.sort_unstable();
-                    all.extend(group.into_iter().map(|i| i as u32));
-                }
-                all
-            }
-            _ => (0..len)
-                .filter(|&i| match kind {
-                    0 => false,
-                    1 => true,
-                    // As many for every seed: such patterns take over each other's memory.
-                    2 => i.wrapping_add(seed as usize) % len < len / 3,
-                    _ => random(i).is_multiple_of(3),
-                })
-                .map(|i| i as u32)
-                .collect(),
-        };
-        Pattern::from_places(form, heads * form.height(), inner, &places)
-    }
-
-    fn sorted(pattern: &Pattern) -> Vec<u32> {
-        let mut places = pattern.flat();
-        places.sort_unstable();
-        places
-    }
-
-    impl Twice {
-        /// Masked, with values and slots where the mask has a bit.
-        fn new(gpu: Gpu, start: &Pattern) -> Self {
-            let mut param = Param::new("w", &[start.rows, start.inner], Box::new(|_| 0.0));
-            (param.flow, param.form) = (Flow::Held, start.form);
-            param.allocate(&gpu).unwrap();
-            let number = |kind: u32, i: u32| 1.0 + uniform(1, Stream::Test, 0, kind, i);
-            let places = sorted(start);
-            let want: BTreeMap<u32, [f32; 3]> =
-                places.iter().map(|&i| (i, [number(0, i), number(1, i), number(2, i)])).collect();
-            let mut slots = Vec::new();
-            for block in &param.blocks {
-                let slot = |name: &str| gpu.tensor(name, Dtype::F32, &block.weight.shape).unwrap();
-                slots.push(vec![slot("first"), slot("second")]);
-            }
-            let [values, first, second] =
-                [0, 1, 2].map(|k| want.values().map(|own| own[k]).collect::<Vec<_>>());
-            param.restore(&gpu, false, &places, &values, &[first, second], &mut slots).unwrap();
-            Self { gpu, param, slots, want }
-        }
-
-        /// Keeps `pattern` from now on. Of its new places every second one starts with a value.
-        fn repack(&mut self, packed: bool, pattern: Pattern) {
-            let places = sorted(&pattern);
-            let new = places.iter().filter(|place| !self.want.contains_key(place));
-            // Masked, what grows has its value on the device already.
-            let grown: Vec<(u32, f32)> = match &self.param.packed {
-                Some(_) => new.step_by(2).map(|&place| (place, -1.0 - place as f32)).collect(),
-                None => Vec::new(),
-            };
-            let old = std::mem::take(&mut self.want);
-            self.want = places.into_iter().map(|i| (i, old.get(&i).copied().unwrap_or([0.0; 3]))).collect();
-            for &(place, value) in &grown {
-                self.want.insert(place, [value, 0.0, 0.0]);
-            }
-            let before = self.param.packed.as_ref().map(|packed| packed.index.pattern.entries());
-            let entries = pattern.entries();
-            let anew = self.param.repack(&self.gpu, packed, pattern, &grown, &mut self.slots).unwrap();
-            assert_eq!(anew, !(packed && before == Some(entries)));
-            self.check(packed);
-        }
-
-        /// Takes over what it holds, as from a file.
-        fn restore(&mut self, packed: bool) {
-            let places: Vec<u32> = self.want.keys().copied().collect();
-            let [values, first, second] =
-                [0, 1, 2].map(|k| self.want.values().map(|own| own[k] * 2.0).collect::<Vec<_>>());
-            self.param
-                .restore(&self.gpu, packed, &places, &values, &[first, second], &mut self.slots)
-                .unwrap();
-            self.want.values_mut().flatten().for_each(|value| *value *= 2.0);
-            self.check(packed);
-        }
-
-        fn check(&self, packed: bool) {
-            assert_eq!(self.param.packed.is_some(), packed);
-            let places: Vec<u32> = self.want.keys().copied().collect();
-            assert_eq!(self.param.read_mask().unwrap(), mask_of(&places, self.param.len()));
-            let dense = |k: usize| -> Vec<f32> {
-                let mut all = vec![0.0; self.param.len()];
-                self.want.iter().for_each(|(&place, own)| all[place as usize] = own[k]);
-                all
-            };
-            assert_eq!(self.param.read().unwrap(), dense(0), "values");
-            assert_eq!(self.slots.len(), self.param.blocks.len());
-            for slot in 0..2 {
-                let stored: Vec<f32> =
-                    self.slots.iter().flat_map(|block| block[slot].read_f32().unwrap()).collect();
-                assert_eq!(self.param.dense(stored).unwrap(), dense(slot + 1), "slot {slot}");
-                assert!(self.slots.iter().all(|block| block[slot].label() == ["first", "second"][slot]));
-            }
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(120))]
-
-        /// A layer has at least one row and one input.
-        #[test]
-        fn values_and_slots_stay_with_their_places(
-            form in prop::sample::select(vec![
-                Form::Free,
-                Form::Block { height: 2 },
-                Form::Block { height: 4 },
-                Form::Block { height: 8 },
-                Form::Groups { keep: 2, of: 4 },
-                Form::Groups { keep: 3, of: 5 },
-                Form::Groups { keep: 4, of: 4 },
-                Form::Groups { keep: 1, of: 256 },
-                Form::Groups { keep: 7, of: 300 },
-            ]),
-            (heads, inner) in {
-                let size = || prop::sample::select(vec![1usize, 63, 65, 257]);
-                (size(), size())
-            },
-            mut kinds in prop::array::uniform4(0..4u8),
-            seed: u64,
-            blocks: bool,
-        ) {
-            let heads = if form.height() > 1 { heads.div_ceil(form.height()) } else { heads };
-            let mut limits = Limits::default();
-            // Masked in blocks of 64 rows, where there are more and a third of the weights, packed, is one binding's worth.
-            if blocks && form.per_row(1000).is_none_or(|kept| kept < 333) {
-                limits.binding_bytes = 100_000;
-                kinds.iter_mut().filter(|kind| **kind == 1).for_each(|kind| *kind = 3);
-            }
-            let gpu = Gpu::open_with(&Choice::Twin, limits).unwrap();
-            let masks: Vec<Pattern> =
-                (0..4).map(|k| pattern(form, heads, inner, kinds[k], seed.wrapping_add(k as u64))).collect();
-            let mut weight = Twice::new(gpu, &masks[0]);
-            weight.check(false);
-            weight.repack(true, masks[0].clone());
-            weight.repack(true, masks[1].clone());
-            weight.restore(true);
-            weight.repack(true, masks[2].clone());
-            weight.repack(false, masks[3].clone());
-            weight.restore(false);
-            weight.restore(true);
-            weight.repack(false, masks[0].clone());
-            weight.repack(true, masks[1].clone());
+impl Storage {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Storage::Dense => "dense",
+            Storage::Masked(_) => "masked",
+            Storage::Packed(_) => "packed",
         }
     }
 }

@@ -33,9 +33,10 @@ impl Batches {
             rec.scope("batches");
         }
         for &i in groups.iter().flatten() {
-            for (block, result) in params[i].blocks.iter().zip(&scored[i.0]) {
-                scores::record_saliency(&mut first, block.stored(), &block.grad, result)?;
-                scores::record_more_saliency(&mut more, block.stored(), &block.grad, result)?;
+            let stored = params[i].stored().into_iter();
+            for ((values, block), result) in stored.zip(&params[i].blocks).zip(&scored[i.0]) {
+                scores::record_saliency(&mut first, values, &block.grad, result)?;
+                scores::record_more_saliency(&mut more, values, &block.grad, result)?;
             }
         }
         Ok(Self { count, first: first.finish()?, more: more.finish()? })

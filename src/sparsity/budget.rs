@@ -3,6 +3,7 @@
 use super::pool::Blocks;
 use crate::error::{Error, Result};
 use crate::ops::packed::Form;
+use crate::param::Matrix;
 use crate::recipe::{Distribution, Rule, Structure, glob};
 
 /// The roundings in use; a method names its own. Coppice's is `HalfEven`, at least 1.
@@ -57,13 +58,14 @@ pub fn largest_remainder(total: usize, shares: &[f64], limits: &[usize]) -> Vec<
 }
 
 /// Densities by Erdos-Renyi: `min(1, eps p)` with `p = (sum of dims / product of dims)^power`, so that
-/// `keep` weights remain. With `channels_only` the dims are the first two alone (ER), else all (ERK).
+/// `keep` weights remain. With `channels_only` the dims are those of channels, out and in (ER), else all (ERK).
 ///
 /// Evci et al., 2020; see rigl's `get_mask_random` for the loop that forces tensors dense.
 pub fn erdos_renyi(shapes: &[Vec<usize>], keep: f64, power: f64, channels_only: bool) -> Vec<f64> {
     let lens: Vec<f64> = shapes.iter().map(|shape| shape.iter().product::<usize>() as f64).collect();
     let raw = |shape: &Vec<usize>| {
-        let dims = if channels_only { &shape[..2] } else { &shape[..] };
+        let matrix = Matrix::of(shape);
+        let dims = if channels_only { vec![matrix.rows, matrix.channels] } else { shape.clone() };
         let (sum, product) = (dims.iter().sum::<usize>() as f64, dims.iter().product::<usize>() as f64);
         (sum / product).powf(power)
     };
@@ -94,15 +96,15 @@ impl Tensor {
     fn len(&self) -> usize {
         self.shape.iter().product()
     }
-    fn inner(&self) -> usize {
-        self.shape[1..].iter().product()
+    pub fn matrix(&self) -> Matrix {
+        Matrix::of(&self.shape)
     }
     /// What its form alone keeps.
     fn fixed(&self) -> Option<usize> {
-        self.form.per_row(self.inner()).map(|kept| kept * self.shape[0])
+        self.form.per_row(self.matrix().inner()).map(|kept| kept * self.matrix().rows)
     }
     fn blocks(&self) -> usize {
-        Blocks::new(self.form, self.shape[0], self.inner()).count()
+        Blocks::new(self.form, self.matrix().rows, self.matrix().inner()).count()
     }
 }
 
@@ -115,11 +117,11 @@ fn said<T>(rules: &[Rule], name: &str, of: impl Fn(&Rule) -> Option<T>) -> Optio
     own.take_while(|rule| !rule.dense).find_map(of)
 }
 
-/// The form that a recipe asks for in the tensor of this name and shape; later rules win.
+/// The form that a recipe asks for in the tensor of this name and extent; later rules win.
 ///
 /// # Errors
 /// `Kind::Usage` where groups are too large for any layer.
-pub fn form(name: &str, shape: &[usize], pattern: Structure, rules: &[Rule]) -> Result<Form> {
+pub fn form(name: &str, matrix: Matrix, pattern: Structure, rules: &[Rule]) -> Result<Form> {
     let last = rules.iter().rfind(|rule| fits(&rule.matches, name));
     let dense = last.is_some_and(|rule| rule.dense);
     let structure = said(rules, name, |rule| rule.pattern).unwrap_or(pattern);
@@ -136,7 +138,7 @@ pub fn form(name: &str, shape: &[usize], pattern: Structure, rules: &[Rule]) -> 
         }
         // Packed products read whole blocks.
         Structure::Block { rows: height @ (4 | 8), columns: 1 }
-            if shape[0].is_multiple_of(height as usize) =>
+            if matrix.rows.is_multiple_of(height as usize) =>
         {
             Ok(Form::Block { height: height as usize })
         }
@@ -234,7 +236,7 @@ impl Budget {
     /// Whether blocks of a tensor that is pruned differ in size, so that their number does not say how many weights are
     /// kept.
     pub fn is_uneven(&self) -> bool {
-        let uneven = |tensor: &Tensor| !tensor.form.divides(tensor.shape[0], tensor.inner());
+        let uneven = |tensor: &Tensor| !tensor.form.divides(tensor.matrix().rows, tensor.matrix().inner());
         self.groups.iter().flat_map(|group| &group.members).any(|&member| uneven(&self.tensors[member]))
     }
 

@@ -34,7 +34,7 @@ fn close(got: &[f64], want: &[f64], bound: f64) {
 
 /// jaxpruner's own test list, where channels come last: (2, 4, 6) is two positions of 4 by 6.
 fn small() -> Vec<Vec<usize>> {
-    vec![vec![2, 4], vec![3, 6], vec![4, 6, 2]]
+    vec![vec![2, 4], vec![3, 6], vec![4, 2, 6]]
 }
 /// LeNet-300-100.
 fn lenet() -> Vec<Vec<usize>> {
@@ -42,12 +42,12 @@ fn lenet() -> Vec<Vec<usize>> {
 }
 /// LeNet-5 as Caffe has it.
 fn caffe() -> Vec<Vec<usize>> {
-    vec![vec![20, 1, 5, 5], vec![50, 20, 5, 5], vec![500, 800], vec![10, 500]]
+    vec![vec![20, 5, 5, 1], vec![50, 5, 5, 20], vec![500, 800], vec![10, 500]]
 }
 /// VGG-19 for CIFAR-10.
 fn vgg() -> Vec<Vec<usize>> {
     let widths = [3, 64, 64, 128, 128, 256, 256, 256, 256, 512, 512, 512, 512, 512, 512, 512, 512];
-    let convolution = |pair: &[usize]| vec![pair[1], pair[0], 3, 3];
+    let convolution = |pair: &[usize]| vec![pair[1], 3, 3, pair[0]];
     widths.windows(2).map(convolution).chain([vec![10, 512]]).collect()
 }
 fn weights(shapes: &[Vec<usize>]) -> usize {
@@ -208,7 +208,7 @@ fn a_later_rule_leaves_what_it_does_not_mention() {
     let pattern =
         Rule { pattern: Some(Structure::Block { rows: 8, columns: 1 }), ..rule("fc1", false, None) };
     let rules = [rule("fc*", false, Some(0.5)), pattern];
-    let form = form("fc1.weight", &[16, 10], Structure::Free, &rules).unwrap();
+    let form = form("fc1.weight", Matrix::of(&[16, 10]), Structure::Free, &rules).unwrap();
     assert_eq!(form, Form::Block { height: 8 });
     let tensors = vec![Tensor { name: "fc1.weight".into(), shape: vec![16, 10], form }];
     let budget = Budget::new(tensors, Distribution::Uniform, &rules).unwrap();

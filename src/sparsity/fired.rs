@@ -8,10 +8,10 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance};
-use crate::gpu::{Dtype, Gpu, Kernel, Recorder, Tensor, Twin};
+use crate::gpu::{Kernel, Recorder, Tensor, Twin};
 use crate::ops::groups;
 use crate::ops::packed::{Form, Index, Pattern};
-use crate::param::Param;
+use crate::param::{EVER, Param};
 use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
@@ -24,17 +24,10 @@ const ENTRIES: Kernel = Kernel::own(source!("sparsity/fired"), twin_entries).ent
 const FAVOUR: Kernel = Kernel::own(source!("sparsity/fired"), twin_favour).entry("favour").proven();
 const WG: usize = 64;
 
-/// Memory for the bits of a parameter, by block of rows: none was kept yet.
-pub fn bits(gpu: &Gpu, param: &Param) -> Result<Vec<Tensor>> {
-    let inner: usize = param.shape[1..].iter().product();
-    let name = format!("{}.ever", param.name);
-    let block = |rows: Range<usize>| gpu.tensor(&name, Dtype::U32, &[(rows.len() * inner).div_ceil(32)]);
-    param.spans(gpu)?.into_iter().map(block).collect()
-}
-
 /// Adds what a parameter keeps now.
-pub fn record(rec: &mut Recorder, param: &Param, ever: &[Tensor]) -> Result<()> {
-    let Some(packed) = &param.packed else {
+pub fn record(rec: &mut Recorder, param: &Param) -> Result<()> {
+    let ever = param.tensors(EVER);
+    let Some(packed) = param.packed() else {
         let each = &mut param.blocks.iter().zip(ever);
         return each.try_for_each(|(block, ever)| record_masks(rec, &block.mask, ever));
     };
@@ -45,16 +38,10 @@ pub fn record(rec: &mut Recorder, param: &Param, ever: &[Tensor]) -> Result<()> 
 
 /// Adds 1 to the scores in [0, 1) of some rows of a parameter, (rows, inner), where a weight was never kept: the largest
 /// are then among those, as long as there are any. Rows begin and end as tiles and blocks do.
-pub fn record_favour(
-    rec: &mut Recorder,
-    param: &Param,
-    ever: &[Tensor],
-    rows: Range<usize>,
-    score: &Tensor,
-) -> Result<()> {
-    let inner: usize = param.shape[1..].iter().product();
+pub fn record_favour(rec: &mut Recorder, param: &Param, rows: Range<usize>, score: &Tensor) -> Result<()> {
+    let inner = param.matrix().inner();
     let score = score.first(&[rows.len(), inner]);
-    for (own, ever) in param.spans(&rec.gpu)?.into_iter().zip(ever) {
+    for (own, ever) in param.spans(&rec.gpu)?.into_iter().zip(param.tensors(EVER)) {
         let both = own.start.max(rows.start)..own.end.min(rows.end);
         if both.is_empty() {
             continue;

@@ -29,7 +29,7 @@ pub fn resolve(recipe: &Sparsity, params: &ParamSet) -> Result<Resolved> {
 
 fn of_the_whole(recipe: &Sparsity, method: &dyn Method, params: &ParamSet) -> Result<Sparsity> {
     let mut whole = recipe.clone();
-    let mut maskable = params.iter().filter(|param| param.is_maskable());
+    let mut maskable = params.iter().filter(|param| param.prunable);
     let (Some(first), Some(_)) = (maskable.next(), maskable.next()) else {
         return Err(Error::usage("nothing is left to prune: the first layer is the only one")
             .at(format!("distribution = \"{}\"", recipe.spread().name()))

@@ -9,7 +9,7 @@ use super::{LayerChange, Length, merge, not_numbers};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
 use crate::ops::packed::Form;
-use crate::param::{Flow, Param, ParamId, ParamSet, full_mask};
+use crate::param::{Flow, Param, ParamId, ParamSet, RECORDED};
 
 /// The number that a pattern has at a step: what is kept of how many inputs, and what is left of the others.
 pub type GateOf<'a> = dyn Fn(u64, Length, usize, usize) -> Option<Gate> + 'a;
@@ -31,20 +31,15 @@ struct Member {
     nans: Tensor,
     /// Kept, grown and dropped since the last record.
     changes: Tensor,
-    /// By block: the masks when they were recorded last. State of the run.
-    recorded: Vec<Tensor>,
 }
 
 impl Flowing {
     /// Records what belongs to parameters with flowing masks; `None` if there are none.
-    pub fn new(gpu: &Gpu, params: &ParamSet) -> Result<Option<Self>> {
+    pub fn new(gpu: &Gpu, params: &mut ParamSet) -> Result<Option<Self>> {
         let mut members = Vec::new();
-        for (id, param) in params.pairs().filter(|(_, param)| param.flow == Flow::Flowing) {
-            let Form::Groups { keep, of } = param.form else { continue };
-            let recorded = |block: &crate::param::Block| {
-                let ones = full_mask(block.weight.len());
-                gpu.upload_u32(&format!("{}.recorded", param.name), &[ones.len()], &ones)
-            };
+        for id in params.ids().filter(|&id| params[id].flow() == Flow::Flowing).collect::<Vec<_>>() {
+            let Form::Groups { keep, of } = params[id].form else { continue };
+            params[id].accompany_by_ones(gpu, RECORDED)?;
             members.push(Member {
                 param: id,
                 keep,
@@ -52,7 +47,6 @@ impl Flowing {
                 gate: gpu.uniform("gate", &hard(keep, of))?,
                 nans: gpu.tensor("not numbers", Dtype::U32, &[1])?,
                 changes: gpu.tensor("mask changes", Dtype::U32, &[3])?,
-                recorded: param.blocks.iter().map(recorded).collect::<Result<_>>()?,
             });
         }
         if members.is_empty() {
@@ -64,7 +58,7 @@ impl Flowing {
             let param = &params[member.param];
             member.record(&mut show, param)?;
             note.scope(&param.name);
-            for (block, recorded) in param.blocks.iter().zip(&member.recorded) {
+            for (block, recorded) in param.blocks.iter().zip(param.tensors(RECORDED)) {
                 merge::record(&mut note, &block.mask, &block.mask, recorded, &member.changes)?;
             }
         }
@@ -130,10 +124,6 @@ impl Flowing {
         Ok(layers)
     }
 
-    /// The masks of one parameter that were recorded last, by block.
-    pub fn recorded_of(&self, param: ParamId) -> Option<&[Tensor]> {
-        self.members.iter().find(|member| member.param == param).map(|member| &member.recorded[..])
-    }
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
         [&self.show].into_iter()
     }
@@ -142,9 +132,9 @@ impl Flowing {
 impl Member {
     fn record(&self, rec: &mut Recorder, param: &Param) -> Result<()> {
         rec.scope(&param.name);
-        for block in &param.blocks {
+        for (block, values) in param.blocks.iter().zip(param.stored()) {
             let (mask, weight) = (&block.mask, &block.weight);
-            groups::record_gate(rec, &self.gate, self.of, block.stored(), mask, weight, &self.nans)?;
+            groups::record_gate(rec, &self.gate, self.of, values, mask, weight, &self.nans)?;
         }
         Ok(())
     }

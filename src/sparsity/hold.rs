@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance};
 use crate::gpu::{Kernel, Recorder, Tensor, Twin};
 use crate::ops::groups;
+use crate::param::Param;
 use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
@@ -28,6 +29,12 @@ pub fn record_effective(rec: &mut Recorder, mask: &Tensor, source: &Tensor, valu
     let args = Args { quads: quads as u32 };
     let binds = bind! { args: &args, mask: mask, source: source, values: values };
     rec.dispatch(&EFFECTIVE, binds, groups(quads, WG), 0)
+}
+
+/// Sets an optimizer's slots of one block to 0 for weights that it does not move.
+pub fn record_slots(rec: &mut Recorder, param: &Param, block: usize) -> Result<()> {
+    let mask = param.trained()[block];
+    param.slots().try_for_each(|slot| record_in_place(rec, mask, &slot.tensors()[block]))
 }
 
 fn twin_in_place(t: &Twin) {

@@ -4,9 +4,9 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::gpu::check::Check;
-use crate::gpu::{Gpu, Phase, Recorder, Tensor};
+use crate::gpu::{Gpu, Phase, Recorder};
 use crate::ops::packed::Pattern;
-use crate::param::{Block, Flow, Param, ParamId, ParamSet};
+use crate::param::{Flow, LATENT, Param, ParamId, ParamSet};
 
 mod batches;
 pub mod budget;
@@ -106,7 +106,7 @@ pub struct LayerChange {
 
 impl LayerChange {
     fn none(param: &Param) -> Self {
-        let (name, total, storage) = (param.name.clone(), param.len(), param.storage());
+        let (name, total, storage) = (param.name.clone(), param.len(), param.storage.name());
         Self { name, kept: 0, grown: 0, dropped: 0, total, storage }
     }
 }
@@ -134,24 +134,24 @@ fn recorder(gpu: &Gpu, scope: &str) -> Recorder {
     rec
 }
 
-fn record_zeros(rec: &mut Recorder, flow: Flow, block: &Block, slots: &[Tensor]) -> Result<()> {
-    match (&block.latent, flow) {
-        (Some(latent), Flow::Latent) => hold::record_effective(rec, &block.mask, latent, &block.weight),
-        (_, Flow::Held) => {
-            hold::record_in_place(rec, &block.mask, &block.weight)?;
-            slots.iter().try_for_each(|slot| hold::record_in_place(rec, &block.mask, slot))
+/// Records zeros behind the mask of one block, where the forward pass is to see them.
+fn record_zeros(rec: &mut Recorder, param: &Param, block: usize) -> Result<()> {
+    let own = &param.blocks[block];
+    match param.flow() {
+        Flow::Latent => hold::record_effective(rec, &own.mask, &param.tensors(LATENT)[block], &own.weight),
+        Flow::Held => {
+            hold::record_in_place(rec, &own.mask, &own.weight)?;
+            hold::record_slots(rec, param, block)
         }
-        _ => Ok(()),
+        Flow::Free | Flow::Flowing => Ok(()),
     }
 }
 
 /// After each optimizer step, latent weights pass to the forward pass through their masks.
 pub fn record_effective(rec: &mut Recorder, params: &ParamSet) -> Result<()> {
-    for param in params.iter().filter(|param| param.flow == Flow::Latent) {
+    for param in params.iter().filter(|param| param.flow() == Flow::Latent) {
         rec.scope(&param.name);
-        for block in &param.blocks {
-            record_zeros(rec, param.flow, block, &[])?;
-        }
+        (0..param.blocks.len()).try_for_each(|block| record_zeros(rec, param, block))?;
     }
     Ok(())
 }

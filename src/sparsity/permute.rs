@@ -95,10 +95,10 @@ fn searched(params: &ParamSet) -> Vec<(ParamId, (usize, usize))> {
     let mut all = Vec::new();
     for (id, param) in params.pairs().skip(2) {
         let Form::Groups { keep, of } = param.form else { continue };
-        let (producer, inner) = (&params[ParamId(id.0 - 2)], param.shape[1]);
-        let follows = producer.shape.len() == 2 && producer.shape[0] == inner;
+        let (producer, inner) = (&params[ParamId(id.0 - 2)], param.matrix().inner());
+        let follows = producer.shape.len() == 2 && producer.matrix().rows == inner;
         let gains = keep < of && inner > of; // not where groups keep all, nor where there is one
-        if gains && param.is_masked() && follows && [param, producer].iter().all(|p| p.packed.is_none()) {
+        if gains && param.is_masked() && follows && [param, producer].iter().all(|p| p.packed().is_none()) {
             all.push((id, (keep, of)));
         }
     }
@@ -195,7 +195,7 @@ pub fn checks() -> Vec<Check> {
                 let shape = [rows.len(), width];
                 let (weight, grad) = (t.input("weight", &shape)?, t.input("grad", &shape)?);
                 [&weight, &grad].into_iter().for_each(|tensor| t.compare(tensor, Tolerance::EXACT));
-                blocks.push(Block { rows, weight, grad, mask: mask.clone(), latent: None, reach: None });
+                blocks.push(Block { rows, weight, grad, mask: mask.clone() });
             }
             record_rows(&mut t.rec, &order, &blocks)
         })

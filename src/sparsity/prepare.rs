@@ -1,7 +1,5 @@
 //! Before step 0: what is pruned, how it is stored, and the masks of the start.
 
-use std::ops::Range;
-
 use super::budget::{self, Budget};
 use super::flowing::Flowing;
 use super::growth::By;
@@ -9,14 +7,14 @@ use super::methods::{Entry, Method, Sizes, Start};
 use super::prune::Criterion;
 use super::pruner::{Pruner, Updater};
 use super::soft::Soft;
-use super::{Length, Stage, draw, fired, first_dense};
+use super::{Length, Stage, draw, first_dense};
 use crate::error::{Error, Kind, Result};
-use crate::gpu::{Dtype, Gpu};
+use crate::gpu::Gpu;
 use crate::ops::packed::Form;
 use crate::ops::packed::crossover::Products;
 use crate::ops::packed::variants::Case;
 use crate::ops::variants::{Choices, Shape};
-use crate::param::{Chunk, Flow, Param, ParamId, ParamSet, full_mask};
+use crate::param::{Chunk, EVER, Flow, Like, MEAN, Param, ParamId, ParamSet, REACH};
 use crate::recipe::{Curve, Distribution, Rule, Sparsity, Storage};
 
 /// What a network is pruned for, besides its recipe.
@@ -87,7 +85,7 @@ pub fn prepare(
             .hint("distribution = \"erk\" or \"uniform\""));
     }
     for &i in members.iter().flatten() {
-        params[i].flow = method.flow();
+        params[i].storage = crate::param::Storage::Masked(method.flow());
         params[i].chunk = setting.chunk(params[i].product(setting.cols));
         check_flow(entry, &*method, &params[i])?;
         check_blocks(recipe, &params[i])?;
@@ -116,8 +114,6 @@ pub fn prepare(
         method,
         length,
         seed: setting.seed,
-        means: Vec::new(),
-        ever: Vec::new(),
         start_density: Vec::new(),
         density,
         patterns: Vec::new(),
@@ -148,24 +144,18 @@ pub fn prepare(
             Some(keep) => pruner.start(gpu, ParamId(i), keep, param)?,
             None => param.allocate(gpu)?,
         }
-        if param.is_masked() && pruner.method.reach().is_some() {
-            let name = format!("{}.reach", param.name);
-            for block in &mut param.blocks {
-                let all = full_mask(block.weight.len());
-                block.reach = Some(gpu.upload_u32(&name, &[all.len()], &all)?);
-            }
+        if !param.is_masked() {
+            continue;
         }
-        // Dense, and divided alike, however the weight is stored.
-        let means = param.is_masked() && pruner.method.mean().is_some();
-        let spans = if means { param.spans(gpu)? } else { Vec::new() };
-        let mean = |rows: &Range<usize>| {
-            let extent = [&[rows.len()], &param.shape[1..]].concat();
-            gpu.tensor(&format!("{}.mean", param.name), Dtype::F32, &extent)
-        };
-        pruner.means.push(spans.iter().map(mean).collect::<Result<_>>()?);
-        let unfired = pruner.method.growth().is_some_and(|growth| growth.by == By::RandomUnfired);
-        let ever = if param.is_masked() && unfired { fired::bits(gpu, param)? } else { Vec::new() };
-        pruner.ever.push(ever);
+        if pruner.method.reach().is_some() {
+            param.accompany_by_ones(gpu, REACH)?;
+        }
+        if pruner.method.mean().is_some() {
+            param.accompany(gpu, MEAN, Like::Dense)?;
+        }
+        if pruner.method.growth().is_some_and(|growth| growth.by == By::RandomUnfired) {
+            param.accompany(gpu, EVER, Like::Mask)?;
+        }
     }
     pruner.flowing = Flowing::new(gpu, params)?;
     pruner.soft = pruner.method.threshold().map(|rule| Soft::new(gpu, rule, params)).transpose()?;
@@ -178,15 +168,15 @@ pub(super) fn budget_of(
     method: &dyn Method,
     params: &ParamSet,
 ) -> Result<(Vec<ParamId>, Budget)> {
-    let maskable: Vec<ParamId> = params.ids().filter(|&i| params[i].is_maskable()).collect();
+    let maskable: Vec<ParamId> = params.ids().filter(|&i| params[i].prunable).collect();
     let tensor = |&i: &ParamId| -> Result<budget::Tensor> {
         let (name, shape) = (&params[i].name, &params[i].shape);
-        let form = budget::form(name, shape, recipe.pattern, &recipe.rules)?;
+        let form = budget::form(name, params[i].matrix(), recipe.pattern, &recipe.rules)?;
         Ok(budget::Tensor { name: name.clone(), shape: shape.clone(), form })
     };
     let tensors = maskable.iter().map(tensor).collect::<Result<Vec<_>>>()?;
     let mut rules = recipe.rules.clone();
-    for tensor in tensors.iter().filter(|tensor| method.skips(&tensor.shape)) {
+    for tensor in tensors.iter().filter(|tensor| method.skips(tensor.matrix())) {
         rules.push(Rule { matches: tensor.name.clone(), dense: true, target: None, pattern: None });
     }
     let budget = Budget::new(tensors, recipe.spread(), &rules)?;
@@ -198,11 +188,11 @@ const LARGEST_SEARCHED: usize = 256;
 
 /// Refuses a form that the method cannot keep.
 fn check_form(recipe: &Sparsity, entry: &Entry, method: &dyn Method, tensor: &budget::Tensor) -> Result<()> {
-    let inner: usize = tensor.shape[1..].iter().product();
-    let strict = recipe.strict && !method.skips(&tensor.shape);
-    if strict && !tensor.form.divides(tensor.shape[0], inner) {
+    let (rows, inner) = (tensor.matrix().rows, tensor.matrix().inner());
+    let strict = recipe.strict && !method.skips(tensor.matrix());
+    if strict && !tensor.form.divides(rows, inner) {
         return Err(Error::usage(format!("`{}` does not divide into blocks of {}", tensor.name, tensor.form.name()))
-            .at(format!("{} outputs and {inner} inputs; strict = true", tensor.shape[0]))
+            .at(format!("{rows} outputs and {inner} inputs; strict = true"))
             .hint("another pattern for this layer by a [[sparsity.rule]], or strict = false: the last blocks of a row and of a column are then smaller"));
     }
     if let Form::Groups { of, .. } = tensor.form
@@ -278,7 +268,7 @@ fn check_storage(recipe: &Sparsity, entry: &Entry, method: &dyn Method, length: 
 /// Refuses packed storage of blocks that no packed product reads.
 fn check_blocks(recipe: &Sparsity, param: &Param) -> Result<()> {
     if recipe.storage == Storage::Packed && !param.form.is_packable() {
-        let (form, outputs) = (param.form.name(), param.shape[0]);
+        let (form, outputs) = (param.form.name(), param.matrix().rows);
         let (why, advice) = match param.form {
             Form::Tile { rows: rows @ (4 | 8), columns: 1 } => (
                 format!("{outputs} outputs are no multiple of {rows}"),
@@ -372,7 +362,7 @@ impl Pruner {
 
     /// Gives a parameter its random mask of the start.
     fn start(&self, gpu: &Gpu, id: ParamId, keep: usize, param: &mut Param) -> Result<()> {
-        let shape = (param.shape[0], param.shape[1..].iter().product());
+        let shape = (param.matrix().rows, param.matrix().inner());
         let pattern = draw::draw(gpu, self.seed, id.0 as u32, param.form, shape, keep)?;
         if self.packs(id, pattern.kept(), pattern.len()) {
             return param.allocate_packed(gpu, pattern);

@@ -55,13 +55,11 @@ enum Unit {
 }
 
 impl Prune {
-    /// Records the update of groups of parameters. `slots` are the optimizer's, by parameter and block: zeroed
-    /// where a weight is.
+    /// Records the update of groups of parameters.
     pub fn record(
         gpu: &Gpu,
         groups: &[Vec<ParamId>],
         params: &ParamSet,
-        slots: &dyn Fn(ParamId) -> Vec<Vec<Tensor>>,
         (criterion, pooling): (Criterion, Pooling),
     ) -> Result<Self> {
         let mut rec = Recorder::new(gpu);
@@ -81,14 +79,14 @@ impl Prune {
         for members in groups {
             rec.scope(if members.len() == 1 { &params[members[0]].name } else { "all" });
             let param = &params[members[0]];
-            units.push(match (param.form, &param.packed) {
+            units.push(match (param.form, param.packed()) {
                 (Form::Free, _) => {
                     let mut pairs = Vec::new();
                     let mut owners = Vec::new();
                     for &i in members {
                         for (number, block) in params[i].blocks.iter().enumerate() {
                             // Of a packed weight, the values that exist are selected from.
-                            let mask = params[i].packed.as_ref().map_or(&block.mask, |p| &p.picked);
+                            let mask = params[i].packed().map_or(&block.mask, |p| &p.picked);
                             pairs.push((&scored[i.0][number], mask));
                             owners.push(i);
                         }
@@ -101,11 +99,10 @@ impl Prune {
                 }
                 _ => prune_blocks(&mut rec, members[0], param, pooling, &scored[members[0].0])?,
             });
-            for &i in members.iter().filter(|&&i| params[i].packed.is_none()) {
+            for &i in members.iter().filter(|&&i| params[i].packed().is_none()) {
                 rec.scope(&params[i].name);
-                for (block, slots) in params[i].blocks.iter().zip(slots(i)) {
-                    record_zeros(&mut rec, params[i].flow, block, &slots)?;
-                }
+                let blocks = &mut (0..params[i].blocks.len());
+                blocks.try_for_each(|block| record_zeros(&mut rec, &params[i], block))?;
             }
         }
         Ok(Self { units, passes, plan: rec.finish()? })
@@ -144,7 +141,7 @@ impl Prune {
                 let layer = outcome.layers.last_mut().expect("just pushed");
                 layer.kept += count.kept as usize;
                 kept += count.kept as usize;
-                match &param.packed {
+                match param.packed() {
                     // The bits of the last selection mean nothing here.
                     Some(packed) => layer.dropped += packed.index.pattern.kept() - count.kept as usize,
                     None => {
@@ -152,7 +149,7 @@ impl Prune {
                         layer.dropped += count.dropped as usize;
                     }
                 }
-                if let Some(packed) = &param.packed
+                if let Some(packed) = param.packed()
                     && packed.index.pattern.kept() != count.kept as usize
                 {
                     let bits = packed.picked.read_u32()?;
@@ -203,7 +200,7 @@ impl Unit {
             Unit::Weights { selection, owners } => owners.iter().copied().zip(selection.counts()?).collect(),
             Unit::Blocks { selection, owner, counts, .. } => {
                 let parts = selection.counts()?;
-                let count = match &params[*owner].packed {
+                let count = match params[*owner].packed() {
                     Some(_) => {
                         let height = params[*owner].form.height() as u32;
                         Count { kept: parts[0].kept * height, ..parts[0] }
@@ -231,8 +228,7 @@ fn scores_of(
     let gpu = rec.gpu.clone();
     let mut all = vec![Vec::new(); params.len()];
     for &i in groups.iter().flatten() {
-        for block in &params[i].blocks {
-            let values = block.stored();
+        for (block, values) in params[i].blocks.iter().zip(params[i].stored()) {
             all[i.0].push(match criterion {
                 Criterion::Magnitude => values.clone(),
                 _ => gpu.tensor("scores", Dtype::F32, &values.shape)?,
@@ -275,9 +271,9 @@ fn prune_blocks(
 ) -> Result<Unit> {
     let gpu = rec.gpu.clone();
     let counts = gpu.tensor("merge counts", Dtype::U32, &[3])?;
-    let (len, inner) = (param.len(), param.shape[1..].iter().product());
-    let all = Blocks::new(param.form, param.shape[0], inner);
-    if let Some(packed) = &param.packed {
+    let (len, matrix) = (param.len(), param.matrix());
+    let all = Blocks::new(param.form, matrix.rows, matrix.inner());
+    if let Some(packed) = param.packed() {
         // The values of an entry lie side by side.
         let size = all.height;
         let blocks = Blocks { rows: packed.index.pattern.entries(), inner: size, height: 1, width: size };

@@ -12,7 +12,7 @@ use super::soft::Soft;
 use super::{Change, Length, Look, Outcome, Renewal, mean, shrink};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
-use crate::param::{Flow, Param, ParamId, ParamSet};
+use crate::param::{Flow, MEAN, Param, ParamId, ParamSet};
 
 /// Schedules a method's mask updates.
 pub struct Pruner {
@@ -23,10 +23,6 @@ pub struct Pruner {
     pub(super) seed: u64,
     /// By group: its parameters.
     pub(super) members: Vec<Vec<ParamId>>,
-    /// By parameter, by block: running means of the gradient, where the method keeps them.
-    pub(super) means: Vec<Vec<Tensor>>,
-    /// By parameter, by block: bits of the weights that were ever kept, where growth asks for them.
-    pub(super) ever: Vec<Vec<Tensor>>,
     pub(super) names: Vec<String>,
     /// The whole network's sparsity at the end.
     pub(super) target: f64,
@@ -82,29 +78,19 @@ impl Pruner {
         fits && self.may_pack(param) && kept as f64 <= self.packed_below[param.0] * len as f64
     }
 
-    /// Records the mask update, again where the storage of a parameter has changed. `slots` are the optimizer's,
-    /// by parameter and block; `grads` are needed where weights grow.
-    pub fn record(
-        &mut self,
-        gpu: &Gpu,
-        params: &ParamSet,
-        slots: &dyn Fn(ParamId) -> Vec<Vec<Tensor>>,
-        grads: &regrow::DenseGrad,
-    ) -> Result<()> {
+    /// Records the mask update, again where the storage of a parameter has changed. `grads` are needed where weights grow.
+    pub fn record(&mut self, gpu: &Gpu, params: &ParamSet, grads: &regrow::DenseGrad) -> Result<()> {
         self.forget(); // its memory first
         if self.method.reach().is_some() {
-            self.reach = Some(Reach::record(gpu, &self.members, params, slots)?);
+            self.reach = Some(Reach::record(gpu, &self.members, params)?);
         }
         if let Some(rounds) = self.method.permutes().filter(|_| !self.permuted) {
             self.permutation = Some(Permutation::record(gpu, params, rounds)?);
         }
         self.updater = match self.method.growth() {
             Some(growth) => {
-                let means = |param: ParamId| self.means[param.0].clone();
                 let kept = self.keeps(self.length.steps, self.target)?.iter().sum();
-                let ever = |param: ParamId| self.ever[param.0].clone();
-                let (seed, means, ever) = (self.seed, &means, &ever);
-                let site = Site { gpu, seed, params, slots, grads, means, ever, kept };
+                let site = Site { gpu, seed: self.seed, params, grads, kept };
                 Updater::Regrow(Box::new(Regrow::record(&site, growth, &self.members)?))
             }
             None if self.entry.start == Start::Random
@@ -115,7 +101,7 @@ impl Pruner {
             }
             None => {
                 let how = (self.method.criterion(), self.method.pooling());
-                Updater::Prune(Box::new(Prune::record(gpu, &self.members, params, slots, how)?))
+                Updater::Prune(Box::new(Prune::record(gpu, &self.members, params, how)?))
             }
         };
         Ok(())
@@ -138,13 +124,12 @@ impl Pruner {
         let trained = |param: &Param| param.is_masked() && !param.frozen;
         for (id, param) in params.pairs().filter(|(_, param)| trained(param)) {
             rec.scope(&param.name);
-            let means = &self.means[id.0];
             match (self.method.mean(), &self.updater) {
-                (Some(rule), Updater::Regrow(regrow)) if param.packed.is_some() => {
-                    regrow.record_mean(rec, rule, (id, param), means, grads)?;
+                (Some(rule), Updater::Regrow(regrow)) if param.packed().is_some() => {
+                    regrow.record_mean(rec, rule, (id, param), grads)?;
                 }
                 (Some(rule), _) => {
-                    let blocks = &mut param.blocks.iter().zip(means);
+                    let blocks = &mut param.blocks.iter().zip(param.tensors(MEAN));
                     blocks.try_for_each(|(block, mean)| mean::record(rec, rule, &block.grad, mean))?;
                 }
                 (None, _) => {}
@@ -153,10 +138,10 @@ impl Pruner {
             if let Some(pull) = self
                 .method
                 .pull(self.density[id.0])
-                .filter(|pull| param.flow != Flow::Held || pull.inside != 0.0)
+                .filter(|pull| param.flow() != Flow::Held || pull.inside != 0.0)
             {
-                let blocks = &mut param.blocks.iter();
-                blocks.try_for_each(|b| shrink::record(rec, pull, &b.mask, b.stored(), &b.grad))?;
+                let blocks = &mut param.blocks.iter().zip(param.stored());
+                blocks.try_for_each(|(b, values)| shrink::record(rec, pull, &b.mask, values, &b.grad))?;
             }
         }
         Ok(())
@@ -189,31 +174,10 @@ impl Pruner {
         flowing.show(step, self.length, &gate)?;
         Ok(flowing.is_soft(step, self.length, &gate))
     }
-    /// The masks of a parameter that were recorded last, by block, where they flow; state of the run.
-    pub fn recorded_of(&self, param: ParamId) -> Option<&[Tensor]> {
-        let soft = || self.soft.as_ref()?.recorded_of(param);
-        self.flowing.as_ref().and_then(|flowing| flowing.recorded_of(param)).or_else(soft)
-    }
-    /// The threshold of a parameter, where it is learned; state of the run.
-    pub fn threshold_of(&self, param: ParamId) -> Option<&Tensor> {
-        self.soft.as_ref()?.threshold_of(param)
-    }
-    /// Running means of the gradient of one parameter, by block; state of the run.
-    pub fn means_of(&self, param: ParamId) -> &[Tensor] {
-        &self.means[param.0]
-    }
-    /// Bits of the weights of one parameter that were ever kept before the last update, by block; state of the run.
-    pub fn ever_of(&self, param: ParamId) -> &[Tensor] {
-        &self.ever[param.0]
-    }
 
     /// Whether the dense gradient of every step goes into running means.
     pub fn averages(&self) -> bool {
         self.method.mean().is_some()
-    }
-    /// Bytes of all running means, which are dense however weights are stored.
-    pub fn mean_bytes(&self) -> u64 {
-        self.means.iter().flatten().map(Tensor::bytes).sum()
     }
 
     /// Gives up what is recorded, before parameters get other memory.
@@ -277,9 +241,9 @@ impl Pruner {
         self.soft.is_some()
     }
     /// Where thresholds are learned, the sparsity of the masks that were recorded last.
-    pub fn recorded_sparsity(&self) -> Result<Option<f64>> {
+    pub fn recorded_sparsity(&self, params: &ParamSet) -> Result<Option<f64>> {
         let share = |kept: usize| 1.0 - (kept + self.dense) as f64 / self.budget.total() as f64;
-        self.soft.as_ref().map(|soft| soft.kept().map(share)).transpose()
+        self.soft.as_ref().map(|soft| soft.kept(params).map(share)).transpose()
     }
     /// The sparsity due at `step`, if masks are updated there.
     pub fn due(&self, step: u64) -> Option<f64> {

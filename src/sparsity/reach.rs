@@ -6,7 +6,7 @@
 use super::hold;
 use super::topk::Selection;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Phase, Plan, Recorder, Tensor};
+use crate::gpu::{Gpu, Phase, Plan, Recorder};
 use crate::param::{ParamId, ParamSet};
 
 /// The recorded selection.
@@ -16,26 +16,19 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// Records the selection in groups of parameters; `slots` are the optimizer's, by parameter and block.
-    pub fn record(
-        gpu: &Gpu,
-        groups: &[Vec<ParamId>],
-        params: &ParamSet,
-        slots: &dyn Fn(ParamId) -> Vec<Vec<Tensor>>,
-    ) -> Result<Self> {
+    /// Records the selection in groups of parameters.
+    pub fn record(gpu: &Gpu, groups: &[Vec<ParamId>], params: &ParamSet) -> Result<Self> {
         let mut rec = Recorder::new(gpu);
         rec.phase(Phase::Masks);
         let mut selections = Vec::new();
         for members in groups {
             rec.scope(if members.len() == 1 { &params[members[0]].name } else { "all" });
-            let blocks = || members.iter().flat_map(|&i| &params[i].blocks);
-            let pairs: Vec<_> = blocks().map(|block| (block.stored(), block.trained())).collect();
-            selections.push(Selection::over(&mut rec, &pairs)?);
+            let pairs = members.iter().flat_map(|&i| params[i].stored().into_iter().zip(params[i].trained()));
+            selections.push(Selection::over(&mut rec, &pairs.collect::<Vec<_>>())?);
             for &i in members {
                 rec.scope(&params[i].name);
-                for (block, slots) in params[i].blocks.iter().zip(slots(i)) {
-                    slots.iter().try_for_each(|s| hold::record_in_place(&mut rec, block.trained(), s))?;
-                }
+                let blocks = &mut (0..params[i].blocks.len());
+                blocks.try_for_each(|block| hold::record_slots(&mut rec, &params[i], block))?;
             }
         }
         Ok(Self { selections, plan: rec.finish()? })

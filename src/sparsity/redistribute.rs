@@ -14,7 +14,7 @@ use super::{Length, kept_sums, not_numbers};
 use crate::error::Result;
 use crate::gpu::{Dtype, Phase, Plan, Recorder, Tensor};
 use crate::ops::moments;
-use crate::param::{Param, ParamId};
+use crate::param::{MEAN, Param, ParamId};
 
 /// Of its pruned weights a layer grows no more than this share.
 const MOST: f64 = 0.99;
@@ -98,13 +98,13 @@ impl Shares {
         let counts = site.gpu.tensor("kept weights", Dtype::U32, &[layers.len()])?;
         let mut sums = Vec::new();
         for (number, &layer) in layers.iter().enumerate() {
-            let (param, means) = (&site.params[layer], (site.means)(layer));
+            let (param, means) = (&site.params[layer], site.params[layer].tensors(MEAN));
             rec.scope(&param.name);
             // By row first: in which order what is kept is added up must not depend on how it is stored.
-            let by_row = site.gpu.tensor("sums of kept means", Dtype::F32, &[param.shape[0]])?;
+            let by_row = site.gpu.tensor("sums of kept means", Dtype::F32, &[param.matrix().rows])?;
             let mut first = 0;
             for (block, mean) in means.iter().enumerate() {
-                match &param.packed {
+                match param.packed() {
                     Some(packed) => kept_sums::record_packed(&mut rec, &packed.index, first, mean, &by_row)?,
                     None => {
                         let mask = &param.blocks[block].mask;
@@ -128,7 +128,7 @@ impl Shares {
         let layers = layers.iter().zip(counts).zip(&self.sums);
         layers
             .map(|((param, count), sums)| {
-                let packed = param.packed.as_ref().map(|packed| packed.index.pattern.kept());
+                let packed = param.packed().map(|packed| packed.index.pattern.kept());
                 Ok((packed.unwrap_or(count as usize), f64::from(sums.read_f32()?[0])))
             })
             .collect()
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
     use crate::gpu::{Choice, Gpu, Limits};
     use crate::ops::packed::{Form, Pattern};
-    use crate::param::{Flow, ParamSet, mask_of};
+    use crate::param::{Flow, Like, ParamSet, Storage, mask_of};
     use crate::random::{Stream, uniform};
     use proptest::prelude::*;
 
@@ -210,18 +210,10 @@ mod tests {
                 (0..(rows * inner) as u32).filter(|&i| number(layer, i) < 0.2).collect()
             };
             let mean = |layer: u32, i: u32| number(layer + 100, i) - 0.5;
-            let means = |layer: usize, spans: &[std::ops::Range<usize>]| -> Vec<Tensor> {
-                let block = |own: &std::ops::Range<usize>| {
-                    let places = own.start * inner..own.end * inner;
-                    let values: Vec<f32> = places.map(|i| mean(layer as u32, i as u32)).collect();
-                    gpu.upload_f32("mean", &[own.len(), inner], &values).unwrap()
-                };
-                spans.iter().map(block).collect()
-            };
             let sums = |packed: bool| -> Vec<(usize, f64)> {
                 let layer = |layer: u32| {
                     let mut param = Param::new("w", &[rows, inner], Box::new(|_| 0.0));
-                    param.flow = Flow::Held;
+                    param.storage = Storage::Masked(Flow::Held);
                     let places = places(layer);
                     if packed {
                         let pattern = Pattern::from_places(Form::Free, rows, inner, &places);
@@ -231,20 +223,14 @@ mod tests {
                         param.write_mask(&mask_of(&places, rows * inner)).unwrap();
                         assert_eq!(param.blocks.len() > 1, gpu.limits() == limits);
                     }
+                    param.accompany(&gpu, MEAN, Like::Dense).unwrap();
+                    let means: Vec<f32> = (0..param.len() as u32).map(|i| mean(layer, i)).collect();
+                    param.companions[0].write(&means).unwrap();
                     param
                 };
                 let params: ParamSet = (0..layers).map(layer).collect();
                 let all: Vec<&Param> = params.iter().collect();
-                let site = Site {
-                    gpu: &gpu,
-                    seed: 1,
-                    params: &params,
-                    slots: &|_| Vec::new(),
-                    grads: &|_, _, _, _| Ok(()),
-                    means: &|id: ParamId| means(id.0, &params[id].spans(&gpu).unwrap()),
-                    ever: &|_| Vec::new(),
-                    kept: 0,
-                };
+                let site = Site { gpu: &gpu, seed: 1, params: &params, grads: &|_, _, _, _| Ok(()), kept: 0 };
                 let shares = Shares::record(&site, &params.ids().collect::<Vec<_>>()).unwrap();
                 shares.measure(&all).unwrap();
                 shares.measure(&all).unwrap() // not added to those of before

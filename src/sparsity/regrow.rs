@@ -22,7 +22,7 @@ use super::{
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
 use crate::ops::moments;
-use crate::param::{Packed, Param, ParamId, ParamSet};
+use crate::param::{MEAN, Packed, Param, ParamId, ParamSet};
 use crate::random::Stream;
 
 /// Records the gradient of some rows of a parameter, also where nothing is kept. That of the layer's bias stays what the
@@ -34,13 +34,7 @@ pub struct Site<'a> {
     pub gpu: &'a Gpu,
     pub seed: u64,
     pub params: &'a ParamSet,
-    /// An optimizer's slots of a parameter, by block.
-    pub slots: &'a dyn Fn(ParamId) -> Vec<Vec<Tensor>>,
     pub grads: &'a DenseGrad<'a>,
-    /// Running means of the gradient of a parameter, by block, where weights grow by them.
-    pub means: &'a dyn Fn(ParamId) -> Vec<Tensor>,
-    /// Bits of the weights of a parameter that were ever kept, by block, where growth prefers the others.
-    pub ever: &'a dyn Fn(ParamId) -> Vec<Tensor>,
     /// Weights that all parameters keep together.
     pub kept: usize,
 }
@@ -85,8 +79,8 @@ impl Regrow {
     pub fn record(site: &Site, growth: &Growth, groups: &[Vec<ParamId>]) -> Result<Self> {
         let Site { gpu, params, .. } = *site;
         let members = || groups.iter().flatten().map(|&i| &params[i]);
-        let packed = || members().filter_map(|param| Some((param, param.packed.as_ref()?)));
-        let shapes: Vec<_> = packed().map(|(param, _)| (param.shape[0], param.shape[1])).collect();
+        let packed = || members().filter_map(|param| Some((param.matrix(), param.packed()?)));
+        let shapes: Vec<_> = packed().map(|(matrix, _)| (matrix.rows, matrix.inner())).collect();
         let most = match growth.redistributes {
             true => growth.most(site.kept), // one may get what all drop
             false => packed().map(|(_, own)| growth.most(own.index.pattern.kept())).max().unwrap_or(0),
@@ -102,7 +96,7 @@ impl Regrow {
                 let param = &params[id];
                 let mut rec = recorder(gpu, &param.name);
                 let noise = Noise { seed: site.seed, stream: Stream::Growth, tensor: id.0 as u32 };
-                let (keep, how) = match (&param.packed, &running) {
+                let (keep, how) = match (param.packed(), &running) {
                     (Some(packed), Some(running)) => {
                         let kept = (packed, running);
                         packed_part(&mut rec, site, growth, id, kept, (noise, &draw))?
@@ -181,7 +175,7 @@ impl Regrow {
             By::Random | By::RandomUnfired => "random scores",
             By::Momentum => "running means of the gradient",
         };
-        match (&part.how, &self.running, &param.packed) {
+        match (&part.how, &self.running, param.packed()) {
             (How::Packed { found, values, exact }, Some(running), Some(packed)) => {
                 running.keep(grow)?;
                 part.plan.replay()?;
@@ -241,17 +235,16 @@ impl Regrow {
         rec: &mut Recorder,
         rule: mean::Rule,
         (id, param): (ParamId, &Param),
-        means: &[Tensor],
         grads: &DenseGrad,
     ) -> Result<()> {
         let Some(running) = &self.running else { return Err(unrecorded()) };
-        let (rows, inner) = (param.shape[0], param.shape[1]);
+        let (rows, inner) = (param.matrix().rows, param.matrix().inner());
         for own in running.tiles(rows, inner) {
             let tile = running.tile(own.len(), inner);
             rec.phase(Phase::Backward);
             grads(rec, id, own.clone(), &tile)?;
             rec.phase(Phase::Masks);
-            mean::record_rows(rec, rule, own, &tile, means)?;
+            mean::record_rows(rec, rule, own, &tile, param.tensors(MEAN))?;
         }
         Ok(())
     }
@@ -287,7 +280,7 @@ fn unrecorded() -> Error {
 fn scratch(site: &Site, groups: &[Vec<ParamId>]) -> Result<Vec<Vec<Tensor>>> {
     let tensor = |len: usize| site.gpu.tensor("scores", Dtype::F32, &[len]);
     let lens = |i: ParamId| -> Vec<usize> {
-        let masked = site.params[i].packed.is_none();
+        let masked = site.params[i].packed().is_none();
         site.params[i].blocks.iter().filter(|_| masked).map(|block| block.weight.len()).collect()
     };
     let mut all = vec![Vec::new(); site.params.len()];
@@ -315,7 +308,7 @@ fn survive(site: &Site, members: &[ParamId], scratch: &[Vec<Tensor>]) -> Result<
     for &i in members {
         let param = &site.params[i];
         owners.extend(vec![i; param.blocks.len()]);
-        if let Some(packed) = &param.packed {
+        if let Some(packed) = param.packed() {
             pairs.push((param.blocks[0].weight.clone(), packed.picked.clone()));
             continue;
         }
@@ -338,20 +331,19 @@ fn packed_part(
 ) -> Result<(Selection, How)> {
     let param = &site.params[id];
     let keep = Selection::over(rec, &[(&param.blocks[0].weight, &packed.picked)])?;
-    let (rows, inner) = (param.shape[0], param.shape[1]);
-    let ever = fired_before(rec, site, growth.by, id)?;
+    let (rows, inner) = (param.matrix().rows, param.matrix().inner());
+    fired_before(rec, growth.by, param)?;
     if param.frozen {
         return Ok((keep, How::Packed { found: None, values: None, exact: None }));
     }
-    let means = if growth.by == By::Momentum { (site.means)(id) } else { Vec::new() };
     let fill = |rec: &mut Recorder, own: Range<usize>, tile: &Tensor| {
         match growth.by {
             By::Gradient => (site.grads)(rec, id, own.clone(), tile)?,
-            By::Momentum => mean::record_copy(rec, &means, own.clone(), tile)?,
+            By::Momentum => mean::record_copy(rec, param.tensors(MEAN), own.clone(), tile)?,
             By::Random => candidates::record_noise(rec, noise, draw, own.start * inner, tile)?,
             By::RandomUnfired => {
                 candidates::record_noise(rec, noise, draw, own.start * inner, tile)?;
-                fired::record_favour(rec, param, &ever, own.clone(), tile)?;
+                fired::record_favour(rec, param, own.clone(), tile)?;
             }
         }
         candidates::record_strike(rec, &packed.index, &packed.picked, own.start, own.len(), tile)
@@ -403,7 +395,7 @@ fn masked_part(
     scores: &[Tensor],
     (noise, draw): (Noise, &Uniform),
 ) -> Result<(Selection, How)> {
-    let (gpu, param, slots) = (site.gpu, &site.params[id], (site.slots)(id));
+    let (gpu, param) = (site.gpu, &site.params[id]);
     let bits = |what: &str| -> Result<Vec<Tensor>> {
         param.blocks.iter().map(|block| gpu.tensor(what, Dtype::U32, &[block.mask.len()])).collect()
     };
@@ -413,13 +405,13 @@ fn masked_part(
         candidates::record_choose(rec, &block.weight, &block.mask, true, score)?;
     }
     let keep = Selection::over(rec, &scores.iter().zip(&keep_bits).collect::<Vec<_>>())?;
-    let inner: usize = param.shape[1..].iter().product();
-    let ever = fired_before(rec, site, by, id)?;
+    let inner = param.matrix().inner();
+    fired_before(rec, by, param)?;
     let counts = gpu.tensor("merge counts", Dtype::U32, &[3])?;
     let finish = |rec: &mut Recorder, grow_bits: &[Tensor]| -> Result<()> {
         for (number, block) in param.blocks.iter().enumerate() {
             merge::record(rec, &keep_bits[number], &grow_bits[number], &block.mask, &counts)?;
-            record_zeros(rec, param.flow, block, &slots[number])?;
+            record_zeros(rec, param, number)?;
         }
         Ok(())
     };
@@ -428,15 +420,14 @@ fn masked_part(
         return Ok((keep, How::Masked { grow: None, counts }));
     }
     let grow_bits = bits("grow")?;
-    let means = if by == By::Momentum { (site.means)(id) } else { Vec::new() };
     for (number, ((block, score), bits)) in param.blocks.iter().zip(scores).zip(&keep_bits).enumerate() {
         match by {
             By::Gradient => candidates::record_choose(rec, &block.grad, bits, false, score)?,
-            By::Momentum => candidates::record_choose(rec, &means[number], bits, false, score)?,
+            By::Momentum => candidates::record_choose(rec, &param.tensors(MEAN)[number], bits, false, score)?,
             By::Random | By::RandomUnfired => {
                 candidates::record_noise(rec, noise, draw, block.rows.start * inner, score)?;
                 if by == By::RandomUnfired {
-                    fired::record_favour(rec, param, &ever, block.rows.clone(), score)?;
+                    fired::record_favour(rec, param, block.rows.clone(), score)?;
                 }
                 candidates::record_bar(rec, bits, score)?;
             }
@@ -456,13 +447,8 @@ fn masked_part(
 }
 
 /// Adds the mask of now to the weights that were ever kept, where growth prefers the others.
-fn fired_before(rec: &mut Recorder, site: &Site, by: By, id: ParamId) -> Result<Vec<Tensor>> {
-    if by != By::RandomUnfired {
-        return Ok(Vec::new());
-    }
-    let ever = (site.ever)(id);
-    fired::record(rec, &site.params[id], &ever)?;
-    Ok(ever)
+fn fired_before(rec: &mut Recorder, by: By, param: &Param) -> Result<()> {
+    if by == By::RandomUnfired { fired::record(rec, param) } else { Ok(()) }
 }
 
 /// The sums over a weight before its update, where values depend on them.

@@ -4,7 +4,7 @@ use super::threshold::{self, Rule};
 use super::{LayerChange, merge, not_numbers};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
-use crate::param::{Block, Param, ParamId, ParamSet, full_mask, kept};
+use crate::param::{Like, Param, ParamId, ParamSet, RECORDED, THRESHOLD, kept};
 
 /// Thresholds, and what has become of masks.
 pub struct Soft {
@@ -18,41 +18,35 @@ pub struct Soft {
 
 struct Member {
     param: ParamId,
-    /// s, one number. State of the run.
-    threshold: Tensor,
     /// Sums over parts of the weight, of which the gradient of s is made.
     partial: Tensor,
     /// Weights that are not numbers.
     nans: Tensor,
     /// Kept, grown and dropped since the last record.
     changes: Tensor,
-    /// By block: the masks when they were recorded last. State of the run.
-    recorded: Vec<Tensor>,
 }
 
 impl Soft {
     /// Records what belongs to all masked parameters.
-    pub fn new(gpu: &Gpu, rule: Rule, params: &ParamSet) -> Result<Self> {
+    pub fn new(gpu: &Gpu, rule: Rule, params: &mut ParamSet) -> Result<Self> {
         let (mut show, mut note) = (Recorder::new(gpu), Recorder::new(gpu));
         [&mut show, &mut note].into_iter().for_each(|rec| rec.phase(Phase::Masks));
         let mut members = Vec::new();
-        for (id, param) in params.pairs().filter(|(_, param)| param.is_masked()) {
-            let recorded = |block: &Block| {
-                let ones = full_mask(block.weight.len());
-                gpu.upload_u32(&format!("{}.recorded", param.name), &[ones.len()], &ones)
-            };
+        for id in params.ids().filter(|&id| params[id].is_masked()).collect::<Vec<_>>() {
+            let param = &mut params[id];
+            param.accompany(gpu, THRESHOLD, Like::Scalar)?;
+            param.tensors(THRESHOLD)[0].write(&[rule.start])?;
+            param.accompany_by_ones(gpu, RECORDED)?;
             let parts = param.blocks.iter().map(|block| threshold::partials(block.weight.len())).sum();
             let member = Member {
                 param: id,
-                threshold: gpu.upload_f32(&format!("{}.threshold", param.name), &[1], &[rule.start])?,
                 partial: gpu.tensor("partial", Dtype::F32, &[parts])?,
                 nans: gpu.tensor("not numbers", Dtype::U32, &[1])?,
                 changes: gpu.tensor("mask changes", Dtype::U32, &[3])?,
-                recorded: param.blocks.iter().map(recorded).collect::<Result<_>>()?,
             };
             member.record(&mut show, param)?;
             note.scope(&param.name);
-            for (block, recorded) in param.blocks.iter().zip(&member.recorded) {
+            for (block, recorded) in param.blocks.iter().zip(param.tensors(RECORDED)) {
                 merge::record(&mut note, &block.mask, &block.mask, recorded, &member.changes)?;
             }
             members.push(member);
@@ -70,8 +64,9 @@ impl Soft {
     pub fn record_gradients(&self, rec: &mut Recorder, params: &ParamSet) -> Result<()> {
         rec.phase(Phase::Masks);
         for member in self.members.iter().filter(|member| !params[member.param].frozen) {
-            rec.scope(&params[member.param].name);
-            threshold::record_blocks(rec, &params[member.param].blocks, &member.partial)?;
+            let param = &params[member.param];
+            rec.scope(&param.name);
+            threshold::record_blocks(rec, param, &member.partial)?;
         }
         Ok(())
     }
@@ -86,9 +81,10 @@ impl Soft {
     ) -> Result<()> {
         rec.phase(Phase::Update);
         for member in self.members.iter().filter(|member| !params[member.param].frozen) {
-            rec.scope(&params[member.param].name);
-            let Member { partial, threshold, .. } = member;
-            threshold::record_descend(rec, self.rule.decay, partial, threshold, (step, totals))?;
+            let param = &params[member.param];
+            rec.scope(&param.name);
+            let threshold = &param.tensors(THRESHOLD)[0];
+            threshold::record_descend(rec, self.rule.decay, &member.partial, threshold, (step, totals))?;
         }
         Ok(())
     }
@@ -112,7 +108,7 @@ impl Soft {
         let layer = |member: &Member| -> Result<LayerChange> {
             let param = &params[member.param];
             not_numbers(member.nans.read_u32()?[0], "weights", &param.name, step)?;
-            let threshold = member.threshold.read_f32()?[0];
+            let threshold = param.tensors(THRESHOLD)[0].read_f32()?[0];
             not_numbers(u32::from(threshold.is_nan()), "thresholds", &param.name, step)?;
             let words = member.changes.read_u32()?;
             let [kept, grown, dropped] = [0, 1, 2].map(|i| words[i] as usize);
@@ -122,22 +118,11 @@ impl Soft {
     }
 
     /// Weights that the masks kept when they were recorded last.
-    pub fn kept(&self) -> Result<usize> {
-        let masks = self.members.iter().flat_map(|member| &member.recorded);
+    pub fn kept(&self, params: &ParamSet) -> Result<usize> {
+        let masks = self.members.iter().flat_map(|member| params[member.param].tensors(RECORDED));
         masks.map(|mask| Ok(kept(&mask.read_u32()?))).sum()
     }
 
-    fn of(&self, param: ParamId) -> Option<&Member> {
-        self.members.iter().find(|member| member.param == param)
-    }
-    /// The threshold of one parameter, as s.
-    pub fn threshold_of(&self, param: ParamId) -> Option<&Tensor> {
-        Some(&self.of(param)?.threshold)
-    }
-    /// The masks of one parameter that were recorded last, by block.
-    pub fn recorded_of(&self, param: ParamId) -> Option<&[Tensor]> {
-        Some(&self.of(param)?.recorded)
-    }
     pub fn plan(&self) -> &Plan {
         &self.show
     }
@@ -146,9 +131,9 @@ impl Soft {
 impl Member {
     fn record(&self, rec: &mut Recorder, param: &Param) -> Result<()> {
         rec.scope(&param.name);
-        param.blocks.iter().try_for_each(|b| {
-            let (mask, weight) = (&b.mask, &b.weight);
-            threshold::record_forward(rec, &self.threshold, b.stored(), mask, weight, &self.nans)
+        let threshold = &param.tensors(THRESHOLD)[0];
+        param.blocks.iter().zip(param.stored()).try_for_each(|(b, values)| {
+            threshold::record_forward(rec, threshold, values, &b.mask, &b.weight, &self.nans)
         })
     }
 }

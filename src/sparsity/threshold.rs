@@ -8,7 +8,7 @@ use crate::gpu::check::{Check, Tolerance};
 use crate::gpu::{Kernel, Recorder, Tensor, Twin, Uniform};
 use crate::ops::tally::Totals;
 use crate::ops::{Step, groups};
-use crate::param::Block;
+use crate::param::Param;
 use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
@@ -68,10 +68,10 @@ pub fn record_backward(
 }
 
 /// As [`record_backward`], for all blocks of a parameter.
-pub fn record_blocks(rec: &mut Recorder, blocks: &[Block], partial: &Tensor) -> Result<()> {
+pub fn record_blocks(rec: &mut Recorder, param: &Param, partial: &Tensor) -> Result<()> {
     let mut first = 0;
-    for block in blocks {
-        record_backward(rec, (block.stored(), &block.mask, &block.grad), partial, first)?;
+    for (block, values) in param.blocks.iter().zip(param.stored()) {
+        record_backward(rec, (values, &block.mask, &block.grad), partial, first)?;
         first += partials(block.weight.len());
     }
     Ok(())

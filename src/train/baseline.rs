@@ -79,7 +79,7 @@ fn count(gpu: &Gpu, recipe: &Recipe, data: &Dataset, choices: &Choices) -> Resul
     let params = &run.model.params;
     let costs = run.plans().map(|plan| plan.cost());
     Ok(Counted {
-        weights: params.iter().filter(|param| param.is_maskable()).map(|param| param.len()).sum(),
+        weights: params.iter().filter(|param| param.prunable).map(|param| param.len()).sum(),
         step_cost: costs[0] + costs[1],
         peak_device_bytes: counted.memory().peak_bytes,
         stored_bytes: 4 * params.iter().map(|param| param.len() as u64).sum::<u64>(),

@@ -229,7 +229,7 @@ impl Session {
 }
 
 fn maskable(run: &Session) -> impl Iterator<Item = &Param> {
-    run.model.params.iter().filter(|param| param.is_maskable())
+    run.model.params.iter().filter(|param| param.prunable)
 }
 
 fn find<'a>(arrays: &'a Arrays, name: &str) -> Result<&'a Array> {

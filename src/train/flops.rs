@@ -38,7 +38,7 @@ impl Session {
         let layers = self.model.learners().enumerate();
         let params = layers
             .flat_map(|(layer, own)| own.params().iter().map(move |&id| (layer, &self.model.params[id])));
-        let maskable = params.zip(work).filter(|((_, param), _)| param.is_maskable());
+        let maskable = params.zip(work).filter(|((_, param), _)| param.prunable);
         let once = |yes: bool, work: f64| if yes { work } else { 0.0 };
         maskable
             .map(|((layer, param), work)| {

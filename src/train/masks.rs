@@ -5,8 +5,14 @@ use super::session::Session;
 use crate::error::{Error, Result};
 use crate::gpu::{Plan, Recorder};
 use crate::ops::packed::Pattern;
-use crate::param::{Flow, ParamId, kept};
+use crate::param::{Flow, Param, ParamId, kept};
 use crate::sparsity::{Change, Pruner, Renewal, hold};
+
+/// What a mask keeps of a parameter.
+fn pattern(param: &Param, mask: &[u32]) -> Result<Pattern> {
+    let what = || format!("the mask of `{}` is not {}", param.name, param.form.name());
+    param.pattern(mask).ok_or_else(|| Error::internal(what()))
+}
 
 impl Session {
     /// Updates the masks if that is due, and gives parameters that are to be packed from now on their new storage. It is
@@ -27,16 +33,14 @@ impl Session {
         for (id, param) in self.model.params.pairs() {
             let renewal = match renewals.iter().position(|renewal| renewal.param == id) {
                 Some(position) => renewals.swap_remove(position),
-                None if param.packed.is_some() || param.flow != Flow::Held => continue,
+                None if param.packed().is_some() || param.flow() != Flow::Held => continue,
                 None if !pruner.may_pack(id) => continue,
                 None => {
-                    let (mask, inner) = (param.read_mask()?, param.shape[1..].iter().product());
+                    let mask = param.read_mask()?;
                     if !pruner.packs(id, kept(&mask), param.len()) {
                         continue;
                     }
-                    let pattern = Pattern::from_mask(param.form, param.shape[0], inner, &mask);
-                    let form = || format!("the mask of `{}` is not {}", param.name, param.form.name());
-                    let pattern = pattern.ok_or_else(|| Error::internal(form()))?;
+                    let pattern = pattern(param, &mask)?;
                     // What has grown has its value already.
                     Renewal { param: id, pattern, grown: Vec::new() }
                 }
@@ -45,7 +49,7 @@ impl Session {
         }
         self.pruner.iter_mut().for_each(Pruner::settle);
         // What is recorded holds on to the memory of before: it goes first, where there will be other.
-        let entries = |id: ParamId| self.model.params[id].packed.as_ref().map(|p| p.index.pattern.entries());
+        let entries = |id: ParamId| self.model.params[id].packed().map(|p| p.index.pattern.entries());
         let renewed = laid_out.iter().any(|one| entries(one.param) != Some(one.pattern.entries()));
         if renewed {
             self.plans = Plans::none(&self.gpu)?;
@@ -56,22 +60,17 @@ impl Session {
             let packs = |pruner: &Pruner| pruner.packs(id, pattern.kept(), pattern.len());
             let packed = self.pruner.as_ref().is_some_and(packs);
             let param = &mut self.model.params[id];
-            param.repack(&self.gpu, packed, pattern, &grown, self.optimizer.slots_mut(id))?;
-            change
-                .layers
-                .iter_mut()
-                .filter(|l| l.name == param.name)
-                .for_each(|l| l.storage = param.storage());
+            param.repack(&self.gpu, packed, pattern, &grown)?;
         }
         if renewed {
             self.record()?;
         }
         if self.pruner.as_ref().is_some_and(|pruner| pruner.freezes(self.step)) {
             self.hold_masks()?;
-            let storage = |name: &str| self.model.params.iter().find(|p| p.name == name).map(|p| p.storage());
-            for layer in &mut change.layers {
-                layer.storage = storage(&layer.name).unwrap_or(layer.storage);
-            }
+        }
+        for layer in &mut change.layers {
+            let param = self.model.params.named(&layer.name).map(|id| &self.model.params[id]);
+            layer.storage = param.map_or(layer.storage, |param| param.storage.name());
         }
         if self.pruner.as_ref().is_some_and(Pruner::chooses_by_gradient) {
             self.clear_frozen()?;
@@ -89,21 +88,17 @@ impl Session {
         pruner.freeze();
         for id in self.model.params.ids() {
             let param = &mut self.model.params[id];
-            if param.flow != Flow::Flowing {
+            if param.flow() != Flow::Flowing {
                 continue;
             }
             param.hold();
             let mut rec = Recorder::new(&self.gpu);
-            for (block, slots) in param.blocks.iter().zip(self.optimizer.slots_of(id)) {
-                slots.iter().try_for_each(|slot| hold::record_in_place(&mut rec, &block.mask, slot))?;
-            }
+            (0..param.blocks.len()).try_for_each(|block| hold::record_slots(&mut rec, param, block))?;
             rec.finish()?.replay()?;
-            let (mask, inner) = (param.read_mask()?, param.shape[1..].iter().product());
+            let mask = param.read_mask()?;
             if pruner.packs(id, kept(&mask), param.len()) {
-                let pattern = Pattern::from_mask(param.form, param.shape[0], inner, &mask);
-                let form = || format!("the mask of `{}` is not {}", param.name, param.form.name());
-                let pattern = pattern.ok_or_else(|| Error::internal(form()))?;
-                param.repack(&self.gpu, true, pattern, &[], self.optimizer.slots_mut(id))?;
+                let pattern = pattern(param, &mask)?;
+                param.repack(&self.gpu, true, pattern, &[])?;
             }
         }
         self.record()
@@ -119,9 +114,6 @@ impl Session {
             return Ok(());
         }
         self.updates = 0;
-        for id in self.model.params.ids() {
-            self.optimizer.clear(id)?;
-        }
-        Ok(())
+        self.model.params.iter().try_for_each(Param::clear_slots)
     }
 }

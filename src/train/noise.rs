@@ -8,6 +8,7 @@ use super::session::Session;
 use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::nn::Leave;
+use crate::param::Companion;
 
 /// Batches that the noise at the end of a run is the mean of, if an epoch has as many.
 const BATCHES: u64 = 16;
@@ -86,22 +87,15 @@ fn mean_of(all: &[Vec<Noise>]) -> Vec<Noise> {
 impl Session {
     /// The noise of every maskable layer that is pruned. Waits for the device.
     pub fn noise(&self) -> Result<Vec<Noise>> {
-        let second = self.optimizer.entry.slots.iter().position(|slot| *slot == "second");
         let mut all = Vec::new();
-        for (id, param) in self.model.params.pairs().filter(|(_, p)| p.is_masked()) {
+        for param in self.model.params.iter().filter(|param| param.is_masked()) {
             let grad: Vec<f64> =
                 param.gather(|block| &block.grad)?.iter().map(|g| f64::from(g.abs())).collect();
             let (mean, variance) = moments(&grad);
-            let second_variance = match second {
-                Some(slot) => {
-                    let mut values = Vec::new();
-                    for block in self.optimizer.slots_of(id) {
-                        values.extend(block[slot].read_f32()?.into_iter().map(f64::from));
-                    }
-                    Some(moments(&values).1)
-                }
-                None => None,
-            };
+            let second = param.companion("second").map(Companion::read_f32).transpose()?;
+            let variance_of =
+                |values: Vec<f32>| moments(&values.into_iter().map(f64::from).collect::<Vec<_>>()).1;
+            let second_variance = second.map(variance_of);
             let largest = grad.iter().copied().fold(0.0, f64::max);
             let count = grad.len();
             all.push(Noise { name: param.name.clone(), count, mean, variance, largest, second_variance });

@@ -22,7 +22,7 @@ impl Numbers {
         let mut rec = Recorder::new(gpu);
         for (index, param) in params.iter().enumerate() {
             rec.scope(&param.name);
-            let mut values = param.blocks.iter().map(|block| block.stored());
+            let mut values = param.stored().into_iter();
             values.try_for_each(|values| finite::record(&mut rec, values, &counts, index))?;
         }
         Ok(Self { plan: rec.finish()?, counts })

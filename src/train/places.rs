@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::ops::packed::Form;
-use crate::param::mask_of;
+use crate::param::{Matrix, mask_of};
 use crate::store::{Array, Arrays};
 
 pub const MASK: &str = ".mask";
@@ -100,11 +100,6 @@ pub fn read(arrays: &Arrays, weight: &str, shape: &[usize]) -> Result<Vec<u32>> 
     Ok(block.map_or(numbers.clone(), |block| block.places(&numbers)))
 }
 
-/// A weight as a matrix.
-fn matrix(shape: &[usize]) -> (usize, usize) {
-    (shape.first().copied().unwrap_or(0), shape.iter().skip(1).product())
-}
-
 /// A matrix in blocks; the last ones of a row or column may be cut off.
 struct Tiling {
     rows: usize,
@@ -115,7 +110,7 @@ struct Tiling {
 
 impl Tiling {
     fn new(block: &[u32], shape: &[usize]) -> Result<Self, &'static str> {
-        let (rows, inner) = matrix(shape);
+        let (rows, inner) = (Matrix::of(shape).rows, Matrix::of(shape).inner());
         match *block {
             [high, wide] if high > 0 && wide > 0 => {
                 Ok(Self { rows, inner, high: high as usize, wide: wide as usize })
@@ -172,7 +167,7 @@ fn bits_of(among: u32) -> u32 {
 /// N, M and the place of each kept weight within its group: if every group keeps as many as it should.
 fn groups(form: Form, shape: &[usize], places: &[u32]) -> Option<Vec<u32>> {
     let Form::Groups { keep, of } = form else { return None };
-    let (keep, among, inner) = (keep as u32, of as u32, matrix(shape).1 as u32);
+    let (keep, among, inner) = (keep as u32, of as u32, Matrix::of(shape).inner() as u32);
     let bits = bits_of(among);
     let mut words = vec![keep, among];
     words.resize(2 + (places.len() * bits as usize).div_ceil(32), 0);
@@ -189,7 +184,7 @@ fn groups(form: Form, shape: &[usize], places: &[u32]) -> Option<Vec<u32>> {
 
 /// What [`groups`] wrote.
 fn places_of_groups(words: &[u32], shape: &[usize]) -> Result<Vec<u32>, &'static str> {
-    let (rows, inner) = matrix(shape);
+    let (rows, inner) = (Matrix::of(shape).rows, Matrix::of(shape).inner());
     let [keep, among, ref packed @ ..] = *words else { return Err("groups have N and M") };
     if keep == 0 || keep > among {
         return Err("N is not between 1 and M");

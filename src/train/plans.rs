@@ -75,11 +75,10 @@ impl Session {
     /// Records everything anew, for the storage that parameters have now and the layers that train.
     pub(super) fn record(&mut self) -> Result<()> {
         self.plans = Plans::none(&self.gpu)?; // its memory first
-        self.optimizer.join(&self.gpu, &mut self.model.params)?;
+        self.model.params.join(&self.gpu)?;
         if let Some(pruner) = &mut self.pruner {
-            let (params, optimizer) = (&self.model.params, &self.optimizer);
             let grads = dense_grads(&self.model, &self.choices, &self.frame);
-            pruner.record(&self.gpu, params, &|param| optimizer.slots_of(param).to_vec(), &grads)?;
+            pruner.record(&self.gpu, &self.model.params, &grads)?;
         }
         let order = self.pruner.as_ref().map_or(methods::ALL[0].order, |pruner| pruner.entry.order);
         let split = order.iter().position(|stage| *stage == Stage::Masks);

@@ -5,6 +5,7 @@
 
 use super::session::Session;
 use crate::error::Result;
+use crate::param::{Companion, Data, EARLY, Like, Storage};
 use crate::sparsity::{Length, Pruner};
 
 impl Session {
@@ -44,7 +45,11 @@ impl Session {
     pub(super) fn reach(&mut self) -> Result<()> {
         let Some(early) = self.rewinds_to() else { return Ok(()) };
         if early > 0 && early == self.step {
-            self.early = self.model.params.iter().map(|param| param.read()).collect::<Result<_>>()?;
+            for param in self.model.params.iter_mut() {
+                let data = Data::Host(param.read()?);
+                param.part_with(&[EARLY]);
+                param.companions.push(Companion { name: EARLY, like: Like::Dense, data });
+            }
         }
         self.updates = self.clock(self.step).0;
         Ok(())
@@ -55,15 +60,16 @@ impl Session {
         if self.rewinds_to().is_none() {
             return Ok(());
         }
-        for (id, param) in self.model.params.pairs() {
-            let mut values = self.early.get(id.0).cloned().unwrap_or_else(|| param.initial_values());
-            if param.is_masked() && param.packed.is_none() {
+        for param in &self.model.params {
+            let early = param.companion(EARLY).map(Companion::read_f32).transpose()?;
+            let mut values = early.unwrap_or_else(|| param.initial_values());
+            if matches!(param.storage, Storage::Masked(_)) {
                 let mask = param.read_mask()?;
                 let pruned = |i: usize| mask[i / 32] >> (i % 32) & 1 == 0;
                 values.iter_mut().enumerate().filter(|(i, _)| pruned(*i)).for_each(|(_, value)| *value = 0.0);
             }
             param.write(&values)?;
-            self.optimizer.clear(id)?;
+            param.clear_slots()?;
         }
         Ok(())
     }

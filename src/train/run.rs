@@ -48,7 +48,8 @@ pub fn train(
 ) -> Result<Summary> {
     let last = control.stop_at.unwrap_or(run.length.steps).min(run.length.steps);
     let mut watch = Watch::default();
-    let recorded = run.pruner.as_ref().map_or(Ok(None), |pruner| pruner.recorded_sparsity())?;
+    let recorded =
+        run.pruner.as_ref().map_or(Ok(None), |pruner| pruner.recorded_sparsity(&run.model.params))?;
     let mut notes = Notes { last: None, sparsity: recorded.unwrap_or(run.sparsity()) };
     while run.step < last {
         let step = run.step;
@@ -167,7 +168,7 @@ fn dump(run: &Session, step: u64, control: &Control) -> Result<Event<'static>> {
                     let scores: Vec<f32> = weights[&param.name].to_f32().iter().map(|w| w.abs()).collect();
                     Array::f32(param.shape.clone(), &scores)
                 }
-                What::Mask if param.is_maskable() => {
+                What::Mask if param.prunable => {
                     let words = param.read_mask()?;
                     let bits: Vec<u8> =
                         (0..param.len()).map(|i| (words[i / 32] >> (i % 32) & 1) as u8).collect();
@@ -381,14 +382,14 @@ fn summarise(
 /// Counts what is kept, and checks it: against the masks' own zeros, and against the target at the end.
 fn layers(run: &Session) -> Result<Vec<Layer>> {
     let mut all = Vec::new();
-    for param in run.model.params.iter().filter(|param| param.is_maskable()) {
-        if let Some(packed) = &param.packed {
+    for param in run.model.params.iter().filter(|param| param.prunable) {
+        if let Some(packed) = param.packed() {
             all.push(Layer {
                 name: param.name.clone(),
                 shape: param.shape.clone(),
                 kept: packed.index.pattern.kept(),
                 total: param.len(),
-                storage: param.storage(),
+                storage: param.storage.name(),
             });
             continue;
         }
@@ -410,7 +411,7 @@ fn layers(run: &Session) -> Result<Vec<Layer>> {
             shape: param.shape.clone(),
             kept: kept(&mask),
             total: param.len(),
-            storage: param.storage(),
+            storage: param.storage.name(),
         });
     }
     let (have, total): (usize, usize) =

@@ -41,8 +41,6 @@ pub struct Session {
     pub recorded: Option<Masks>,
     /// Updates that the optimizer has made: less than `step` where it rests or training has started over.
     pub(super) updates: u64,
-    /// By parameter, the values of the step that the method rewinds to, once it has passed; none if that is step 0.
-    pub(super) early: Vec<Vec<f32>>,
     pub(super) step_uniform: Uniform,
     pub(super) feed: Feed,
     pub(super) validation: Option<Exam>,
@@ -126,7 +124,7 @@ impl Session {
             ))
             .hint("another method, or no [distill]"));
         }
-        let optimizer = Optimizer::new(gpu, &recipe.optim, &model.params)?;
+        let optimizer = Optimizer::new(gpu, &recipe.optim, &mut model.params)?;
         let context = distill::Context { classes: data.classes, cols, labels: &data.train.labels };
         let distill = distill::new(gpu, &recipe.distill, &context)?;
         let grows = pruner.as_ref().is_some_and(|pruner| pruner.grows());
@@ -156,7 +154,6 @@ impl Session {
             phase: None,
             step: 0,
             updates: 0,
-            early: Vec::new(),
             best: None,
             recorded: None,
             feed,

@@ -6,6 +6,7 @@
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::gpu::{Plan, Recorder};
+use crate::param::Param;
 use crate::recipe::{self, Duration, glob, nearest};
 use crate::sparsity::{Length, Pruner};
 
@@ -103,9 +104,7 @@ impl Session {
         self.freeze(phase);
         // Where training starts over some layers have trained before: they join anew with nothing.
         self.clear_frozen()?;
-        for (id, _) in self.model.params.pairs().filter(|(_, param)| param.frozen) {
-            self.optimizer.clear(id)?;
-        }
+        self.model.params.iter().filter(|param| param.frozen).try_for_each(Param::clear_slots)?;
         self.record()
     }
 

@@ -1,11 +1,11 @@
 //! A parameter and its optimizer, with gradients from the test: what an update does and nothing else.
 
 use coppice::error::Result;
-use coppice::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
+use coppice::gpu::{Gpu, Phase, Plan, Recorder, Uniform};
 use coppice::ops::Step;
 use coppice::ops::tally::Totals;
 use coppice::optim::Optimizer;
-use coppice::param::{Flow, Param, ParamId, ParamSet};
+use coppice::param::{Companion, Flow, Param, ParamId, ParamSet, Storage};
 use coppice::recipe::{Optim, Recipe, Shape};
 
 /// `[optim]` of a recipe, from the fields between its braces.
@@ -30,7 +30,9 @@ impl Rig {
     /// `mask` holds bits, as a parameter's mask does; it is of no account where `flow` is free.
     pub fn new(gpu: &Gpu, fields: &str, weights: &[f32], flow: Flow, mask: &[u32]) -> Result<Self> {
         let mut param = Param::new("w", &[1, weights.len()], Box::new(|_| 0.0));
-        param.flow = flow;
+        if flow != Flow::Free {
+            param.storage = Storage::Masked(flow);
+        }
         param.allocate(gpu)?;
         param.write(weights)?;
         if flow != Flow::Free {
@@ -38,8 +40,8 @@ impl Rig {
         }
         let recipe = optim(fields);
         let Shape::Constant { value } = recipe.lr.shape else { panic!("{fields}: the rate is no number") };
-        let params = ParamSet::from_iter([param]);
-        let optimizer = Optimizer::new(gpu, &recipe, &params)?;
+        let mut params = ParamSet::from_iter([param]);
+        let optimizer = Optimizer::new(gpu, &recipe, &mut params)?;
         let step = gpu.uniform("step", &Step::default())?;
         let totals = Totals::tensor(gpu)?;
         let mut rec = Recorder::new(gpu);
@@ -51,8 +53,8 @@ impl Rig {
 
     /// Sets every slot of every weight, pruned ones too, to `value`.
     pub fn fill_slots(&self, value: f32) -> Result<()> {
-        let slots = &self.optimizer.slots_of(W)[0];
-        slots.iter().try_for_each(|slot| slot.write(&vec![value; self.params[W].len()]))
+        let mut slots = self.params[W].slots().flat_map(Companion::tensors);
+        slots.try_for_each(|slot| slot.write(&vec![value; self.params[W].len()]))
     }
 
     /// Update number `t`, counted from 1.
@@ -65,13 +67,11 @@ impl Rig {
 
     /// The weights, also those behind a latent mask.
     pub fn weights(&self) -> Result<Vec<f32>> {
-        self.params[W].gather(|block| block.stored())
+        self.params[W].read_stored()
     }
 
     /// The slots with their names.
     pub fn slots(&self) -> Result<Vec<(&'static str, Vec<f32>)>> {
-        let tensors: &[Tensor] = &self.optimizer.slots_of(W)[0];
-        let names = self.optimizer.entry.slots.iter();
-        names.zip(tensors).map(|(name, tensor)| Ok((*name, tensor.read_f32()?))).collect()
+        self.params[W].slots().map(|slot| Ok((slot.name, slot.read_f32()?))).collect()
     }
 }

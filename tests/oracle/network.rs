@@ -10,7 +10,7 @@ use coppice::ops::packed::{Form, Pattern};
 use coppice::ops::tally::{self, Totals};
 use coppice::ops::variants::Choices;
 use coppice::optim::Optimizer;
-use coppice::param::{Flow, mask_of};
+use coppice::param::{Flow, Storage, mask_of};
 use coppice::recipe;
 
 const INPUTS: usize = 12;
@@ -130,9 +130,9 @@ impl Network {
         let mlp = recipe::Model::Mlp { hidden: HIDDEN.to_vec(), activation: "relu".into() };
         let mut model = Model::new(&mlp, INPUTS, CLASSES, 0)?;
         for (t, param) in (1..).zip(model.params.iter_mut()) {
-            let is_masked = setting.masked && param.is_maskable();
+            let is_masked = setting.masked && param.prunable;
             if is_masked {
-                param.flow = Flow::Held;
+                param.storage = Storage::Masked(Flow::Held);
             }
             let kept: Vec<u32> = (0..param.len() as u32).filter(|&i| keeps(i as usize)).collect();
             if is_masked && setting.packed {
@@ -144,11 +144,11 @@ impl Network {
             if is_masked && !setting.packed {
                 param.write_mask(&mask_of(&kept, param.len()))?;
             }
-            let divisor = if param.is_maskable() { 1000.0 } else { 5000.0 };
+            let divisor = if param.prunable { 1000.0 } else { 5000.0 };
             let start = |i| if is_masked && !keeps(i) { 0.0 } else { value(t, i, divisor) };
             param.write(&(0..param.len()).map(start).collect::<Vec<_>>())?;
         }
-        let optimizer = Optimizer::new(gpu, &setting.recipe(), &model.params)?;
+        let optimizer = Optimizer::new(gpu, &setting.recipe(), &mut model.params)?;
 
         let samples: Vec<f32> = (0..SAMPLES * INPUTS).map(|i| value(0, i, 500.0)).collect();
         let samples = gpu.upload_f32("samples", &[SAMPLES, INPUTS], &samples)?;

@@ -1,6 +1,7 @@
 //! Device memory of packed runs, counted: no device is needed.
 
 use coppice::gpu::Gpu;
+use coppice::param::{Companion, MEAN};
 use coppice::recipe::Recipe;
 
 use super::{ADAM, SGD, session};
@@ -15,7 +16,15 @@ fn packed_snfs_needs_its_running_means_and_no_more() {
         let recipe = Recipe::parse(&text, "test", &[]).unwrap();
         let gpu = Gpu::counted();
         let run = session(&gpu, &recipe);
-        (gpu.memory().peak_bytes, run.pruner.unwrap().mean_bytes())
+        (
+            gpu.memory().peak_bytes,
+            run.model
+                .params
+                .iter()
+                .filter_map(|param| param.companion(MEAN))
+                .map(Companion::bytes)
+                .sum::<u64>(),
+        )
     };
     let weights = 3000 * 24 + 2000 * 3000 + 4 * 2000;
     let (snfs, means) = peak("snfs", "packed");
@@ -37,7 +46,7 @@ fn memory_follows_what_is_kept() {
         );
         let gpu = Gpu::counted();
         let run = session(&gpu, &Recipe::parse(&text, "test", &[]).unwrap());
-        let packed = run.model.params.iter().filter_map(|param| param.packed.as_ref());
+        let packed = run.model.params.iter().filter_map(|param| param.packed());
         let kept: usize = packed.map(|packed| packed.index.pattern.kept()).sum();
         (gpu.memory().peak_bytes as f64, kept as f64)
     };

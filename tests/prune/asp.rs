@@ -29,7 +29,7 @@ fn asp_permutes_prunes_and_begins_the_optimizer_anew() {
         let forms: Vec<(String, usize, usize)> =
             change.layers.iter().map(|l| (l.name.clone(), l.kept, l.total)).collect();
         assert_eq!(forms, [("fc1.weight".to_string(), 640, 1280)]);
-        assert_eq!(run.model.params[ParamId(2)].flow, Flow::Free);
+        assert_eq!(run.model.params[ParamId(2)].flow(), Flow::Free);
         assert_ne!(run.model.params[ParamId(2)].read().unwrap(), dense, "it is trained on");
         let kept = |run: &Session| -> f64 {
             run.model.params[ParamId(0)].read().unwrap().iter().map(|w| f64::from(w.abs())).sum()
@@ -56,7 +56,7 @@ fn asp_permutes_prunes_and_begins_the_optimizer_anew() {
     assert_eq!(fc2(&with), fc2(&without));
     let dense = fc2(&with);
     let before = kept_magnitude(&dense, 32, 2, 4);
-    let slots = |run: &Session| run.optimizer.slots_of(ParamId(2))[0][0].read_f32().unwrap();
+    let slots = |run: &Session| run.model.params[ParamId(2)].slots().next().unwrap().read_f32().unwrap();
     assert!(slots(&with).iter().any(|&v| v != 0.0));
     with.model.params[ParamId(2)].form = Form::Groups { keep: 2, of: 4 };
     drop(Permutation::record(&gpu, &with.model.params, 50).unwrap().run().unwrap());
@@ -89,7 +89,7 @@ fn asp_begins_the_optimizer_anew_and_permutes_within_a_run() {
     // The head stays dense: its slots and its step are those of a first update.
     let (grad, after) =
         (with.model.params[ParamId(4)].read_grad().unwrap(), with.model.params[ParamId(4)].read().unwrap());
-    let first = with.optimizer.slots_of(ParamId(4))[0][0].read_f32().unwrap();
+    let first = with.model.params[ParamId(4)].slots().next().unwrap().read_f32().unwrap();
     for i in 0..grad.len() {
         let g = grad[i] + 1e-3 * before[i]; // weight decay is part of the gradient
         assert!((first[i] - 0.1 * g).abs() <= 1e-6 * (1.0 + g.abs()), "{i}: {} of {g}", first[i]);

@@ -110,7 +110,7 @@ fn large_groups_are_the_same_masked_and_packed() {
                 for param in run.model.params.iter().filter(|param| param.is_masked()) {
                     // Where rows are no longer than N, all is kept, and there is nothing to leave out.
                     let all = param.kept().unwrap() == param.len();
-                    assert_eq!(param.storage(), if all { "masked" } else { storage });
+                    assert_eq!(param.storage.name(), if all { "masked" } else { storage });
                     assert_eq!(param.form, Form::Groups { keep, of });
                     conforms(param, keep, of);
                 }
@@ -138,7 +138,7 @@ fn large_groups_flow() {
             }
             run.snapshot().unwrap();
             for param in run.model.params.iter().filter(|param| param.is_masked()) {
-                let stored = param.gather(|block| block.stored()).unwrap();
+                let stored = param.read_stored().unwrap();
                 let (inner, mask) = (param.shape[1], param.read_mask().unwrap());
                 for (row, own) in stored.chunks(inner).enumerate() {
                     assert_eq!(set(&mask, inner, row), largest(own, 100, 512), "{method}, {}", param.name);

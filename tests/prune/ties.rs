@@ -46,7 +46,7 @@ fn equal_magnitudes_keep_the_lowest_places() {
                     }
                     let lens = [0, 2, 4].map(|i| {
                         let param = &run.model.params[ParamId(i)];
-                        assert_eq!(param.packed.is_some(), storage == "packed" && update > 0);
+                        assert_eq!(param.packed().is_some(), storage == "packed" && update > 0);
                         let equal = |i: usize| if i.is_multiple_of(3) { -0.25 } else { 0.25 };
                         let all: Vec<f32> = (0..param.len()).map(equal).collect();
                         let mask = param.read_mask().unwrap();

@@ -33,10 +33,7 @@ fn update(gpu: &Gpu, cases: &[Case], rule: &Growth, keep: usize, packed: bool) -
         gpu,
         seed: 11,
         params: &params,
-        slots: &|_| vec![Vec::new()],
         grads: &dense,
-        means: &|_| Vec::new(),
-        ever: &|_| Vec::new(),
         kept: cases.iter().map(|case| case.kept.len()).sum(),
     };
     let regrow = Regrow::record(&site, rule, &[params.ids().collect()]).unwrap();
@@ -45,8 +42,7 @@ fn update(gpu: &Gpu, cases: &[Case], rule: &Growth, keep: usize, packed: bool) -
     assert_eq!(layers.iter().map(|layer| layer.kept).sum::<usize>(), keep);
     for renewal in outcome.renewals {
         assert!(packed);
-        let mut slots = vec![Vec::new()];
-        params[renewal.param].repack(gpu, true, renewal.pattern, &renewal.grown, &mut slots).unwrap();
+        params[renewal.param].repack(gpu, true, renewal.pattern, &renewal.grown).unwrap();
     }
     for ((param, case), layer) in params.iter().zip(cases).zip(&layers) {
         let after = param.places().unwrap();
@@ -168,7 +164,7 @@ fn first_mask(gpu: &Gpu, reference: bool, storage: &str) -> Vec<u32> {
     let (places, values) = (param.places().unwrap(), param.read().unwrap());
     let kept = |i: usize| places.contains(&(i as u32));
     assert!((0..10).all(|i| values[i] == if kept(i) { WORKED[i] } else { 0.0 }), "{values:?}");
-    assert_eq!(param.packed.is_some(), storage == "packed");
+    assert_eq!(param.packed().is_some(), storage == "packed");
     places
 }
 

@@ -180,7 +180,7 @@ impl Runner {
 
     fn row(&self, network: &Network) -> Result<Vec<String>> {
         let (times, ratios) = (Times::of(self.updates.clone()), Times::of(self.ratios.clone()));
-        let maskable = self.run.model.params.iter().filter(|param| param.is_maskable());
+        let maskable = self.run.model.params.iter().filter(|param| param.prunable);
         let kept: usize = maskable.map(|param| param.kept()).sum::<Result<_>>()?;
         let in_dispatches: f64 = self.parts.iter().map(|part| Times::of(part.ms.clone()).median).sum();
         Ok(vec![

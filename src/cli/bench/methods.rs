@@ -155,7 +155,7 @@ fn runner(gpu: &Gpu, data: &Dataset, hidden: [usize; 2], method: &str, pattern: 
     for _ in 0..WARM_UP {
         run.advance()?;
     }
-    let flows = maskable(&run).any(|param| param.flow == Flow::Flowing);
+    let flows = maskable(&run).any(|param| param.flow() == Flow::Flowing);
     let due = |pruner: &crate::sparsity::Pruner| {
         (0..run.length.steps).rev().find(|&step| pruner.due(step).is_some())
     };
@@ -191,7 +191,7 @@ fn reading(gpu: &Gpu, run: &Session) -> Result<Plan> {
 }
 
 fn maskable(run: &Session) -> impl Iterator<Item = &crate::param::Param> {
-    run.model.params.iter().filter(|param| param.is_maskable())
+    run.model.params.iter().filter(|param| param.prunable)
 }
 
 #[cfg(test)]

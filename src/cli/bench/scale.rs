@@ -103,10 +103,9 @@ fn network(
     }
     let (steps, updates) = (Times::of(steps), Times::of(updates));
     let (mut kept, mut held) = (0, 0);
-    for (id, param) in run.model.params.pairs().filter(|(_, p)| p.is_maskable()) {
+    for param in run.model.params.iter().filter(|param| param.prunable) {
         kept += param.kept()?;
-        let slots = run.optimizer.slots_of(id).iter().flatten().map(|slot| slot.bytes()).sum::<u64>();
-        held += param.bytes() + slots;
+        held += param.bytes();
     }
     Ok(vec![
         width.to_string(),

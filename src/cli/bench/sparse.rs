@@ -130,5 +130,5 @@ pub(super) fn block(gpu: &Gpu, run: &mut Session, steps: usize) -> Result<f64> {
 }
 
 fn kept(run: &Session) -> Result<usize> {
-    run.model.params.iter().filter(|param| param.is_maskable()).map(|param| param.kept()).sum()
+    run.model.params.iter().filter(|param| param.prunable).map(|param| param.kept()).sum()
 }

@@ -63,7 +63,7 @@ pub struct Crossover {
 
 /// For every weight that has dense products.
 pub fn dense(run: &Session) -> Vec<Dense> {
-    let params = run.model.params.pairs().filter(|(_, param)| param.is_maskable());
+    let params = run.model.params.pairs().filter(|(_, param)| param.prunable);
     let all = params.map(|(id, param)| Dense {
         name: param.name.clone(),
         kernels: Product::ALL.into_iter().filter_map(|product| dense_kernel(run, id, product)).collect(),
@@ -136,7 +136,7 @@ fn dense_kernel(run: &Session, id: ParamId, product: Product) -> Option<Kernel> 
         return None;
     }
     let whole = param.product(cols);
-    let (shape, purpose) = if param.packed.is_none() {
+    let (shape, purpose) = if param.packed().is_none() {
         // Of a weight in several blocks of rows all but the last are alike.
         let rows = param.blocks.first().map_or(whole.rows, |block| block.rows.len());
         (Shape { rows, ..whole }, "")
@@ -148,7 +148,7 @@ fn dense_kernel(run: &Session, id: ParamId, product: Product) -> Option<Kernel> 
         }
         (whole, if pruner.averages() { "for the running mean" } else { "for growth" })
     };
-    let narrow = param.packed.is_none() && run.reads_narrow(&param.name);
+    let narrow = param.packed().is_none() && run.reads_narrow(&param.name);
     let (fastest, name) =
         (run.choices.pick(product, shape).name, run.choices.pick_for(product, shape, narrow).name);
     let why = if name != fastest {

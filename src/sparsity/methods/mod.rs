@@ -10,7 +10,7 @@ use super::shrink::Pull;
 use super::threshold;
 use super::{Length, Stage, budget, mean};
 use crate::error::{Error, Result};
-use crate::param::Flow;
+use crate::param::{Flow, Matrix};
 use crate::recipe::{Distribution, PruneSchedule, Settings, Sparsity, unknown};
 
 mod at_start;
@@ -158,8 +158,8 @@ pub trait Method {
         Pooling::Mean
     }
     /// Whether a weight of this shape is left dense.
-    fn skips(&self, shape: &[usize]) -> bool {
-        let _ = shape;
+    fn skips(&self, matrix: Matrix) -> bool {
+        let _ = matrix;
         false
     }
     /// Where hidden units are permuted before weights are pruned, the rounds that the search for an order has at most.

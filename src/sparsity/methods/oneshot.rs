@@ -10,7 +10,7 @@ use toml::Value;
 
 use super::{Aim, Entry, Heed, Method, Start, pooling};
 use crate::error::{Error, Result};
-use crate::param::Flow;
+use crate::param::{Flow, Matrix};
 use crate::recipe::{Curve, Distribution, Duration, Sparsity, Structure};
 use crate::sparsity::pool::Pooling;
 use crate::sparsity::{Length, Stage};
@@ -119,9 +119,8 @@ impl Method for OneShot {
     fn pooling(&self) -> Pooling {
         self.pooling
     }
-    fn skips(&self, shape: &[usize]) -> bool {
-        let inner: usize = shape[1..].iter().product();
-        self.asp.is_some() && !(shape[0].is_multiple_of(8) && inner.is_multiple_of(16))
+    fn skips(&self, matrix: Matrix) -> bool {
+        self.asp.is_some() && !(matrix.rows.is_multiple_of(8) && matrix.inner().is_multiple_of(16))
     }
     fn permutes(&self) -> Option<u32> {
         self.asp.as_ref()?.permute
