@@ -45,6 +45,7 @@ pub mod threshold;
 pub mod topk;
 mod topk_small;
 mod turns;
+mod when;
 mod work;
 
 pub use prepare::{Outline, Setting, outline, prepare};

@@ -2,10 +2,9 @@
 
 use super::budget::{self, Budget};
 use super::flowing::Flowing;
-use super::growth::By;
 use super::methods::{self, Start};
 use super::permute::Permutation;
-use super::prune::{Criterion, Prune};
+use super::prune::Prune;
 use super::reach::Reach;
 use super::regrow::{self, Regrow, Site};
 use super::soft::Soft;
@@ -197,45 +196,6 @@ impl Pruner {
     pub fn searches(&self) -> bool {
         self.permutation.as_ref().is_some_and(|permutation| permutation.plans().next().is_some())
     }
-    /// Whether weights grow, by gradients of the step.
-    pub fn grows(&self) -> bool {
-        self.method.growth().is_some()
-    }
-    /// Whether an update computes a dense gradient for that.
-    pub fn grows_by_gradient(&self) -> bool {
-        self.method.growth().is_some_and(|growth| growth.by == By::Gradient)
-    }
-    /// Whether the optimizer rests at `step`.
-    pub fn rests(&self, step: u64) -> bool {
-        self.method.rests(step, self.length)
-    }
-    /// Whether the optimizer begins anew at a mask update.
-    pub fn anew(&self) -> bool {
-        self.method.resets()
-    }
-    /// Whether it does so at `step`.
-    pub fn resets(&self, step: u64) -> bool {
-        self.method.resets() && self.due(step).is_some()
-    }
-    /// Whether weights are kept or pruned by the gradients of all of them.
-    pub fn chooses_by_gradient(&self) -> bool {
-        self.method.criterion() != Criterion::Magnitude
-    }
-    /// Whether a mask update passes batches through the network beside the order of training.
-    pub fn looks(&self) -> bool {
-        match self.method.criterion() {
-            Criterion::Magnitude => false,
-            Criterion::Saliency { batches } => batches > 1,
-            Criterion::Flow { .. } => true,
-        }
-    }
-    /// What logits are divided by in such a pass, if it is asked for.
-    pub fn temperature(&self) -> f32 {
-        match self.method.criterion() {
-            Criterion::Flow { temperature } => temperature,
-            _ => 1.0,
-        }
-    }
     /// Whether how much is kept is learned, and not asked for.
     pub fn is_learned(&self) -> bool {
         self.soft.is_some()
@@ -245,45 +205,9 @@ impl Pruner {
         let share = |kept: usize| 1.0 - (kept + self.dense) as f64 / self.budget.total() as f64;
         self.soft.as_ref().map(|soft| soft.kept(params).map(share)).transpose()
     }
-    /// The sparsity due at `step`, if masks are updated there.
-    pub fn due(&self, step: u64) -> Option<f64> {
-        match self.method.in_turn() {
-            // Masks are recorded once more where they freeze.
-            None if self.freezes(step) => Some(self.target),
-            None => self.method.due(step, self.length).filter(|_| !self.is_frozen(step)),
-            Some(schedule) => self.due_in_turn(schedule, step),
-        }
-    }
-    /// Whether masks that flow are held from `step` on.
-    pub fn freezes(&self, step: u64) -> bool {
-        self.method.frozen_from(self.length) == Some(step)
-    }
-    /// Whether masks that flowed are held at `step`.
-    pub fn is_frozen(&self, step: u64) -> bool {
-        self.method.frozen_from(self.length).is_some_and(|from| from <= step)
-    }
     /// Holds the masks: what flowed does so no longer.
     pub fn freeze(&mut self) {
         self.flowing = None;
-    }
-    /// The step whose values all parameters go back to after each mask update.
-    pub fn rewind(&self) -> Option<u64> {
-        self.method.rewind()
-    }
-    /// The step of the training schedule that `step` repeats, and the length of that course.
-    pub fn clock(&self, step: u64) -> (u64, Length) {
-        self.method.clock(step, self.length)
-    }
-    /// What each group keeps at `step`.
-    pub(super) fn keeps(&self, step: u64, sparsity: f64) -> Result<Vec<usize>> {
-        match self.method.in_turn() {
-            None => self.keeps_together(step, sparsity),
-            Some(schedule) => self.keeps_in_turn(schedule, step),
-        }
-    }
-    pub(super) fn keeps_together(&self, step: u64, sparsity: f64) -> Result<Vec<usize>> {
-        let wanted = self.method.keep(self.budget.total(), sparsity);
-        self.budget.keeps_in_all(wanted, sparsity, |target| self.method.sparsity(step, target, self.length))
     }
     /// What each group trains where it keeps `keeps`.
     fn trained(&self, keeps: &[usize]) -> Vec<usize> {
@@ -294,32 +218,6 @@ impl Pruner {
         let groups = self.budget.groups.iter().zip(keeps);
         groups.map(|(group, &keep)| (keep + more(group.len)).min(group.len)).collect()
     }
-    /// The sparsity before the first update.
-    pub fn start_sparsity(&self) -> f64 {
-        match self.entry.start {
-            Start::Dense => 0.0,
-            Start::Random => self.target,
-            Start::Initial => self.initial,
-        }
-    }
-    /// The whole network's sparsity at the end of the run.
-    pub fn final_sparsity(&self) -> f64 {
-        (0..self.length.steps).rev().find_map(|step| self.due(step)).unwrap_or(self.target)
-    }
-    /// Whether blocks that are kept or pruned differ in size.
-    pub fn is_uneven(&self) -> bool {
-        self.budget.is_uneven()
-    }
-    /// Weights that are kept of all maskable ones at the end of the run, if that is not learned, nor a matter of which
-    /// blocks are kept, large or small ones.
-    pub fn wanted(&self) -> Result<Option<usize>> {
-        if self.soft.is_some() || self.is_uneven() {
-            return Ok(None);
-        }
-        let last = self.length.steps.saturating_sub(1);
-        Ok(Some(self.keeps(last, self.final_sparsity())?.iter().sum::<usize>() + self.dense))
-    }
-
     /// Updates the masks if that is due. Returns what changed, and the new patterns of packed parameters, which the
     /// caller gives to them. `again` passes a batch through the network.
     ///
@@ -363,36 +261,6 @@ impl Pruner {
         // What is learned is known only now.
         let sparsity = if self.soft.is_some() { 1.0 - kept as f64 / total as f64 } else { sparsity };
         Ok(Some((Change { step, sparsity, kept, total, layers, cut }, renewals)))
-    }
-
-    /// All updates of the run: step, sparsity and weights kept; none where that is learned.
-    pub fn schedule(&self) -> Result<Vec<(u64, f64, usize)>> {
-        let mut all = Vec::new();
-        if self.soft.is_some() {
-            return Ok(all);
-        }
-        for step in 0..self.length.steps {
-            if let Some(sparsity) = self.due(step) {
-                let kept = self.keeps(step, sparsity)?.iter().sum::<usize>() + self.dense;
-                all.push((step, sparsity, kept));
-            }
-        }
-        Ok(all)
-    }
-
-    /// The whole network's sparsity that is asked for.
-    pub fn target(&self) -> f64 {
-        self.target
-    }
-    /// What is kept at `sparsity` in each group, with the names of its tensors; nothing where that is learned.
-    pub fn budgets(&self, sparsity: f64) -> Result<Vec<(Vec<String>, usize, usize)>> {
-        if self.soft.is_some() {
-            return Ok(Vec::new());
-        }
-        let keeps = self.keeps(self.length.steps, sparsity)?;
-        let names = |group: &Vec<ParamId>| group.iter().map(|&i| self.names[i.0].clone()).collect();
-        let groups = self.members.iter().zip(&self.budget.groups).zip(keeps);
-        Ok(groups.map(|((members, group), keep)| (names(members), keep, group.len)).collect())
     }
 
     /// The mask update's dispatches.
