@@ -8,7 +8,7 @@ use coppice::data::{Dataset, Source, Split};
 use coppice::gpu::{Dtype, Gpu, Recorder};
 use coppice::ops::packed::{Form, Pattern};
 use coppice::ops::variants::Choices;
-use coppice::param::{Flow, ParamId};
+use coppice::param::{MaskMode, ParamId};
 use coppice::random::{Stream, uniform, word};
 use coppice::recipe::Recipe;
 use coppice::sparsity::groups::{Gate, n_of_m, record_gate};
@@ -185,7 +185,7 @@ fn every_group_keeps_what_its_pattern_says() {
             );
             run.evaluate(Part::Test).unwrap().unwrap();
             for param in run.model.params.iter().filter(|param| param.is_masked()) {
-                assert_eq!(param.flow(), Flow::Flowing);
+                assert_eq!(param.mask_mode(), MaskMode::Flowing);
                 let Form::Groups { keep, of } = param.form else { panic!("{:?}", param.form) };
                 let (rows, inner) = (param.shape[0], param.shape[1]);
                 let (latent, seen) = (param.read_stored().unwrap(), param.read().unwrap());
@@ -372,7 +372,12 @@ fn frozen_masks_are_held_and_packed_alike() {
                     }
                 }
                 for param in run.model.params.iter().filter(|param| param.is_masked()) {
-                    assert_eq!((param.flow(), param.storage.name()), (Flow::Held, storage), "{}", param.name);
+                    assert_eq!(
+                        (param.mask_mode(), param.storage.name()),
+                        (MaskMode::Held, storage),
+                        "{}",
+                        param.name
+                    );
                     let (mask, values) = (param.read_mask().unwrap(), param.read().unwrap());
                     let behind = (0..param.len()).filter(|&i| mask[i / 32] >> (i % 32) & 1 == 0);
                     assert_eq!(behind.filter(|&i| values[i].to_bits() != 0).count(), 0);

@@ -8,7 +8,7 @@ use coppice::error::Kind;
 use coppice::gpu::Gpu;
 use coppice::ops::variants::Choices;
 use coppice::optim;
-use coppice::param::{Flow, ParamId};
+use coppice::param::{MaskMode, ParamId};
 use coppice::random::{Stream, uniform};
 use coppice::recipe::Recipe;
 use coppice::sparsity::methods;
@@ -80,7 +80,7 @@ fn session(gpu: &Gpu, method: &str, optimizer: &str, data: &Dataset) -> Session 
 fn leaks(run: &Session) -> usize {
     let mut count = 0;
     for param in &run.model.params {
-        if param.flow() != Flow::Held || param.packed().is_some() {
+        if param.mask_mode() != MaskMode::Held || param.packed().is_some() {
             continue;
         }
         let mask = param.read_mask().unwrap();

@@ -15,7 +15,7 @@ use coppice::gpu::Gpu;
 use coppice::gpu::check::{Tolerance, compare_f32};
 use coppice::ops::variants::Choices;
 use coppice::optim;
-use coppice::param::Flow;
+use coppice::param::MaskMode;
 use coppice::recipe::Recipe;
 use coppice::train::checkpoint::{self, Which};
 use coppice::train::{Control, Session, Summary, train};
@@ -39,7 +39,7 @@ fn single(values: &[f64]) -> Vec<f32> {
 /// The weight after each of some updates.
 fn walk(gpu: &Gpu, fields: &str, grads: &[f32]) -> Vec<f32> {
     // Six equal weights: a whole group of four and a part of one.
-    let rig = Rig::new(gpu, fields, &[1.0; 6], Flow::Free, &[]).unwrap();
+    let rig = Rig::new(gpu, fields, &[1.0; 6], MaskMode::Free, &[]).unwrap();
     let step = |(t, &grad): (u32, &f32)| {
         rig.update(t, &[grad; 6]).unwrap();
         let weights = rig.weights().unwrap();
@@ -138,7 +138,7 @@ fn amsgrad_does_not_forget_a_large_gradient_as_adam_does() {
 /// where moves lose no digits: each is exact to some 1e-6 of itself.
 fn frictions(gpu: &Gpu, more: &str) -> Vec<f32> {
     let fields = format!("name = 'diffgrad', lr = 1e-3{more}");
-    let rig = Rig::new(gpu, &fields, &[0.0], Flow::Free, &[]).unwrap();
+    let rig = Rig::new(gpu, &fields, &[0.0], MaskMode::Free, &[]).unwrap();
     let mut before = 0.0f64;
     let step = |(t, &grad): (u32, &f32)| {
         rig.update(t, &[grad]).unwrap();
@@ -221,7 +221,7 @@ fn descents_end_in_the_valleys_of_f64() {
     for gpu in everywhere() {
         for (column, (_, _, fields)) in RULES.iter().enumerate() {
             // One weight goes down F1, the other F3. F2 is left out: its first step lands on a break.
-            let rig = Rig::new(&gpu, fields, &[START as f32; 2], Flow::Free, &[]).unwrap();
+            let rig = Rig::new(&gpu, fields, &[START as f32; 2], MaskMode::Free, &[]).unwrap();
             let mut x = rig.weights().unwrap();
             for t in 1..=UPDATES {
                 rig.update(t, &[(F1.slope)(x[0] as f64) as f32, (F3.slope)(x[1] as f64) as f32]).unwrap();
@@ -238,9 +238,16 @@ fn descents_end_in_the_valleys_of_f64() {
 /// Ten updates of some weights: the weights and slots after each.
 type Trace = Vec<Vec<(&'static str, Vec<f32>)>>;
 
-fn trace(gpu: &Gpu, fields: &str, weights: &[f32], flow: Flow, mask: &[u32], grads: &[Vec<f32>]) -> Trace {
-    let rig = Rig::new(gpu, fields, weights, flow, mask).unwrap();
-    if flow == Flow::Held {
+fn trace(
+    gpu: &Gpu,
+    fields: &str,
+    weights: &[f32],
+    mode: MaskMode,
+    mask: &[u32],
+    grads: &[Vec<f32>],
+) -> Trace {
+    let rig = Rig::new(gpu, fields, weights, mode, mask).unwrap();
+    if mode == MaskMode::Held {
         // Something is left behind the mask: the first update has to clear it, the others to keep it so.
         rig.fill_slots(0.25).unwrap();
     }
@@ -272,12 +279,13 @@ fn masks_hold_under_every_optimizer_and_devices_agree_with_the_twin() {
         let kept = |i: usize| mask[i / 32] >> (i % 32) & 1 == 1;
         for entry in optim::ALL {
             let fields = format!("name = '{}', lr = 0.01, weight_decay = {decay:?}", entry.name);
-            for flow in [Flow::Held, Flow::Latent] {
-                let twin = trace(&Gpu::twin(), &fields, &weights, flow, &mask, &grads);
+            for mode in [MaskMode::Held, MaskMode::Latent] {
+                let twin = trace(&Gpu::twin(), &fields, &weights, mode, &mask, &grads);
                 for (name, values) in twin.iter().flatten() {
                     for (i, value) in values.iter().enumerate() {
-                        let held = if *name == "weight" && flow == Flow::Latent { weights[i] } else { 0.0 };
-                        let place = format!("{fields}, {flow:?}: {name}[{i}] = {value}");
+                        let held =
+                            if *name == "weight" && mode == MaskMode::Latent { weights[i] } else { 0.0 };
+                        let place = format!("{fields}, {mode:?}: {name}[{i}] = {value}");
                         prop_assert!(kept(i) || value.to_bits() == held.to_bits(), "{}", place);
                         prop_assert!(
                             value.is_finite() && (SIGNED.contains(name) || *value >= 0.0),
@@ -289,13 +297,13 @@ fn masks_hold_under_every_optimizer_and_devices_agree_with_the_twin() {
                 if device.is_counted() || !device.is_device() {
                     continue;
                 }
-                let found = trace(&device, &fields, &weights, flow, &mask, &grads);
+                let found = trace(&device, &fields, &weights, mode, &mask, &grads);
                 for ((name, got), (_, want)) in found.iter().flatten().zip(twin.iter().flatten()) {
                     let leak = (0..got.len()).find(|&i| !kept(i) && got[i].to_bits() != want[i].to_bits());
-                    prop_assert!(leak.is_none(), "{}, {:?}: {}[{:?}]", fields, flow, name, leak);
+                    prop_assert!(leak.is_none(), "{}, {:?}: {}[{:?}]", fields, mode, name, leak);
                     // Roundings of ten updates.
                     let close = Tolerance { abs: 2e-6, rel: 2e-5 };
-                    let agreed = compare_f32(&format!("{fields}, {flow:?}: {name}"), got, want, close);
+                    let agreed = compare_f32(&format!("{fields}, {mode:?}: {name}"), got, want, close);
                     prop_assert!(agreed.is_ok(), "{}", agreed.unwrap_err());
                 }
             }

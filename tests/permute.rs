@@ -6,7 +6,7 @@ use common::{everywhere, kept_magnitude};
 use coppice::gpu::{Choice, Dtype, Gpu, Limits};
 use coppice::ops::packed::Form;
 use coppice::ops::variants::Choices;
-use coppice::param::{Flow, Param, ParamId, ParamSet, Storage};
+use coppice::param::{MaskMode, Param, ParamId, ParamSet, Storage};
 use coppice::random::{Stream, uniform};
 use coppice::recipe::Recipe;
 use coppice::sparsity::exchange::{Scratch, Search, Shape};
@@ -136,7 +136,7 @@ fn layers(gpu: &Gpu) -> ParamSet {
 }
 
 fn hold(param: &mut Param, keep: usize, of: usize) {
-    (param.storage, param.form) = (Storage::Masked(Flow::Held), Form::Groups { keep, of });
+    (param.storage, param.form) = (Storage::Masked(MaskMode::Held), Form::Groups { keep, of });
 }
 
 /// What the layers make of one input.

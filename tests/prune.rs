@@ -18,7 +18,7 @@ use coppice::data::{Dataset, Source, Split};
 use coppice::gpu::Gpu;
 use coppice::ops::packed::{Form, Pattern};
 use coppice::ops::variants::Choices;
-use coppice::param::{Flow, ParamId, places};
+use coppice::param::{MaskMode, ParamId, places};
 use coppice::random::{Stream, uniform};
 use coppice::recipe::Recipe;
 use coppice::sparsity::Look;
@@ -211,7 +211,7 @@ fn trace(gpu: &Gpu, sparsity: &str) -> (Vec<Vec<u32>>, String) {
         if run.advance().unwrap().is_some() {
             masks.extend(run.model.params.iter().map(|param| param.read_mask().unwrap()));
         }
-        for param in run.model.params.iter().filter(|param| param.flow() == Flow::Held) {
+        for param in run.model.params.iter().filter(|param| param.mask_mode() == MaskMode::Held) {
             let (mask, values) = (param.read_mask().unwrap(), param.read().unwrap());
             let leaks =
                 (0..param.len()).filter(|&i| mask[i / 32] >> (i % 32) & 1 == 0 && values[i].to_bits() != 0);

@@ -10,7 +10,7 @@ mod granet;
 use common::everywhere;
 use coppice::gpu::{Gpu, Recorder};
 use coppice::ops::packed::{Form, Pattern};
-use coppice::param::{Flow, Like, MEAN, Param, ParamId, ParamSet, Storage, full_mask, mask_of, places};
+use coppice::param::{Like, MEAN, MaskMode, Param, ParamId, ParamSet, Storage, full_mask, mask_of, places};
 use coppice::random::{Stream, uniform, word};
 use coppice::recipe::{PruneSchedule, Settings};
 use coppice::sparsity::Length;
@@ -53,7 +53,7 @@ fn update(gpu: &Gpu, case: &Case, fraction: f64, packed: bool) -> After {
 fn held(gpu: &Gpu, name: &str, case: &Case, packed: bool) -> Param {
     let [rows, inner] = case.shape;
     let mut param = Param::new(name, &case.shape, Box::new(|_| 0.0));
-    param.storage = Storage::Masked(Flow::Held);
+    param.storage = Storage::Masked(MaskMode::Held);
     if packed {
         param.allocate_packed(gpu, Pattern::from_places(Form::Free, rows, inner, &case.kept)).unwrap();
     } else {
@@ -321,7 +321,7 @@ fn a_layer_without_weights_stays_so() {
 fn values_that_need_a_first_draw_are_refused_without_one() {
     let gpu = Gpu::twin();
     let mut param = Param::new("w", &[2, 5], Box::new(|_| 0.0));
-    param.storage = Storage::Masked(Flow::Held);
+    param.storage = Storage::Masked(MaskMode::Held);
     param.allocate(&gpu).unwrap();
     let grads = |_: &mut Recorder, _: ParamId, _: std::ops::Range<usize>, _: &coppice::gpu::Tensor| Ok(());
     let params = ParamSet::from_iter([param]);

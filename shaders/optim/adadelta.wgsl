@@ -7,7 +7,7 @@
 //#use ops/texels
 //#use optim/update
 
-struct Args { quads: u32, flow: u32, rho: f32, epsilon: f32, weight_decay: f32 }
+struct Args { quads: u32, mode: u32, rho: f32, epsilon: f32, weight_decay: f32 }
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(6) var<storage, read_write> second: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> moves: array<vec4<f32>>;
@@ -15,14 +15,14 @@ struct Args { quads: u32, flow: u32, rho: f32, epsilon: f32, weight_decay: f32 }
 @group(0) @binding(13) var moves_texels: texture_storage_2d<rgba32float, read>;
 
 fn update(i: u32, w: vec4<f32>, gradient: vec4<f32>, old_v: vec4<f32>, old_u: vec4<f32>) {
-    let is_kept = kept(i, args.flow);
+    let is_kept = kept(i, args.mode);
     let g = select(vec4<f32>(0.0), gradient + args.weight_decay * w, is_kept);
     let v = args.rho * old_v + (1.0 - args.rho) * g * g;
     let d = sqrt(old_u + args.epsilon) / sqrt(v + args.epsilon) * g;
     let u = args.rho * old_u + (1.0 - args.rho) * d * d;
-    second[i] = hold(v, is_kept, args.flow);
-    moves[i] = hold(u, is_kept, args.flow);
-    weight[i] = hold(w - step.rate * d, is_kept, args.flow);
+    second[i] = hold(v, is_kept, args.mode);
+    moves[i] = hold(u, is_kept, args.mode);
+    weight[i] = hold(w - step.rate * d, is_kept, args.mode);
 }
 
 @compute @workgroup_size(WG)

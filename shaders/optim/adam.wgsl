@@ -9,7 +9,7 @@
 //#use ops/texels
 //#use optim/update
 
-struct Args { quads: u32, flow: u32, beta1: f32, beta2: f32, epsilon: f32, weight_decay: f32, shrink: f32 }
+struct Args { quads: u32, mode: u32, beta1: f32, beta2: f32, epsilon: f32, weight_decay: f32, shrink: f32 }
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(6) var<storage, read_write> first: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> second: array<vec4<f32>>;
@@ -17,16 +17,16 @@ struct Args { quads: u32, flow: u32, beta1: f32, beta2: f32, epsilon: f32, weigh
 @group(0) @binding(13) var second_texels: texture_storage_2d<rgba32float, read>;
 
 fn update(i: u32, w: vec4<f32>, gradient: vec4<f32>, old_m: vec4<f32>, old_v: vec4<f32>) {
-    let is_kept = kept(i, args.flow);
+    let is_kept = kept(i, args.mode);
     let g = select(vec4<f32>(0.0), gradient + args.weight_decay * w, is_kept);
     let m = args.beta1 * old_m + (1.0 - args.beta1) * g;
     let v = args.beta2 * old_v + (1.0 - args.beta2) * g * g;
     let direction = m / step.correction1 + step.lookahead * g;
     let move_by = direction / (sqrt(v / step.correction2) + args.epsilon);
     let shrunk = select(w, w * (1.0 - step.rate * args.shrink), is_kept);
-    first[i] = hold(m, is_kept, args.flow);
-    second[i] = hold(v, is_kept, args.flow);
-    weight[i] = hold(shrunk - step.rate * move_by, is_kept, args.flow);
+    first[i] = hold(m, is_kept, args.mode);
+    second[i] = hold(v, is_kept, args.mode);
+    weight[i] = hold(shrunk - step.rate * move_by, is_kept, args.mode);
 }
 
 @compute @workgroup_size(WG)

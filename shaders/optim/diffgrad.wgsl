@@ -9,7 +9,7 @@
 //#use optim/update
 
 struct Args {
-    quads: u32, flow: u32,
+    quads: u32, mode: u32,
     beta1: f32, beta2: f32, epsilon: f32, weight_decay: f32,
     version: u32, bug: u32,
 }
@@ -41,17 +41,17 @@ fn friction(change: vec4<f32>, size: Spread) -> vec4<f32> {
 
 fn update(i: u32, w: vec4<f32>, gradient: vec4<f32>, old_m: vec4<f32>, old_v: vec4<f32>, old_g: vec4<f32>,
           size: Spread) {
-    let is_kept = kept(i, args.flow);
+    let is_kept = kept(i, args.mode);
     let g = select(vec4<f32>(0.0), gradient + args.weight_decay * w, is_kept);
     let m = args.beta1 * old_m + (1.0 - args.beta1) * g;
     let v = args.beta2 * old_v + (1.0 - args.beta2) * g * g;
     // The bug: what was kept of the last gradient is this one.
     let change = select(old_g - g, vec4<f32>(0.0), args.bug != 0u && step.update > 1u);
     let rate = step.rate * sqrt(step.correction2) / step.correction1;
-    first[i] = hold(m, is_kept, args.flow);
-    second[i] = hold(v, is_kept, args.flow);
-    previous[i] = hold(g, is_kept, args.flow);
-    weight[i] = hold(w - rate * friction(change, size) * m / (sqrt(v) + args.epsilon), is_kept, args.flow);
+    first[i] = hold(m, is_kept, args.mode);
+    second[i] = hold(v, is_kept, args.mode);
+    previous[i] = hold(g, is_kept, args.mode);
+    weight[i] = hold(w - rate * friction(change, size) * m / (sqrt(v) + args.epsilon), is_kept, args.mode);
 }
 
 @compute @workgroup_size(WG)

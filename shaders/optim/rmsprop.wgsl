@@ -7,17 +7,17 @@
 //#use ops/texels
 //#use optim/update
 
-struct Args { quads: u32, flow: u32, alpha: f32, epsilon: f32, weight_decay: f32 }
+struct Args { quads: u32, mode: u32, alpha: f32, epsilon: f32, weight_decay: f32 }
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(6) var<storage, read_write> second: array<vec4<f32>>;
 @group(0) @binding(12) var second_texels: texture_storage_2d<rgba32float, read>;
 
 fn update(i: u32, w: vec4<f32>, gradient: vec4<f32>, old: vec4<f32>) {
-    let is_kept = kept(i, args.flow);
+    let is_kept = kept(i, args.mode);
     let g = select(vec4<f32>(0.0), gradient + args.weight_decay * w, is_kept);
     let v = args.alpha * old + (1.0 - args.alpha) * g * g;
-    second[i] = hold(v, is_kept, args.flow);
-    weight[i] = hold(w - step.rate * g / (sqrt(v) + args.epsilon), is_kept, args.flow);
+    second[i] = hold(v, is_kept, args.mode);
+    weight[i] = hold(w - step.rate * g / (sqrt(v) + args.epsilon), is_kept, args.mode);
 }
 
 @compute @workgroup_size(WG)

@@ -7,18 +7,18 @@
 //#use ops/texels
 //#use optim/update
 
-struct Args { quads: u32, flow: u32, momentum: f32, weight_decay: f32, nesterov: u32 }
+struct Args { quads: u32, mode: u32, momentum: f32, weight_decay: f32, nesterov: u32 }
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(6) var<storage, read_write> velocity: array<vec4<f32>>;
 @group(0) @binding(12) var velocity_texels: texture_storage_2d<rgba32float, read>;
 
 fn update(i: u32, w: vec4<f32>, gradient: vec4<f32>, old: vec4<f32>) {
-    let is_kept = kept(i, args.flow);
+    let is_kept = kept(i, args.mode);
     let g = select(vec4<f32>(0.0), gradient + args.weight_decay * w, is_kept);
     let v = args.momentum * old + g;
     let direction = select(v, g + args.momentum * v, args.nesterov != 0u);
-    velocity[i] = hold(v, is_kept, args.flow);
-    weight[i] = hold(w - step.rate * direction, is_kept, args.flow);
+    velocity[i] = hold(v, is_kept, args.mode);
+    weight[i] = hold(w - step.rate * direction, is_kept, args.mode);
 }
 
 @compute @workgroup_size(WG)

@@ -9,7 +9,7 @@ alias Summed = vec2<f32>;
 
 struct Args {
     len: u32,        // of the block; `mean` and `deviation`: how many parts
-    flow: u32,
+    mode: u32,
     first_part: u32, // of the block, where a tensor has several
     workgroups: u32, // and the number of its parts
     weight_decay: f32,
@@ -21,7 +21,7 @@ struct Args {
 // 1 for each of the four weights of quad i that counts: it is kept, and no padding.
 fn counted(i: u32) -> vec4<f32> {
     let inside = vec4<u32>(4u * i) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(args.len);
-    return select(vec4<f32>(0.0), vec4<f32>(1.0), kept(i, args.flow) & inside);
+    return select(vec4<f32>(0.0), vec4<f32>(1.0), kept(i, args.mode) & inside);
 }
 
 fn magnitude(i: u32) -> vec4<f32> {

@@ -18,14 +18,14 @@ fn stopped() -> bool {
 }
 
 // Which of the four weights of quad i are kept.
-fn kept(i: u32, flow: u32) -> vec4<bool> {
-    if flow == FREE { return vec4<bool>(true); }
+fn kept(i: u32, mode: u32) -> vec4<bool> {
+    if mode == FREE { return vec4<bool>(true); }
     let bits = mask[i / 8u] >> (i % 8u * 4u);
     return (vec4<u32>(bits) & vec4<u32>(1u, 2u, 4u, 8u)) != vec4<u32>(0u);
 }
 
 // What is stored: 0 for the pruned weights of a held mask.
-fn hold(value: vec4<f32>, is_kept: vec4<bool>, flow: u32) -> vec4<f32> {
-    if flow == HELD { return select(vec4<f32>(0.0), value, is_kept); }
+fn hold(value: vec4<f32>, is_kept: vec4<bool>, mode: u32) -> vec4<f32> {
+    if mode == HELD { return select(vec4<f32>(0.0), value, is_kept); }
     return value;
 }

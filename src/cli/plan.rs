@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Device, RecipeArgs, cache, drive, print_json, say};
 use crate::error::Result;
 use crate::gpu::{Cost, Dispatch, Gpu, Phase};
-use crate::param::{Companion, Flow, MEAN, ParamId};
+use crate::param::{Companion, MEAN, MaskMode, ParamId};
 use crate::recipe::Storage;
 use crate::report::table;
 use crate::train::{Session, TrainFlops, Turn};
@@ -214,11 +214,11 @@ fn why(run: &Session, id: ParamId) -> String {
     };
     match (run.recipe.sparsity.storage, pruner.packed_below(id)) {
         (Storage::Masked, _) => "asked for".into(),
-        (_, 0.0) if param.flow() != Flow::Held => "pruned weights keep their values".into(),
+        (_, 0.0) if param.mask_mode() != MaskMode::Held => "pruned weights keep their values".into(),
         (_, 0.0) if !param.form.is_packable() => {
             "packed products read whole blocks of 4x1 and 8x1 alone".into()
         }
-        (_, below) if param.flow() == Flow::Flowing => {
+        (_, below) if param.mask_mode() == MaskMode::Flowing => {
             format!(
                 "pruned weights keep their values; once masks freeze, packed from density {below:.3} down"
             )

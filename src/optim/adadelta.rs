@@ -15,7 +15,7 @@ use crate::{source, wgsl_struct};
 
 wgsl_struct! {
     /// See `shaders/optim/adadelta.wgsl`.
-    pub struct Args { quads: u32, flow: u32, rho: f32, epsilon: f32, weight_decay: f32 }
+    pub struct Args { quads: u32, mode: u32, rho: f32, epsilon: f32, weight_decay: f32 }
 }
 
 const KERNEL: Kernel = Kernel::own(source!("optim/adadelta"), twin).proven();
@@ -51,8 +51,8 @@ struct AdaDelta {
 impl Rule for AdaDelta {
     fn record(&self, rec: &mut Recorder, t: &Target) -> Result<()> {
         let Self { rho, epsilon, weight_decay } = *self;
-        let (quads, flow) = (t.quads(), t.flow as u32);
-        t.dispatch(rec, KERNEL, &Args { quads, flow, rho, epsilon, weight_decay }, 18)
+        let (quads, mode) = (t.quads(), t.mode as u32);
+        t.dispatch(rec, KERNEL, &Args { quads, mode, rho, epsilon, weight_decay }, 18)
     }
 }
 
@@ -64,13 +64,13 @@ fn twin(t: &Twin) {
     let (grad, mask) = (t.f32("grad"), t.u32("mask"));
     let (mut weight, mut second, mut moves) = (t.f32_mut("weight"), t.f32_mut("second"), t.f32_mut("moves"));
     for i in 0..weight.len() {
-        let kept = is_kept(args.flow, &mask, i);
+        let kept = is_kept(args.mode, &mask, i);
         let g = if kept { grad[i] + args.weight_decay * weight[i] } else { 0.0 };
         let v = args.rho * second[i] + (1.0 - args.rho) * g * g;
         let d = (moves[i] + args.epsilon).sqrt() / (v + args.epsilon).sqrt() * g;
         let u = args.rho * moves[i] + (1.0 - args.rho) * d * d;
-        second[i] = hold(args.flow, kept, v);
-        moves[i] = hold(args.flow, kept, u);
-        weight[i] = hold(args.flow, kept, weight[i] - step.rate * d);
+        second[i] = hold(args.mode, kept, v);
+        moves[i] = hold(args.mode, kept, u);
+        weight[i] = hold(args.mode, kept, weight[i] - step.rate * d);
     }
 }

@@ -15,7 +15,7 @@ use crate::{source, wgsl_struct};
 
 wgsl_struct! {
     /// See `shaders/optim/adagrad.wgsl`.
-    pub struct Args { quads: u32, flow: u32, lr_decay: f32, epsilon: f32, weight_decay: f32 }
+    pub struct Args { quads: u32, mode: u32, lr_decay: f32, epsilon: f32, weight_decay: f32 }
 }
 
 const KERNEL: Kernel = Kernel::own(source!("optim/adagrad"), twin).proven();
@@ -55,8 +55,8 @@ struct AdaGrad {
 impl Rule for AdaGrad {
     fn record(&self, rec: &mut Recorder, t: &Target) -> Result<()> {
         let Self { lr_decay, epsilon, weight_decay } = *self;
-        let (quads, flow) = (t.quads(), t.flow as u32);
-        t.dispatch(rec, KERNEL, &Args { quads, flow, lr_decay, epsilon, weight_decay }, 10)
+        let (quads, mode) = (t.quads(), t.mode as u32);
+        t.dispatch(rec, KERNEL, &Args { quads, mode, lr_decay, epsilon, weight_decay }, 10)
     }
 }
 
@@ -69,10 +69,10 @@ fn twin(t: &Twin) {
     let (mut weight, mut squares) = (t.f32_mut("weight"), t.f32_mut("squares"));
     let rate = step.rate / (1.0 + (step.update - 1) as f32 * args.lr_decay);
     for i in 0..weight.len() {
-        let kept = is_kept(args.flow, &mask, i);
+        let kept = is_kept(args.mode, &mask, i);
         let g = if kept { grad[i] + args.weight_decay * weight[i] } else { 0.0 };
         let s = squares[i] + g * g;
-        squares[i] = hold(args.flow, kept, s);
-        weight[i] = hold(args.flow, kept, weight[i] - rate * g / (s.sqrt() + args.epsilon));
+        squares[i] = hold(args.mode, kept, s);
+        weight[i] = hold(args.mode, kept, weight[i] - rate * g / (s.sqrt() + args.epsilon));
     }
 }

@@ -14,7 +14,7 @@ use crate::{source, wgsl_struct};
 wgsl_struct! {
     /// See `shaders/optim/adam.wgsl`.
     pub struct Args {
-        quads: u32, flow: u32, beta1: f32, beta2: f32, epsilon: f32, weight_decay: f32, shrink: f32
+        quads: u32, mode: u32, beta1: f32, beta2: f32, epsilon: f32, weight_decay: f32, shrink: f32
     }
 }
 
@@ -43,8 +43,8 @@ pub(super) struct Adam {
 impl Rule for Adam {
     fn record(&self, rec: &mut Recorder, t: &Target) -> Result<()> {
         let Moments { beta1, beta2, epsilon, weight_decay } = self.moments;
-        let (quads, flow, shrink) = (t.quads(), t.flow as u32, self.shrink);
-        t.dispatch(rec, KERNEL, &Args { quads, flow, beta1, beta2, epsilon, weight_decay, shrink }, 18)
+        let (quads, mode, shrink) = (t.quads(), t.mode as u32, self.shrink);
+        t.dispatch(rec, KERNEL, &Args { quads, mode, beta1, beta2, epsilon, weight_decay, shrink }, 18)
     }
     fn corrected(&self, step: Step) -> Step {
         self.moments.corrected(step)
@@ -59,15 +59,15 @@ fn twin(t: &Twin) {
     let (grad, mask) = (t.f32("grad"), t.u32("mask"));
     let (mut weight, mut first, mut second) = (t.f32_mut("weight"), t.f32_mut("first"), t.f32_mut("second"));
     for i in 0..weight.len() {
-        let kept = is_kept(args.flow, &mask, i);
+        let kept = is_kept(args.mode, &mask, i);
         let g = if kept { grad[i] + args.weight_decay * weight[i] } else { 0.0 };
         let m = args.beta1 * first[i] + (1.0 - args.beta1) * g;
         let v = args.beta2 * second[i] + (1.0 - args.beta2) * g * g;
         let direction = m / step.correction1 + step.lookahead * g;
         let move_by = direction / ((v / step.correction2).sqrt() + args.epsilon);
         let shrunk = if kept { weight[i] * (1.0 - step.rate * args.shrink) } else { weight[i] };
-        first[i] = hold(args.flow, kept, m);
-        second[i] = hold(args.flow, kept, v);
-        weight[i] = hold(args.flow, kept, shrunk - step.rate * move_by);
+        first[i] = hold(args.mode, kept, m);
+        second[i] = hold(args.mode, kept, v);
+        weight[i] = hold(args.mode, kept, shrunk - step.rate * move_by);
     }
 }

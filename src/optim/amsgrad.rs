@@ -14,7 +14,7 @@ use crate::{source, wgsl_struct};
 
 wgsl_struct! {
     /// See `shaders/optim/amsgrad.wgsl`.
-    pub struct Args { quads: u32, flow: u32, beta1: f32, beta2: f32, epsilon: f32, weight_decay: f32 }
+    pub struct Args { quads: u32, mode: u32, beta1: f32, beta2: f32, epsilon: f32, weight_decay: f32 }
 }
 
 const KERNEL: Kernel = Kernel::own(source!("optim/amsgrad"), twin).proven();
@@ -36,8 +36,8 @@ struct AmsGrad(Moments);
 impl Rule for AmsGrad {
     fn record(&self, rec: &mut Recorder, t: &Target) -> Result<()> {
         let Moments { beta1, beta2, epsilon, weight_decay } = self.0;
-        let (quads, flow) = (t.quads(), t.flow as u32);
-        t.dispatch(rec, KERNEL, &Args { quads, flow, beta1, beta2, epsilon, weight_decay }, 15)
+        let (quads, mode) = (t.quads(), t.mode as u32);
+        t.dispatch(rec, KERNEL, &Args { quads, mode, beta1, beta2, epsilon, weight_decay }, 15)
     }
     fn corrected(&self, step: Step) -> Step {
         self.0.corrected(step)
@@ -53,15 +53,15 @@ fn twin(t: &Twin) {
     let (mut weight, mut first) = (t.f32_mut("weight"), t.f32_mut("first"));
     let (mut second, mut largest) = (t.f32_mut("second"), t.f32_mut("largest"));
     for i in 0..weight.len() {
-        let kept = is_kept(args.flow, &mask, i);
+        let kept = is_kept(args.mode, &mask, i);
         let g = if kept { grad[i] + args.weight_decay * weight[i] } else { 0.0 };
         let m = args.beta1 * first[i] + (1.0 - args.beta1) * g;
         let v = args.beta2 * second[i] + (1.0 - args.beta2) * g * g;
         let l = largest[i].max(v);
         let move_by = (m / step.correction1) / ((l / step.correction2).sqrt() + args.epsilon);
-        first[i] = hold(args.flow, kept, m);
-        second[i] = hold(args.flow, kept, v);
-        largest[i] = hold(args.flow, kept, l);
-        weight[i] = hold(args.flow, kept, weight[i] - step.rate * move_by);
+        first[i] = hold(args.mode, kept, m);
+        second[i] = hold(args.mode, kept, v);
+        largest[i] = hold(args.mode, kept, l);
+        weight[i] = hold(args.mode, kept, weight[i] - step.rate * move_by);
     }
 }

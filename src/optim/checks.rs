@@ -1,11 +1,11 @@
-//! The checks that every optimizer gets: its kernel against its twin, for each flow and on ragged sizes, through
+//! The checks that every optimizer gets: its kernel against its twin, for each mask mode and on ragged sizes, through
 //! buffers and through textures, and with the flag up that stops it.
 
 use super::joint::Part;
 use super::rule::{Rule, Target};
 use crate::gpu::check::{Check, Tolerance};
 use crate::ops::Step;
-use crate::param::Flow;
+use crate::param::MaskMode;
 
 /// One unit in the last place a rounding, over a handful of operations; division, root and `exp` included.
 const CLOSE: Tolerance = Tolerance { abs: 2e-6, rel: 4e-6 };
@@ -19,20 +19,20 @@ pub(super) fn update_checks(
     rule: impl Fn() -> Box<dyn Rule> + Send + Sync + Clone + 'static,
 ) -> Vec<Check> {
     let cases = [
-        (Flow::Free, 0, false),
-        (Flow::Held, 0, false),
-        (Flow::Latent, 0, false),
-        (Flow::Held, 7, false),
-        (Flow::Held, 0, true),
+        (MaskMode::Free, 0, false),
+        (MaskMode::Held, 0, false),
+        (MaskMode::Latent, 0, false),
+        (MaskMode::Held, 7, false),
+        (MaskMode::Held, 0, true),
     ];
-    let one = |(flow, broken, texels): (Flow, u32, bool)| {
+    let one = |(mode, broken, texels): (MaskMode, u32, bool)| {
         let suffix = match (broken, texels) {
             (0, false) => "",
             (0, true) => ", texels",
             _ => ", stopped",
         };
         let rule = rule.clone();
-        Check::new(format!("optim/{name} ({flow:?}{suffix})"), move |t, n| {
+        Check::new(format!("optim/{name} ({mode:?}{suffix})"), move |t, n| {
             let rule = rule();
             let step = rule.corrected(Step { rate: 0.1, update: 3, ..Default::default() });
             let step = t.gpu.uniform("step", &step)?;
@@ -50,7 +50,7 @@ pub(super) fn update_checks(
             }
             let part = Part { weight, grad, mask, slots: own, weights: n };
             let (part, step, totals) = (&part, &step, &totals);
-            let target = Target { part, flow, names: slots, step, totals, texels, spread: None };
+            let target = Target { part, mode, names: slots, step, totals, texels, spread: None };
             let spread = rule.record_spread(&mut t.rec, &[target])?;
             rule.record(&mut t.rec, &Target { spread: spread.as_ref(), ..target })
         })

@@ -26,7 +26,7 @@ use crate::{source, wgsl_struct};
 wgsl_struct! {
     /// See `shaders/optim/diffgrad.wgsl`.
     pub struct Args {
-        quads: u32, flow: u32, beta1: f32, beta2: f32, epsilon: f32, weight_decay: f32, version: u32, bug: u32
+        quads: u32, mode: u32, beta1: f32, beta2: f32, epsilon: f32, weight_decay: f32, version: u32, bug: u32
     }
 }
 
@@ -87,8 +87,8 @@ impl Rule for DiffGrad {
     }
     fn record(&self, rec: &mut Recorder, t: &Target) -> Result<()> {
         let Moments { beta1, beta2, epsilon, weight_decay } = self.moments;
-        let (quads, flow, version, bug) = (t.quads(), t.flow as u32, self.version, self.bug as u32);
-        t.dispatch(rec, KERNEL, &Args { quads, flow, beta1, beta2, epsilon, weight_decay, version, bug }, 22)
+        let (quads, mode, version, bug) = (t.quads(), t.mode as u32, self.version, self.bug as u32);
+        t.dispatch(rec, KERNEL, &Args { quads, mode, beta1, beta2, epsilon, weight_decay, version, bug }, 22)
     }
     fn corrected(&self, step: Step) -> Step {
         self.moments.corrected(step)
@@ -123,16 +123,16 @@ fn twin(t: &Twin) {
     let spread = if args.version > 2 { [t.f32("spread")[0], t.f32("spread")[1]] } else { [0.0; 2] };
     let rate = step.rate * step.correction2.sqrt() / step.correction1;
     for i in 0..weight.len() {
-        let kept = is_kept(args.flow, &mask, i);
+        let kept = is_kept(args.mode, &mask, i);
         let g = if kept { grad[i] + args.weight_decay * weight[i] } else { 0.0 };
         let m = args.beta1 * first[i] + (1.0 - args.beta1) * g;
         let v = args.beta2 * second[i] + (1.0 - args.beta2) * g * g;
         let change = if args.bug != 0 && step.update > 1 { 0.0 } else { previous[i] - g };
         let move_by = friction(args.version, change, spread) * m / (v.sqrt() + args.epsilon);
-        first[i] = hold(args.flow, kept, m);
-        second[i] = hold(args.flow, kept, v);
-        previous[i] = hold(args.flow, kept, g);
-        weight[i] = hold(args.flow, kept, weight[i] - rate * move_by);
+        first[i] = hold(args.mode, kept, m);
+        second[i] = hold(args.mode, kept, v);
+        previous[i] = hold(args.mode, kept, g);
+        weight[i] = hold(args.mode, kept, weight[i] - rate * move_by);
     }
 }
 

@@ -2,13 +2,13 @@
 
 use super::Optimizer;
 use crate::gpu::Tensor;
-use crate::param::{Flow, MANY, Param, ParamSet};
+use crate::param::{MANY, MaskMode, Param, ParamSet};
 
 /// What is updated together: one parameter, or small ones that follow each other in memory.
 pub(super) struct Joint {
     first: String,
     last: String,
-    pub flow: Flow,
+    pub mode: MaskMode,
     /// Whether textures pay: for what is packed or small, copies into them would cost more than they save.
     pub texels: bool,
     pub parts: Vec<Part>,
@@ -82,7 +82,7 @@ impl Optimizer {
             joints.push(Joint {
                 first: param.name.clone(),
                 last: param.name.clone(),
-                flow: param.update_flow(),
+                mode: param.update_mode(),
                 texels: param.packed().is_none() && param.len() > MANY,
                 parts,
             });

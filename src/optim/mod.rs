@@ -98,9 +98,9 @@ impl Optimizer {
         rec.phase(Phase::Update);
         for joint in self.joints(params) {
             rec.scope(&joint.name());
-            let (flow, names) = (joint.flow, self.entry.slots);
+            let (mode, names) = (joint.mode, self.entry.slots);
             let texels = joint.texels && rec.gpu.prefers_texels();
-            let target = |part| Target { part, flow, names, step, totals, texels, spread: None };
+            let target = |part| Target { part, mode, names, step, totals, texels, spread: None };
             let targets: Vec<Target> = joint.parts.iter().map(target).collect();
             let spread = self.rule.record_spread(rec, &targets)?;
             for target in targets {

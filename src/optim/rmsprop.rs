@@ -15,7 +15,7 @@ use crate::{source, wgsl_struct};
 
 wgsl_struct! {
     /// See `shaders/optim/rmsprop.wgsl`.
-    pub struct Args { quads: u32, flow: u32, alpha: f32, epsilon: f32, weight_decay: f32 }
+    pub struct Args { quads: u32, mode: u32, alpha: f32, epsilon: f32, weight_decay: f32 }
 }
 
 const KERNEL: Kernel = Kernel::own(source!("optim/rmsprop"), twin).proven();
@@ -55,8 +55,8 @@ struct RmsProp {
 impl Rule for RmsProp {
     fn record(&self, rec: &mut Recorder, t: &Target) -> Result<()> {
         let Self { alpha, epsilon, weight_decay } = *self;
-        let (quads, flow) = (t.quads(), t.flow as u32);
-        t.dispatch(rec, KERNEL, &Args { quads, flow, alpha, epsilon, weight_decay }, 11)
+        let (quads, mode) = (t.quads(), t.mode as u32);
+        t.dispatch(rec, KERNEL, &Args { quads, mode, alpha, epsilon, weight_decay }, 11)
     }
 }
 
@@ -68,10 +68,10 @@ fn twin(t: &Twin) {
     let (grad, mask) = (t.f32("grad"), t.u32("mask"));
     let (mut weight, mut second) = (t.f32_mut("weight"), t.f32_mut("second"));
     for i in 0..weight.len() {
-        let kept = is_kept(args.flow, &mask, i);
+        let kept = is_kept(args.mode, &mask, i);
         let g = if kept { grad[i] + args.weight_decay * weight[i] } else { 0.0 };
         let v = args.alpha * second[i] + (1.0 - args.alpha) * g * g;
-        second[i] = hold(args.flow, kept, v);
-        weight[i] = hold(args.flow, kept, weight[i] - step.rate * g / (v.sqrt() + args.epsilon));
+        second[i] = hold(args.mode, kept, v);
+        weight[i] = hold(args.mode, kept, weight[i] - step.rate * g / (v.sqrt() + args.epsilon));
     }
 }

@@ -4,7 +4,7 @@ use super::joint::Part;
 use crate::error::Result;
 use crate::gpu::{Bind, Kernel, Recorder, Tensor, Uniform, WgslStruct};
 use crate::ops::{Step, groups};
-use crate::param::Flow;
+use crate::param::MaskMode;
 use crate::recipe::Settings;
 
 /// An update rule with its settings.
@@ -31,7 +31,7 @@ pub trait Rule {
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
     pub(super) part: &'a Part,
-    pub flow: Flow,
+    pub mode: MaskMode,
     /// The slots' names, which are also those of their bindings.
     pub names: &'a [&'static str],
     pub step: &'a Uniform,
@@ -90,13 +90,13 @@ impl Target<'_> {
 const MOST_TEXTURES: usize = 4;
 
 /// Whether weight `i` is kept; all are where there is no mask.
-pub(super) fn is_kept(flow: u32, mask: &[u32], i: usize) -> bool {
-    flow == Flow::Free as u32 || mask[i / 32] >> (i % 32) & 1 == 1
+pub(super) fn is_kept(mode: u32, mask: &[u32], i: usize) -> bool {
+    mode == MaskMode::Free as u32 || mask[i / 32] >> (i % 32) & 1 == 1
 }
 
 /// What is stored: 0 for the pruned weights of a held mask.
-pub(super) fn hold(flow: u32, kept: bool, value: f32) -> f32 {
-    if kept || flow != Flow::Held as u32 { value } else { 0.0 }
+pub(super) fn hold(mode: u32, kept: bool, value: f32) -> f32 {
+    if kept || mode != MaskMode::Held as u32 { value } else { 0.0 }
 }
 
 /// A non-negative number.

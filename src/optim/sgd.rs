@@ -12,7 +12,7 @@ use crate::{source, wgsl_struct};
 
 wgsl_struct! {
     /// See `shaders/optim/sgd.wgsl`.
-    pub struct Args { quads: u32, flow: u32, momentum: f32, weight_decay: f32, nesterov: u32 }
+    pub struct Args { quads: u32, mode: u32, momentum: f32, weight_decay: f32, nesterov: u32 }
 }
 
 const KERNEL: Kernel = Kernel::own(source!("optim/sgd"), twin).proven();
@@ -56,8 +56,8 @@ struct Sgd {
 impl Rule for Sgd {
     fn record(&self, rec: &mut Recorder, t: &Target) -> Result<()> {
         let Self { momentum, nesterov, weight_decay } = *self;
-        let (quads, flow, nesterov) = (t.quads(), t.flow as u32, nesterov as u32);
-        t.dispatch(rec, KERNEL, &Args { quads, flow, momentum, weight_decay, nesterov }, 6)
+        let (quads, mode, nesterov) = (t.quads(), t.mode as u32, nesterov as u32);
+        t.dispatch(rec, KERNEL, &Args { quads, mode, momentum, weight_decay, nesterov }, 6)
     }
 }
 
@@ -69,11 +69,11 @@ fn twin(t: &Twin) {
     let (grad, mask) = (t.f32("grad"), t.u32("mask"));
     let (mut weight, mut velocity) = (t.f32_mut("weight"), t.f32_mut("velocity"));
     for i in 0..weight.len() {
-        let kept = is_kept(args.flow, &mask, i);
+        let kept = is_kept(args.mode, &mask, i);
         let g = if kept { grad[i] + args.weight_decay * weight[i] } else { 0.0 };
         let v = args.momentum * velocity[i] + g;
         let direction = if args.nesterov != 0 { g + args.momentum * v } else { v };
-        velocity[i] = hold(args.flow, kept, v);
-        weight[i] = hold(args.flow, kept, weight[i] - step.rate * direction);
+        velocity[i] = hold(args.mode, kept, v);
+        weight[i] = hold(args.mode, kept, weight[i] - step.rate * direction);
     }
 }

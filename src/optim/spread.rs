@@ -9,12 +9,12 @@ use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance};
 use crate::gpu::{Dtype, Kernel, Recorder, Tensor, Twin};
 use crate::ops::Step;
-use crate::param::Flow;
+use crate::param::MaskMode;
 use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
     /// See `shaders/optim/spread.wgsl`.
-    pub struct Args { len: u32, flow: u32, first_part: u32, workgroups: u32, weight_decay: f32 }
+    pub struct Args { len: u32, mode: u32, first_part: u32, workgroups: u32, weight_decay: f32 }
 }
 
 const ADD: Kernel = Kernel::own(source!("optim/spread"), twin_add).entry("add").proven();
@@ -37,8 +37,8 @@ pub fn record(rec: &mut Recorder, targets: &[Target], weight_decay: f32) -> Resu
     let args = |target: &Target| {
         let own = workgroups(target) as u32;
         first += own;
-        let (len, flow) = (target.part.weight.len() as u32, target.flow as u32);
-        Args { len, flow, first_part: first - own, workgroups: own, weight_decay }
+        let (len, mode) = (target.part.weight.len() as u32, target.mode as u32);
+        Args { len, mode, first_part: first - own, workgroups: own, weight_decay }
     };
     let parts_of: Vec<(&Part, Args)> = targets.iter().map(|t| t.part).zip(targets.iter().map(args)).collect();
     let of_all = Args { len: all as u32, ..Default::default() };
@@ -62,7 +62,7 @@ pub fn record(rec: &mut Recorder, targets: &[Target], weight_decay: f32) -> Resu
 fn magnitudes(t: &Twin) -> Vec<f64> {
     let args: Args = t.get("args");
     let (grad, weight, mask) = (t.f32("grad"), t.f32("weight"), t.u32("mask"));
-    let counts = |i: &usize| is_kept(args.flow, &mask, *i);
+    let counts = |i: &usize| is_kept(args.mode, &mask, *i);
     let magnitude = |i: usize| f64::from(grad[i] + args.weight_decay * weight[i]).abs();
     (0..weight.len()).filter(counts).map(magnitude).collect()
 }
@@ -107,8 +107,8 @@ fn twin_deviation(t: &Twin) {
 
 /// The checks of the optimizers that use it.
 pub fn checks() -> Vec<Check> {
-    let one = |flow: Flow| {
-        Check::new(format!("optim/spread ({flow:?})"), move |t, n| {
+    let one = |mode: MaskMode| {
+        Check::new(format!("optim/spread ({mode:?})"), move |t, n| {
             let mut parts = Vec::new();
             for len in [n * 65, n] {
                 let (weight, grad) = (t.input("weight", &[len])?, t.input("grad", &[len])?);
@@ -118,7 +118,7 @@ pub fn checks() -> Vec<Check> {
             let step = t.gpu.uniform("step", &Step::default())?;
             let totals = t.gpu.upload_u32("totals", &[5], &[0; 5])?;
             let (step, totals) = (&step, &totals);
-            let target = |part| Target { part, flow, names: &[], step, totals, texels: false, spread: None };
+            let target = |part| Target { part, mode, names: &[], step, totals, texels: false, spread: None };
             let targets: Vec<Target> = parts.iter().map(target).collect();
             let spread = record(&mut t.rec, &targets, 0.25)?;
             // Sums of up to 17,000 magnitudes by trees.
@@ -126,5 +126,5 @@ pub fn checks() -> Vec<Check> {
             Ok(())
         })
     };
-    [Flow::Free, Flow::Held].map(one).into()
+    [MaskMode::Free, MaskMode::Held].map(one).into()
 }

@@ -4,7 +4,7 @@
 //! Weights lie apart from biases: a product reads one of each, or writes both of their gradients, and what a kernel writes
 //! must be memory that nothing else of it is bound to.
 
-use super::{Data, Flow, LATENT, Like, Param, ParamId, ParamSet, REACH};
+use super::{Data, LATENT, Like, MaskMode, Param, ParamId, ParamSet, REACH};
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor};
 
@@ -20,8 +20,8 @@ impl Param {
     /// Whether an update has nothing but values, gradient and slots to go through, and few of them. None at all cannot be
     /// bound where the memory ends.
     pub fn is_small(&self) -> bool {
-        let is_plain =
-            self.update_flow() == Flow::Free && [LATENT, REACH].iter().all(|n| self.tensors(n).is_empty());
+        let is_plain = self.update_mode() == MaskMode::Free
+            && [LATENT, REACH].iter().all(|n| self.tensors(n).is_empty());
         is_plain && self.blocks.len() == 1 && (1..=MANY).contains(&self.blocks[0].weight.len())
     }
     /// Values, gradient and slots of a small parameter: its parts.

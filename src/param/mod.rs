@@ -25,7 +25,7 @@ pub use companion::{Companion, Data, EARLY, EVER, LATENT, Like, MEAN, REACH, REC
 pub use joint::MANY;
 pub use matrix::Matrix;
 pub use set::{ParamId, ParamSet};
-pub use storage::{Flow, Packed, Storage};
+pub use storage::{MaskMode, Packed, Storage};
 
 /// Blocks begin on rows that are multiples of this, so that slices of activations start on 256 bytes.
 const ROW_ALIGNMENT: usize = 64;
@@ -116,8 +116,8 @@ impl Param {
     /// # Errors
     /// `Kind::Memory` if a single row exceeds a binding or the device has no room.
     pub fn allocate(&mut self, gpu: &Gpu) -> Result<()> {
-        self.storage = match self.flow() {
-            Flow::Free => Storage::Dense,
+        self.storage = match self.mask_mode() {
+            MaskMode::Free => Storage::Dense,
             mode => Storage::Masked(mode),
         };
         let (name, inner) = (&self.name, self.matrix().inner());
@@ -135,7 +135,7 @@ impl Param {
         }
         self.blocks = blocks;
         self.renew_companions(gpu)?;
-        let keeps_values = matches!(self.flow(), Flow::Latent | Flow::Flowing);
+        let keeps_values = matches!(self.mask_mode(), MaskMode::Latent | MaskMode::Flowing);
         if keeps_values && self.companion(LATENT).is_none() {
             self.accompany(gpu, LATENT, Like::Values)?;
         }
@@ -156,7 +156,7 @@ impl Param {
 
     /// Holds from now on what flowed: the values that the forward pass saw are all that is left.
     pub fn hold(&mut self) {
-        self.storage = Storage::Masked(Flow::Held);
+        self.storage = Storage::Masked(MaskMode::Held);
         self.part_with(&[LATENT, RECORDED]);
     }
 
@@ -202,17 +202,17 @@ impl Param {
         }
     }
     /// What happens to its pruned weights.
-    pub fn flow(&self) -> Flow {
+    pub fn mask_mode(&self) -> MaskMode {
         match self.storage {
-            Storage::Dense => Flow::Free,
+            Storage::Dense => MaskMode::Free,
             Storage::Masked(mode) => mode,
-            Storage::Packed(_) => Flow::Held,
+            Storage::Packed(_) => MaskMode::Held,
         }
     }
     /// What an optimizer has to do about pruned weights: nothing where they do not exist, or are trained as others.
-    pub fn update_flow(&self) -> Flow {
+    pub fn update_mode(&self) -> MaskMode {
         match self.storage {
-            Storage::Dense | Storage::Packed(_) | Storage::Masked(Flow::Flowing) => Flow::Free,
+            Storage::Dense | Storage::Packed(_) | Storage::Masked(MaskMode::Flowing) => MaskMode::Free,
             Storage::Masked(mode) => mode,
         }
     }

@@ -163,7 +163,7 @@ mod tests {
 
     use super::*;
     use crate::gpu::{Choice, Limits};
-    use crate::param::{Flow, Like};
+    use crate::param::{Like, MaskMode};
     use crate::random::{Stream, uniform, word};
 
     const SLOTS: [&str; 2] = ["first", "second"];
@@ -215,7 +215,7 @@ mod tests {
         /// Masked, with values and slots where the mask has a bit.
         fn new(gpu: Gpu, start: &Pattern) -> Self {
             let mut param = Param::new("w", &[start.rows, start.inner], Box::new(|_| 0.0));
-            (param.storage, param.form) = (Storage::Masked(Flow::Held), start.form);
+            (param.storage, param.form) = (Storage::Masked(MaskMode::Held), start.form);
             param.allocate(&gpu).unwrap();
             let number = |kind: u32, i: u32| 1.0 + uniform(1, Stream::Test, 0, kind, i);
             let places = sorted(start);

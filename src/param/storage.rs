@@ -5,7 +5,7 @@ use crate::ops::packed::Index;
 
 /// What happens to a pruned weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
+pub enum MaskMode {
     /// There is no mask.
     Free = 0,
     /// Pruned weights and their optimizer slots are exactly 0.
@@ -20,7 +20,7 @@ pub enum Storage {
     /// All values; none is pruned.
     Dense,
     /// All values, and a bit for each.
-    Masked(Flow),
+    Masked(MaskMode),
     /// The values that are kept; pruned ones are 0.
     Packed(Box<Packed>),
 }

@@ -9,7 +9,7 @@ use super::{LayerChange, Length, merge, not_numbers};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
 use crate::ops::packed::Form;
-use crate::param::{Flow, Param, ParamId, ParamSet, RECORDED};
+use crate::param::{MaskMode, Param, ParamId, ParamSet, RECORDED};
 
 /// The number that a pattern has at a step: what is kept of how many inputs, and what is left of the others.
 pub type GateOf<'a> = dyn Fn(u64, Length, usize, usize) -> Option<Gate> + 'a;
@@ -37,7 +37,7 @@ impl Flowing {
     /// Records what belongs to parameters with flowing masks; `None` if there are none.
     pub fn new(gpu: &Gpu, params: &mut ParamSet) -> Result<Option<Self>> {
         let mut members = Vec::new();
-        for id in params.ids().filter(|&id| params[id].flow() == Flow::Flowing).collect::<Vec<_>>() {
+        for id in params.ids().filter(|&id| params[id].mask_mode() == MaskMode::Flowing).collect::<Vec<_>>() {
             let Form::Groups { keep, of } = params[id].form else { continue };
             params[id].accompany_by_ones(gpu, RECORDED)?;
             members.push(Member {

@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::check::Check;
 use crate::gpu::{Gpu, Phase, Recorder};
 use crate::ops::packed::Pattern;
-use crate::param::{Flow, LATENT, Param, ParamId, ParamSet};
+use crate::param::{LATENT, MaskMode, Param, ParamId, ParamSet};
 
 mod batches;
 pub mod budget;
@@ -138,19 +138,21 @@ fn recorder(gpu: &Gpu, scope: &str) -> Recorder {
 /// Records zeros behind the mask of one block, where the forward pass is to see them.
 fn record_zeros(rec: &mut Recorder, param: &Param, block: usize) -> Result<()> {
     let own = &param.blocks[block];
-    match param.flow() {
-        Flow::Latent => hold::record_effective(rec, &own.mask, &param.tensors(LATENT)[block], &own.weight),
-        Flow::Held => {
+    match param.mask_mode() {
+        MaskMode::Latent => {
+            hold::record_effective(rec, &own.mask, &param.tensors(LATENT)[block], &own.weight)
+        }
+        MaskMode::Held => {
             hold::record_in_place(rec, &own.mask, &own.weight)?;
             hold::record_slots(rec, param, block)
         }
-        Flow::Free | Flow::Flowing => Ok(()),
+        MaskMode::Free | MaskMode::Flowing => Ok(()),
     }
 }
 
 /// After each optimizer step, latent weights pass to the forward pass through their masks.
 pub fn record_effective(rec: &mut Recorder, params: &ParamSet) -> Result<()> {
-    for param in params.iter().filter(|param| param.flow() == Flow::Latent) {
+    for param in params.iter().filter(|param| param.mask_mode() == MaskMode::Latent) {
         rec.scope(&param.name);
         (0..param.blocks.len()).try_for_each(|block| record_zeros(rec, param, block))?;
     }

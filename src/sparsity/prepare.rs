@@ -14,7 +14,7 @@ use crate::ops::packed::Form;
 use crate::ops::packed::crossover::Products;
 use crate::ops::packed::variants::Case;
 use crate::ops::variants::{Choices, Shape};
-use crate::param::{Chunk, EVER, Flow, Like, MEAN, Param, ParamId, ParamSet, REACH};
+use crate::param::{Chunk, EVER, Like, MEAN, MaskMode, Param, ParamId, ParamSet, REACH};
 use crate::recipe::{Curve, Distribution, Rule, Sparsity, Storage};
 
 /// What a network is pruned for, besides its recipe.
@@ -85,7 +85,7 @@ pub fn prepare(
             .hint("distribution = \"erk\" or \"uniform\""));
     }
     for &i in members.iter().flatten() {
-        params[i].storage = crate::param::Storage::Masked(method.flow());
+        params[i].storage = crate::param::Storage::Masked(method.mask_mode());
         params[i].chunk = setting.chunk(params[i].product(setting.cols));
         check_flow(entry, &*method, &params[i])?;
         check_blocks(recipe, &params[i])?;
@@ -212,7 +212,7 @@ fn check_form(recipe: &Sparsity, entry: &Entry, method: &dyn Method, tensor: &bu
             .at(format!("layer {}, pattern = \"{}\"", tensor.name, tensor.form.name()))
             .hint("permute = false, or a smaller M"));
     }
-    if method.flow() == Flow::Flowing && method.threshold().is_none() {
+    if method.mask_mode() == MaskMode::Flowing && method.threshold().is_none() {
         return Ok(()); // what they lack is known once it is clear which are pruned
     }
     let rises = recipe.schedule.kind != Curve::OneShot && entry.heeds_init;
@@ -234,7 +234,7 @@ fn check_form(recipe: &Sparsity, entry: &Entry, method: &dyn Method, tensor: &bu
 
 /// Refuses a layer without an N:M pattern where masks flow.
 fn check_flow(entry: &Entry, method: &dyn Method, param: &Param) -> Result<()> {
-    if method.flow() == Flow::Flowing
+    if method.mask_mode() == MaskMode::Flowing
         && method.threshold().is_none()
         && !matches!(param.form, Form::Groups { .. })
     {
@@ -251,10 +251,10 @@ fn check_flow(entry: &Entry, method: &dyn Method, param: &Param) -> Result<()> {
 
 /// Refuses packed storage of what cannot be packed.
 fn check_storage(recipe: &Sparsity, entry: &Entry, method: &dyn Method, length: Length) -> Result<()> {
-    let dense_parts = match method.flow() {
-        Flow::Flowing if method.frozen_from(length).is_none() => Some("trains pruned weights, too"),
+    let dense_parts = match method.mask_mode() {
+        MaskMode::Flowing if method.frozen_from(length).is_none() => Some("trains pruned weights, too"),
         _ if method.reach().is_some() => Some("trains pruned weights, too"),
-        Flow::Latent => Some("keeps the values of pruned weights"),
+        MaskMode::Latent => Some("keeps the values of pruned weights"),
         _ => None,
     };
     if let Some(part) = dense_parts.filter(|_| recipe.storage == Storage::Packed) {
@@ -296,7 +296,7 @@ fn prunes_singles(method: &dyn Method) -> bool {
 
 /// Whether weights that a method prunes can be stored packed.
 fn is_packable(method: &dyn Method, length: Length) -> bool {
-    method.flow() == Flow::Held || method.frozen_from(length).is_some()
+    method.mask_mode() == MaskMode::Held || method.frozen_from(length).is_some()
 }
 
 /// What a recipe will prune that may be packed.

@@ -11,7 +11,7 @@ use super::soft::Soft;
 use super::{Change, Length, Look, Outcome, Renewal, mean, shrink};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
-use crate::param::{Flow, MEAN, Param, ParamId, ParamSet};
+use crate::param::{MEAN, MaskMode, Param, ParamId, ParamSet};
 
 /// Schedules a method's mask updates.
 pub struct Pruner {
@@ -93,7 +93,7 @@ impl Pruner {
                 Updater::Regrow(Box::new(Regrow::record(&site, growth, &self.members)?))
             }
             None if self.entry.start == Start::Random
-                || self.method.flow() == Flow::Flowing
+                || self.method.mask_mode() == MaskMode::Flowing
                 || self.soft.is_some() =>
             {
                 Updater::Never
@@ -137,7 +137,7 @@ impl Pruner {
             if let Some(pull) = self
                 .method
                 .pull(self.density[id.0])
-                .filter(|pull| param.flow() != Flow::Held || pull.inside != 0.0)
+                .filter(|pull| param.mask_mode() != MaskMode::Held || pull.inside != 0.0)
             {
                 let blocks = &mut param.blocks.iter().zip(param.stored());
                 blocks.try_for_each(|(b, values)| shrink::record(rec, pull, &b.mask, values, &b.grad))?;

@@ -170,7 +170,7 @@ mod tests {
     use super::*;
     use crate::gpu::{Choice, Gpu, Limits};
     use crate::ops::packed::{Form, Pattern};
-    use crate::param::{Flow, Like, ParamSet, Storage, mask_of};
+    use crate::param::{Like, MaskMode, ParamSet, Storage, mask_of};
     use crate::random::{Stream, uniform};
     use proptest::prelude::*;
 
@@ -213,7 +213,7 @@ mod tests {
             let sums = |packed: bool| -> Vec<(usize, f64)> {
                 let layer = |layer: u32| {
                     let mut param = Param::new("w", &[rows, inner], Box::new(|_| 0.0));
-                    param.storage = Storage::Masked(Flow::Held);
+                    param.storage = Storage::Masked(MaskMode::Held);
                     let places = places(layer);
                     if packed {
                         let pattern = Pattern::from_places(Form::Free, rows, inner, &places);

@@ -4,7 +4,7 @@
 
 use super::pruner::Pruner;
 use crate::error::Result;
-use crate::param::Flow;
+use crate::param::MaskMode;
 
 /// Sums over steps, of a parameter: the share of its weights that the forward pass and the input gradient use, and the
 /// share whose gradient is computed. A step of a dense network counts 1 each.
@@ -28,13 +28,13 @@ impl Pruner {
         for step in 0..ends.last().copied().unwrap_or(0) {
             let all = &mut spans[ends.partition_point(|&end| end <= step)];
             let due = self.due(step);
-            if let Some(sparsity) = due.filter(|_| self.method.flow() != Flow::Flowing) {
+            if let Some(sparsity) = due.filter(|_| self.method.mask_mode() != MaskMode::Flowing) {
                 let keeps = self.keeps(step, sparsity)?;
                 for ((members, group), keep) in self.members.iter().zip(&self.budget.groups).zip(keeps) {
                     members.iter().for_each(|&i| density[i.0] = keep as f64 / group.len.max(1) as f64);
                 }
             }
-            let flows = self.method.flow() == Flow::Flowing && !self.is_frozen(step);
+            let flows = self.method.mask_mode() == MaskMode::Flowing && !self.is_frozen(step);
             let dense_gradient = flows || self.method.mean().is_some() || by_gradient && due.is_some();
             let more = self.method.reach().unwrap_or(0.0);
             for (i, (work, density)) in all.iter_mut().zip(&density).enumerate() {

@@ -4,7 +4,7 @@ use super::checkpoint::Snapshot;
 use super::session::Session;
 use super::{compact, places};
 use crate::error::{Error, Result};
-use crate::param::Flow;
+use crate::param::MaskMode;
 use crate::store::Array;
 
 impl Session {
@@ -15,7 +15,7 @@ impl Session {
     /// `Kind::Checkpoint` where a tensor is missing or has another shape, or where the other run had masks.
     pub fn branch_from(&mut self, dense: &Snapshot) -> Result<()> {
         let mut full = dense.clone();
-        for param in self.model.params.iter().filter(|param| param.flow() == Flow::Held) {
+        for param in self.model.params.iter().filter(|param| param.mask_mode() == MaskMode::Held) {
             let slots = self.optimizer.entry.slots.iter().map(|slot| format!("{}.{slot}", param.name));
             for name in std::iter::once(param.name.clone()).chain(slots) {
                 let array = full.arrays.remove(&name).filter(|array| array.shape == param.shape);
@@ -46,7 +46,7 @@ impl Session {
         self.update_masks()?
             .ok_or_else(|| Error::internal(format!("no mask update is due at step {step}")))?;
         let mut full = dense.clone();
-        for param in self.model.params.iter().filter(|param| param.flow() == Flow::Held) {
+        for param in self.model.params.iter().filter(|param| param.mask_mode() == MaskMode::Held) {
             let mask = param.read_mask()?;
             let slots = self.optimizer.entry.slots.iter().map(|slot| format!("{}.{slot}", param.name));
             for name in std::iter::once(param.name.clone()).chain(slots) {

@@ -5,7 +5,7 @@ use super::session::Session;
 use crate::error::{Error, Result};
 use crate::gpu::{Plan, Recorder};
 use crate::ops::packed::Pattern;
-use crate::param::{Flow, Param, ParamId, kept};
+use crate::param::{MaskMode, Param, ParamId, kept};
 use crate::sparsity::{Change, Pruner, Renewal, hold};
 
 /// What a mask keeps of a parameter.
@@ -33,7 +33,7 @@ impl Session {
         for (id, param) in self.model.params.pairs() {
             let renewal = match renewals.iter().position(|renewal| renewal.param == id) {
                 Some(position) => renewals.swap_remove(position),
-                None if param.packed().is_some() || param.flow() != Flow::Held => continue,
+                None if param.packed().is_some() || param.mask_mode() != MaskMode::Held => continue,
                 None if !pruner.may_pack(id) => continue,
                 None => {
                     let mask = param.read_mask()?;
@@ -88,7 +88,7 @@ impl Session {
         pruner.freeze();
         for id in self.model.params.ids() {
             let param = &mut self.model.params[id];
-            if param.flow() != Flow::Flowing {
+            if param.mask_mode() != MaskMode::Flowing {
                 continue;
             }
             param.hold();

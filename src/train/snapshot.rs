@@ -9,7 +9,7 @@ use crate::distill;
 use crate::error::{Error, Result};
 use crate::gpu::Tensor;
 use crate::ops::tally::Totals;
-use crate::param::{Companion, Data, EARLY, Flow, Like, Param};
+use crate::param::{Companion, Data, EARLY, Like, MaskMode, Param};
 use crate::sparsity;
 use crate::store::{Array, Arrays, digest};
 
@@ -46,7 +46,7 @@ impl Session {
         self.pruner.as_ref().map_or(Ok(()), sparsity::Pruner::show_hard)?;
         let mut all = Arrays::new();
         for param in &self.model.params {
-            let places = (param.flow() == Flow::Held).then(|| param.places()).transpose()?;
+            let places = (param.mask_mode() == MaskMode::Held).then(|| param.places()).transpose()?;
             insert_values(&mut all, param, &places, param.name.clone(), param.read_filed()?);
             for own in param.filed().filter(|_| companions) {
                 let name = format!("{}.{}", param.name, own.name);
@@ -117,7 +117,7 @@ impl Session {
                 let data = Data::Host(Vec::new());
                 param.companions.push(Companion { name: EARLY, like: Like::Dense, data });
             }
-            let held = param.flow() == Flow::Held;
+            let held = param.mask_mode() == MaskMode::Held;
             if held {
                 let places = places::read(arrays, &param.name, &param.shape)?;
                 let kept = |name: &str| compact::kept(arrays, name, places.len());

@@ -2,7 +2,7 @@
 
 use coppice::gpu::Gpu;
 use coppice::gpu::check::{Tolerance, compare_f32};
-use coppice::param::{Flow, mask_of};
+use coppice::param::{MaskMode, mask_of};
 
 use super::{Rig, everywhere, single};
 
@@ -24,8 +24,8 @@ fn every_friction_is_that_of_numpy() {
     let weight = |i: usize| ((3 * i % 7) as f32 - 3.0) / 4.0;
     let grad = |t: usize, i: usize| ((7 * t + 5 * i + t * i) % 11) as f32 / 2.0 - 2.5;
     let start: Vec<f32> = (0..WEIGHTS).map(weight).collect();
-    let path = |gpu: &Gpu, fields: &str, flow| -> Vec<Vec<f32>> {
-        let rig = Rig::new(gpu, fields, &start, flow, &mask_of(&KEPT, WEIGHTS)).unwrap();
+    let path = |gpu: &Gpu, fields: &str, mode| -> Vec<Vec<f32>> {
+        let rig = Rig::new(gpu, fields, &start, mode, &mask_of(&KEPT, WEIGHTS)).unwrap();
         let step = |t: usize| {
             rig.update(t as u32, &(0..WEIGHTS).map(|i| grad(t, i)).collect::<Vec<_>>()).unwrap();
             rig.weights().unwrap()
@@ -41,13 +41,13 @@ fn every_friction_is_that_of_numpy() {
                 true => KEPT.iter().map(|&i| i as usize).collect(),
                 false => (0..WEIGHTS).collect(),
             };
-            let flow = if masked { Flow::Held } else { Flow::Free };
+            let mode = if masked { MaskMode::Held } else { MaskMode::Free };
             for (t, (got, want)) in
-                path(&gpu, &fields, flow).iter().zip(walk["weights"].as_array().unwrap()).enumerate()
+                path(&gpu, &fields, mode).iter().zip(walk["weights"].as_array().unwrap()).enumerate()
             {
                 let want: Vec<f64> = want.as_array().unwrap().iter().map(|w| w.as_f64().unwrap()).collect();
                 let got: Vec<f32> = kept.iter().map(|&i| got[i]).collect();
-                let context = format!("{fields}, {flow:?}, update {} on {:?}", t + 1, gpu.identity());
+                let context = format!("{fields}, {mode:?}, update {} on {:?}", t + 1, gpu.identity());
                 compare_f32(&context, &got, &single(&want), CLOSE).unwrap();
             }
         }

@@ -5,7 +5,7 @@ use coppice::gpu::{Gpu, Phase, Plan, Recorder, Uniform};
 use coppice::ops::Step;
 use coppice::ops::tally::Totals;
 use coppice::optim::Optimizer;
-use coppice::param::{Companion, Flow, Param, ParamId, ParamSet, Storage};
+use coppice::param::{Companion, MaskMode, Param, ParamId, ParamSet, Storage};
 use coppice::recipe::{Optim, Recipe, Shape};
 
 /// `[optim]` of a recipe, from the fields between its braces.
@@ -27,15 +27,15 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// `mask` holds bits, as a parameter's mask does; it is of no account where `flow` is free.
-    pub fn new(gpu: &Gpu, fields: &str, weights: &[f32], flow: Flow, mask: &[u32]) -> Result<Self> {
+    /// `mask` holds bits, as a parameter's mask does; it is of no account where `mode` is free.
+    pub fn new(gpu: &Gpu, fields: &str, weights: &[f32], mode: MaskMode, mask: &[u32]) -> Result<Self> {
         let mut param = Param::new("w", &[1, weights.len()], Box::new(|_| 0.0));
-        if flow != Flow::Free {
-            param.storage = Storage::Masked(flow);
+        if mode != MaskMode::Free {
+            param.storage = Storage::Masked(mode);
         }
         param.allocate(gpu)?;
         param.write(weights)?;
-        if flow != Flow::Free {
+        if mode != MaskMode::Free {
             param.write_mask(mask)?;
         }
         let recipe = optim(fields);

@@ -10,7 +10,7 @@ use coppice::ops::packed::{Form, Pattern};
 use coppice::ops::tally::{self, Totals};
 use coppice::ops::variants::Choices;
 use coppice::optim::Optimizer;
-use coppice::param::{Flow, Storage, mask_of};
+use coppice::param::{MaskMode, Storage, mask_of};
 use coppice::recipe;
 
 const INPUTS: usize = 12;
@@ -132,7 +132,7 @@ impl Network {
         for (t, param) in (1..).zip(model.params.iter_mut()) {
             let is_masked = setting.masked && param.prunable;
             if is_masked {
-                param.storage = Storage::Masked(Flow::Held);
+                param.storage = Storage::Masked(MaskMode::Held);
             }
             let kept: Vec<u32> = (0..param.len() as u32).filter(|&i| keeps(i as usize)).collect();
             if is_masked && setting.packed {

@@ -3,7 +3,7 @@
 use coppice::gpu::Gpu;
 use coppice::ops::packed::Form;
 use coppice::ops::variants::Choices;
-use coppice::param::{Flow, ParamId};
+use coppice::param::{MaskMode, ParamId};
 use coppice::recipe::Recipe;
 use coppice::sparsity::permute::Permutation;
 use coppice::train::{Part, Session};
@@ -29,7 +29,7 @@ fn asp_permutes_prunes_and_begins_the_optimizer_anew() {
         let forms: Vec<(String, usize, usize)> =
             change.layers.iter().map(|l| (l.name.clone(), l.kept, l.total)).collect();
         assert_eq!(forms, [("fc1.weight".to_string(), 640, 1280)]);
-        assert_eq!(run.model.params[ParamId(2)].flow(), Flow::Free);
+        assert_eq!(run.model.params[ParamId(2)].mask_mode(), MaskMode::Free);
         assert_ne!(run.model.params[ParamId(2)].read().unwrap(), dense, "it is trained on");
         let kept = |run: &Session| -> f64 {
             run.model.params[ParamId(0)].read().unwrap().iter().map(|w| f64::from(w.abs())).sum()

@@ -13,7 +13,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder};
 use crate::ops::sum;
-use crate::param::Flow;
+use crate::param::MaskMode;
 use crate::recipe::Recipe;
 use crate::sparsity::methods::{self, Entry};
 use crate::train::Session;
@@ -155,7 +155,7 @@ fn runner(gpu: &Gpu, data: &Dataset, hidden: [usize; 2], method: &str, pattern: 
     for _ in 0..WARM_UP {
         run.advance()?;
     }
-    let flows = maskable(&run).any(|param| param.flow() == Flow::Flowing);
+    let flows = maskable(&run).any(|param| param.mask_mode() == MaskMode::Flowing);
     let due = |pruner: &crate::sparsity::Pruner| {
         (0..run.length.steps).rev().find(|&step| pruner.due(step).is_some())
     };

@@ -9,7 +9,7 @@ use toml::Value;
 
 use super::{Aim, Entry, Heed, Method, Sizes, Start};
 use crate::error::{Error, Result};
-use crate::param::Flow;
+use crate::param::MaskMode;
 use crate::recipe::{Distribution, Sparsity};
 use crate::sparsity::prune::Criterion;
 use crate::sparsity::{Length, Stage};
@@ -79,8 +79,8 @@ impl Method for AtStart {
             _ => Ok(()),
         }
     }
-    fn flow(&self) -> Flow {
-        Flow::Held
+    fn mask_mode(&self) -> MaskMode {
+        MaskMode::Held
     }
     fn due(&self, step: u64, _: Length) -> Option<f64> {
         (step == 0).then_some(self.target)

@@ -2,7 +2,7 @@
 
 use super::{Aim, Entry, Heed, Method, Start, constant, find, settings};
 use crate::error::{Error, Result};
-use crate::param::Flow;
+use crate::param::MaskMode;
 use crate::recipe::{PruneSchedule, Sparsity, Structure};
 
 /// A recipe's section with every default of its method filled in.
@@ -40,7 +40,7 @@ fn suits(recipe: &Sparsity, entry: &Entry, method: &dyn Method) -> Result<()> {
         let error = Error::usage(format!("method `{}` {what}", entry.name));
         Err(recipe.settings.locate(key, error).hint(advice))
     };
-    if recipe.latent && method.flow() != Flow::Latent {
+    if recipe.latent && method.mask_mode() != MaskMode::Latent {
         return refuse("latent", "holds pruned weights at 0, or keeps them by itself", "leave latent out");
     }
     if entry.start == Start::Dense && !entry.heeds_init {

@@ -3,7 +3,7 @@
 //! What RigL, SET and SNFS share. Updates fall on the schedule's grid, from its begin up to, not including, its end.
 
 use crate::error::Result;
-use crate::param::Flow;
+use crate::param::MaskMode;
 use crate::recipe::{PruneSchedule, Settings, Sparsity};
 use crate::sparsity::growth::{By, Growth, Rounding, Span};
 use crate::sparsity::methods::Method;
@@ -28,8 +28,8 @@ impl Dynamic {
 }
 
 impl Method for Dynamic {
-    fn flow(&self) -> Flow {
-        Flow::Held
+    fn mask_mode(&self) -> MaskMode {
+        MaskMode::Held
     }
     fn due(&self, step: u64, length: Length) -> Option<f64> {
         let (_, end) = self.schedule.bounds(length.steps, length.steps_per_epoch);

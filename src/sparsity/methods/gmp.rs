@@ -7,7 +7,7 @@
 use toml::Value;
 
 use super::{Aim, Entry, Heed, Method, Start, pooling};
-use crate::param::Flow;
+use crate::param::MaskMode;
 use crate::recipe::{Distribution, PruneSchedule};
 use crate::sparsity::pool::Pooling;
 use crate::sparsity::{Length, Stage};
@@ -31,7 +31,7 @@ pub const ENTRY: Entry = Entry {
             target: recipe.target(),
             pooling: pooling(settings)?,
             in_turn: settings.bool("in_turn")?,
-            flow: if recipe.latent { Flow::Latent } else { Flow::Held },
+            mode: if recipe.latent { MaskMode::Latent } else { MaskMode::Held },
         })))
     },
 };
@@ -42,7 +42,7 @@ struct Gmp {
     target: f64,
     pooling: Pooling,
     in_turn: bool,
-    flow: Flow,
+    mode: MaskMode,
 }
 
 impl Method for Gmp {
@@ -52,8 +52,8 @@ impl Method for Gmp {
     fn pooling(&self) -> Pooling {
         self.pooling
     }
-    fn flow(&self) -> Flow {
-        self.flow
+    fn mask_mode(&self) -> MaskMode {
+        self.mode
     }
     fn due(&self, step: u64, length: Length) -> Option<f64> {
         let due = self.schedule.updates_at(step, length.steps, length.steps_per_epoch);

@@ -12,7 +12,7 @@ use toml::Value;
 
 use super::{Aim, Entry, Heed, Method, Sizes, Start};
 use crate::error::{Error, Result};
-use crate::param::Flow;
+use crate::param::MaskMode;
 use crate::recipe::{Distribution, PruneSchedule, polynomial};
 use crate::sparsity::budget::{self, Rounding};
 use crate::sparsity::growth::{self, By, Growth, Span};
@@ -85,8 +85,8 @@ impl Method for GraNet {
         }
         Ok(())
     }
-    fn flow(&self) -> Flow {
-        Flow::Held
+    fn mask_mode(&self) -> MaskMode {
+        MaskMode::Held
     }
 
     fn due(&self, step: u64, length: Length) -> Option<f64> {

@@ -12,7 +12,7 @@ use toml::Value;
 
 use super::{Aim, Entry, Heed, Method, Sizes, Start};
 use crate::error::{Error, Result};
-use crate::param::Flow;
+use crate::param::MaskMode;
 use crate::recipe::{Distribution, Duration};
 use crate::sparsity::{Length, Stage, budget};
 
@@ -88,8 +88,8 @@ impl Imp {
 }
 
 impl Method for Imp {
-    fn flow(&self) -> Flow {
-        Flow::Held
+    fn mask_mode(&self) -> MaskMode {
+        MaskMode::Held
     }
 
     fn size(&mut self, sizes: Sizes, length: Length) -> Result<()> {

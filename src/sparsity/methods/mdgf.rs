@@ -7,7 +7,7 @@
 use toml::Value;
 
 use super::{Aim, Entry, Heed, Method, Start};
-use crate::param::Flow;
+use crate::param::MaskMode;
 use crate::recipe::{Distribution, PruneSchedule, unknown};
 use crate::sparsity::groups::Gate;
 use crate::sparsity::phases::{Phase, Phases};
@@ -106,8 +106,8 @@ impl Mdgf {
 }
 
 impl Method for Mdgf {
-    fn flow(&self) -> Flow {
-        Flow::Flowing
+    fn mask_mode(&self) -> MaskMode {
+        MaskMode::Flowing
     }
     fn due(&self, step: u64, length: Length) -> Option<f64> {
         super::recorded_at(&self.schedule, self.target, step, length)

@@ -10,7 +10,7 @@ use super::shrink::Pull;
 use super::threshold;
 use super::{Length, Stage, budget, mean};
 use crate::error::{Error, Result};
-use crate::param::{Flow, Matrix};
+use crate::param::{MaskMode, Matrix};
 use crate::recipe::{Distribution, PruneSchedule, Settings, Sparsity, unknown};
 
 mod at_start;
@@ -127,7 +127,7 @@ pub struct Sizes {
 /// When masks are updated, and how sparse they then are.
 pub trait Method {
     /// What happens to pruned weights.
-    fn flow(&self) -> Flow;
+    fn mask_mode(&self) -> MaskMode;
     /// Tells, once and before the first budget, how many weights and how many steps there are.
     fn size(&mut self, sizes: Sizes, length: Length) -> Result<()> {
         let _ = (sizes, length);

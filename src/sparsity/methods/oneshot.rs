@@ -10,7 +10,7 @@ use toml::Value;
 
 use super::{Aim, Entry, Heed, Method, Start, pooling};
 use crate::error::{Error, Result};
-use crate::param::{Flow, Matrix};
+use crate::param::{MaskMode, Matrix};
 use crate::recipe::{Curve, Distribution, Duration, Sparsity, Structure};
 use crate::sparsity::pool::Pooling;
 use crate::sparsity::{Length, Stage};
@@ -107,8 +107,8 @@ impl OneShot {
 }
 
 impl Method for OneShot {
-    fn flow(&self) -> Flow {
-        Flow::Held
+    fn mask_mode(&self) -> MaskMode {
+        MaskMode::Held
     }
     fn due(&self, step: u64, length: Length) -> Option<f64> {
         (step == self.step(length)).then_some(self.target)

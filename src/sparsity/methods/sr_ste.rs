@@ -6,7 +6,7 @@
 use toml::Value;
 
 use super::{Aim, Entry, Heed, Method, Start};
-use crate::param::Flow;
+use crate::param::MaskMode;
 use crate::recipe::{Distribution, PruneSchedule};
 use crate::sparsity::groups::Gate;
 use crate::sparsity::phases::{Phase, Phases};
@@ -67,8 +67,8 @@ struct StraightThrough {
 }
 
 impl Method for StraightThrough {
-    fn flow(&self) -> Flow {
-        Flow::Flowing
+    fn mask_mode(&self) -> MaskMode {
+        MaskMode::Flowing
     }
     fn due(&self, step: u64, length: Length) -> Option<f64> {
         super::recorded_at(&self.schedule, self.target, step, length)

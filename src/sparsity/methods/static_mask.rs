@@ -3,7 +3,7 @@
 //! The baseline of dynamic sparse training; what pruned weights cost when nobody chooses them.
 
 use super::{Aim, Entry, Heed, Method, Start};
-use crate::param::Flow;
+use crate::param::MaskMode;
 use crate::recipe::Distribution;
 use crate::sparsity::{Length, Stage};
 
@@ -25,8 +25,8 @@ pub const ENTRY: Entry = Entry {
 struct Static;
 
 impl Method for Static {
-    fn flow(&self) -> Flow {
-        Flow::Held
+    fn mask_mode(&self) -> MaskMode {
+        MaskMode::Held
     }
     fn due(&self, _: u64, _: Length) -> Option<f64> {
         None

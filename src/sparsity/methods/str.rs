@@ -9,7 +9,7 @@ use toml::Value;
 
 use super::{Aim, Entry, Heed, Method, Start, constant, recorded_at};
 use crate::error::Error;
-use crate::param::Flow;
+use crate::param::MaskMode;
 use crate::recipe::{Distribution, PruneSchedule};
 use crate::sparsity::threshold::Rule;
 use crate::sparsity::{Length, Stage};
@@ -47,8 +47,8 @@ struct Str {
 }
 
 impl Method for Str {
-    fn flow(&self) -> Flow {
-        Flow::Flowing
+    fn mask_mode(&self) -> MaskMode {
+        MaskMode::Flowing
     }
     /// When masks are recorded; how sparse they are then is not known before.
     fn due(&self, step: u64, length: Length) -> Option<f64> {

@@ -8,7 +8,7 @@
 use toml::Value;
 
 use super::{Aim, Entry, Heed, Method, Start, constant, recorded_at};
-use crate::param::Flow;
+use crate::param::MaskMode;
 use crate::recipe::{Distribution, PruneSchedule, unknown};
 use crate::sparsity::shrink::Pull;
 use crate::sparsity::{Length, Stage};
@@ -64,8 +64,8 @@ struct TopKast {
 }
 
 impl Method for TopKast {
-    fn flow(&self) -> Flow {
-        Flow::Latent
+    fn mask_mode(&self) -> MaskMode {
+        MaskMode::Latent
     }
     fn due(&self, step: u64, length: Length) -> Option<f64> {
         recorded_at(&self.schedule, self.target, step, length)
