@@ -205,7 +205,7 @@ fn auto_switches_when_the_density_is_low_enough_and_says_so() {
     }
     let switch = switch.expect("0.9 is sparse enough");
     assert!(switch > 0 && seen[switch..].iter().all(|storage| *storage == "packed"), "{seen:?}");
-    let bytes = |run: &Session| run.model.params[ParamId(0)].blocks[0].weight.bytes();
+    let bytes = |run: &Session| run.model.params[ParamId(0)].segments[0].weight.bytes();
     assert_eq!(bytes(&run), 4 * run.model.params[ParamId(0)].kept().unwrap() as u64);
 }
 

@@ -169,7 +169,7 @@ fn layers_in_several_blocks_compute_what_they_did_and_are_permuted_as_whole_ones
         assert!(grads.into_iter().all(|grad| grad == 0.0), "gradients are left as they were made");
         results.push(layers.iter().map(|param| param.read().unwrap()).collect::<Vec<_>>());
         if split.is_device() && gpu.limits() == split.limits() {
-            assert!(layers.iter().map(|param| param.blocks.len()).eq([2, 1, 2]));
+            assert!(layers.iter().map(|param| param.segments.len()).eq([2, 1, 2]));
         }
     }
     assert!(results.iter().all(|result| result == &results[0]), "sums are exact: all devices agree");

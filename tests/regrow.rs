@@ -59,7 +59,7 @@ fn held(gpu: &Gpu, name: &str, case: &Case, packed: bool) -> Param {
     } else {
         param.allocate(gpu).unwrap();
         param.write_mask(&mask_of(&case.kept, rows * inner)).unwrap();
-        param.blocks[0].grad.write(&case.grad).unwrap();
+        param.segments[0].grad.write(&case.grad).unwrap();
     }
     param.write(&case.weight).unwrap();
     param
@@ -83,7 +83,7 @@ fn prune_and_regrow_by(
     let mut param = held(gpu, "w", case, packed);
     param.bound = Some(0.5);
     // A slot as an optimizer has one: here, twice the weight.
-    let stored = param.blocks[0].weight.read_f32().unwrap();
+    let stored = param.segments[0].weight.read_f32().unwrap();
     let twice: Vec<f32> = stored.iter().map(|w| 2.0 * w).collect();
     param.accompany(gpu, "slot", Like::Values).unwrap();
     param.accompany(gpu, MEAN, Like::Dense).unwrap();

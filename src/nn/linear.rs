@@ -62,11 +62,11 @@ impl Linear {
 /// The weight, where only what is kept of it exists.
 fn packed(weight: &Param) -> Option<Packed<'_>> {
     let packed = weight.packed()?;
-    Some(Packed { index: &packed.index, values: &weight.blocks[0].weight })
+    Some(Packed { index: &packed.index, values: &weight.segments[0].weight })
 }
 
-fn rows<'a>(param: &'a Param, of: impl Fn(&'a crate::param::Block) -> &'a Tensor) -> Vec<Rows<'a>> {
-    param.blocks.iter().map(|block| Rows { rows: block.rows.clone(), tensor: of(block) }).collect()
+fn rows<'a>(param: &'a Param, of: impl Fn(&'a crate::param::Segment) -> &'a Tensor) -> Vec<Rows<'a>> {
+    param.segments.iter().map(|segment| Rows { rows: segment.rows.clone(), tensor: of(segment) }).collect()
 }
 
 impl Linear {
@@ -91,7 +91,7 @@ impl Layer for Linear {
     }
     fn products(&self, params: &ParamSet, cols: usize) -> Vec<Shape> {
         let ([weight, _], rows) = (self.of(params), self.outputs);
-        let step = weight.blocks.first().map_or(rows, |block| block.rows.len());
+        let step = weight.segments.first().map_or(rows, |segment| segment.rows.len());
         (0..rows).step_by(step.max(1)).map(|begin| self.shape(step.min(rows - begin), cols)).collect()
     }
 
@@ -104,7 +104,7 @@ impl Layer for Linear {
         y: Operand,
     ) -> Result<()> {
         let [weight, bias] = self.of(params);
-        let bias = &bias.blocks[0].weight;
+        let bias = &bias.segments[0].weight;
         match packed(weight) {
             Some(weight) => products::forward(rec, choices, weight, bias, x, y, self.relu),
             None => {
@@ -125,7 +125,7 @@ impl Layer for Linear {
         d_x: Option<Operand>,
     ) -> Result<()> {
         let [weight, bias] = self.of(params);
-        let (d_bias, d_weight) = (&bias.blocks[0].grad, rows(weight, |b| &b.grad));
+        let (d_bias, d_weight) = (&bias.segments[0].grad, rows(weight, |b| &b.grad));
         if let Some(weight) = packed(weight) {
             let grad = d_weight[0].tensor;
             if let Some(d_x) = d_x {
@@ -198,7 +198,7 @@ mod tests {
             let mut context = Context { name: "fc", inputs: inner, seed: 1, params: &mut params };
             let layer = Linear::new(&mut context, rows);
             params.iter_mut().try_for_each(|param| param.allocate(&gpu)).unwrap();
-            let d_bias = params[layer.params[1]].blocks[0].grad.clone();
+            let d_bias = params[layer.params[1]].segments[0].grad.clone();
             d_bias.write(&vec![7.0f32; rows]).unwrap();
             let ones = |rows: usize| gpu.upload_f32("ones", &[rows, cols], &vec![1.0; rows * cols]).unwrap();
             let d_weight = gpu.tensor("d_weight", Dtype::F32, &[6, inner]).unwrap();

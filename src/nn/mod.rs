@@ -360,7 +360,7 @@ mod tests {
         model.forward(&mut rec, choices, &a, x, leave).unwrap();
         model.backward(&mut rec, choices, &a, &d, leave).unwrap();
         rec.finish().unwrap().replay().unwrap();
-        let grads = model.params.iter().flat_map(|p| p.blocks[0].grad.read_f32().unwrap()).collect();
+        let grads = model.params.iter().flat_map(|p| p.segments[0].grad.read_f32().unwrap()).collect();
         let [logits, first, second] = [3, 1, 2].map(|index: usize| a.values[index].read_f32().unwrap());
         [logits, grads, first, second]
     }

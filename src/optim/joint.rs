@@ -61,13 +61,13 @@ impl Optimizer {
             let slot = |name: &&str| param.tensors(name)[number].clone();
             Part {
                 weight: stored[number].clone(),
-                grad: param.blocks[number].grad.clone(),
+                grad: param.segments[number].grad.clone(),
                 mask: trained[number].clone(),
                 slots: self.entry.slots.iter().map(slot).collect(),
                 weights: stored[number].len(),
             }
         };
-        (0..param.blocks.len()).map(part).collect()
+        (0..param.segments.len()).map(part).collect()
     }
 
     /// All parameters but frozen ones, those that follow each other in memory as one.
@@ -111,7 +111,7 @@ mod tests {
             );
             param.allocate(gpu).unwrap();
             let grads: Vec<f32> = (0..param.len()).map(|i| (i % 7) as f32 - 3.0).collect();
-            param.blocks[0].grad.write(&grads).unwrap();
+            param.segments[0].grad.write(&grads).unwrap();
             param
         };
         SIZES.iter().enumerate().map(param).collect()
@@ -176,9 +176,9 @@ mod tests {
         joined(&gpu, &optimizer, &mut all);
         let before = updated(&gpu, &optimizer, &all);
         let own = gpu.upload_f32("p2", &[63, 3], &all[ParamId(2)].read().unwrap()).unwrap();
-        all[ParamId(2)].blocks[0].weight = own;
+        all[ParamId(2)].segments[0].weight = own;
         assert_eq!(joined(&gpu, &optimizer, &mut all), ["p0.weight to p4.weight", "p1.bias to p5.bias"]);
-        assert_eq!(all[ParamId(2)].blocks[0].weight.label(), "p2");
+        assert_eq!(all[ParamId(2)].segments[0].weight.label(), "p2");
         let slots = all.iter().flat_map(Param::slots).map(|slot| slot.read_f32().unwrap());
         let after: Vec<_> = all.iter().map(|param| param.read().unwrap()).chain(slots).collect();
         assert_eq!(after, before);

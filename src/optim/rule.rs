@@ -9,7 +9,7 @@ use crate::recipe::Settings;
 
 /// An update rule with its settings.
 pub trait Rule {
-    /// Records what an update needs to know of the gradient of a whole parameter, all blocks of which are `targets`.
+    /// Records what an update needs to know of the gradient of a whole parameter, all segments of which are `targets`.
     fn record_spread(&self, rec: &mut Recorder, targets: &[Target]) -> Result<Option<Tensor>> {
         let _ = (rec, targets);
         Ok(None)
@@ -18,7 +18,7 @@ pub trait Rule {
     fn mixes(&self) -> bool {
         false
     }
-    /// Records the update of one block.
+    /// Records the update of one segment.
     fn record(&self, rec: &mut Recorder, target: &Target) -> Result<()>;
     /// `step` with what the rule needs to know of its update number `step.update`, and is better computed on the
     /// host: a function of that number alone, so that a resumed run needs no more than the number.
@@ -27,7 +27,7 @@ pub trait Rule {
     }
 }
 
-/// Everything that an update of one block may touch.
+/// Everything that an update of one segment may touch.
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
     pub(super) part: &'a Part,

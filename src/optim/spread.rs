@@ -1,4 +1,4 @@
-//! Mean and deviation of the magnitudes of a whole tensor's gradient, which an update of one block does not see.
+//! Mean and deviation of the magnitudes of a whole tensor's gradient, which an update of one segment does not see.
 //!
 //! Of what is trained: pruned weights do not count, so that masked and packed storage have the same. The deviation is
 //! that of the numbers themselves, divided by how many they are. Weight decay is part of the gradient.
@@ -24,10 +24,10 @@ const ADD_SQUARES: Kernel =
 const DEVIATION: Kernel = Kernel::own(source!("optim/spread"), twin_deviation).entry("deviation").proven();
 /// Weights of one workgroup, but that there are no more than [`MOST`].
 const EACH: usize = 4096;
-/// Workgroups of one block, at most: what they leave to add is little.
+/// Workgroups of one segment, at most: what they leave to add is little.
 const MOST: usize = 256;
 
-/// Records mean and deviation over all blocks of a parameter: the first two numbers of the result.
+/// Records mean and deviation over all segments of a parameter: the first two numbers of the result.
 pub fn record(rec: &mut Recorder, targets: &[Target], weight_decay: f32) -> Result<Tensor> {
     let workgroups = |target: &Target| target.part.weight.len().div_ceil(EACH).min(MOST);
     let all: usize = targets.iter().map(workgroups).sum();
@@ -58,7 +58,7 @@ pub fn record(rec: &mut Recorder, targets: &[Target], weight_decay: f32) -> Resu
     Ok(spread)
 }
 
-/// The magnitudes that count, of one block.
+/// The magnitudes that count, of one segment.
 fn magnitudes(t: &Twin) -> Vec<f64> {
     let args: Args = t.get("args");
     let (grad, weight, mask) = (t.f32("grad"), t.f32("weight"), t.u32("mask"));
@@ -67,7 +67,7 @@ fn magnitudes(t: &Twin) -> Vec<f64> {
     (0..weight.len()).filter(counts).map(magnitude).collect()
 }
 
-/// A block's sum stands in its first part: how it is divided is the device's affair.
+/// A segment's sum stands in its first part: how it is divided is the device's affair.
 fn put(t: &Twin, sum: [f64; 2]) {
     let args: Args = t.get("args");
     let (first, own) = (args.first_part as usize * 2, args.workgroups as usize * 2);

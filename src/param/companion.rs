@@ -124,7 +124,7 @@ impl Param {
         let (label, inner) = (format!("{}.{name}", self.name), self.matrix().inner());
         let rows: Vec<usize> = self.spans(gpu)?.into_iter().map(|rows| rows.len()).collect();
         let extents: Vec<Vec<usize>> = match like {
-            Like::Values => self.blocks.iter().map(|block| block.weight.shape.clone()).collect(),
+            Like::Values => self.segments.iter().map(|segment| segment.weight.shape.clone()).collect(),
             Like::Mask => rows.iter().map(|n| vec![(n * inner).div_ceil(32)]).collect(),
             Like::Dense => rows.iter().map(|n| [&[*n], &self.shape[1..]].concat()).collect(),
             Like::Scalar => vec![vec![1]],

@@ -22,21 +22,24 @@ impl Param {
     pub fn is_small(&self) -> bool {
         let is_plain = self.update_mode() == MaskMode::Free
             && [LATENT, REACH].iter().all(|n| self.tensors(n).is_empty());
-        is_plain && self.blocks.len() == 1 && (1..=MANY).contains(&self.blocks[0].weight.len())
+        is_plain && self.segments.len() == 1 && (1..=MANY).contains(&self.segments[0].weight.len())
     }
     /// Values, gradient and slots of a small parameter: its parts.
     fn parts(&self) -> Vec<&Tensor> {
-        let block = &self.blocks[0];
-        [&block.weight, &block.grad].into_iter().chain(self.slots().flat_map(|slot| slot.tensors())).collect()
+        let segment = &self.segments[0];
+        [&segment.weight, &segment.grad]
+            .into_iter()
+            .chain(self.slots().flat_map(|slot| slot.tensors()))
+            .collect()
     }
     fn parts_mut(&mut self) -> Vec<&mut Tensor> {
-        let block = &mut self.blocks[0];
+        let segment = &mut self.segments[0];
         let slots = self.companions.iter_mut().filter(|own| own.like == Like::Values);
         let slots = slots.filter_map(|own| match &mut own.data {
             Data::Device(tensors) => tensors.first_mut(),
             Data::Host(_) => None,
         });
-        [&mut block.weight, &mut block.grad].into_iter().chain(slots).collect()
+        [&mut segment.weight, &mut segment.grad].into_iter().chain(slots).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! A weight with its gradient and its mask, and a name; and all that belongs to it.
 //!
-//! A weight that exceeds one binding lies in several blocks of whole rows; all others in one. A packed weight has
-//! one block, whose tensors hold the kept values alone, and an index that says where they belong.
+//! A weight that exceeds one binding lies in several segments of whole rows; all others in one. A packed weight has
+//! one segment, whose tensors hold the kept values alone, and an index that says where they belong.
 
 use std::ops::Range;
 
@@ -27,12 +27,12 @@ pub use matrix::Matrix;
 pub use set::{ParamId, ParamSet};
 pub use storage::{MaskMode, Packed, Storage};
 
-/// Blocks begin on rows that are multiples of this, so that slices of activations start on 256 bytes.
+/// Segments begin on rows that are multiples of this, so that slices of activations start on 256 bytes.
 const ROW_ALIGNMENT: usize = 64;
 
 /// One binding's worth of a parameter.
 #[derive(Clone)]
-pub struct Block {
+pub struct Segment {
     pub rows: Range<usize>,
     /// What forward and backward use.
     pub weight: Tensor,
@@ -67,7 +67,7 @@ pub struct Param {
     /// Half of the width of the uniform distribution around 0 that its first values are drawn from, if they are.
     pub bound: Option<f32>,
     /// Of a packed parameter, one whose tensors hold the kept values alone.
-    pub blocks: Vec<Block>,
+    pub segments: Vec<Segment>,
     /// All else that belongs to it.
     pub companions: Vec<Companion>,
 }
@@ -86,12 +86,12 @@ impl Param {
             chunk: Box::new(|pattern| Case::of(pattern, 0, false).chunk(&Choices::default())),
             initial,
             bound: None,
-            blocks: Vec::new(),
+            segments: Vec::new(),
             companions: Vec::new(),
         }
     }
 
-    /// The rows of each block, where all values are stored.
+    /// The rows of each segment, where all values are stored.
     ///
     /// # Errors
     /// `Kind::Memory` if a single row exceeds a binding.
@@ -121,19 +121,19 @@ impl Param {
             mode => Storage::Masked(mode),
         };
         let (name, inner) = (&self.name, self.matrix().inner());
-        let mut blocks = Vec::new();
+        let mut segments = Vec::new();
         for rows in self.spans(gpu)? {
             let extent = [&[rows.len()], &self.shape[1..]].concat();
             let len = rows.len() * inner;
             let mask = if self.is_masked() { full_mask(len) } else { vec![u32::MAX] };
-            blocks.push(Block {
+            segments.push(Segment {
                 rows,
                 weight: gpu.tensor(name, Dtype::F32, &extent)?,
                 grad: gpu.tensor(&format!("{name}.grad"), Dtype::F32, &extent)?,
                 mask: gpu.upload_u32(&format!("{name}.mask"), &[mask.len()], &mask)?,
             });
         }
-        self.blocks = blocks;
+        self.segments = segments;
         self.renew_companions(gpu)?;
         let keeps_values = matches!(self.mask_mode(), MaskMode::Latent | MaskMode::Flowing);
         if keeps_values && self.companion(LATENT).is_none() {
@@ -142,13 +142,13 @@ impl Param {
         if gpu.is_counted() {
             return Ok(());
         }
-        // A block at a time: a large weight needs no second copy on the host.
+        // A segment at a time: a large weight needs no second copy on the host.
         let mut latent = self.tensors(LATENT).iter();
-        for block in &self.blocks {
-            let first = (block.rows.start * inner) as u32;
+        for segment in &self.segments {
+            let first = (segment.rows.start * inner) as u32;
             let values: Vec<f32> =
-                (0..block.weight.len() as u32).map(|i| (self.initial)(first + i)).collect();
-            block.weight.write(&values)?;
+                (0..segment.weight.len() as u32).map(|i| (self.initial)(first + i)).collect();
+            segment.weight.write(&values)?;
             latent.next().map_or(Ok(()), |latent| latent.write(&values))?;
         }
         Ok(())
@@ -185,10 +185,10 @@ impl Param {
     }
     /// Bytes on the device: values, gradient, mask, where packed values belong, and companions.
     pub fn bytes(&self) -> u64 {
-        let block = |b: &Block| b.weight.bytes() + b.grad.bytes() + b.mask.bytes();
+        let segment = |b: &Segment| b.weight.bytes() + b.grad.bytes() + b.mask.bytes();
         let packed = |p: &Packed| p.index.bytes() + p.picked.bytes();
         let companions: u64 = self.companions.iter().map(Companion::bytes).sum();
-        self.blocks.iter().map(block).sum::<u64>() + self.packed().map_or(0, packed) + companions
+        self.segments.iter().map(segment).sum::<u64>() + self.packed().map_or(0, packed) + companions
     }
     /// Whether weights of it may be pruned, however it is stored.
     pub fn is_masked(&self) -> bool {
@@ -216,17 +216,17 @@ impl Param {
             Storage::Masked(mode) => mode,
         }
     }
-    /// What the optimizer moves, by block.
+    /// What the optimizer moves, by segment.
     pub fn stored(&self) -> Vec<&Tensor> {
         match self.tensors(LATENT) {
-            [] => self.blocks.iter().map(|block| &block.weight).collect(),
+            [] => self.segments.iter().map(|segment| &segment.weight).collect(),
             latent => latent.iter().collect(),
         }
     }
-    /// The masks of the weights that the optimizer moves, by block.
+    /// The masks of the weights that the optimizer moves, by segment.
     pub fn trained(&self) -> Vec<&Tensor> {
         match self.tensors(REACH) {
-            [] => self.blocks.iter().map(|block| &block.mask).collect(),
+            [] => self.segments.iter().map(|segment| &segment.mask).collect(),
             reach => reach.iter().collect(),
         }
     }
@@ -243,7 +243,7 @@ mod tests {
         let gpu = Gpu::counted_with(limits);
         let mut param = Param::new("w", &[300, 10], Box::new(|_| 0.0));
         param.allocate(&gpu).unwrap();
-        let rows: Vec<_> = param.blocks.iter().map(|b| b.rows.clone()).collect();
+        let rows: Vec<_> = param.segments.iter().map(|b| b.rows.clone()).collect();
         assert_eq!(rows, [0..128, 128..256, 256..300]);
         let error = Param::new("w", &[300, 1000], Box::new(|_| 0.0)).allocate(&gpu).unwrap_err();
         assert_eq!(error.kind, Kind::Memory);

@@ -1,6 +1,6 @@
 //! The change from one storage to the other.
 
-use super::{Block, Companion, Like, Packed, Param, Storage, mask_of};
+use super::{Companion, Like, Packed, Param, Segment, Storage, mask_of};
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Tensor};
 use crate::ops::packed::{Form, Index, Pattern};
@@ -17,7 +17,7 @@ impl Param {
 
     /// Stores these values of `pattern` alone. What was stored before is given up first.
     fn pack(&mut self, gpu: &Gpu, pattern: Pattern, values: &[f32]) -> Result<()> {
-        (self.blocks, self.storage) = (Vec::new(), Storage::Dense);
+        (self.segments, self.storage) = (Vec::new(), Storage::Dense);
         let (name, kept) = (&self.name, pattern.kept());
         let chunk = (self.chunk)(&pattern);
         let index = Index::new(gpu, name, pattern, self.feeds_back, chunk)?;
@@ -26,7 +26,7 @@ impl Param {
         let mask = gpu.upload_u32(&format!("{name}.mask"), &[1], &[u32::MAX])?;
         let picked = gpu.tensor(&format!("{name}.picked"), Dtype::U32, &[kept.div_ceil(32)])?;
         self.storage = Storage::Packed(Box::new(Packed { index, picked }));
-        self.blocks = vec![Block { rows: 0..self.matrix().rows, weight, grad, mask }];
+        self.segments = vec![Segment { rows: 0..self.matrix().rows, weight, grad, mask }];
         self.renew_companions(gpu)
     }
 
@@ -42,7 +42,7 @@ impl Param {
         let anew = match &mut self.storage {
             Storage::Packed(packed) if packed.index.pattern.entries() == pattern.entries() => {
                 packed.index.replace(pattern)?;
-                self.blocks[0].weight.write(values)?;
+                self.segments[0].weight.write(values)?;
                 false
             }
             _ => {
@@ -85,14 +85,14 @@ impl Param {
             // A wait takes longer than what is read after it: one for all.
             Storage::Packed(_) => {
                 let slots = self.slots().flat_map(Companion::tensors);
-                let tensors: Vec<&Tensor> = [&self.blocks[0].weight].into_iter().chain(slots).collect();
+                let tensors: Vec<&Tensor> = [&self.segments[0].weight].into_iter().chain(slots).collect();
                 let read = gpu.read_all(&tensors)?.into_iter();
                 let mut all: Vec<Vec<f32>> = read.map(|words| moved(bytemuck::cast_vec(words))).collect();
                 (all.remove(0), all)
             }
             _ => {
                 let slots = self.slots().map(|slot| slot.read_f32().map(moved));
-                (moved(self.gather(|block| &block.weight)?), slots.collect::<Result<_>>()?)
+                (moved(self.gather(|segment| &segment.weight)?), slots.collect::<Result<_>>()?)
             }
         };
         if !grown.is_empty() {
@@ -270,7 +270,7 @@ mod tests {
             };
             assert_eq!(self.param.read().unwrap(), dense(0), "values");
             for (number, slot) in self.param.slots().enumerate() {
-                assert_eq!((slot.name, slot.tensors().len()), (SLOTS[number], self.param.blocks.len()));
+                assert_eq!((slot.name, slot.tensors().len()), (SLOTS[number], self.param.segments.len()));
                 assert_eq!(self.param.dense(slot.read_f32().unwrap()), dense(number + 1), "{}", slot.name);
             }
             assert_eq!(self.param.slots().count(), SLOTS.len());

@@ -1,7 +1,7 @@
 //! Values, gradients and masks of a parameter, from and to the host, however it is stored.
 
 use super::companion::{read_f32, write};
-use super::{Block, Companion, LATENT, Param, Storage, THRESHOLD, full_mask, kept, places};
+use super::{Companion, LATENT, Param, Segment, Storage, THRESHOLD, full_mask, kept, places};
 use crate::error::Result;
 use crate::gpu::Tensor;
 
@@ -13,29 +13,29 @@ impl Param {
     }
     /// Sets the values that are stored.
     pub(super) fn write_stored(&self, values: &[f32]) -> Result<()> {
-        write(self.blocks.iter().map(|block| &block.weight), values)?;
+        write(self.segments.iter().map(|segment| &segment.weight), values)?;
         write(self.tensors(LATENT), values)
     }
     /// The values that forward and backward use, zeros included.
     pub fn read(&self) -> Result<Vec<f32>> {
-        Ok(self.dense(self.gather(|block| &block.weight)?))
+        Ok(self.dense(self.gather(|segment| &segment.weight)?))
     }
     /// The gradient where there is one: that of weights that do not exist is 0.
     pub fn read_grad(&self) -> Result<Vec<f32>> {
-        Ok(self.dense(self.gather(|block| &block.grad)?))
+        Ok(self.dense(self.gather(|segment| &segment.grad)?))
     }
     /// What the optimizer moves, as stored, end to end.
     pub fn read_stored(&self) -> Result<Vec<f32>> {
         read_f32(self.stored())
     }
-    /// One tensor of every block, as stored, end to end.
-    pub fn gather<'a>(&'a self, of: impl Fn(&'a Block) -> &'a Tensor) -> Result<Vec<f32>> {
-        read_f32(self.blocks.iter().map(of))
+    /// One tensor of every segment, as stored, end to end.
+    pub fn gather<'a>(&'a self, of: impl Fn(&'a Segment) -> &'a Tensor) -> Result<Vec<f32>> {
+        read_f32(self.segments.iter().map(of))
     }
     /// The values that files hold as the weight, as stored: those behind a mask, unless the weight does not follow from
     /// them and the mask alone. Then both are in files.
     pub fn read_filed(&self) -> Result<Vec<f32>> {
-        if self.files_latent() { self.gather(|block| &block.weight) } else { self.read_stored() }
+        if self.files_latent() { self.gather(|segment| &segment.weight) } else { self.read_stored() }
     }
     fn files_latent(&self) -> bool {
         self.companion(THRESHOLD).is_some()
@@ -64,13 +64,13 @@ impl Param {
             Storage::Masked(_) => {
                 let mut all = vec![0u32; self.len().div_ceil(32)];
                 let mut first = 0;
-                for block in &self.blocks {
-                    let words = block.mask.read_u32()?;
-                    for i in 0..block.weight.len() {
+                for segment in &self.segments {
+                    let words = segment.mask.read_u32()?;
+                    for i in 0..segment.weight.len() {
                         let bit = words[i / 32] >> (i % 32) & 1;
                         all[(first + i) / 32] |= bit << ((first + i) % 32);
                     }
-                    first += block.weight.len();
+                    first += segment.weight.len();
                 }
                 Ok(all)
             }
@@ -93,13 +93,13 @@ impl Param {
     /// Sets the mask from bits over the whole parameter. It must not be packed.
     pub fn write_mask(&self, bits: &[u32]) -> Result<()> {
         let mut first = 0;
-        for block in &self.blocks {
-            let len = block.weight.len();
+        for segment in &self.segments {
+            let len = segment.weight.len();
             let mut words = vec![0u32; len.div_ceil(32)];
             for i in 0..len {
                 words[i / 32] |= (bits[(first + i) / 32] >> ((first + i) % 32) & 1) << (i % 32);
             }
-            block.mask.write(&words)?;
+            segment.mask.write(&words)?;
             first += len;
         }
         Ok(())

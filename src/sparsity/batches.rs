@@ -34,9 +34,9 @@ impl Batches {
         }
         for &i in groups.iter().flatten() {
             let stored = params[i].stored().into_iter();
-            for ((values, block), result) in stored.zip(&params[i].blocks).zip(&scored[i.0]) {
-                scores::record_saliency(&mut first, values, &block.grad, result)?;
-                scores::record_more_saliency(&mut more, values, &block.grad, result)?;
+            for ((values, segment), result) in stored.zip(&params[i].segments).zip(&scored[i.0]) {
+                scores::record_saliency(&mut first, values, &segment.grad, result)?;
+                scores::record_more_saliency(&mut more, values, &segment.grad, result)?;
             }
         }
         Ok(Self { count, first: first.finish()?, more: more.finish()? })

@@ -2,7 +2,7 @@
 //!
 //! Liu et al., 2021, "Do we actually need dense over-parameterization? In-time over-parameterization in sparse training":
 //! what counts is how many weights were ever active. The bits are those of the masks before each update: the masks of the
-//! start, and what every update but the last has left. They are dense, in blocks of rows, however a weight is stored.
+//! start, and what every update but the last has left. They are dense, in segments of rows, however a weight is stored.
 
 use std::ops::Range;
 
@@ -28,8 +28,8 @@ const WG: usize = 64;
 pub fn record(rec: &mut Recorder, param: &Param) -> Result<()> {
     let ever = param.tensors(EVER);
     let Some(packed) = param.packed() else {
-        let each = &mut param.blocks.iter().zip(ever);
-        return each.try_for_each(|(block, ever)| record_masks(rec, &block.mask, ever));
+        let each = &mut param.segments.iter().zip(ever);
+        return each.try_for_each(|(segment, ever)| record_masks(rec, &segment.mask, ever));
     };
     let spans = param.spans(&rec.gpu)?;
     let each = &mut spans.into_iter().zip(ever);
@@ -37,7 +37,7 @@ pub fn record(rec: &mut Recorder, param: &Param) -> Result<()> {
 }
 
 /// Adds 1 to the scores in [0, 1) of some rows of a parameter, (rows, inner), where a weight was never kept: the largest
-/// are then among those, as long as there are any. Rows begin and end as tiles and blocks do.
+/// are then among those, as long as there are any. Rows begin and end as tiles and segments do.
 pub fn record_favour(rec: &mut Recorder, param: &Param, rows: Range<usize>, score: &Tensor) -> Result<()> {
     let inner = param.matrix().inner();
     let score = score.first(&[rows.len(), inner]);

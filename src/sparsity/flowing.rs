@@ -58,8 +58,8 @@ impl Flowing {
             let param = &params[member.param];
             member.record(&mut show, param)?;
             note.scope(&param.name);
-            for (block, recorded) in param.blocks.iter().zip(param.tensors(RECORDED)) {
-                merge::record(&mut note, &block.mask, &block.mask, recorded, &member.changes)?;
+            for (segment, recorded) in param.segments.iter().zip(param.tensors(RECORDED)) {
+                merge::record(&mut note, &segment.mask, &segment.mask, recorded, &member.changes)?;
             }
         }
         Ok(Some(Self { members, show: show.finish()?, note: note.finish()? }))
@@ -132,8 +132,8 @@ impl Flowing {
 impl Member {
     fn record(&self, rec: &mut Recorder, param: &Param) -> Result<()> {
         rec.scope(&param.name);
-        for (block, values) in param.blocks.iter().zip(param.stored()) {
-            let (mask, weight) = (&block.mask, &block.weight);
+        for (segment, values) in param.segments.iter().zip(param.stored()) {
+            let (mask, weight) = (&segment.mask, &segment.weight);
             groups::record_gate(rec, &self.gate, self.of, values, mask, weight, &self.nans)?;
         }
         Ok(())

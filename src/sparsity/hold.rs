@@ -31,10 +31,10 @@ pub fn record_effective(rec: &mut Recorder, mask: &Tensor, source: &Tensor, valu
     rec.dispatch(&EFFECTIVE, binds, groups(quads, WG), 0)
 }
 
-/// Sets an optimizer's slots of one block to 0 for weights that it does not move.
-pub fn record_slots(rec: &mut Recorder, param: &Param, block: usize) -> Result<()> {
-    let mask = param.trained()[block];
-    param.slots().try_for_each(|slot| record_in_place(rec, mask, &slot.tensors()[block]))
+/// Sets an optimizer's slots of one segment to 0 for weights that it does not move.
+pub fn record_slots(rec: &mut Recorder, param: &Param, segment: usize) -> Result<()> {
+    let mask = param.trained()[segment];
+    param.slots().try_for_each(|slot| record_in_place(rec, mask, &slot.tensors()[segment]))
 }
 
 fn twin_in_place(t: &Twin) {

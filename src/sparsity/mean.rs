@@ -1,6 +1,6 @@
 //! A running mean or sum of the gradients of every step, dense: what SNFS grows by and what SNIP sums up.
 //!
-//! It has a number for every place of a weight, however that is stored, and blocks of rows where it exceeds a binding.
+//! It has a number for every place of a weight, however that is stored, and segments of rows where it exceeds a binding.
 
 use std::ops::Range;
 
@@ -54,15 +54,15 @@ pub fn record_copy(rec: &mut Recorder, mean: &[Tensor], rows: Range<usize>, to: 
     each.try_for_each(|(own, among)| record(rec, COPY, &own, &to.rows(among)))
 }
 
-/// What each block has of `rows`, and where among them that lies.
+/// What each segment has of `rows`, and where among them that lies.
 fn shared(mean: &[Tensor], rows: Range<usize>) -> Vec<(Tensor, Range<usize>)> {
     let (mut all, mut first) = (Vec::new(), 0);
-    for block in mean {
-        let end = first + block.shape[0];
+    for segment in mean {
+        let end = first + segment.shape[0];
         let own = rows.start.max(first)..rows.end.min(end);
         if !own.is_empty() {
             let among = own.start - rows.start..own.end - rows.start;
-            all.push((block.rows(own.start - first..own.end - first), among));
+            all.push((segment.rows(own.start - first..own.end - first), among));
         }
         first = end;
     }
@@ -85,15 +85,15 @@ pub fn checks() -> Vec<Check> {
         t.compare(&mean, Tolerance { abs: 3e-7, rel: 3e-7 });
         record(&mut t.rec, Rule { decay: 0.9, share: 0.1 }, &grad, &mean)
     });
-    // Blocks of 128 rows and of n more; rows from the middle of the first on are added to and copied.
+    // Segments of 128 rows and of n more; rows from the middle of the first on are added to and copied.
     let rows = Check::new("sparsity/mean:rows", |t, n| {
-        let blocks = [t.input("mean", &[128, 3])?, t.input("mean", &[n + 1, 3])?];
+        let segments = [t.input("mean", &[128, 3])?, t.input("mean", &[n + 1, 3])?];
         let own = 64..129 + n;
         let (grad, copy) = (t.input("grad", &[own.len(), 3])?, t.input("copy", &[own.len(), 3])?);
-        blocks.iter().for_each(|block| t.compare(block, Tolerance { abs: 3e-7, rel: 3e-7 }));
+        segments.iter().for_each(|segment| t.compare(segment, Tolerance { abs: 3e-7, rel: 3e-7 }));
         t.compare(&copy, Tolerance { abs: 3e-7, rel: 3e-7 });
-        record_rows(&mut t.rec, Rule { decay: 0.9, share: 0.1 }, own.clone(), &grad, &blocks)?;
-        record_copy(&mut t.rec, &blocks, own, &copy)
+        record_rows(&mut t.rec, Rule { decay: 0.9, share: 0.1 }, own.clone(), &grad, &segments)?;
+        record_copy(&mut t.rec, &segments, own, &copy)
     });
     vec![plain, rows]
 }

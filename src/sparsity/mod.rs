@@ -135,16 +135,16 @@ fn recorder(gpu: &Gpu, scope: &str) -> Recorder {
     rec
 }
 
-/// Records zeros behind the mask of one block, where the forward pass is to see them.
-fn record_zeros(rec: &mut Recorder, param: &Param, block: usize) -> Result<()> {
-    let own = &param.blocks[block];
+/// Records zeros behind the mask of one segment, where the forward pass is to see them.
+fn record_zeros(rec: &mut Recorder, param: &Param, segment: usize) -> Result<()> {
+    let own = &param.segments[segment];
     match param.mask_mode() {
         MaskMode::Latent => {
-            hold::record_effective(rec, &own.mask, &param.tensors(LATENT)[block], &own.weight)
+            hold::record_effective(rec, &own.mask, &param.tensors(LATENT)[segment], &own.weight)
         }
         MaskMode::Held => {
             hold::record_in_place(rec, &own.mask, &own.weight)?;
-            hold::record_slots(rec, param, block)
+            hold::record_slots(rec, param, segment)
         }
         MaskMode::Free | MaskMode::Flowing => Ok(()),
     }
@@ -154,7 +154,7 @@ fn record_zeros(rec: &mut Recorder, param: &Param, block: usize) -> Result<()> {
 pub fn record_effective(rec: &mut Recorder, params: &ParamSet) -> Result<()> {
     for param in params.iter().filter(|param| param.mask_mode() == MaskMode::Latent) {
         rec.scope(&param.name);
-        (0..param.blocks.len()).try_for_each(|block| record_zeros(rec, param, block))?;
+        (0..param.segments.len()).try_for_each(|segment| record_zeros(rec, param, segment))?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::gpu::check::{Check, Tolerance};
 use crate::gpu::{Gpu, Kernel, Plan, Recorder, Tensor, Twin};
 use crate::ops::groups;
 use crate::ops::packed::Form;
-use crate::param::{Block, ParamId, ParamSet};
+use crate::param::{ParamId, ParamSet, Segment};
 use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
@@ -49,22 +49,22 @@ impl Permutation {
     /// `Kind::Memory` where the device has no room.
     pub fn record(gpu: &Gpu, params: &ParamSet, rounds: u32) -> Result<Self> {
         let searched = searched(params);
-        let weights = |id: ParamId| params[id].blocks.iter().map(|block| &block.weight);
+        let weights = |id: ParamId| params[id].segments.iter().map(|segment| &segment.weight);
         let shape = |&(id, pattern): &(ParamId, (usize, usize))| Shape::new(weights(id), pattern);
         let scratch = Scratch::new(gpu, &searched.iter().map(shape).collect::<Vec<_>>())?;
         let mut layers = Vec::new();
         for (id, pattern) in searched {
             let [producer, bias, param] = [2, 1, 0].map(|before| &params[ParamId(id.0 - before)]);
-            let blocks: Vec<(&Tensor, &Tensor)> =
-                param.blocks.iter().map(|block| (&block.weight, &block.grad)).collect();
-            let search = Search::record(gpu, &param.name, &blocks, pattern, &scratch)?;
+            let segments: Vec<(&Tensor, &Tensor)> =
+                param.segments.iter().map(|segment| (&segment.weight, &segment.grad)).collect();
+            let search = Search::record(gpu, &param.name, &segments, pattern, &scratch)?;
             let mut rec = recorder(gpu, &param.name);
-            for block in &param.blocks {
-                record_columns(&mut rec, search.order(), &block.weight, &block.grad)?;
+            for segment in &param.segments {
+                record_columns(&mut rec, search.order(), &segment.weight, &segment.grad)?;
             }
             for param in [producer, bias] {
                 rec.scope(&param.name);
-                record_rows(&mut rec, search.order(), &param.blocks)?;
+                record_rows(&mut rec, search.order(), &param.segments)?;
             }
             layers.push(Layer { name: param.name.clone(), search, apply: rec.finish()? });
         }
@@ -113,9 +113,9 @@ fn record_columns(rec: &mut Recorder, order: &Tensor, values: &Tensor, spare: &T
     record_take_back(rec, values, spare)
 }
 
-/// Puts the rows of a parameter in order, whatever blocks they lie in, by way of the gradients, which are 0 after.
-fn record_rows(rec: &mut Recorder, order: &Tensor, blocks: &[Block]) -> Result<()> {
-    for (to, from) in blocks.iter().flat_map(|to| blocks.iter().map(move |from| (to, from))) {
+/// Puts the rows of a parameter in order, whatever segments they lie in, by way of the gradients, which are 0 after.
+fn record_rows(rec: &mut Recorder, order: &Tensor, segments: &[Segment]) -> Result<()> {
+    for (to, from) in segments.iter().flat_map(|to| segments.iter().map(move |from| (to, from))) {
         let args = Args {
             rows: to.rows.len() as u32,
             inner: width(&to.weight) as u32,
@@ -126,7 +126,7 @@ fn record_rows(rec: &mut Recorder, order: &Tensor, blocks: &[Block]) -> Result<(
         let binds = bind! { args: &args, order: order, before: &from.weight, after: &to.grad };
         rec.dispatch(&ROWS, binds, groups(to.weight.len(), WG), 0)?;
     }
-    blocks.iter().try_for_each(|block| record_take_back(rec, &block.weight, &block.grad))
+    segments.iter().try_for_each(|segment| record_take_back(rec, &segment.weight, &segment.grad))
 }
 
 fn record_take_back(rec: &mut Recorder, before: &Tensor, after: &Tensor) -> Result<()> {
@@ -175,7 +175,7 @@ fn shuffled(words: &[f32]) -> Vec<u32> {
     order
 }
 
-/// Columns, and rows across blocks.
+/// Columns, and rows across segments.
 pub fn checks() -> Vec<Check> {
     let columns = Check::new("sparsity/permute:columns", |t, n| {
         let order = shuffled(&t.values(n));
@@ -190,14 +190,14 @@ pub fn checks() -> Vec<Check> {
             let order = t.gpu.upload_u32("order", &[n], &order)?;
             let mask = t.bits("mask", 1)?;
             let cut = n / 2;
-            let mut blocks = Vec::new();
+            let mut segments = Vec::new();
             for rows in [0..cut, cut..n] {
                 let shape = [rows.len(), width];
                 let (weight, grad) = (t.input("weight", &shape)?, t.input("grad", &shape)?);
                 [&weight, &grad].into_iter().for_each(|tensor| t.compare(tensor, Tolerance::EXACT));
-                blocks.push(Block { rows, weight, grad, mask: mask.clone() });
+                segments.push(Segment { rows, weight, grad, mask: mask.clone() });
             }
-            record_rows(&mut t.rec, &order, &blocks)
+            record_rows(&mut t.rec, &order, &segments)
         })
     };
     vec![columns, rows(1), rows(5)]

@@ -11,7 +11,7 @@ use super::scores::{self, Reach};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
 use crate::ops::sum;
-use crate::param::{Block, ParamId, ParamSet};
+use crate::param::{ParamId, ParamSet, Segment};
 
 /// How far weights are moved, as a share of the gradient's length.
 const DISTANCE: f64 = 1e-2;
@@ -44,20 +44,24 @@ impl Probe {
         }
         let mut squares = Vec::new();
         for &i in groups.iter().flatten() {
-            for (block, result) in params[i].blocks.iter().zip(&scored[i.0]) {
-                let like = |what: &str, block: &Block| gpu.tensor(what, Dtype::F32, &block.weight.shape);
-                let [base, grad, after] =
-                    [like("weights", block)?, like("gradients", block)?, like("gradients ahead", block)?];
+            for (segment, result) in params[i].segments.iter().zip(&scored[i.0]) {
+                let like =
+                    |what: &str, segment: &Segment| gpu.tensor(what, Dtype::F32, &segment.weight.shape);
+                let [base, grad, after] = [
+                    like("weights", segment)?,
+                    like("gradients", segment)?,
+                    like("gradients ahead", segment)?,
+                ];
                 let square = gpu.tensor("sum of squares", Dtype::F32, &[1])?;
-                mean::record(&mut measure, COPY, &block.weight, &base)?;
-                mean::record(&mut measure, COPY, &block.grad, &grad)?;
+                mean::record(&mut measure, COPY, &segment.weight, &base)?;
+                mean::record(&mut measure, COPY, &segment.grad, &grad)?;
                 sum::record_squares(&mut measure, &grad, &square)?;
                 squares.push(square);
-                scores::record_probe(&mut forward, 1.0, &reach, &base, &grad, &block.weight)?;
-                mean::record(&mut back, COPY, &block.grad, &after)?;
-                scores::record_probe(&mut back, -1.0, &reach, &base, &grad, &block.weight)?;
-                scores::record_flow(&mut score, &base, &block.grad, &after, result)?;
-                mean::record(&mut score, COPY, &base, &block.weight)?;
+                scores::record_probe(&mut forward, 1.0, &reach, &base, &grad, &segment.weight)?;
+                mean::record(&mut back, COPY, &segment.grad, &after)?;
+                scores::record_probe(&mut back, -1.0, &reach, &base, &grad, &segment.weight)?;
+                scores::record_flow(&mut score, &base, &segment.grad, &after, result)?;
+                mean::record(&mut score, COPY, &base, &segment.weight)?;
             }
         }
         let [measure, forward, back, score] =

@@ -84,9 +84,9 @@ impl Prune {
                     let mut pairs = Vec::new();
                     let mut owners = Vec::new();
                     for &i in members {
-                        for (number, block) in params[i].blocks.iter().enumerate() {
+                        for (number, segment) in params[i].segments.iter().enumerate() {
                             // Of a packed weight, the values that exist are selected from.
-                            let mask = params[i].packed().map_or(&block.mask, |p| &p.picked);
+                            let mask = params[i].packed().map_or(&segment.mask, |p| &p.picked);
                             pairs.push((&scored[i.0][number], mask));
                             owners.push(i);
                         }
@@ -101,8 +101,8 @@ impl Prune {
             });
             for &i in members.iter().filter(|&&i| params[i].packed().is_none()) {
                 rec.scope(&params[i].name);
-                let blocks = &mut (0..params[i].blocks.len());
-                blocks.try_for_each(|block| record_zeros(&mut rec, &params[i], block))?;
+                let segments = &mut (0..params[i].segments.len());
+                segments.try_for_each(|segment| record_zeros(&mut rec, &params[i], segment))?;
             }
         }
         Ok(Self { units, passes, plan: rec.finish()? })
@@ -218,7 +218,7 @@ impl Unit {
     }
 }
 
-/// The scores of each parameter, by block: its values themselves, or what is computed into memory of their own.
+/// The scores of each parameter, by segment: its values themselves, or what is computed into memory of their own.
 fn scores_of(
     rec: &mut Recorder,
     groups: &[Vec<ParamId>],
@@ -228,13 +228,13 @@ fn scores_of(
     let gpu = rec.gpu.clone();
     let mut all = vec![Vec::new(); params.len()];
     for &i in groups.iter().flatten() {
-        for (block, values) in params[i].blocks.iter().zip(params[i].stored()) {
+        for (segment, values) in params[i].segments.iter().zip(params[i].stored()) {
             all[i.0].push(match criterion {
                 Criterion::Magnitude => values.clone(),
                 _ => gpu.tensor("scores", Dtype::F32, &values.shape)?,
             });
             if criterion == (Criterion::Saliency { batches: 1 }) {
-                scores::record_saliency(rec, values, &block.grad, all[i.0].last().expect("just pushed"))?;
+                scores::record_saliency(rec, values, &segment.grad, all[i.0].last().expect("just pushed"))?;
             }
         }
     }
@@ -253,10 +253,10 @@ fn prune_groups(
     let gate = gpu.uniform("gate", &Gate { keep: keep as u32, group: of as u32, decay: 0.0 })?;
     let nans = gpu.tensor("not numbers", Dtype::U32, &[1])?;
     let counts = gpu.tensor("merge counts", Dtype::U32, &[3])?;
-    for (block, score) in param.blocks.iter().zip(scored) {
-        let bits = gpu.tensor("keep", Dtype::U32, &[block.mask.len()])?;
+    for (segment, score) in param.segments.iter().zip(scored) {
+        let bits = gpu.tensor("keep", Dtype::U32, &[segment.mask.len()])?;
         groups::record_mark(rec, &gate, of, score, &bits, &nans)?;
-        merge::record(rec, &bits, &bits, &block.mask, &counts)?;
+        merge::record(rec, &bits, &bits, &segment.mask, &counts)?;
     }
     Ok(Unit::Groups { owner, nans, counts })
 }
@@ -284,16 +284,16 @@ fn prune_blocks(
         return Ok(Unit::Blocks { selection, owner, blocks: all.count(), len, counts });
     }
     let mut parts = Vec::new();
-    for (block, values) in param.blocks.iter().zip(scored) {
-        if !block.rows.end.is_multiple_of(all.height) && block.rows.end < all.rows {
+    for (segment, values) in param.segments.iter().zip(scored) {
+        if !segment.rows.end.is_multiple_of(all.height) && segment.rows.end < all.rows {
             return Err(Error::usage(format!(
                 "`{}` is cut within a block of {} rows",
                 param.name, all.height
             ))
-            .at(format!("rows {:?} lie in one binding", block.rows))
+            .at(format!("rows {:?} lie in one binding", segment.rows))
             .hint("blocks of fewer rows"));
         }
-        let blocks = Blocks { rows: block.rows.len(), ..all };
+        let blocks = Blocks { rows: segment.rows.len(), ..all };
         let score = gpu.tensor("scores", Dtype::F32, &[blocks.count()])?;
         pool::record_pool(rec, blocks, pooling, values, &score)?;
         let kept = gpu.tensor("kept blocks", Dtype::U32, &[blocks.count().div_ceil(32)])?;
@@ -301,10 +301,10 @@ fn prune_blocks(
     }
     let pairs: Vec<_> = parts.iter().map(|(_, score, kept)| (score, kept)).collect();
     let selection = Selection::over(rec, &pairs)?;
-    for (block, (blocks, _, kept)) in param.blocks.iter().zip(&parts) {
-        let bits = gpu.tensor("keep", Dtype::U32, &[block.mask.len()])?;
+    for (segment, (blocks, _, kept)) in param.segments.iter().zip(&parts) {
+        let bits = gpu.tensor("keep", Dtype::U32, &[segment.mask.len()])?;
         pool::record_spread(rec, *blocks, kept, &bits)?;
-        merge::record(rec, &bits, &bits, &block.mask, &counts)?;
+        merge::record(rec, &bits, &bits, &segment.mask, &counts)?;
     }
     Ok(Unit::Blocks { selection, owner, blocks: all.count(), len, counts })
 }

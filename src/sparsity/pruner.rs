@@ -128,8 +128,8 @@ impl Pruner {
                     regrow.record_mean(rec, rule, (id, param), grads)?;
                 }
                 (Some(rule), _) => {
-                    let blocks = &mut param.blocks.iter().zip(param.tensors(MEAN));
-                    blocks.try_for_each(|(block, mean)| mean::record(rec, rule, &block.grad, mean))?;
+                    let segments = &mut param.segments.iter().zip(param.tensors(MEAN));
+                    segments.try_for_each(|(segment, mean)| mean::record(rec, rule, &segment.grad, mean))?;
                 }
                 (None, _) => {}
             }
@@ -139,8 +139,8 @@ impl Pruner {
                 .pull(self.density[id.0])
                 .filter(|pull| param.mask_mode() != MaskMode::Held || pull.inside != 0.0)
             {
-                let blocks = &mut param.blocks.iter().zip(param.stored());
-                blocks.try_for_each(|(b, values)| shrink::record(rec, pull, &b.mask, values, &b.grad))?;
+                let segments = &mut param.segments.iter().zip(param.stored());
+                segments.try_for_each(|(b, values)| shrink::record(rec, pull, &b.mask, values, &b.grad))?;
             }
         }
         Ok(())

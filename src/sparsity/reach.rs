@@ -27,8 +27,8 @@ impl Reach {
             selections.push(Selection::over(&mut rec, &pairs.collect::<Vec<_>>())?);
             for &i in members {
                 rec.scope(&params[i].name);
-                let blocks = &mut (0..params[i].blocks.len());
-                blocks.try_for_each(|block| hold::record_slots(&mut rec, &params[i], block))?;
+                let segments = &mut (0..params[i].segments.len());
+                segments.try_for_each(|segment| hold::record_slots(&mut rec, &params[i], segment))?;
             }
         }
         Ok(Self { selections, plan: rec.finish()? })

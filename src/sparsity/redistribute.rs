@@ -103,11 +103,11 @@ impl Shares {
             // By row first: in which order what is kept is added up must not depend on how it is stored.
             let by_row = site.gpu.tensor("sums of kept means", Dtype::F32, &[param.matrix().rows])?;
             let mut first = 0;
-            for (block, mean) in means.iter().enumerate() {
+            for (segment, mean) in means.iter().enumerate() {
                 match param.packed() {
                     Some(packed) => kept_sums::record_packed(&mut rec, &packed.index, first, mean, &by_row)?,
                     None => {
-                        let mask = &param.blocks[block].mask;
+                        let mask = &param.segments[segment].mask;
                         let counted = (number, &counts);
                         kept_sums::record_masked(&mut rec, mask, first, mean, &by_row, counted)?
                     }
@@ -201,7 +201,7 @@ mod tests {
     /// A last bit that differs may turn a share of 3 into one of 4, and so a mask into another.
     #[test]
     fn sums_and_numbers_are_the_same_however_a_layer_is_stored() {
-        // Five blocks of 64 rows, the last one shorter; of 60,000 weights 12,000 are kept, more than a workgroup adds up.
+        // Five segments of 64 rows, the last one shorter; of 60,000 weights 12,000 are kept, more than a workgroup adds up.
         let (rows, inner, layers) = (300usize, 200usize, 4);
         let limits = Limits { binding_bytes: 100_000, ..Limits::default() };
         for gpu in [Gpu::twin(), Gpu::open_with(&Choice::Auto, limits).unwrap()] {
@@ -221,7 +221,7 @@ mod tests {
                     } else {
                         param.allocate(&gpu).unwrap();
                         param.write_mask(&mask_of(&places, rows * inner)).unwrap();
-                        assert_eq!(param.blocks.len() > 1, gpu.limits() == limits);
+                        assert_eq!(param.segments.len() > 1, gpu.limits() == limits);
                     }
                     param.accompany(&gpu, MEAN, Like::Dense).unwrap();
                     let means: Vec<f32> = (0..param.len() as u32).map(|i| mean(layer, i)).collect();

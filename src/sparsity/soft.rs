@@ -37,7 +37,7 @@ impl Soft {
             param.accompany(gpu, THRESHOLD, Like::Scalar)?;
             param.tensors(THRESHOLD)[0].write(&[rule.start])?;
             param.accompany_by_ones(gpu, RECORDED)?;
-            let parts = param.blocks.iter().map(|block| threshold::partials(block.weight.len())).sum();
+            let parts = param.segments.iter().map(|segment| threshold::partials(segment.weight.len())).sum();
             let member = Member {
                 param: id,
                 partial: gpu.tensor("partial", Dtype::F32, &[parts])?,
@@ -46,8 +46,8 @@ impl Soft {
             };
             member.record(&mut show, param)?;
             note.scope(&param.name);
-            for (block, recorded) in param.blocks.iter().zip(param.tensors(RECORDED)) {
-                merge::record(&mut note, &block.mask, &block.mask, recorded, &member.changes)?;
+            for (segment, recorded) in param.segments.iter().zip(param.tensors(RECORDED)) {
+                merge::record(&mut note, &segment.mask, &segment.mask, recorded, &member.changes)?;
             }
             members.push(member);
         }
@@ -132,7 +132,7 @@ impl Member {
     fn record(&self, rec: &mut Recorder, param: &Param) -> Result<()> {
         rec.scope(&param.name);
         let threshold = &param.tensors(THRESHOLD)[0];
-        param.blocks.iter().zip(param.stored()).try_for_each(|(b, values)| {
+        param.segments.iter().zip(param.stored()).try_for_each(|(b, values)| {
             threshold::record_forward(rec, threshold, values, &b.mask, &b.weight, &self.nans)
         })
     }

@@ -67,12 +67,12 @@ pub fn record_backward(
     rec.dispatch(&BACKWARD, binds, partials(source.len()) as u64, 2 * source.len() as u64)
 }
 
-/// As [`record_backward`], for all blocks of a parameter.
+/// As [`record_backward`], for all segments of a parameter.
 pub fn record_blocks(rec: &mut Recorder, param: &Param, partial: &Tensor) -> Result<()> {
     let mut first = 0;
-    for (block, values) in param.blocks.iter().zip(param.stored()) {
-        record_backward(rec, (values, &block.mask, &block.grad), partial, first)?;
-        first += partials(block.weight.len());
+    for (segment, values) in param.segments.iter().zip(param.stored()) {
+        record_backward(rec, (values, &segment.mask, &segment.grad), partial, first)?;
+        first += partials(segment.weight.len());
     }
     Ok(())
 }

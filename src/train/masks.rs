@@ -93,7 +93,7 @@ impl Session {
             }
             param.hold();
             let mut rec = Recorder::new(&self.gpu);
-            (0..param.blocks.len()).try_for_each(|block| hold::record_slots(&mut rec, param, block))?;
+            (0..param.segments.len()).try_for_each(|segment| hold::record_slots(&mut rec, param, segment))?;
             rec.finish()?.replay()?;
             let mask = param.read_mask()?;
             if pruner.packs(id, kept(&mask), param.len()) {

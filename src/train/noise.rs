@@ -90,7 +90,7 @@ impl Session {
         let mut all = Vec::new();
         for param in self.model.params.iter().filter(|param| param.is_masked()) {
             let grad: Vec<f64> =
-                param.gather(|block| &block.grad)?.iter().map(|g| f64::from(g.abs())).collect();
+                param.gather(|segment| &segment.grad)?.iter().map(|g| f64::from(g.abs())).collect();
             let (mean, variance) = moments(&grad);
             let second = param.companion("second").map(Companion::read_f32).transpose()?;
             let variance_of =

@@ -168,7 +168,7 @@ impl Session {
     /// The shapes of the dense products of this recipe, for measuring variants before building it.
     pub fn products(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Vec<Shape>> {
         let mut model = Model::new(&recipe.model, data.features(), data.classes, recipe.run.seed)?;
-        // Where a weight is cut into blocks is known once it has memory.
+        // Where a weight is cut into segments is known once it has memory.
         let counted = Gpu::counted_with(gpu.limits());
         model.params.iter_mut().try_for_each(|param| param.allocate(&counted))?;
         Ok(model.products(columns(recipe, data)))

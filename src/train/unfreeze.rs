@@ -152,8 +152,8 @@ impl Session {
     /// Frozen layers have no gradient, also where masks were just chosen by one.
     pub(super) fn clear_frozen(&self) -> Result<()> {
         for param in self.model.params.iter().filter(|param| param.frozen) {
-            let mut blocks = param.blocks.iter();
-            blocks.try_for_each(|block| block.grad.write(&vec![0.0f32; block.grad.len()]))?;
+            let mut segments = param.segments.iter();
+            segments.try_for_each(|segment| segment.grad.write(&vec![0.0f32; segment.grad.len()]))?;
         }
         Ok(())
     }

@@ -59,7 +59,7 @@ impl Rig {
 
     /// Update number `t`, counted from 1.
     pub fn update(&self, t: u32, grad: &[f32]) -> Result<()> {
-        self.params[W].blocks[0].grad.write(grad)?;
+        self.params[W].segments[0].grad.write(grad)?;
         let step = Step { step: t - 1, live: 1, rate: self.rate, update: t, ..Default::default() };
         self.step.write(&self.optimizer.corrected(step))?;
         self.update.replay()

@@ -184,7 +184,7 @@ fn update(gpu: &Gpu, runner: &mut Runner) -> Result<Option<f64>> {
 fn reading(gpu: &Gpu, run: &Session) -> Result<Plan> {
     let result = gpu.tensor("sum", Dtype::F32, &[1])?;
     let mut rec = Recorder::new(gpu);
-    for block in maskable(run).flat_map(|param| &param.blocks) {
+    for block in maskable(run).flat_map(|param| &param.segments) {
         sum::record_squares(&mut rec, &block.weight, &result)?;
     }
     rec.finish()

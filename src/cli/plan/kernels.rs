@@ -138,7 +138,7 @@ fn dense_kernel(run: &Session, id: ParamId, product: Product) -> Option<Kernel> 
     let whole = param.product(cols);
     let (shape, purpose) = if param.packed().is_none() {
         // Of a weight in several blocks of rows all but the last are alike.
-        let rows = param.blocks.first().map_or(whole.rows, |block| block.rows.len());
+        let rows = param.segments.first().map_or(whole.rows, |block| block.rows.len());
         (Shape { rows, ..whole }, "")
     } else {
         let pruner = run.pruner.as_ref()?;

@@ -14,24 +14,24 @@ use crate::sparsity::running::Running;
 use crate::sparsity::topk::Selection;
 use crate::sparsity::{fired, gather, mean, merge, record_zeros, recorder};
 
-/// Memory for the scores of masked parameters, by parameter and block. Where no two are selected from together, one
+/// Memory for the scores of masked parameters, by parameter and segment. Where no two are selected from together, one
 /// after another uses the same.
 pub(super) fn scratch(site: &Site, groups: &[Vec<ParamId>]) -> Result<Vec<Vec<Tensor>>> {
     let tensor = |len: usize| site.gpu.tensor("scores", Dtype::F32, &[len]);
     let lens = |i: ParamId| -> Vec<usize> {
         let masked = site.params[i].packed().is_none();
-        site.params[i].blocks.iter().filter(|_| masked).map(|block| block.weight.len()).collect()
+        site.params[i].segments.iter().filter(|_| masked).map(|segment| segment.weight.len()).collect()
     };
     let mut all = vec![Vec::new(); site.params.len()];
     let mut shared: Vec<Tensor> = Vec::new();
     let alone = || groups.iter().filter(|members| members.len() == 1).map(|members| lens(members[0]));
-    for block in 0..alone().map(|lens| lens.len()).max().unwrap_or(0) {
-        shared.push(tensor(alone().filter_map(|lens| lens.get(block).copied()).max().unwrap_or(0))?);
+    for segment in 0..alone().map(|lens| lens.len()).max().unwrap_or(0) {
+        shared.push(tensor(alone().filter_map(|lens| lens.get(segment).copied()).max().unwrap_or(0))?);
     }
     for members in groups {
         for &i in members {
-            let own = |(block, len): (usize, usize)| match members.len() {
-                1 => Ok(shared[block].first(&[len])),
+            let own = |(segment, len): (usize, usize)| match members.len() {
+                1 => Ok(shared[segment].first(&[len])),
                 _ => tensor(len),
             };
             all[i.0] = lens(i).into_iter().enumerate().map(own).collect::<Result<_>>()?;
@@ -46,14 +46,14 @@ pub(super) fn survive(site: &Site, members: &[ParamId], scratch: &[Vec<Tensor>])
     let (mut owners, mut pairs) = (Vec::new(), Vec::new());
     for &i in members {
         let param = &site.params[i];
-        owners.extend(vec![i; param.blocks.len()]);
+        owners.extend(vec![i; param.segments.len()]);
         if let Some(packed) = param.packed() {
-            pairs.push((param.blocks[0].weight.clone(), packed.picked.clone()));
+            pairs.push((param.segments[0].weight.clone(), packed.picked.clone()));
             continue;
         }
-        for (block, score) in param.blocks.iter().zip(&scratch[i.0]) {
-            candidates::record_choose(&mut rec, &block.weight, &block.mask, true, score)?;
-            pairs.push((score.clone(), site.gpu.tensor("survivors", Dtype::U32, &[block.mask.len()])?));
+        for (segment, score) in param.segments.iter().zip(&scratch[i.0]) {
+            candidates::record_choose(&mut rec, &segment.weight, &segment.mask, true, score)?;
+            pairs.push((score.clone(), site.gpu.tensor("survivors", Dtype::U32, &[segment.mask.len()])?));
         }
     }
     let selection = Selection::over(&mut rec, &pairs.iter().map(|(s, m)| (s, m)).collect::<Vec<_>>())?;
@@ -69,7 +69,7 @@ pub(super) fn packed_part(
     (noise, draw): (Noise, &Uniform),
 ) -> Result<(Selection, How)> {
     let param = &site.params[id];
-    let keep = Selection::over(rec, &[(&param.blocks[0].weight, &packed.picked)])?;
+    let keep = Selection::over(rec, &[(&param.segments[0].weight, &packed.picked)])?;
     let (rows, inner) = (param.matrix().rows, param.matrix().inner());
     fired_before(rec, growth.by, param)?;
     if param.frozen {
@@ -136,20 +136,20 @@ pub(super) fn masked_part(
 ) -> Result<(Selection, How)> {
     let (gpu, param) = (site.gpu, &site.params[id]);
     let bits = |what: &str| -> Result<Vec<Tensor>> {
-        param.blocks.iter().map(|block| gpu.tensor(what, Dtype::U32, &[block.mask.len()])).collect()
+        param.segments.iter().map(|segment| gpu.tensor(what, Dtype::U32, &[segment.mask.len()])).collect()
     };
     let keep_bits = bits("keep")?;
     let (by, value) = (growth.by, growth.value);
-    for (block, score) in param.blocks.iter().zip(scores) {
-        candidates::record_choose(rec, &block.weight, &block.mask, true, score)?;
+    for (segment, score) in param.segments.iter().zip(scores) {
+        candidates::record_choose(rec, &segment.weight, &segment.mask, true, score)?;
     }
     let keep = Selection::over(rec, &scores.iter().zip(&keep_bits).collect::<Vec<_>>())?;
     let inner = param.matrix().inner();
     fired_before(rec, by, param)?;
     let counts = gpu.tensor("merge counts", Dtype::U32, &[3])?;
     let finish = |rec: &mut Recorder, grow_bits: &[Tensor]| -> Result<()> {
-        for (number, block) in param.blocks.iter().enumerate() {
-            merge::record(rec, &keep_bits[number], &grow_bits[number], &block.mask, &counts)?;
+        for (number, segment) in param.segments.iter().enumerate() {
+            merge::record(rec, &keep_bits[number], &grow_bits[number], &segment.mask, &counts)?;
             record_zeros(rec, param, number)?;
         }
         Ok(())
@@ -159,14 +159,14 @@ pub(super) fn masked_part(
         return Ok((keep, How::Masked { grow: None, counts }));
     }
     let grow_bits = bits("grow")?;
-    for (number, ((block, score), bits)) in param.blocks.iter().zip(scores).zip(&keep_bits).enumerate() {
+    for (number, ((segment, score), bits)) in param.segments.iter().zip(scores).zip(&keep_bits).enumerate() {
         match by {
-            By::Gradient => candidates::record_choose(rec, &block.grad, bits, false, score)?,
+            By::Gradient => candidates::record_choose(rec, &segment.grad, bits, false, score)?,
             By::Momentum => candidates::record_choose(rec, &param.tensors(MEAN)[number], bits, false, score)?,
             By::Random | By::RandomUnfired => {
-                candidates::record_noise(rec, noise, draw, block.rows.start * inner, score)?;
+                candidates::record_noise(rec, noise, draw, segment.rows.start * inner, score)?;
                 if by == By::RandomUnfired {
-                    fired::record_favour(rec, param, block.rows.clone(), score)?;
+                    fired::record_favour(rec, param, segment.rows.clone(), score)?;
                 }
                 candidates::record_bar(rec, bits, score)?;
             }
@@ -176,9 +176,9 @@ pub(super) fn masked_part(
     if value.kind != Kind::Zeros {
         let sums = measured(rec, growth, param)?;
         let origin = origin(site, growth, id, (&sums, draw))?;
-        for (block, bits) in param.blocks.iter().zip(&grow_bits) {
-            let which = (block.rows.start * inner, bits, &block.mask);
-            grown::record_masked(rec, value, origin, which, &block.grad, &block.weight)?;
+        for (segment, bits) in param.segments.iter().zip(&grow_bits) {
+            let which = (segment.rows.start * inner, bits, &segment.mask);
+            grown::record_masked(rec, value, origin, which, &segment.grad, &segment.weight)?;
         }
     }
     finish(rec, &grow_bits)?;
@@ -194,7 +194,7 @@ fn fired_before(rec: &mut Recorder, by: By, param: &Param) -> Result<()> {
 fn measured(rec: &mut Recorder, growth: &Growth, param: &Param) -> Result<Tensor> {
     let sums = rec.gpu.tensor("moments", Dtype::F32, &[3])?;
     if growth.value.kind.is_measured() {
-        let weights: Vec<&Tensor> = param.blocks.iter().map(|block| &block.weight).collect();
+        let weights: Vec<&Tensor> = param.segments.iter().map(|segment| &segment.weight).collect();
         moments::record(rec, &weights, &sums)?;
     }
     Ok(sums)
