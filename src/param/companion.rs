@@ -11,7 +11,7 @@ use crate::gpu::{Dtype, Gpu, Tensor};
 /// what the forward pass sees of them.
 pub const LATENT: &str = "latent";
 /// The weights that are trained, where these are more than the mask keeps.
-pub const REACH: &str = "reach";
+pub const BACKWARD_SET: &str = "reach";
 /// Masks that are made anew in every step, as they were when they were recorded last.
 pub const RECORDED: &str = "recorded";
 /// A soft threshold that is learned.

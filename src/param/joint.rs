@@ -4,7 +4,7 @@
 //! Weights lie apart from biases: a product reads one of each, or writes both of their gradients, and what a kernel writes
 //! must be memory that nothing else of it is bound to.
 
-use super::{Data, LATENT, Like, MaskMode, Param, ParamId, ParamSet, REACH};
+use super::{BACKWARD_SET, Data, LATENT, Like, MaskMode, Param, ParamId, ParamSet};
 use crate::error::Result;
 use crate::gpu::{Gpu, Tensor};
 
@@ -21,7 +21,7 @@ impl Param {
     /// bound where the memory ends.
     pub fn is_small(&self) -> bool {
         let is_plain = self.update_mode() == MaskMode::Free
-            && [LATENT, REACH].iter().all(|n| self.tensors(n).is_empty());
+            && [LATENT, BACKWARD_SET].iter().all(|n| self.tensors(n).is_empty());
         is_plain && self.segments.len() == 1 && (1..=MANY).contains(&self.segments[0].weight.len())
     }
     /// Values, gradient and slots of a small parameter: its parts.

@@ -21,7 +21,7 @@ mod storage;
 mod values;
 
 pub use bits::{full_mask, kept, mask_of, places};
-pub use companion::{Companion, Data, EARLY, EVER, LATENT, Like, MEAN, REACH, RECORDED, THRESHOLD};
+pub use companion::{BACKWARD_SET, Companion, Data, EARLY, EVER, LATENT, Like, MEAN, RECORDED, THRESHOLD};
 pub use joint::MANY;
 pub use matrix::Matrix;
 pub use set::{ParamId, ParamSet};
@@ -225,9 +225,9 @@ impl Param {
     }
     /// The masks of the weights that the optimizer moves, by segment.
     pub fn trained(&self) -> Vec<&Tensor> {
-        match self.tensors(REACH) {
+        match self.tensors(BACKWARD_SET) {
             [] => self.segments.iter().map(|segment| &segment.mask).collect(),
-            reach => reach.iter().collect(),
+            set => set.iter().collect(),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::gpu::{Gpu, Phase, Recorder};
 use crate::ops::packed::Pattern;
 use crate::param::{LATENT, MaskMode, Param, ParamId, ParamSet};
 
+mod backward_set;
 mod batches;
 pub mod budget;
 mod candidates;
@@ -33,7 +34,6 @@ mod prepare;
 mod probe;
 pub mod prune;
 mod pruner;
-mod reach;
 pub mod redistribute;
 pub mod regrow;
 mod running;

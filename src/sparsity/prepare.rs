@@ -14,7 +14,7 @@ use crate::ops::packed::Form;
 use crate::ops::packed::crossover::Products;
 use crate::ops::packed::variants::Case;
 use crate::ops::variants::{Choices, Shape};
-use crate::param::{Chunk, EVER, Like, MEAN, MaskMode, Param, ParamId, ParamSet, REACH};
+use crate::param::{BACKWARD_SET, Chunk, EVER, Like, MEAN, MaskMode, Param, ParamId, ParamSet};
 use crate::recipe::{Curve, Distribution, Rule, Sparsity, Storage};
 
 /// What a network is pruned for, besides its recipe.
@@ -128,7 +128,7 @@ pub fn prepare(
         flowing: None,
         soft: None,
         updater: Updater::Never,
-        reach: None,
+        backward_set: None,
         permutation: None,
         permuted: false,
     };
@@ -147,8 +147,8 @@ pub fn prepare(
         if !param.is_masked() {
             continue;
         }
-        if pruner.method.reach().is_some() {
-            param.accompany_by_ones(gpu, REACH)?;
+        if pruner.method.backward_set().is_some() {
+            param.accompany_by_ones(gpu, BACKWARD_SET)?;
         }
         if pruner.method.mean().is_some() {
             param.accompany(gpu, MEAN, Like::Dense)?;
@@ -253,7 +253,7 @@ fn check_flow(entry: &Entry, method: &dyn Method, param: &Param) -> Result<()> {
 fn check_storage(recipe: &Sparsity, entry: &Entry, method: &dyn Method, length: Length) -> Result<()> {
     let dense_parts = match method.mask_mode() {
         MaskMode::Flowing if method.frozen_from(length).is_none() => Some("trains pruned weights, too"),
-        _ if method.reach().is_some() => Some("trains pruned weights, too"),
+        _ if method.backward_set().is_some() => Some("trains pruned weights, too"),
         MaskMode::Latent => Some("keeps the values of pruned weights"),
         _ => None,
     };
@@ -288,7 +288,7 @@ fn check_blocks(recipe: &Sparsity, param: &Param) -> Result<()> {
 
 /// Whether a method knows no pattern: it chooses among single weights.
 fn prunes_singles(method: &dyn Method) -> bool {
-    let others = [method.rewind().is_some(), method.reach().is_some(), method.threshold().is_some()];
+    let others = [method.rewind().is_some(), method.backward_set().is_some(), method.threshold().is_some()];
     method.growth().is_some()
         || matches!(method.criterion(), Criterion::Flow { .. })
         || others.contains(&true)

@@ -1,11 +1,11 @@
 //! A method at work: when masks are updated, and what happens within a step.
 
+use super::backward_set::BackwardSet;
 use super::budget::{self, Budget};
 use super::flowing::Flowing;
 use super::methods::{self, Start};
 use super::permute::Permutation;
 use super::prune::Prune;
-use super::reach::Reach;
 use super::regrow::{self, Regrow, Site};
 use super::soft::Soft;
 use super::{Change, Length, Look, Outcome, Renewal, mean, shrink};
@@ -44,7 +44,7 @@ pub struct Pruner {
     pub(super) soft: Option<Soft>,
     pub(super) updater: Updater,
     /// Where more weights are trained than kept.
-    pub(super) reach: Option<Reach>,
+    pub(super) backward_set: Option<BackwardSet>,
     /// Where hidden units are permuted before the prune, until they are.
     pub(super) permutation: Option<Permutation>,
     /// Whether they have been.
@@ -80,8 +80,8 @@ impl Pruner {
     /// Records the mask update, again where the storage of a parameter has changed. `grads` are needed where weights grow.
     pub fn record(&mut self, gpu: &Gpu, params: &ParamSet, grads: &regrow::DenseGrad) -> Result<()> {
         self.forget(); // its memory first
-        if self.method.reach().is_some() {
-            self.reach = Some(Reach::record(gpu, &self.members, params)?);
+        if self.method.backward_set().is_some() {
+            self.backward_set = Some(BackwardSet::record(gpu, &self.members, params)?);
         }
         if let Some(rounds) = self.method.permutes().filter(|_| !self.permuted) {
             self.permutation = Some(Permutation::record(gpu, params, rounds)?);
@@ -181,7 +181,7 @@ impl Pruner {
 
     /// Gives up what is recorded, before parameters get other memory.
     pub fn forget(&mut self) {
-        (self.updater, self.reach, self.permutation) = (Updater::Never, None, None);
+        (self.updater, self.backward_set, self.permutation) = (Updater::Never, None, None);
     }
     /// Gives up what only the mask update that was just made needed.
     pub fn settle(&mut self) {
@@ -211,7 +211,7 @@ impl Pruner {
     }
     /// What each group trains where it keeps `keeps`.
     fn trained(&self, keeps: &[usize]) -> Vec<usize> {
-        let more = |len: usize| match self.method.reach() {
+        let more = |len: usize| match self.method.backward_set() {
             Some(share) if share > 0.0 => budget::keep(len, 1.0 - share),
             _ => 0,
         };
@@ -231,8 +231,8 @@ impl Pruner {
     ) -> Result<Option<(Change, Vec<Renewal>)>> {
         let Some(sparsity) = self.due(step) else { return Ok(None) };
         let keeps = self.keeps(step, sparsity)?;
-        if let Some(reach) = &self.reach {
-            reach.update(step, &self.trained(&keeps))?;
+        if let Some(set) = &self.backward_set {
+            set.update(step, &self.trained(&keeps))?;
         }
         let gate = |step, length, keep, of| self.method.gate(step, length, keep, of);
         let mut cut = Vec::new();
@@ -271,7 +271,7 @@ impl Pruner {
                 flowing.chain(self.soft.iter().map(Soft::plan)).collect()
             }
             Updater::Prune(prune) => {
-                let before = self.reach.iter().map(Reach::plan);
+                let before = self.backward_set.iter().map(BackwardSet::plan);
                 let before = before.chain(self.permutation.iter().flat_map(Permutation::plans));
                 before.chain([&prune.plan]).collect()
             }

@@ -36,7 +36,7 @@ impl Pruner {
             }
             let flows = self.method.mask_mode() == MaskMode::Flowing && !self.is_frozen(step);
             let dense_gradient = flows || self.method.mean().is_some() || by_gradient && due.is_some();
-            let more = self.method.reach().unwrap_or(0.0);
+            let more = self.method.backward_set().unwrap_or(0.0);
             for (i, (work, density)) in all.iter_mut().zip(&density).enumerate() {
                 let forward = self.passes(i, step).unwrap_or(*density);
                 work.forward += forward;

@@ -190,7 +190,7 @@ pub trait Method {
         None
     }
     /// The share of a layer's weights that is trained beyond those that are kept, where pruned weights keep a value.
-    fn reach(&self) -> Option<f64> {
+    fn backward_set(&self) -> Option<f64> {
         None
     }
     /// The step whose values all weights and biases go back to after each prune, with slots of 0.

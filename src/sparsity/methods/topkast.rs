@@ -73,7 +73,7 @@ impl Method for TopKast {
     fn sparsity(&self, _: u64, target: f64, _: Length) -> f64 {
         target
     }
-    fn reach(&self) -> Option<f64> {
+    fn backward_set(&self) -> Option<f64> {
         Some(self.reach)
     }
     fn pull(&self, density: f64) -> Option<Pull> {

@@ -10,12 +10,12 @@ use crate::gpu::{Gpu, Phase, Plan, Recorder};
 use crate::param::{ParamId, ParamSet};
 
 /// The recorded selection.
-pub struct Reach {
+pub struct BackwardSet {
     selections: Vec<Selection>,
     plan: Plan,
 }
 
-impl Reach {
+impl BackwardSet {
     /// Records the selection in groups of parameters.
     pub fn record(gpu: &Gpu, groups: &[Vec<ParamId>], params: &ParamSet) -> Result<Self> {
         let mut rec = Recorder::new(gpu);
