@@ -176,13 +176,15 @@ mod tests {
     }
 
     /// A mask of this form, of rows of blocks: none, all, or some of them; of groups always as many as they ask for.
-    fn pattern(form: Form, heads: usize, inner: usize, kind: u8, seed: u64) -> Pattern {
+    fn pattern(form: Form, block_rows: usize, inner: usize, kind: u8, seed: u64) -> Pattern {
         let random = |i: usize| word(seed, Stream::Test, 0, 0, i as u32);
-        let len = heads * inner;
+        let len = block_rows * inner;
         let places = match form {
             Form::Groups { keep, of } => {
                 let mut all = Vec::new();
-                for first in (0..heads).flat_map(|row| (0..inner).step_by(of).map(move |c| row * inner + c)) {
+                for first in
+                    (0..block_rows).flat_map(|row| (0..inner).step_by(of).map(move |c| row * inner + c))
+                {
                     let mut group: Vec<usize> = (first..first + (inner - first % inner).min(of)).collect();
                     group.sort_unstable_by_key(|&i| (random(i), i));
                     group.truncate(keep);
@@ -202,7 +204,7 @@ mod tests {
                 .map(|i| i as u32)
                 .collect(),
         };
-        Pattern::from_places(form, heads * form.height(), inner, &places)
+        Pattern::from_places(form, block_rows * form.height(), inner, &places)
     }
 
     fn sorted(pattern: &Pattern) -> Vec<u32> {
@@ -294,7 +296,7 @@ mod tests {
                 Form::Groups { keep: 1, of: 256 },
                 Form::Groups { keep: 7, of: 300 },
             ]),
-            (heads, inner) in {
+            (block_rows, inner) in {
                 let size = || prop::sample::select(vec![1usize, 63, 65, 257]);
                 (size(), size())
             },
@@ -302,7 +304,7 @@ mod tests {
             seed: u64,
             blocks: bool,
         ) {
-            let heads = if form.height() > 1 { heads.div_ceil(form.height()) } else { heads };
+            let block_rows = if form.height() > 1 { block_rows.div_ceil(form.height()) } else { block_rows };
             let mut limits = Limits::default();
             // Masked in blocks of 64 rows, where there are more and a third of the weights, packed, is one binding's worth.
             if blocks && form.per_row(1000).is_none_or(|kept| kept < 333) {
@@ -311,7 +313,7 @@ mod tests {
             }
             let gpu = Gpu::open_with(&Choice::Twin, limits).unwrap();
             let masks: Vec<Pattern> =
-                (0..4).map(|k| pattern(form, heads, inner, kinds[k], seed.wrapping_add(k as u64))).collect();
+                (0..4).map(|k| pattern(form, block_rows, inner, kinds[k], seed.wrapping_add(k as u64))).collect();
             let mut weight = Twice::new(gpu, &masks[0]);
             weight.check(false);
             weight.repack(true, masks[0].clone());

@@ -37,21 +37,21 @@ pub fn draw(
         let places: Vec<u32> = kept.map(|(place, _)| place as u32).collect();
         return Ok(Pattern::from_places(form, rows, inner, &places));
     }
-    let (heads, entries) = (rows / form.height(), keep / form.height());
-    if entries == heads * inner {
+    let (block_rows, entries) = (rows / form.height(), keep / form.height());
+    if entries == block_rows * inner {
         return Ok(Pattern::from_places(form, rows, inner, &(0..entries as u32).collect::<Vec<_>>()));
     }
     // The fewer are drawn, those that stay or those that go, the less memory that takes.
-    let (all, drawn) = (heads * inner, entries.min(heads * inner - entries));
-    let running = Running::new(gpu, &[(heads, inner)], drawn)?;
+    let (all, drawn) = (block_rows * inner, entries.min(block_rows * inner - entries));
+    let running = Running::new(gpu, &[(block_rows, inner)], drawn)?;
     if gpu.is_counted() {
         // Nothing runs there: entries at equal distances stand for those that would be drawn.
-        let place = |i: usize| (i as u128 * (heads * inner) as u128 / entries as u128) as u32;
+        let place = |i: usize| (i as u128 * (block_rows * inner) as u128 / entries as u128) as u32;
         return Ok(Pattern::from_places(form, rows, inner, &(0..entries).map(place).collect::<Vec<_>>()));
     }
     let draw = gpu.uniform("draw", &Draw { step: 0 })?;
     let mut rec = Recorder::new(gpu);
-    let found = running.record(&mut rec, heads, inner, |rec, own, tile| {
+    let found = running.record(&mut rec, block_rows, inner, |rec, own, tile| {
         record_noise(rec, noise, &draw, own.start * inner, tile)
     })?;
     running.keep(drawn)?;

@@ -127,11 +127,11 @@ pub struct Outcome {
     pub renewals: Vec<Renewal>,
 }
 
-/// Records what belongs to masks and to the layer or tensor `scope`.
-fn recorder(gpu: &Gpu, scope: &str) -> Recorder {
+/// Records what belongs to masks and to the layer or tensor `label`.
+fn recorder(gpu: &Gpu, label: &str) -> Recorder {
     let mut rec = Recorder::new(gpu);
     rec.phase(Phase::Masks);
-    rec.scope(scope);
+    rec.scope(label);
     rec
 }
 
