@@ -1,6 +1,6 @@
 //! Where kept values belong, as files say it: of several ways the one that takes the fewest words.
 //!
-//! `fc1.weight.mask` has a bit a weight, `fc1.weight.places` a number for each that is kept. Beside `fc1.weight.segments`,
+//! `fc1.weight.mask` has a bit a weight, `fc1.weight.places` a number for each that is kept. Beside `fc1.weight.blocks`,
 //! the rows and columns of a block, these are bits and numbers of blocks. `fc1.weight.groups` holds N and M of an N:M
 //! weight and, for each kept weight, its place within its group in as few bits as M needs.
 
