@@ -10,7 +10,6 @@ use super::kernel::{Checks, Kernel, Twin};
 use super::mirror::{self, Copy, copies};
 use super::plan::{Cost, Dispatch, OFFSET_ALIGNMENT, Plan};
 use super::reflect::{Access, Interface};
-use super::shader::expand;
 use super::tensor::{Buffer, Storage};
 use crate::error::{Error, Result};
 
@@ -169,7 +168,7 @@ fn pipeline(
     if let Some((pipeline, layout)) = d.pipelines.lock().unwrap().get(&key) {
         return Ok((pipeline.clone(), layout.clone()));
     }
-    let text = expand(&kernel.source)?;
+    let text = kernel.text()?;
     let entries: Vec<_> = interface
         .slots
         .iter()

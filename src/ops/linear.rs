@@ -10,7 +10,7 @@ use crate::gpu::{Dtype, Recorder, Tensor, Twin};
 use crate::{bind, wgsl_struct};
 
 wgsl_struct! {
-    /// See `shaders/ops/linear_plain.wgsl`.
+    /// See `shaders/ops/product/args.wgsl`.
     pub struct Args { rows: u32, inner: u32, cols: u32, relu: u32, accumulate: u32 }
 }
 
@@ -177,7 +177,7 @@ pub(super) fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()>
     // 65 rows x 63 inputs and the like: neither a multiple of any tile; 64 inputs where vec4 needs it.
     for (inner, cols) in [(size, 4), (size.abs_diff(2).max(1), 68), (size.next_multiple_of(4), 132)] {
         let shape = Shape::new(size, inner, cols);
-        if (variant.fits)(shape) {
+        if variant.fits(shape) {
             check_with(t, shape, variant, Narrow::default())?;
         }
     }

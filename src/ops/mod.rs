@@ -5,6 +5,7 @@ use crate::gpu::check::Check;
 pub mod batch;
 pub mod ceilings;
 pub mod cross_entropy;
+mod dense;
 pub mod finite;
 pub mod linear;
 pub mod moments;

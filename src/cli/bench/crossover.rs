@@ -43,7 +43,8 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
                     let all = bench.variants(gpu, product, &index.pattern, repeats)?;
                     let chosen = packed::pick(&choices, product, &index, 128, narrow).name;
                     variants.extend(all.into_iter().map(|(variant, ms)| {
-                        let plain = packed::is_plain(variant).then_some("plain");
+                        let is_plain = packed::ALL.iter().any(|one| one.name == variant && one.is_plain());
+                        let plain = is_plain.then_some("plain");
                         let marks = plain.into_iter().chain((variant == chosen).then_some("chosen"));
                         vec![
                             name.clone(),

@@ -162,8 +162,8 @@ impl Bench {
         let (mut names, mut plans) = (Vec::new(), Vec::new());
         let mut index = Index::new(gpu, "weight", pattern.clone(), true, 4)?;
         for variant in variants::fitting(gpu, product, pattern.form, narrow) {
-            if variant.chunk > 0 && variant.chunk != index.chunk {
-                index = Index::new(gpu, "weight", pattern.clone(), true, variant.chunk)?;
+            if ![0, index.chunk].contains(&variant.chunk()) {
+                index = Index::new(gpu, "weight", pattern.clone(), true, variant.chunk())?;
             }
             let weight = Packed { index: &index, values: &values };
             names.push(variant.name);

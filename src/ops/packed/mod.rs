@@ -8,6 +8,7 @@ pub mod crossover;
 mod index;
 mod pattern;
 pub mod products;
+mod table;
 pub mod variants;
 
 pub use index::{Index, NONE, Transposed};

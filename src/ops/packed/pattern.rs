@@ -450,7 +450,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(400))]
 
-        /// As `shaders/ops/packed/columns_groups.wgsl` and `placed_groups.wgsl` read them.
+        /// As `shaders/ops/product/packed/columns_groups.wgsl` and `placed_groups.wgsl` read them.
         #[test]
         fn bytes_of_groups_lead_back_to_the_inputs(pattern in groups()) {
             prop_assert!(pattern.is_of_its_form());

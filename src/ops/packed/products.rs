@@ -5,7 +5,8 @@
 
 use super::index::Index;
 use super::pattern::{Form, Pattern};
-use super::variants::{ALL, Kind, Variant, pick};
+use super::table::{ALL, Kind, Variant};
+use super::variants::pick;
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance, Trial};
 use crate::gpu::{Dtype, Recorder, Tensor, Twin};
@@ -14,7 +15,7 @@ use crate::ops::variants::{Choices, Product};
 use crate::{bind, wgsl_struct};
 
 wgsl_struct! {
-    /// See `shaders/ops/packed/args.wgsl`.
+    /// See `shaders/ops/product/packed/args.wgsl`.
     pub struct Args { rows: u32, inner: u32, cols: u32, relu: u32, entries: u32, chunks: u32, keep: u32, among: u32, each: u32 }
 }
 fn args(index: &Index, cols: usize, relu: bool) -> Args {
@@ -146,7 +147,7 @@ pub fn weight_grad_by(
     let (x, d_y) = (variant.read(x), variant.read(d_y));
     let args = args(index, cols, false);
     let (starts, columns) = (&index.starts, &index.columns);
-    if variant.chunk == 0 {
+    if variant.chunk() == 0 {
         let binds = bind! { args: &args, starts: starts, columns: columns, x: x, d_y: d_y, d_values: d_values,
         d_bias: d_bias };
         return variant.dispatch(rec, index, cols, false, binds);
@@ -279,7 +280,7 @@ fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()> {
         return Ok(()); // a layer has at least one row and one input: the recipe is refused otherwise
     }
     check_with(t, size, variant, false)?;
-    if variant.narrow && variant.product != Product::WeightGrad {
+    if variant.narrow() && variant.product != Product::WeightGrad {
         check_with(t, size, variant, true)
     } else {
         Ok(())
@@ -295,12 +296,12 @@ fn check_with(t: &mut Trial, size: usize, variant: &Variant, narrow_result: bool
         Kind::Groups => Form::Groups { keep: 2, of: 5 },
     };
     let gpu = t.gpu.clone();
-    let widths = if variant.narrow { [8, 72, 136] } else { [4, 68, 132] };
+    let widths = if variant.narrow() { [8, 72, 136] } else { [4, 68, 132] };
     let shapes = [(size, size), (size.div_ceil(4), size + 2), (1, size)];
     for ((heads, inner), cols) in shapes.into_iter().zip(widths) {
         let pattern = ragged(t, form, heads, inner);
         let rows = pattern.rows;
-        let index = Index::new(&gpu, "weight", pattern, true, variant.chunk.max(1))?;
+        let index = Index::new(&gpu, "weight", pattern, true, variant.chunk().max(1))?;
         let kept = index.pattern.kept();
         let input = |t: &mut Trial, name: &str, shape: &[usize]| -> Result<Tensor> {
             let values = t.values(shape.iter().product());
@@ -311,7 +312,7 @@ fn check_with(t: &mut Trial, size: usize, variant: &Variant, narrow_result: bool
         let (x, d_y) = (input(t, "x", &[inner, cols])?, input(t, "d_y", &[rows, cols])?);
         let weight = Packed { index: &index, values: &values };
         let narrow = |t: &mut Trial, of: &Tensor| -> Result<Option<Tensor>> {
-            if !variant.narrow {
+            if !variant.narrow() {
                 return Ok(None);
             }
             let copy = narrow::tensor(&gpu, of)?;
@@ -356,7 +357,7 @@ fn check_with(t: &mut Trial, size: usize, variant: &Variant, narrow_result: bool
 /// One check a variant.
 pub(super) fn checks() -> Vec<Check> {
     let check = |variant: &'static Variant| {
-        Check::new(variant.name, move |t, n| check(t, n, variant)).sharing_lanes(variant.lanes)
+        Check::new(variant.name, move |t, n| check(t, n, variant)).sharing_lanes(variant.shares_lanes())
     };
     ALL.iter().map(check).collect()
 }
