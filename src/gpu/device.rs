@@ -300,7 +300,11 @@ impl Gpu {
     /// # Errors
     /// `Kind::Memory` where the device has no room, or where it exceeds one binding: callers split first.
     pub fn tensor(&self, label: &str, dtype: Dtype, shape: &[usize]) -> Result<Tensor> {
-        let words: usize = shape.iter().product();
+        let words = dtype.words(shape).ok_or_else(|| {
+            Error::internal(format!(
+                "tensor `{label}` of shape {shape:?}: bf16 comes in rows of multiples of 8"
+            ))
+        })?;
         let bytes = words as u64 * 4;
         if bytes > self.0.limits.binding_bytes {
             return Err(Error::new(
@@ -312,8 +316,8 @@ impl Gpu {
         }
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
         let buffer = self.buffer(label, bytes, usage)?;
-        let span = Span { buffer: Arc::new(buffer), first: 0, words };
-        Ok(Tensor { label: label.into(), span, gpu: self.clone(), dtype, shape: shape.to_vec() })
+        let span = Span { buffer: Arc::new(buffer), first: 0, words, dtype };
+        Ok(Tensor { label: label.into(), span, gpu: self.clone(), shape: shape.to_vec() })
     }
     /// An f32 tensor with these values.
     pub fn upload_f32(&self, label: &str, shape: &[usize], values: &[f32]) -> Result<Tensor> {
@@ -331,7 +335,7 @@ impl Gpu {
     pub fn uniform<T: WgslStruct>(&self, label: &str, value: &T) -> Result<Uniform> {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let buffer = Arc::new(self.buffer(label, size_of::<T>() as u64, usage)?);
-        let span = Span { buffer, first: 0, words: size_of::<T>() / 4 };
+        let span = Span { buffer, first: 0, words: size_of::<T>() / 4, dtype: Dtype::U32 };
         let uniform = Uniform { span, gpu: self.clone(), fields: T::fields() };
         uniform.write(value)?;
         Ok(uniform)

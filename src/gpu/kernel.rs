@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
 use std::sync::{RwLockReadGuard, RwLockWriteGuard};
 
+use super::bf16;
 use super::shader::{Source, assemble};
-use super::tensor::{Span, Tensor, Uniform};
+use super::tensor::{Dtype, Span, Tensor, Uniform};
 use crate::error::Result;
 
 /// A WGSL entry point with its CPU twin: same name, same arguments, sums in f64.
@@ -235,6 +236,20 @@ impl Twin<'_> {
             words: self.span(name).host().write().unwrap(),
             span: self.span(name).clone(),
             of: Default::default(),
+        }
+    }
+    /// The numbers of a tensor of f32 or bf16, as f32. Words count as f32: as such a kernel writes them that can write both.
+    pub fn values(&self, name: &str) -> Vec<f32> {
+        match self.span(name).dtype {
+            Dtype::Bf16 => bf16::widen(&self.u32(name)),
+            Dtype::F32 | Dtype::U32 => self.f32(name).to_vec(),
+        }
+    }
+    /// Replaces all of them, rounded where the tensor is bf16.
+    pub fn set_values(&self, name: &str, values: &[f32]) {
+        match self.span(name).dtype {
+            Dtype::Bf16 => bf16::fill(&mut self.u32_mut(name), values),
+            Dtype::F32 | Dtype::U32 => self.f32_mut(name).copy_from_slice(values),
         }
     }
     fn span(&self, name: &str) -> &Span {

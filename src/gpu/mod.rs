@@ -5,6 +5,7 @@
 //! replayed every step, on an adapter or, where there is none, on the twins.
 
 mod adapter;
+pub mod bf16;
 pub mod check;
 mod device;
 mod kernel;

@@ -198,10 +198,10 @@ fn check(slot: &Slot, bind: &Bind, binding_bytes: u64) -> Result<(), String> {
     let name = &slot.name;
     match (bind, &slot.layout, slot.access) {
         (Bind::Tensor(tensor), Layout::Array { scalar, width }, Access::Read | Access::ReadWrite) => {
-            if tensor.dtype.scalar() != *scalar {
+            if tensor.dtype().scalar() != *scalar {
                 return Err(format!(
                     "`{name}` is {scalar:?} in the shader, {:?} in {}",
-                    tensor.dtype,
+                    tensor.dtype(),
                     tensor.label()
                 ));
             }
@@ -223,7 +223,7 @@ fn check(slot: &Slot, bind: &Bind, binding_bytes: u64) -> Result<(), String> {
             Ok(())
         }
         (Bind::Tensor(tensor), Layout::Texels { scalar }, Access::Texels) => {
-            let fits = tensor.dtype.scalar() == *scalar && tensor.bytes() <= MOST_TEXEL_BYTES;
+            let fits = tensor.dtype().scalar() == *scalar && tensor.bytes() <= MOST_TEXEL_BYTES;
             if fits { Ok(()) } else { Err(format!("`{name}`: {tensor:?} cannot be copied into a texture")) }
         }
         (Bind::Constant { fields, .. }, Layout::Struct { fields: shader, .. }, Access::Uniform) => {

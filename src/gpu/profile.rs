@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::device::{Adaptive, Gpu, Target};
 use super::plan::{Cost, Phase, Plan};
 use super::replay::Step;
-use super::tensor::Span;
+use super::tensor::{Dtype, Span};
 use crate::error::Result;
 
 /// Where a time comes from.
@@ -74,12 +74,11 @@ impl Plan {
         })?;
         let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
         let buffer = std::sync::Arc::new(self.gpu.buffer("profile", count as u64 * 8, usage)?);
-        let span = Span { buffer, first: 0, words: count * 2 };
+        let span = Span { buffer, first: 0, words: count * 2, dtype: Dtype::U32 };
         let tensor = super::tensor::Tensor {
             label: "profile".into(),
             span,
             gpu: self.gpu.clone(),
-            dtype: super::tensor::Dtype::U32,
             shape: vec![count * 2],
         };
         Ok(Profiler { queries: Some((set, tensor)) })

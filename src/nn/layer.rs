@@ -4,10 +4,9 @@ use std::ops::Range;
 
 use toml::Value;
 
-use super::{linear, relu};
+use super::{Operand, linear, relu};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Recorder, Tensor};
-use crate::ops::narrow::Operand;
 use crate::ops::variants::{Choices, Shape};
 use crate::param::Param;
 use crate::recipe::{self, Settings};

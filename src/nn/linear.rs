@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use toml::Value;
 
+use super::Operand;
 use super::layer::{Context, Entry, Layer, Reads};
 use crate::error::Result;
 use crate::gpu::{Gpu, Recorder, Tensor};
 use crate::ops::linear::{self, Rows};
-use crate::ops::narrow::Operand;
+use crate::ops::narrow;
 use crate::ops::packed::products::{self, Packed};
 use crate::ops::variants::{self, Choices, Shape};
 use crate::param::Param;
@@ -90,9 +91,9 @@ impl Layer for Linear {
     }
 
     fn forward(&self, rec: &mut Recorder, choices: &Choices, x: Operand, y: Operand) -> Result<()> {
-        let bias = &self.bias.blocks[0].weight;
+        let (bias, x) = (&self.bias.blocks[0].weight, x.tensor());
         match self.packed() {
-            Some(weight) => products::forward(rec, choices, weight, bias, x, y, self.relu),
+            Some(weight) => products::forward(rec, choices, weight, bias, x, y.tensor(), self.relu),
             None => {
                 let weight = rows(&self.weight, |b| &b.weight);
                 linear::forward(rec, choices, &weight, bias, x, y.wide, self.relu)
@@ -109,23 +110,23 @@ impl Layer for Linear {
         d_y: Operand,
         d_x: Option<Operand>,
     ) -> Result<()> {
-        let d_bias = &self.bias.blocks[0].grad;
+        let (d_bias, x) = (&self.bias.blocks[0].grad, x.tensor());
         if let Some(weight) = self.packed() {
             let grad = &self.weight.blocks[0].grad;
             if let Some(d_x) = d_x {
                 let relu = self.rectified_input;
-                products::input_grad(rec, choices, weight, x, d_y, d_x, relu)?;
+                products::input_grad(rec, choices, weight, x, d_y.tensor(), d_x.tensor(), relu)?;
             }
-            return products::weight_grad(rec, choices, weight.index, grad, d_bias, x, d_y);
+            return products::weight_grad(rec, choices, weight.index, grad, d_bias, x, d_y.tensor());
         }
         linear::weight_grad(rec, choices, &rows(&self.weight, |b| &b.grad), d_bias, x, d_y.wide)?;
-        match d_x {
-            Some(d_x) => {
-                let weight = rows(&self.weight, |b| &b.weight);
-                linear::input_grad(rec, choices, &weight, x, d_y.wide, d_x, self.rectified_input)
-            }
-            None => Ok(()),
-        }
+        let Some(d_x) = d_x else { return Ok(()) };
+        let weight = rows(&self.weight, |b| &b.weight);
+        // Where no kernel writes bf16, f32 is written and copied.
+        let to = d_x.only(linear::writes_bf16(choices, &weight, x)).tensor();
+        linear::input_grad(rec, choices, &weight, x, d_y.wide, to, self.rectified_input)?;
+        let copied = d_x.narrow.filter(|narrow| narrow.dtype() != to.dtype());
+        copied.map_or(Ok(()), |narrow| narrow::record(rec, to, narrow))
     }
 
     fn dense_grad(

@@ -2,16 +2,18 @@
 
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Recorder, Tensor};
-use crate::ops::narrow::{self, Operand};
+use crate::ops::narrow;
 use crate::ops::variants::{Choices, Shape};
 use crate::param::Param;
 use crate::recipe;
 
 pub mod layer;
 mod linear;
+mod operand;
 mod relu;
 
 use layer::{Context, Layer, Reads};
+pub use operand::Operand;
 
 /// A sequence of layers from features to classes.
 pub struct Model {

@@ -1,9 +1,9 @@
 //! ReLU as a layer of its own, where no linear layer can do it on the way.
 
+use super::Operand;
 use super::layer::{Entry, Layer};
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
-use crate::ops::narrow::Operand;
 use crate::ops::relu;
 use crate::ops::variants::Choices;
 

@@ -3,21 +3,22 @@
 use super::linear::{twin_forward, twin_input_grad, twin_weight_grad};
 use super::variants::{Product, Shape};
 use crate::error::Result;
-use crate::gpu::{Bind, Gpu, Kernel, Recorder, Source};
+use crate::gpu::{Bind, Dtype, Gpu, Kernel, Recorder, Source};
 use crate::source;
 
-/// What a kernel reads and writes as bf16, of multiples of 8 columns, instead of f32.
+/// What a kernel reads and writes; all else is f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Narrow {
+pub(super) struct Formats {
     /// The layer's input.
-    pub x: bool,
+    pub x: Dtype,
     /// The input's gradient, which only that product has.
-    pub d_x: bool,
+    pub d_x: Dtype,
 }
 
-const X: Narrow = Narrow { x: true, d_x: false };
-const D_X: Narrow = Narrow { x: false, d_x: true };
-const BOTH: Narrow = Narrow { x: true, d_x: true };
+const WIDE: Formats = Formats { x: Dtype::F32, d_x: Dtype::F32 };
+const X: Formats = Formats { x: Dtype::Bf16, ..WIDE };
+const D_X: Formats = Formats { d_x: Dtype::Bf16, ..WIDE };
+const BOTH: Formats = Formats { x: Dtype::Bf16, d_x: Dtype::Bf16 };
 
 /// What computes a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,37 +52,46 @@ pub struct Variant {
     pub product: Product,
     body: Body,
     reads: Reads,
-    /// What it can do in bf16 besides: kernels of the same workgroups.
-    narrow: &'static [Narrow],
+    /// What it reads and writes besides f32 alone: kernels of the same workgroups.
+    besides: &'static [Formats],
 }
 
 const fn variant(name: &'static str, product: Product, body: Body, reads: Reads) -> Variant {
-    Variant { name, product, body, reads, narrow: &[] }
+    Variant { name, product, body, reads, besides: &[] }
 }
 
 /// All variants; of those that fit, the first of each product is the fixed default.
 pub const ALL: &[Variant] = &[
-    Variant { narrow: &[X], ..variant("forward/16x4_texels", Product::Forward, Block(16, 4), Texels) },
+    Variant { besides: &[X], ..variant("forward/16x4_texels", Product::Forward, Block(16, 4), Texels) },
     variant("forward/16x4_any", Product::Forward, Block(16, 4), Scalars),
-    Variant { narrow: &[X], ..variant("forward/10x2_texels", Product::Forward, Block(10, 2), Texels) },
-    Variant { narrow: &[X], ..variant("forward/32x4_texels", Product::Forward, Block(32, 4), Texels) },
+    Variant { besides: &[X], ..variant("forward/10x2_texels", Product::Forward, Block(10, 2), Texels) },
+    Variant { besides: &[X], ..variant("forward/32x4_texels", Product::Forward, Block(32, 4), Texels) },
     variant("forward/16x4", Product::Forward, Block(16, 4), Quads),
     variant("forward/tile", Product::Forward, Tile, Quads),
     variant("forward/tile_any", Product::Forward, Tile, Scalars),
     variant("forward/plain", Product::Forward, Plain, Scalars),
     Variant {
-        narrow: &[X, D_X, BOTH],
+        besides: &[X, D_X, BOTH],
         ..variant("input_grad/4x4_texels", Product::InputGrad, Block(4, 4), Texels)
     },
     variant("input_grad/4x4_any", Product::InputGrad, Block(4, 4), Scalars),
-    Variant { narrow: &[X, D_X, BOTH], ..variant("input_grad/4x4", Product::InputGrad, Block(4, 4), Quads) },
+    Variant { besides: &[X, D_X, BOTH], ..variant("input_grad/4x4", Product::InputGrad, Block(4, 4), Quads) },
     variant("input_grad/tile", Product::InputGrad, Tile, Quads),
     variant("input_grad/tile_any", Product::InputGrad, Tile, Scalars),
     variant("input_grad/plain", Product::InputGrad, Plain, Scalars),
-    Variant { narrow: &[X], ..variant("weight_grad/16x4_texels", Product::WeightGrad, Block(16, 4), Texels) },
+    Variant {
+        besides: &[X],
+        ..variant("weight_grad/16x4_texels", Product::WeightGrad, Block(16, 4), Texels)
+    },
     variant("weight_grad/16x4_any", Product::WeightGrad, Block(16, 4), Scalars),
-    Variant { narrow: &[X], ..variant("weight_grad/10x4_texels", Product::WeightGrad, Block(10, 4), Texels) },
-    Variant { narrow: &[X], ..variant("weight_grad/32x4_texels", Product::WeightGrad, Block(32, 4), Texels) },
+    Variant {
+        besides: &[X],
+        ..variant("weight_grad/10x4_texels", Product::WeightGrad, Block(10, 4), Texels)
+    },
+    Variant {
+        besides: &[X],
+        ..variant("weight_grad/32x4_texels", Product::WeightGrad, Block(32, 4), Texels)
+    },
     variant("weight_grad/16x4", Product::WeightGrad, Block(16, 4), Quads),
     variant("weight_grad/tile", Product::WeightGrad, Tile, Quads),
     variant("weight_grad/tile_any", Product::WeightGrad, Tile, Scalars),
@@ -110,17 +120,16 @@ pub fn read_narrow(gpu: &Gpu, shapes: &[Shape], feeds_back: bool) -> bool {
 }
 
 impl Variant {
-    /// All kernels: that for f32 first.
+    /// All that it can read and write: f32 alone first.
+    pub(super) fn formats(&self) -> impl Iterator<Item = Formats> {
+        std::iter::once(WIDE).chain(self.besides.iter().copied())
+    }
     pub fn kernels(&self) -> impl Iterator<Item = Kernel> {
-        std::iter::once(Narrow::default()).chain(self.narrow_ones()).map(|narrow| self.kernel(narrow))
+        self.formats().map(|formats| self.kernel(formats))
     }
-    /// All that it can do in bf16.
-    pub(super) fn narrow_ones(&self) -> impl Iterator<Item = Narrow> {
-        self.narrow.iter().copied()
-    }
-    /// Whether it can do that.
-    pub(super) fn has(&self, narrow: Narrow) -> bool {
-        narrow == Narrow::default() || self.narrow.contains(&narrow)
+    /// Whether it can read and write that.
+    pub(super) fn has(&self, formats: Formats) -> bool {
+        self.formats().any(|own| own == formats)
     }
     /// Whether it reads x as bf16 where x is.
     pub(super) fn reads_narrow(&self) -> bool {
@@ -131,19 +140,21 @@ impl Variant {
         self.reads == Scalars || shape.inner.is_multiple_of(4)
     }
 
-    /// `narrow` says what is bound as bf16.
+    /// By the kernel for the formats of what is bound as `x` and `d_x`.
     ///
     /// # Panics
-    /// If there is no kernel for that: a fault of the caller, who can ask first.
-    pub(super) fn dispatch(
-        &self,
-        rec: &mut Recorder,
-        narrow: Narrow,
-        binds: &[(&str, Bind)],
-        shape: Shape,
-    ) -> Result<()> {
-        assert!(self.has(narrow), "{} has no kernel for {narrow:?}", self.name);
-        rec.dispatch(&self.kernel(narrow), binds, self.groups(shape), shape.flops())
+    /// If there is none for them: a fault of the caller, who can ask first.
+    pub(super) fn dispatch(&self, rec: &mut Recorder, binds: &[(&str, Bind)], shape: Shape) -> Result<()> {
+        let mut formats = WIDE;
+        for (name, bind) in binds {
+            match (*name, bind) {
+                ("x", Bind::Tensor(x)) => formats.x = x.dtype(),
+                ("d_x", Bind::Tensor(d_x)) => formats.d_x = d_x.dtype(),
+                _ => {}
+            }
+        }
+        assert!(self.has(formats), "{} has no kernel for {formats:?}", self.name);
+        rec.dispatch(&self.kernel(formats), binds, self.groups(shape), shape.flops())
     }
 
     /// Workgroups in the row. A workgroup of blocks is 8 invocations side by side.
@@ -162,20 +173,20 @@ impl Variant {
         (lines.div_ceil(tile.0 as usize) * across.div_ceil(tile.1 as usize)) as u64
     }
 
-    fn kernel(&self, narrow: Narrow) -> Kernel {
+    fn kernel(&self, formats: Formats) -> Kernel {
         let (source, consts) = self.source();
         let kernel = match self.product {
             Product::Forward => Kernel::own(source, twin_forward),
             Product::InputGrad => Kernel::own(source, twin_input_grad),
             Product::WeightGrad => Kernel::own(source, twin_weight_grad),
         };
-        let bf16 = match narrow {
-            Narrow { x: false, d_x: false } => "",
-            X => "_x_bf16",
-            D_X => "_d_x_bf16",
-            BOTH => "_x_d_x_bf16",
+        let bf16 = match (formats.x == Dtype::Bf16, formats.d_x == Dtype::Bf16) {
+            (false, false) => "",
+            (true, false) => "_x_bf16",
+            (false, true) => "_d_x_bf16",
+            (true, true) => "_x_d_x_bf16",
         };
-        let kernel = kernel.variant([self.name, bf16], &consts, &self.parts(narrow));
+        let kernel = kernel.variant([self.name, bf16], &consts, &self.parts(formats));
         if self.body == Plain { kernel.entry(self.product.name()) } else { kernel.proven() }
     }
 
@@ -199,7 +210,7 @@ impl Variant {
     }
 
     /// What the body leaves open: weights of all but the plain kernels, and of blocks the other operands.
-    fn parts(&self, narrow: Narrow) -> Vec<Source> {
+    fn parts(&self, formats: Formats) -> Vec<Source> {
         let weight = match (self.product, self.reads) {
             (Product::WeightGrad, Scalars) => source!("ops/product/d_weight_scalars"),
             (Product::WeightGrad, _) => source!("ops/product/d_weight_quads"),
@@ -208,7 +219,7 @@ impl Variant {
             (_, Scalars) => source!("ops/product/weight_scalars"),
         };
         let x = match self.reads {
-            _ if narrow.x => source!("ops/product/x_bf16"),
+            _ if formats.x == Dtype::Bf16 => source!("ops/product/x_bf16"),
             Texels => source!("ops/product/x_texels"),
             Quads | Scalars => source!("ops/product/x_quads"),
         };
@@ -216,7 +227,11 @@ impl Variant {
             Texels => source!("ops/product/d_y_texels"),
             Quads | Scalars => source!("ops/product/d_y_quads"),
         };
-        let d_x = if narrow.d_x { source!("ops/product/d_x_bf16") } else { source!("ops/product/d_x_f32") };
+        let d_x = if formats.d_x == Dtype::Bf16 {
+            source!("ops/product/d_x_bf16")
+        } else {
+            source!("ops/product/d_x_f32")
+        };
         match (self.body, self.product) {
             (Plain, _) => vec![],
             (Tile, _) => vec![weight],

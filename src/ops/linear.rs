@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::narrow::{self, Operand};
-use super::variants::{Choices, Narrow, Product, Shape, Variant};
+use super::dense::Formats;
+use super::narrow;
+use super::variants::{Choices, Product, Shape, Variant};
 use crate::error::Result;
 use crate::gpu::check::{Tolerance, Trial};
 use crate::gpu::{Dtype, Recorder, Tensor, Twin};
@@ -21,53 +22,64 @@ pub struct Rows<'a> {
     pub tensor: &'a Tensor,
 }
 
-/// `y = weight x + bias`, rectified if `relu`. x: (inner, cols), y: (rows, cols), bias: (rows,). An x that has a copy is read
-/// as bf16, by this product as by the two others: of shapes that [`super::variants::read_narrow`] says so of.
+impl Rows<'_> {
+    /// Their product with x, (inner, cols).
+    fn product(&self, x: &Tensor) -> Shape {
+        Shape::new(self.rows.len(), x.shape[0], x.shape[1])
+    }
+}
+
+fn is_bf16(x: &Tensor) -> bool {
+    x.dtype() == Dtype::Bf16
+}
+
+/// `y = weight x + bias`, rectified if `relu`. x: (inner, cols), y: (rows, cols), bias: (rows,). Of shapes that
+/// [`super::variants::read_narrow`] says so of, x may be bf16: here as in the two other products.
 pub fn forward(
     rec: &mut Recorder,
     choices: &Choices,
     weight: &[Rows],
     bias: &Tensor,
-    x: Operand,
+    x: &Tensor,
     y: &Tensor,
     relu: bool,
 ) -> Result<()> {
-    let narrow = Narrow { x: x.narrow.is_some(), d_x: false };
     for block in weight {
-        let shape = Shape::new(block.rows.len(), x.wide.shape[0], x.wide.shape[1]);
+        let shape = block.product(x);
         let args = shape.args(relu, false);
         let (bias, y) = (&bias.rows(block.rows.clone()), &y.rows(block.rows.clone()));
-        let binds = bind! { args: &args, weight: block.tensor, bias: bias, x: x.read(), y: y };
-        choices.pick_for(Product::Forward, shape, narrow.x).dispatch(rec, narrow, binds, shape)?;
+        let binds = bind! { args: &args, weight: block.tensor, bias: bias, x: x, y: y };
+        choices.pick_for(Product::Forward, shape, is_bf16(x)).dispatch(rec, binds, shape)?;
     }
     Ok(())
 }
 
-/// `d_x = weight^T d_y`, and 0 where `x` is not positive if `relu`: x was rectified on its way in. Where `d_x` is to be
-/// bf16 and no kernel writes that, it is written as f32 and copied.
+/// Whether [`input_grad`] can write bf16: with one kernel, since what that writes is not added to.
+pub fn writes_bf16(choices: &Choices, weight: &[Rows], x: &Tensor) -> bool {
+    let formats = Formats { x: x.dtype(), d_x: Dtype::Bf16 };
+    let can = |block: &Rows| choices.pick_for(Product::InputGrad, block.product(x), is_bf16(x)).has(formats);
+    weight.len() == 1 && can(&weight[0])
+}
+
+/// `d_x = weight^T d_y`, and 0 where `x` is not positive if `relu`: x was rectified on its way in. d_x may be bf16 where
+/// [`writes_bf16`] says so.
 pub fn input_grad(
     rec: &mut Recorder,
     choices: &Choices,
     weight: &[Rows],
-    x: Operand,
+    x: &Tensor,
     d_y: &Tensor,
-    d_x: Operand,
+    d_x: &Tensor,
     relu: bool,
 ) -> Result<()> {
     for (index, block) in weight.iter().enumerate() {
-        let shape = Shape::new(block.rows.len(), x.wide.shape[0], x.wide.shape[1]);
+        let shape = block.product(x);
         let args = shape.args(relu, index > 0);
         let d_y = &d_y.rows(block.rows.clone());
-        let variant = choices.pick_for(Product::InputGrad, shape, x.narrow.is_some());
-        let [wide, narrow] = [false, true].map(|d_x| Narrow { x: x.narrow.is_some(), d_x });
-        if let (Some(to), true, 1) = (d_x.narrow, variant.has(narrow), weight.len()) {
-            let binds = bind! { args: &args, weight: block.tensor, x: x.read(), d_y: d_y, d_x: to };
-            return variant.dispatch(rec, narrow, binds, shape);
-        }
-        let binds = bind! { args: &args, weight: block.tensor, x: x.read(), d_y: d_y, d_x: d_x.wide };
-        variant.dispatch(rec, wide, binds, shape)?;
+        let binds = bind! { args: &args, weight: block.tensor, x: x, d_y: d_y, d_x: d_x };
+        choices.pick_for(Product::InputGrad, shape, is_bf16(x)).dispatch(rec, binds, shape)?;
     }
-    d_x.narrow.map_or(Ok(()), |to| narrow::record(rec, d_x.wide, to))
+    Ok(())
 }
 
 /// `d_weight = d_y x^T` and `d_bias = sum over columns of d_y`.
@@ -76,16 +88,15 @@ pub fn weight_grad(
     choices: &Choices,
     d_weight: &[Rows],
     d_bias: &Tensor,
-    x: Operand,
+    x: &Tensor,
     d_y: &Tensor,
 ) -> Result<()> {
-    let narrow = Narrow { x: x.narrow.is_some(), d_x: false };
     for block in d_weight {
-        let shape = Shape::new(block.rows.len(), x.wide.shape[0], x.wide.shape[1]);
+        let shape = block.product(x);
         let args = shape.args(false, false);
         let (d_bias, d_y) = (&d_bias.rows(block.rows.clone()), &d_y.rows(block.rows.clone()));
-        let binds = bind! { args: &args, x: x.read(), d_y: d_y, d_weight: block.tensor, d_bias: d_bias };
-        choices.pick_for(Product::WeightGrad, shape, narrow.x).dispatch(rec, narrow, binds, shape)?;
+        let binds = bind! { args: &args, x: x, d_y: d_y, d_weight: block.tensor, d_bias: d_bias };
+        choices.pick_for(Product::WeightGrad, shape, is_bf16(x)).dispatch(rec, binds, shape)?;
     }
     Ok(())
 }
@@ -107,14 +118,14 @@ pub fn weight_grad_rows(
     let args = shape.args(false, false);
     let d_y = &d_y.rows(rows);
     let binds = bind! { args: &args, x: x, d_y: d_y, d_weight: d_weight, d_bias: &d_bias };
-    choices.pick(Product::WeightGrad, whole).dispatch(rec, Narrow::default(), binds, shape)
+    choices.pick(Product::WeightGrad, whole).dispatch(rec, binds, shape)
 }
 
 pub(super) fn twin_forward(t: &Twin) {
     let args: Args = t.get("args");
     let (weight, bias) = (t.f32("weight"), t.f32("bias"));
     let (inner, cols) = (args.inner as usize, args.cols as usize);
-    let x = narrow::load(&t.u32("x"), inner * cols);
+    let x = t.values("x");
     let mut sums = vec![0.0f64; cols];
     for (o, y) in t.f32_mut("y").chunks_mut(cols).enumerate() {
         sums.fill(bias[o] as f64);
@@ -132,12 +143,9 @@ pub(super) fn twin_input_grad(t: &Twin) {
     let args: Args = t.get("args");
     let (weight, d_y) = (t.f32("weight"), t.f32("d_y"));
     let (inner, cols) = (args.inner as usize, args.cols as usize);
-    let x = narrow::load(&t.u32("x"), inner * cols);
+    let x = t.values("x");
     let mut sums = vec![0.0f64; cols];
-    let mut words = t.u32_mut("d_x");
-    let is_narrow = words.len() != inner * cols;
-    let before = words.iter().map(|&word| f32::from_bits(word));
-    let mut all: Vec<f32> = if is_narrow { vec![0.0; inner * cols] } else { before.collect() };
+    let mut all = t.values("d_x");
     for (k, d_x) in all.chunks_mut(cols).enumerate() {
         for (sum, &before) in sums.iter_mut().zip(d_x.iter()) {
             *sum = if args.accumulate != 0 { before as f64 } else { 0.0 };
@@ -151,7 +159,7 @@ pub(super) fn twin_input_grad(t: &Twin) {
             *d_x = if open { sum as f32 } else { 0.0 };
         }
     }
-    narrow::store(&mut words, &all);
+    t.set_values("d_x", &all);
 }
 
 pub(super) fn twin_weight_grad(t: &Twin) {
@@ -159,7 +167,7 @@ pub(super) fn twin_weight_grad(t: &Twin) {
     let d_y = t.f32("d_y");
     let (mut d_weight, mut d_bias) = (t.f32_mut("d_weight"), t.f32_mut("d_bias"));
     let (inner, cols) = (args.inner as usize, args.cols as usize);
-    let x = narrow::load(&t.u32("x"), inner * cols);
+    let x = t.values("x");
     for (o, d_y) in d_y.chunks(cols).enumerate() {
         d_bias[o] = d_y.iter().map(|&d| d as f64).sum::<f64>() as f32;
         for (k, x) in x.chunks(cols).enumerate() {
@@ -178,21 +186,21 @@ pub(super) fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()>
     for (inner, cols) in [(size, 4), (size.abs_diff(2).max(1), 68), (size.next_multiple_of(4), 132)] {
         let shape = Shape::new(size, inner, cols);
         if variant.fits(shape) {
-            check_with(t, shape, variant, Narrow::default())?;
+            check_with(t, shape, variant, Formats::default())?;
         }
     }
-    for narrow in variant.narrow_ones() {
+    for formats in variant.formats().skip(1) {
         for cols in [8, 72, 136] {
-            check_with(t, Shape::new(size, size.next_multiple_of(4), cols), variant, narrow)?;
+            check_with(t, Shape::new(size, size.next_multiple_of(4), cols), variant, formats)?;
         }
     }
     Ok(())
 }
 
 /// bf16 operands and results are of numbers whose sums are exact, so that no rounding depends on their order.
-fn check_with(t: &mut Trial, shape: Shape, variant: &Variant, narrow: Narrow) -> Result<()> {
+fn check_with(t: &mut Trial, shape: Shape, variant: &Variant, formats: Formats) -> Result<()> {
     let Shape { rows, inner, cols } = shape;
-    let exact = narrow != Narrow::default();
+    let exact = formats != Formats::default();
     let input = |t: &mut Trial, name: &str, lines: usize, across: usize| {
         let coarse = |value: f32| if exact { (value * 8.0).round() / 8.0 + 0.0 } else { value };
         let values = t.values(lines * across).into_iter().map(coarse);
@@ -201,29 +209,29 @@ fn check_with(t: &mut Trial, shape: Shape, variant: &Variant, narrow: Narrow) ->
     let tolerance = |terms: usize| if exact { Tolerance::EXACT } else { Tolerance::sum(terms) };
     let (weight, bias) = (input(t, "weight", rows, inner)?, input(t, "bias", 1, rows)?);
     let (x, d_y) = (input(t, "x", inner, cols)?, input(t, "d_y", rows, cols)?);
-    let copy = narrow.x.then(|| narrow::tensor(&t.gpu, &x)).transpose()?;
+    let copy = (formats.x == Dtype::Bf16).then(|| narrow::tensor(&t.gpu, &x)).transpose()?;
     copy.as_ref().map_or(Ok(()), |copy| narrow::record(&mut t.rec, &x, copy))?;
     let x = copy.as_ref().unwrap_or(&x);
     for flag in [false, true] {
-        let args = shape.args(flag, flag && !narrow.d_x);
+        let args = shape.args(flag, flag && formats.d_x == Dtype::F32);
         match variant.product {
             Product::Forward => {
                 let y = t.output("y", &[rows, cols], tolerance(inner))?;
                 let binds = bind! { args: &args, weight: &weight, bias: &bias, x: x, y: &y };
-                variant.dispatch(&mut t.rec, narrow, binds, shape)?;
+                variant.dispatch(&mut t.rec, binds, shape)?;
             }
             Product::InputGrad => {
                 let wide = input(t, "d_x", inner, cols)?;
-                let d_x = if narrow.d_x { narrow::tensor(&t.gpu, &wide)? } else { wide };
+                let d_x = if formats.d_x == Dtype::F32 { wide } else { narrow::tensor(&t.gpu, &wide)? };
                 t.compare(&d_x, tolerance(rows));
                 let binds = bind! { args: &args, weight: &weight, x: x, d_y: &d_y, d_x: &d_x };
-                variant.dispatch(&mut t.rec, narrow, binds, shape)?;
+                variant.dispatch(&mut t.rec, binds, shape)?;
             }
             Product::WeightGrad => {
                 let d_weight = t.output("d_weight", &[rows, inner], tolerance(cols))?;
                 let d_bias = t.output("d_bias", &[rows], tolerance(cols))?;
                 let binds = bind! { args: &args, x: x, d_y: &d_y, d_weight: &d_weight, d_bias: &d_bias };
-                variant.dispatch(&mut t.rec, narrow, binds, shape)?;
+                variant.dispatch(&mut t.rec, binds, shape)?;
             }
         }
     }

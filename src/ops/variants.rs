@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-pub use super::dense::{ALL, Narrow, Variant, fitting, read_narrow};
+pub use super::dense::{ALL, Variant, fitting, read_narrow};
 use super::linear::Args;
 use super::{dense, race};
 use crate::bind;
@@ -204,7 +204,7 @@ pub fn trials(gpu: &Gpu, product: Product, shape: Shape) -> Result<(Vec<&'static
                 bind! { args: &args, x: &x, d_y: &d_y, d_weight: &d_weight, d_bias: &bias }
             }
         };
-        variant.dispatch(&mut rec, Narrow::default(), binds as &[(&str, Bind)], shape)?;
+        variant.dispatch(&mut rec, binds as &[(&str, Bind)], shape)?;
         names.push(variant.name);
         plans.push(rec.finish()?);
     }

@@ -146,7 +146,7 @@ impl Session {
         rec.phase(Phase::Batch);
         rec.scope("data");
         let x = self.model.input(a, leave, feed.set.writes_narrow());
-        batch::record(rec, &feed.set, &self.step_uniform, x, &c.label)?;
+        batch::record(rec, &feed.set, &self.step_uniform, x.tensor(), &c.label)?;
         self.model.forward(rec, &self.choices, a, x, leave)
     }
 

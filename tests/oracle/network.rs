@@ -172,7 +172,7 @@ impl Network {
         let (choices, values) = (Choices::default(), model.activations(gpu, SAMPLES, false)?);
 
         let mut rec = Recorder::new(gpu);
-        batch::record(&mut rec, &set, &step, (&values.values[0]).into(), &label)?;
+        batch::record(&mut rec, &set, &step, &values.values[0], &label)?;
         model.forward(&mut rec, &choices, &values, (&values.values[0]).into(), Leave::Wide)?;
         rec.phase(Phase::Loss);
         let target = Target::Hard { label: &label, smoothing: 0.0, temperature: 1.0 };

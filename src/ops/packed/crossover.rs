@@ -7,7 +7,7 @@ use super::variants::{self, Case};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Plan, Recorder, Tensor};
 use crate::ops::linear::{self, Rows};
-use crate::ops::narrow::{self, Operand};
+use crate::ops::narrow;
 use crate::ops::race;
 use crate::ops::variants::{Choices, Product, Shape};
 use crate::random::{Stream, word};
@@ -89,12 +89,12 @@ impl Bench {
     pub fn new(gpu: &Gpu, shape: Shape, narrow: bool) -> Result<Self> {
         let tensor = |name: &str, rows: usize| gpu.tensor(name, Dtype::F32, &[rows, shape.cols]);
         let (x, d_y) = (tensor("x", shape.inner)?, tensor("d_y", shape.rows)?);
-        let copies = [narrow::tensor(gpu, &x)?, narrow::tensor(gpu, &d_y)?];
+        let copies = || Ok([narrow::tensor(gpu, &x)?, narrow::tensor(gpu, &d_y)?]);
         Ok(Self {
             d_x: tensor("d_x", shape.inner)?,
             y: tensor("y", shape.rows)?,
             bias: gpu.tensor("bias", Dtype::F32, &[shape.rows])?,
-            narrow: narrow.then_some(copies),
+            narrow: narrow.then(copies).transpose()?,
             x,
             d_y,
             shape,
@@ -102,9 +102,8 @@ impl Bench {
     }
 
     /// x and d_y, as packed products read them.
-    fn operands(&self) -> [Operand<'_>; 2] {
-        let copy = |number: usize| self.narrow.as_ref().map(|copies| &copies[number]);
-        [Operand { wide: &self.x, narrow: copy(0) }, Operand { wide: &self.d_y, narrow: copy(1) }]
+    fn operands(&self) -> [&Tensor; 2] {
+        self.narrow.as_ref().map_or([&self.x, &self.d_y], |[x, d_y]| [x, d_y])
     }
 
     /// A pattern as it lies on a device, its rows split as is known to be best.
@@ -121,9 +120,9 @@ impl Bench {
         let (x, y, d_x, d_y, bias) = (&self.x, &self.y, &self.d_x, &self.d_y, &self.bias);
         median_times(
             [
-                plan(&|rec| linear::forward(rec, choices, &rows(), bias, x.into(), y, true))?,
-                plan(&|rec| linear::input_grad(rec, choices, &rows(), x.into(), d_y, d_x.into(), true))?,
-                plan(&|rec| linear::weight_grad(rec, choices, &rows(), bias, x.into(), d_y))?,
+                plan(&|rec| linear::forward(rec, choices, &rows(), bias, x, y, true))?,
+                plan(&|rec| linear::input_grad(rec, choices, &rows(), x, d_y, d_x, true))?,
+                plan(&|rec| linear::weight_grad(rec, choices, &rows(), bias, x, d_y))?,
             ],
             repeats,
         )
@@ -136,7 +135,7 @@ impl Bench {
             (gpu.tensor("values", Dtype::F32, &[kept])?, gpu.tensor("grad", Dtype::F32, &[kept])?);
         let weight = Packed { index, values: &values };
         let plan = |record: &dyn Fn(&mut Recorder) -> Result<()>| recorded(gpu, record);
-        let ([x, d_y], y, d_x, bias) = (self.operands(), (&self.y).into(), (&self.d_x).into(), &self.bias);
+        let ([x, d_y], y, d_x, bias) = (self.operands(), &self.y, &self.d_x, &self.bias);
         median_times(
             [
                 plan(&|rec| products::forward(rec, choices, weight, bias, x, y, true))?,
@@ -158,7 +157,7 @@ impl Bench {
         let (kept, narrow) = (pattern.kept(), self.narrow.is_some());
         let (values, grad) =
             (gpu.tensor("values", Dtype::F32, &[kept])?, gpu.tensor("grad", Dtype::F32, &[kept])?);
-        let ([x, d_y], y, d_x, bias) = (self.operands(), (&self.y).into(), (&self.d_x).into(), &self.bias);
+        let ([x, d_y], y, d_x, bias) = (self.operands(), &self.y, &self.d_x, &self.bias);
         let (mut names, mut plans) = (Vec::new(), Vec::new());
         let mut index = Index::new(gpu, "weight", pattern.clone(), true, 4)?;
         for variant in variants::fitting(gpu, product, pattern.form, narrow) {

@@ -10,7 +10,7 @@ use super::variants::pick;
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance, Trial};
 use crate::gpu::{Dtype, Recorder, Tensor, Twin};
-use crate::ops::narrow::{self, Operand};
+use crate::ops::narrow;
 use crate::ops::variants::{Choices, Product};
 use crate::{bind, wgsl_struct};
 
@@ -49,12 +49,11 @@ pub fn forward(
     choices: &Choices,
     weight: Packed,
     bias: &Tensor,
-    x: Operand,
-    y: Operand,
+    x: &Tensor,
+    y: &Tensor,
     relu: bool,
 ) -> Result<()> {
-    let (cols, narrow) = (x.wide.shape[1], x.narrow.is_some());
-    let variant = pick(choices, Product::Forward, weight.index, cols, narrow);
+    let variant = pick(choices, Product::Forward, weight.index, x.shape[1], is_bf16([x]));
     forward_by(rec, variant, weight, bias, x, y, relu)
 }
 
@@ -64,15 +63,14 @@ pub fn forward_by(
     variant: &Variant,
     weight: Packed,
     bias: &Tensor,
-    x: Operand,
-    y: Operand,
+    x: &Tensor,
+    y: &Tensor,
     relu: bool,
 ) -> Result<()> {
-    let (index, cols) = (weight.index, x.wide.shape[1]);
-    let (x, out) = (variant.read(x), variant.write(y));
+    let (index, cols, out) = (weight.index, x.shape[1], variant.bound(y));
     let binds = bind! { args: &args(index, cols, relu), starts: &index.starts, columns: &index.columns,
     values: weight.values, bias: bias, x: x, out: &out };
-    variant.dispatch(rec, index, cols, y.narrow.is_some(), binds)
+    variant.dispatch(rec, index, cols, binds)
 }
 
 /// `d_x = weight^T d_y`, and 0 where `x` is not positive if `relu`. Where operands are bf16 the result can be.
@@ -83,13 +81,12 @@ pub fn input_grad(
     rec: &mut Recorder,
     choices: &Choices,
     weight: Packed,
-    x: Operand,
-    d_y: Operand,
-    d_x: Operand,
+    x: &Tensor,
+    d_y: &Tensor,
+    d_x: &Tensor,
     relu: bool,
 ) -> Result<()> {
-    let (cols, narrow) = (x.wide.shape[1], x.narrow.is_some() && d_y.narrow.is_some());
-    let variant = pick(choices, Product::InputGrad, weight.index, cols, narrow);
+    let variant = pick(choices, Product::InputGrad, weight.index, x.shape[1], is_bf16([x, d_y]));
     input_grad_by(rec, variant, weight, x, d_y, d_x, relu)
 }
 
@@ -98,24 +95,22 @@ pub fn input_grad_by(
     rec: &mut Recorder,
     variant: &Variant,
     weight: Packed,
-    x: Operand,
-    d_y: Operand,
-    d_x: Operand,
+    x: &Tensor,
+    d_y: &Tensor,
+    d_x: &Tensor,
     relu: bool,
 ) -> Result<()> {
-    let (index, cols) = (weight.index, x.wide.shape[1]);
-    let (x, d_y, out) = (variant.read(x), variant.read(d_y), variant.write(d_x));
-    let (out, narrow) = (&out, d_x.narrow.is_some());
+    let (index, cols, out) = (weight.index, x.shape[1], &variant.bound(d_x));
     let t = index.transposed.as_ref().expect("an index by input, where gradients flow on");
     let args = args(index, cols, relu);
     let Some(from) = &t.from else {
         let binds = bind! { args: &args, starts: &t.starts, columns: &t.rows, values: weight.values, x: x, d_y: d_y,
         out: out };
-        return variant.dispatch(rec, index, cols, narrow, binds);
+        return variant.dispatch(rec, index, cols, binds);
     };
     let binds = bind! { args: &args, starts: &t.starts, columns: &t.rows, entry_from: from, values: weight.values, x: x,
     d_y: d_y, out: out };
-    variant.dispatch(rec, index, cols, narrow, binds)
+    variant.dispatch(rec, index, cols, binds)
 }
 
 /// The gradient of every kept value, and `d_bias`, the sums of d_y over columns.
@@ -125,11 +120,10 @@ pub fn weight_grad(
     index: &Index,
     d_values: &Tensor,
     d_bias: &Tensor,
-    x: Operand,
-    d_y: Operand,
+    x: &Tensor,
+    d_y: &Tensor,
 ) -> Result<()> {
-    let (cols, narrow) = (x.wide.shape[1], x.narrow.is_some() && d_y.narrow.is_some());
-    let variant = pick(choices, Product::WeightGrad, index, cols, narrow);
+    let variant = pick(choices, Product::WeightGrad, index, x.shape[1], is_bf16([x, d_y]));
     weight_grad_by(rec, variant, index, d_values, d_bias, x, d_y)
 }
 
@@ -140,21 +134,25 @@ pub fn weight_grad_by(
     index: &Index,
     d_values: &Tensor,
     d_bias: &Tensor,
-    x: Operand,
-    d_y: Operand,
+    x: &Tensor,
+    d_y: &Tensor,
 ) -> Result<()> {
-    let cols = x.wide.shape[1];
-    let (x, d_y) = (variant.read(x), variant.read(d_y));
+    let cols = x.shape[1];
     let args = args(index, cols, false);
     let (starts, columns) = (&index.starts, &index.columns);
     if variant.chunk() == 0 {
         let binds = bind! { args: &args, starts: starts, columns: columns, x: x, d_y: d_y, d_values: d_values,
         d_bias: d_bias };
-        return variant.dispatch(rec, index, cols, false, binds);
+        return variant.dispatch(rec, index, cols, binds);
     }
     let binds = bind! { args: &args, starts: starts, columns: columns, chunks: &index.chunks, x: x, d_y: d_y,
     d_values: d_values, d_bias: d_bias };
-    variant.dispatch(rec, index, cols, false, binds)
+    variant.dispatch(rec, index, cols, binds)
+}
+
+/// Whether operands are bf16: all or none, since kernels read one format.
+fn is_bf16<const N: usize>(operands: [&Tensor; N]) -> bool {
+    operands.iter().all(|operand| operand.dtype() == Dtype::Bf16)
 }
 
 /// The input of an entry, as `columns` stores it.
@@ -166,11 +164,6 @@ fn column(args: &Args, columns: &[u32], groups: bool, starts: &[u32], row: usize
     group * args.among as usize + (columns[entry / 4] >> (entry % 4 * 8) & 255) as usize
 }
 
-/// The numbers of an operand, wide or narrow.
-fn operand(t: &Twin, name: &str, len: usize) -> Vec<f32> {
-    narrow::load(&t.u32(name), len)
-}
-
 /// Values of an entry.
 fn height(t: &Twin, values: &str, args: &Args) -> usize {
     (t.f32(values).len() / (args.entries as usize).max(1)).max(1)
@@ -180,7 +173,7 @@ pub(super) fn twin_forward(t: &Twin) {
     let args: Args = t.get("args");
     let (starts, columns, values) = (t.u32("starts"), t.u32("columns"), t.f32("values"));
     let (bias, cols) = (t.f32("bias"), args.cols as usize);
-    let x = operand(t, "x", args.inner as usize * cols);
+    let x = t.values("x");
     let (height, grouped) = (bias.len() / (args.rows as usize).max(1), args.among > 1);
     let mut sums = vec![0.0f64; cols];
     let mut out = vec![0.0f32; bias.len() * cols];
@@ -196,7 +189,7 @@ pub(super) fn twin_forward(t: &Twin) {
             *y = if args.relu != 0 { (sum as f32).max(0.0) } else { sum as f32 };
         }
     }
-    narrow::store(&mut t.u32_mut("out"), &out);
+    t.set_values("out", &out);
 }
 
 pub(super) fn twin_input_grad(t: &Twin) {
@@ -213,8 +206,8 @@ pub(super) fn twin_input_grad(t: &Twin) {
         }
     };
     let (height, cols) = (height(t, "values", &args), args.cols as usize);
-    let x = operand(t, "x", args.inner as usize * cols);
-    let d_y = operand(t, "d_y", args.rows as usize * height * cols);
+    let x = t.values("x");
+    let d_y = t.values("d_y");
     let mut sums = vec![0.0f64; cols];
     let mut out = vec![0.0f32; args.inner as usize * cols];
     for (k, d_x) in out.chunks_mut(cols).enumerate() {
@@ -232,7 +225,7 @@ pub(super) fn twin_input_grad(t: &Twin) {
             *d_x = if open { sum as f32 } else { 0.0 };
         }
     }
-    narrow::store(&mut t.u32_mut("out"), &out);
+    t.set_values("out", &out);
 }
 
 pub(super) fn twin_weight_grad(t: &Twin) {
@@ -240,8 +233,8 @@ pub(super) fn twin_weight_grad(t: &Twin) {
     let (starts, columns) = (t.u32("starts"), t.u32("columns"));
     let cols = args.cols as usize;
     let (mut d_values, mut d_bias) = (t.f32_mut("d_values"), t.f32_mut("d_bias"));
-    let x = operand(t, "x", args.inner as usize * cols);
-    let d_y = operand(t, "d_y", d_bias.len() * cols);
+    let x = t.values("x");
+    let d_y = t.values("d_y");
     let (height, grouped) = (d_bias.len() / (args.rows as usize).max(1), args.among > 1);
     for (o, d_y) in d_y.chunks(cols).enumerate() {
         d_bias[o] = d_y.iter().map(|&d| d as f64).sum::<f64>() as f32;
@@ -311,37 +304,30 @@ fn check_with(t: &mut Trial, size: usize, variant: &Variant, narrow_result: bool
         let (values, bias) = (input(t, "values", &[kept])?, input(t, "bias", &[rows])?);
         let (x, d_y) = (input(t, "x", &[inner, cols])?, input(t, "d_y", &[rows, cols])?);
         let weight = Packed { index: &index, values: &values };
-        let narrow = |t: &mut Trial, of: &Tensor| -> Result<Option<Tensor>> {
+        let read = |t: &mut Trial, wide: Tensor| -> Result<Tensor> {
             if !variant.narrow() {
-                return Ok(None);
+                return Ok(wide);
             }
-            let copy = narrow::tensor(&gpu, of)?;
-            narrow::record(&mut t.rec, of, &copy)?;
-            Ok(Some(copy))
+            let copy = narrow::tensor(&gpu, &wide)?;
+            narrow::record(&mut t.rec, &wide, &copy)?;
+            Ok(copy)
         };
-        let (narrow_x, narrow_d_y) = (narrow(t, &x)?, narrow(t, &d_y)?);
-        let x = Operand { wide: &x, narrow: narrow_x.as_ref() };
-        let d_y = Operand { wide: &d_y, narrow: narrow_d_y.as_ref() };
+        let (x, d_y) = (&read(t, x)?, &read(t, d_y)?);
         let output = |t: &mut Trial, name: &str, lines: usize, summed: usize| {
-            let wide = gpu.tensor(name, Dtype::F32, &[lines, cols])?;
-            let copy = if narrow_result { Some(narrow::tensor(&gpu, &wide)?) } else { None };
-            match &copy {
-                Some(copy) => t.compare(copy, Tolerance::EXACT),
-                None => t.compare(&wide, Tolerance::sum(summed)),
-            }
-            Ok::<_, crate::error::Error>((wide, copy))
+            let dtype = if narrow_result { Dtype::Bf16 } else { Dtype::F32 };
+            let out = gpu.tensor(name, dtype, &[lines, cols])?;
+            t.compare(&out, Tolerance::sum(summed));
+            Ok::<_, crate::error::Error>(out)
         };
         for relu in [false, true] {
             match variant.product {
                 Product::Forward => {
-                    let (wide, copy) = output(t, "y", rows, inner)?;
-                    let y = Operand { wide: &wide, narrow: copy.as_ref() };
-                    forward_by(&mut t.rec, variant, weight, &bias, x, y, relu)?;
+                    let y = output(t, "y", rows, inner)?;
+                    forward_by(&mut t.rec, variant, weight, &bias, x, &y, relu)?;
                 }
                 Product::InputGrad => {
-                    let (wide, copy) = output(t, "d_x", inner, rows)?;
-                    let d_x = Operand { wide: &wide, narrow: copy.as_ref() };
-                    input_grad_by(&mut t.rec, variant, weight, x, d_y, d_x, relu)?;
+                    let d_x = output(t, "d_x", inner, rows)?;
+                    input_grad_by(&mut t.rec, variant, weight, x, d_y, &d_x, relu)?;
                 }
                 Product::WeightGrad => {
                     let d_values = t.output("d_values", &[kept], Tolerance::sum(cols))?;

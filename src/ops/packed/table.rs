@@ -4,8 +4,7 @@ use super::index::{Index, Transposed};
 use super::pattern::Form;
 use super::products::{twin_forward, twin_input_grad, twin_weight_grad};
 use crate::error::Result;
-use crate::gpu::{Bind, Kernel, Recorder, Source, Tensor};
-use crate::ops::narrow::Operand;
+use crate::gpu::{Bind, Dtype, Kernel, Recorder, Source, Tensor};
 use crate::ops::variants::Product::{self, Forward, InputGrad, WeightGrad};
 use crate::source;
 
@@ -178,7 +177,7 @@ pub const ALL: &[Variant] = &[
 ];
 
 impl Variant {
-    /// Whether it reads bf16 copies of its operands.
+    /// Whether it reads bf16 operands. Its result may be bf16, too, or f32.
     pub fn narrow(&self) -> bool {
         self.reads == Bf16
     }
@@ -196,36 +195,21 @@ impl Variant {
         if let Chunks { each, .. } = self.body { each as usize } else { 0 }
     }
 
-    /// The copy of an operand that this variant reads.
-    ///
-    /// # Panics
-    /// If it reads bf16 and there is none: [`pick`](super::variants::pick) never chooses so.
-    pub(super) fn read<'a>(&self, operand: Operand<'a>) -> &'a Tensor {
-        if self.narrow() { operand.narrow.expect("a bf16 copy") } else { operand.wide }
+    /// A result as this variant's shader has it: where it can write bf16, words of either format.
+    pub(super) fn bound(&self, result: &Tensor) -> Tensor {
+        if self.narrow() && result.dtype() == Dtype::F32 { result.words() } else { result.clone() }
     }
 
-    /// Where this variant writes a result.
-    ///
-    /// # Panics
-    /// If bf16 is to be written and it reads f32: a fault of the caller.
-    pub(super) fn write(&self, result: Operand) -> Tensor {
-        assert!(self.narrow() || result.narrow.is_none(), "{} writes no bf16", self.name);
-        match result.narrow {
-            Some(narrow) => narrow.clone(),
-            None if self.narrow() => result.wide.words(),
-            None => result.wide.clone(),
-        }
-    }
-
-    /// `narrow` says whether the result is bf16.
+    /// What is bound as `out` says whether the result is bf16.
     pub(super) fn dispatch(
         &self,
         rec: &mut Recorder,
         index: &Index,
         cols: usize,
-        narrow: bool,
         binds: &[(&str, Bind)],
     ) -> Result<()> {
+        let is_bf16 = |bind: &Bind| matches!(bind, Bind::Tensor(out) if out.dtype() == Dtype::Bf16);
+        let narrow = binds.iter().any(|(name, bind)| *name == "out" && is_bf16(bind));
         let kernel = if narrow { self.kernel().with(&[("NARROW", 1.0)]) } else { self.kernel() };
         let flops = 2 * (index.pattern.kept() * cols) as u64;
         rec.dispatch(&kernel, binds, self.groups(index, cols), flops)?;
