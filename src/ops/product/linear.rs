@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use super::dense::Formats;
-use super::narrow;
 use super::variants::{Choices, Product, Shape, Variant};
 use crate::error::Result;
 use crate::gpu::check::{Tolerance, Trial};
 use crate::gpu::{Dtype, Recorder, Tensor, Twin};
+use crate::ops::narrow;
 use crate::{bind, wgsl_struct};
 
 wgsl_struct! {

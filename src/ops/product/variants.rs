@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use super::dense;
 pub use super::dense::{ALL, Variant, fitting, read_narrow};
 use super::linear::Args;
-use super::{dense, race};
 use crate::bind;
 use crate::error::Result;
 use crate::gpu::check::Check;
 use crate::gpu::{Bind, Dtype, Gpu, Kernel, Plan, Recorder};
+use crate::ops::race;
 
 /// The three products of a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
