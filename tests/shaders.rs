@@ -1,10 +1,10 @@
 //! Every shader, without a device: valid for naga and for Tint, translatable to what the drivers of Vulkan,
 //! Metal, DX12 and OpenGL take, and within WebGPU's default limits; and the checker against bad shaders.
 //!
-//! Kernels of products are put together from bodies and parts by tables, and are tested entry by entry. A file that
-//! another one includes is tested through those that include it. All others are kernels by themselves: they have entry
-//! points. Each file has a Rust file of the same room that embeds it, or a shader that includes it. That each begins by
-//! saying what it is, `tests/tidy.rs` sees to.
+//! Kernels of products and optimizers are put together from bodies and parts by tables, and are tested entry by entry.
+//! A file that another one includes is tested through those that include it. All others are kernels by themselves: they
+//! have entry points. Each file has a Rust file of the same room that embeds it, or a shader that includes it. That each
+//! begins by saying what it is, `tests/tidy.rs` sees to.
 
 #[path = "common/files.rs"]
 mod files;
@@ -14,7 +14,7 @@ mod portable;
 mod tint;
 
 use coppice::gpu::{Kernel, Source, expand, reflect};
-use coppice::ops::variants;
+use coppice::{ops::variants, optim};
 use files::{Text, texts};
 use portable::{faults, needs_subgroups};
 
@@ -28,10 +28,15 @@ fn name(path: &str) -> Option<&str> {
     path.strip_prefix("shaders/")?.strip_suffix(".wgsl")
 }
 
+/// All kernels that are put together from several files.
+fn tables() -> impl Iterator<Item = Kernel> {
+    variants::kernels().chain(optim::kernels())
+}
+
 /// Whether a file is put together with others, by one of the tables.
 fn is_in_tables(name: &str) -> bool {
     let has = |kernel: &Kernel| kernel.parts.iter().flatten().any(|part| part.path == name);
-    variants::kernels().any(|kernel| kernel.source.path == name || has(&kernel))
+    tables().any(|kernel| kernel.source.path == name || has(&kernel))
 }
 
 /// All shader files, each by its name and its text before inclusion, and whether another one includes it.
@@ -53,9 +58,9 @@ fn kernels() -> Vec<(String, Result<String, String>)> {
     let alone = shaders().into_iter().filter(|(name, _, used)| !used && !is_in_tables(name));
     let alone: Vec<_> = alone.map(|(name, text, _)| whole((name, text))).collect();
     let put_together = |kernel: Kernel| (kernel.name(), kernel.text().map_err(|error| error.to_string()));
-    let of_products: Vec<_> = variants::kernels().map(put_together).collect();
-    assert!(alone.len() > 5 && of_products.len() > 50, "too few shaders were found: the walk is wrong");
-    [alone, of_products].concat()
+    let of_tables: Vec<_> = tables().map(put_together).collect();
+    assert!(alone.len() > 5 && of_tables.len() > 50, "too few shaders were found: the walk is wrong");
+    [alone, of_tables].concat()
 }
 
 fn assert_none(faults: Vec<String>) {
@@ -93,7 +98,7 @@ fn every_kernel_is_accepted_by_tint() {
 fn every_variant_has_a_name_and_a_text_of_its_own() {
     let mut seen: Vec<(String, String)> = Vec::new();
     let mut all = Vec::new();
-    for kernel in variants::kernels() {
+    for kernel in tables() {
         let (name, text) = (kernel.name(), kernel.entry.to_string() + &kernel.text().unwrap_or_default());
         all.extend(reflect(&kernel).err().map(|error| format!("{name}: {error}")));
         let same = seen.iter().find(|(other, words)| *other == name || *words == text);
