@@ -1,6 +1,5 @@
 //! The device: opened once, never panicking. Faults become errors, waits have time-outs.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use super::adapter::{Adapter, Choice, choose};
 use super::kernel::WgslStruct;
 use super::pace::Pace;
+use super::pipelines::Pipelines;
 use super::profile::Timing;
 use super::tensor::{Buffer, Dtype, Span, Storage, Tensor, Uniform};
 use crate::error::{Error, Kind, Result};
@@ -111,7 +111,7 @@ pub(super) struct Adaptive {
     pub timestamps: bool,
     fault: Arc<Mutex<Option<Error>>>,
     pub staging: Mutex<wgpu::Buffer>,
-    pub pipelines: Mutex<HashMap<String, (wgpu::ComputePipeline, wgpu::BindGroupLayout)>>,
+    pub pipelines: Pipelines,
     pub pace: Mutex<Pace>,
 }
 
@@ -245,7 +245,7 @@ impl Gpu {
             timestamps: optional.contains(wgpu::Features::TIMESTAMP_QUERY),
             fault,
             staging: Mutex::new(staging),
-            pipelines: Default::default(),
+            pipelines: Pipelines::new(&identity.backend),
             pace: Mutex::new(Pace::new(software, f64::from(limits.submission_ms) / 1e3)),
         };
         let target = Target::Device(Box::new(adaptive));

@@ -10,6 +10,7 @@ mod device;
 mod kernel;
 mod mirror;
 mod pace;
+mod pipelines;
 mod plan;
 mod profile;
 mod reads;

@@ -188,6 +188,13 @@ impl Recorder {
         let compiled = Compiled::new(&self.gpu, &self.dispatches)?;
         Ok(Plan { gpu: self.gpu, dispatches: self.dispatches, compiled })
     }
+    /// As [`Recorder::finish`], of several: the pipelines of all are made side by side.
+    pub fn finish_all(all: Vec<Recorder>) -> Result<Vec<Plan>> {
+        if let Some(first) = all.first() {
+            first.gpu.compile(all.iter().flat_map(|rec| &rec.dispatches))?;
+        }
+        all.into_iter().map(Recorder::finish).collect()
+    }
 }
 
 fn is_read(access: Option<Access>) -> bool {

@@ -87,17 +87,16 @@ impl Plan {
 
     /// Milliseconds of `repeats` replays, waiting included, after one that is not counted.
     pub fn time(&self, repeats: usize) -> Result<Vec<f64>> {
-        let mut all = Vec::new();
-        for repeat in 0..=repeats {
-            self.gpu.finish()?;
-            let began = Instant::now();
-            self.replay()?;
-            self.gpu.finish()?;
-            if repeat > 0 {
-                all.push(began.elapsed().as_secs_f64() * 1e3);
-            }
-        }
-        Ok(all)
+        self.time_once()?;
+        (0..repeats).map(|_| self.time_once()).collect()
+    }
+    /// Milliseconds of one replay, waiting included. In the first one a driver may still compile.
+    pub fn time_once(&self) -> Result<f64> {
+        self.gpu.finish()?;
+        let began = Instant::now();
+        self.replay()?;
+        self.gpu.finish()?;
+        Ok(began.elapsed().as_secs_f64() * 1e3)
     }
 
     /// Replays the plan and notes what each dispatch took.
