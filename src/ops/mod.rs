@@ -7,6 +7,7 @@ pub mod ceilings;
 pub mod cross_entropy;
 pub mod finite;
 pub mod linear;
+pub mod measure;
 pub mod moments;
 pub mod narrow;
 pub mod packed;

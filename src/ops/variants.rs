@@ -6,11 +6,10 @@
 use std::collections::BTreeMap;
 
 use super::linear::{Args, twin_forward, twin_input_grad, twin_weight_grad};
-use super::race;
 use crate::error::Result;
 use crate::gpu::check::Check;
-use crate::gpu::{Bind, Dtype, Gpu, Kernel, Plan, Recorder, expand};
-use crate::{bind, source};
+use crate::gpu::{Bind, Gpu, Kernel, Recorder, expand};
+use crate::source;
 
 /// The three products of a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -340,7 +339,8 @@ pub struct Race {
 pub struct Choices(BTreeMap<String, String>);
 
 impl Choices {
-    fn key(product: Product, shape: Shape) -> String {
+    /// What the choice of a dense product is stored under.
+    pub fn key(product: Product, shape: Shape) -> String {
         format!("{} {}x{}x{}", product.name(), shape.rows, shape.inner, shape.cols)
     }
 
@@ -388,6 +388,7 @@ impl Choices {
     }
     /// Notes a choice under a key of somebody else's.
     pub fn set(&mut self, key: String, choice: String) {
+        self.0.remove(&Self::left_key(&key));
         self.0.insert(key, choice);
     }
 
@@ -408,26 +409,6 @@ impl Choices {
         if narrow_x && !chosen.has(X) { other().unwrap_or(chosen) } else { chosen }
     }
 
-    /// Measures every product of these shapes that is not known yet. Returns whether anything was.
-    pub fn measure(&mut self, gpu: &Gpu, shapes: &[Shape]) -> Result<bool> {
-        let mut measured = false;
-        if !gpu.is_device() {
-            return Ok(measured);
-        }
-        for &shape in shapes {
-            for product in Product::ALL {
-                let key = Self::key(product, shape);
-                if self.get(&key).is_none() {
-                    let (names, plans) = trials(gpu, product, shape)?;
-                    let ms = race::least(&plans, 3)?;
-                    self.settle(key, &names.into_iter().zip(ms).collect::<Vec<_>>());
-                    measured = true;
-                }
-            }
-        }
-        Ok(measured)
-    }
-
     /// What is known of these shapes, however they are stored.
     pub fn only(&self, shapes: &[Shape]) -> Choices {
         let names: Vec<String> =
@@ -435,37 +416,6 @@ impl Choices {
         let concerns = |key: &str| key.split(' ').any(|word| names.iter().any(|name| name == word));
         Choices(self.0.iter().filter(|(key, _)| concerns(key)).map(|(k, v)| (k.clone(), v.clone())).collect())
     }
-}
-
-/// A product of this shape, of zeros, by each fitting variant.
-pub fn trials(gpu: &Gpu, product: Product, shape: Shape) -> Result<(Vec<&'static str>, Vec<Plan>)> {
-    let weight = gpu.tensor("weight", Dtype::F32, &[shape.rows, shape.inner])?;
-    let d_weight = gpu.tensor("d_weight", Dtype::F32, &[shape.rows, shape.inner])?;
-    let bias = gpu.tensor("bias", Dtype::F32, &[shape.rows])?;
-    let (x, d_x) = (
-        gpu.tensor("x", Dtype::F32, &[shape.inner, shape.cols])?,
-        gpu.tensor("d_x", Dtype::F32, &[shape.inner, shape.cols])?,
-    );
-    let (y, d_y) = (
-        gpu.tensor("y", Dtype::F32, &[shape.rows, shape.cols])?,
-        gpu.tensor("d_y", Dtype::F32, &[shape.rows, shape.cols])?,
-    );
-    let args = shape.args(true, false);
-    let (mut names, mut plans) = (Vec::new(), Vec::new());
-    for variant in fitting(product, shape) {
-        let mut rec = Recorder::new(gpu);
-        let binds = match product {
-            Product::Forward => bind! { args: &args, weight: &weight, bias: &bias, x: &x, y: &y },
-            Product::InputGrad => bind! { args: &args, weight: &weight, x: &x, d_y: &d_y, d_x: &d_x },
-            Product::WeightGrad => {
-                bind! { args: &args, x: &x, d_y: &d_y, d_weight: &d_weight, d_bias: &bias }
-            }
-        };
-        variant.dispatch(&mut rec, Narrow::default(), binds as &[(&str, Bind)], shape)?;
-        names.push(variant.name);
-        plans.push(rec.finish()?);
-    }
-    Ok((names, plans))
 }
 
 /// One check a variant.

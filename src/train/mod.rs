@@ -33,5 +33,5 @@ pub use flips::{Flips, LayerFlips, LayerMask, Masks};
 pub use folder::{Meta, RunFolder};
 pub use noise::{Noise, NoiseMeans, NoiseSummary};
 pub use run::{Control, evaluate_all, train};
-pub use session::{Prospect, Session, resolve};
+pub use session::{Session, resolve};
 pub use unfreeze::Phases;

@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Plan, Tensor, Timing, Uniform};
 use crate::nn::{Activations, Gradients, Model};
 use crate::ops::Step;
+use crate::ops::measure::Weight;
 use crate::ops::packed::crossover::Products;
 use crate::ops::tally::Totals;
 use crate::ops::variants::{Choices, Shape};
@@ -56,15 +57,6 @@ pub(super) struct Frame {
     pub(super) activations: Activations,
     pub(super) gradients: Gradients,
     pub(super) columns: Columns,
-}
-
-/// A weight that may be packed.
-pub struct Prospect {
-    pub products: Products,
-    /// At the start and at the end of the run.
-    pub densities: [f64; 2],
-    /// Whether packed or dense is to be chosen by measurement.
-    pub choose: bool,
 }
 
 /// Columns of a batch: whole vec4s, or as many as bf16 copies are made of at once.
@@ -178,7 +170,7 @@ impl Session {
     }
 
     /// The weights of this recipe that may be packed, for measuring kernels before building it.
-    pub fn prospects(recipe: &Recipe, data: &Dataset) -> Result<Vec<Prospect>> {
+    pub fn prospects(recipe: &Recipe, data: &Dataset) -> Result<Vec<Weight>> {
         let model = Model::new(&recipe.model, data.features(), data.classes, recipe.run.seed)?;
         let (params, cols) = (model.params(), columns(recipe, data));
         if recipe.sparsity.storage == Storage::Masked || recipe.sparsity.latent {
@@ -188,7 +180,7 @@ impl Session {
         let prospect = |Outline { param, form, densities, dense_grad }: Outline| {
             let (shape, feeds_back) = (params[param].product(cols), params[param].feeds_back);
             let products = Products { form, shape, narrow: is_narrow(recipe), feeds_back, dense_grad };
-            Prospect { products, densities, choose: sparsity.storage == Storage::Auto }
+            Weight { products, densities, choose: sparsity.storage == Storage::Auto }
         };
         let per_epoch = data.train.len().div_ceil(recipe.run.batch as usize) as u64;
         let length = Length { steps: per_epoch * u64::from(recipe.run.epochs), steps_per_epoch: per_epoch };

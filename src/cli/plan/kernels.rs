@@ -4,9 +4,10 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use crate::ops::measure::Left;
 use crate::ops::packed::crossover::{Products, densest};
 use crate::ops::packed::variants::{Case, fitting};
-use crate::ops::variants::{Product, Race, Shape};
+use crate::ops::variants::{Choices, Product, Race, Shape};
 use crate::param::Param;
 use crate::recipe::{Precision, Storage};
 use crate::train::Session;
@@ -43,7 +44,9 @@ enum Why {
     /// It was the fastest: by these times, if they were kept, at this density, if it is packed.
     Measured { race: Option<Race>, density: Option<f64> },
     /// Nothing was measured, and it is the first of so many that could.
-    First { of: usize, asked: bool },
+    First { of: usize, unmeasured: &'static str },
+    /// None of so many others could be faster.
+    Alone { of: usize },
     /// It is the first that reads bf16, which the fastest does not.
     Narrow { fastest: &'static str },
 }
@@ -54,7 +57,8 @@ pub struct Crossover {
     /// Whether packed storage was asked for, whatever it costs.
     forced: bool,
     measured: bool,
-    asked: bool,
+    /// Why not, if not.
+    unmeasured: &'static str,
     /// The density from which down the two are compared, where the weight never becomes as sparse.
     too_dense_for: Option<f64>,
     /// Milliseconds of all products, packed and dense, at a density.
@@ -116,10 +120,11 @@ pub fn crossover(run: &Session, index: usize) -> Crossover {
         same.then_some((sums, at))
     });
     let forced = run.recipe.sparsity.storage == Storage::Packed;
-    let (measured, asked) = (products.is_known(&run.choices), run.recipe.run.autotune);
+    let (measured, unmeasured) =
+        (products.is_known(&run.choices), unmeasured(run, products.left(&run.choices)));
     let densest = densest(form, shape.inner);
-    let too_dense_for = (density > densest).then_some(densest);
-    Crossover { below, forced, measured, asked, too_dense_for, times }
+    let too_dense_for = (density > densest && run.recipe.run.autotune).then_some(densest);
+    Crossover { below, forced, measured, unmeasured, too_dense_for, times }
 }
 
 fn is_narrow(run: &Session) -> bool {
@@ -151,13 +156,16 @@ fn dense_kernel(run: &Session, index: usize, product: Product) -> Option<Kernel>
     let narrow = param.packed.is_none() && run.reads_narrow(&param.name);
     let (fastest, name) =
         (run.choices.pick(product, shape).name, run.choices.pick_for(product, shape, narrow).name);
+    let left = run.choices.left(&Choices::key(product, shape));
+    let of = crate::ops::variants::fitting(product, shape).count();
     let why = if name != fastest {
         Why::Narrow { fastest }
+    } else if left == Some(Left::Alone) {
+        Why::Alone { of }
     } else if run.choices.is_chosen(product, shape) {
         Why::Measured { race: run.choices.dense_race(product, shape), density: None }
     } else {
-        let of = crate::ops::variants::fitting(product, shape).count();
-        Why::First { of, asked: run.recipe.run.autotune }
+        Why::First { of, unmeasured: unmeasured(run, left) }
     };
     Some(Kernel { product, name, purpose, why, other: None })
 }
@@ -166,13 +174,16 @@ fn packed_kernel(run: &Session, param: &Param, density: f64, product: Product) -
     let (form, shape, narrow) = (param.form, param.product(run.columns()), is_narrow(run));
     let case = Case { form, shape, density, narrow };
     let (variant, measured) = case.pick(&run.gpu, &run.choices, product, case.chunk(&run.choices));
-    let why = if measured {
+    let left = run.choices.left(&case.key(product));
+    let of = fitting(&run.gpu, product, form, narrow).count();
+    let why = if left == Some(Left::Alone) {
+        Why::Alone { of }
+    } else if measured {
         let race = case.race(&run.choices, product);
         let (race, density) = race.map_or((None, None), |(race, density)| (Some(race), Some(density)));
         Why::Measured { race, density }
     } else {
-        let of = fitting(&run.gpu, product, form, narrow).count();
-        Why::First { of, asked: run.recipe.run.autotune }
+        Why::First { of, unmeasured: unmeasured(run, left) }
     };
     let dense = run.choices.dense_race(product, shape);
     let other = dense.map(|race| (run.choices.pick(product, shape).name.to_string(), race.ms));
@@ -223,7 +234,7 @@ impl Kernel {
     fn json(&self) -> Value {
         let (race, density) = match &self.why {
             Why::Measured { race, density } => (race.as_ref(), *density),
-            Why::First { .. } | Why::Narrow { .. } => (None, None),
+            Why::First { .. } | Why::Alone { .. } | Why::Narrow { .. } => (None, None),
         };
         let pair = |one: &(String, f64)| json!({ "kernel": one.0, "ms": one.1 });
         json!({
@@ -250,9 +261,10 @@ impl fmt::Display for Kernel {
             Why::Narrow { fastest } => {
                 write!(f, "the first that reads bf16; {fastest}, the fastest, does not")?
             }
-            Why::First { of, asked } => {
-                write!(f, "by default, {}: the first of {of} that fit", unmeasured(*asked))?
+            Why::First { of, unmeasured } => {
+                write!(f, "by default, {unmeasured}: the first of {of} that fit")?
             }
+            Why::Alone { of } => write!(f, "the only one of {of} that may be the fastest on this device")?,
         }
         self.other.as_ref().map_or(Ok(()), |(name, ms)| write!(f, "; dense {name} {ms:.2} ms"))
     }
@@ -266,9 +278,10 @@ impl fmt::Display for Crossover {
         }
         write!(f, "packed from density {:.3} down: ", self.below)?;
         if !self.measured {
-            write!(f, "the crossover by default, {}", unmeasured(self.asked))?;
-            let densest = self.too_dense_for.filter(|_| self.asked);
-            return densest.map_or(Ok(()), |densest| write!(f, ": only from density {densest:.2} down"));
+            write!(f, "the crossover by default, {}", self.unmeasured)?;
+            return self
+                .too_dense_for
+                .map_or(Ok(()), |densest| write!(f, ": only from density {densest:.2} down"));
         }
         write!(f, "the crossover as measured")?;
         let Some(([packed, dense], density)) = self.times else { return Ok(()) };
@@ -280,8 +293,12 @@ impl fmt::Display for Crossover {
     }
 }
 
-fn unmeasured(asked: bool) -> &'static str {
-    if asked { "nothing was measured" } else { "run.autotune = false" }
+fn unmeasured(run: &Session, left: Option<Left>) -> &'static str {
+    match left {
+        _ if !run.recipe.run.autotune => "run.autotune = false",
+        Some(Left::Time) => "there was no time to measure",
+        _ => "nothing was measured",
+    }
 }
 
 #[cfg(test)]
@@ -289,7 +306,6 @@ mod tests {
     use super::*;
     use crate::gpu::Gpu;
     use crate::ops::packed::Form;
-    use crate::ops::variants::Choices;
     use crate::recipe::Recipe;
 
     fn session(choices: Choices, set: &[&str]) -> Session {
@@ -333,6 +349,29 @@ mod tests {
         let off = why("run.autotune=false");
         assert!(off.as_str().unwrap().ends_with("by default, run.autotune = false"), "{off}");
         assert_eq!(why("sparsity.storage=packed"), "packed storage was asked for");
+    }
+
+    #[test]
+    fn what_there_was_no_time_for_says_so() {
+        let mut choices = Choices::default();
+        let products = |choices: &Choices| {
+            let run = session(choices.clone(), &[]);
+            let param = run.model.params().into_iter().find(|param| param.name == "head.weight").unwrap();
+            let (form, shape, narrow) = (param.form, param.product(run.columns()), false);
+            Products { form, shape, narrow, feeds_back: param.feeds_back, dense_grad: false }
+        };
+        let products = products(&choices);
+        choices.leave("forward 10x64x64", Left::Time);
+        choices.take("weight_grad 10x64x64", "weight_grad/16x4_texels");
+        products.leave(&mut choices);
+        let (dense, packed) = of(&session(choices, &[]), "head.weight");
+        assert!(
+            dense[0][3].starts_with("by default, there was no time to measure: the first of "),
+            "{dense:?}"
+        );
+        assert!(dense[2][3].ends_with("that may be the fastest on this device"), "{dense:?}");
+        let why = packed.unwrap().json()["why"].clone();
+        assert!(why.as_str().unwrap().contains("by default, there was no time to measure"), "{why}");
     }
 
     #[test]

@@ -186,7 +186,7 @@ impl Case {
     }
 
     /// What a measured choice is stored under: product, shape, form, a rounded density, and the width of operands.
-    pub(super) fn key(&self, product: Product) -> String {
+    pub fn key(&self, product: Product) -> String {
         let Shape { rows, inner, cols } = self.shape;
         format!(
             "packed_{} {rows}x{inner}x{cols} {} 1/{}{}",
