@@ -59,10 +59,13 @@ pub fn choices(run: &cache::Run, effort: Effort, quiet: bool) -> Result<Choices>
     Ok(choices)
 }
 
+/// A budget of less seconds is that of a run which is over before kernels matter.
+const SHORT: f64 = 0.5;
+
 /// What was left out, if anything was.
 fn said(outcome: &Outcome) -> Option<String> {
     let Outcome { made, left, seconds, limit } = outcome;
-    (*left > 0).then(|| {
+    (*left > 0 && *limit >= SHORT).then(|| {
         format!(
             "kernels  {left} of {} comparisons left out, which take the defaults: {seconds:.1} s spent of {limit:.1} s, 2 % of \
              the run; all: --autotune full",

@@ -3,7 +3,7 @@
 use super::Sheet;
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::ops::measure::{Meter, Progress, dense};
+use crate::ops::measure::{Meter, Progress, dense, packed as on_packed};
 use crate::ops::packed::crossover::{self, Bench, LADDER, Products};
 use crate::ops::packed::{Form, variants as packed};
 use crate::ops::variants::{Choices, Product, Shape};
@@ -39,14 +39,14 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
             };
             for density in densities {
                 let products = Products { form, shape, narrow, feeds_back: true, dense_grad: false };
-                Bench::choose(&mut meter, &mut choices, products, density)?;
+                on_packed::choose(&mut meter, &mut choices, products, density)?;
                 let index = bench.index(gpu, &choices, crossover::pattern(form, shape, density))?;
                 // Dense beside each row: a device that drifts slows both.
                 let dense: f64 = bench.dense(gpu, &choices, repeats)?.iter().sum();
                 let times = bench.packed(gpu, &choices, &index, repeats)?;
                 rows.push(row(&name, &form.name(), density, times, shape, dense));
                 for product in Product::ALL {
-                    let all = bench.variants(&mut meter, product, &index.pattern)?;
+                    let all = on_packed::times(&mut meter, &bench, product, &index.pattern)?;
                     let chosen = packed::pick(&choices, product, &index, 128, narrow).name;
                     variants.extend(all.into_iter().flatten().map(|(variant, ms)| {
                         let plain = packed::is_plain(variant).then_some("plain");

@@ -1,8 +1,8 @@
 //! The comparisons that a network asks for, in the order of what they may save.
 
-use super::{Meter, Progress, Workload, dense};
+use super::{Meter, Progress, Workload, dense, packed};
 use crate::error::Result;
-use crate::ops::packed::crossover::{self, Bench, Products};
+use crate::ops::packed::crossover::{self, Products};
 use crate::ops::variants::{Choices, Product, Shape};
 
 /// A weight that may be packed.
@@ -116,8 +116,8 @@ impl What {
     fn make(self, meter: &mut Meter, choices: &mut Choices) -> Result<bool> {
         match self {
             What::Dense(product, shape) => dense::choose(meter, choices, product, shape),
-            What::Packed(products, density) => Bench::choose(meter, choices, products, density),
-            What::Crossover(products) => crossover::find(meter, choices, products),
+            What::Packed(products, density) => packed::choose(meter, choices, products, density),
+            What::Crossover(products) => packed::find_crossover(meter, choices, products),
         }
     }
 }
@@ -143,8 +143,8 @@ fn first(meter: &Meter, choices: &Choices, shapes: &[Shape], weights: &[Weight])
             let other = one.products.shape;
             (other.inner, other.cols) == (shape.inner, shape.cols) && other.rows >= shape.rows
         };
-        let packed = weights.iter().find(whole).filter(|one| !one.products.dense_grad);
-        let uses = if packed.is_some_and(|one| one.is_packed_at_once(choices)) { UPDATES } else { 1.0 };
+        let weight = weights.iter().find(whole).filter(|one| !one.products.dense_grad);
+        let uses = if weight.is_some_and(|one| one.is_packed_at_once(choices)) { UPDATES } else { 1.0 };
         for product in Product::ALL {
             if choices.get(&Choices::key(product, shape)).is_none() {
                 let gain = share * uses * times as f64 * costs.product(shape.flops() as f64);
@@ -152,7 +152,7 @@ fn first(meter: &Meter, choices: &Choices, shapes: &[Shape], weights: &[Weight])
             }
         }
     }
-    for one in weights.iter().filter(|one| crossover::is_worth(meter.gpu(), one)) {
+    for one in weights.iter().filter(|one| packed::is_worth(meter.gpu(), one)) {
         let dense = 3.0 * costs.product(one.products.shape.flops() as f64);
         let [start, end] = one.densities;
         if one.choose && one.products.fits_dense(meter.gpu()) && !one.products.is_known(choices) {
@@ -162,7 +162,7 @@ fn first(meter: &Meter, choices: &Choices, shapes: &[Shape], weights: &[Weight])
             jobs.push(Job { what: What::Crossover(one.products), gain });
         }
         let gain = KERNELS * (PACKED * one.density()).min(1.0) * dense;
-        packed(&mut jobs, choices, one.products, end, gain);
+        add_packed(&mut jobs, choices, one.products, end, gain);
     }
     jobs
 }
@@ -171,13 +171,13 @@ fn first(meter: &Meter, choices: &Choices, shapes: &[Shape], weights: &[Weight])
 /// since it was asked for, kernels are those of the nearest density.
 fn on_the_way(meter: &Meter, choices: &Choices, weights: &[Weight]) -> Vec<Job> {
     let mut jobs = Vec::new();
-    for one in weights.iter().filter(|one| crossover::is_worth(meter.gpu(), one)) {
+    for one in weights.iter().filter(|one| packed::is_worth(meter.gpu(), one)) {
         let [start, end] = one.densities;
         let most = crossover::densest(one.products.form, one.products.shape.inner);
         let mut density = start.min(if one.choose { one.products.known(choices) } else { most });
         while density > end {
             let seconds = 3.0 * meter.costs().product(one.products.shape.flops() as f64);
-            packed(&mut jobs, choices, one.products, density, UPDATES * density * seconds);
+            add_packed(&mut jobs, choices, one.products, density, UPDATES * density * seconds);
             density /= 2.0;
         }
     }
@@ -185,7 +185,7 @@ fn on_the_way(meter: &Meter, choices: &Choices, weights: &[Weight]) -> Vec<Job> 
 }
 
 /// Adds the comparison of packed kernels at a density, where it is not known or asked for already.
-fn packed(jobs: &mut Vec<Job>, choices: &Choices, products: Products, density: f64, gain: f64) {
+fn add_packed(jobs: &mut Vec<Job>, choices: &Choices, products: Products, density: f64, gain: f64) {
     let keys = |products: Products, density| products.keys(density);
     let asked = |job: &Job| matches!(job.what, What::Packed(p, d) if keys(p, d) == keys(products, density));
     let known = keys(products, density).iter().all(|key| choices.get(key).is_some());

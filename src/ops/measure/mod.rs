@@ -13,6 +13,7 @@ mod budget;
 pub mod dense;
 mod jobs;
 mod left;
+pub mod packed;
 pub mod plausible;
 
 pub use budget::{Costs, Workload};

@@ -3,12 +3,11 @@
 use super::index::Index;
 use super::pattern::{Form, Pattern};
 use super::products::{self, Packed};
-use super::variants::{self, Case, Variant};
+use super::variants::{Case, Variant};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Plan, Recorder, Tensor};
 use crate::ops::linear::{self, Rows};
-use crate::ops::measure::plausible::{Traits, plausible};
-use crate::ops::measure::{Left, Meter, Weight};
+use crate::ops::measure::Left;
 use crate::ops::narrow::{self, Operand};
 use crate::ops::variants::{Choices, Product, Shape};
 use crate::random::{Stream, word};
@@ -21,7 +20,7 @@ pub const LADDER: [f64; 7] = [0.4, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005];
 const LADDER_OF_BLOCKS: [f64; 8] = [0.8, 0.4, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005];
 
 /// The densities at which weights of a form are compared with dense ones.
-fn ladder(form: Form, inner: usize) -> Vec<f64> {
+pub fn ladder(form: Form, inner: usize) -> Vec<f64> {
     match form.per_row(inner) {
         Some(kept) => vec![kept as f64 / inner.max(1) as f64], // it is what it is
         None if form.height() > 1 => LADDER_OF_BLOCKS.to_vec(),
@@ -69,15 +68,6 @@ impl Products {
     pub fn fits_dense(self, gpu: &Gpu) -> bool {
         (self.shape.rows * self.shape.inner * 4) as u64 <= gpu.limits().binding_bytes
     }
-    /// Seconds to compile the kernels that are chosen, dense ones and packed ones of a density.
-    fn compiling(self, meter: &Meter, choices: &Choices, density: f64) -> f64 {
-        let (gpu, case) = (meter.gpu(), self.case(density));
-        let dense: Vec<_> = self.asked().map(|product| choices.pick(product, self.shape).kernel).collect();
-        let chunk = case.chunk(choices);
-        let packed = self.asked().map(|product| case.pick(gpu, choices, product, chunk).0.kernel);
-        let packed: Vec<_> = packed.collect();
-        meter.compiling(dense.iter(), true) + meter.compiling(packed.iter(), false)
-    }
     /// Notes that there was no time to measure it.
     pub fn leave(self, choices: &mut Choices) {
         choices.leave(&self.key(), Left::Time);
@@ -90,18 +80,12 @@ impl Products {
     pub fn keys(self, density: f64) -> Vec<String> {
         self.asked().map(|product| self.case(density).key(product)).collect()
     }
-    fn case(self, density: f64) -> Case {
+    pub fn case(self, density: f64) -> Case {
         Case { form: self.form, shape: self.shape, density, narrow: self.narrow }
     }
-    fn asked(self) -> impl Iterator<Item = Product> {
+    /// The products that are asked for.
+    pub fn asked(self) -> impl Iterator<Item = Product> {
         Product::ALL.into_iter().filter(move |product| self.feeds_back || *product != Product::InputGrad)
-    }
-    /// Seconds to lay a pattern of this density out and to replay its kernels so many times, about: a place costs 40 ns,
-    /// an operation four times as much as in dense products.
-    fn seconds(self, meter: &Meter, density: f64, replays: usize) -> f64 {
-        let places = (self.shape.rows * self.shape.inner) as f64;
-        let each = meter.costs().product(4.0 * density * self.shape.flops() as f64);
-        places * 40e-9 + replays as f64 * each
     }
     /// Whether that was measured.
     pub fn is_known(self, choices: &Choices) -> bool {
@@ -138,6 +122,11 @@ impl Bench {
             d_y,
             shape,
         })
+    }
+
+    /// Whether packed products read bf16.
+    pub fn is_narrow(&self) -> bool {
+        self.narrow.is_some()
     }
 
     /// x and d_y, as packed products read them.
@@ -186,23 +175,21 @@ impl Bench {
         )
     }
 
-    /// Milliseconds of the variants of a product that may be the fastest, or of all: the least of some repeats, and of more
-    /// where it may be the fastest. `None` if time ran out.
-    pub fn variants(
+    /// A product by each of some variants.
+    pub fn trials(
         &self,
-        meter: &mut Meter,
+        gpu: &Gpu,
         product: Product,
         pattern: &Pattern,
-    ) -> Result<Option<Vec<(&'static str, f64)>>> {
-        let (gpu, kept, narrow) = (meter.gpu(), pattern.kept(), self.narrow.is_some());
+        variants: &[&'static Variant],
+    ) -> Result<Vec<Plan>> {
+        let kept = pattern.kept();
         let (values, grad) =
             (gpu.tensor("values", Dtype::F32, &[kept])?, gpu.tensor("grad", Dtype::F32, &[kept])?);
         let ([x, d_y], y, d_x, bias) = (self.operands(), (&self.y).into(), (&self.d_x).into(), &self.bias);
-        let all = candidates(meter, product, pattern.form, narrow)?;
-        let compiling = meter.compiling(all.iter().map(|variant| &variant.kernel), false);
-        let mut recs = Vec::new();
+        let mut all = Vec::new();
         let mut index = Index::new(gpu, "weight", pattern.clone(), true, 4)?;
-        for variant in &all {
+        for variant in variants {
             if variant.chunk > 0 && variant.chunk != index.chunk {
                 index = Index::new(gpu, "weight", pattern.clone(), true, variant.chunk)?;
             }
@@ -215,64 +202,10 @@ impl Bench {
                     products::weight_grad_by(&mut rec, variant, &index, &grad, bias, x, d_y)
                 }
             }?;
-            recs.push(rec);
+            all.push(rec);
         }
-        let ms = meter.race(&Recorder::finish_all(recs)?, compiling, None)?;
-        Ok(ms.map(|ms| all.into_iter().map(|variant| variant.name).zip(ms).collect()))
+        Recorder::finish_all(all)
     }
-
-    /// Notes the fastest variants of the packed products at one density, where that is not known. Returns whether it is now.
-    pub fn choose(
-        meter: &mut Meter,
-        choices: &mut Choices,
-        products: Products,
-        density: f64,
-    ) -> Result<bool> {
-        let Products { form, shape, narrow, .. } = products;
-        let mut made = None;
-        let mut all_known = true;
-        for product in products.asked() {
-            let key = products.case(density).key(product);
-            if choices.get(&key).is_some() {
-                continue;
-            }
-            let all = candidates(meter, product, form, narrow)?;
-            if let [only] = all[..] {
-                choices.take(&key, only.name);
-                continue;
-            }
-            let compiling = meter.compiling(all.iter().map(|variant| &variant.kernel), false);
-            let seconds = products.seconds(meter, density, 1);
-            let mut times = None;
-            if meter.affords(meter.race_seconds(all.len(), seconds, compiling)) {
-                if made.is_none() {
-                    let pattern = pattern(form, shape, density);
-                    made = Some((Self::new(meter.gpu(), shape, narrow)?, pattern));
-                }
-                let (bench, pattern) = made.as_ref().expect("just made");
-                times = bench.variants(meter, product, pattern)?;
-            }
-            match times {
-                Some(times) => choices.settle(key, &times),
-                None => {
-                    choices.leave(&key, Left::Time);
-                    all_known = false;
-                }
-            }
-        }
-        Ok(all_known)
-    }
-}
-
-/// The variants that are to be compared.
-fn candidates(meter: &Meter, product: Product, form: Form, narrow: bool) -> Result<Vec<&'static Variant>> {
-    let all: Vec<_> = variants::fitting(meter.gpu(), product, form, narrow).collect();
-    if meter.is_full() {
-        return Ok(all);
-    }
-    let traits = all.iter().map(|variant| Traits::of(&variant.kernel)).collect::<Result<Vec<_>>>()?;
-    let kept = plausible(meter.gpu(), &traits);
-    Ok(all.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(variant, _)| variant).collect())
 }
 
 /// What packed kernels are timed on: a pattern of about this density, of pseudo-random places, uneven as those of trained
@@ -324,60 +257,6 @@ fn scale(density: f64) -> f64 {
         if kept(middle) < density { low = middle } else { high = middle }
     }
     high
-}
-
-/// Whether packed kernels are compared for a weight: not if it is too dense to be packed by choice, or too large to be
-/// packed at all.
-pub fn is_worth(gpu: &Gpu, weight: &Weight) -> bool {
-    let (Products { form, shape, .. }, [_, end]) = (weight.products, weight.densities);
-    let kept_bytes = end * (shape.rows * shape.inner * 4) as f64;
-    !(weight.choose && end > densest(form, shape.inner)) && kept_bytes <= gpu.limits().binding_bytes as f64
-}
-
-/// Repeats of all products at a density.
-const REPEATS: usize = 3;
-
-/// Notes from which density on packed products beat the dense ones. Returns whether that is known now.
-pub fn find(meter: &mut Meter, choices: &mut Choices, products: Products) -> Result<bool> {
-    let Products { form, shape, narrow, feeds_back, dense_grad } = products;
-    let gpu = meter.gpu();
-    let counted = |times: Times| times[0] + times[2] + if feeds_back { times[1] } else { 0.0 };
-    let mut bench = None;
-    let mut before: Option<(f64, f64)> = None;
-    let mut found = 0.0;
-    for density in ladder(form, shape.inner) {
-        let each = products.seconds(meter, density, 3 * (1 + REPEATS));
-        let dense = meter.costs().product(3.0 * (1 + REPEATS) as f64 * shape.flops() as f64);
-        let compiling = products.compiling(meter, choices, density);
-        if !meter.affords(each + dense + compiling) {
-            products.leave(choices);
-            return Ok(false);
-        }
-        if meter.is_full() {
-            Bench::choose(meter, choices, products, density)?;
-        }
-        if bench.is_none() {
-            bench = Some(Bench::new(gpu, shape, narrow)?);
-        }
-        let bench = bench.as_ref().expect("just made");
-        let index = bench.index(gpu, choices, pattern(form, shape, density))?;
-        // Dense beside each density: a device that drifts slows both.
-        let dense = bench.dense(gpu, choices, REPEATS)?;
-        meter.learn(shape.flops(), dense[0]);
-        let besides = if dense_grad { dense[2] } else { 0.0 };
-        let packed = besides + counted(bench.packed(gpu, choices, &index, REPEATS)?);
-        let ratio = packed / counted(dense);
-        let real = index.pattern.kept() as f64 / index.pattern.len() as f64;
-        if ratio <= 1.0 {
-            // Between this density and the one before, by a straight line.
-            found =
-                before.map_or(real, |(other, more)| real + (other - real) * (1.0 - ratio) / (more - ratio));
-            break;
-        }
-        before = Some((real, ratio));
-    }
-    products.learn(choices, found);
-    Ok(true)
 }
 
 fn recorded(gpu: &Gpu, record: &dyn Fn(&mut Recorder) -> Result<()>) -> Result<Plan> {
