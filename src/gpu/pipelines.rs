@@ -101,7 +101,7 @@ impl Adaptive {
         };
         std::thread::scope(|scope| {
             for _ in 1..all.threads.min(wanted.len()) {
-                scope.spawn(&work);
+                scope.spawn(work);
             }
             work();
         });

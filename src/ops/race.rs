@@ -33,13 +33,13 @@ fn race(
     may_go_on: &dyn Fn() -> bool,
 ) -> Result<Option<Times>> {
     let (mut ms, mut compiling) = (vec![f64::INFINITY; count], 0.0);
-    for index in 0..count {
+    for (index, ms) in ms.iter_mut().enumerate() {
         if !may_go_on() {
             return Ok(None);
         }
         let first = once(index)?;
-        ms[index] = once(index)?;
-        compiling += (first - ms[index]).max(0.0);
+        *ms = once(index)?;
+        compiling += (first - *ms).max(0.0);
     }
     let fastest = |ms: &[f64]| ms.iter().copied().fold(f64::INFINITY, f64::min);
     // Again with those that have a chance, then with those that are close: one replay that is not counted, since another

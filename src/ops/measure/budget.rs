@@ -13,28 +13,35 @@ pub struct Workload {
     pub dispatches: f64,
 }
 
+/// Kernels that take about as long to compile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Register blocks, unrolled.
+    Block,
+    /// Those that are the fixed defaults: a driver that remembers kernels is likely to have compiled them for another run.
+    Default,
+    Packed,
+}
+
 /// What work is thought to take on a device: guesses, until something was timed.
 #[derive(Clone, Debug)]
 pub struct Costs {
     flops_per_second: f64,
     dispatch_seconds: f64,
-    /// Seconds to compile a kernel of register blocks, unrolled; others are a fraction of it on software adapters.
-    block_seconds: f64,
-    /// Whether that was learned from some kernels, and not guessed.
-    compiled: bool,
+    /// What it took to compile blocks, and packed kernels, over the guess; `None` where nothing was compiled yet.
+    blocks: Option<f64>,
+    packed: Option<f64>,
     software: bool,
     /// Of the largest product that was timed: small ones say little of the rate.
     timed_flops: f64,
 }
 
 impl Costs {
-    /// A software adapter takes 0.7 to 3 s for a register block; all drivers keep what they compiled, so that it may be a
-    /// hundredth the next time.
     pub fn new(software: bool, cores: usize) -> Self {
-        let (flops_per_second, dispatch_seconds, block_seconds) =
-            if software { (15e9 * cores as f64, 50e-6, 1.3) } else { (2e12, 10e-6, 0.1) };
-        let (compiled, timed_flops) = (false, 0.0);
-        Self { flops_per_second, dispatch_seconds, block_seconds, compiled, software, timed_flops }
+        let (flops_per_second, dispatch_seconds) =
+            if software { (15e9 * cores as f64, 50e-6) } else { (2e12, 10e-6) };
+        let (blocks, packed, timed_flops) = (None, None, 0.0);
+        Self { flops_per_second, dispatch_seconds, blocks, packed, software, timed_flops }
     }
     /// A product by the fastest dense kernels.
     pub fn product(&self, flops: f64) -> f64 {
@@ -47,9 +54,16 @@ impl Costs {
     pub fn limit(&self, work: Workload) -> f64 {
         (SHARE * self.run(work)).min(MOST_SECONDS)
     }
-    /// To compile one kernel.
-    pub fn compile(&self, blocks: bool) -> f64 {
-        if blocks || !self.software { self.block_seconds } else { self.block_seconds / 16.0 }
+    /// Seconds to compile one kernel: a software adapter takes 0.7 to 3 s for a block and less than 0.1 for others. Drivers
+    /// keep what they compiled, so that it may be a hundredth the next time.
+    pub fn compile(&self, kind: Kind) -> f64 {
+        let guess = match (self.software, kind) {
+            (true, Kind::Block | Kind::Default) => 1.3,
+            (true, Kind::Packed) => 0.08,
+            (false, _) => 0.1,
+        };
+        let ratio = if kind == Kind::Block { self.blocks } else { self.packed };
+        guess * ratio.unwrap_or(1.0)
     }
 
     /// Takes the rate from a product's time.
@@ -60,12 +74,12 @@ impl Costs {
             self.timed_flops = flops;
         }
     }
-    /// Takes what some kernels took to compile in place of the guess for them; once there is more than a guess, half of it.
-    pub fn learn_compiling(&mut self, guessed: f64, took: f64) {
+    /// Takes what some kernels took to compile in place of the guess for them; where there is more than a guess, half of it.
+    pub fn learn_compiling(&mut self, kind: Kind, guessed: f64, took: f64) {
         if guessed > 0.0 {
+            let known = if kind == Kind::Block { &mut self.blocks } else { &mut self.packed };
             let ratio = (took / guessed).clamp(0.05, 3.0);
-            self.block_seconds *= if self.compiled { 0.5 + 0.5 * ratio } else { ratio };
-            self.compiled = true;
+            *known = Some(known.map_or(ratio, |before| before * (0.5 + 0.5 * ratio)));
         }
     }
 }
@@ -100,14 +114,16 @@ mod tests {
     #[test]
     fn what_a_driver_has_kept_is_soon_expected_to_cost_little() {
         let mut costs = Costs::new(true, 2);
-        assert!(costs.compile(true) > 5.0 * costs.compile(false));
-        costs.learn_compiling(0.3, 0.001);
-        let kept = costs.compile(true);
+        assert!(costs.compile(Kind::Block) > 5.0 * costs.compile(Kind::Packed));
+        costs.learn_compiling(Kind::Packed, 0.3, 0.001);
+        let kept = costs.compile(Kind::Default);
         assert!(kept < 0.1, "{kept}");
-        costs.learn_compiling(0.0, 0.5); // nothing was compiled
-        costs.learn_compiling(0.2, 0.2);
-        assert_eq!(costs.compile(true), kept);
-        costs.learn_compiling(0.1, 0.2);
-        assert!((costs.compile(true) / kept - 1.5).abs() < 1e-9, "half of the way");
+        // Other blocks were never asked for.
+        assert_eq!(costs.compile(Kind::Block), Costs::new(true, 2).compile(Kind::Block));
+        costs.learn_compiling(Kind::Packed, 0.0, 0.5); // nothing was compiled
+        costs.learn_compiling(Kind::Packed, 0.2, 0.2);
+        assert_eq!(costs.compile(Kind::Default), kept);
+        costs.learn_compiling(Kind::Packed, 0.1, 0.2);
+        assert!((costs.compile(Kind::Default) / kept - 1.5).abs() < 1e-9, "half of the way");
     }
 }

@@ -1,7 +1,7 @@
 //! Comparing the variants of a dense product.
 
 use super::plausible::{Traits, plausible};
-use super::{Left, Meter};
+use super::{Kind, Left, Meter};
 use crate::bind;
 use crate::error::Result;
 use crate::gpu::{Bind, Dtype, Gpu, Plan, Recorder};
@@ -44,7 +44,13 @@ pub fn choose(meter: &mut Meter, choices: &mut Choices, product: Product, shape:
         choices.take(&key, only.name);
         return Ok(true);
     }
-    let compiling = meter.compiling(all.iter().map(|variant| &variant.kernel), true);
+    let first = fitting(product, shape).next().map(|variant| variant.name);
+    let kernels = |by_default: bool| {
+        let some = all.iter().filter(move |variant| (Some(variant.name) == first) == by_default);
+        some.map(|variant| &variant.kernel)
+    };
+    let compiling =
+        meter.compiling(kernels(true), Kind::Default) + meter.compiling(kernels(false), Kind::Block);
     let seconds = meter.costs().product(shape.flops() as f64);
     if meter.affords(meter.race_seconds(all.len(), seconds, compiling))
         && let Some(ms) = meter.race(&trials(gpu, product, shape, &all)?, compiling, Some(shape.flops()))?

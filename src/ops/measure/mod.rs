@@ -16,7 +16,7 @@ mod left;
 pub mod packed;
 pub mod plausible;
 
-pub use budget::{Costs, Workload};
+pub use budget::{Costs, Kind, Workload};
 pub use jobs::{Outcome, Weight, run, workload};
 pub use left::Left;
 
@@ -101,10 +101,10 @@ impl<'a> Meter<'a> {
     pub fn race_seconds(&self, count: usize, seconds: f64, compiling: f64) -> f64 {
         compiling + count as f64 * REPLAYS * seconds
     }
-    /// Seconds to compile those of some kernels that are not there yet; `blocks` says that they are register blocks.
-    pub fn compiling<'k>(&self, kernels: impl Iterator<Item = &'k Kernel>, blocks: bool) -> f64 {
+    /// Seconds to compile those of some kernels that are not there yet.
+    pub fn compiling<'k>(&self, kernels: impl Iterator<Item = &'k Kernel>, kind: Kind) -> f64 {
         let missing = kernels.filter(|kernel| !self.gpu.has_compiled(kernel)).count();
-        missing as f64 * self.costs.compile(blocks)
+        missing as f64 * self.costs.compile(kind)
     }
     /// Takes the rate of the device from a dense product of so many operations.
     pub fn learn(&mut self, flops: u64, ms: f64) {
@@ -115,7 +115,8 @@ impl<'a> Meter<'a> {
     pub fn race(&mut self, plans: &[Plan], guessed: f64, flops: Option<u64>) -> Result<Option<Vec<f64>>> {
         let in_time = || self.spent() < self.limit();
         let Some(times) = race::least(plans, self.repeats, &in_time)? else { return Ok(None) };
-        self.costs.learn_compiling(guessed, times.compiling / 1e3);
+        let kind = if flops.is_some() { Kind::Block } else { Kind::Packed };
+        self.costs.learn_compiling(kind, guessed, times.compiling / 1e3);
         if let Some(flops) = flops {
             let fastest = times.least.iter().copied().fold(f64::INFINITY, f64::min);
             self.learn(flops, fastest);

@@ -1,7 +1,7 @@
 //! Comparing the variants of the packed products, and packed with dense ones.
 
 use super::plausible::{Traits, plausible};
-use super::{Left, Meter, Weight};
+use super::{Kind, Left, Meter, Weight};
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::ops::packed::crossover::{Bench, Products, Times, densest, ladder, pattern};
@@ -32,7 +32,7 @@ pub fn choose(meter: &mut Meter, choices: &mut Choices, products: Products, dens
             choices.take(&key, only.name);
             continue;
         }
-        let compiling = meter.compiling(all.iter().map(|variant| &variant.kernel), false);
+        let compiling = meter.compiling(all.iter().map(|variant| &variant.kernel), Kind::Packed);
         let seconds = seconds(meter, products, density, 1);
         let mut times = None;
         if meter.affords(meter.race_seconds(all.len(), seconds, compiling)) {
@@ -80,7 +80,7 @@ fn compiling(meter: &Meter, choices: &Choices, products: Products, density: f64)
     let chunk = case.chunk(choices);
     let packed = products.asked().map(|product| case.pick(gpu, choices, product, chunk).0.kernel);
     let (dense, packed): (Vec<_>, Vec<_>) = (dense.collect(), packed.collect());
-    meter.compiling(dense.iter(), true) + meter.compiling(packed.iter(), false)
+    meter.compiling(dense.iter(), Kind::Default) + meter.compiling(packed.iter(), Kind::Packed)
 }
 
 /// Milliseconds of the variants of a product that may be the fastest, or of all. `None` if time ran out.
@@ -91,7 +91,7 @@ pub fn times(
     pattern: &Pattern,
 ) -> Result<Option<Vec<(&'static str, f64)>>> {
     let all = candidates(meter, product, pattern.form, bench.is_narrow())?;
-    let compiling = meter.compiling(all.iter().map(|variant| &variant.kernel), false);
+    let compiling = meter.compiling(all.iter().map(|variant| &variant.kernel), Kind::Packed);
     let ms = meter.race(&bench.trials(meter.gpu(), product, pattern, &all)?, compiling, None)?;
     Ok(ms.map(|ms| all.into_iter().map(|variant| variant.name).zip(ms).collect()))
 }
