@@ -6,7 +6,7 @@ use coppice::data::{self, Dataset};
 use coppice::distill::{self, Batch, Method, PsKd};
 use coppice::error::Kind;
 use coppice::gpu::{Dtype, Gpu, Recorder};
-use coppice::ops::cross_entropy::{self, Target};
+use coppice::ops::cross_entropy::{self, Share, Target};
 use coppice::ops::{Step, variants::Choices};
 use coppice::recipe::Recipe;
 use coppice::train::checkpoint::{self, Which};
@@ -86,7 +86,8 @@ fn a_target_its_loss_and_its_gradient_are_those_worked_by_hand() {
         let batch = Batch { step: &step, logits: &logits, label: &label, order: &order };
         method.record(&mut rec, &batch).unwrap();
         let target = Target::Soft { label: &label, soft: method.soft() };
-        cross_entropy::record(&mut rec, &step, &logits, target, &d_logits, &loss, &hit).unwrap();
+        cross_entropy::record(&mut rec, &step, &logits, target, Share::WHOLE, &d_logits, &loss, &hit)
+            .unwrap();
         rec.finish().unwrap().replay().unwrap();
         let column = |values: Vec<f32>| [0, 1, 2].map(|k| f64::from(values[k * cols]));
         let expect =

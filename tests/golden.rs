@@ -1,8 +1,10 @@
-//! A small network against PyTorch: ten training steps of each optimizer, dense and masked, and the gradients
-//! of every parameter, on every adapter of this machine and on the CPU twins; the same gradients against
-//! finite differences; and all three comparisons against wrong answers.
+//! Small networks against PyTorch and JAX: ten training steps of each optimizer, dense, masked and packed, and the
+//! gradients of every parameter, on every adapter of this machine and on the CPU twins; the same gradients against
+//! finite differences; and all three comparisons against wrong answers. One network is an MLP, the other has two inputs,
+//! a shared weight, a residual connection, a concatenation and two outputs.
 //!
-//! `tests/oracle/make_golden.py` made the golden files and says how inputs and weights follow from integers.
+//! `tests/oracle/make_golden.py` and `make_graph.py` made the golden files and say how inputs and weights follow from
+//! integers.
 
 mod common;
 #[path = "oracle/network.rs"]
@@ -11,7 +13,9 @@ mod network;
 use coppice::error::Result;
 use coppice::gpu::Gpu;
 use coppice::gpu::check::{Tolerance, compare_f32};
-use network::{Network, Run, Setting, gradients, runs};
+use network::{Net, Network, Run, Setting, gradients, graph_runs, runs};
+
+const NETS: [Net; 2] = [Net::Mlp, Net::Branches];
 
 /// Single precision alone moves these losses by 2e-7, as `make_golden.py` prints; a learning rate or momentum
 /// that is wrong by a thousandth moves them by 4e-5 or more.
@@ -49,9 +53,9 @@ fn compare_run(gpu: &Gpu, run: &Run, setting: &Setting) -> Result<()> {
 }
 
 #[test]
-fn training_agrees_with_pytorch() {
+fn training_agrees_with_pytorch_and_jax() {
     for gpu in devices() {
-        for run in runs() {
+        for run in runs().into_iter().chain(graph_runs()) {
             for packed in [false, true] {
                 if packed && !run.setting.masked {
                     continue;
@@ -69,7 +73,7 @@ fn training_agrees_with_pytorch() {
 #[test]
 fn pruned_weights_are_zero_after_every_step() {
     for gpu in devices() {
-        for run in runs().iter().filter(|run| run.setting.masked) {
+        for run in runs().iter().chain(&graph_runs()).filter(|run| run.setting.masked) {
             let network = Network::new(&gpu, &run.setting).unwrap();
             let weights = || network.model.params.iter().filter(|param| param.prunable);
             // Something is left behind the mask: the first step has to clear it, the others to keep it so.
@@ -89,7 +93,7 @@ fn pruned_weights_are_zero_after_every_step() {
 
 #[test]
 fn another_optimizer_or_mask_is_noticed() {
-    for run in runs() {
+    for run in runs().into_iter().chain(graph_runs()) {
         for (key, value) in [("lr", 1.001), ("momentum", 0.999), ("weight_decay", 1.5)] {
             let mut setting = run.setting.clone();
             if !setting.scale(key, value) {
@@ -105,17 +109,17 @@ fn another_optimizer_or_mask_is_noticed() {
 }
 
 /// The names and gradients of all parameters, before the first step.
-fn computed(gpu: &Gpu) -> Vec<(String, Vec<f32>)> {
-    let network = Network::new(gpu, &Setting::dense()).unwrap();
+fn computed(gpu: &Gpu, net: Net) -> Vec<(String, Vec<f32>)> {
+    let network = Network::new(gpu, &Setting::dense(net)).unwrap();
     network.differentiate().unwrap();
     network.model.params.iter().map(|p| (p.name.clone(), p.read_grad().unwrap())).collect()
 }
 
 #[test]
-fn gradients_agree_with_pytorch() {
-    let golden = gradients();
-    for gpu in devices() {
-        let computed = computed(&gpu);
+fn gradients_agree_with_pytorch_and_jax() {
+    for (gpu, net) in devices().into_iter().flat_map(|gpu| NETS.map(|net| (gpu.clone(), net))) {
+        let golden = gradients(net);
+        let computed = computed(&gpu, net);
         assert_eq!(computed.len(), golden.len());
         for ((name, got), (golden_name, want)) in computed.iter().zip(&golden) {
             assert_eq!(name, golden_name);
@@ -126,8 +130,8 @@ fn gradients_agree_with_pytorch() {
 
 /// The gradients by central differences of the loss: every weight is moved by 1/512 either way, so that no
 /// unit crosses ReLU's kink.
-fn differences() -> Vec<(String, Vec<f32>)> {
-    let network = Network::new(&Gpu::twin(), &Setting::dense()).unwrap();
+fn differences(net: Net) -> Vec<(String, Vec<f32>)> {
+    let network = Network::new(&Gpu::twin(), &Setting::dense(net)).unwrap();
     let mut all = Vec::new();
     for param in &network.model.params {
         let start = param.read().unwrap();
@@ -149,15 +153,17 @@ fn differences() -> Vec<(String, Vec<f32>)> {
 
 #[test]
 fn gradients_agree_with_finite_differences() {
-    for ((name, got), (_, want)) in computed(&Gpu::twin()).iter().zip(&differences()) {
-        compare_f32(name, got, want, DIFFERENCE).unwrap();
+    for net in NETS {
+        for ((name, got), (_, want)) in computed(&Gpu::twin(), net).iter().zip(&differences(net)) {
+            compare_f32(name, got, want, DIFFERENCE).unwrap();
+        }
     }
 }
 
 #[test]
 fn a_wrong_gradient_is_noticed() {
-    let (golden, differences) = (gradients(), differences());
-    for (at, (name, right)) in computed(&Gpu::twin()).into_iter().enumerate() {
+    let (golden, differences) = (gradients(Net::Mlp), differences(Net::Mlp));
+    for (at, (name, right)) in computed(&Gpu::twin(), Net::Mlp).into_iter().enumerate() {
         let largest = (0..right.len()).max_by(|&a, &b| right[a].abs().total_cmp(&right[b].abs())).unwrap();
         type Mistake = fn(&mut [f32], usize);
         let mistakes: [(&str, Mistake); 5] = [

@@ -130,13 +130,16 @@ fn layers(gpu: &Gpu) -> ParamSet {
         Param::new("fc1.bias", &[192], Box::new(number(1))),
         Param::new("fc2.weight", &[202, 192], Box::new(number(2))),
     ]);
-    hold(&mut all[ParamId(2)], 2, 4);
+    hold(&mut all, 2, 2, 4);
     all.iter_mut().for_each(|param| param.allocate(gpu).unwrap());
     all
 }
 
-fn hold(param: &mut Param, keep: usize, of: usize) {
+/// Gives the weight of this number, which reads what the weight and bias before it make, an N:M pattern.
+fn hold(params: &mut ParamSet, number: usize, keep: usize, of: usize) {
+    let param = &mut params[ParamId(number)];
     (param.storage, param.form) = (Storage::Masked(MaskMode::Held), Form::Groups { keep, of });
+    param.before = Some([ParamId(number - 2), ParamId(number - 1)]);
 }
 
 /// What the layers make of one input.
@@ -183,11 +186,10 @@ fn searches_share_their_memory() {
     let bytes = |count: usize| {
         let mut layers = ParamSet::default();
         for i in 0..=count {
-            let mut weight = Param::new(&format!("fc{i}.weight"), &[256, 256], Box::new(|_| 0.0));
+            let weight = layers.declare(Param::new(&format!("fc{i}.weight"), &[256, 256], Box::new(|_| 0.0)));
             if i > 0 {
-                hold(&mut weight, 2, 4);
+                hold(&mut layers, weight.0, 2, 4);
             }
-            layers.declare(weight);
             layers.declare(Param::new(&format!("fc{i}.bias"), &[256], Box::new(|_| 0.0)));
         }
         layers.iter_mut().for_each(|param| param.allocate(&gpu).unwrap());
@@ -213,7 +215,7 @@ fn what_cannot_gain_is_not_searched() {
             Param::new("fc1.bias", &[inner], Box::new(|_| 0.0)),
             Param::new("fc2.weight", &[8, inner], Box::new(|_| 0.0)),
         ]);
-        hold(&mut layers[ParamId(2)], keep, of);
+        hold(&mut layers, 2, keep, of);
         layers.iter_mut().for_each(|param| param.allocate(&gpu).unwrap());
         let permutation = Permutation::record(&gpu, &layers, 50).unwrap();
         assert_eq!(permutation.plans().next().is_some(), searched, "{inner} inputs, {keep}:{of}");

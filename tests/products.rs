@@ -4,7 +4,6 @@ mod common;
 
 use coppice::gpu::{Gpu, Recorder};
 use coppice::ops::linear::{self, Rows};
-use coppice::ops::narrow::Operand;
 use coppice::ops::packed::products::{Packed, forward_by, input_grad_by};
 use coppice::ops::packed::variants::fitting as packed_fitting;
 use coppice::ops::packed::{Form, Index, Pattern};
@@ -64,8 +63,8 @@ fn all(gpu: &Gpu, product: Product, pattern: &Pattern, cols: usize) -> [Results;
         let blocks = [Rows { rows: 0..rows, tensor: &weight }];
         let mut rec = Recorder::new(gpu);
         match product {
-            Product::Forward => linear::forward(&mut rec, &choices, &blocks, &bias, (&x).into(), &out, true),
-            _ => linear::input_grad(&mut rec, &choices, &blocks, (&x).into(), &d_y, (&out).into(), true),
+            Product::Forward => linear::forward(&mut rec, &choices, &blocks, &bias, &x, &out, true),
+            _ => linear::input_grad(&mut rec, &choices, &blocks, &x, &d_y, &out, false, true),
         }
         .unwrap();
         (variant.name, result(rec))
@@ -75,11 +74,10 @@ fn all(gpu: &Gpu, product: Product, pattern: &Pattern, cols: usize) -> [Results;
     let values = gpu.upload_f32("values", &[pattern.kept()], &values).unwrap();
     let packed = packed_fitting(gpu, product, pattern.form, false).map(|variant| {
         let weight = Packed { index: &index, values: &values };
-        let [x, d_y] = [&x, &d_y].map(|wide| Operand { wide, narrow: None });
         let mut rec = Recorder::new(gpu);
         match product {
-            Product::Forward => forward_by(&mut rec, variant, weight, &bias, x, (&out).into(), true),
-            _ => input_grad_by(&mut rec, variant, weight, x, d_y, (&out).into(), true),
+            Product::Forward => forward_by(&mut rec, variant, weight, &bias, &x, &out, true),
+            _ => input_grad_by(&mut rec, variant, weight, &x, &d_y, &out, true),
         }
         .unwrap();
         (variant.name, result(rec))

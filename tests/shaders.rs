@@ -1,8 +1,9 @@
 //! Every shader, without a device: valid for naga and for Tint, translatable to what the drivers of Vulkan,
 //! Metal, DX12 and OpenGL take, and within WebGPU's default limits; and the checker against bad shaders.
 //!
-//! A file that another one includes is a part, and is tested through those that include it. All others
-//! are kernels: they have entry points, and a Rust file of the same room that owns them. That each file
+//! Kernels of products and optimizers are put together from bodies and parts by tables, and are tested entry by entry.
+//! A file that another one includes is tested through those that include it. All others are kernels by themselves: they
+//! have entry points. Each file has a Rust file of the same room that embeds it, or a shader that includes it. That each
 //! begins by saying what it is, `tests/tidy.rs` sees to.
 
 #[path = "common/files.rs"]
@@ -12,7 +13,8 @@ mod portable;
 #[path = "shaders/tint.rs"]
 mod tint;
 
-use coppice::gpu::{Source, expand};
+use coppice::gpu::{Kernel, Source, expand, reflect};
+use coppice::{ops::variants, optim};
 use files::{Text, texts};
 use portable::{faults, needs_subgroups};
 
@@ -26,24 +28,39 @@ fn name(path: &str) -> Option<&str> {
     path.strip_prefix("shaders/")?.strip_suffix(".wgsl")
 }
 
-/// All kernels, each by its name and its text before inclusion.
-fn kernels() -> Vec<(String, String)> {
+/// All kernels that are put together from several files.
+fn tables() -> impl Iterator<Item = Kernel> {
+    variants::kernels().chain(optim::kernels())
+}
+
+/// Whether a file is put together with others, by one of the tables.
+fn is_in_tables(name: &str) -> bool {
+    let has = |kernel: &Kernel| kernel.parts.iter().flatten().any(|part| part.path == name);
+    tables().any(|kernel| kernel.source.path == name || has(&kernel))
+}
+
+/// All shader files, each by its name and its text before inclusion, and whether another one includes it.
+fn shaders() -> Vec<(String, String, bool)> {
     let all: Vec<_> =
         texts().into_iter().filter_map(|t| Some((name(&t.path)?.to_string(), t.text))).collect();
     let used: Vec<String> = all.iter().flat_map(|(_, text)| parts(text)).map(str::to_string).collect();
-    let (parts, kernels): (Vec<_>, Vec<_>) = all.into_iter().partition(|(name, _)| used.contains(name));
-    assert!(parts.len() > 2 && kernels.len() > 5, "too few shaders were found: the walk is wrong");
-    kernels
+    let is_used = |name: &String| used.contains(name);
+    all.into_iter().map(|(name, text)| (name.clone(), text, is_used(&name))).collect()
 }
 
-/// The kernels after inclusion, by name. A part that the crate does not know is a fault of its own.
-fn expanded() -> Vec<(String, Result<String, String>)> {
+/// The whole text of every kernel, by name. A part that the crate does not know is a fault of its own.
+fn kernels() -> Vec<(String, Result<String, String>)> {
     let whole = |(name, text): (String, String)| {
         // The crate's sources live as long as the program; so may a test's few kilobytes.
         let source = Source { path: Box::leak(name.clone().into_boxed_str()), text: text.leak() };
         (name, expand(&source).map_err(|error| error.to_string()))
     };
-    kernels().into_iter().map(whole).collect()
+    let alone = shaders().into_iter().filter(|(name, _, used)| !used && !is_in_tables(name));
+    let alone: Vec<_> = alone.map(|(name, text, _)| whole((name, text))).collect();
+    let put_together = |kernel: Kernel| (kernel.name(), kernel.text().map_err(|error| error.to_string()));
+    let of_tables: Vec<_> = tables().map(put_together).collect();
+    assert!(alone.len() > 5 && of_tables.len() > 50, "too few shaders were found: the walk is wrong");
+    [alone, of_tables].concat()
 }
 
 fn assert_none(faults: Vec<String>) {
@@ -53,9 +70,9 @@ fn assert_none(faults: Vec<String>) {
 #[test]
 fn every_kernel_is_portable() {
     let mut all = Vec::new();
-    for (name, text) in expanded() {
+    for (name, text) in kernels() {
         let found = text.map_or_else(|error| vec![error], |text| faults(&text));
-        all.extend(found.into_iter().map(|fault| format!("shaders/{name}.wgsl: {fault}")));
+        all.extend(found.into_iter().map(|fault| format!("{name}: {fault}")));
     }
     assert_none(all);
 }
@@ -64,25 +81,39 @@ fn every_kernel_is_portable() {
 fn every_kernel_is_accepted_by_tint() {
     let Some(tint) = tint::Tint::find() else { return };
     let mut all = Vec::new();
-    for (name, text) in expanded() {
+    for (name, text) in kernels() {
         // Where inclusion fails, `every_kernel_is_portable` says so.
         // naga knows subgroups without being asked, and does not know the line by which WGSL asks for them.
         let enabled = |text: String| {
             if needs_subgroups(&text) { "enable subgroups;\n".to_string() + &text } else { text }
         };
         if let Some(Err(fault)) = text.ok().map(|text| tint.accepts(&enabled(text))) {
-            all.push(format!("shaders/{name}.wgsl: {fault}"));
+            all.push(format!("{name}: {fault}"));
         }
     }
     assert_none(all);
 }
 
 #[test]
-fn every_kernel_has_an_owner_in_its_room() {
+fn every_variant_has_a_name_and_a_text_of_its_own() {
+    let mut seen: Vec<(String, String)> = Vec::new();
+    let mut all = Vec::new();
+    for kernel in tables() {
+        let (name, text) = (kernel.name(), kernel.entry.to_string() + &kernel.text().unwrap_or_default());
+        all.extend(reflect(&kernel).err().map(|error| format!("{name}: {error}")));
+        let same = seen.iter().find(|(other, words)| *other == name || *words == text);
+        all.extend(same.map(|(other, _)| format!("{name} is {other} again")));
+        seen.push((name, text));
+    }
+    assert_none(all);
+}
+
+#[test]
+fn every_shader_is_included_or_has_an_owner_in_its_room() {
     let texts = texts();
     let mut all = Vec::new();
-    for (name, _) in kernels() {
-        if owner(&name, &texts).is_none() {
+    for (name, _, used) in shaders() {
+        if !used && owner(&name, &texts).is_none() {
             let room = name.split('/').next().unwrap_or_default();
             all.push(format!("shaders/{name}.wgsl: no file in src/{room} embeds it by source!(\"{name}\")"));
         }
@@ -90,16 +121,11 @@ fn every_kernel_has_an_owner_in_its_room() {
     assert_none(all);
 }
 
-/// The Rust file of the shader's room that embeds it, by `source!` or by a macro of its own around that.
+/// The Rust file of the shader's room that embeds it.
 fn owner<'a>(name: &str, texts: &'a [Text]) -> Option<&'a str> {
     let room = format!("src/{}/", name.split('/').next()?);
-    let names = format!("\"{name}\"");
-    let owns = |t: &&Text| {
-        t.path.starts_with(&room)
-            && t.ending() == "rs"
-            && t.text.contains("source!(")
-            && t.text.contains(&names)
-    };
+    let embeds = format!("source!(\"{name}\")");
+    let owns = |t: &&Text| t.path.starts_with(&room) && t.ending() == "rs" && t.text.contains(&embeds);
     texts.iter().find(owns).map(|t| t.path.as_str())
 }
 
@@ -110,13 +136,13 @@ fn an_orphan_has_no_owner() {
         text("src/ops/a.rs", "source!(\"ops/a\")"),
         text("src/nn/b.rs", "source!(\"ops/b\")"),
         text("src/ops/c.rs", "// \"ops/c\""),
-        text("src/ops/d.rs", "source!($file) block!(\"ops/d\")"),
+        text("src/ops/d.rs", "source!(\"ops/dd\")"),
     ];
     assert_eq!(owner("ops/a", &texts), Some("src/ops/a.rs"));
     assert_eq!(owner("ops/b", &texts), None, "another room's file owns nothing here");
     assert_eq!(owner("ops/c", &texts), None, "to be mentioned is not to be embedded");
-    assert_eq!(owner("ops/d", &texts), Some("src/ops/d.rs"));
-    assert_eq!(owner("ops/dd", &texts), None);
+    assert_eq!(owner("ops/d", &texts), None);
+    assert_eq!(owner("ops/dd", &texts), Some("src/ops/d.rs"));
 }
 
 #[test]

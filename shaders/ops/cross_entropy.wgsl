@@ -7,12 +7,15 @@
 const WG = 64u;
 
 override TEMPERED = false; // without, the product that sharpens is left out: it costs a software adapter a millisecond
+override WEIGHTED = false; // the loss counts args.weight times, beside that of other outputs
 
 struct Args {
     classes: u32,
     cols: u32,
     smoothing: f32, // hard targets become (1 - smoothing) one-hot + smoothing / classes
     sharpness: f32, // 1 / temperature; 1 in training and where soft targets are
+    weight: f32, // of this loss among those of several outputs
+    adds: u32, // 1: it is added to the losses of outputs before this one
 }
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(2) var<storage, read> logits: array<f32>;
@@ -46,7 +49,12 @@ fn column(col: u32) -> Column {
 
 fn finish(col: u32, loss_value: f32, hit_value: bool) {
     let live = col < step.live;
-    loss[col] = select(0.0, loss_value, live);
+    var value = loss_value;
+    if WEIGHTED {
+        value *= args.weight;
+        if args.adds == 1u { value += loss[col]; }
+    }
+    loss[col] = select(0.0, value, live);
     hit[col] = select(0u, 1u, live && hit_value);
 }
 
@@ -62,6 +70,7 @@ fn hard(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let on = 1.0 - args.smoothing + off;
     var share = select(0.0, 1.0 / f32(step.live), col < step.live);
     if TEMPERED { share *= args.sharpness; }
+    if WEIGHTED { share *= args.weight; }
     var value = 0.0;
     for (var k = 0u; k < args.classes; k++) {
         let logit = sharpened(k, col);
@@ -97,7 +106,8 @@ fn by_soft(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups
     if !(group < grid.end && col < args.cols) { return; }
     let c = column(col);
     let log_total = c.peak + log(c.total);
-    let share = select(0.0, 1.0 / f32(step.live), col < step.live);
+    var share = select(0.0, 1.0 / f32(step.live), col < step.live);
+    if WEIGHTED { share *= args.weight; }
     var value = 0.0;
     for (var k = 0u; k < args.classes; k++) {
         let logit = logits[k * args.cols + col];

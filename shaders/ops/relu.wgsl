@@ -1,7 +1,9 @@
-// y = max(x, 0), and d_x = d_y where y > 0.
+// y = max(x, 0), and d_x = d_y where y > 0 (+= if ADDS); gate: the same in place.
 // x, y, d_y, d_x: any shape, len elements. One invocation per element.
 //#use common/grid
 const WG = 256u;
+
+override ADDS = false;
 
 struct Args { len: u32 }
 @group(0) @binding(1) var<uniform> args: Args;
@@ -26,5 +28,19 @@ fn backward(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) group
     let group = group_index(id, groups);
     let i = group * WG + lane;
     if !(group < grid.end && i < args.len) { return; }
-    d_x[i] = select(0.0, d_y[i], activated[i] > 0.0);
+    let value = select(0.0, d_y[i], activated[i] > 0.0);
+    if ADDS {
+        d_x[i] += value;
+    } else {
+        d_x[i] = value;
+    }
+}
+
+@compute @workgroup_size(WG)
+fn gate(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    let i = group * WG + lane;
+    if !(group < grid.end && i < args.len) { return; }
+    if !(activated[i] > 0.0) { d_x[i] = 0.0; }
 }

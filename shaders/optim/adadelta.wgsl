@@ -1,48 +1,19 @@
 // AdaDelta: v = rho v + (1 - rho) g^2; d = sqrt(u + eps) / sqrt(v + eps) * g; u = rho u + (1 - rho) d^2;
 // w -= rate * d.   Zeiler, 2012, in the form of PyTorch; weight decay is added to the gradient.
-// weight, grad, second, moves: (len,). One invocation per four weights. `main` reads buffers;
-// `by_texels` reads textures of the same tensors, which software adapters do several times as fast.
-//#use common/grid
-//#use common/step
-//#use ops/texels
+// weight, grad, second, moves: (len,). One invocation per four weights.
 //#use optim/update
 
 struct Args { quads: u32, mode: u32, rho: f32, epsilon: f32, weight_decay: f32 }
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(6) var<storage, read_write> second: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> moves: array<vec4<f32>>;
-@group(0) @binding(12) var second_texels: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(13) var moves_texels: texture_storage_2d<rgba32float, read>;
 
-fn update(i: u32, w: vec4<f32>, gradient: vec4<f32>, old_v: vec4<f32>, old_u: vec4<f32>) {
-    let is_kept = kept(i, args.mode);
-    let g = select(vec4<f32>(0.0), gradient + args.weight_decay * w, is_kept);
-    let v = args.rho * old_v + (1.0 - args.rho) * g * g;
+fn update(i: u32, w: vec4<f32>, g: vec4<f32>, is_kept: vec4<bool>) -> vec4<f32> {
+    let old_u = slot_1(i, moves[i]);
+    let v = args.rho * slot_0(i, second[i]) + (1.0 - args.rho) * g * g;
     let d = sqrt(old_u + args.epsilon) / sqrt(v + args.epsilon) * g;
     let u = args.rho * old_u + (1.0 - args.rho) * d * d;
-    second[i] = hold(v, is_kept, args.mode);
-    moves[i] = hold(u, is_kept, args.mode);
-    weight[i] = hold(w - step.rate * d, is_kept, args.mode);
-}
-
-@compute @workgroup_size(WG)
-fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-        @builtin(local_invocation_index) lane: u32) {
-    let off = stopped();
-    let group = group_index(id, groups);
-    let i = group * WG + lane;
-    if !(group < grid.end && i < args.quads) || off { return; }
-    update(i, weight[i], grad[i], second[i], moves[i]);
-}
-
-@compute @workgroup_size(WG)
-fn by_texels(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-             @builtin(local_invocation_index) lane: u32) {
-    let off = stopped();
-    let group = group_index(id, groups);
-    let i = group * WG + lane;
-    if !(group < grid.end && i < args.quads) || off { return; }
-    let at = texel(i);
-    update(i, textureLoad(weight_texels, at), textureLoad(grad_texels, at),
-           textureLoad(second_texels, at), textureLoad(moves_texels, at));
+    second[i] = hold(v, is_kept);
+    moves[i] = hold(u, is_kept);
+    return w - step.rate * d;
 }

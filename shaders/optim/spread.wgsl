@@ -5,7 +5,7 @@
 //#use common/grid
 //#use common/tree
 alias Summed = vec2<f32>;
-//#use optim/update
+//#use optim/weights
 
 struct Args {
     len: u32,        // of the block; `mean` and `deviation`: how many parts

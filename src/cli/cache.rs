@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::gpu::{Gpu, Identity};
-use crate::ops::packed::crossover;
+use crate::ops::measure::{self, Effort, Meter, Outcome, Progress};
 use crate::ops::variants::{Choices, inventory};
 use crate::recipe::Recipe;
 use crate::store::digest::hash_bytes;
 use crate::store::folder::write_file_atomic;
-use crate::train::{Prospect, Session};
+use crate::train::Session;
 
 /// Weights from which on dense kernels are compared only if they may be chosen.
 const MANY_WEIGHTS: usize = 1 << 24;
@@ -43,23 +43,35 @@ pub fn known(identity: &Identity) -> Result<Choices> {
     Ok(read().remove(&key(identity)?).unwrap_or_default())
 }
 
-/// The choices for a recipe: from the cache, and measured now where it lacks some.
-pub fn choices(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Choices> {
-    let mut choices = known(gpu.identity())?;
+/// What a run is measured for.
+pub struct Run<'a> {
+    pub gpu: &'a Gpu,
+    pub recipe: &'a Recipe,
+    pub data: &'a Dataset,
+    /// Where the run will stop, if not at its end.
+    pub max_steps: Option<u64>,
+}
+
+/// The choices for a run: from the cache, and measured now where it lacks some. `tell` hears of each comparison.
+pub fn choices(run: &Run, effort: Effort, tell: &mut dyn FnMut(&Progress)) -> Result<(Choices, Outcome)> {
+    let Run { gpu, recipe, data, max_steps } = *run;
+    let before = known(gpu.identity())?;
+    let mut choices = before.clone();
     let mut shapes = Session::products(gpu, recipe, data)?;
-    let mut measured = false;
-    let prospects = Session::prospects(recipe, data)?;
+    let weights = Session::prospects(recipe, data)?;
+    let per_epoch = data.train.len().div_ceil(recipe.run.batch as usize) as u64;
+    let steps = (per_epoch * u64::from(recipe.run.epochs)).min(max_steps.unwrap_or(u64::MAX));
+    let mut meter = match effort {
+        Effort::Full => Meter::full(gpu, tell),
+        _ => Meter::brief(gpu, measure::workload(steps, &shapes, &weights), tell),
+    };
     // Dense kernels serve what is not packed yet, growth, and the dense baseline. Of a large network that is packed
-    // from the start they would take minutes to compare, unless it needs one in every step.
-    let weights: usize = shapes.iter().map(|shape| shape.rows * shape.inner).sum();
-    if weights <= MANY_WEIGHTS || prospects.iter().all(|one| one.choose || one.products.dense_grad) {
-        measured |= choices.measure(gpu, &shapes)?;
-    }
-    for Prospect { products, densities, choose } in prospects {
-        measured |= crossover::measure(gpu, &mut choices, products, densities, choose)?;
-        shapes.push(products.shape);
-    }
-    if measured {
+    // from the start they are not worth comparing, unless it needs one in every step.
+    let many = shapes.iter().map(|shape| shape.rows * shape.inner).sum::<usize>() > MANY_WEIGHTS;
+    let few = many && weights.iter().any(|one| !one.choose && !one.products.dense_grad);
+    let dense = if few { &[] } else { &shapes[..] };
+    let outcome = measure::run(&mut meter, &mut choices, dense, &weights)?;
+    if choices != before {
         let mut all = read();
         all.insert(key(gpu.identity())?, choices.clone());
         if let (Some(path), Ok(text)) = (file(), serde_json::to_string_pretty(&all)) {
@@ -68,5 +80,6 @@ pub fn choices(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Choices> {
             let _ = write_file_atomic(&path, text.as_bytes());
         }
     }
-    Ok(choices.only(&shapes))
+    shapes.extend(weights.iter().map(|one| one.products.shape));
+    Ok((choices.only(&shapes), outcome))
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{Device, drive, print_json, runs, say};
 use crate::error::Result;
+use crate::ops::measure::Effort;
 use crate::param::Matrix;
 use crate::recipe::Recipe;
 use crate::report::{mosaic, picture, table};
@@ -35,7 +36,7 @@ impl Demo {
     pub fn run(&self) -> Result<()> {
         let gpu = self.device.open()?;
         let home = self.out.clone().unwrap_or_else(runs);
-        let options = drive::Options { autotune: true, ..Default::default() };
+        let options = drive::Options { autotune: Effort::Brief, ..Default::default() };
         let mut done = Vec::new();
         for name in ["digits-dense", "digits-gmp-90"] {
             // The dense run is the baseline here.

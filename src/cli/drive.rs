@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::waiting::{State, Waiting};
+use super::{cache, tune};
 use crate::data::Dataset;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
-use crate::ops::variants::Choices;
+use crate::ops::measure::Effort;
 use crate::recipe::Recipe;
 use crate::report::console::Console;
 use crate::report::dump::write_dump;
@@ -22,7 +24,8 @@ pub struct Options {
     /// Stop when this many steps are done.
     pub max_steps: Option<u64>,
     pub quiet: bool,
-    pub autotune: bool,
+    /// How much is measured to choose kernels.
+    pub autotune: Effort,
     /// The number of the signal that was received, where several runs share one; see [`signals`].
     pub signal: Option<Arc<AtomicUsize>>,
     /// Bytes that the dense network beside a sparse run may need at most to be measured; 2 GiB if left out.
@@ -34,19 +37,12 @@ pub fn data(recipe: &Recipe) -> Result<Dataset> {
     crate::data::open(&recipe.data.name, recipe.data.validation)
 }
 
-/// The kernel variants for a recipe on a device: measured, or the fixed defaults.
-pub fn choices(gpu: &Gpu, recipe: &Recipe, data: &Dataset, autotune: bool) -> Result<Choices> {
-    if !(autotune && recipe.run.autotune) {
-        return Ok(Choices::default());
-    }
-    super::cache::choices(gpu, recipe, data)
-}
-
 /// Starts a new run in the folder `path`.
 pub fn start(gpu: &Gpu, recipe: &Recipe, data: &Dataset, path: &Path, options: &Options) -> Result<Summary> {
-    let choices = choices(gpu, recipe, data, options.autotune)?;
+    let run = cache::Run { gpu, recipe, data, max_steps: options.max_steps };
+    let choices = tune::choices(&run, options.autotune, options.quiet)?;
     gpu.forget_peak(); // what was measured does not count
-    let session = Session::new(gpu, recipe, data, choices)?;
+    let session = build(gpu, options.quiet, || Session::new(gpu, recipe, data, choices))?;
     let meta = Meta {
         schema: 1,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -56,6 +52,16 @@ pub fn start(gpu: &Gpu, recipe: &Recipe, data: &Dataset, path: &Path, options: &
     };
     let folder = RunFolder::create(path, &session.recipe, &meta)?;
     go(session, data, &folder, options, Vec::new())
+}
+
+/// Builds a session; while that takes long, says how many kernels are compiled.
+pub fn build<T>(gpu: &Gpu, quiet: bool, build: impl FnOnce() -> T) -> T {
+    let gpu = gpu.clone();
+    let _waiting = Waiting::new(quiet, "run      weights, masks, kernels", move || {
+        let (done, of) = gpu.pipelines();
+        State { done: done as u64, of: of as u64, what: "kernels compiled".into() }
+    });
+    build()
 }
 
 /// Trains a session in its folder to the end. `warnings` are told first.
@@ -71,7 +77,13 @@ pub fn go(
     let mut files = Files::open(&folder.path, session.step)?;
     let (mut journal, warning) = Keeper::open(&folder.path, &mut session)?;
     warnings.extend(warning);
+    // Some drivers compile when a kernel runs for the first time.
+    let first = "run      the first step, which may compile kernels";
+    let mut waiting = Some(Waiting::beside_a_bar(options.quiet, first));
     let mut emit = |event: Event| {
+        if matches!(event, Event::Stepped { .. } | Event::Finished(_)) {
+            waiting = None;
+        }
         console.listen(&event);
         journal.listen(&event)?;
         files.listen(&event)

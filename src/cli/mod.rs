@@ -24,6 +24,8 @@ mod plasticity;
 mod selftest;
 mod sweep;
 mod train;
+mod tune;
+mod waiting;
 
 #[derive(Parser)]
 #[command(

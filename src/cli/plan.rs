@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Device, RecipeArgs, cache, drive, print_json, say};
 use crate::error::Result;
 use crate::gpu::{Cost, Dispatch, Gpu, Phase};
-use crate::param::{Companion, MEAN, MaskMode, ParamId};
+use crate::param::{MaskMode, ParamId};
 use crate::recipe::Storage;
 use crate::report::table;
 use crate::train::{Session, TrainFlops, Turn};
@@ -44,8 +44,7 @@ impl Plan {
         let notes = [searches.then_some(SEARCH), uneven.then_some(UNEVEN)];
         let notes: Vec<&str> = notes.into_iter().flatten().collect();
         let memory = gpu.memory().peak_bytes;
-        let means =
-            run.model.params.iter().filter_map(|p| p.companion(MEAN)).map(Companion::bytes).sum::<u64>();
+        let held = run.memory();
         let stored = 4 * run.model.params.iter().map(|p| p.len() as u64).sum::<u64>();
         let (dense, packed) = (kernels::dense(&run), kernels::packed(&run));
         let flops = run.planned_flops()?;
@@ -79,7 +78,7 @@ impl Plan {
             return print_json(&json!({
                 "schema": 1, "recipe": recipe.run.name, "device": identity,
                 "steps": run.length.steps, "steps_per_epoch": run.length.steps_per_epoch,
-                "device_bytes": memory, "dense_bytes": stored, "mean_bytes": means, "layers": layers, "budgets": groups, "mask_updates": steps, "phases": training, "learning_rate": run.turns(),
+                "device_bytes": memory, "dense_bytes": stored, "mean_bytes": held.means, "memory": held, "layers": layers, "budgets": groups, "mask_updates": steps, "phases": training, "learning_rate": run.turns(),
                 "cost": phases, "train_flops": flops, "dispatches": dispatched, "dense_kernels": dense.iter().map(kernels::Dense::json).collect::<Vec<_>>(),
                 "packed": packed.iter().map(kernels::Packed::json).collect::<Vec<_>>(), "notes": notes,
             }));
@@ -167,11 +166,12 @@ impl Plan {
                 "products of all steps: {kept:.3} TFLOP, {share:.1} % of the dense run's {dense:.3}"
             ))?;
         }
-        if means > 0 {
-            let how = "dense, however weights are stored";
-            say(&format!("running means of the gradient, {how}: {}", table::bytes(means)))?;
-        }
-        say(&format!("device memory: {}; weights and biases: {}", table::bytes(memory), table::bytes(stored)))
+        say(&format!("device memory: {} at its peak; of that", table::bytes(memory)))?;
+        let rest = ("texture copies, mask updates, constants, staging", memory.saturating_sub(held.total()));
+        let holders = held.rows().into_iter().chain([rest]).filter(|(_, bytes)| *bytes > 0);
+        let line = |(what, bytes): (&str, u64)| vec![what.to_string(), table::bytes(bytes)];
+        say(&table::rows(&["held by", "bytes"], &holders.map(line).collect::<Vec<_>>()))?;
+        say(&format!("weights and biases as stored: {}", table::bytes(stored)))
     }
 }
 
@@ -200,7 +200,7 @@ fn merged(dispatches: &[Dispatch]) -> Vec<(&Dispatch, usize)> {
 /// The phases of training: first step, factor on the learning rate, names of the layers that train.
 fn stages(run: &Session) -> Vec<(u64, f64, Vec<&str>)> {
     let names = |trains: Vec<bool>| {
-        let layers = run.model.learners().map(|layer| layer.name()).zip(trains);
+        let layers = run.model.trainable_layers().map(|layer| layer.name.as_str()).zip(trains);
         layers.filter(|(_, trains)| *trains).map(|(name, _)| name).collect()
     };
     run.stages().into_iter().map(|(step, factor, trains)| (step, factor, names(trains))).collect()

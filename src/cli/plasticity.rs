@@ -12,7 +12,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Device, RecipeArgs, drive, print_json, say};
+use super::tune::{self, Autotune};
+use super::{Device, RecipeArgs, cache, drive, print_json, say};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
@@ -53,9 +54,8 @@ pub struct Plasticity {
     /// With regrowth by gradient: the share of kept weights that is dropped and grown elsewhere; 0.5 unless given
     #[arg(long, value_name = "SHARE")]
     share: Option<f64>,
-    /// Take the fixed default kernels instead of measuring which is fastest here
-    #[arg(long)]
-    no_autotune: bool,
+    #[command(flatten)]
+    autotune: Autotune,
     #[command(flatten)]
     device: Device,
     /// Say nothing but warnings and results
@@ -247,8 +247,9 @@ impl Plasticity {
     }
 
     fn session(&self, gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Session> {
-        let choices = drive::choices(gpu, recipe, data, !self.no_autotune)?;
-        Session::new(gpu, recipe, data, choices)
+        let run = cache::Run { gpu, recipe, data, max_steps: None };
+        let choices = tune::choices(&run, self.autotune.effort(), self.quiet)?;
+        drive::build(gpu, self.quiet, || Session::new(gpu, recipe, data, choices))
     }
 
     /// Trains the dense run: its accuracy, and its state where it is to be pruned, by epoch.

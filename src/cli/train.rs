@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::tune::Autotune;
 use super::{Device, RecipeArgs, drive, print_json, runs, say};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Choice, Gpu};
@@ -16,9 +17,8 @@ pub struct Train {
     /// The run's folder; by default runs/NAME, numbered if that exists
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Take the fixed default kernels instead of measuring which is fastest here
-    #[arg(long)]
-    no_autotune: bool,
+    #[command(flatten)]
+    autotune: Autotune,
     #[command(flatten)]
     device: Device,
     #[command(flatten)]
@@ -51,7 +51,7 @@ struct Common {
 
 impl Common {
     fn options(&self) -> drive::Options {
-        drive::Options { max_steps: self.max_steps, quiet: self.quiet, autotune: true, ..Default::default() }
+        drive::Options { max_steps: self.max_steps, quiet: self.quiet, ..Default::default() }
     }
     fn report(&self, summary: &Summary) -> Result<()> {
         if self.json {
@@ -77,7 +77,7 @@ impl Train {
         let data = drive::data(&recipe)?;
         let gpu = self.device.open()?;
         let path = self.out.clone().unwrap_or_else(|| RunFolder::free(&runs(), &recipe.run.name));
-        let options = drive::Options { autotune: !self.no_autotune, ..self.common.options() };
+        let options = drive::Options { autotune: self.autotune.effort(), ..self.common.options() };
         let summary = drive::start(&gpu, &recipe, &data, &path, &options)?;
         self.common.report(&summary)
     }
@@ -119,7 +119,8 @@ pub fn go_on(
     warnings.extend(differs("backend", &meta.device.backend, &identity.backend));
     warnings.extend(differs("driver", &meta.device.driver, &identity.driver));
     gpu.forget_peak(); // of runs before this one
-    let mut session = Session::new(&gpu, &recipe, &data, meta.variants.clone())?;
+    let variants = meta.variants.clone();
+    let mut session = drive::build(&gpu, options.quiet, || Session::new(&gpu, &recipe, &data, variants))?;
     match checkpoint::load(path, Which::Last) {
         Ok((snapshot, damaged)) => {
             warnings.extend(damaged);

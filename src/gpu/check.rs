@@ -144,17 +144,18 @@ impl Check {
     }
 }
 
-/// Compares a tensor with its twin, element by element; `Ok` holds the largest absolute error.
+/// Compares a tensor with its twin, element by element; `Ok` holds the largest absolute error. All but f32 must have the
+/// same bits, whatever the tolerance.
 ///
 /// # Errors
 /// `Kind::Check` naming tensor, index, both values, the bound and the largest error.
 pub fn compare(got: &Tensor, want: &Tensor, tolerance: Tolerance) -> Result<f32> {
-    if got.shape != want.shape {
-        return Err(Error::new(Kind::Check, format!("{got:?} and {want:?} differ in shape")));
+    if got.shape != want.shape || got.dtype() != want.dtype() {
+        return Err(Error::new(Kind::Check, format!("{got:?} and {want:?} differ in shape or type")));
     }
-    match got.dtype {
-        Dtype::U32 => {
-            let (got_words, want_words) = (got.read_u32()?, want.read_u32()?);
+    match got.dtype() {
+        Dtype::U32 | Dtype::Bf16 => {
+            let (got_words, want_words) = (got.words().read_u32()?, want.words().read_u32()?);
             match got_words.iter().zip(&want_words).position(|(a, b)| a != b) {
                 None => Ok(0.0),
                 Some(i) => Err(Error::new(Kind::Check, format!("{got:?}[{i}] differs"))

@@ -4,13 +4,21 @@ use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
 use std::sync::{RwLockReadGuard, RwLockWriteGuard};
 
-use super::shader::Source;
-use super::tensor::{Span, Tensor, Uniform};
+use super::bf16;
+use super::shader::{Source, assemble};
+use super::tensor::{Dtype, Span, Tensor, Uniform};
+use crate::error::Result;
 
 /// A WGSL entry point with its CPU twin: same name, same arguments, sums in f64.
 #[derive(Clone, Copy)]
 pub struct Kernel {
     pub source: Source,
+    /// Constants that the source leaves open.
+    pub consts: Open<(&'static str, u32)>,
+    /// Functions and bindings that it leaves open.
+    pub parts: Open<Source>,
+    /// What it is called, in pieces, where it is not the only kernel of its source and entry point.
+    called: [&'static str; 2],
     pub entry: &'static str,
     /// Values of `override` constants.
     pub constants: &'static [(&'static str, f64)],
@@ -18,6 +26,9 @@ pub struct Kernel {
     pub(super) checks: Checks,
     pub twin: fn(&Twin),
 }
+
+/// Up to eight of something, by value, so that kernels are constants.
+pub type Open<T> = [Option<T>; 8];
 
 /// Run-time checks of a shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +44,20 @@ pub(super) enum Checks {
 impl Kernel {
     /// A kernel whose entry point is `main`, with all run-time checks.
     pub const fn new(source: Source, twin: fn(&Twin)) -> Self {
-        Self { source, entry: "main", constants: &[], checks: Checks::All, twin }
+        Self {
+            source,
+            consts: [None; 8],
+            parts: [None; 8],
+            called: [""; 2],
+            entry: "main",
+            constants: &[],
+            checks: Checks::All,
+            twin,
+        }
     }
     /// One of our own shaders: all of its loops end.
     pub(crate) const fn own(source: Source, twin: fn(&Twin)) -> Self {
-        Self { source, entry: "main", constants: &[], checks: Checks::Indices, twin }
+        Self { checks: Checks::Indices, ..Self::new(source, twin) }
     }
     /// One of our own shaders that, besides, never reads or writes out of bounds, whatever the data.
     pub(crate) const fn proven(mut self) -> Self {
@@ -52,12 +72,36 @@ impl Kernel {
         self.constants = constants;
         self
     }
-    /// `optim/sgd` or, for an entry point that is not `main`, `sparsity/topk:pick`.
+    /// One of several kernels that share a source: what it is called, in two pieces, and what it puts into the source's place
+    /// for constants and parts.
+    ///
+    /// # Panics
+    /// If there are more than eight of either: a fault of the table.
+    pub(crate) fn variant(
+        self,
+        called: [&'static str; 2],
+        consts: &[(&'static str, u32)],
+        parts: &[Source],
+    ) -> Self {
+        assert!(consts.len() <= 8 && parts.len() <= 8, "{called:?}");
+        let (consts, parts) = (
+            std::array::from_fn(|number| consts.get(number).copied()),
+            std::array::from_fn(|number| parts.get(number).copied()),
+        );
+        Self { called, consts, parts, ..self }
+    }
+    /// `optim/sgd`; for an entry point that is not `main`, `sparsity/topk:pick`; of a variant what it is called.
     pub fn name(&self) -> String {
-        match self.entry {
-            "main" => self.source.path.to_string(),
-            entry => format!("{}:{entry}", self.source.path),
+        match (self.called, self.entry) {
+            (["", _], "main") => self.source.path.to_string(),
+            (["", _], entry) => format!("{}:{entry}", self.source.path),
+            (called, _) => called.concat(),
         }
+    }
+    /// The whole WGSL text: constants, the source, parts, and what these include.
+    pub fn text(&self) -> Result<String> {
+        let sources = std::iter::once(self.source).chain(self.parts.into_iter().flatten());
+        assemble(self.consts.into_iter().flatten(), sources)
     }
 }
 
@@ -192,6 +236,20 @@ impl Twin<'_> {
             words: self.span(name).host().write().unwrap(),
             span: self.span(name).clone(),
             of: Default::default(),
+        }
+    }
+    /// The numbers of a tensor of f32 or bf16, as f32. Words count as f32: as such a kernel writes them that can write both.
+    pub fn values(&self, name: &str) -> Vec<f32> {
+        match self.span(name).dtype {
+            Dtype::Bf16 => bf16::widen(&self.u32(name)),
+            Dtype::F32 | Dtype::U32 => self.f32(name).to_vec(),
+        }
+    }
+    /// Replaces all of them, rounded where the tensor is bf16.
+    pub fn set_values(&self, name: &str, values: &[f32]) {
+        match self.span(name).dtype {
+            Dtype::Bf16 => bf16::fill(&mut self.u32_mut(name), values),
+            Dtype::F32 | Dtype::U32 => self.f32_mut(name).copy_from_slice(values),
         }
     }
     fn span(&self, name: &str) -> &Span {

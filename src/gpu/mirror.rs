@@ -42,7 +42,7 @@ impl Gpu {
         let mut mirrors = span.buffer.mirrors.lock().unwrap();
         // Spans from the beginning on share one texture, as large as the longest could be.
         let words = if span.first == 0 { span.buffer.bytes as usize / 4 } else { span.words };
-        let key = (span.first, words);
+        let key = (span.first, words, format(slot));
         if let Some(texture) = mirrors.get(&key) {
             return Ok(texture.clone());
         }
@@ -75,7 +75,7 @@ impl Buffer {
             .lock()
             .unwrap()
             .keys()
-            .map(|&(_, words)| texel_rows(words) as u64 * TEXELS as u64 * 16)
+            .map(|&(_, words, _)| texel_rows(words) as u64 * TEXELS as u64 * 16)
             .sum()
     }
 }

@@ -5,11 +5,14 @@
 //! replayed every step, on an adapter or, where there is none, on the twins.
 
 mod adapter;
+pub mod bf16;
 pub mod check;
 mod device;
 mod kernel;
+mod memory;
 mod mirror;
 mod pace;
+mod pipelines;
 mod plan;
 mod profile;
 mod reads;

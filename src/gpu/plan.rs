@@ -188,6 +188,13 @@ impl Recorder {
         let compiled = Compiled::new(&self.gpu, &self.dispatches)?;
         Ok(Plan { gpu: self.gpu, dispatches: self.dispatches, compiled })
     }
+    /// As [`Recorder::finish`], of several: the pipelines of all are made side by side.
+    pub fn finish_all(all: Vec<Recorder>) -> Result<Vec<Plan>> {
+        if let Some(first) = all.first() {
+            first.gpu.compile(all.iter().flat_map(|rec| &rec.dispatches))?;
+        }
+        all.into_iter().map(Recorder::finish).collect()
+    }
 }
 
 fn is_read(access: Option<Access>) -> bool {
@@ -198,10 +205,10 @@ fn check(slot: &Slot, bind: &Bind, binding_bytes: u64) -> Result<(), String> {
     let name = &slot.name;
     match (bind, &slot.layout, slot.access) {
         (Bind::Tensor(tensor), Layout::Array { scalar, width }, Access::Read | Access::ReadWrite) => {
-            if tensor.dtype.scalar() != *scalar {
+            if tensor.dtype().scalar() != *scalar {
                 return Err(format!(
                     "`{name}` is {scalar:?} in the shader, {:?} in {}",
-                    tensor.dtype,
+                    tensor.dtype(),
                     tensor.label()
                 ));
             }
@@ -223,7 +230,7 @@ fn check(slot: &Slot, bind: &Bind, binding_bytes: u64) -> Result<(), String> {
             Ok(())
         }
         (Bind::Tensor(tensor), Layout::Texels { scalar }, Access::Texels) => {
-            let fits = tensor.dtype.scalar() == *scalar && tensor.bytes() <= MOST_TEXEL_BYTES;
+            let fits = tensor.dtype().scalar() == *scalar && tensor.bytes() <= MOST_TEXEL_BYTES;
             if fits { Ok(()) } else { Err(format!("`{name}`: {tensor:?} cannot be copied into a texture")) }
         }
         (Bind::Constant { fields, .. }, Layout::Struct { fields: shader, .. }, Access::Uniform) => {

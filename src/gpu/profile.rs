@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::device::{Adaptive, Gpu, Target};
 use super::plan::{Cost, Phase, Plan};
 use super::replay::Step;
-use super::tensor::Span;
+use super::tensor::{Dtype, Span};
 use crate::error::Result;
 
 /// Where a time comes from.
@@ -74,12 +74,11 @@ impl Plan {
         })?;
         let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
         let buffer = std::sync::Arc::new(self.gpu.buffer("profile", count as u64 * 8, usage)?);
-        let span = Span { buffer, first: 0, words: count * 2 };
+        let span = Span { buffer, first: 0, words: count * 2, dtype: Dtype::U32 };
         let tensor = super::tensor::Tensor {
             label: "profile".into(),
             span,
             gpu: self.gpu.clone(),
-            dtype: super::tensor::Dtype::U32,
             shape: vec![count * 2],
         };
         Ok(Profiler { queries: Some((set, tensor)) })
@@ -87,17 +86,16 @@ impl Plan {
 
     /// Milliseconds of `repeats` replays, waiting included, after one that is not counted.
     pub fn time(&self, repeats: usize) -> Result<Vec<f64>> {
-        let mut all = Vec::new();
-        for repeat in 0..=repeats {
-            self.gpu.finish()?;
-            let began = Instant::now();
-            self.replay()?;
-            self.gpu.finish()?;
-            if repeat > 0 {
-                all.push(began.elapsed().as_secs_f64() * 1e3);
-            }
-        }
-        Ok(all)
+        self.time_once()?;
+        (0..repeats).map(|_| self.time_once()).collect()
+    }
+    /// Milliseconds of one replay, waiting included. In the first one a driver may still compile.
+    pub fn time_once(&self) -> Result<f64> {
+        self.gpu.finish()?;
+        let began = Instant::now();
+        self.replay()?;
+        self.gpu.finish()?;
+        Ok(began.elapsed().as_secs_f64() * 1e3)
     }
 
     /// Replays the plan and notes what each dispatch took.

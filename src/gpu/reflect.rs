@@ -10,7 +10,6 @@ use naga::{
 };
 
 use super::kernel::{Field, Kernel, Scalar};
-use super::shader::expand;
 use crate::error::{Error, Result};
 
 /// How a kernel uses a binding.
@@ -60,23 +59,21 @@ pub const NEEDS_SUBGROUPS: &str = "//#needs subgroups";
 ///
 /// The result is a function of the shader's text and is kept for the life of the process.
 pub fn reflect(kernel: &Kernel) -> Result<Arc<Interface>> {
-    type Known = Mutex<HashMap<(&'static str, &'static str), Arc<Interface>>>;
+    type Known = Mutex<HashMap<String, Arc<Interface>>>;
     static KNOWN: OnceLock<Known> = OnceLock::new();
     let known = KNOWN.get_or_init(Default::default);
-    let key = (kernel.source.path, kernel.entry);
+    let key = kernel.name();
     if let Some(interface) = known.lock().unwrap().get(&key) {
         return Ok(interface.clone());
     }
-    let text = expand(&kernel.source)?;
-    let interface = Arc::new(read(kernel, &text)?);
+    let interface = Arc::new(read(kernel, &kernel.text()?)?);
     known.lock().unwrap().insert(key, interface.clone());
     Ok(interface)
 }
 
 fn read(kernel: &Kernel, text: &str) -> Result<Interface> {
-    let path = kernel.source.path;
-    let fault =
-        |what: String| Error::internal(what).at(format!("shaders/{path}.wgsl, entry `{}`", kernel.entry));
+    let (path, name) = (kernel.source.path, kernel.name());
+    let fault = |what: String| Error::internal(what).at(format!("shaders/{path}.wgsl, kernel {name}"));
     let module = naga::front::wgsl::parse_str(text).map_err(|e| fault(e.emit_to_string(text)))?;
     let shares_lanes = text.lines().any(|line| line.trim() == NEEDS_SUBGROUPS);
     let capabilities = if shares_lanes { Capabilities::SUBGROUP } else { Capabilities::empty() };

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use glam::UVec3;
 
 use super::device::{Adaptive, Gpu, Target};
-use super::kernel::{Checks, Kernel, Twin};
-use super::mirror::{self, Copy, copies};
+use super::kernel::Twin;
+use super::mirror::{Copy, copies};
 use super::plan::{Cost, Dispatch, OFFSET_ALIGNMENT, Plan};
-use super::reflect::{Access, Interface};
-use super::shader::expand;
+use super::reflect::Access;
 use super::tensor::{Buffer, Storage};
 use crate::error::{Error, Result};
 
@@ -50,6 +49,7 @@ impl Compiled {
         let mut steps = Vec::new();
         if let (Target::Device(d), Storage::Device(buffer)) = (&gpu.0.target, &uniforms.storage) {
             d.queue.write_buffer(buffer, 0, &pool.bytes);
+            gpu.compile(dispatches.iter())?;
             for ((dispatch, grids), copies) in dispatches.iter().zip(grids).zip(copies) {
                 steps.push(step(gpu, d, dispatch, &grids, copies, buffer, &mut pool)?);
             }
@@ -110,7 +110,7 @@ fn step(
     uniforms: &wgpu::Buffer,
     pool: &mut Pool,
 ) -> Result<Step> {
-    let (pipeline, layout) = pipeline(d, &dispatch.kernel, &dispatch.interface)?;
+    let (pipeline, layout) = d.pipeline(&dispatch.kernel, &dispatch.interface)?;
     let in_pool = |offset, bytes: usize| {
         wgpu::BindingResource::Buffer(wgpu::BufferBinding {
             buffer: uniforms,
@@ -158,74 +158,6 @@ fn step(
     let parts = slices.len() as u64;
     let cost = Cost { flops: dispatch.cost.flops / parts, bytes: dispatch.cost.bytes / parts };
     Ok(Step { copies, pipeline, slices, cost })
-}
-
-fn pipeline(
-    d: &Adaptive,
-    kernel: &Kernel,
-    interface: &Interface,
-) -> Result<(wgpu::ComputePipeline, wgpu::BindGroupLayout)> {
-    let key = format!("{} {:?} {:?}", kernel.name(), kernel.constants, kernel.checks);
-    if let Some((pipeline, layout)) = d.pipelines.lock().unwrap().get(&key) {
-        return Ok((pipeline.clone(), layout.clone()));
-    }
-    let text = expand(&kernel.source)?;
-    let entries: Vec<_> = interface
-        .slots
-        .iter()
-        .map(|slot| wgpu::BindGroupLayoutEntry {
-            binding: slot.binding,
-            visibility: wgpu::ShaderStages::COMPUTE,
-            ty: match slot.access {
-                Access::Uniform => buffer_binding(wgpu::BufferBindingType::Uniform),
-                Access::Read => buffer_binding(wgpu::BufferBindingType::Storage { read_only: true }),
-                Access::ReadWrite => buffer_binding(wgpu::BufferBindingType::Storage { read_only: false }),
-                Access::Texels => wgpu::BindingType::StorageTexture {
-                    access: wgpu::StorageTextureAccess::ReadOnly,
-                    format: mirror::format(slot),
-                    view_dimension: wgpu::TextureViewDimension::D2,
-                },
-            },
-            count: None,
-        })
-        .collect();
-    let made = d.checked(|| {
-        let label = Some(key.as_str());
-        let shader =
-            wgpu::ShaderModuleDescriptor { label, source: wgpu::ShaderSource::Wgsl(text.as_str().into()) };
-        let mut checks = wgpu::ShaderRuntimeChecks::checked();
-        checks.force_loop_bounding = kernel.checks == Checks::All;
-        checks.bounds_checks = kernel.checks != Checks::None;
-        checks.int_div_checks = kernel.checks != Checks::None;
-        // SAFETY: less than all checks are asked for by our own kernels only, where they are declared, and there only
-        // what the shader does by itself is left out; tests run every kernel on ragged sizes.
-        let module = unsafe { d.device.create_shader_module_trusted(shader, checks) };
-        let layout =
-            d.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
-        let whole = d.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label,
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let pipeline = d.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label,
-            layout: Some(&whole),
-            module: &module,
-            entry_point: Some(kernel.entry),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                constants: kernel.constants,
-                zero_initialize_workgroup_memory: false,
-            },
-            cache: None,
-        });
-        (pipeline, layout)
-    })?;
-    d.pipelines.lock().unwrap().insert(key, made.clone());
-    Ok(made)
-}
-
-fn buffer_binding(ty: wgpu::BufferBindingType) -> wgpu::BindingType {
-    wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None }
 }
 
 impl Plan {

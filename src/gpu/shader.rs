@@ -20,58 +20,21 @@ macro_rules! source {
     };
 }
 
-/// What shaders may include. Everything else belongs to the Rust file of the same path.
+/// What shaders may include by `//#use`. Everything else belongs to the Rust file of the same room that names it.
 const PARTS: &[Source] = &[
     source!("common/grid"),
     source!("common/philox"),
     source!("common/step"),
     source!("common/tree"),
     source!("ops/bf16"),
-    source!("ops/linear_args"),
-    source!("ops/linear_d_weight_quads"),
-    source!("ops/linear_d_weight_scalars"),
-    source!("ops/linear_d_x_narrow"),
-    source!("ops/linear_d_x_wide"),
-    source!("ops/linear_d_y_quads"),
-    source!("ops/linear_d_y_texels"),
-    source!("ops/linear_forward_block"),
-    source!("ops/linear_forward_tile_part"),
-    source!("ops/linear_input_grad_block"),
-    source!("ops/linear_input_grad_tile_part"),
-    source!("ops/linear_tile"),
-    source!("ops/linear_weight_grad_block"),
-    source!("ops/linear_weight_grad_tile_part"),
-    source!("ops/linear_weight_quads"),
-    source!("ops/linear_weight_scalars"),
-    source!("ops/linear_weight_texels"),
-    source!("ops/linear_x_quads"),
-    source!("ops/linear_x_texels"),
-    source!("ops/packed/args"),
-    source!("ops/packed/columns_groups"),
-    source!("ops/packed/columns_list"),
-    source!("ops/packed/d_y_narrow"),
-    source!("ops/packed/d_y_wide"),
-    source!("ops/packed/forward_lanes_part"),
-    source!("ops/packed/forward_part"),
-    source!("ops/packed/forward_split_part"),
-    source!("ops/packed/input_grad_lanes_part"),
-    source!("ops/packed/input_grad_part"),
-    source!("ops/packed/input_grad_split_part"),
-    source!("ops/packed/lanes"),
-    source!("ops/packed/lanes_entries"),
-    source!("ops/packed/out_narrow"),
-    source!("ops/packed/out_wide"),
-    source!("ops/packed/placed"),
-    source!("ops/packed/placed_groups"),
-    source!("ops/packed/placed_list"),
-    source!("ops/packed/values_scalars"),
-    source!("ops/packed/values_texels"),
-    source!("ops/packed/weight_grad_lanes_part"),
-    source!("ops/packed/weight_grad_part"),
-    source!("ops/packed/x_narrow"),
-    source!("ops/packed/x_wide"),
+    source!("ops/product/args"),
+    source!("ops/product/packed/args"),
+    source!("ops/product/packed/lanes"),
+    source!("ops/product/tile"),
     source!("ops/texels"),
+    source!("optim/diffgrad_part"),
     source!("optim/update"),
+    source!("optim/weights"),
     source!("sparsity/exchange_args"),
     source!("sparsity/exchange_gains_part"),
     source!("sparsity/sigmoid"),
@@ -81,9 +44,20 @@ const PARTS: &[Source] = &[
 
 /// The whole text of a shader: each `//#use path` line replaced by that file, at its first mention.
 pub fn expand(source: &Source) -> Result<String> {
+    assemble([], [*source])
+}
+
+/// Constants, and files behind one another, each with what it includes: a file at its first mention.
+pub(super) fn assemble(
+    consts: impl IntoIterator<Item = (&'static str, u32)>,
+    sources: impl IntoIterator<Item = Source>,
+) -> Result<String> {
+    let mut text: String =
+        consts.into_iter().map(|(name, value)| format!("const {name} = {value}u;\n")).collect();
     let mut seen = Vec::new();
-    let mut text = String::with_capacity(source.text.len() * 2);
-    include(source, &mut seen, &mut text)?;
+    for source in sources {
+        include(&source, &mut seen, &mut text)?;
+    }
     Ok(text)
 }
 
@@ -118,6 +92,16 @@ mod tests {
         let text = expand(&twice).unwrap();
         assert_eq!(text.matches("struct Grid").count(), 1);
         assert!(text.ends_with("const A = 1;\n"));
+    }
+
+    #[test]
+    fn constants_come_first_and_parts_last() {
+        let [body, part] = ["//#use common/grid\nbody\n", "//#use common/grid\npart\n"]
+            .map(|text| Source { path: "t", text });
+        let text = assemble([("ROWS", 16), ("QUADS", 4)], [body, part]).unwrap();
+        assert!(text.starts_with("const ROWS = 16u;\nconst QUADS = 4u;\n"), "{text}");
+        assert!(text.ends_with("body\npart\n"), "{text}");
+        assert_eq!(text.matches("struct Grid").count(), 1);
     }
 
     #[test]

@@ -4,24 +4,37 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, RwLock};
 
+use super::bf16;
 use super::device::{Gpu, Ledger, Target};
 use super::kernel::{Field, Scalar, WgslStruct};
 use super::plan::OFFSET_ALIGNMENT;
 use crate::error::{Error, Result};
 
-/// Element types of a tensor. Both take one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Element types of a tensor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dtype {
+    #[default]
     F32,
     U32,
+    /// Two to a word, in rows of multiples of eight: see `shaders/ops/bf16.wgsl`. Shaders bind the words.
+    Bf16,
 }
 
 impl Dtype {
     pub(super) fn scalar(self) -> Scalar {
         match self {
             Dtype::F32 => Scalar::F32,
-            Dtype::U32 => Scalar::U32,
+            Dtype::U32 | Dtype::Bf16 => Scalar::U32,
         }
+    }
+    /// Elements of a word.
+    fn per_word(self) -> usize {
+        if self == Dtype::Bf16 { 2 } else { 1 }
+    }
+    /// Words of a tensor of this shape; `None` where a row would end within one.
+    pub(super) fn words(self, shape: &[usize]) -> Option<usize> {
+        let whole = self != Dtype::Bf16 || shape.last().is_some_and(|cols| cols.is_multiple_of(8));
+        whole.then(|| shape.iter().product::<usize>() / self.per_word())
     }
 }
 
@@ -37,8 +50,9 @@ pub(super) struct Buffer {
     pub bytes: u64,
     pub storage: Storage,
     pub ledger: Arc<Ledger>,
-    /// Textures that mirror parts of the buffer, by first word and number of words.
-    pub mirrors: Mutex<HashMap<(usize, usize), Option<wgpu::Texture>>>,
+    /// Textures that mirror parts of the buffer, by first word, number of words and format: tensors that follow one another in
+    /// a buffer may differ in it.
+    pub mirrors: Mutex<HashMap<(usize, usize, wgpu::TextureFormat), Option<wgpu::Texture>>>,
 }
 
 impl Drop for Buffer {
@@ -47,12 +61,13 @@ impl Drop for Buffer {
     }
 }
 
-/// A run of words in a buffer.
+/// A run of words in a buffer, and what they are.
 #[derive(Clone)]
 pub(super) struct Span {
     pub buffer: Arc<Buffer>,
     pub first: usize,
     pub words: usize,
+    pub dtype: Dtype,
 }
 
 impl Span {
@@ -72,19 +87,18 @@ impl Span {
     }
 }
 
-/// A dense array of words on a device. Cloning shares the memory.
+/// A dense array on a device. Cloning shares the memory.
 #[derive(Clone)]
 pub struct Tensor {
     pub(super) label: Arc<str>,
     pub(super) span: Span,
     pub(super) gpu: Gpu,
-    pub dtype: Dtype,
     pub shape: Vec<usize>,
 }
 
 impl std::fmt::Debug for Tensor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {:?} {:?}", self.label, self.dtype, self.shape)
+        write!(f, "{} {:?} {:?}", self.label, self.dtype(), self.shape)
     }
 }
 
@@ -93,9 +107,12 @@ impl Tensor {
     pub fn gpu(&self) -> &Gpu {
         &self.gpu
     }
+    pub fn dtype(&self) -> Dtype {
+        self.span.dtype
+    }
     /// Number of elements.
     pub fn len(&self) -> usize {
-        self.span.words
+        self.span.words * self.dtype().per_word()
     }
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -105,7 +122,7 @@ impl Tensor {
     }
     /// Bytes of the elements, without padding.
     pub fn bytes(&self) -> u64 {
-        self.len() as u64 * 4
+        self.span.words as u64 * 4
     }
 
     /// Rows `rows` of a tensor of rank ≥ 1, without copying. To be bound, the first must start on a
@@ -114,7 +131,7 @@ impl Tensor {
         let width: usize = self.shape[1..].iter().product();
         let mut shape = self.shape.clone();
         shape[0] = rows.len();
-        self.view(self.span.first + rows.start * width, &shape)
+        self.view(self.span.first + rows.start * width / self.dtype().per_word(), &shape)
     }
 
     /// The first elements, in another shape, without copying.
@@ -122,8 +139,8 @@ impl Tensor {
     /// # Panics
     /// If there are not as many: a fault of the caller.
     pub fn first(&self, shape: &[usize]) -> Tensor {
-        let words: usize = shape.iter().product();
-        assert!(words <= self.span.words, "{words} of {self:?}");
+        let len: usize = shape.iter().product();
+        assert!(len <= self.len(), "{len} of {self:?}");
         self.view(self.span.first, shape)
     }
 
@@ -132,36 +149,46 @@ impl Tensor {
     pub fn through(&self, next: &Tensor) -> Option<Tensor> {
         let follows = next.span.first == aligned(self.span.range().end);
         let is_next = follows && Arc::ptr_eq(&self.span.buffer, &next.span.buffer);
-        is_next.then(|| self.view(self.span.first, &[next.span.range().end - self.span.first]))
+        let words = || next.span.range().end - self.span.first;
+        is_next.then(|| self.view(self.span.first, &[words() * self.dtype().per_word()]))
     }
 
-    /// Other words of the same memory.
+    /// Elements of the same memory, from another word on.
     fn view(&self, first: usize, shape: &[usize]) -> Tensor {
-        let span = Span { buffer: self.span.buffer.clone(), first, words: shape.iter().product() };
-        Tensor { span, shape: shape.to_vec(), ..self.clone() }
+        let words = self.dtype().words(shape).expect("rows are of whole words");
+        Tensor { span: Span { first, words, ..self.span.clone() }, shape: shape.to_vec(), ..self.clone() }
+    }
+
+    /// The beginning of the same memory, for another tensor.
+    pub fn lend(&self, dtype: Dtype, shape: &[usize]) -> Tensor {
+        let words = dtype.words(shape).expect("rows are of whole words");
+        Tensor { span: Span { dtype, words, ..self.span.clone() }, shape: shape.to_vec(), ..self.clone() }
     }
 
     /// The same memory as words, whatever they mean.
     pub fn words(&self) -> Tensor {
-        Tensor { dtype: Dtype::U32, ..self.clone() }
+        let mut words = Tensor { span: Span { dtype: Dtype::U32, ..self.span.clone() }, ..self.clone() };
+        words.shape.iter_mut().last().into_iter().for_each(|cols| *cols /= self.dtype().per_word());
+        words
     }
 
     /// Copies values in. The write is ordered before every later replay.
     pub fn write<T: bytemuck::Pod>(&self, values: &[T]) -> Result<()> {
         let bytes: &[u8] = bytemuck::cast_slice(values);
-        if bytes.len() != self.len() * 4 {
+        if bytes.len() as u64 != self.bytes() {
             return Err(Error::internal(format!("{} words written to {self:?}", bytes.len() / 4)));
         }
         self.gpu.write(&self.span, bytes)
     }
-    /// Waits for the device and copies the values out.
+    /// Waits for the device and copies the values out, those of bf16 as f32.
     pub fn read_f32(&self) -> Result<Vec<f32>> {
-        debug_assert_eq!(self.dtype, Dtype::F32);
-        Ok(bytemuck::cast_vec(self.gpu.read(&self.span)?))
+        debug_assert_ne!(self.dtype(), Dtype::U32);
+        let words = self.gpu.read(&self.span)?;
+        Ok(if self.dtype() == Dtype::Bf16 { bf16::widen(&words) } else { bytemuck::cast_vec(words) })
     }
     /// Waits for the device and copies the values out.
     pub fn read_u32(&self) -> Result<Vec<u32>> {
-        debug_assert_eq!(self.dtype, Dtype::U32);
+        debug_assert_eq!(self.dtype(), Dtype::U32);
         self.gpu.read(&self.span)
     }
 }
@@ -182,9 +209,9 @@ impl Gpu {
         let mut end = 0;
         for tensor in tensors {
             starts.push(aligned(end));
-            end = aligned(end) + tensor.len();
+            end = aligned(end) + tensor.span.words;
         }
-        let all = self.tensor(label, first.dtype, &[end])?;
+        let all = self.tensor(label, first.dtype(), &[end * first.dtype().per_word()])?;
         let part = |(tensor, start): (&&Tensor, usize)| Tensor {
             label: tensor.label.clone(),
             ..all.view(start, &tensor.shape)

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use toml::Value;
 
-use super::{linear, relu};
+use super::extent::Extent;
+use super::layers::{add, concat, linear, relu, slice};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Recorder, Tensor};
-use crate::ops::narrow::Operand;
 use crate::ops::variants::{Choices, Shape};
 use crate::param::{ParamId, ParamSet};
 use crate::recipe::{self, Settings};
@@ -18,20 +18,55 @@ pub struct Entry {
     pub about: &'static str,
     /// Settings that must be written, with a sample of their type.
     pub required: fn() -> Vec<(&'static str, Value)>,
-    pub build: fn(&mut Context, &Settings) -> Result<Box<dyn Layer>>,
+    /// Settings that may be, with their defaults.
+    pub optional: fn() -> Vec<(&'static str, Value)>,
+    pub build: fn(&mut Context) -> Result<Built>,
 }
 
 /// All kinds of layers.
-pub const ALL: &[Entry] = &[linear::ENTRY, relu::ENTRY];
+pub const ALL: &[Entry] = &[linear::ENTRY, relu::ENTRY, add::ENTRY, concat::ENTRY, slice::ENTRY];
 
 /// What a layer is built from.
 pub struct Context<'a> {
     pub name: &'a str,
-    /// Features of its input.
-    pub inputs: usize,
+    pub settings: &'a Settings,
+    /// Extents of what it reads, by name: at least one.
+    pub inputs: &'a [(String, Extent)],
     pub seed: u64,
     /// Takes in its parameters: initial weights are a function of (seed, number of the parameter, element).
     pub params: &'a mut ParamSet,
+    /// The parameters of a layer before it, by that layer's name.
+    pub params_of: &'a dyn Fn(&str) -> Result<Vec<ParamId>>,
+}
+
+impl Context<'_> {
+    /// The only input.
+    ///
+    /// # Errors
+    /// `Kind::Usage` where there are several.
+    pub fn input(&self) -> Result<&Extent> {
+        match self.inputs {
+            [(_, extent)] => Ok(extent),
+            several => {
+                let names = several.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+                let what = format!("layer `{}` reads one value, and was given {}", self.name, several.len());
+                let advice = "an `add` or a `concat` layer before it makes one of several";
+                Err(self.at(Error::usage(what).at(format!("from: {names}"))).hint(advice))
+            }
+        }
+    }
+    /// Says where it is written what the layer reads.
+    pub fn at(&self, error: Error) -> Error {
+        self.settings.locate("from", error)
+    }
+}
+
+/// A layer with what the graph has to know of it.
+pub struct Built {
+    pub layer: Box<dyn Layer>,
+    pub output: Extent,
+    /// Those that it reads; other layers may read them, too.
+    pub params: Vec<ParamId>,
 }
 
 /// Operands that a layer's products read as bf16, all of them or none.
@@ -43,52 +78,74 @@ pub struct Reads {
     pub d_y: bool,
 }
 
-/// A differentiable function of activations (features, cols).
+/// Activations that a backward pass reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    pub x: bool,
+    pub y: bool,
+}
+
+/// Where a layer stands when something of it is recorded or asked.
+#[derive(Clone, Copy)]
+pub struct Site<'a> {
+    pub gpu: &'a Gpu,
+    pub choices: &'a Choices,
+    pub set: &'a ParamSet,
+    /// The layer's own.
+    pub params: &'a [ParamId],
+    /// Columns of its output.
+    pub cols: usize,
+}
+
+/// Where a gradient goes.
+#[derive(Clone, Copy)]
+pub struct Sink<'a> {
+    pub to: &'a Tensor,
+    /// It is added to what is there.
+    pub adds: bool,
+}
+
+/// The tensors of a backward pass.
+pub struct Backward<'a> {
+    /// Empty where they are not needed.
+    pub x: &'a [&'a Tensor],
+    /// `None` where it is not needed.
+    pub y: Option<&'a Tensor>,
+    pub d_y: &'a Tensor,
+    /// By input; `None` where nobody asks for it.
+    pub d_x: &'a [Option<Sink<'a>>],
+    /// By parameter, by segment: where their gradients go; `None` where they are not trained.
+    pub grads: Option<&'a [Vec<Tensor>]>,
+}
+
+/// A differentiable function of values (channels, cols), f32 or, where it says that it can, bf16.
 pub trait Layer {
-    fn name(&self) -> &str;
-    /// Features of its output.
-    fn outputs(&self) -> usize;
-    /// Those that it has declared. Whatever it records, it is handed the set that they are in.
-    fn params(&self) -> &[ParamId] {
-        &[]
-    }
     /// Its dense products, for measuring variants.
-    fn products(&self, _params: &ParamSet, _cols: usize) -> Vec<Shape> {
+    fn products(&self, _set: &ParamSet, _params: &[ParamId], _cols: usize) -> Vec<Shape> {
         Vec::new()
     }
-    /// Records `y = f(x)`. Operands have copies where it reads those (see [`Layer::reads_narrow`]), results where that is all
-    /// that is to be written.
-    fn forward(
-        &self,
-        rec: &mut Recorder,
-        choices: &Choices,
-        params: &ParamSet,
-        x: Operand,
-        y: Operand,
-    ) -> Result<()>;
-    /// Records the gradients of the parameters and, if asked for, of the input.
-    #[allow(clippy::too_many_arguments)] // all that a backward pass knows
-    fn backward(
-        &self,
-        rec: &mut Recorder,
-        choices: &Choices,
-        params: &ParamSet,
-        x: Operand,
-        y: &Tensor,
-        d_y: Operand,
-        d_x: Option<Operand>,
-    ) -> Result<()>;
-    /// What its products read as bf16, in runs that have copies. `is_written` says that the layer before can write its input
+    /// Records `y = f(x)`.
+    fn forward(&self, rec: &mut Recorder, site: Site, x: &[&Tensor], y: &Tensor) -> Result<()>;
+    /// Records the gradients that are asked for.
+    fn backward(&self, rec: &mut Recorder, site: Site, pass: &Backward) -> Result<()>;
+    /// What its backward pass reads: `feeds_back` says whether the gradient of an input is asked for.
+    fn needs(&self, feeds_back: bool) -> Needs;
+    /// Whether it can add to the gradient of an input, in f32, where another layer has written one.
+    fn adds(&self, _site: Site) -> bool {
+        true
+    }
+
+    /// What its products read as bf16, in runs that have it. `is_written` says that the layer before can write its input
     /// so, at no cost.
-    fn reads_narrow(&self, _gpu: &Gpu, _params: &ParamSet, _cols: usize, _is_written: bool) -> Reads {
+    fn reads_narrow(&self, _site: Site, _is_written: bool) -> Reads {
         Reads::default()
     }
-    /// Whether it can write its output as bf16 alone, and never reads it again.
-    fn writes_narrow(&self, _params: &ParamSet) -> bool {
+    /// Whether it can write its output as bf16, and never reads it again.
+    fn writes_narrow(&self, _site: Site) -> bool {
         false
     }
-    /// Whether it can write its input's gradient as bf16 alone.
-    fn passes_narrow(&self) -> bool {
+    /// Whether it can write its input's gradient as bf16, where it reads its input as `reads` says.
+    fn passes_narrow(&self, _site: Site, _reads: Reads) -> bool {
         false
     }
     /// Records the gradient of its weight, also where nothing is kept, for some of its rows: what growth goes by. No other
@@ -99,27 +156,40 @@ pub trait Layer {
     fn dense_grad(
         &self,
         _rec: &mut Recorder,
-        _choices: &Choices,
-        _x: &Tensor,
-        _d_y: &Tensor,
+        _site: Site,
+        _pass: [&Tensor; 2],
         _rows: Range<usize>,
         _d_weight: &Tensor,
     ) -> Result<()> {
-        Err(Error::usage(format!("layer `{}` has no weight that could grow", self.name())))
+        Err(Error::usage("a layer without a weight was asked to grow it"))
     }
 
+    /// Whether it computes the number in the same place of its output from each number of its input.
+    fn is_elementwise(&self) -> bool {
+        false
+    }
     fn is_relu(&self) -> bool {
         false
     }
-    /// Rectifies its own output from now on, if it can. Its `d_y` then comes already masked.
-    fn rectify_output(&mut self) -> bool {
+    /// Takes over the ReLU behind it, if it can: how its output's gradient is rectified from then on.
+    fn rectify_output(&mut self) -> Option<Rectifies> {
+        None
+    }
+    /// Whether it can rectify its input's gradient by the sign of its input.
+    fn can_rectify_input_grad(&self) -> bool {
         false
     }
-    /// Whether it can mask its `d_x` by the sign of its input.
-    fn takes_rectified_input(&self) -> bool {
-        false
-    }
-    fn set_rectified_input(&mut self) {}
+    /// Does so from now on.
+    fn rectify_input_grad(&mut self) {}
+}
+
+/// Where the gradient of a rectified output becomes 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rectifies {
+    /// In the layer's own backward pass.
+    Itself,
+    /// Before it: in those who write the gradient, or else in a pass over it.
+    Before,
 }
 
 /// The entry of a layer's kind.
@@ -134,5 +204,5 @@ pub fn find(spec: &recipe::Layer) -> Result<&'static Entry> {
 /// The layer's settings, checked.
 pub fn settings(spec: &recipe::Layer) -> Result<Settings> {
     let entry = find(spec)?;
-    spec.settings.resolve_with(&format!("layer `{}`", entry.name), &(entry.required)(), &[])
+    spec.settings.resolve_with(&format!("layer `{}`", entry.name), &(entry.required)(), &(entry.optional)())
 }

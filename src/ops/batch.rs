@@ -1,6 +1,5 @@
 //! Batches, assembled on the device from a data set that lives there.
 
-use super::narrow::{self, Operand};
 use super::{Step, groups};
 use crate::error::{Error, Result};
 use crate::gpu::check::{Check, Tolerance, Trial};
@@ -44,15 +43,19 @@ pub struct Set {
 }
 
 impl Set {
+    pub fn bytes(&self) -> u64 {
+        let samples = self.parts.iter().map(|part| part.samples.bytes()).sum::<u64>();
+        samples + self.labels.bytes() + self.order.bytes()
+    }
     /// Whether batches can be written as bf16 alone.
     pub fn writes_narrow(&self) -> bool {
-        self.parts.len() == 1 && self.parts[0].samples.dtype == Dtype::U32
+        self.parts.len() == 1 && self.parts[0].samples.dtype() == Dtype::U32
     }
 }
 
 /// Fills `x` (features, cols) and `label` (cols,) with samples `order[first ..]`; columns from `live` on
 /// become 0. The value of a feature is `sample * scale + shift`.
-pub fn record(rec: &mut Recorder, set: &Set, step: &Uniform, x: Operand, label: &Tensor) -> Result<()> {
+pub fn record(rec: &mut Recorder, set: &Set, step: &Uniform, x: &Tensor, label: &Tensor) -> Result<()> {
     let cols = label.len();
     for part in &set.parts {
         let args = Args {
@@ -63,7 +66,7 @@ pub fn record(rec: &mut Recorder, set: &Set, step: &Uniform, x: Operand, label: 
             begin: part.begin as u32,
             end: part.end as u32,
         };
-        let together = if x.narrow.is_some() { 8 } else { 4 };
+        let (together, written) = if x.dtype() == Dtype::Bf16 { (8, 2) } else { (4, 4) };
         let groups = groups(cols / together * set.features.div_ceil(EACH), WG);
         let (labels, order) = (&set.labels, &set.order);
         let flops = 2 * (cols * set.features) as u64;
@@ -72,27 +75,26 @@ pub fn record(rec: &mut Recorder, set: &Set, step: &Uniform, x: Operand, label: 
             (1, _) => kernel.with(WHOLE),
             _ => kernel,
         };
-        match (part.samples.dtype, x.narrow) {
-            (Dtype::U32, Some(pairs)) if set.writes_narrow() => {
+        match (part.samples.dtype(), x.dtype()) {
+            (Dtype::U32, Dtype::Bf16) if set.writes_narrow() => {
                 let binds = bind! { args: &args, step: step, samples: &part.samples, labels: labels,
-                order: order, x_pairs: pairs, label: label };
+                order: order, x_pairs: x, label: label };
                 rec.dispatch(&fitted(NARROW_BYTES), binds, groups, flops)?;
             }
-            (_, Some(_)) => return Err(Error::internal("this set writes no bf16")),
-            (Dtype::U32, None) => {
+            (Dtype::U32, Dtype::F32) => {
                 let binds = bind! { args: &args, step: step, samples: &part.samples, labels: labels,
-                order: order, x: x.wide, label: label };
+                order: order, x: x, label: label };
                 rec.dispatch(&fitted(FROM_BYTES), binds, groups, flops)?;
             }
-            (Dtype::F32, None) => {
+            (Dtype::F32, Dtype::F32) => {
                 let binds = bind! { args: &args, step: step, floats: &part.samples, labels: labels,
-                order: order, x: x.wide, label: label };
+                order: order, x: x, label: label };
                 rec.dispatch(&fitted(FROM_FLOATS), binds, groups, flops)?;
             }
+            _ => return Err(Error::internal(format!("this set writes no {x:?}"))),
         }
         // A stored value is read and a number written; the rest of the set is not touched.
-        let stored = if part.samples.dtype == Dtype::U32 { 1 } else { 4 };
-        let written = if x.narrow.is_some() { 2 } else { 4 };
+        let stored = if part.samples.dtype() == Dtype::U32 { 1 } else { 4 };
         rec.moves((cols * set.features) as u64 * (stored + written));
     }
     Ok(())
@@ -115,9 +117,9 @@ fn twin_bytes(t: &Twin) {
 
 fn twin_narrow_bytes(t: &Twin) {
     let samples = t.u32("samples");
-    let mut x = vec![0.0; t.u32("x_pairs").len() * 2];
+    let mut x = t.values("x_pairs");
     twin(t, &mut x, |i| byte(&samples, i) as f32);
-    narrow::fill(&mut t.u32_mut("x_pairs"), &x);
+    t.set_values("x_pairs", &x);
 }
 
 fn twin_floats(t: &Twin) {
@@ -173,16 +175,15 @@ fn check_parts(t: &mut Trial, features: usize, floats: bool, ranges: &[(usize, u
     let x = t.output("x", &[features, cols], Tolerance { abs: 1e-5, rel: 1e-6 })?;
     let label = t.output_u32("label", &[cols])?;
     let (set, step) = set(t, features, floats, ranges)?;
-    record(&mut t.rec, &set, &step, (&x).into(), &label)
+    record(&mut t.rec, &set, &step, &x, &label)
 }
 
 fn check_narrow(t: &mut Trial, features: usize) -> Result<()> {
-    let wide = t.gpu.tensor("x", Dtype::F32, &[features, 72])?;
-    let copy = narrow::tensor(&t.gpu, &wide)?;
-    t.compare(&copy, Tolerance::EXACT); // halves of bytes are exact
+    let x = t.gpu.tensor("x", Dtype::Bf16, &[features, 72])?;
+    t.compare(&x, Tolerance::EXACT); // halves of bytes are exact
     let label = t.output_u32("label", &[72])?;
     let (set, step) = set(t, features, false, &[(0, SAMPLES)])?;
-    record(&mut t.rec, &set, &step, Operand { wide: &wide, narrow: Some(&copy) }, &label)
+    record(&mut t.rec, &set, &step, &x, &label)
 }
 
 fn set(t: &mut Trial, features: usize, floats: bool, ranges: &[(usize, usize)]) -> Result<(Set, Uniform)> {

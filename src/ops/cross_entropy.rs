@@ -8,10 +8,12 @@ use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
     /// See `shaders/ops/cross_entropy.wgsl`.
-    pub struct Args { classes: u32, cols: u32, smoothing: f32, sharpness: f32 }
+    pub struct Args { classes: u32, cols: u32, smoothing: f32, sharpness: f32, weight: f32, adds: u32 }
 }
 
 const TEMPERED: &[(&str, f64)] = &[("TEMPERED", 1.0)];
+const WEIGHTED: &[(&str, f64)] = &[("WEIGHTED", 1.0)];
+const BOTH: &[(&str, f64)] = &[("TEMPERED", 1.0), ("WEIGHTED", 1.0)];
 const HARD: Kernel = Kernel::own(source!("ops/cross_entropy"), twin_hard).entry("hard").proven();
 const JUDGE: Kernel = Kernel::own(source!("ops/cross_entropy"), twin_judge).entry("judge").proven();
 const BY_SOFT: Kernel = Kernel::own(source!("ops/cross_entropy"), twin_soft).entry("by_soft").proven();
@@ -25,32 +27,54 @@ pub enum Target<'a> {
     Soft { label: &'a Tensor, soft: &'a Tensor },
 }
 
+/// The part of one output in the loss of a network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share {
+    pub weight: f32,
+    /// It is added to the losses of outputs before this one.
+    pub adds: bool,
+}
+
+impl Share {
+    /// The only output of a network.
+    pub const WHOLE: Share = Share { weight: 1.0, adds: false };
+}
+
 /// Losses `(cols,)` and hits `(cols,)` of `logits` (classes, cols), and `d_logits`, the gradient of the
-/// mean loss over the live columns. Columns without a sample give 0.
+/// mean loss over the live columns; loss and gradient are times the weight of `share`. Columns without a sample give 0.
+#[allow(clippy::too_many_arguments)] // what is asked, what is answered, and how both are told
 pub fn record(
     rec: &mut Recorder,
     step: &Uniform,
     logits: &Tensor,
     target: Target,
+    share: Share,
     d_logits: &Tensor,
     loss: &Tensor,
     hit: &Tensor,
 ) -> Result<()> {
-    let (classes, cols) = (logits.shape[0], logits.shape[1]);
+    let cols = logits.shape[1];
     let flops = 8 * logits.len() as u64;
-    let mut args = Args { classes: classes as u32, cols: cols as u32, smoothing: 0.0, sharpness: 1.0 };
+    let mut args = args(logits);
+    (args.weight, args.adds) = (share.weight, share.adds as u32);
     match target {
         Target::Hard { label, smoothing, temperature } => {
             (args.smoothing, args.sharpness) = (smoothing, 1.0 / temperature);
             let binds = bind! { args: &args, step: step, logits: logits, label: label, d_logits: d_logits,
             loss: loss, hit: hit };
-            let kernel = if temperature == 1.0 { HARD } else { HARD.with(TEMPERED) };
+            let kernel = match (temperature == 1.0, share == Share::WHOLE) {
+                (true, true) => HARD,
+                (false, true) => HARD.with(TEMPERED),
+                (true, false) => HARD.with(WEIGHTED),
+                (false, false) => HARD.with(BOTH),
+            };
             rec.dispatch(&kernel, binds, groups(cols, WG), flops)
         }
         Target::Soft { label, soft } => {
             let binds = bind! { args: &args, step: step, logits: logits, label: label, soft: soft,
             d_logits: d_logits, loss: loss, hit: hit };
-            rec.dispatch(&BY_SOFT, binds, groups(cols, WG), flops)
+            let kernel = if share == Share::WHOLE { BY_SOFT } else { BY_SOFT.with(WEIGHTED) };
+            rec.dispatch(&kernel, binds, groups(cols, WG), flops)
         }
     }
 }
@@ -67,11 +91,15 @@ pub fn record_judgement(
     hit: &Tensor,
     verdict: &Tensor,
 ) -> Result<()> {
-    let (classes, cols) = (logits.shape[0], logits.shape[1]);
-    let args = Args { classes: classes as u32, cols: cols as u32, smoothing: 0.0, sharpness: 1.0 };
+    let (args, cols) = (args(logits), logits.shape[1]);
     let binds = bind! { args: &args, step: step, logits: logits, label: label, loss: loss, hit: hit,
     verdict: verdict };
     rec.dispatch(&JUDGE, binds, groups(cols, WG), 6 * logits.len() as u64)
+}
+
+fn args(logits: &Tensor) -> Args {
+    let [classes, cols] = [logits.shape[0] as u32, logits.shape[1] as u32];
+    Args { classes, cols, smoothing: 0.0, sharpness: 1.0, weight: 1.0, adds: 0 }
 }
 
 /// The probabilities, the loss against `target`, and the arg max (ties to the lower class) of one column.
@@ -109,7 +137,7 @@ fn gradient(t: &Twin, target: impl Fn(usize, usize) -> f64) -> Vec<usize> {
     let logits = t.f32("logits");
     let (mut d_logits, mut losses) = (t.f32_mut("d_logits"), t.f32_mut("loss"));
     let cols = args.cols as usize;
-    let (sharpness, live_columns) = (args.sharpness as f64, step.live as f64);
+    let (sharpness, live_columns) = (args.sharpness as f64 * args.weight as f64, step.live as f64);
     let mut all = Vec::new();
     for col in 0..cols {
         let live = col < step.live as usize;
@@ -118,7 +146,8 @@ fn gradient(t: &Twin, target: impl Fn(usize, usize) -> f64) -> Vec<usize> {
             d_logits[k * cols + col] =
                 if live { ((p - target(k, col)) * sharpness / live_columns) as f32 } else { 0.0 };
         }
-        losses[col] = if live { loss as f32 } else { 0.0 };
+        let before = if args.adds == 1 { losses[col] as f64 } else { 0.0 };
+        losses[col] = if live { (loss * args.weight as f64 + before) as f32 } else { 0.0 };
         all.push(best);
     }
     all
@@ -156,9 +185,17 @@ fn twin_judge(t: &Twin) {
 
 pub fn checks() -> Vec<Check> {
     vec![
-        Check::new("ops/cross_entropy:hard", |t, n| check(t, n, Case::Hard { temperature: 1.0 })),
+        Check::new("ops/cross_entropy:hard", |t, n| {
+            check(t, n, Case::Hard { temperature: 1.0, share: Share::WHOLE })
+        }),
         Check::new("ops/cross_entropy:hard (temperature)", |t, n| {
-            check(t, n, Case::Hard { temperature: 5.0 })
+            check(t, n, Case::Hard { temperature: 5.0, share: Share::WHOLE })
+        }),
+        Check::new("ops/cross_entropy:hard (weight)", |t, n| {
+            check(t, n, Case::Hard { temperature: 1.0, share: Share { weight: 0.3, adds: false } })
+        }),
+        Check::new("ops/cross_entropy:hard (weight, temperature, adds)", |t, n| {
+            check(t, n, Case::Hard { temperature: 5.0, share: Share { weight: 0.3, adds: true } })
         }),
         Check::new("ops/cross_entropy:judge", |t, n| check(t, n, Case::Judge)),
         Check::new("ops/cross_entropy:by_soft", |t, n| check(t, n, Case::Soft)),
@@ -166,7 +203,7 @@ pub fn checks() -> Vec<Check> {
 }
 
 enum Case {
-    Hard { temperature: f32 },
+    Hard { temperature: f32, share: Share },
     Judge,
     Soft,
 }
@@ -181,12 +218,13 @@ fn check(t: &mut Trial, cols: usize, case: Case) -> Result<()> {
     // exp and log differ by a few units in the last place from device to device.
     let close = Tolerance { abs: 3e-6, rel: 3e-6 };
     let d_logits = t.output("d_logits", &[classes, cols], close)?;
-    let loss = t.output("loss", &[cols], Tolerance { abs: 2e-5, rel: 3e-6 })?;
+    let loss = t.input("loss", &[cols])?;
+    t.compare(&loss, Tolerance { abs: 2e-5, rel: 3e-6 });
     let hit = t.output_u32("hit", &[cols])?;
     match case {
-        Case::Hard { temperature } => {
+        Case::Hard { temperature, share } => {
             let target = Target::Hard { label: &label, smoothing: 0.1, temperature };
-            record(&mut t.rec, &step, &logits, target, &d_logits, &loss, &hit)
+            record(&mut t.rec, &step, &logits, target, share, &d_logits, &loss, &hit)
         }
         Case::Judge => {
             let verdict = t.output("verdict", &[5 + live], close)?;
@@ -197,6 +235,7 @@ fn check(t: &mut Trial, cols: usize, case: Case) -> Result<()> {
             &step,
             &logits,
             Target::Soft { label: &label, soft: &soft },
+            Share { weight: 2.0, adds: true },
             &d_logits,
             &loss,
             &hit,

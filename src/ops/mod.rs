@@ -2,20 +2,22 @@
 
 use crate::gpu::check::Check;
 
+pub mod add;
 pub mod batch;
 pub mod ceilings;
 pub mod cross_entropy;
 pub mod finite;
-pub mod linear;
+pub mod measure;
 pub mod moments;
 pub mod narrow;
-pub mod packed;
+mod product;
 pub mod race;
 pub mod random_words;
 pub mod relu;
 pub mod sum;
 pub mod tally;
-pub mod variants;
+
+pub use product::{linear, packed, variants};
 
 /// The numbers that change from step to step.
 pub mod step {
@@ -51,13 +53,13 @@ pub fn groups(len: usize, size: usize) -> u64 {
 /// Every check of this room.
 pub fn checks() -> Vec<Check> {
     let mut all = Vec::new();
+    all.extend(add::checks());
     all.extend(batch::checks());
     all.extend(ceilings::checks());
     all.extend(cross_entropy::checks());
     all.extend(finite::checks());
-    all.extend(variants::checks());
+    all.extend(product::checks());
     all.extend(narrow::checks());
-    all.extend(packed::checks());
     all.extend(random_words::checks());
     all.extend(relu::checks());
     all.extend(moments::checks());

@@ -24,6 +24,7 @@ pub const ENTRY: Entry = Entry {
     name: "adadelta",
     about: "moves as large as the last ones, relative to the gradients; its lr is 1",
     paper: "Zeiler 2012",
+    kernels: &[KERNEL],
     settings: || {
         vec![("rho", Value::Float(0.9)), ("epsilon", Value::Float(1e-6)), ("weight_decay", Value::Float(0.0))]
     },

@@ -24,6 +24,7 @@ pub const ENTRY: Entry = Entry {
     name: "adagrad",
     about: "a rate for each weight that falls with the squares of its gradients",
     paper: "Duchi, Hazan & Singer 2011",
+    kernels: &[KERNEL],
     settings: || {
         vec![
             ("lr_decay", Value::Float(0.0)),

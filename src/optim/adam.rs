@@ -24,6 +24,7 @@ pub const ENTRY: Entry = Entry {
     name: "adam",
     about: "first and second moments of the gradient, corrected for their start at 0",
     paper: "Kingma & Ba 2015",
+    kernels: &[KERNEL],
     settings: || Moments::settings(0.0),
     slots: &["first", "second"],
     build: |settings| Ok(Box::new(Adam { moments: Moments::read(settings)?, shrink: 0.0 })),

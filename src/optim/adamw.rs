@@ -9,6 +9,7 @@ pub const ENTRY: Entry = Entry {
     name: "adamw",
     about: "Adam, with weight decay beside the gradient",
     paper: "Loshchilov & Hutter 2019",
+    kernels: &[],
     settings: || Moments::settings(0.01),
     slots: super::adam::ENTRY.slots,
     build: |settings| Ok(Box::new(decoupled(Moments::read(settings)?))),

@@ -23,6 +23,7 @@ pub const ENTRY: Entry = Entry {
     name: "amsgrad",
     about: "Adam, with the largest second moment so far",
     paper: "Reddi, Kale & Kumar 2018",
+    kernels: &[KERNEL],
     settings: || Moments::settings(0.0),
     slots: &["first", "second", "largest"],
     build: |settings| Ok(Box::new(AmsGrad(Moments::read(settings)?))),

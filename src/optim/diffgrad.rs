@@ -24,18 +24,20 @@ use crate::ops::Step;
 use crate::{source, wgsl_struct};
 
 wgsl_struct! {
-    /// See `shaders/optim/diffgrad.wgsl`.
+    /// See `shaders/optim/diffgrad_part.wgsl`.
     pub struct Args {
         quads: u32, mode: u32, beta1: f32, beta2: f32, epsilon: f32, weight_decay: f32, version: u32, bug: u32
     }
 }
 
 const KERNEL: Kernel = Kernel::own(source!("optim/diffgrad"), twin).proven();
+const SPREAD: Kernel = Kernel::own(source!("optim/diffgrad_spread"), twin).proven();
 
 pub const ENTRY: Entry = Entry {
     name: "diffgrad",
     about: "Adam, with smaller steps where the gradient hardly changes",
     paper: "Dubey et al. 2020",
+    kernels: &[KERNEL, SPREAD],
     settings: || {
         let mut all = Moments::settings(0.0);
         all.extend([("version", Value::Integer(0)), ("bug", Value::Boolean(false))]);
@@ -88,7 +90,8 @@ impl Rule for DiffGrad {
     fn record(&self, rec: &mut Recorder, t: &Target) -> Result<()> {
         let Moments { beta1, beta2, epsilon, weight_decay } = self.moments;
         let (quads, mode, version, bug) = (t.quads(), t.mode as u32, self.version, self.bug as u32);
-        t.dispatch(rec, KERNEL, &Args { quads, mode, beta1, beta2, epsilon, weight_decay, version, bug }, 22)
+        let kernel = if self.mixes() { SPREAD } else { KERNEL };
+        t.dispatch(rec, kernel, &Args { quads, mode, beta1, beta2, epsilon, weight_decay, version, bug }, 22)
     }
     fn corrected(&self, step: Step) -> Step {
         self.moments.corrected(step)

@@ -8,7 +8,7 @@ use toml::Value;
 
 use crate::error::Result;
 use crate::gpu::check::Check;
-use crate::gpu::{Gpu, Phase, Recorder, Tensor, Uniform};
+use crate::gpu::{Gpu, Kernel, Phase, Recorder, Tensor, Uniform};
 use crate::ops::Step;
 use crate::param::{Like, ParamSet};
 use crate::recipe::{Optim, Settings, unknown};
@@ -35,6 +35,8 @@ pub struct Entry {
     pub name: &'static str,
     pub about: &'static str,
     pub paper: &'static str,
+    /// Kernels of its own, which leave open how they read.
+    pub kernels: &'static [Kernel],
     /// Its settings with their defaults.
     pub settings: fn() -> Vec<(&'static str, Value)>,
     /// Names of the tensors it keeps for every weight, in the weight's shape, zero at first.
@@ -114,6 +116,12 @@ impl Optimizer {
     pub fn corrected(&self, step: Step) -> Step {
         self.rule.corrected(step)
     }
+}
+
+/// Every kernel that updates weights, in each way to read.
+pub fn kernels() -> impl Iterator<Item = Kernel> {
+    let bodies = ALL.iter().flat_map(|entry| entry.kernels);
+    bodies.flat_map(|body| [false, true].map(|texels| rule::reading(*body, texels)))
 }
 
 /// Every check of this room.

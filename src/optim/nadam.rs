@@ -18,6 +18,7 @@ pub const ENTRY: Entry = Entry {
     name: "nadam",
     about: "Adam, with Nesterov's momentum",
     paper: "Dozat 2016",
+    kernels: &[],
     settings: || {
         let mut all = Moments::settings(0.0);
         all.push(("momentum_decay", Value::Float(4e-3)));

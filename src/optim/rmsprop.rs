@@ -24,6 +24,7 @@ pub const ENTRY: Entry = Entry {
     name: "rmsprop",
     about: "the gradient over the root of its mean square",
     paper: "Tieleman & Hinton 2012",
+    kernels: &[KERNEL],
     settings: || {
         vec![
             ("alpha", Value::Float(0.99)),

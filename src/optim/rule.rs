@@ -6,6 +6,7 @@ use crate::gpu::{Bind, Kernel, Recorder, Tensor, Uniform, WgslStruct};
 use crate::ops::{Step, groups};
 use crate::param::MaskMode;
 use crate::recipe::Settings;
+use crate::source;
 
 /// An update rule with its settings.
 pub trait Rule {
@@ -49,8 +50,7 @@ impl Target<'_> {
         self.part.weight.len().div_ceil(4) as u32
     }
 
-    /// Records `kernel`, or its entry point `by_texels`; where it reads the spread of the gradient, `by_spread` or
-    /// `by_texels_and_spread`. `flops` are those of one weight.
+    /// Records `kernel`, which reads through textures where `texels` says so. `flops` are those of one weight.
     pub(super) fn dispatch(
         &self,
         rec: &mut Recorder,
@@ -59,35 +59,35 @@ impl Target<'_> {
         flops: u64,
     ) -> Result<()> {
         let Part { weight, grad, mask, slots, weights } = self.part;
-        let written = || [("weight", weight)].into_iter().chain(self.names.iter().copied().zip(slots));
         let mut binds: Vec<(&str, Bind)> = vec![
             ("args", args.into()),
             ("step", self.step.into()),
             ("totals", self.totals.into()),
             ("mask", mask.into()),
+            ("weight", weight.into()),
         ];
-        binds.extend(written().map(|(name, tensor)| (name, tensor.into())));
-        let all = || [("grad", grad)].into_iter().chain(written()).take(MOST_TEXTURES);
-        let textures: Vec<String> = all().map(|(name, _)| format!("{name}_texels")).collect();
+        binds.extend(self.names.iter().copied().zip(slots.iter().map(Bind::from)));
         if self.texels {
-            binds
-                .extend(textures.iter().zip(all()).map(|(name, (_, tensor))| (name.as_str(), tensor.into())));
+            let read = [grad, weight].into_iter().chain(slots);
+            binds.extend(TEXTURES.into_iter().zip(read.map(Bind::from)));
         } else {
             binds.push(("grad", grad.into()));
         }
         binds.extend(self.spread.map(|spread| ("spread", spread.into())));
-        let kernel = match (self.texels, self.spread) {
-            (false, None) => kernel,
-            (true, None) => kernel.entry("by_texels"),
-            (false, Some(_)) => kernel.entry("by_spread"),
-            (true, Some(_)) => kernel.entry("by_texels_and_spread"),
-        };
-        rec.dispatch(&kernel, &binds, groups(self.quads() as usize, 64), flops * *weights as u64)
+        let row = groups(self.quads() as usize, 64);
+        rec.dispatch(&reading(kernel, self.texels), &binds, row, flops * *weights as u64)
     }
 }
 
-/// Textures of a kernel by WebGPU's default limit; a third slot is read from its buffer.
-const MOST_TEXTURES: usize = 4;
+/// What `shaders/optim/by_texels.wgsl` reads: as many as WebGPU's default limit.
+const TEXTURES: [&str; 4] = ["grad_texels", "weight_texels", "slot_0_texels", "slot_1_texels"];
+
+/// A kernel with the part that its source leaves open: whether it reads through textures, or from buffers.
+pub(super) fn reading(kernel: Kernel, texels: bool) -> Kernel {
+    let (end, part) =
+        if texels { (":by_texels", source!("optim/by_texels")) } else { ("", source!("optim/by_buffers")) };
+    kernel.variant([kernel.source.path, end], &[], &[part])
+}
 
 /// Whether weight `i` is kept; all are where there is no mask.
 pub(super) fn is_kept(mode: u32, mask: &[u32], i: usize) -> bool {

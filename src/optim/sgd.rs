@@ -21,6 +21,7 @@ pub const ENTRY: Entry = Entry {
     name: "sgd",
     about: "stochastic gradient descent with momentum, Nesterov's variant and weight decay",
     paper: "Sutskever, Martens, Dahl & Hinton 2013",
+    kernels: &[KERNEL],
     settings: || {
         vec![
             ("momentum", Value::Float(0.9)),

@@ -59,6 +59,8 @@ pub struct Param {
     pub form: Form,
     /// Whether gradients flow on to its input.
     pub feeds_back: bool,
+    /// The weight and bias whose outputs are this weight's inputs, one by one, where nobody else reads those on the way.
+    pub before: Option<[ParamId; 2]>,
     /// No gradient of it is computed, and no optimizer moves it.
     pub frozen: bool,
     /// How the rows of a packed weight are split for its gradient: as measured, once choices are known.
@@ -82,6 +84,7 @@ impl Param {
             storage: Storage::Dense,
             form: Form::Free,
             feeds_back: true,
+            before: None,
             frozen: false,
             chunk: Box::new(|pattern| Case::of(pattern, 0, false).chunk(&Choices::default())),
             initial,

@@ -16,6 +16,8 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("fashion-mini-gmp-90", include_str!("../../assets/recipes/fashion-mini-gmp-90.toml")),
     ("fashion-nm", include_str!("../../assets/recipes/fashion-nm.toml")),
     ("fashion-oneshot-98", include_str!("../../assets/recipes/fashion-oneshot-98.toml")),
+    ("fashion-residual-gmp-90", include_str!("../../assets/recipes/fashion-residual-gmp-90.toml")),
+    ("fashion-residual-rigl-98", include_str!("../../assets/recipes/fashion-residual-rigl-98.toml")),
     ("fashion-rigl-98", include_str!("../../assets/recipes/fashion-rigl-98.toml")),
     ("fashion-set-98", include_str!("../../assets/recipes/fashion-set-98.toml")),
     ("fashion-snfs-98", include_str!("../../assets/recipes/fashion-snfs-98.toml")),

@@ -34,7 +34,7 @@ pub use built_in::{BUILT_IN, built_in};
 pub use distill::Distill;
 pub use duration::Duration;
 pub use learning_rate::{LrSchedule, Shape};
-pub use model::{Layer, Model};
+pub use model::{Layer, Model, Network, Output};
 pub use optim::Optim;
 pub use run::{Data, Dump, Precision, Run, What};
 pub use schedule::{Curve, PruneSchedule};

@@ -1,4 +1,6 @@
-//! `[model]`: either a preset or a list of layers, never both.
+//! `[model]`: either a preset or a network of layers, never both.
+
+use toml::Value;
 
 use super::section::{Section, count};
 use super::settings::Settings;
@@ -16,8 +18,16 @@ pub enum Model {
         /// The name of a layer without settings, checked by the registry of layers.
         activation: String,
     },
-    /// `[[model.layer]]`, from the input to the output; at least one.
-    Layers(Vec<Layer>),
+    Network(Network),
+}
+
+/// Layers with what they read, as `[[model.layer]]` and `[[model.output]]` list them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Network {
+    /// At least one.
+    pub layers: Vec<Layer>,
+    /// None: the last layer is the output.
+    pub outputs: Vec<Output>,
 }
 
 /// One `[[model.layer]]`; the registry of layers checks `kind` and `settings`.
@@ -27,7 +37,17 @@ pub struct Layer {
     pub kind: String,
     /// Absent: the model names the layer by its kind and place.
     pub name: Option<String>,
+    /// The names of the layers that it reads, or `data`, a sample's features; none: the layer before it.
+    pub from: Vec<String>,
     /// All other keys.
+    pub settings: Settings,
+}
+
+/// One `[[model.output]]`: a layer that is trained to answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    pub from: String,
+    /// `loss` and `weight`, checked by the model.
     pub settings: Settings,
 }
 
@@ -40,8 +60,12 @@ impl Model {
         }
         let layers = section.sections("layer")?;
         if !layers.is_empty() {
+            let outputs = section.sections("output")?;
             section.finish()?;
-            return Ok(Model::Layers(layers.into_iter().map(Layer::read).collect::<Result<_>>()?));
+            return Ok(Model::Network(Network {
+                layers: layers.into_iter().map(Layer::read).collect::<Result<_>>()?,
+                outputs: outputs.into_iter().map(Output::read).collect::<Result<_>>()?,
+            }));
         }
         if section.choice("preset", "preset", &["mlp"], |name| name)?.is_none() {
             return Err(section.missing("preset").hint(advice));
@@ -63,16 +87,28 @@ impl Model {
                 w.key("hidden", hidden.clone());
                 w.key("activation", activation.as_str());
             }
-            Model::Layers(layers) => {
-                for layer in layers {
-                    w.section("[[model.layer]]");
-                    w.key("type", layer.kind.as_str());
-                    if let Some(name) = &layer.name {
-                        w.key("name", name.as_str());
-                    }
-                    w.keys(layer.settings.values());
-                }
+            Model::Network(network) => network.write(w),
+        }
+    }
+}
+
+impl Network {
+    fn write(&self, w: &mut Writer) {
+        for layer in &self.layers {
+            w.section("[[model.layer]]");
+            w.key("type", layer.kind.as_str());
+            layer.name.iter().for_each(|name| w.key("name", name.as_str()));
+            match &layer.from[..] {
+                [] => {}
+                [one] => w.key("from", one.as_str()),
+                several => w.key("from", several.to_vec()),
             }
+            w.keys(layer.settings.values());
+        }
+        for output in &self.outputs {
+            w.section("[[model.output]]");
+            w.key("from", output.from.as_str());
+            w.keys(output.settings.values());
         }
     }
 }
@@ -83,11 +119,31 @@ impl Layer {
             section.missing("type").hint("every [[model.layer]] names its type, such as type = \"linear\"")
         })?;
         let name = section.text("name")?;
-        Ok(Layer { kind, name, settings: section.rest() })
+        let from = section.take("from", "the name of a layer, or a list of names", names)?;
+        Ok(Layer { kind, name, from: from.unwrap_or_default(), settings: section.rest() })
     }
 
     /// The error for a `kind` that is not in the registry.
     pub fn unknown_kind<'a>(&self, kinds: impl IntoIterator<Item = &'a str>) -> Error {
         self.settings.locate("type", words::unknown("layer type", &self.kind, kinds))
+    }
+}
+
+impl Output {
+    fn read(mut section: Section) -> Result<Output> {
+        let from = section.text("from")?.ok_or_else(|| {
+            section.missing("from").hint("every [[model.output]] names a layer, such as from = \"head\"")
+        })?;
+        Ok(Output { from, settings: section.rest() })
+    }
+}
+
+/// A name, or at least one in a list.
+fn names(value: &Value) -> Option<Vec<String>> {
+    let name = |value: &Value| value.as_str().filter(|name| !name.is_empty()).map(String::from);
+    match value {
+        Value::Array(items) if items.is_empty() => None,
+        Value::Array(items) => items.iter().map(name).collect(),
+        value => name(value).map(|name| vec![name]),
     }
 }

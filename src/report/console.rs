@@ -11,6 +11,8 @@ use crate::train::{Event, Part, Started};
 pub struct Console {
     bar: ProgressBar,
     began: Instant,
+    /// Whether no step was taken yet.
+    first: bool,
     quiet: bool,
 }
 
@@ -19,7 +21,8 @@ impl Console {
     pub fn new(quiet: bool) -> Self {
         let visible = !quiet && std::io::stderr().is_terminal();
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Self { bar: ProgressBar::with_draw_target(None, target), began: Instant::now(), quiet }
+        let bar = ProgressBar::with_draw_target(None, target);
+        Self { bar, began: Instant::now(), first: true, quiet }
     }
 
     fn say(&self, line: &str) {
@@ -47,7 +50,12 @@ impl Console {
     pub fn listen(&mut self, event: &Event) {
         match event {
             Event::Started(started) => self.start(started),
-            Event::Stepped { step, .. } => self.bar.set_position(*step),
+            Event::Stepped { step, .. } => {
+                if std::mem::take(&mut self.first) {
+                    self.bar.set_message("");
+                }
+                self.bar.set_position(*step)
+            }
             Event::Logged(log) => self.bar.set_message(format!("loss {:.4}", log.train_loss)),
             Event::Evaluated(e) => {
                 let part = match e.part {
@@ -90,5 +98,6 @@ impl Console {
             "{bar:30} {pos}/{len} steps  {per_sec}  {eta} left  {msg}  {prefix}",
         );
         self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        self.bar.set_message("compiling");
     }
 }

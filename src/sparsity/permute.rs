@@ -41,8 +41,8 @@ struct Layer {
 }
 
 impl Permutation {
-    /// Records what permutes hidden units between layers so that those with an N:M pattern keep more. Each layer's
-    /// parameters are a weight and a bias behind it, layers in order. Their gradients serve as memory, and are 0 after:
+    /// Records what permutes hidden units between layers so that those with an N:M pattern keep more: where all that reads
+    /// the units of a layer is the next one (`Param::before`). Their gradients serve as memory, and are 0 after:
     /// it is for the time between two steps. No search takes more than so many `rounds`.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl Permutation {
         let scratch = Scratch::new(gpu, &searched.iter().map(shape).collect::<Vec<_>>())?;
         let mut layers = Vec::new();
         for (id, pattern) in searched {
-            let [producer, bias, param] = [2, 1, 0].map(|before| &params[ParamId(id.0 - before)]);
+            let (param, before) = (&params[id], params[id].before);
             let segments: Vec<(&Tensor, &Tensor)> =
                 param.segments.iter().map(|segment| (&segment.weight, &segment.grad)).collect();
             let search = Search::record(gpu, &param.name, &segments, pattern, &scratch)?;
@@ -62,7 +62,7 @@ impl Permutation {
             for segment in &param.segments {
                 record_columns(&mut rec, search.order(), &segment.weight, &segment.grad)?;
             }
-            for param in [producer, bias] {
+            for param in before.iter().flatten().map(|&id| &params[id]) {
                 rec.scope(&param.name);
                 record_rows(&mut rec, search.order(), &param.segments)?;
             }
@@ -93,12 +93,11 @@ impl Permutation {
 /// The weights whose inputs can be permuted to some gain, with N and M.
 fn searched(params: &ParamSet) -> Vec<(ParamId, (usize, usize))> {
     let mut all = Vec::new();
-    for (id, param) in params.pairs().skip(2) {
-        let Form::Groups { keep, of } = param.form else { continue };
-        let (producer, inner) = (&params[ParamId(id.0 - 2)], param.matrix().inner());
-        let follows = producer.shape.len() == 2 && producer.matrix().rows == inner;
+    for (id, param) in params.pairs() {
+        let (Form::Groups { keep, of }, Some([producer, _])) = (param.form, param.before) else { continue };
+        let (producer, inner) = (&params[producer], param.matrix().inner());
         let gains = keep < of && inner > of; // not where groups keep all, nor where there is one
-        if gains && param.is_masked() && follows && [param, producer].iter().all(|p| p.packed().is_none()) {
+        if gains && param.is_masked() && [param, producer].iter().all(|p| p.packed().is_none()) {
             all.push((id, (keep, of)));
         }
     }

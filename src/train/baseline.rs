@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::compact;
-use super::run::median;
 use super::session::Session;
+use super::watch::median;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::gpu::{Cost, Gpu, Phase};

@@ -7,7 +7,7 @@ use super::session::Session;
 use crate::data::{Dataset, Split};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor};
-use crate::nn::Leave;
+use crate::nn::Pass;
 use crate::ops::tally::{self, Totals};
 use crate::ops::{Step, cross_entropy};
 use crate::sparsity::Pruner;
@@ -72,12 +72,12 @@ impl Session {
         Ok(Some(Marks { totals, confidence: Confidence::of(&exam.verdicts.read_f32()?) }))
     }
 
-    pub(super) fn record_exam(&self, exam: &Exam) -> Result<Plan> {
+    pub(super) fn record_exam(&self, exam: &Exam, pass: &Pass) -> Result<Plan> {
         let mut rec = Recorder::new(&self.gpu);
-        self.forward(&mut rec, &exam.feed, Leave::Narrow)?;
+        self.forward(&mut rec, &exam.feed, pass)?;
         rec.phase(Phase::Loss);
-        let (step, c) = (&self.step_uniform, &self.frame.columns);
-        let logits = self.frame.activations.logits();
+        let (step, c) = (&self.step_uniform, &self.columns);
+        let (logits, _) = pass.heads()[0];
         let verdicts = &exam.verdicts;
         cross_entropy::record_judgement(&mut rec, step, logits, &c.label, &c.loss, &c.hit, verdicts)?;
         tally::record(&mut rec, step, &c.loss, &c.hit, &exam.totals)?;

@@ -1,8 +1,11 @@
 //! What the products of a run come to, by the density that each step has: how methods are compared at equal training.
 
+use std::collections::HashSet;
+
 use super::event::TrainFlops;
 use super::session::Session;
 use crate::error::Result;
+use crate::param::ParamId;
 use crate::sparsity::{Pruner, Work};
 
 impl Session {
@@ -28,23 +31,23 @@ impl Session {
         };
         let trains = stages.iter().map(|(.., trains)| &trains[..]);
         let kept = spans.iter().zip(trains).map(|(work, trains)| self.operations(work, trains)).sum();
-        let all = vec![true; self.model.learners().count()];
+        let all = vec![true; self.model.trainable_layers().count()];
         Ok(TrainFlops { kept, dense: self.operations(&full(steps), &all) })
     }
 
     /// The operations of some steps, by the work of each parameter and by which of the layers train.
     fn operations(&self, work: &[Work], trains: &[bool]) -> f64 {
-        let lowest = trains.iter().position(|&trains| trains);
-        let layers = self.model.learners().enumerate();
-        let params = layers
-            .flat_map(|(layer, own)| own.params().iter().map(move |&id| (layer, &self.model.params[id])));
-        let maskable = params.zip(work).filter(|((_, param), _)| param.prunable);
-        let once = |yes: bool, work: f64| if yes { work } else { 0.0 };
+        let model = &self.model;
+        let layers = model.trainable_layers().zip(trains).filter(|(_, trains)| **trains);
+        let trained: HashSet<ParamId> = layers.flat_map(|(layer, _)| layer.params.iter().copied()).collect();
+        let uses = model.uses(|id| trained.contains(&id));
+        let maskable = model.params.pairs().zip(work).filter(|((_, param), _)| param.prunable);
         maskable
-            .map(|((layer, param), work)| {
-                let feeds_back = param.feeds_back && lowest.is_some_and(|lowest| layer > lowest);
-                let uses = work.forward + once(feeds_back, work.forward) + once(trains[layer], work.gradient);
-                2.0 * (param.len() * self.columns()) as f64 * uses
+            .map(|((id, param), work)| {
+                let [forward, feeds_back] = uses[id.0].map(|times| times as f64);
+                let gradient = if trained.contains(&id) { forward * work.gradient } else { 0.0 };
+                2.0 * (param.len() * self.columns()) as f64
+                    * ((forward + feeds_back) * work.forward + gradient)
             })
             .sum()
     }

@@ -3,7 +3,7 @@
 use super::plans::Plans;
 use super::session::Session;
 use crate::error::{Error, Result};
-use crate::gpu::{Plan, Recorder};
+use crate::gpu::Recorder;
 use crate::ops::packed::Pattern;
 use crate::param::{MaskMode, Param, ParamId, kept};
 use crate::sparsity::{Change, Pruner, Renewal, hold};
@@ -22,9 +22,6 @@ impl Session {
     /// `Kind::Device`, or `Kind::Numbers` if it meets a weight that is not a number.
     pub fn update_masks(&mut self) -> Result<Option<Change>> {
         let Some(pruner) = &self.pruner else { return Ok(None) };
-        if pruner.due(self.step).is_some() {
-            self.plans.frozen.iter().try_for_each(Plan::replay)?;
-        }
         let again = |look| self.look(look);
         let Some((mut change, mut renewals)) = pruner.update(self.step, &self.model.params, &again)? else {
             return Ok(None);

@@ -7,7 +7,6 @@ use super::plans::dense_grads;
 use super::session::Session;
 use crate::error::Result;
 use crate::gpu::Recorder;
-use crate::nn::Leave;
 use crate::param::Companion;
 
 /// Batches that the noise at the end of a run is the mean of, if an epoch has as many.
@@ -113,11 +112,12 @@ impl Session {
         let params = &self.model.params;
         let mut rec = Recorder::new(&self.gpu);
         pruner.record_masks(&mut rec, params)?;
-        self.forward(&mut rec, &self.feed, Leave::Wide)?;
-        self.backward(&mut rec, 1.0, Leave::Wide)?;
+        let pass = self.passes.step();
+        self.forward(&mut rec, &self.feed, pass)?;
+        self.backward(&mut rec, 1.0, pass)?;
         // Running means are state, and no part of a gradient.
         if !pruner.averages() {
-            let grads = dense_grads(&self.model, &self.choices, &self.frame);
+            let grads = dense_grads(&self.model, &self.choices, pass);
             pruner.record_gradients(&mut rec, params, &grads)?;
         }
         let plan = rec.finish()?;

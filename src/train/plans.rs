@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use super::feed::Feed;
 use super::numbers::Numbers;
-use super::session::{Frame, Session, is_narrow};
+use super::session::Session;
 use crate::distill::Batch;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Phase, Plan, Profiler, Recorder, Tensor};
-use crate::nn::{Leave, Model};
-use crate::ops::cross_entropy::{self, Target};
+use crate::nn::{Model, Pass};
+use crate::ops::cross_entropy::{self, Share, Target};
 use crate::ops::variants::Choices;
 use crate::ops::{batch, tally};
 use crate::param::{ParamId, ParamSet};
@@ -19,13 +19,11 @@ use crate::sparsity::{self, Pruner, Stage, methods};
 pub(super) struct Plans {
     /// What comes before and after the mask update within a step.
     pub(super) before: Segment,
-    /// As `before`, where that leaves no f32 for a mask update to read.
+    /// As `before`, where a mask update reads what that does not leave: activations as f32, gradients of frozen layers.
     pub(super) updating: Option<Segment>,
     pub(super) after: Segment,
     /// Forward and backward with logits over the temperature that the method looks at batches with.
     pub(super) tempered: Option<Plan>,
-    /// The gradients of frozen layers, after either, where the method chooses by the gradients of all.
-    pub(super) frozen: Option<Plan>,
     pub(super) validation: Option<Plan>,
     pub(super) test: Plan,
     pub(super) numbers: Numbers,
@@ -48,16 +46,7 @@ impl Plans {
         let test = Recorder::new(gpu).finish()?;
         let numbers = Numbers::record(gpu, &ParamSet::default())?;
         let (before, after) = (segment()?, segment()?);
-        Ok(Self {
-            before,
-            updating: None,
-            after,
-            tempered: None,
-            frozen: None,
-            validation: None,
-            test,
-            numbers,
-        })
+        Ok(Self { before, updating: None, after, tempered: None, validation: None, test, numbers })
     }
 }
 
@@ -65,34 +54,36 @@ impl Plans {
 pub(super) fn dense_grads<'a>(
     model: &'a Model,
     choices: &'a Choices,
-    frame: &'a Frame,
+    pass: &'a Pass,
 ) -> impl Fn(&mut Recorder, ParamId, Range<usize>, &Tensor) -> Result<()> + 'a {
-    let (a, d) = (&frame.activations, &frame.gradients);
-    move |rec, param, rows, to| model.dense_grad(rec, choices, a, d, param, rows, to)
+    move |rec, param, rows, to| model.dense_grad(rec, choices, pass, (param, rows), to)
 }
 
 impl Session {
     /// Records everything anew, for the storage that parameters have now and the layers that train.
     pub(super) fn record(&mut self) -> Result<()> {
         self.plans = Plans::none(&self.gpu)?; // its memory first
-        self.model.params.join(&self.gpu)?;
-        if let Some(pruner) = &mut self.pruner {
-            let grads = dense_grads(&self.model, &self.choices, &self.frame);
-            pruner.record(&self.gpu, &self.model.params, &grads)?;
-        }
         let order = self.pruner.as_ref().map_or(methods::ALL[0].order, |pruner| pruner.entry.order);
         let split = order.iter().position(|stage| *stage == Stage::Masks);
         let (first, second) = order.split_at(split.unwrap_or(order.len()));
-        let leave = self.leave();
-        let apart = leave == Leave::Narrow && self.pruner.is_some() && first.contains(&Stage::Backward);
+        self.model.params.join(&self.gpu)?;
+        self.lay_out(first)?;
+        if let Some(pruner) = &mut self.pruner {
+            let grads = dense_grads(&self.model, &self.choices, self.passes.due());
+            pruner.record(&self.gpu, &self.model.params, &grads)?;
+        }
         self.plans = Plans {
-            before: self.segment(first, leave)?,
-            updating: apart.then(|| self.segment(first, Leave::Wide)).transpose()?,
-            after: self.segment(second, leave)?,
+            before: self.segment(first, self.passes.step())?,
+            updating: self.passes.has_due().then(|| self.segment(first, self.passes.due())).transpose()?,
+            after: self.segment(second, self.passes.step())?,
             tempered: self.record_tempered()?,
-            frozen: self.record_frozen()?,
-            validation: self.validation.as_ref().map(|exam| self.record_exam(exam)).transpose()?,
-            test: self.record_exam(&self.test)?,
+            validation: self
+                .validation
+                .as_ref()
+                .zip(self.passes.validation())
+                .map(|(exam, pass)| self.record_exam(exam, pass))
+                .transpose()?,
+            test: self.record_exam(&self.test, self.passes.test())?,
             numbers: Numbers::record(&self.gpu, &self.model.params)?,
         };
         Ok(())
@@ -103,13 +94,7 @@ impl Session {
         let due = self.pruner.as_ref().is_some_and(|pruner| pruner.due(self.step).is_some());
         self.plans.updating.as_ref().filter(|_| due).unwrap_or(&self.plans.before)
     }
-    /// What most steps leave: running means read f32 in each.
-    fn leave(&self) -> Leave {
-        let averages = self.pruner.as_ref().is_some_and(Pruner::averages);
-        if is_narrow(&self.recipe) && !averages { Leave::Narrow } else { Leave::Wide }
-    }
-
-    fn segment(&self, stages: &[Stage], leave: Leave) -> Result<Segment> {
+    fn segment(&self, stages: &[Stage], pass: &Pass) -> Result<Segment> {
         let mut rec = Recorder::new(&self.gpu);
         for stage in stages {
             match stage {
@@ -118,11 +103,11 @@ impl Session {
                         pruner.record_masks(&mut rec, &self.model.params)?;
                     }
                 }
-                Stage::Forward => self.forward(&mut rec, &self.feed, leave)?,
+                Stage::Forward => self.forward(&mut rec, &self.feed, pass)?,
                 Stage::Backward => {
-                    self.backward(&mut rec, 1.0, leave)?;
+                    self.backward(&mut rec, 1.0, pass)?;
                     if let Some(pruner) = &self.pruner {
-                        let grads = dense_grads(&self.model, &self.choices, &self.frame);
+                        let grads = dense_grads(&self.model, &self.choices, pass);
                         pruner.record_gradients(&mut rec, &self.model.params, &grads)?;
                     }
                 }
@@ -141,13 +126,11 @@ impl Session {
         Ok(Segment { plan, profiler })
     }
 
-    pub(super) fn forward(&self, rec: &mut Recorder, feed: &Feed, leave: Leave) -> Result<()> {
-        let (a, c) = (&self.frame.activations, &self.frame.columns);
+    pub(super) fn forward(&self, rec: &mut Recorder, feed: &Feed, pass: &Pass) -> Result<()> {
         rec.phase(Phase::Batch);
         rec.scope("data");
-        let x = self.model.input(a, leave, feed.set.writes_narrow());
-        batch::record(rec, &feed.set, &self.step_uniform, x, &c.label)?;
-        self.model.forward(rec, &self.choices, a, x, leave)
+        batch::record(rec, &feed.set, &self.step_uniform, pass.input(), &self.columns.label)?;
+        self.model.forward(rec, &self.choices, pass)
     }
 
     fn record_tempered(&self) -> Result<Option<Plan>> {
@@ -156,26 +139,33 @@ impl Session {
             return Ok(None);
         }
         let mut rec = Recorder::new(&self.gpu);
-        self.forward(&mut rec, &self.feed, Leave::Wide)?;
-        self.backward(&mut rec, temperature, Leave::Wide)?;
+        self.forward(&mut rec, &self.feed, self.passes.due())?;
+        self.backward(&mut rec, temperature, self.passes.due())?;
         rec.finish().map(Some)
     }
 
-    pub(super) fn backward(&self, rec: &mut Recorder, temperature: f32, leave: Leave) -> Result<()> {
-        let Frame { activations: a, gradients: d, columns: c } = &self.frame;
+    /// Records the losses of all outputs, added up by their weights, and from their gradients the backward pass.
+    pub(super) fn backward(&self, rec: &mut Recorder, temperature: f32, pass: &Pass) -> Result<()> {
+        let (step, c) = (&self.step_uniform, &self.columns);
         rec.phase(Phase::Loss);
         rec.scope("loss");
-        let (step, logits, label) = (&self.step_uniform, a.logits(), &c.label);
-        let target = match &self.distill {
-            Some(distill) => {
-                distill.record(rec, &Batch { step, logits, label, order: &self.feed.set.order })?;
-                Target::Soft { label, soft: distill.soft() }
-            }
-            None => Target::Hard { label, smoothing: 0.0, temperature },
-        };
-        cross_entropy::record(rec, step, logits, target, d.logits(), &c.loss, &c.hit)?;
+        let label = &c.label;
+        for (index, (head, (logits, d_logits))) in self.model.heads().iter().zip(pass.heads()).enumerate() {
+            let d_logits =
+                d_logits.ok_or_else(|| Error::internal("a pass without gradients has no backward pass"))?;
+            let target = match &self.distill {
+                Some(distill) => {
+                    distill.record(rec, &Batch { step, logits, label, order: &self.feed.set.order })?;
+                    Target::Soft { label, soft: distill.soft() }
+                }
+                None => Target::Hard { label, smoothing: 0.0, temperature },
+            };
+            let share = Share { weight: head.weight, adds: index > 0 };
+            let hit = if index == 0 { &c.hit } else { &c.other_hit };
+            cross_entropy::record(rec, step, logits, target, share, d_logits, &c.loss, hit)?;
+        }
         tally::record(rec, step, &c.loss, &c.hit, &self.totals)?;
-        self.model.backward(rec, &self.choices, a, d, leave)
+        self.model.backward(rec, &self.choices, pass)
     }
 }
 
@@ -193,19 +183,29 @@ mod tests {
         let data = crate::data::open("digits", recipe.data.validation).unwrap();
         for gpu in [Gpu::twin(), Gpu::open(&Choice::Auto).unwrap()] {
             let mut run = Session::new(&gpu, &recipe, &data, Choices::default()).unwrap();
-            let mut updates = 0;
+            let (mut updates, mut before) = (0, Vec::new());
             for step in 0..45 {
                 let due = run.pruner.as_ref().is_some_and(|pruner| pruner.due(step).is_some());
-                let wide = |run: &Session| {
-                    let Frame { activations: a, gradients: d, .. } = &run.frame;
-                    let hidden = [&a.values[0], &a.values[1], &a.values[2], &d.values[0], &d.values[1]];
-                    hidden.map(|t| t.read_f32().unwrap())
-                };
-                let before = wide(&run);
+                run.write_step().unwrap();
+                run.opening().plan.replay().unwrap();
+                let packed = run.model.params.pairs().filter(|(_, param)| param.packed().is_some());
+                let items: Vec<_> = packed
+                    .flat_map(|(id, _)| {
+                        run.model.operands(id).flat_map(|(_, items)| items).collect::<Vec<_>>()
+                    })
+                    .collect();
+                let wide = |pass: &Pass| items.iter().filter_map(|item| pass.wide(*item)).count();
+                // The loss writes the last gradient as f32 in every step.
+                assert_eq!((wide(run.passes.step()), wide(run.passes.due())), (1, 2 * 3));
+                if due {
+                    let read = |item| run.passes.due().wide(item).unwrap().read_f32().unwrap();
+                    let now: Vec<Vec<f32>> = items.iter().map(|item| read(*item)).collect();
+                    assert!(now.iter().all(|values| values.iter().any(|v| *v != 0.0)), "step {step}");
+                    let same = now.iter().zip(&before).filter(|(now, before)| now == before).count();
+                    assert_eq!(same, 0, "step {step}: what an earlier step left");
+                    (before, updates) = (now, updates + 1);
+                }
                 run.advance().unwrap();
-                let changed = before.iter().zip(&wide(&run)).map(|(a, b)| a != b).collect::<Vec<_>>();
-                assert_eq!(changed, [due; 5], "step {step} on {:?}", gpu.identity());
-                updates += u32::from(due);
             }
             assert!(updates >= 2, "{updates}");
         }

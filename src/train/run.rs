@@ -1,19 +1,15 @@
 //! The loop: steps, evaluations, checkpoints and dumps in the order in which they happen.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use super::checkpoint;
-use super::compact;
-use super::event::{Evaluation, Event, Layer, Log, Part, Summary};
+use super::event::{Evaluation, Event, Log, Part, Summary};
 use super::exam::Marks;
 use super::session::Session;
+use super::summary::summarise;
+use super::watch::Watch;
 use crate::error::{Error, Kind, Result};
-use crate::gpu::{Phase, Timing};
-use crate::param::kept;
 use crate::recipe::What;
-use crate::sparsity::Change;
 use crate::store::Array;
 
 /// Steps whose dispatches are timed one by one, over a whole run.
@@ -207,89 +203,9 @@ pub fn evaluate_all(run: &Session) -> Result<Vec<Evaluation>> {
     Ok([evaluate(run, Part::Validation)?, evaluate(run, Part::Test)?].into_iter().flatten().collect())
 }
 
-/// Wall-clock time of training alone, and the times of single dispatches.
-#[derive(Default)]
-struct Watch {
-    running: Option<Instant>,
-    total: Duration,
-    steps: u64,
-    masks: Duration,
-    phases: BTreeMap<Phase, Vec<f64>>,
-    /// Time between one pause and the next, and steps until then.
-    laps: Vec<(Duration, u64)>,
-}
-
-/// At least so many steps at the end have a time of their own: a run whose masks grow sparser is slower at first.
-const END: u64 = 100;
-/// What that time is called among those of phases.
-const AT_END: &str = "total_at_end";
-
-impl Watch {
-    fn step(&mut self, run: &mut Session, timed: bool) -> Result<Option<Change>> {
-        let due = run.pruner.as_ref().is_some_and(|pruner| pruner.due(run.step).is_some());
-        if due {
-            run.gpu.finish()?; // what comes next is the mask update's own time, nearly
-        }
-        let began = Instant::now();
-        if timed && !due {
-            // Its dispatches go one by one: it counts for the phases, not for the time of a step.
-            self.pause(run)?;
-            let (change, times) = run.advance_timed()?;
-            self.note(&times);
-            return Ok(change);
-        }
-        self.running.get_or_insert_with(Instant::now);
-        self.steps += 1;
-        let change = run.advance()?;
-        if change.is_some() {
-            self.masks += began.elapsed();
-        }
-        Ok(change)
-    }
-    fn note(&mut self, times: &[Timing]) {
-        let mut sums: BTreeMap<Phase, f64> = BTreeMap::new();
-        for timing in times {
-            *sums.entry(timing.phase).or_default() += timing.ms;
-        }
-        for (phase, ms) in sums {
-            self.phases.entry(phase).or_default().push(ms);
-        }
-    }
-    /// Stops the clock until the next step.
-    fn pause(&mut self, run: &Session) -> Result<()> {
-        if let Some(began) = self.running.take() {
-            run.gpu.finish()?;
-            let lap = began.elapsed();
-            self.laps.push((lap, self.steps));
-            self.total += lap;
-        }
-        Ok(())
-    }
-    fn ms_per_step(&self) -> BTreeMap<&'static str, f64> {
-        let steps = self.steps.max(1) as f64;
-        let mut all: BTreeMap<&'static str, f64> =
-            self.phases.iter().map(|(phase, all)| (phase.name(), median(all))).collect();
-        // What every step does for its masks, and the updates, which are not among the timed steps.
-        *all.entry(Phase::Masks.name()).or_default() += self.masks.as_secs_f64() * 1e3 / steps;
-        all.insert("total", self.total.as_secs_f64() * 1e3 / steps);
-        let until = |lap: usize| if lap == 0 { 0 } else { self.laps[lap - 1].1 };
-        let enough = |&lap: &usize| self.steps - until(lap) >= END;
-        let first = (0..self.laps.len()).rev().find(enough).unwrap_or(0);
-        let time: Duration = self.laps[first..].iter().map(|(lap, _)| *lap).sum();
-        all.insert(AT_END, time.as_secs_f64() * 1e3 / (self.steps - until(first)).max(1) as f64);
-        all
-    }
-}
-
-pub(super) fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    if sorted.is_empty() { 0.0 } else { (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0 }
-}
-
 /// What was last said.
-struct Notes {
-    last: Option<Log>,
+pub(super) struct Notes {
+    pub(super) last: Option<Log>,
     sparsity: f64,
 }
 
@@ -324,130 +240,4 @@ fn is_best(run: &mut Session, now: &Evaluation) -> bool {
         run.best = Some((now.accuracy, now.loss));
     }
     better
-}
-
-fn summarise(
-    run: &Session,
-    control: &Control,
-    watch: &Watch,
-    notes: &Notes,
-    emit: &mut dyn FnMut(Event) -> Result<()>,
-) -> Result<Summary> {
-    let mut found = evaluate_all(run)?;
-    let test = found.pop().ok_or_else(|| Error::internal("there is no test part"))?;
-    let validation = found.pop();
-    emit(Event::Evaluated(&test))?;
-    let layers = layers(run)?;
-    let (kept, total) =
-        layers.iter().fold((0, 0), |(kept, total), layer| (kept + layer.kept, total + layer.total));
-    let peak_device_bytes = run.gpu.memory().peak_bytes;
-    let noise = run.noise_at_end()?; // records a plan of its own
-    let costs = run.plans().map(|plan| plan.cost());
-    Ok(Summary {
-        schema: 1,
-        steps: run.step,
-        epochs: run.epoch(),
-        train_loss: notes.last.as_ref().map(|log| log.train_loss),
-        val_loss: validation.as_ref().map(|e| e.loss),
-        val_accuracy: validation.as_ref().map(|e| e.accuracy),
-        test_loss: test.loss,
-        test_accuracy: test.accuracy,
-        test_soft_accuracy: test.soft_accuracy,
-        test_nll: test.loss,
-        test_ece: test.ece,
-        test_aurc: test.aurc,
-        test_e_aurc: test.e_aurc,
-        sparsity: 1.0 - kept as f64 / total.max(1) as f64,
-        kept,
-        total,
-        layers,
-        ms_per_step: watch.ms_per_step(),
-        clock: run.gpu.clock(),
-        seconds: watch.total.as_secs_f64(),
-        step_cost: costs[0] + costs[1],
-        train_flops: run.train_flops(run.step)?,
-        noise,
-        dense: None,
-        dense_counted: None,
-        peak_device_bytes,
-        stored_bytes: compact::bytes(&run.stored(false)?),
-        adapter: run.gpu.identity().adapter.clone(),
-        backend: run.gpu.identity().backend.clone(),
-        seed: run.recipe.run.seed,
-        run: control.folder.clone(),
-        digest: run.snapshot()?.digest,
-    })
-}
-
-/// Counts what is kept, and checks it: against the masks' own zeros, and against the target at the end.
-fn layers(run: &Session) -> Result<Vec<Layer>> {
-    let mut all = Vec::new();
-    for param in run.model.params.iter().filter(|param| param.prunable) {
-        if let Some(packed) = param.packed() {
-            all.push(Layer {
-                name: param.name.clone(),
-                shape: param.shape.clone(),
-                kept: packed.index.pattern.kept(),
-                total: param.len(),
-                storage: param.storage.name(),
-            });
-            continue;
-        }
-        let mask = param.read_mask()?;
-        let pruned_but_not_zero = param
-            .read()?
-            .iter()
-            .enumerate()
-            .filter(|&(i, &w)| mask[i / 32] >> (i % 32) & 1 == 0 && w != 0.0)
-            .count();
-        if pruned_but_not_zero > 0 {
-            return Err(Error::internal(format!(
-                "{pruned_but_not_zero} pruned weights of `{}` are not 0",
-                param.name
-            )));
-        }
-        all.push(Layer {
-            name: param.name.clone(),
-            shape: param.shape.clone(),
-            kept: kept(&mask),
-            total: param.len(),
-            storage: param.storage.name(),
-        });
-    }
-    let (have, total): (usize, usize) =
-        all.iter().fold((0, 0), |(k, t), layer| (k + layer.kept, t + layer.total));
-    if let Some(pruner) = run.pruner.as_ref().filter(|_| run.is_done() && !run.gpu.is_counted()) {
-        let wanted = pruner.wanted()?.unwrap_or(have);
-        if have != wanted {
-            return Err(Error::internal(format!(
-                "the run keeps {have} of {total} weights; {wanted} were asked for"
-            )));
-        }
-    }
-    Ok(all)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn watch(laps: &[(u64, u64)]) -> Watch {
-        let mut watch = Watch::default();
-        for &(ms, steps) in laps {
-            watch.total += Duration::from_millis(ms);
-            watch.steps += steps;
-            watch.laps.push((Duration::from_millis(ms), watch.steps));
-        }
-        watch
-    }
-
-    #[test]
-    fn the_end_has_a_time_of_its_own() {
-        let slow_then_fast = watch(&[(2000, 200), (500, 50), (60, 60), (45, 45)]).ms_per_step();
-        assert_eq!((slow_then_fast[AT_END], slow_then_fast["total"]), (1.0, 2605.0 / 355.0));
-        // A lap counts whole.
-        assert_eq!(watch(&[(2000, 200), (99, 99)]).ms_per_step()[AT_END], 2099.0 / 299.0);
-        assert_eq!(watch(&[(30, 10)]).ms_per_step()[AT_END], 3.0);
-        assert_eq!(watch(&[]).ms_per_step()[AT_END], 0.0);
-    }
 }

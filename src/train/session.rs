@@ -3,14 +3,16 @@
 use super::exam::Exam;
 use super::feed::Feed;
 use super::flips::Masks;
+use super::passes::Passes;
 use super::plans::Plans;
 use super::unfreeze::Phases;
 use crate::data::Dataset;
 use crate::distill;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Plan, Tensor, Timing, Uniform};
-use crate::nn::{Activations, Gradients, Model};
+use crate::nn::Model;
 use crate::ops::Step;
+use crate::ops::measure::Weight;
 use crate::ops::packed::crossover::Products;
 use crate::ops::tally::Totals;
 use crate::ops::variants::{Choices, Shape};
@@ -45,24 +47,10 @@ pub struct Session {
     pub(super) feed: Feed,
     pub(super) validation: Option<Exam>,
     pub(super) test: Exam,
-    pub(super) frame: Frame,
-    pub(super) plans: Plans,
-}
-
-/// The tensors of one batch.
-pub(super) struct Frame {
-    pub(super) activations: Activations,
-    pub(super) gradients: Gradients,
+    /// The tensors of one batch.
     pub(super) columns: Columns,
-}
-
-/// A weight that may be packed.
-pub struct Prospect {
-    pub products: Products,
-    /// At the start and at the end of the run.
-    pub densities: [f64; 2],
-    /// Whether packed or dense is to be chosen by measurement.
-    pub choose: bool,
+    pub(super) passes: Passes,
+    pub(super) plans: Plans,
 }
 
 /// Columns of a batch: whole vec4s, or as many as bf16 copies are made of at once.
@@ -108,10 +96,15 @@ impl Session {
         }
 
         let mut model = Model::new(&recipe.model, data.features(), data.classes, recipe.run.seed)?;
+        let heads = model.heads().len();
+        if recipe.distill.method != "none" && heads > 1 {
+            return Err(Error::usage(format!("distillation is for one output; the model has {heads}"))
+                .hint("one [[model.output]], or no [distill]"));
+        }
         let narrow = is_narrow(&recipe);
         let setting = Setting { seed: recipe.run.seed, length, choices: &choices, cols, narrow };
         let pruner = sparsity::prepare(gpu, &recipe.sparsity, &setting, &mut model.params)?;
-        let names: Vec<&str> = model.learners().map(|layer| layer.name()).collect();
+        let names: Vec<&str> = model.trainable_layers().map(|layer| layer.name.as_str()).collect();
         // Two at most differ: those of the first and of the last step.
         let course = |step| pruner.as_ref().map_or(length, |pruner| pruner.clock(step).1);
         let courses = [course(0), course(length.steps.saturating_sub(1))];
@@ -127,13 +120,6 @@ impl Session {
         let optimizer = Optimizer::new(gpu, &recipe.optim, &mut model.params)?;
         let context = distill::Context { classes: data.classes, cols, labels: &data.train.labels };
         let distill = distill::new(gpu, &recipe.distill, &context)?;
-        let grows = pruner.as_ref().is_some_and(|pruner| pruner.grows());
-        let frame = Frame {
-            activations: model.activations(gpu, cols, narrow)?,
-            // Those of bf16 runs have copies of their own: they do not take turns.
-            gradients: model.gradients(gpu, cols, narrow || grows, narrow)?,
-            columns: Columns::new(gpu, cols)?,
-        };
         let held_out = Some(&data.validation).filter(|split| !split.is_empty());
         let validation = held_out.map(|split| Exam::new(gpu, data, split, batch.min(cols))).transpose()?;
         let mut session = Self {
@@ -141,6 +127,8 @@ impl Session {
             totals: Totals::tensor(gpu)?,
             test: Exam::new(gpu, data, &data.test, batch.min(cols))?,
             validation,
+            columns: Columns::new(gpu, cols)?,
+            passes: Passes::none(),
             plans: Plans::none(gpu)?,
             gpu: gpu.clone(),
             recipe,
@@ -157,7 +145,6 @@ impl Session {
             best: None,
             recorded: None,
             feed,
-            frame,
         };
         session.freeze(0);
         session.record()?;
@@ -175,7 +162,7 @@ impl Session {
     }
 
     /// The weights of this recipe that may be packed, for measuring kernels before building it.
-    pub fn prospects(recipe: &Recipe, data: &Dataset) -> Result<Vec<Prospect>> {
+    pub fn prospects(recipe: &Recipe, data: &Dataset) -> Result<Vec<Weight>> {
         let model = Model::new(&recipe.model, data.features(), data.classes, recipe.run.seed)?;
         let (params, cols) = (&model.params, columns(recipe, data));
         if recipe.sparsity.storage == Storage::Masked || recipe.sparsity.latent {
@@ -185,7 +172,7 @@ impl Session {
         let prospect = |Outline { param, form, densities, dense_grad }: Outline| {
             let (shape, feeds_back) = (params[param].product(cols), params[param].feeds_back);
             let products = Products { form, shape, narrow: is_narrow(recipe), feeds_back, dense_grad };
-            Prospect { products, densities, choose: sparsity.storage == Storage::Auto }
+            Weight { products, densities, choose: sparsity.storage == Storage::Auto }
         };
         let per_epoch = data.train.len().div_ceil(recipe.run.batch as usize) as u64;
         let length = Length { steps: per_epoch * u64::from(recipe.run.epochs), steps_per_epoch: per_epoch };
@@ -249,7 +236,7 @@ impl Session {
         self.reach()?;
         if self.step.is_multiple_of(self.length.steps_per_epoch) { self.enter() } else { Ok(()) }
     }
-    fn write_step(&self) -> Result<()> {
+    pub(super) fn write_step(&self) -> Result<()> {
         self.open(self.step)?;
         self.write_batch(self.step)
     }
@@ -304,11 +291,11 @@ impl Session {
     }
     /// Whether the products of a parameter read activations as bf16.
     pub fn reads_narrow(&self, param: &str) -> bool {
-        self.model.reads_narrow(&self.frame.activations, param)
+        self.model.reads_narrow(self.passes.step(), param)
     }
     /// Columns of a batch.
     pub fn columns(&self) -> usize {
-        self.frame.columns.label.len()
+        self.columns.label.len()
     }
     /// Passes a batch through the network beside the order of training. It is not trained on: totals stay as they are.
     pub fn look(&self, look: Look) -> Result<()> {
@@ -318,7 +305,6 @@ impl Session {
             Some(plan) if look.tempered => plan.replay()?,
             _ => self.plans.updating.as_ref().unwrap_or(&self.plans.before).plan.replay()?,
         }
-        self.plans.frozen.iter().try_for_each(Plan::replay)?;
         self.totals.write(&totals)?;
         self.write_batch(self.step)
     }
@@ -337,6 +323,8 @@ pub(super) struct Columns {
     pub(super) label: Tensor,
     pub(super) loss: Tensor,
     pub(super) hit: Tensor,
+    /// Hits of outputs that are not judged.
+    pub(super) other_hit: Tensor,
 }
 
 impl Columns {
@@ -345,6 +333,7 @@ impl Columns {
             label: gpu.tensor("label", Dtype::U32, &[cols])?,
             loss: gpu.tensor("loss", Dtype::F32, &[cols])?,
             hit: gpu.tensor("hit", Dtype::U32, &[cols])?,
+            other_hit: gpu.tensor("other hit", Dtype::U32, &[cols])?,
         })
     }
 }

@@ -5,10 +5,9 @@
 
 use super::session::Session;
 use crate::error::{Error, Result};
-use crate::gpu::{Plan, Recorder};
-use crate::param::Param;
+use crate::param::{Param, ParamId};
 use crate::recipe::{self, Duration, glob, nearest};
-use crate::sparsity::{Length, Pruner};
+use crate::sparsity::Length;
 
 /// Which layers train in which phase; a phase is a function of the step of a course: the whole run, or one of several
 /// where a method starts training over.
@@ -111,9 +110,10 @@ impl Session {
     /// Lets the layers of a phase train, and no other.
     pub(super) fn freeze(&mut self, phase: usize) {
         self.phase = Some(phase);
-        let layers = self.model.learners().map(|layer| layer.params().to_vec());
-        for (ids, trains) in layers.collect::<Vec<_>>().into_iter().zip(self.phases.trains(phase)) {
-            ids.into_iter().for_each(|id| self.model.params[id].frozen = !trains);
+        let layers: Vec<Vec<ParamId>> =
+            self.model.trainable_layers().map(|layer| layer.params.clone()).collect();
+        for (layer, trains) in layers.into_iter().zip(self.phases.trains(phase)) {
+            layer.into_iter().for_each(|id| self.model.params[id].frozen = !trains);
         }
     }
 
@@ -135,18 +135,6 @@ impl Session {
             }
         }
         all
-    }
-
-    /// Records the gradients of frozen layers, where the method chooses by those of all.
-    pub(super) fn record_frozen(&self) -> Result<Option<Plan>> {
-        let chooses = self.pruner.as_ref().is_some_and(Pruner::chooses_by_gradient);
-        if !chooses || !self.model.params.iter().any(|param| param.frozen) {
-            return Ok(None);
-        }
-        let mut rec = Recorder::new(&self.gpu);
-        let frame = &self.frame;
-        self.model.backward_frozen(&mut rec, &self.choices, &frame.activations, &frame.gradients)?;
-        rec.finish().map(Some)
     }
 
     /// Frozen layers have no gradient, also where masks were just chosen by one.

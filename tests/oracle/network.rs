@@ -1,11 +1,11 @@
-//! The network of the golden files, in Coppice, and the files themselves. `make_golden.py` is its twin.
+//! The networks of the golden files, in Coppice, and the files themselves. `make_golden.py` and `make_graph.py` are their twins.
 
 use coppice::error::Result;
 use coppice::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
-use coppice::nn::{Leave, Model};
+use coppice::nn::{Arena, Gradients, Graph, Model, Pass, Schedule, Wish};
 use coppice::ops::Step;
 use coppice::ops::batch::{self, Part, Set, pack_bytes};
-use coppice::ops::cross_entropy::{self, Target};
+use coppice::ops::cross_entropy::{self, Share, Target};
 use coppice::ops::packed::{Form, Pattern};
 use coppice::ops::tally::{self, Totals};
 use coppice::ops::variants::Choices;
@@ -29,9 +29,47 @@ pub fn keeps(i: usize) -> bool {
     31 * i % 10 < 4
 }
 
+/// Which network.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Net {
+    /// Of `make_golden.py`.
+    Mlp,
+    /// Of `make_graph.py`: two inputs, a shared weight, a residual connection, a concatenation and two outputs.
+    Branches,
+}
+
+impl Net {
+    /// The number of its first parameter.
+    fn first(self) -> usize {
+        if self == Net::Mlp { 1 } else { 173 }
+    }
+    fn recipe(self) -> recipe::Model {
+        if self == Net::Mlp {
+            return recipe::Model::Mlp { hidden: HIDDEN.to_vec(), activation: "relu".into() };
+        }
+        let mut net = Graph::new();
+        let x = net.data();
+        let (left, right) = (net.slice("left", x, 0..8), net.slice("right", x, 8..12));
+        let a = net.linear("left_in", left, 8);
+        let a = net.relu("a", a);
+        let b = net.linear("right_in", right, 6);
+        let tied = net.linear("tied", a, 8);
+        let t = net.relu("t", tied);
+        let u = net.linear_shared("u", t, tied);
+        let sum = net.add("sum", &[u, a]);
+        let r = net.relu("r", sum);
+        let c = net.concat("c", &[r, b]);
+        let (head, side) = (net.linear("out", c, CLASSES), net.linear("aux", t, CLASSES));
+        net.output(head, 1.0);
+        net.output(side, 0.3);
+        net.into()
+    }
+}
+
 /// How a network is trained.
 #[derive(Clone)]
 pub struct Setting {
+    pub net: Net,
     optimizer: toml::Table,
     pub masked: bool,
     /// Whether only what the mask keeps is stored.
@@ -40,9 +78,9 @@ pub struct Setting {
 
 impl Setting {
     /// No mask, and an optimizer of no interest.
-    pub fn dense() -> Self {
+    pub fn dense(net: Net) -> Self {
         let settings = [("name".to_string(), "sgd".into()), ("lr".to_string(), 0.1.into())];
-        Self { optimizer: settings.into_iter().collect(), masked: false, packed: false }
+        Self { net, optimizer: settings.into_iter().collect(), masked: false, packed: false }
     }
     /// Multiplies a number of the optimizer. False if it has none of that name, or if it is 0.
     pub fn scale(&mut self, key: &str, by: f64) -> bool {
@@ -66,7 +104,7 @@ impl Setting {
     }
 }
 
-/// One run of `training.json`.
+/// One run of `training.json` or `graph.json`.
 pub struct Run {
     pub name: String,
     pub setting: Setting,
@@ -93,7 +131,7 @@ pub fn runs() -> Vec<Run> {
                 run["name"].as_str().expect("a name"),
                 if masked { ", masked" } else { "" }
             ),
-            setting: Setting { optimizer, masked, packed: false },
+            setting: Setting { net: Net::Mlp, optimizer, masked, packed: false },
             losses: numbers(&run["losses"]),
             sum: run["sum"].as_f64().expect("a number"),
             norm: run["norm"].as_f64().expect("a number"),
@@ -104,9 +142,35 @@ pub fn runs() -> Vec<Run> {
     all
 }
 
-/// The gradients of `gradients.json`, by parameter, from the input to the output.
-pub fn gradients() -> Vec<(String, Vec<f32>)> {
-    let file: serde_json::Value = serde_json::from_str(include_str!("gradients.json")).expect("JSON");
+/// The runs of `graph.json`.
+pub fn graph_runs() -> Vec<Run> {
+    let file = graph_file();
+    let run = |run: &serde_json::Value| {
+        let masked = run["masked"].as_bool().expect("yes or no");
+        let optimizer = toml::Table::try_from(&file["optimizer"]).expect("a table of settings");
+        Run {
+            name: format!("branches, masked {masked}"),
+            setting: Setting { net: Net::Branches, optimizer, masked, packed: false },
+            losses: numbers(&run["losses"]),
+            sum: run["sum"].as_f64().expect("a number"),
+            norm: run["norm"].as_f64().expect("a number"),
+        }
+    };
+    let all: Vec<_> = file["runs"].as_array().expect("a list of runs").iter().map(run).collect();
+    assert!(all.len() == 2 && all.iter().all(|run| run.losses.len() == 10), "graph.json was cut");
+    all
+}
+
+fn graph_file() -> serde_json::Value {
+    serde_json::from_str(include_str!("graph.json")).expect("JSON")
+}
+
+/// The gradients of `gradients.json` or `graph.json`, by parameter, from the input to the output.
+pub fn gradients(net: Net) -> Vec<(String, Vec<f32>)> {
+    let file = match net {
+        Net::Mlp => serde_json::from_str(include_str!("gradients.json")).expect("JSON"),
+        Net::Branches => graph_file(),
+    };
     let grads = file["gradients"].as_object().expect("parameters by name");
     let single = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect();
     grads.iter().map(|(name, values)| (name.clone(), single(numbers(values)))).collect()
@@ -127,9 +191,8 @@ pub struct Network {
 
 impl Network {
     pub fn new(gpu: &Gpu, setting: &Setting) -> Result<Self> {
-        let mlp = recipe::Model::Mlp { hidden: HIDDEN.to_vec(), activation: "relu".into() };
-        let mut model = Model::new(&mlp, INPUTS, CLASSES, 0)?;
-        for (t, param) in (1..).zip(model.params.iter_mut()) {
+        let mut model = Model::new(&setting.net.recipe(), INPUTS, CLASSES, 0)?;
+        for (t, param) in (setting.net.first()..).zip(model.params.iter_mut()) {
             let is_masked = setting.masked && param.prunable;
             if is_masked {
                 param.storage = Storage::Masked(MaskMode::Held);
@@ -164,23 +227,29 @@ impl Network {
         };
         let step = gpu.uniform("step", &Step { live: SAMPLES as u32, ..Default::default() })?;
         let u32s = |label: &str| gpu.upload_u32(label, &[SAMPLES], &[0; SAMPLES]);
-        let (label, hit) = (u32s("label")?, u32s("hit")?);
+        let (label, hit, other_hit) = (u32s("label")?, u32s("hit")?, u32s("other hit")?);
         let loss = gpu.upload_f32("loss", &[SAMPLES], &[0.0; SAMPLES])?;
-        let gradients = model.gradients(gpu, SAMPLES, setting.packed, false)?;
-        let d_logits = gradients.logits();
         let totals = Totals::tensor(gpu)?;
-        let (choices, values) = (Choices::default(), model.activations(gpu, SAMPLES, false)?);
+        let choices = Choices::default();
+        let wish = Wish { gradients: Gradients::All, ..Wish::default() };
+        let schedule = Schedule::new(&model, gpu, &choices, SAMPLES, wish);
+        let (_, mut passes) = Arena::new(gpu, vec![schedule])?;
+        let pass: Pass = passes.remove(0);
 
         let mut rec = Recorder::new(gpu);
-        batch::record(&mut rec, &set, &step, (&values.values[0]).into(), &label)?;
-        model.forward(&mut rec, &choices, &values, (&values.values[0]).into(), Leave::Wide)?;
+        batch::record(&mut rec, &set, &step, pass.input(), &label)?;
+        model.forward(&mut rec, &choices, &pass)?;
         rec.phase(Phase::Loss);
-        let target = Target::Hard { label: &label, smoothing: 0.0, temperature: 1.0 };
-        cross_entropy::record(&mut rec, &step, values.logits(), target, d_logits, &loss, &hit)?;
+        for (index, (head, (logits, d_logits))) in model.heads().iter().zip(pass.heads()).enumerate() {
+            let target = Target::Hard { label: &label, smoothing: 0.0, temperature: 1.0 };
+            let share = Share { weight: head.weight, adds: index > 0 };
+            let hit = if index == 0 { &hit } else { &other_hit };
+            cross_entropy::record(&mut rec, &step, logits, target, share, d_logits.unwrap(), &loss, hit)?;
+        }
         let forward = rec.finish()?;
 
         let mut rec = Recorder::new(gpu);
-        model.backward(&mut rec, &choices, &values, &gradients, Leave::Wide)?;
+        model.backward(&mut rec, &choices, &pass)?;
         let backward = rec.finish()?;
 
         let mut rec = Recorder::new(gpu);

@@ -3,7 +3,8 @@
 use super::Sheet;
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::ops::packed::crossover::{self, Bench, LADDER};
+use crate::ops::measure::{Meter, Progress, dense, packed as on_packed};
+use crate::ops::packed::crossover::{self, Bench, LADDER, Products};
 use crate::ops::packed::{Form, variants as packed};
 use crate::ops::variants::{Choices, Product, Shape};
 
@@ -22,7 +23,11 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
     for ((outputs, inputs), narrow) in SHAPES.into_iter().flat_map(|shape| [(shape, false), (shape, true)]) {
         let shape = Shape::new(outputs, inputs, 128);
         let mut choices = Choices::default();
-        choices.measure(gpu, &[shape])?;
+        let mut tell = |_: &Progress| {};
+        let mut meter = Meter::full(gpu, &mut tell).repeats(repeats);
+        for product in Product::ALL.into_iter().filter(|_| gpu.is_device()) {
+            dense::choose(&mut meter, &mut choices, product, shape)?;
+        }
         let bench = Bench::new(gpu, shape, narrow)?;
         let name = format!("{outputs}x{inputs}x128{}", if narrow { " bf16" } else { "" });
         let dense = bench.dense(gpu, &choices, repeats)?;
@@ -33,17 +38,19 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
                 _ => LADDER.to_vec(),
             };
             for density in densities {
-                bench.choose(gpu, &mut choices, form, density, repeats)?;
+                let products = Products { form, shape, narrow, feeds_back: true, dense_grad: false };
+                on_packed::choose(&mut meter, &mut choices, products, density)?;
                 let index = bench.index(gpu, &choices, crossover::pattern(form, shape, density))?;
                 // Dense beside each row: a device that drifts slows both.
                 let dense: f64 = bench.dense(gpu, &choices, repeats)?.iter().sum();
                 let times = bench.packed(gpu, &choices, &index, repeats)?;
                 rows.push(row(&name, &form.name(), density, times, shape, dense));
                 for product in Product::ALL {
-                    let all = bench.variants(gpu, product, &index.pattern, repeats)?;
+                    let all = on_packed::times(&mut meter, &bench, product, &index.pattern)?;
                     let chosen = packed::pick(&choices, product, &index, 128, narrow).name;
-                    variants.extend(all.into_iter().map(|(variant, ms)| {
-                        let plain = packed::is_plain(variant).then_some("plain");
+                    variants.extend(all.into_iter().flatten().map(|(variant, ms)| {
+                        let is_plain = packed::ALL.iter().any(|one| one.name == variant && one.is_plain());
+                        let plain = is_plain.then_some("plain");
                         let marks = plain.into_iter().chain((variant == chosen).then_some("chosen"));
                         vec![
                             name.clone(),

@@ -5,8 +5,7 @@
 
 use std::time::Instant;
 
-use super::{Sheet, Times, scale, step};
-use crate::cli::cache;
+use super::{Sheet, Times, fastest, scale, step};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::gpu::{Cost, Gpu, Timing};
@@ -116,7 +115,7 @@ impl Runner {
             network.hidden, network.target
         );
         let recipe = Recipe::parse(&text, "bench", &[])?;
-        let choices = cache::choices(gpu, &recipe, data)?;
+        let choices = fastest(gpu, &recipe, data)?;
         let own_bytes = own_bytes(gpu, &recipe, data, choices.clone())?;
         let before = gpu.memory().bytes;
         gpu.forget_peak();

@@ -3,7 +3,8 @@
 use super::{Sheet, Times};
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::ops::variants::{Product, Shape, trials};
+use crate::ops::measure::dense::trials;
+use crate::ops::variants::{Product, Shape, fitting};
 
 const SHAPES: [(usize, usize); 6] = [(1024, 1024), (1024, 784), (512, 784), (512, 512), (10, 512), (63, 65)];
 
@@ -12,11 +13,11 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
     for (outputs, inputs) in SHAPES {
         let shape = Shape::new(outputs, inputs, 128);
         for product in Product::ALL {
-            let (names, plans) = trials(gpu, product, shape)?;
-            for (name, plan) in names.into_iter().zip(plans) {
+            let all: Vec<_> = fitting(product, shape).collect();
+            for (variant, plan) in all.iter().zip(trials(gpu, product, shape, &all)?) {
                 let times = Times::of(plan.time(repeats)?);
                 rows.push(vec![
-                    name.to_string(),
+                    variant.name.to_string(),
                     format!("{outputs}x{inputs}x128"),
                     format!("{:.3}", times.median),
                     times.spread(),

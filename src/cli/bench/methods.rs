@@ -7,8 +7,7 @@ use std::time::Instant;
 
 use super::sparse::block;
 use super::step::data;
-use super::{Sheet, Times};
-use crate::cli::cache;
+use super::{Sheet, Times, fastest};
 use crate::data::Dataset;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder};
@@ -150,7 +149,7 @@ fn runner(gpu: &Gpu, data: &Dataset, hidden: [usize; 2], method: &str, pattern: 
          [sparsity]\nmethod = '{method}'\nstorage = 'masked'\n{pattern}"
     );
     let recipe = Recipe::parse(&text, "bench", &[])?;
-    let choices = cache::choices(gpu, &recipe, data)?;
+    let choices = fastest(gpu, &recipe, data)?;
     let mut run = Session::new(gpu, &recipe, data, choices)?;
     for _ in 0..WARM_UP {
         run.advance()?;

@@ -3,9 +3,13 @@
 use clap::builder::PossibleValuesParser;
 use serde_json::json;
 
-use super::{Device, print_json, say};
+use super::{Device, cache, print_json, say, tune};
+use crate::data::Dataset;
 use crate::error::Result;
 use crate::gpu::Gpu;
+use crate::ops::measure::Effort;
+use crate::ops::variants::Choices;
+use crate::recipe::Recipe;
 use crate::report::table;
 
 mod ceilings;
@@ -32,6 +36,11 @@ const ALL: &[(&str, Measure)] = &[
     ("growth", growth::measure),
     ("topk", topk::measure),
 ];
+
+/// The fastest kernels for a recipe, however long it takes to find them.
+fn fastest(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Choices> {
+    tune::choices(&cache::Run { gpu, recipe, data, max_steps: None }, Effort::Full, false)
+}
 
 #[derive(clap::Args)]
 pub struct Bench {

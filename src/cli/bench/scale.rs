@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Sheet, Times};
-use crate::cli::cache;
+use super::{Sheet, Times, fastest};
 use crate::data::{Dataset, Source, Split};
 use crate::error::Result;
 use crate::gpu::Gpu;
@@ -78,7 +77,7 @@ fn network(
         1.0 - KEPT / dense
     );
     let recipe = Recipe::parse(&text, "bench", &[])?;
-    let choices = cache::choices(gpu, &recipe, &data)?;
+    let choices = fastest(gpu, &recipe, &data)?;
     gpu.forget_peak();
     let mut run = Session::new(gpu, &recipe, &data, choices)?;
     let mut steps = Vec::new();

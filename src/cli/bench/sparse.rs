@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use super::step::{data, dispatches, recipe};
-use super::{Sheet, Times};
-use crate::cli::cache;
+use super::{Sheet, Times, fastest};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::gpu::Gpu;
@@ -109,7 +108,7 @@ fn session(
     activations: &str,
 ) -> Result<(Session, u64)> {
     let recipe = recipe(width, sparsity, activations)?;
-    let choices = cache::choices(gpu, &recipe, data)?;
+    let choices = fastest(gpu, &recipe, data)?;
     let before = gpu.memory().bytes;
     let mut run = Session::new(gpu, &recipe, data, choices)?;
     for _ in 0..20 {

@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Sheet, Times};
-use crate::cli::cache;
+use super::{Sheet, Times, fastest};
 use crate::data::{Dataset, Source, Split};
 use crate::error::Result;
 use crate::gpu::{Gpu, Phase, Timing};
@@ -54,7 +53,7 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
     let mut sheets = Vec::new();
     for width in [512, 1024] {
         let recipe_dense = recipe(width, "", "f32")?;
-        let fast = cache::choices(gpu, &recipe_dense, &data)?;
+        let fast = fastest(gpu, &recipe_dense, &data)?;
         for (name, sparsity) in [("dense", ""), ("gmp, masked, masks every 100 steps", GMP)] {
             let mut run = Session::new(gpu, &recipe(width, sparsity, "f32")?, &data, fast.clone())?;
             totals.push(whole(gpu, &mut run, width, name, repeats)?);

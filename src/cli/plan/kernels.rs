@@ -4,9 +4,10 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use crate::ops::measure::Left;
 use crate::ops::packed::crossover::{Products, densest};
 use crate::ops::packed::variants::{Case, fitting};
-use crate::ops::variants::{Product, Race, Shape};
+use crate::ops::variants::{Choices, Product, Race, Shape};
 use crate::param::{Param, ParamId};
 use crate::recipe::{Precision, Storage};
 use crate::train::Session;
@@ -43,7 +44,9 @@ enum Why {
     /// It was the fastest: by these times, if they were kept, at this density, if it is packed.
     Measured { race: Option<Race>, density: Option<f64> },
     /// Nothing was measured, and it is the first of so many that could.
-    First { of: usize, asked: bool },
+    First { of: usize, unmeasured: &'static str },
+    /// None of so many others could be faster.
+    Alone { of: usize },
     /// It is the first that reads bf16, which the fastest does not.
     Narrow { fastest: &'static str },
 }
@@ -54,7 +57,8 @@ pub struct Crossover {
     /// Whether packed storage was asked for, whatever it costs.
     forced: bool,
     measured: bool,
-    asked: bool,
+    /// Why not, if not.
+    unmeasured: &'static str,
     /// The density from which down the two are compared, where the weight never becomes as sparse.
     too_dense_for: Option<f64>,
     /// Milliseconds of all products, packed and dense, at a density.
@@ -116,10 +120,11 @@ pub fn crossover(run: &Session, id: ParamId) -> Crossover {
         same.then_some((sums, at))
     });
     let forced = run.recipe.sparsity.storage == Storage::Packed;
-    let (measured, asked) = (products.is_known(&run.choices), run.recipe.run.autotune);
+    let (measured, unmeasured) =
+        (products.is_known(&run.choices), unmeasured(run, products.left(&run.choices)));
     let densest = densest(form, shape.inner);
-    let too_dense_for = (density > densest).then_some(densest);
-    Crossover { below, forced, measured, asked, too_dense_for, times }
+    let too_dense_for = (density > densest && run.recipe.run.autotune).then_some(densest);
+    Crossover { below, forced, measured, unmeasured, too_dense_for, times }
 }
 
 fn is_narrow(run: &Session) -> bool {
@@ -151,13 +156,16 @@ fn dense_kernel(run: &Session, id: ParamId, product: Product) -> Option<Kernel> 
     let narrow = param.packed().is_none() && run.reads_narrow(&param.name);
     let (fastest, name) =
         (run.choices.pick(product, shape).name, run.choices.pick_for(product, shape, narrow).name);
+    let left = run.choices.left(&Choices::key(product, shape));
+    let of = crate::ops::variants::fitting(product, shape).count();
     let why = if name != fastest {
         Why::Narrow { fastest }
+    } else if left == Some(Left::Alone) {
+        Why::Alone { of }
     } else if run.choices.is_chosen(product, shape) {
         Why::Measured { race: run.choices.dense_race(product, shape), density: None }
     } else {
-        let of = crate::ops::variants::fitting(product, shape).count();
-        Why::First { of, asked: run.recipe.run.autotune }
+        Why::First { of, unmeasured: unmeasured(run, left) }
     };
     Some(Kernel { product, name, purpose, why, other: None })
 }
@@ -166,13 +174,16 @@ fn packed_kernel(run: &Session, param: &Param, density: f64, product: Product) -
     let (form, shape, narrow) = (param.form, param.product(run.columns()), is_narrow(run));
     let case = Case { form, shape, density, narrow };
     let (variant, measured) = case.pick(&run.gpu, &run.choices, product, case.chunk(&run.choices));
-    let why = if measured {
+    let left = run.choices.left(&case.key(product));
+    let of = fitting(&run.gpu, product, form, narrow).count();
+    let why = if left == Some(Left::Alone) {
+        Why::Alone { of }
+    } else if measured {
         let race = case.race(&run.choices, product);
         let (race, density) = race.map_or((None, None), |(race, density)| (Some(race), Some(density)));
         Why::Measured { race, density }
     } else {
-        let of = fitting(&run.gpu, product, form, narrow).count();
-        Why::First { of, asked: run.recipe.run.autotune }
+        Why::First { of, unmeasured: unmeasured(run, left) }
     };
     let dense = run.choices.dense_race(product, shape);
     let other = dense.map(|race| (run.choices.pick(product, shape).name.to_string(), race.ms));
@@ -223,7 +234,7 @@ impl Kernel {
     fn json(&self) -> Value {
         let (race, density) = match &self.why {
             Why::Measured { race, density } => (race.as_ref(), *density),
-            Why::First { .. } | Why::Narrow { .. } => (None, None),
+            Why::First { .. } | Why::Alone { .. } | Why::Narrow { .. } => (None, None),
         };
         let pair = |one: &(String, f64)| json!({ "kernel": one.0, "ms": one.1 });
         json!({
@@ -250,9 +261,10 @@ impl fmt::Display for Kernel {
             Why::Narrow { fastest } => {
                 write!(f, "the first that reads bf16; {fastest}, the fastest, does not")?
             }
-            Why::First { of, asked } => {
-                write!(f, "by default, {}: the first of {of} that fit", unmeasured(*asked))?
+            Why::First { of, unmeasured } => {
+                write!(f, "by default, {unmeasured}: the first of {of} that fit")?
             }
+            Why::Alone { of } => write!(f, "the only one of {of} that may be the fastest on this device")?,
         }
         self.other.as_ref().map_or(Ok(()), |(name, ms)| write!(f, "; dense {name} {ms:.2} ms"))
     }
@@ -266,9 +278,10 @@ impl fmt::Display for Crossover {
         }
         write!(f, "packed from density {:.3} down: ", self.below)?;
         if !self.measured {
-            write!(f, "the crossover by default, {}", unmeasured(self.asked))?;
-            let densest = self.too_dense_for.filter(|_| self.asked);
-            return densest.map_or(Ok(()), |densest| write!(f, ": only from density {densest:.2} down"));
+            write!(f, "the crossover by default, {}", self.unmeasured)?;
+            return self
+                .too_dense_for
+                .map_or(Ok(()), |densest| write!(f, ": only from density {densest:.2} down"));
         }
         write!(f, "the crossover as measured")?;
         let Some(([packed, dense], density)) = self.times else { return Ok(()) };
@@ -280,132 +293,14 @@ impl fmt::Display for Crossover {
     }
 }
 
-fn unmeasured(asked: bool) -> &'static str {
-    if asked { "nothing was measured" } else { "run.autotune = false" }
+fn unmeasured(run: &Session, left: Option<Left>) -> &'static str {
+    match left {
+        _ if !run.recipe.run.autotune => "run.autotune = false",
+        Some(Left::Time) => "there was no time to measure",
+        _ => "nothing was measured",
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::Gpu;
-    use crate::ops::packed::Form;
-    use crate::ops::variants::Choices;
-    use crate::recipe::Recipe;
-
-    fn session(choices: Choices, set: &[&str]) -> Session {
-        let set: Vec<String> = set.iter().map(|one| one.to_string()).collect();
-        let recipe = Recipe::find("digits-rigl-90", &set).unwrap();
-        let data = crate::cli::drive::data(&recipe).unwrap();
-        Session::new(&Gpu::counted(), &recipe, &data, choices).unwrap()
-    }
-    fn of(run: &Session, name: &str) -> (Vec<Vec<String>>, Option<Packed>) {
-        let dense = dense(run).into_iter().find(|one| one.name == name);
-        let packed = packed(run).into_iter().find(|one| one.name == name);
-        (dense.map_or(Vec::new(), |dense| dense.lines()), packed)
-    }
-
-    #[test]
-    fn without_measurements_the_rule_is_named() {
-        // ERK keeps 43 % of the last layer, which stays masked, and 9 % of the one before.
-        let run = session(Choices::default(), &[]);
-        let by_default = "by default, nothing was measured: the first of ";
-        let (dense, packed) = of(&run, "head.weight");
-        assert_eq!(dense.len(), 3);
-        assert!(dense.iter().all(|line| line[3].starts_with(by_default)), "{dense:?}");
-        let packed = packed.unwrap();
-        let lines = packed.lines();
-        let rule = "packed from density 0.150 down: the crossover by default, nothing was measured: only from \
-             density 0.40 down";
-        assert_eq!((lines.len(), lines[0][4].as_str()), (1, rule));
-        let json = packed.json();
-        assert_eq!((&json["packed"], &json["packed_below_measured"]), (&false.into(), &false.into()));
-        assert_eq!(json["packed_below"], 0.15);
-        let lines = of(&run, "fc2.weight").1.unwrap().lines();
-        assert_eq!(lines.len(), 3);
-        assert!(lines.iter().all(|line| line[4].starts_with(by_default)), "{lines:?}");
-        let json = of(&run, "fc2.weight").1.unwrap().json();
-        let forward = &json["kernels"]["forward"];
-        assert_eq!((&forward["measured"], &forward["ms"]), (&false.into(), &Value::Null));
-
-        let why = |set: &str| {
-            of(&session(Choices::default(), &[set]), "head.weight").1.unwrap().json()["why"].clone()
-        };
-        let off = why("run.autotune=false");
-        assert!(off.as_str().unwrap().ends_with("by default, run.autotune = false"), "{off}");
-        assert_eq!(why("sparsity.storage=packed"), "packed storage was asked for");
-    }
-
-    #[test]
-    fn a_kernel_that_is_there_for_bf16_says_so() {
-        let mut choices = Choices::default();
-        choices.settle("forward 10x64x64".into(), &[("forward/plain", 1.0), ("forward/10x2_texels", 2.0)]);
-        let why = |set: &str| of(&session(choices.clone(), &[set]), "head.weight").0[0][2..].to_vec();
-        assert_eq!(why("run.activations=f32")[0], "forward/plain");
-        let bf16 = why("run.activations=bf16");
-        let reason = "the first that reads bf16; forward/plain, the fastest, does not";
-        assert_eq!(bf16, ["forward/16x4_texels", reason]);
-    }
-
-    #[test]
-    fn measured_choices_come_with_their_times() {
-        let shape = Shape::new(64, 128, 64);
-        let mut choices = Choices::default();
-        let products =
-            Products { form: Form::Free, shape, narrow: false, feeds_back: true, dense_grad: false };
-        products.learn(&mut choices, 0.25);
-        for product in Product::ALL {
-            let name = product.name();
-            let dense = match product {
-                Product::Forward => [("forward/plain", 9.0), ("forward/tile", 4.83)],
-                Product::InputGrad => [("input_grad/tile", 4.5), ("input_grad/plain", 8.0)],
-                Product::WeightGrad => [("weight_grad/tile", 5.0), ("weight_grad/plain", 8.5)],
-            };
-            choices.settle(format!("{name} 64x128x64"), &dense);
-            let packed = match product {
-                Product::Forward => [("ops/packed/forward_texels", 0.75), ("ops/packed/forward", 0.6)],
-                Product::InputGrad => [("ops/packed/input_grad", 0.65), ("ops/packed/input_grad_split", 0.9)],
-                Product::WeightGrad => [("ops/packed/weight_grad", 0.5), ("ops/packed/weight_grad_8", 0.55)],
-            };
-            // The nearest to 0.087 that is known.
-            choices.settle(format!("packed_{name} 64x128x64 1x1 1/4"), &packed);
-        }
-        let (dense, packed) = of(&session(choices.clone(), &[]), "fc2.weight");
-        let packed = packed.unwrap();
-        let lines = packed.lines();
-        assert_eq!(lines[0][3], "ops/packed/forward");
-        assert_eq!(
-            lines[0][4],
-            "measured 0.60 ms at density 1/4; next ops/packed/forward_texels 0.75 ms; dense forward/tile 4.83 ms"
-        );
-        let json = packed.json();
-        assert_eq!(
-            json["why"],
-            "packed from density 0.250 down: the crossover as measured; all products at density 1/4: packed \
-             1.75 ms, dense 14.33 ms"
-        );
-        let forward = &json["kernels"]["forward"];
-        assert_eq!((&forward["ms"], &forward["at_density"]), (&0.6.into(), &0.25.into()));
-        assert_eq!(forward["dense"], json!({ "kernel": "forward/tile", "ms": 4.83 }));
-        assert_eq!(forward["next"], json!({ "kernel": "ops/packed/forward_texels", "ms": 0.75 }));
-        // Packed from the start: what is dense is the gradient that weights grow by.
-        assert_eq!(dense.len(), 1, "{dense:?}");
-        assert_eq!(
-            dense[0][1..],
-            [
-                "weight_grad",
-                "weight_grad/tile for growth",
-                "measured 5.00 ms; next weight_grad/plain 8.50 ms"
-            ]
-        );
-
-        // Masked, all three are; of choices whose times were not kept that is said.
-        let masked = "sparsity.storage=masked";
-        let (dense, packed) = of(&session(choices, &[masked]), "fc2.weight");
-        assert!(packed.is_none(), "it is never packed");
-        assert_eq!(dense[0][2..], ["forward/tile", "measured 4.83 ms; next forward/plain 9.00 ms"]);
-        let mut old = Choices::default();
-        old.set("forward 64x128x64".into(), "forward/tile".into());
-        let (dense, _) = of(&session(old, &[masked]), "fc2.weight");
-        assert_eq!(dense[0][2..], ["forward/tile", "the fastest, measured; no times were kept"]);
-    }
-}
+#[path = "kernels_tests.rs"]
+mod tests;

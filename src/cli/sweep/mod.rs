@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
+use super::tune::Autotune;
 use super::{Device, drive, print_json, say, train};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
@@ -41,9 +42,8 @@ pub struct Sweep {
     /// Say which runs there are and which are done, and run nothing
     #[arg(long)]
     list: bool,
-    /// Take the fixed default kernels instead of measuring which is fastest here
-    #[arg(long)]
-    no_autotune: bool,
+    #[command(flatten)]
+    autotune: Autotune,
     #[command(flatten)]
     device: Device,
     /// Say nothing but warnings and results
@@ -113,7 +113,7 @@ impl Sweep {
         let signal = drive::signals()?;
         let options = drive::Options {
             quiet: self.quiet,
-            autotune: !self.no_autotune,
+            autotune: self.autotune.effort(),
             signal: Some(signal.clone()),
             ..Default::default()
         };

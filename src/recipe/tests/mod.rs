@@ -120,7 +120,9 @@ fn layers_keep_their_settings() {
     let text = "[data]\nname = 'digits'\n[optim]\nname = 'sgd'\nlr = 1\n\
                 [[model.layer]]\ntype = 'linear'\nname = 'fc1'\nout = 16\n[[model.layer]]\ntype = 'relu'\n";
     let recipe = Recipe::parse(text, "layers.toml", &[]).unwrap();
-    let Model::Layers(layers) = &recipe.model else { panic!("not layers: {:?}", recipe.model) };
+    let Model::Network(Network { layers, .. }) = &recipe.model else {
+        panic!("not layers: {:?}", recipe.model)
+    };
     assert_eq!((layers[0].kind.as_str(), layers[0].name.as_deref()), ("linear", Some("fc1")));
     assert_eq!(layers[0].settings.u32("out").unwrap(), 16);
     assert_eq!((layers[1].kind.as_str(), layers[1].name.as_deref()), ("relu", None));

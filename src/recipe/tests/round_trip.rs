@@ -38,12 +38,15 @@ fn some_settings() -> impl Strategy<Value = Settings> {
 }
 
 fn a_model() -> impl Strategy<Value = Model> {
-    let layer = ("[a-z]{1,5}", prop::option::of("[a-z]{1,5}"), some_settings())
-        .prop_map(|(kind, name, settings)| Layer { kind, name, settings });
+    let from = prop::collection::vec("[a-z]{1,5}", 0..3);
+    let layer = ("[a-z]{1,5}", prop::option::of("[a-z]{1,5}"), from, some_settings())
+        .prop_map(|(kind, name, from, settings)| Layer { kind, name, from, settings });
+    let output = ("[a-z]{1,5}", some_settings()).prop_map(|(from, settings)| Output { from, settings });
     prop_oneof![
         (prop::collection::vec(1..u32::MAX, 0..4), "[a-z]{1,5}")
             .prop_map(|(hidden, activation)| Model::Mlp { hidden, activation }),
-        prop::collection::vec(layer, 1..4).prop_map(Model::Layers),
+        (prop::collection::vec(layer, 1..4), prop::collection::vec(output, 0..3))
+            .prop_map(|(layers, outputs)| Model::Network(Network { layers, outputs })),
     ]
 }
 

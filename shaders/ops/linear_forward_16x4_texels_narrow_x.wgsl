@@ -1,6 +1,0 @@
-// linear_forward_block, 16 rows by 4 quads of columns an invocation, 8 invocations side by side.
-// Operands come from textures, x as bf16. Needs inner % 4 == 0 and cols % 8 == 0.
-const ROWS = 16u; const QUADS = 4u; const DOWN = 1u; const ACROSS = 8u; const PER = 2u;
-//#use ops/linear_forward_block
-//#use ops/linear_weight_texels
-//#use ops/packed/x_narrow

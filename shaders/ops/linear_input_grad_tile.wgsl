@@ -1,3 +1,0 @@
-// linear_input_grad_tile_part. Needs inner % 4 == 0.
-//#use ops/linear_input_grad_tile_part
-//#use ops/linear_weight_quads

@@ -1,3 +1,0 @@
-// linear_input_grad_tile_part. Any number of inputs.
-//#use ops/linear_input_grad_tile_part
-//#use ops/linear_weight_scalars

@@ -1,7 +1,0 @@
-// forward of blocks of 4 rows by 1 input; bf16 operands from textures.
-const HEIGHT = 4u; const PER = 2u; const LOADS = 2u; const EACH = 4u; const DOWN = 1u; const ACROSS = 8u;
-//#use ops/packed/forward_part
-//#use ops/packed/columns_list
-//#use ops/packed/values_texels
-//#use ops/packed/x_narrow
-//#use ops/packed/out_narrow

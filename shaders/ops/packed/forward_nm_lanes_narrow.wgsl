@@ -1,7 +1,0 @@
-// forward of an N:M weight, entries shared by lanes; bf16 operands from textures: for software adapters.
-const HEIGHT = 1u; const PER = 2u; const LOADS = 2u; const EACH = 4u;
-//#use ops/packed/forward_lanes_part
-//#use ops/packed/columns_groups
-//#use ops/packed/values_scalars
-//#use ops/packed/x_narrow
-//#use ops/packed/out_narrow

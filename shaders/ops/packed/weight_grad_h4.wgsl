@@ -1,8 +1,0 @@
-// weight_grad of blocks of 4 rows by 1 input, 4 entries a chunk; operands from buffers: for GPUs.
-const HEIGHT = 4u; const PER = 1u; const EACH = 4u; const WG = 64u;
-//#use ops/packed/weight_grad_part
-//#use ops/packed/columns_list
-//#use ops/linear_x_quads
-//#use ops/packed/x_wide
-//#use ops/linear_d_y_quads
-//#use ops/packed/d_y_wide

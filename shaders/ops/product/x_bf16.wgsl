@@ -1,0 +1,11 @@
+// The input x (inner, cols) of a product as bf16 in a texture (ops/narrow): a load is two quads of columns.
+//#use ops/texels
+@group(0) @binding(4) var x: texture_storage_2d<rgba32uint, read>;
+
+const PER = 2u; // quads of a load
+
+fn x_load(i: u32) -> array<vec4<f32>, PER> {
+    let pairs = textureLoad(x, texel(i));
+    return array<vec4<f32>, PER>(
+        bitcast<vec4<f32>>(pairs << vec4<u32>(16u)), bitcast<vec4<f32>>(pairs & vec4<u32>(0xffff0000u)));
+}

@@ -1,0 +1,273 @@
+//! A model from its description: names are resolved, extents inferred, and what makes no network is refused.
+
+use std::collections::HashMap;
+
+use toml::Value as Toml;
+
+use super::extent::Extent;
+use super::graph::DATA;
+use super::layer::{self, Context};
+use super::model::{Head, Model, Node, Value, ValueId};
+use super::{fuse, presets};
+use crate::error::{Error, Result};
+use crate::param::{ParamId, ParamSet};
+use crate::recipe::{self, Network};
+
+impl Model {
+    /// Builds the layers; their initial weights are a function of `seed`. Parameters have no memory yet.
+    ///
+    /// # Errors
+    /// `Kind::Usage` for an unknown layer, key or name, for extents that do not fit, for a layer whose output nobody reads,
+    /// and where an output is not as wide as there are classes.
+    pub fn new(recipe: &recipe::Model, features: usize, classes: usize, seed: u64) -> Result<Self> {
+        let network = match recipe {
+            recipe::Model::Network(network) => network.clone(),
+            recipe::Model::Mlp { hidden, activation } => {
+                presets::mlp::build(hidden, activation, classes).into()
+            }
+        };
+        let mut names = Names::new(&network)?;
+        let mut model = Model {
+            nodes: Vec::new(),
+            values: vec![Value { producer: None, extent: Extent::features(features), is_gated: false }],
+            heads: Vec::new(),
+            params: ParamSet::default(),
+            features,
+            classes,
+        };
+        for (index, spec) in network.layers.iter().enumerate() {
+            let inputs = names.inputs(&network, index)?;
+            model.add(&names, spec, index, inputs, seed)?;
+            names.made = index + 1;
+        }
+        model.heads = heads(&model, &names, &network)?;
+        model.check_read(&names, &network)?;
+        fuse::relus(&mut model);
+        model.place_params();
+        Ok(model)
+    }
+
+    fn add(
+        &mut self,
+        names: &Names,
+        spec: &recipe::Layer,
+        index: usize,
+        inputs: Vec<ValueId>,
+        seed: u64,
+    ) -> Result<()> {
+        let (entry, settings) = (layer::find(spec)?, layer::settings(spec)?);
+        let extents: Vec<(String, Extent)> = inputs
+            .iter()
+            .map(|&value| (names.of(value).to_string(), self.values[value].extent.clone()))
+            .collect();
+        let declared = self.params.len();
+        let nodes = &self.nodes;
+        let params_of = |name: &str| -> Result<Vec<ParamId>> {
+            let found = nodes.iter().find(|node| node.name == name);
+            found.map(|node| node.params.clone()).ok_or_else(|| names.unknown(name, index))
+        };
+        let mut context = Context {
+            name: names.of(index + 1),
+            settings: &settings,
+            inputs: &extents,
+            seed,
+            params: &mut self.params,
+            params_of: &params_of,
+        };
+        let built = (entry.build)(&mut context)?;
+        let owns = self.params.len() > declared;
+        self.values.push(Value { producer: Some(index), extent: built.output, is_gated: false });
+        self.nodes.push(Node {
+            name: names.of(index + 1).to_string(),
+            layer: built.layer,
+            inputs,
+            output: index + 1,
+            params: built.params,
+            owns,
+        });
+        Ok(())
+    }
+
+    /// Every value is read, by a layer or by a loss.
+    fn check_read(&self, names: &Names, network: &Network) -> Result<()> {
+        for (value, spec) in (1..self.values.len()).zip(&network.layers) {
+            let is_head = self.heads.iter().any(|head| head.value == value);
+            if !is_head && self.readers(value).next().is_none() {
+                let error = Error::usage(format!("nobody reads the output of layer `{}`", names.of(value)));
+                let advice =
+                    "name it in the `from` of a layer, make it a [[model.output]], or leave the layer out";
+                return Err(spec.settings.locate("type", error).hint(advice));
+            }
+        }
+        Ok(())
+    }
+
+    /// What parameters are told of their place in the network.
+    fn place_params(&mut self) {
+        let needs = self.needs_grad(|_| true);
+        for node in 0..self.nodes.len() {
+            let feeds_back = self.nodes[node].inputs.iter().any(|&input| needs[input]);
+            let before = self.unit_before(node);
+            for (position, id) in self.nodes[node].params.clone().into_iter().enumerate() {
+                let param = &mut self.params[id];
+                // Of a shared one: of any of its layers.
+                param.feeds_back = feeds_back || !self.nodes[node].owns && param.feeds_back;
+                param.before = if position == 0 { before } else { None };
+            }
+        }
+    }
+
+    /// The weight and bias whose outputs are this node's inputs, one by one, where nobody else reads those on the way.
+    fn unit_before(&self, node: usize) -> Option<[ParamId; 2]> {
+        let shared = |id: ParamId| self.nodes.iter().filter(|node| node.params.contains(&id)).count() > 1;
+        let mut value = *self.nodes[node].inputs.first()?;
+        loop {
+            let is_head = self.heads.iter().any(|head| head.value == value);
+            let producer = &self.nodes[self.values[value].producer?];
+            if is_head || self.readers(value).count() != 1 {
+                return None;
+            }
+            match producer.params[..] {
+                [weight, bias]
+                    if !shared(weight) && !self.nodes[node].params.iter().any(|&id| shared(id)) =>
+                {
+                    return Some([weight, bias]);
+                }
+                [] if producer.layer.is_elementwise() => value = producer.inputs[0],
+                _ => return None,
+            }
+        }
+    }
+}
+
+/// The outputs with their losses.
+fn heads(model: &Model, names: &Names, network: &Network) -> Result<Vec<Head>> {
+    let last =
+        [recipe::Output { from: names.of(network.layers.len()).to_string(), settings: Default::default() }];
+    let outputs = if network.outputs.is_empty() { &last[..] } else { &network.outputs[..] };
+    let mut heads: Vec<Head> = Vec::new();
+    for output in outputs {
+        let at = |error| output.settings.locate("from", error);
+        let defaults = [("loss", Toml::String("cross-entropy".into())), ("weight", Toml::Float(1.0))];
+        let settings = output.settings.resolve("an output", &defaults)?;
+        if settings.text("loss")? != "cross-entropy" {
+            let error = recipe::unknown("loss", settings.text("loss")?, ["cross-entropy"]);
+            return Err(settings.locate("loss", error));
+        }
+        let weight = settings.f32("weight")?;
+        if !(weight > 0.0) {
+            return Err(settings.wrong("weight", "a number above 0"));
+        }
+        let value = names.find(&output.from, network.layers.len()).map_err(at)?;
+        let width = model.values[value].extent.cols(1) * model.values[value].extent.channels;
+        if value == 0 || width != model.classes {
+            let which = if network.outputs.is_empty() {
+                "the last layer".into()
+            } else {
+                format!("output `{}`", output.from)
+            };
+            return Err(at(Error::usage(format!(
+                "{which} has {width} outputs; the data has {} classes",
+                model.classes
+            )))
+            .hint(format!("a last [[model.layer]] of type \"linear\" with out = {}", model.classes)));
+        }
+        if heads.iter().any(|head| head.value == value) {
+            return Err(at(Error::usage(format!("`{}` is an output twice", output.from))));
+        }
+        heads.push(Head { value, weight });
+    }
+    Ok(heads)
+}
+
+/// The names of values: of the batch, and of the output of each layer.
+struct Names {
+    /// By value.
+    all: Vec<String>,
+    /// How many layers are built.
+    made: usize,
+}
+
+impl Names {
+    fn new(network: &Network) -> Result<Self> {
+        let mut all = vec![DATA.to_string()];
+        let mut seen: HashMap<String, usize> = HashMap::new();
+        for (index, spec) in network.layers.iter().enumerate() {
+            let name = spec.name.clone().unwrap_or_else(|| format!("{}{index}", spec.kind));
+            let taken = if name == DATA { Some("the batch has that name".into()) } else { None };
+            let before = seen
+                .insert(name.clone(), index)
+                .map(|first| format!("layers {first} and {index}, counted from 0"));
+            if let Some(why) = taken.or(before) {
+                let error = Error::usage(format!("two values cannot both be called `{name}`")).at(why);
+                return Err(spec.settings.locate("name", error).hint("a name of its own for each layer"));
+            }
+            all.push(name);
+        }
+        Ok(Self { all, made: 0 })
+    }
+
+    fn of(&self, value: ValueId) -> &str {
+        &self.all[value]
+    }
+
+    /// The value of this name, which the layer `reader` reads: any layer, or the outputs where it is past the last.
+    fn find(&self, name: &str, reader: usize) -> Result<ValueId> {
+        self.all.iter().position(|known| known == name).ok_or_else(|| self.unknown(name, reader))
+    }
+
+    fn unknown(&self, name: &str, reader: usize) -> Error {
+        let others = || {
+            self.all
+                .iter()
+                .enumerate()
+                .filter(|(value, _)| *value != reader + 1)
+                .map(|(_, name)| name.as_str())
+        };
+        recipe::unknown("layer", name, others())
+    }
+
+    /// What a layer reads: what it names, or the layer before it.
+    fn inputs(&self, network: &Network, index: usize) -> Result<Vec<ValueId>> {
+        let spec = &network.layers[index];
+        if spec.from.is_empty() {
+            return Ok(vec![index]);
+        }
+        let at = |error| spec.settings.locate("from", error);
+        let find = |name: &String| {
+            let value = self.find(name, index).map_err(at)?;
+            if value <= index {
+                return Ok(value);
+            }
+            let own = self.of(index + 1);
+            Err(at(match self.circle(network, index, value) {
+                Some(circle) => Error::usage(format!("layer `{own}` reads its own output"))
+                    .at(format!("the circle: {}", circle.join(" reads ")))
+                    .hint("a network that computes in one pass: no layer may depend on itself"),
+                None => Error::usage(format!("layer `{own}` reads `{name}` before it is made"))
+                    .hint(format!("move `{name}` up, before `{own}`")),
+            }))
+        };
+        spec.from.iter().map(find).collect()
+    }
+
+    /// The way from a later value back to the layer that reads it, if that depends on it.
+    fn circle(&self, network: &Network, reader: usize, value: ValueId) -> Option<Vec<String>> {
+        let mut seen = vec![false; self.all.len()];
+        let mut ways = vec![vec![reader + 1, value]];
+        while let Some(way) = ways.pop() {
+            let last = *way.last().expect("a way has a start");
+            if last == reader + 1 {
+                return Some(way.into_iter().map(|value| format!("`{}`", self.of(value))).collect());
+            }
+            if last == 0 || std::mem::replace(&mut seen[last], true) {
+                continue;
+            }
+            let spec = &network.layers[last - 1];
+            let named = spec.from.iter().filter_map(|name| self.all.iter().position(|known| known == name));
+            let reads: Vec<ValueId> = if spec.from.is_empty() { vec![last - 1] } else { named.collect() };
+            ways.extend(reads.into_iter().map(|next| [&way[..], &[next]].concat()));
+        }
+        None
+    }
+}

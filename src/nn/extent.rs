@@ -1,0 +1,34 @@
+//! The extent of a value for one sample.
+
+use std::fmt;
+
+/// Channels, and the sites that each has a number at: none for plain features, `[height, width]` for images, `[time]` for
+/// sequences. In memory a value is (channels, sites.., batch), the batch innermost.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Extent {
+    pub channels: usize,
+    pub sites: Vec<usize>,
+}
+
+impl Extent {
+    /// Plain features.
+    pub fn features(channels: usize) -> Self {
+        Self { channels, sites: Vec::new() }
+    }
+    /// The same sites, with so many channels.
+    pub fn with(&self, channels: usize) -> Self {
+        Self { channels, sites: self.sites.clone() }
+    }
+    /// Columns of a batch: one for each site and sample.
+    pub fn cols(&self, batch: usize) -> usize {
+        self.sites.iter().product::<usize>() * batch
+    }
+}
+
+/// `64`, or `64x28x28`.
+impl fmt::Display for Extent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.channels)?;
+        self.sites.iter().try_for_each(|site| write!(f, "x{site}"))
+    }
+}

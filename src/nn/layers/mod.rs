@@ -1,0 +1,7 @@
+//! The layers, one a file.
+
+pub(super) mod add;
+pub(super) mod concat;
+pub(super) mod linear;
+pub(super) mod relu;
+pub(super) mod slice;

@@ -1,0 +1,154 @@
+//! A network whose layers are built: nodes in the order of computation, values between them, parameters beside them.
+
+use std::ops::Range;
+
+use super::extent::Extent;
+use super::layer::{Layer, Site};
+use super::pass::Pass;
+use super::schedule::Item;
+use crate::error::{Error, Result};
+use crate::gpu::{Gpu, Recorder, Tensor};
+use crate::ops::add::{self, Window};
+use crate::ops::variants::{Choices, Shape};
+use crate::param::{Param, ParamId, ParamSet};
+
+/// Number of a value: 0 is the batch.
+pub type ValueId = usize;
+/// Number of a node, in the order of computation.
+pub type NodeId = usize;
+
+/// A network of layers from the features of samples to classes.
+pub struct Model {
+    pub(super) nodes: Vec<Node>,
+    pub(super) values: Vec<Value>,
+    pub(super) heads: Vec<Head>,
+    pub params: ParamSet,
+    pub features: usize,
+    pub classes: usize,
+}
+
+/// A layer with what it reads and writes.
+pub struct Node {
+    pub name: String,
+    pub(super) layer: Box<dyn Layer>,
+    pub(super) inputs: Vec<ValueId>,
+    pub(super) output: ValueId,
+    /// What it reads; a layer that shares them comes after the one that declared them.
+    pub params: Vec<ParamId>,
+    /// Whether it has declared them itself.
+    pub owns: bool,
+}
+
+/// What one node writes and others read.
+pub(super) struct Value {
+    /// The node that writes it; the batch has none.
+    pub producer: Option<NodeId>,
+    pub extent: Extent,
+    /// Whether its gradient is to be rectified before its producer reads it, and nobody does so on the way.
+    pub is_gated: bool,
+}
+
+/// A value that is trained to answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Head {
+    pub value: ValueId,
+    /// The factor on its loss.
+    pub weight: f32,
+}
+
+impl Model {
+    /// The nodes that have declared parameters, in the order of computation.
+    pub fn trainable_layers(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|node| node.owns && !node.params.is_empty())
+    }
+    /// The outputs; the first one is judged.
+    pub fn heads(&self) -> &[Head] {
+        &self.heads
+    }
+    /// The dense products of one step with a batch of so many columns.
+    pub fn products(&self, batch: usize) -> Vec<Shape> {
+        let of = |node: &Node| node.layer.products(&self.params, &node.params, self.cols(node, batch));
+        self.nodes.iter().flat_map(of).collect()
+    }
+    /// Columns of a node's output.
+    pub(super) fn cols(&self, node: &Node, batch: usize) -> usize {
+        self.values[node.output].extent.cols(batch)
+    }
+    /// The nodes that read a value, each as often as it does.
+    pub(super) fn readers(&self, value: ValueId) -> impl Iterator<Item = NodeId> + '_ {
+        let nodes = self.nodes.iter().enumerate();
+        nodes.flat_map(move |(id, node)| {
+            node.inputs.iter().filter(move |&&input| input == value).map(move |_| id)
+        })
+    }
+    /// By value, whether its gradient is needed where these parameters train: something of them lies before it.
+    pub fn needs_grad(&self, trains: impl Fn(ParamId) -> bool) -> Vec<bool> {
+        let mut needs = vec![false; self.values.len()];
+        for node in &self.nodes {
+            needs[node.output] =
+                node.params.iter().any(|&id| trains(id)) || node.inputs.iter().any(|&input| needs[input]);
+        }
+        needs
+    }
+    /// By parameter, how often its products are computed in the forward pass, and how often the gradient of their input is
+    /// where these parameters train.
+    pub fn uses(&self, trains: impl Fn(ParamId) -> bool) -> Vec<[usize; 2]> {
+        let needs = self.needs_grad(trains);
+        let mut uses = vec![[0; 2]; self.params.len()];
+        for node in &self.nodes {
+            let feeds_back = node.inputs.iter().any(|&input| needs[input]);
+            for id in &node.params {
+                uses[id.0][0] += 1;
+                uses[id.0][1] += usize::from(feeds_back);
+            }
+        }
+        uses
+    }
+
+    pub(super) fn site<'a>(
+        &'a self,
+        gpu: &'a Gpu,
+        choices: &'a Choices,
+        node: &'a Node,
+        batch: usize,
+    ) -> Site<'a> {
+        Site { gpu, choices, set: &self.params, params: &node.params, cols: self.cols(node, batch) }
+    }
+
+    /// By layer that multiplies by this weight: its input, and its output's gradient.
+    pub fn operands(&self, weight: ParamId) -> impl DoubleEndedIterator<Item = (&Node, [Item; 2])> {
+        let nodes = self.nodes.iter().filter(move |node| node.params.first() == Some(&weight));
+        nodes.map(|node| (node, [Item::Value(node.inputs[0]), Item::Grad(node.output)]))
+    }
+
+    /// Records the gradient of some rows of a parameter, also where nothing is kept, after a backward pass that kept what
+    /// it takes. Where several layers share the parameter their gradients are added up.
+    pub fn dense_grad(
+        &self,
+        rec: &mut Recorder,
+        choices: &Choices,
+        pass: &Pass,
+        (param, rows): (ParamId, Range<usize>),
+        d_weight: &Tensor,
+    ) -> Result<()> {
+        let gpu = rec.gpu.clone();
+        let mut is_first = true;
+        for (node, [x, d_y]) in self.operands(param).rev() {
+            let kept = |item| pass.wide(item).ok_or_else(|| not_kept(&self.params[param]));
+            let operands = [kept(x)?, kept(d_y)?];
+            let site = self.site(&gpu, choices, node, pass.batch());
+            if std::mem::take(&mut is_first) {
+                node.layer.dense_grad(rec, site, operands, rows.clone(), d_weight)?;
+            } else {
+                let more = gpu.tensor("gradient of a shared weight", d_weight.dtype(), &d_weight.shape)?;
+                node.layer.dense_grad(rec, site, operands, rows.clone(), &more)?;
+                add::record(rec, &more, d_weight, Window::all(d_weight), true)?;
+            }
+        }
+        if is_first { Err(not_kept(&self.params[param])) } else { Ok(()) }
+    }
+}
+
+fn not_kept(param: &Param) -> Error {
+    Error::internal(format!("no pass keeps what the dense gradient of `{}` takes", param.name))
+}

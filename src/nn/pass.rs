@@ -1,0 +1,140 @@
+//! A schedule with its tensors, which can be recorded.
+
+use std::collections::HashMap;
+
+use super::layer::{Backward, Sink};
+use super::model::{Model, Node};
+use super::schedule::{Call, Grads, Item, Key, Schedule};
+use crate::error::Result;
+use crate::gpu::{Phase, Recorder, Tensor};
+use crate::ops::add::{self, Window};
+use crate::ops::variants::Choices;
+use crate::ops::{narrow, relu};
+
+/// A pass through a network.
+pub struct Pass {
+    pub schedule: Schedule,
+    tensors: HashMap<Key, Tensor>,
+}
+
+impl Pass {
+    pub(super) fn new(schedule: Schedule, tensors: HashMap<Key, Tensor>) -> Self {
+        Self { schedule, tensors }
+    }
+    /// Samples of a batch, with those that are missing.
+    pub fn batch(&self) -> usize {
+        self.schedule.batch
+    }
+    /// Where the batch is written: f32, or bf16 where that is all that is read.
+    pub fn input(&self) -> &Tensor {
+        match self.schedule.calls.first() {
+            Some(Call::Batch { x }) => self.at(*x),
+            _ => unreachable!("a pass begins with its batch"),
+        }
+    }
+    /// The logits of each head, and where their gradients go if there is a backward pass.
+    pub fn heads(&self) -> Vec<(&Tensor, Option<&Tensor>)> {
+        let losses = |call: &Call| match call {
+            Call::Losses { heads } => {
+                Some(heads.iter().map(|(y, d)| (self.at(*y), d.map(|d| self.at(d)))).collect())
+            }
+            _ => None,
+        };
+        self.schedule.calls.iter().find_map(losses).expect("a pass has losses")
+    }
+    /// An item as f32, if the pass has it so.
+    pub fn wide(&self, item: Item) -> Option<&Tensor> {
+        self.tensors.get(&Key { item, narrow: false })
+    }
+    /// Whether anything reads a node's input as bf16.
+    pub(super) fn reads_narrow(&self, id: usize) -> bool {
+        let reads = |call: &Call| matches!(call, Call::Forward { node, x, .. } if *node == id && x.iter().any(|x| x.narrow));
+        self.schedule.calls.iter().any(reads)
+    }
+
+    fn at(&self, key: Key) -> &Tensor {
+        &self.tensors[&key]
+    }
+    fn all(&self, keys: &[Key]) -> Vec<&Tensor> {
+        keys.iter().map(|key| self.at(*key)).collect()
+    }
+}
+
+impl Model {
+    /// Records the forward pass from the batch, which was written to [`Pass::input`], to the logits of the heads.
+    pub fn forward(&self, rec: &mut Recorder, choices: &Choices, pass: &Pass) -> Result<()> {
+        rec.phase(Phase::Forward);
+        let calls = pass.schedule.calls.iter().take_while(|call| !matches!(call, Call::Losses { .. }));
+        calls.into_iter().try_for_each(|call| self.call(rec, choices, pass, call))
+    }
+
+    /// Records the backward pass from the gradients of the logits, which the losses have written: the gradient of every
+    /// parameter that was wished for.
+    pub fn backward(&self, rec: &mut Recorder, choices: &Choices, pass: &Pass) -> Result<()> {
+        rec.phase(Phase::Backward);
+        let calls = pass.schedule.calls.iter().skip_while(|call| !matches!(call, Call::Losses { .. }));
+        calls.into_iter().try_for_each(|call| self.call(rec, choices, pass, call))
+    }
+
+    fn call(&self, rec: &mut Recorder, choices: &Choices, pass: &Pass, call: &Call) -> Result<()> {
+        let gpu = rec.gpu.clone();
+        let mut node = |id: usize| -> &Node {
+            rec.scope(&self.nodes[id].name);
+            &self.nodes[id]
+        };
+        match call {
+            Call::Batch { .. } | Call::Losses { .. } => Ok(()),
+            Call::Narrow { node: id, from, to } => {
+                node(*id);
+                narrow::record(rec, pass.at(*from), pass.at(*to))
+            }
+            Call::Forward { node: id, x, y } => {
+                let node = node(*id);
+                node.layer.forward(
+                    rec,
+                    self.site(&gpu, choices, node, pass.batch()),
+                    &pass.all(x),
+                    pass.at(*y),
+                )
+            }
+            Call::Gate { node: id, y, d_y } => {
+                node(*id);
+                relu::record_gate(rec, pass.at(*y), pass.at(*d_y))
+            }
+            Call::Backward { node: id, x, y, d_y, d_x, grads } => {
+                let node = node(*id);
+                let own = |&id| self.params[id].segments.iter().map(|segment| segment.grad.clone()).collect();
+                let own: Vec<Vec<Tensor>> = node.params.iter().map(own).collect();
+                let shares = |keys: &Vec<Key>| pass.all(keys).into_iter().cloned().collect();
+                let shares: Option<Vec<Vec<Tensor>>> = match grads {
+                    Grads::Shares(keys) => Some(keys.iter().map(shares).collect()),
+                    _ => None,
+                };
+                let sink = |&(key, adds)| Sink { to: pass.at(key), adds };
+                let d_x: Vec<_> = d_x.iter().map(|to| to.as_ref().map(sink)).collect();
+                let backward = Backward {
+                    x: &pass.all(x),
+                    y: y.map(|y| pass.at(y)),
+                    d_y: pass.at(*d_y),
+                    d_x: &d_x,
+                    grads: (*grads != Grads::None).then_some(shares.as_ref().unwrap_or(&own)),
+                };
+                node.layer.backward(rec, self.site(&gpu, choices, node, pass.batch()), &backward)?;
+                for (more, to) in shares.iter().flatten().flatten().zip(own.iter().flatten()) {
+                    add::record(rec, more, to, Window::all(to), true)?;
+                }
+                Ok(())
+            }
+            Call::Add { node: id, from, to } => {
+                node(*id);
+                add::record(rec, pass.at(*from), pass.at(*to), Window::all(pass.at(*to)), true)
+            }
+        }
+    }
+
+    /// Whether the products of the layer of this parameter read its input as bf16.
+    pub fn reads_narrow(&self, pass: &Pass, param: &str) -> bool {
+        let owns = |node: &Node| node.params.iter().any(|&id| self.params[id].name == param);
+        (0..self.nodes.len()).filter(|&id| owns(&self.nodes[id])).any(|id| pass.reads_narrow(id))
+    }
+}

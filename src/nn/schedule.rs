@@ -1,0 +1,218 @@
+//! The calls of a pass through a network, in order, and how long each tensor is needed.
+//!
+//! A schedule follows from a model, the storage of its parameters, and a [`Wish`]. It is plain data: nothing is decided
+//! when it is recorded or replayed.
+
+use std::collections::BTreeMap;
+
+use super::model::{Model, NodeId, ValueId};
+use super::planner::{Planner, kept};
+use crate::gpu::{Dtype, Gpu};
+use crate::ops::variants::Choices;
+use crate::param::ParamId;
+
+/// What a pass is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// Whose gradients are computed; those of no parameter: there is no backward pass.
+    pub gradients: Gradients,
+    /// Whether what the dense gradients of packed weights take is there at the end, as f32.
+    pub keeps: bool,
+    /// Whether activations and gradients are bf16 where products read that.
+    pub narrow: bool,
+    /// Whether the batch can be written as bf16.
+    pub narrow_batch: bool,
+}
+
+/// Parameters whose gradients are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gradients {
+    #[default]
+    None,
+    /// Those of parameters that are not frozen.
+    Trained,
+    All,
+}
+
+/// A number array of a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Item {
+    Value(ValueId),
+    Grad(ValueId),
+    /// What a layer contributes to the gradient of its input number so, to be added.
+    Share(NodeId, usize),
+    /// The gradient of a shared parameter by this layer, to be added: number of the parameter and of its segment.
+    ParamShare(NodeId, usize, usize),
+}
+
+/// An item in one format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    pub item: Item,
+    pub narrow: bool,
+}
+
+impl Key {
+    pub(super) fn wide(item: Item) -> Self {
+        Self { item, narrow: false }
+    }
+}
+
+/// One thing to be recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Call {
+    /// The batch is written.
+    Batch {
+        x: Key,
+    },
+    /// An f32 item is copied to bf16, for this node.
+    Narrow {
+        node: NodeId,
+        from: Key,
+        to: Key,
+    },
+    Forward {
+        node: NodeId,
+        x: Vec<Key>,
+        y: Key,
+    },
+    /// The losses of all heads: logits, and where their gradients go if asked for.
+    Losses {
+        heads: Vec<(Key, Option<Key>)>,
+    },
+    /// The gradient of a rectified value becomes 0 where that is not positive.
+    Gate {
+        node: NodeId,
+        y: Key,
+        d_y: Key,
+    },
+    Backward {
+        node: NodeId,
+        x: Vec<Key>,
+        y: Option<Key>,
+        d_y: Key,
+        d_x: Vec<Option<(Key, bool)>>,
+        grads: Grads,
+    },
+    /// A share is added to the gradient of a value.
+    Add {
+        node: NodeId,
+        from: Key,
+        to: Key,
+    },
+}
+
+/// Where the gradients of a node's parameters go.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Grads {
+    /// They are not asked for.
+    None,
+    /// To the parameters.
+    Own,
+    /// To shares, by parameter and segment, which are added to the parameters' afterwards.
+    Shares(Vec<Vec<Key>>),
+}
+
+impl Call {
+    /// What it reads and what it writes.
+    pub fn touches(&self) -> [Vec<Key>; 2] {
+        match self {
+            Call::Batch { x } => [vec![], vec![*x]],
+            Call::Narrow { from, to, .. } => [vec![*from], vec![*to]],
+            Call::Forward { x, y, .. } => [x.clone(), vec![*y]],
+            Call::Losses { heads } => [
+                heads.iter().map(|(logits, _)| *logits).collect(),
+                heads.iter().filter_map(|(_, d)| *d).collect(),
+            ],
+            Call::Gate { y, d_y, .. } => [vec![*y, *d_y], vec![]],
+            Call::Backward { x, y, d_y, d_x, grads, .. } => {
+                let set = d_x.iter().flatten().filter(|(_, adds)| !adds).map(|(key, _)| *key);
+                let set: Vec<Key> = set.collect();
+                // A layer that reads a value twice sets its gradient first and adds to it then.
+                let added = d_x.iter().flatten().filter(|(key, adds)| *adds && !set.contains(key));
+                let read =
+                    x.iter().chain(y).chain([d_y]).copied().chain(added.map(|(key, _)| *key)).collect();
+                let shares = match grads {
+                    Grads::Shares(all) => all.concat(),
+                    _ => Vec::new(),
+                };
+                [read, [set, shares].concat()]
+            }
+            Call::Add { from, to, .. } => [vec![*from, *to], vec![]],
+        }
+    }
+}
+
+/// How long a tensor is needed: from the call that writes it to the last that touches it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Life {
+    pub key: Key,
+    /// `(channels, cols)`, or the length of a parameter's segment.
+    pub shape: Vec<usize>,
+    pub first: usize,
+    pub last: usize,
+}
+
+impl Life {
+    pub fn dtype(&self) -> Dtype {
+        if self.key.narrow { Dtype::Bf16 } else { Dtype::F32 }
+    }
+    pub fn bytes(&self) -> u64 {
+        self.shape.iter().product::<usize>() as u64 * if self.key.narrow { 2 } else { 4 }
+    }
+}
+
+/// Calls in order, and the lives of their tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule {
+    pub calls: Vec<Call>,
+    pub lives: Vec<Life>,
+    /// Samples of a batch, with those that are missing.
+    pub batch: usize,
+}
+
+impl Schedule {
+    /// What `wish` takes with parameters stored as they are.
+    pub fn new(model: &Model, gpu: &Gpu, choices: &Choices, batch: usize, wish: Wish) -> Self {
+        let trains = |id: ParamId| match wish.gradients {
+            Gradients::None => false,
+            Gradients::Trained => !model.params[id].frozen,
+            Gradients::All => true,
+        };
+        let mut planner = Planner::new(model, gpu, choices, batch, wish, &trains);
+        planner.forward();
+        if wish.gradients != Gradients::None {
+            planner.backward(&trains);
+        }
+        let mut schedule = Schedule { lives: Vec::new(), calls: planner.calls, batch };
+        schedule.lives = schedule.lives(model, &kept(model, wish));
+        schedule
+    }
+
+    fn lives(&self, model: &Model, kept: &[Item]) -> Vec<Life> {
+        let mut lives: BTreeMap<Key, Life> = BTreeMap::new();
+        for (at, call) in self.calls.iter().enumerate() {
+            for key in call.touches().concat() {
+                let fresh = || Life { key, shape: shape(model, key.item, self.batch), first: at, last: at };
+                lives.entry(key).or_insert_with(fresh).last = at;
+            }
+        }
+        let end = self.calls.len();
+        for item in kept {
+            lives.entry(Key::wide(*item)).and_modify(|life| life.last = end);
+        }
+        lives.into_values().collect()
+    }
+}
+
+fn shape(model: &Model, item: Item, batch: usize) -> Vec<usize> {
+    let value = match item {
+        Item::Value(value) | Item::Grad(value) => value,
+        Item::Share(node, input) => model.nodes[node].inputs[input],
+        Item::ParamShare(node, param, segment) => {
+            return model.params[model.nodes[node].params[param]].segments[segment].grad.shape.clone();
+        }
+    };
+    let extent = &model.values[value].extent;
+    vec![extent.channels, extent.cols(batch)]
+}

@@ -1,0 +1,324 @@
+//! Networks as they are built, scheduled and placed.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::error::Result;
+use crate::gpu::{Choice, Dtype, Gpu, Recorder};
+use crate::ops::narrow;
+use crate::ops::packed::{Form, Pattern};
+use crate::ops::variants::{Choices, Product};
+use crate::param::Param;
+use crate::recipe::{self, Recipe};
+
+const CLASSES: usize = 4;
+
+/// A third of a weight.
+fn third(param: &Param) -> Pattern {
+    let kept: Vec<u32> = (0..param.len() as u32).filter(|i| i % 3 == 0).collect();
+    Pattern::from_places(Form::Free, param.shape[0], param.shape[1], &kept)
+}
+
+/// Numbers between -0.4 and 0.6.
+fn numbers(len: usize) -> Vec<f32> {
+    (0..len).map(|i| ((i * 53) % 97) as f32 / 97.0 - 0.4).collect()
+}
+
+/// A model with memory, whose parameters have values; those that `packs` says so of keep a third.
+fn model(gpu: &Gpu, recipe: &recipe::Model, features: usize, packs: impl Fn(&str) -> bool) -> Model {
+    let mut model = Model::new(recipe, features, CLASSES, 5).unwrap();
+    for param in model.params.iter_mut() {
+        if packs(&param.name) {
+            let pattern = third(param);
+            param.allocate_packed(gpu, pattern).unwrap();
+        } else {
+            param.allocate(gpu).unwrap();
+        }
+        let value = |i: usize| ((i * 37 + param.len()) % 101) as f32 / 101.0 - 0.5;
+        param.write(&(0..param.len()).map(value).collect::<Vec<_>>()).unwrap();
+    }
+    model
+}
+
+/// Replays a forward and a backward pass. Returns the logits of all heads and the gradients of all parameters.
+fn replay(model: &Model, choices: &Choices, pass: &Pass, gpu: &Gpu) -> Vec<Vec<f32>> {
+    let (cols, features) = (pass.batch(), model.features);
+    let batch = gpu.upload_f32("samples", &[features, cols], &numbers(features * cols)).unwrap();
+    let mut rec = Recorder::new(gpu);
+    if pass.input().dtype() == Dtype::Bf16 {
+        narrow::record(&mut rec, &batch, pass.input()).unwrap();
+    } else {
+        pass.input().write(&numbers(features * cols)).unwrap();
+    }
+    model.forward(&mut rec, choices, pass).unwrap();
+    rec.finish().unwrap().replay().unwrap();
+    let mut all: Vec<Vec<f32>> = pass.heads().iter().map(|(logits, _)| logits.read_f32().unwrap()).collect();
+    for (index, (logits, d_logits)) in pass.heads().into_iter().enumerate() {
+        let shifted = numbers(logits.len() + index).split_off(index);
+        d_logits.unwrap().write(&shifted).unwrap();
+    }
+    let mut rec = Recorder::new(gpu);
+    model.backward(&mut rec, choices, pass).unwrap();
+    rec.finish().unwrap().replay().unwrap();
+    all.extend(model.params.iter().map(|param| param.read_grad().unwrap()));
+    all
+}
+
+/// What a pass of a model of two packed layers and a dense one computes, and which of its activations there are as f32. The
+/// dense one has so many inputs.
+fn narrow_pass(gpu: &Gpu, choices: &Choices, keeps: bool, inner: u32) -> (Vec<Vec<f32>>, [bool; 3]) {
+    let mlp = recipe::Model::Mlp { hidden: vec![24, inner], activation: "relu".into() };
+    let model = model(gpu, &mlp, 20, |name| ["fc1.weight", "fc2.weight"].contains(&name));
+    let wish = Wish { gradients: Gradients::All, keeps, narrow: true, narrow_batch: true };
+    let schedule = Schedule::new(&model, gpu, choices, 16, wish);
+    let (_, passes) = Arena::new(gpu, vec![schedule]).unwrap();
+    let wide = ["fc1", "fc2", "head"].map(|name| {
+        let node = model.nodes.iter().find(|node| node.name == name).unwrap();
+        passes[0].wide(Item::Value(node.inputs[0])).is_some()
+    });
+    (replay(&model, choices, &passes[0], gpu), wide)
+}
+
+#[test]
+fn no_bit_depends_on_what_is_kept() {
+    for gpu in [Gpu::twin(), Gpu::open(&Choice::Auto).unwrap()] {
+        let [(kept, wide), (narrow, none)] =
+            [true, false].map(|keeps| narrow_pass(&gpu, &Choices::default(), keeps, 12));
+        assert!(kept.iter().flatten().filter(|g| **g != 0.0).count() > 100, "{kept:?}");
+        assert_eq!(kept, narrow);
+        // The head is dense: nothing of it grows by tiles.
+        assert_eq!((wide, none), ([true, true, false], [false; 3]));
+    }
+}
+
+#[test]
+fn which_kernels_are_the_fastest_does_not_decide_what_is_bf16() {
+    let gpu = Gpu::open(&Choice::Auto).unwrap();
+    for product in Product::ALL {
+        let mut choices = Choices::default();
+        choices.set(format!("{} 4x12x16", product.name()), format!("{}/plain", product.name()));
+        let [(kept, _), (narrow, wide)] = [true, false].map(|keeps| narrow_pass(&gpu, &choices, keeps, 12));
+        assert_eq!(kept, narrow);
+        assert!(!wide[2], "fc2 writes bf16 for the head");
+    }
+}
+
+/// Inputs that are no multiple of four: there are no kernels for it.
+#[test]
+fn a_dense_layer_that_cannot_read_bf16_is_written_f32() {
+    for gpu in [Gpu::twin(), Gpu::open(&Choice::Auto).unwrap()] {
+        let [(kept, _), (narrow, wide)] =
+            [true, false].map(|keeps| narrow_pass(&gpu, &Choices::default(), keeps, 10));
+        assert_eq!(kept, narrow);
+        assert_eq!(wide, [false, false, true], "fc1 writes bf16 for fc2, and fc2 f32 for the head");
+    }
+}
+
+/// A network from random words: each adds a layer that reads values made before; what nobody reads is joined for the head.
+fn random_network(words: &[u32]) -> (Graph, usize) {
+    let mut net = Graph::new();
+    let features = 8 + words[0] as usize % 5;
+    let mut values = vec![(net.data(), features)];
+    let mut read = vec![false];
+    let mut linears: Vec<(Value, usize, usize)> = Vec::new();
+    for (number, word) in words[1..].iter().enumerate() {
+        let pick = |by: u32| (word / by) as usize % values.len();
+        let (at, other) = (pick(8), pick(512));
+        let ((x, width), name) = (values[at], format!("n{number}"));
+        let shared = linears.iter().find(|(_, inner, _)| *inner == width).copied();
+        let made = match (word % 8, shared) {
+            (0 | 1, _) => (net.relu(&name, x), width),
+            (2, _) => {
+                read[other] = true;
+                (net.concat(&name, &[x, values[other].0]), width + values[other].1)
+            }
+            (3, _) if width > 4 => (net.slice(&name, x, 1..width - 1), width - 2),
+            (4 | 5, _) => {
+                // A partner of the same width, perhaps the value itself.
+                let partner =
+                    (0..values.len()).rev().find(|&i| values[i].1 == width && i != at).unwrap_or(at);
+                read[partner] = true;
+                (net.add(&name, &[x, values[partner].0]), width)
+            }
+            (6, Some((of, _, out))) => (net.linear_shared(&name, x, of), out),
+            _ => {
+                let out = if word / 64 % 2 == 0 { width } else { 5 + (word / 128) as usize % 9 };
+                let made = net.linear(&name, x, out);
+                linears.push((made, width, out));
+                (made, out)
+            }
+        };
+        read[at] = true;
+        values.push(made);
+        read.push(false);
+    }
+    let unread: Vec<Value> = (1..values.len()).filter(|&i| !read[i]).map(|i| values[i].0).collect();
+    let joined = if unread.len() == 1 { unread[0] } else { net.concat("all", &unread) };
+    let head = net.linear("head", joined, CLASSES);
+    net.output(head, 1.0);
+    if words[0].is_multiple_of(3) {
+        let side = net.linear("side", values[values.len() / 2].0, CLASSES);
+        net.output(side, 0.5);
+    }
+    (net, features)
+}
+
+/// Faults of a schedule: reads before writes, and tensors in one buffer at one time.
+fn faults(schedule: &Schedule, placement: &Placement) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut written = std::collections::HashSet::new();
+    for (at, call) in schedule.calls.iter().enumerate() {
+        let [reads, writes] = call.touches();
+        all.extend(
+            reads
+                .iter()
+                .filter(|key| !written.contains(*key))
+                .map(|key| format!("{at}: {key:?} is not written")),
+        );
+        written.extend(writes);
+    }
+    let lives: Vec<_> = schedule.lives.iter().zip(&placement.buffer).collect();
+    for (i, (a, buffer)) in lives.iter().enumerate() {
+        if a.bytes() > placement.buffers[**buffer].bytes {
+            all.push(format!("{:?} does not fit", a.key));
+        }
+        let meets = |b: &Life| a.first <= b.last && b.first <= a.last;
+        for (b, _) in lives[i + 1..].iter().filter(|(b, other)| *other == *buffer && meets(b)) {
+            all.push(format!("{:?} and {:?} share a buffer", a.key, b.key));
+        }
+    }
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn passes_of_any_network_share_buffers_and_change_nothing(
+        words in prop::collection::vec(any::<u32>(), 2..14),
+        packed in any::<bool>(),
+        narrow in any::<bool>(),
+        keeps in any::<bool>(),
+    ) {
+        let (gpu, choices) = (Gpu::twin(), Choices::default());
+        let (net, features) = random_network(&words);
+        let packs = |name: &str| packed && name.ends_with("weight") && name.len().is_multiple_of(2);
+        let model = model(&gpu, &net.into(), features, packs);
+        let wish = Wish { gradients: Gradients::All, keeps, narrow, narrow_batch: narrow };
+        let schedule = || Schedule::new(&model, &gpu, &choices, 8, wish);
+        let placement = place(&schedule().lives);
+        prop_assert_eq!(faults(&schedule(), &placement), Vec::<String>::new());
+        let before = gpu.memory().bytes;
+        let (arena, passes) = Arena::new(&gpu, vec![schedule()]).unwrap();
+        let planned: u64 = placement.buffers.iter().map(|room| room.bytes.next_multiple_of(4)).sum();
+        prop_assert_eq!(arena.bytes(), planned);
+        prop_assert!(gpu.memory().bytes - before >= planned);
+        let shared = replay(&model, &choices, &passes[0], &gpu);
+        // Each tensor in a buffer of its own.
+        let lives = &schedule().lives;
+        let apart = Placement {
+            buffer: (0..lives.len()).collect(),
+            buffers: lives.iter().map(|life| Room { narrow: life.key.narrow, bytes: life.bytes() }).collect(),
+        };
+        let (_, passes) = Arena::with(&gpu, vec![schedule()], vec![apart]).unwrap();
+        prop_assert_eq!(&shared, &replay(&model, &choices, &passes[0], &gpu));
+    }
+}
+
+#[test]
+fn a_schedule_with_a_fault_is_noticed() {
+    let gpu = Gpu::twin();
+    let mlp = recipe::Model::Mlp { hidden: vec![8, 8], activation: "relu".into() };
+    let model = model(&gpu, &mlp, 8, |_| false);
+    let wish = Wish { gradients: Gradients::All, ..Wish::default() };
+    let mut schedule = Schedule::new(&model, &gpu, &Choices::default(), 8, wish);
+    let mut placement = place(&schedule.lives);
+    assert!(faults(&schedule, &placement).is_empty());
+    placement.buffer.iter_mut().for_each(|buffer| *buffer = 0);
+    assert!(faults(&schedule, &placement).iter().any(|fault| fault.contains("share a buffer")));
+    schedule.calls.remove(1);
+    assert!(faults(&schedule, &placement).iter().any(|fault| fault.contains("is not written")));
+}
+
+/// Four layers: the gradients take the buffers of activations that are no longer read.
+#[test]
+fn gradients_take_the_place_of_activations() {
+    let gpu = Gpu::twin();
+    let mlp = recipe::Model::Mlp { hidden: vec![64, 64, 64, 64], activation: "relu".into() };
+    let model = model(&gpu, &mlp, 64, |_| false);
+    let wish = Wish { gradients: Gradients::All, ..Wish::default() };
+    let schedule = Schedule::new(&model, &gpu, &Choices::default(), 8, wish);
+    let large = place(&schedule.lives).buffers.iter().filter(|room| room.bytes == 64 * 8 * 4).count();
+    // The batch, four activations, and one gradient more.
+    assert_eq!(large, 6);
+}
+
+fn refused(layers: &str) -> String {
+    let text = format!("data = {{ name = 'digits' }}\noptim = {{ name = 'sgd', lr = 1 }}\n{layers}");
+    let recipe = Recipe::parse(&text, "net.toml", &[]).unwrap();
+    let built: Result<Model> = Model::new(&recipe.model, 8, CLASSES, 1);
+    built.err().map_or("built".into(), |error| error.to_string())
+}
+
+#[test]
+fn what_is_no_network_is_refused_by_name() {
+    let layer = |kind: &str, name: &str, rest: &str| {
+        format!("[[model.layer]]\ntype='{kind}'\nname='{name}'\n{rest}\n")
+    };
+    let fc = |name: &str, rest: &str| layer("linear", name, rest);
+    let head = fc("head", "out=4");
+    for (layers, wanted) in [
+        ([fc("first", "out=8"), fc("head", "out=4\nfrom='frist'")].concat(), "unknown layer `frist`"),
+        ([fc("first", "out=8"), fc("head", "out=4\nfrom='frist'")].concat(), "did you mean `first`?"),
+        (
+            [fc("a", "out=8\nfrom='b'"), fc("b", "out=8"), head.clone()].concat(),
+            "layer `a` reads its own output",
+        ),
+        ([fc("a", "out=8\nfrom='b'"), fc("b", "out=8"), head.clone()].concat(), "`a` reads `b` reads `a`"),
+        ([fc("a", "out=8\nfrom='a'"), head.clone()].concat(), "`a` reads `a`"),
+        (
+            [fc("a", "out=8\nfrom='b'"), fc("b", "out=8\nfrom='data'"), fc("head", "out=4\nfrom='a'")]
+                .concat(),
+            "layer `a` reads `b` before it is made",
+        ),
+        (
+            [fc("a", "out=8"), fc("head", "out=4\nfrom='data'")].concat(),
+            "nobody reads the output of layer `a`",
+        ),
+        ([fc("a", "out=8"), fc("a", "out=8"), head.clone()].concat(), "two values cannot both be called `a`"),
+        ([fc("data", "out=8"), head.clone()].concat(), "two values cannot both be called `data`"),
+        (
+            [fc("a", "out=6"), layer("add", "sum", "from=['a','data']"), head.clone()].concat(),
+            "layer `sum` cannot add values of different extents\n  `a` has 6, `data` has 8\n  where: net.toml, line 10",
+        ),
+        (
+            [fc("a", "out=6"), layer("add", "sum", ""), head.clone()].concat(),
+            "layer `sum` adds at least two values",
+        ),
+        (
+            [fc("a", "out=6"), fc("head", "out=4\nfrom=['a','data']")].concat(),
+            "layer `head` reads one value, and was given 2",
+        ),
+        ([fc("a", "out=8"), fc("b", "out=8\nshare='c'"), head.clone()].concat(), "unknown layer `c`"),
+        (
+            [fc("a", "out=6"), fc("b", "out=6\nshare='a'"), head.clone()].concat(),
+            "layer `b` cannot share the weight of `a`",
+        ),
+        (
+            [layer("slice", "s", "first=3\nend=9"), head.clone()].concat(),
+            "layer `s` takes channels 3 to 9 of 8",
+        ),
+        (fc("head", "out=5"), "the last layer has 5 outputs; the data has 4 classes"),
+        ([head.clone(), "[[model.output]]\nfrom='heed'".into()].concat(), "did you mean `head`?"),
+        ([head.clone(), "[[model.output]]\nfrom='head'\nloss='mse'".into()].concat(), "unknown loss `mse`"),
+        ([head.clone(), "[[model.output]]\nfrom='head'\nweight=0".into()].concat(), "a number above 0"),
+        (
+            [head.clone(), "[[model.output]]\nfrom='head'\n[[model.output]]\nfrom='head'".into()].concat(),
+            "`head` is an output twice",
+        ),
+    ] {
+        let error = refused(&layers);
+        assert!(error.contains(wanted), "{layers}\n{error}\nwanted: {wanted}");
+    }
+    assert_eq!(refused(&head), "built");
+}

@@ -1,0 +1,349 @@
+//! The three products of a linear layer over the kept entries of a packed weight.
+//!
+//! Operations: 2 for each kept weight and column, in each product. Each reads an operand once for every entry
+//! and column; blocks share that among their rows.
+
+use super::index::Index;
+use super::table::{ALL, Kind, Variant};
+use super::variants::pick;
+use super::{Form, Pattern};
+use crate::error::Result;
+use crate::gpu::check::{Check, Tolerance, Trial};
+use crate::gpu::{Dtype, Recorder, Tensor, Twin};
+use crate::ops::narrow;
+use crate::ops::variants::{Choices, Product};
+use crate::{bind, wgsl_struct};
+
+wgsl_struct! {
+    /// See `shaders/ops/product/packed/args.wgsl`.
+    pub struct Args { rows: u32, inner: u32, cols: u32, relu: u32, entries: u32, chunks: u32, keep: u32, among: u32, each: u32 }
+}
+fn args(index: &Index, cols: usize, relu: bool) -> Args {
+    let pattern = &index.pattern;
+    let (keep, among) = pattern.form.by_bytes().unwrap_or((1, 1));
+    Args {
+        rows: pattern.heads() as u32,
+        inner: pattern.inner as u32,
+        cols: cols as u32,
+        relu: relu as u32,
+        entries: pattern.entries() as u32,
+        chunks: index.chunks.len() as u32 / 2,
+        keep: keep as u32,
+        among: among as u32,
+        each: pattern.form.per_row(pattern.inner).unwrap_or(0) as u32,
+    }
+}
+
+/// A packed weight as products read it.
+#[derive(Clone, Copy)]
+pub struct Packed<'a> {
+    pub index: &'a Index,
+    /// As `index.pattern` orders them.
+    pub values: &'a Tensor,
+}
+
+/// `y = weight x + bias`, rectified if `relu`. x: (inner, cols), y: (rows, cols), bias: (rows,). Where operands are bf16 the
+/// result can be.
+pub fn forward(
+    rec: &mut Recorder,
+    choices: &Choices,
+    weight: Packed,
+    bias: &Tensor,
+    x: &Tensor,
+    y: &Tensor,
+    relu: bool,
+) -> Result<()> {
+    let variant = pick(choices, Product::Forward, weight.index, x.shape[1], is_bf16([x]));
+    forward_by(rec, variant, weight, bias, x, y, relu)
+}
+
+/// As [`forward`], by one variant.
+pub fn forward_by(
+    rec: &mut Recorder,
+    variant: &Variant,
+    weight: Packed,
+    bias: &Tensor,
+    x: &Tensor,
+    y: &Tensor,
+    relu: bool,
+) -> Result<()> {
+    let (index, cols, out) = (weight.index, x.shape[1], variant.bound(y));
+    let binds = bind! { args: &args(index, cols, relu), starts: &index.starts, columns: &index.columns,
+    values: weight.values, bias: bias, x: x, out: &out };
+    variant.dispatch(rec, index, cols, binds)
+}
+
+/// `d_x = weight^T d_y`, and 0 where `x` is not positive if `relu`. Where operands are bf16 the result can be.
+///
+/// # Panics
+/// If the index has no transposed order: a fault of the caller.
+pub fn input_grad(
+    rec: &mut Recorder,
+    choices: &Choices,
+    weight: Packed,
+    x: &Tensor,
+    d_y: &Tensor,
+    d_x: &Tensor,
+    relu: bool,
+) -> Result<()> {
+    let variant = pick(choices, Product::InputGrad, weight.index, x.shape[1], is_bf16([x, d_y]));
+    input_grad_by(rec, variant, weight, x, d_y, d_x, relu)
+}
+
+/// As [`input_grad`], by one variant.
+pub fn input_grad_by(
+    rec: &mut Recorder,
+    variant: &Variant,
+    weight: Packed,
+    x: &Tensor,
+    d_y: &Tensor,
+    d_x: &Tensor,
+    relu: bool,
+) -> Result<()> {
+    let (index, cols, out) = (weight.index, x.shape[1], &variant.bound(d_x));
+    let t = index.transposed.as_ref().expect("an index by input, where gradients flow on");
+    let args = args(index, cols, relu);
+    let Some(from) = &t.from else {
+        let binds = bind! { args: &args, starts: &t.starts, columns: &t.rows, values: weight.values, x: x, d_y: d_y,
+        out: out };
+        return variant.dispatch(rec, index, cols, binds);
+    };
+    let binds = bind! { args: &args, starts: &t.starts, columns: &t.rows, entry_from: from, values: weight.values, x: x,
+    d_y: d_y, out: out };
+    variant.dispatch(rec, index, cols, binds)
+}
+
+/// The gradient of every kept value, and `d_bias`, the sums of d_y over columns.
+pub fn weight_grad(
+    rec: &mut Recorder,
+    choices: &Choices,
+    index: &Index,
+    d_values: &Tensor,
+    d_bias: &Tensor,
+    x: &Tensor,
+    d_y: &Tensor,
+) -> Result<()> {
+    let variant = pick(choices, Product::WeightGrad, index, x.shape[1], is_bf16([x, d_y]));
+    weight_grad_by(rec, variant, index, d_values, d_bias, x, d_y)
+}
+
+/// As [`weight_grad`], by one variant.
+pub fn weight_grad_by(
+    rec: &mut Recorder,
+    variant: &Variant,
+    index: &Index,
+    d_values: &Tensor,
+    d_bias: &Tensor,
+    x: &Tensor,
+    d_y: &Tensor,
+) -> Result<()> {
+    let cols = x.shape[1];
+    let args = args(index, cols, false);
+    let (starts, columns) = (&index.starts, &index.columns);
+    if variant.chunk() == 0 {
+        let binds = bind! { args: &args, starts: starts, columns: columns, x: x, d_y: d_y, d_values: d_values,
+        d_bias: d_bias };
+        return variant.dispatch(rec, index, cols, binds);
+    }
+    let binds = bind! { args: &args, starts: starts, columns: columns, chunks: &index.chunks, x: x, d_y: d_y,
+    d_values: d_values, d_bias: d_bias };
+    variant.dispatch(rec, index, cols, binds)
+}
+
+/// Whether operands are bf16: all or none, since kernels read one format.
+fn is_bf16<const N: usize>(operands: [&Tensor; N]) -> bool {
+    operands.iter().all(|operand| operand.dtype() == Dtype::Bf16)
+}
+
+/// The input of an entry, as `columns` stores it.
+fn column(args: &Args, columns: &[u32], groups: bool, starts: &[u32], row: usize, entry: usize) -> usize {
+    if !groups {
+        return columns[entry] as usize;
+    }
+    let group = (entry - starts[row] as usize) / args.keep as usize;
+    group * args.among as usize + (columns[entry / 4] >> (entry % 4 * 8) & 255) as usize
+}
+
+/// Values of an entry.
+fn height(t: &Twin, values: &str, args: &Args) -> usize {
+    (t.f32(values).len() / (args.entries as usize).max(1)).max(1)
+}
+
+pub(super) fn twin_forward(t: &Twin) {
+    let args: Args = t.get("args");
+    let (starts, columns, values) = (t.u32("starts"), t.u32("columns"), t.f32("values"));
+    let (bias, cols) = (t.f32("bias"), args.cols as usize);
+    let x = t.values("x");
+    let (height, grouped) = (bias.len() / (args.rows as usize).max(1), args.among > 1);
+    let mut sums = vec![0.0f64; cols];
+    let mut out = vec![0.0f32; bias.len() * cols];
+    for (o, y) in out.chunks_mut(cols).enumerate() {
+        let row = o / height;
+        sums.fill(bias[o] as f64);
+        for entry in starts[row] as usize..starts[row + 1] as usize {
+            let w = values[entry * height + o % height] as f64;
+            let x = &x[column(&args, &columns, grouped, &starts, row, entry) * cols..][..cols];
+            sums.iter_mut().zip(x).for_each(|(sum, &x)| *sum += w * x as f64);
+        }
+        for (y, &sum) in y.iter_mut().zip(&sums) {
+            *y = if args.relu != 0 { (sum as f32).max(0.0) } else { sum as f32 };
+        }
+    }
+    t.set_values("out", &out);
+}
+
+pub(super) fn twin_input_grad(t: &Twin) {
+    let args: Args = t.get("args");
+    let (starts, columns, values) = (t.u32("starts"), t.u32("columns"), t.f32("values"));
+    // The row of blocks of an entry, and its number in row order.
+    let from = (args.among <= 1).then(|| t.u32("entry_from"));
+    let placed = |entry: usize, input: usize| match &from {
+        Some(from) => (columns[entry] as usize, from[entry] as usize),
+        None => {
+            let (row, slot) = ((columns[entry] >> 8) as usize, (columns[entry] & 255) as usize);
+            let group = input / args.among as usize;
+            (row, row * args.each as usize + group * args.keep as usize + slot)
+        }
+    };
+    let (height, cols) = (height(t, "values", &args), args.cols as usize);
+    let x = t.values("x");
+    let d_y = t.values("d_y");
+    let mut sums = vec![0.0f64; cols];
+    let mut out = vec![0.0f32; args.inner as usize * cols];
+    for (k, d_x) in out.chunks_mut(cols).enumerate() {
+        sums.fill(0.0);
+        for entry in starts[k] as usize..starts[k + 1] as usize {
+            let (row, number) = placed(entry, k);
+            for r in 0..height {
+                let w = values[number * height + r] as f64;
+                let d_y = &d_y[(row * height + r) * cols..][..cols];
+                sums.iter_mut().zip(d_y).for_each(|(sum, &d)| *sum += w * d as f64);
+            }
+        }
+        for (c, (d_x, &sum)) in d_x.iter_mut().zip(&sums).enumerate() {
+            let open = args.relu == 0 || x[k * cols + c] > 0.0;
+            *d_x = if open { sum as f32 } else { 0.0 };
+        }
+    }
+    t.set_values("out", &out);
+}
+
+pub(super) fn twin_weight_grad(t: &Twin) {
+    let args: Args = t.get("args");
+    let (starts, columns) = (t.u32("starts"), t.u32("columns"));
+    let cols = args.cols as usize;
+    let (mut d_values, mut d_bias) = (t.f32_mut("d_values"), t.f32_mut("d_bias"));
+    let x = t.values("x");
+    let d_y = t.values("d_y");
+    let (height, grouped) = (d_bias.len() / (args.rows as usize).max(1), args.among > 1);
+    for (o, d_y) in d_y.chunks(cols).enumerate() {
+        d_bias[o] = d_y.iter().map(|&d| d as f64).sum::<f64>() as f32;
+        let row = o / height;
+        for entry in starts[row] as usize..starts[row + 1] as usize {
+            let x = &x[column(&args, &columns, grouped, &starts, row, entry) * cols..][..cols];
+            let sum: f64 = d_y.iter().zip(x).map(|(&d, &x)| d as f64 * x as f64).sum();
+            d_values[entry * height + o % height] = sum as f32;
+        }
+    }
+}
+
+/// A pattern with empty rows, full rows, and rows in between.
+fn ragged(t: &mut Trial, form: Form, heads: usize, inner: usize) -> Pattern {
+    let noise = t.values(heads * inner);
+    let mut places = Vec::new();
+    for row in 0..heads {
+        let kept = |column: &usize| match (form, row % 5) {
+            (Form::Groups { keep, of }, _) => {
+                // The `keep` largest of each group.
+                let group = column / of * of..(column / of * of + of).min(inner);
+                let own = noise[row * inner + column];
+                group.filter(|&other| noise[row * inner + other] > own).count() < keep
+            }
+            (_, 0) => false,
+            (_, 1) => true,
+            _ => noise[row * inner + column] > 0.6,
+        };
+        places.extend((0..inner).filter(kept).map(|column| (row * inner + column) as u32));
+    }
+    Pattern::from_places(form, heads * form.height(), inner, &places)
+}
+
+fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()> {
+    if size == 0 {
+        return Ok(()); // a layer has at least one row and one input: the recipe is refused otherwise
+    }
+    check_with(t, size, variant, false)?;
+    if variant.narrow() && variant.product != Product::WeightGrad {
+        check_with(t, size, variant, true)
+    } else {
+        Ok(())
+    }
+}
+
+/// `narrow_result`: the result is bf16, of numbers whose sums are exact, so that no rounding depends on their order.
+fn check_with(t: &mut Trial, size: usize, variant: &Variant, narrow_result: bool) -> Result<()> {
+    let form = match variant.kind {
+        Kind::Single => Form::Free,
+        Kind::Four => Form::Block { height: 4 },
+        Kind::Eight => Form::Block { height: 8 },
+        Kind::Groups => Form::Groups { keep: 2, of: 5 },
+    };
+    let gpu = t.gpu.clone();
+    let widths = if variant.narrow() { [8, 72, 136] } else { [4, 68, 132] };
+    let shapes = [(size, size), (size.div_ceil(4), size + 2), (1, size)];
+    for ((heads, inner), cols) in shapes.into_iter().zip(widths) {
+        let pattern = ragged(t, form, heads, inner);
+        let rows = pattern.rows;
+        let index = Index::new(&gpu, "weight", pattern, true, variant.chunk().max(1))?;
+        let kept = index.pattern.kept();
+        let input = |t: &mut Trial, name: &str, shape: &[usize]| -> Result<Tensor> {
+            let values = t.values(shape.iter().product());
+            let coarse = |value: f32| if narrow_result { (value * 8.0).round() / 8.0 + 0.0 } else { value };
+            gpu.upload_f32(name, shape, &values.into_iter().map(coarse).collect::<Vec<_>>())
+        };
+        let (values, bias) = (input(t, "values", &[kept])?, input(t, "bias", &[rows])?);
+        let (x, d_y) = (input(t, "x", &[inner, cols])?, input(t, "d_y", &[rows, cols])?);
+        let weight = Packed { index: &index, values: &values };
+        let read = |t: &mut Trial, wide: Tensor| -> Result<Tensor> {
+            if !variant.narrow() {
+                return Ok(wide);
+            }
+            let copy = narrow::tensor(&gpu, &wide)?;
+            narrow::record(&mut t.rec, &wide, &copy)?;
+            Ok(copy)
+        };
+        let (x, d_y) = (&read(t, x)?, &read(t, d_y)?);
+        let output = |t: &mut Trial, name: &str, lines: usize, summed: usize| {
+            let dtype = if narrow_result { Dtype::Bf16 } else { Dtype::F32 };
+            let out = gpu.tensor(name, dtype, &[lines, cols])?;
+            t.compare(&out, Tolerance::sum(summed));
+            Ok::<_, crate::error::Error>(out)
+        };
+        for relu in [false, true] {
+            match variant.product {
+                Product::Forward => {
+                    let y = output(t, "y", rows, inner)?;
+                    forward_by(&mut t.rec, variant, weight, &bias, x, &y, relu)?;
+                }
+                Product::InputGrad => {
+                    let d_x = output(t, "d_x", inner, rows)?;
+                    input_grad_by(&mut t.rec, variant, weight, x, d_y, &d_x, relu)?;
+                }
+                Product::WeightGrad => {
+                    let d_values = t.output("d_values", &[kept], Tolerance::sum(cols))?;
+                    let d_bias = t.output("d_bias", &[rows], Tolerance::sum(cols))?;
+                    weight_grad_by(&mut t.rec, variant, &index, &d_values, &d_bias, x, d_y)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One check a variant.
+pub(super) fn checks() -> Vec<Check> {
+    let check = |variant: &'static Variant| {
+        Check::new(variant.name, move |t, n| check(t, n, variant)).sharing_lanes(variant.shares_lanes())
+    };
+    ALL.iter().map(check).collect()
+}

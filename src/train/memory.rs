@@ -1,0 +1,69 @@
+//! What holds the memory of a device.
+
+use super::session::Session;
+use crate::ops::batch::Set;
+use crate::param::{Companion, LATENT, MEAN};
+
+/// Bytes of a session's tensors, by what they are for. What a device holds besides (copies in textures, lists of mask
+/// updates, constants) belongs to what is recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Memory {
+    /// What forward and backward use, and values behind masks.
+    pub weights: u64,
+    pub gradients: u64,
+    /// Masks, and the indices of packed weights.
+    pub masks: u64,
+    pub optimizer: u64,
+    /// Running means of gradients.
+    pub means: u64,
+    /// Activations and their gradients, in the buffers that they share.
+    pub activations: u64,
+    pub data: u64,
+}
+
+impl Memory {
+    /// Names for a table, and bytes.
+    pub fn rows(&self) -> [(&'static str, u64); 7] {
+        [
+            ("weights and biases", self.weights),
+            ("gradients of weights and biases", self.gradients),
+            ("masks and indices", self.masks),
+            ("optimizer slots", self.optimizer),
+            ("running means", self.means),
+            ("activations and their gradients", self.activations),
+            ("data", self.data),
+        ]
+    }
+    pub fn total(&self) -> u64 {
+        self.rows().iter().map(|(_, bytes)| bytes).sum()
+    }
+}
+
+impl Session {
+    /// What holds memory now.
+    pub fn memory(&self) -> Memory {
+        let params = &self.model.params;
+        let segments = || params.iter().flat_map(|param| &param.segments);
+        let gradients = segments().map(|segment| segment.grad.bytes()).sum();
+        let is_slot = |name: &str| self.optimizer.entry.slots.contains(&name);
+        let companions = |of: &dyn Fn(&str) -> bool| -> u64 {
+            let all = params.iter().flat_map(|param| &param.companions);
+            all.filter(|companion| of(companion.name)).map(Companion::bytes).sum()
+        };
+        let weights = segments().map(|segment| segment.weight.bytes()).sum::<u64>()
+            + companions(&|name| name == LATENT);
+        let (optimizer, means) = (companions(&is_slot), companions(&|name| name == MEAN));
+        let exams = [self.validation.as_ref(), Some(&self.test)].into_iter().flatten();
+        let sets = exams.map(|exam| &exam.feed.set).chain([&self.feed.set]);
+        Memory {
+            weights,
+            gradients,
+            // What else weights have: thresholds and bits of those ever kept among it.
+            masks: params.bytes() - weights - gradients - optimizer - means,
+            optimizer,
+            means,
+            activations: self.passes.bytes(),
+            data: sets.map(Set::bytes).sum(),
+        }
+    }
+}

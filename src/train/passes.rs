@@ -1,0 +1,87 @@
+//! The passes through the network that a session takes, in buffers that they share.
+
+use super::session::{Session, is_narrow};
+use crate::error::Result;
+use crate::nn::{Arena, Gradients, Pass, Schedule, Wish};
+use crate::sparsity::{Pruner, Stage};
+
+/// What [`Session::lay_out`] made; nothing before.
+pub(super) struct Passes {
+    made: Option<Made>,
+}
+
+struct Made {
+    arena: Arena,
+    step: Pass,
+    due: Option<Pass>,
+    validation: Option<Pass>,
+    test: Pass,
+}
+
+impl Passes {
+    pub(super) fn none() -> Self {
+        Self { made: None }
+    }
+    fn made(&self) -> &Made {
+        self.made.as_ref().expect("passes are laid out before anything is recorded")
+    }
+    /// That of most steps.
+    pub(super) fn step(&self) -> &Pass {
+        &self.made().step
+    }
+    /// That of steps with a mask update, which may read activations and all gradients.
+    pub(super) fn due(&self) -> &Pass {
+        self.made().due.as_ref().unwrap_or(self.step())
+    }
+    /// Whether it is another than that of most steps.
+    pub(super) fn has_due(&self) -> bool {
+        self.made().due.is_some()
+    }
+    pub(super) fn validation(&self) -> Option<&Pass> {
+        self.made().validation.as_ref()
+    }
+    pub(super) fn test(&self) -> &Pass {
+        &self.made().test
+    }
+    /// Bytes of the buffers that they share.
+    pub(super) fn bytes(&self) -> u64 {
+        self.made.as_ref().map_or(0, |made| made.arena.bytes())
+    }
+}
+
+impl Session {
+    /// Makes the passes anew, for the storage that parameters have now and the layers that train.
+    pub(super) fn lay_out(&mut self, first: &[Stage]) -> Result<()> {
+        self.passes = Passes::none(); // its memory first
+        let pruner = self.pruner.as_ref();
+        let narrow = is_narrow(&self.recipe);
+        let grows = pruner.is_some_and(Pruner::grows);
+        let averages = pruner.is_some_and(Pruner::averages);
+        let frozen = self.model.params.iter().any(|param| param.frozen);
+        let chooses = pruner.is_some_and(Pruner::chooses_by_gradient) && frozen;
+        // Where most steps would otherwise write more than they read.
+        let apart = narrow && grows && !averages && first.contains(&Stage::Backward);
+        let of = |gradients, keeps, narrow_batch| Wish { gradients, keeps, narrow, narrow_batch };
+        let batch = self.feed.set.writes_narrow();
+        let step = of(Gradients::Trained, (grows || averages) && !apart, batch);
+        let due = of(if chooses { Gradients::All } else { Gradients::Trained }, grows || averages, batch);
+        let evaluation = |narrow_batch| of(Gradients::None, false, narrow_batch);
+        let exams = [self.validation.as_ref(), Some(&self.test)];
+        let mut wishes = vec![step];
+        wishes.extend((due != step).then_some(due));
+        wishes.extend(exams.into_iter().flatten().map(|exam| evaluation(exam.feed.set.writes_narrow())));
+        let cols = self.columns();
+        let schedule = |wish: &Wish| Schedule::new(&self.model, &self.gpu, &self.choices, cols, *wish);
+        let (arena, passes) = Arena::new(&self.gpu, wishes.iter().map(schedule).collect())?;
+        let mut passes = passes.into_iter();
+        let mut next = |made: bool| if made { passes.next() } else { None };
+        self.passes.made = Some(Made {
+            arena,
+            step: next(true).expect("asked for"),
+            due: next(due != step),
+            validation: next(self.validation.is_some()),
+            test: next(true).expect("asked for"),
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! What a run came to.
+
+use super::compact;
+use super::event::{Event, Layer, Summary};
+use super::run::{Control, Notes, evaluate_all};
+use super::session::Session;
+use super::watch::Watch;
+use crate::error::{Error, Result};
+use crate::param::kept;
+
+/// Evaluates once more, checks what is kept, and says all of it.
+pub(super) fn summarise(
+    run: &Session,
+    control: &Control,
+    watch: &Watch,
+    notes: &Notes,
+    emit: &mut dyn FnMut(Event) -> Result<()>,
+) -> Result<Summary> {
+    let mut found = evaluate_all(run)?;
+    let test = found.pop().ok_or_else(|| Error::internal("there is no test part"))?;
+    let validation = found.pop();
+    emit(Event::Evaluated(&test))?;
+    let layers = layers(run)?;
+    let (kept, total) =
+        layers.iter().fold((0, 0), |(kept, total), layer| (kept + layer.kept, total + layer.total));
+    let peak_device_bytes = run.gpu.memory().peak_bytes;
+    let noise = run.noise_at_end()?; // records a plan of its own
+    let costs = run.plans().map(|plan| plan.cost());
+    Ok(Summary {
+        schema: 1,
+        steps: run.step,
+        epochs: run.epoch(),
+        train_loss: notes.last.as_ref().map(|log| log.train_loss),
+        val_loss: validation.as_ref().map(|e| e.loss),
+        val_accuracy: validation.as_ref().map(|e| e.accuracy),
+        test_loss: test.loss,
+        test_accuracy: test.accuracy,
+        test_soft_accuracy: test.soft_accuracy,
+        test_nll: test.loss,
+        test_ece: test.ece,
+        test_aurc: test.aurc,
+        test_e_aurc: test.e_aurc,
+        sparsity: 1.0 - kept as f64 / total.max(1) as f64,
+        kept,
+        total,
+        layers,
+        ms_per_step: watch.ms_per_step(),
+        clock: run.gpu.clock(),
+        seconds: watch.total.as_secs_f64(),
+        step_cost: costs[0] + costs[1],
+        train_flops: run.train_flops(run.step)?,
+        noise,
+        dense: None,
+        dense_counted: None,
+        peak_device_bytes,
+        stored_bytes: compact::bytes(&run.stored(false)?),
+        adapter: run.gpu.identity().adapter.clone(),
+        backend: run.gpu.identity().backend.clone(),
+        seed: run.recipe.run.seed,
+        run: control.folder.clone(),
+        digest: run.snapshot()?.digest,
+    })
+}
+
+/// Counts what is kept, and checks it: against the masks' own zeros, and against the target at the end.
+fn layers(run: &Session) -> Result<Vec<Layer>> {
+    let mut all = Vec::new();
+    for param in run.model.params.iter().filter(|param| param.prunable) {
+        if let Some(packed) = param.packed() {
+            all.push(Layer {
+                name: param.name.clone(),
+                shape: param.shape.clone(),
+                kept: packed.index.pattern.kept(),
+                total: param.len(),
+                storage: param.storage.name(),
+            });
+            continue;
+        }
+        let mask = param.read_mask()?;
+        let pruned_but_not_zero = param
+            .read()?
+            .iter()
+            .enumerate()
+            .filter(|&(i, &w)| mask[i / 32] >> (i % 32) & 1 == 0 && w != 0.0)
+            .count();
+        if pruned_but_not_zero > 0 {
+            return Err(Error::internal(format!(
+                "{pruned_but_not_zero} pruned weights of `{}` are not 0",
+                param.name
+            )));
+        }
+        all.push(Layer {
+            name: param.name.clone(),
+            shape: param.shape.clone(),
+            kept: kept(&mask),
+            total: param.len(),
+            storage: param.storage.name(),
+        });
+    }
+    let (have, total): (usize, usize) =
+        all.iter().fold((0, 0), |(k, t), layer| (k + layer.kept, t + layer.total));
+    if let Some(pruner) = run.pruner.as_ref().filter(|_| run.is_done() && !run.gpu.is_counted()) {
+        let wanted = pruner.wanted()?.unwrap_or(have);
+        if have != wanted {
+            return Err(Error::internal(format!(
+                "the run keeps {have} of {total} weights; {wanted} were asked for"
+            )));
+        }
+    }
+    Ok(all)
+}
