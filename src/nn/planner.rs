@@ -103,7 +103,7 @@ impl<'a> Planner<'a> {
         }
         let asks = self.wish.gradients != Gradients::None;
         let head = |value| (Key::wide(Item::Value(value)), asks.then_some(Key::wide(Item::Grad(value))));
-        self.calls.push(Call::Losses { heads: model.heads.iter().map(|head_| head(head_.value)).collect() });
+        self.calls.push(Call::Losses { heads: model.heads.iter().map(|one| head(one.value)).collect() });
     }
 
     /// Whether the gradient of a value is written as bf16 and never as f32.
