@@ -36,14 +36,14 @@ fn session(gpu: &Gpu, storage: &str) -> Session {
 /// Gives every number that the companions have another value: of each stored weight, one more than its place.
 fn fill(run: &mut Session) {
     let param = &mut run.model.params[W];
-    let places = match param.packed() {
+    let indices = match param.packed() {
         Some(packed) => packed.index.pattern.flat(),
         None => (0..param.len() as u32).collect(),
     };
     for own in param.companions.iter_mut() {
         let count = own.tensors().iter().map(|tensor| tensor.len() as u32).sum();
         match own.name {
-            "number" => own.write(&places.iter().map(|&place| 1.0 + place as f32).collect::<Vec<_>>()),
+            "number" => own.write(&indices.iter().map(|&index| 1.0 + index as f32).collect::<Vec<_>>()),
             "noted" => own.write(&(0..count).collect::<Vec<u32>>()),
             "sum" | "rate" => own.write(&(0..count).map(|i| 0.5 + i as f32).collect::<Vec<_>>()),
             _ => Ok(()),
@@ -87,8 +87,8 @@ fn what_is_like_the_values_moves_with_them() {
             }
             let param = &run.model.params[W];
             let numbers = param.companion("number").unwrap().read_f32().unwrap();
-            let places = param.packed().expect("packed").index.pattern.flat();
-            let want: Vec<f32> = places.iter().map(|&place| 1.0 + place as f32).collect();
+            let indices = param.packed().expect("packed").index.pattern.flat();
+            let want: Vec<f32> = indices.iter().map(|&index| 1.0 + index as f32).collect();
             assert_eq!(numbers, want, "step {}", run.step);
             sizes.push(numbers.len());
         }

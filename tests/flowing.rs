@@ -11,8 +11,8 @@ use coppice::ops::variants::Choices;
 use coppice::param::{MaskMode, ParamId};
 use coppice::random::{Stream, uniform, word};
 use coppice::recipe::Recipe;
-use coppice::sparsity::groups::{Gate, n_of_m, record_gate};
-use coppice::sparsity::shrink::{self, Pull};
+use coppice::sparsity::structure::groups::{Gate, n_of_m, record_gate};
+use coppice::sparsity::update::shrink::{self, Pull};
 use coppice::train::{Part, Session};
 
 const ROWS: [[f32; 8]; 2] =

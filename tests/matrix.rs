@@ -406,7 +406,7 @@ fn rigl_rests_on_updates_or_does_not() {
             let bias = |run: &Session| run.model.params[ParamId(5)].read().unwrap();
             let weights = |run: &Session| -> (Vec<u32>, Vec<f32>) {
                 let param = &run.model.params[ParamId(0)];
-                (param.places().unwrap(), param.read().unwrap())
+                (param.indices().unwrap(), param.read().unwrap())
             };
             let (before, (kept, values)) = (bias(&run), weights(&run));
             assert!(run.advance().unwrap().is_some(), "masks are updated at step 3");

@@ -14,7 +14,7 @@ use coppice::param::{MEAN, Param, ParamId};
 use coppice::recipe::Recipe;
 use coppice::report::load::load_any;
 use coppice::sparsity::Change;
-use coppice::sparsity::redistribute::redistribute;
+use coppice::sparsity::update::redistribute::redistribute;
 use coppice::store::safetensors;
 use coppice::train::checkpoint::{self, Which};
 use coppice::train::{Control, Session, Summary, train};

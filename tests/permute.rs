@@ -9,8 +9,8 @@ use coppice::ops::variants::Choices;
 use coppice::param::{MaskMode, Param, ParamId, ParamSet, Storage};
 use coppice::random::{Stream, uniform};
 use coppice::recipe::Recipe;
-use coppice::sparsity::exchange::{Scratch, Search, Shape};
-use coppice::sparsity::permute::Permutation;
+use coppice::sparsity::structure::exchange::{Scratch, Search, Shape};
+use coppice::sparsity::structure::permute::Permutation;
 use coppice::train::{Control, Event, Session, train};
 
 /// The order that a device finds for a weight (rows, inner).

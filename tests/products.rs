@@ -36,8 +36,8 @@ fn pattern(form: Form, heads: usize, inner: usize) -> Pattern {
         (_, 1) => true,
         _ => noise[i] > 0.4,
     };
-    let places: Vec<u32> = (0..heads * inner).filter(kept).map(|i| i as u32).collect();
-    Pattern::from_places(form, heads * form.height(), inner, &places)
+    let indices: Vec<u32> = (0..heads * inner).filter(kept).map(|i| i as u32).collect();
+    Pattern::from_indices(form, heads * form.height(), inner, &indices)
 }
 
 /// A product of one form and shape by every kernel: names, and what they give. Dense ones first.

@@ -18,12 +18,12 @@ use coppice::data::{Dataset, Source, Split};
 use coppice::gpu::Gpu;
 use coppice::ops::packed::{Form, Pattern};
 use coppice::ops::variants::Choices;
-use coppice::param::{MaskMode, ParamId, places};
+use coppice::param::{MaskMode, ParamId, indices};
 use coppice::random::{Stream, uniform};
 use coppice::recipe::Recipe;
 use coppice::sparsity::Look;
-use coppice::sparsity::groups::n_of_m;
-use coppice::sparsity::topk::top_k;
+use coppice::sparsity::select::topk::top_k;
+use coppice::sparsity::structure::groups::n_of_m;
 use coppice::train::{Part, Session};
 
 fn source(features: usize, classes: u8, train: Split, test: Split) -> Dataset {
@@ -78,7 +78,7 @@ fn worked(gpu: &Gpu, method: &str, target: f64) -> Vec<u32> {
     let change = run.advance().unwrap().expect("a mask before the first step");
     assert_eq!(change.step, 0);
     let param = &run.model.params[ParamId(0)];
-    let kept = places(&param.read_mask().unwrap());
+    let kept = indices(&param.read_mask().unwrap());
     // No step was made: what is kept has its initial value.
     let after = param.read().unwrap();
     kept.iter().for_each(|&i| assert_eq!(after[i as usize], before[i as usize]));

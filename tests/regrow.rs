@@ -10,13 +10,13 @@ mod granet;
 use common::everywhere;
 use coppice::gpu::{Gpu, Recorder};
 use coppice::ops::packed::{Form, Pattern};
-use coppice::param::{Like, MEAN, MaskMode, Param, ParamId, ParamSet, Storage, full_mask, mask_of, places};
+use coppice::param::{Like, MEAN, MaskMode, Param, ParamId, ParamSet, Storage, full_mask, indices, mask_of};
 use coppice::random::{Stream, uniform, word};
 use coppice::recipe::{PruneSchedule, Settings};
 use coppice::sparsity::Length;
-use coppice::sparsity::growth::{Growth, Rounding, Span};
-use coppice::sparsity::hold::record_effective;
-use coppice::sparsity::regrow::{Regrow, Site};
+use coppice::sparsity::update::growth::{Growth, Rounding, Span};
+use coppice::sparsity::update::hold::record_effective;
+use coppice::sparsity::update::regrow::{Regrow, Site};
 
 const LENGTH: Length = Length { steps: 1000, steps_per_epoch: 10 };
 
@@ -41,7 +41,7 @@ struct Case {
     kept: Vec<u32>,
 }
 
-/// Places, values and a slot after one update.
+/// Indices, values and a slot after one update.
 type After = (Vec<u32>, Vec<f32>, Vec<f32>);
 
 fn update(gpu: &Gpu, case: &Case, fraction: f64, packed: bool) -> After {
@@ -55,7 +55,7 @@ fn held(gpu: &Gpu, name: &str, case: &Case, packed: bool) -> Param {
     let mut param = Param::new(name, &case.shape, Box::new(|_| 0.0));
     param.storage = Storage::Masked(MaskMode::Held);
     if packed {
-        param.allocate_packed(gpu, Pattern::from_places(Form::Free, rows, inner, &case.kept)).unwrap();
+        param.allocate_packed(gpu, Pattern::from_indices(Form::Free, rows, inner, &case.kept)).unwrap();
     } else {
         param.allocate(gpu).unwrap();
         param.write_mask(&mask_of(&case.kept, rows * inner)).unwrap();
@@ -106,10 +106,10 @@ fn prune_and_regrow_by(
         params[ParamId(0)].repack(gpu, true, renewal.pattern, &renewal.grown).unwrap();
     }
     let param = &params[ParamId(0)];
-    let after = param.places().unwrap();
+    let after = param.indices().unwrap();
     let layer = &outcome.layers[0];
-    let grown = after.iter().filter(|place| !case.kept.contains(place)).count();
-    let dropped = case.kept.iter().filter(|place| !after.contains(place)).count();
+    let grown = after.iter().filter(|index| !case.kept.contains(index)).count();
+    let dropped = case.kept.iter().filter(|index| !after.contains(index)).count();
     assert_eq!((layer.kept, layer.grown, layer.dropped), (keep, grown, dropped));
     let slot = param.dense(param.companion("slot").unwrap().read_f32().unwrap());
     (after, param.read().unwrap(), slot)
@@ -123,20 +123,20 @@ fn plain(case: &Case, fraction: f64) -> After {
 
 /// The same for any scores of growth, when `survive` weights outlive the pruning before.
 fn plain_with(case: &Case, scores: &[f32], survive: usize, drops: usize) -> After {
-    let by = |scores: &[f32], mut places: Vec<u32>| {
-        places
+    let by = |scores: &[f32], mut indices: Vec<u32>| {
+        indices
             .sort_by(|&a, &b| scores[b as usize].abs().total_cmp(&scores[a as usize].abs()).then(a.cmp(&b)));
-        places
+        indices
     };
     let keep = by(&case.weight, case.kept.clone())[..survive - drops].to_vec();
-    let others = (0..case.weight.len() as u32).filter(|place| !keep.contains(place)).collect();
+    let others = (0..case.weight.len() as u32).filter(|index| !keep.contains(index)).collect();
     let grow = by(scores, others)[..drops].to_vec();
     let mut after = [keep, grow].concat();
     after.sort_unstable();
     let mut weight = vec![0.0; case.weight.len()];
     after
         .iter()
-        .filter(|place| case.kept.contains(place))
+        .filter(|index| case.kept.contains(index))
         .for_each(|&i| weight[i as usize] = case.weight[i as usize]);
     let slot = weight.iter().map(|w| 2.0 * w).collect();
     (after, weight, slot)
@@ -163,8 +163,8 @@ fn the_worked_update_comes_out() {
             let masks = |grad, fraction| update(&gpu, &case(grad), fraction, packed);
             assert_eq!(masks(g, 0.5).0, set(&[1, 1, 0, 1, 1, 0, 1, 1, 0, 0]));
             assert_eq!(masks(g, 0.3).0, set(&[1, 1, 1, 0, 1, 1, 0, 1, 0, 0]));
-            let (places, weight, slot) = masks(strong, 0.5);
-            assert_eq!(places, set(&[1, 1, 0, 1, 1, 0, 0, 1, 0, 1]));
+            let (indices, weight, slot) = masks(strong, 0.5);
+            assert_eq!(indices, set(&[1, 1, 0, 1, 1, 0, 0, 1, 0, 1]));
             // Dropped and grown at once: not new, its value and its slot stay. What is new starts at 0.
             assert_eq!((weight[9], slot[9]), (0.25, 0.5));
             assert_eq!((weight[0], weight[3], slot[0], slot[3]), (0.0, 0.0, 0.0, 0.0));
@@ -172,9 +172,9 @@ fn the_worked_update_comes_out() {
     }
 }
 
-/// Where all scores are equal, and not 0, the lowest places stay and the lowest grow; over several words and chunks.
+/// Where all scores are equal, and not 0, the lowest indices stay and the lowest grow; over several words and chunks.
 #[test]
-fn equal_scores_keep_and_grow_the_lowest_places() {
+fn equal_scores_keep_and_grow_the_lowest_indices() {
     for [rows, inner] in [[1, 7], [5, 67], [33, 129]] {
         let len = rows * inner;
         let sign = |i: usize| if i.is_multiple_of(3) { -1.0 } else { 1.0 };
@@ -187,7 +187,7 @@ fn equal_scores_keep_and_grow_the_lowest_places() {
         };
         let drops = kept.len() / 2;
         let stay = &kept[..kept.len() - drops];
-        let grow = (0..len as u32).filter(|place| !stay.contains(place)).take(drops);
+        let grow = (0..len as u32).filter(|index| !stay.contains(index)).take(drops);
         let mut want: Vec<u32> = stay.iter().copied().chain(grow).collect();
         want.sort_unstable();
         for gpu in everywhere() {
@@ -199,7 +199,7 @@ fn equal_scores_keep_and_grow_the_lowest_places() {
 }
 
 /// The same update with every value that new weights may start with. Half of 6 weights are dropped; 0, 3 and 6 are new,
-/// with the gradients .9, .8 and -.7. Over all ten places the mean magnitude is .315, the deviation .441843.
+/// with the gradients .9, .8 and -.7. Over all ten indices the mean magnitude is .315, the deviation .441843.
 #[test]
 fn new_weights_start_with_what_was_asked_for() {
     let case = Case {
@@ -234,22 +234,22 @@ fn new_weights_start_with_what_was_asked_for() {
             let [masked, packed] =
                 [false, true].map(|packed| prune_and_regrow(&gpu, &case, &rule, 6, packed));
             assert_eq!(masked.0, set(&[1, 1, 0, 1, 1, 0, 1, 1, 0, 0]), "{value}");
-            for (place, want) in NEW.into_iter().zip(want) {
-                let got = masked.1[place];
-                let context = format!("{value}, place {place} on {:?}", gpu.identity());
+            for (index, want) in NEW.into_iter().zip(want) {
+                let got = masked.1[index];
+                let context = format!("{value}, index {index} on {:?}", gpu.identity());
                 assert!((f64::from(got) - want).abs() <= bound, "{context}: got {got}, want {want}");
-                assert_eq!(masked.2[place], 0.0, "{context}: the slot of a new weight");
+                assert_eq!(masked.2[index], 0.0, "{context}: the slot of a new weight");
             }
             // What was there keeps its value and its slot; all else is 0.
             for i in (0..10).filter(|i| !NEW.contains(i)) {
                 let want = if masked.0.contains(&(i as u32)) { case.weight[i] } else { 0.0 };
-                assert_eq!((masked.1[i], masked.2[i]), (want, 2.0 * want), "{value}, place {i}");
+                assert_eq!((masked.1[i], masked.2[i]), (want, 2.0 * want), "{value}, index {i}");
             }
             assert_eq!((&masked.0, &masked.2), (&packed.0, &packed.2), "{value}");
-            for (place, (a, b)) in masked.1.iter().zip(&packed.1).enumerate() {
+            for (index, (a, b)) in masked.1.iter().zip(&packed.1).enumerate() {
                 // The sums that draws are scaled by have another order; on the twin they have not.
                 let bound = if gpu.is_device() { 1e-6 * a.abs() } else { 0.0 };
-                assert!((a - b).abs() <= bound, "{value}, place {place}: masked {a}, packed {b}");
+                assert!((a - b).abs() <= bound, "{value}, index {index}: masked {a}, packed {b}");
             }
         }
     }
@@ -292,8 +292,8 @@ fn growth_by_means_still_starts_with_gradients() {
         for gpu in everywhere() {
             for packed in [false, true] {
                 let context = format!("{value}, packed {packed} on {:?}", gpu.identity());
-                let (places, weight, slot) = prune_and_regrow_by(&gpu, &case, &means, &rule, 6, packed);
-                assert_eq!(places, set(&[0, 1, 0, 1, 1, 0, 0, 1, 1, 1]), "{context}");
+                let (indices, weight, slot) = prune_and_regrow_by(&gpu, &case, &means, &rule, 6, packed);
+                assert_eq!(indices, set(&[0, 1, 0, 1, 1, 0, 0, 1, 1, 1]), "{context}");
                 assert_eq!([weight[3], weight[8]], want, "{context}");
                 assert_eq!((weight[9], slot[9], slot[3], slot[8]), (0.25, 0.5, 0.0, 0.0), "{context}");
             }
@@ -415,7 +415,7 @@ fn pruning_and_growth_by_any_score_agree_with_the_plain_algorithm() {
             let case = Case { shape, weight, grad: values(4), kept };
             let keep = case.kept.len() * 2 / 3;
             let drops = (keep as f64 * 0.3 - 1e-9 * keep as f64).ceil() as usize;
-            // Random scores are those of the parameter's number at this step, by place.
+            // Random scores are those of the parameter's number at this step, by index.
             let noise: Vec<f32> = (0..len as u32).map(|i| uniform(11, Stream::Growth, 0, 0, i)).collect();
             for (by, scores) in [("gradient", &case.grad), ("random", &noise), ("momentum", &case.grad)] {
                 let want = plain_with(&case, scores, keep, drops);
@@ -430,9 +430,9 @@ fn pruning_and_growth_by_any_score_agree_with_the_plain_algorithm() {
 }
 
 #[test]
-fn places_and_masks_are_the_same_thing() {
+fn indices_and_masks_are_the_same_thing() {
     for len in [0, 1, 31, 32, 33, 65, 257] {
         let kept: Vec<u32> = (0..len as u32).filter(|i| i % 3 == 1).collect();
-        assert_eq!(places(&mask_of(&kept, len)), kept);
+        assert_eq!(indices(&mask_of(&kept, len)), kept);
     }
 }

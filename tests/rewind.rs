@@ -7,7 +7,7 @@ use common::{bytes, everywhere};
 use coppice::gpu::Gpu;
 use coppice::ops::variants::Choices;
 use coppice::recipe::Recipe;
-use coppice::sparsity::{Change, topk};
+use coppice::sparsity::{Change, select::topk};
 use coppice::train::checkpoint::{self, Which};
 use coppice::train::{Control, Session, train};
 

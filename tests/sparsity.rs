@@ -11,7 +11,7 @@ use coppice::param::{ParamId, full_mask, kept};
 use coppice::random::{Stream, uniform, word};
 use coppice::recipe::Recipe;
 use coppice::sparsity::budget::keep;
-use coppice::sparsity::topk::{Selection, select, top_k};
+use coppice::sparsity::select::topk::{Selection, select, top_k};
 use coppice::train::Session;
 
 fn bits(mask: &[u32], len: usize) -> Vec<bool> {

@@ -12,7 +12,7 @@ use coppice::ops::variants::Choices;
 use coppice::param::{ParamId, THRESHOLD};
 use coppice::recipe::Recipe;
 use coppice::report::mask::applied;
-use coppice::sparsity::threshold::{record_backward, record_descend, record_forward};
+use coppice::sparsity::update::threshold::{record_backward, record_descend, record_forward};
 use coppice::train::{Control, Part, Session, train};
 
 const SGD: &str =

@@ -8,8 +8,8 @@ use coppice::gpu::{Gpu, Recorder};
 use coppice::ops::variants::Choices;
 use coppice::param::ParamId;
 use coppice::recipe::Recipe;
-use coppice::sparsity::shrink::{self, Pull};
-use coppice::sparsity::topk::{self, top_k};
+use coppice::sparsity::select::topk::{self, top_k};
+use coppice::sparsity::update::shrink::{self, Pull};
 use coppice::train::{Control, Session, train};
 
 const SGD: &str = "{ name = 'sgd', lr = 0.05, momentum = 0.9, weight_decay = 1e-3 }";

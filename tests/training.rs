@@ -205,7 +205,7 @@ fn a_hidden_weight_that_is_not_finite_is_refused_by_name() {
                 let param = &session.model.params[ParamId(0)];
                 assert_eq!((param.name.as_str(), param.storage.name()), ("fc1.weight", storage));
                 let mut values = param.read().unwrap();
-                values[param.places().unwrap()[25] as usize] = value;
+                values[param.indices().unwrap()[25] as usize] = value;
                 param.write(&values).unwrap();
                 let error = train(&mut session, &to(None), &mut |_| Ok(())).unwrap_err();
                 let (text, what) = (error.to_string(), format!("{value}, {storage} on {:?}", gpu.identity()));

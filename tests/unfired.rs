@@ -6,7 +6,7 @@ mod common;
 use common::{bytes, everywhere};
 use coppice::gpu::Gpu;
 use coppice::ops::variants::Choices;
-use coppice::param::{ParamId, places};
+use coppice::param::{ParamId, indices};
 use coppice::random::{Stream, uniform};
 use coppice::recipe::Recipe;
 use coppice::train::Session;
@@ -25,7 +25,7 @@ fn session(gpu: &Gpu, by: &str, storage: &str) -> Session {
 }
 
 fn kept(run: &Session) -> Vec<Vec<u32>> {
-    [0, 2, 4].map(|i| places(&run.model.params[ParamId(i)].read_mask().unwrap())).into()
+    [0, 2, 4].map(|i| indices(&run.model.params[ParamId(i)].read_mask().unwrap())).into()
 }
 
 /// The weights of all masks that a run has had.

@@ -90,7 +90,7 @@ impl Kernel {
         );
         Self { called, consts, parts, ..self }
     }
-    /// `optim/sgd`; for an entry point that is not `main`, `sparsity/topk:pick`; of a variant what it is called.
+    /// `optim/sgd`; for an entry point that is not `main`, `sparsity/select/topk:pick`; of a variant what it is called.
     pub fn name(&self) -> String {
         match (self.called, self.entry) {
             (["", _], "main") => self.source.path.to_string(),

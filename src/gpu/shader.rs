@@ -35,11 +35,11 @@ const PARTS: &[Source] = &[
     source!("optim/diffgrad_part"),
     source!("optim/update"),
     source!("optim/weights"),
-    source!("sparsity/exchange_args"),
-    source!("sparsity/exchange_gains_part"),
-    source!("sparsity/sigmoid"),
-    source!("sparsity/sum_before"),
-    source!("sparsity/topk_part"),
+    source!("sparsity/structure/exchange_args"),
+    source!("sparsity/structure/exchange_gains_part"),
+    source!("sparsity/update/sigmoid"),
+    source!("sparsity/select/sum_before"),
+    source!("sparsity/select/topk_part"),
 ];
 
 /// The whole text of a shader: each `//#use path` line replaced by that file, at its first mention.

@@ -16,7 +16,7 @@ const CLASSES: usize = 4;
 /// A third of a weight.
 fn third(param: &Param) -> Pattern {
     let kept: Vec<u32> = (0..param.len() as u32).filter(|i| i % 3 == 0).collect();
-    Pattern::from_places(Form::Free, param.shape[0], param.shape[1], &kept)
+    Pattern::from_indices(Form::Free, param.shape[0], param.shape[1], &kept)
 }
 
 /// Numbers between -0.4 and 0.6.

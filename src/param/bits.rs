@@ -1,7 +1,7 @@
-//! Masks as bits, i % 32 of word i / 32, and as places.
+//! Masks as bits, i % 32 of word i / 32, and as indices.
 
-/// The places of the bits that are set, in rising order.
-pub fn places(mask: &[u32]) -> Vec<u32> {
+/// The indices of the bits that are set, in rising order.
+pub fn indices(mask: &[u32]) -> Vec<u32> {
     let mut all = Vec::with_capacity(kept(mask));
     for (word, &bits) in mask.iter().enumerate() {
         let mut bits = bits;
@@ -13,10 +13,10 @@ pub fn places(mask: &[u32]) -> Vec<u32> {
     all
 }
 
-/// A mask over `len` weights with these places set.
-pub fn mask_of(places: &[u32], len: usize) -> Vec<u32> {
+/// A mask over `len` weights with these indices set.
+pub fn mask_of(indices: &[u32], len: usize) -> Vec<u32> {
     let mut mask = vec![0u32; len.div_ceil(32)];
-    places.iter().for_each(|&i| mask[i as usize / 32] |= 1 << (i % 32));
+    indices.iter().for_each(|&i| mask[i as usize / 32] |= 1 << (i % 32));
     mask
 }
 

@@ -20,7 +20,7 @@ mod set;
 mod storage;
 mod values;
 
-pub use bits::{full_mask, kept, mask_of, places};
+pub use bits::{full_mask, indices, kept, mask_of};
 pub use companion::{BACKWARD_SET, Companion, Data, EARLY, EVER, LATENT, Like, MEAN, RECORDED, THRESHOLD};
 pub use joint::MANY;
 pub use matrix::Matrix;

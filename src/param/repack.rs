@@ -60,7 +60,7 @@ impl Param {
     }
 
     /// Keeps the weights of `pattern` from now on, packed or else masked. Weights that were there keep their value and
-    /// slots, others start with what `grown` has for their place, in rising order, or at 0, with slots of 0. Returns
+    /// slots, others start with what `grown` has for their index, in rising order, or at 0, with slots of 0. Returns
     /// whether tensors were made anew.
     pub fn repack(
         &mut self,
@@ -97,29 +97,29 @@ impl Param {
         };
         if !grown.is_empty() {
             let new = values.iter_mut().zip(pattern.flat()).zip(&before).filter(|(_, from)| from.is_none());
-            for ((value, place), _) in new {
-                *value = grown.binary_search_by_key(&place, |one| one.0).map_or(0.0, |found| grown[found].1);
+            for ((value, index), _) in new {
+                *value = grown.binary_search_by_key(&index, |one| one.0).map_or(0.0, |found| grown[found].1);
             }
         }
         if packed {
             return self.settle(gpu, pattern, &values, &rest);
         }
-        let mut places = pattern.flat();
-        places.sort_unstable();
+        let mut indices = pattern.flat();
+        indices.sort_unstable();
         let slot_values: Vec<_> = rest.iter().map(|values| pattern.in_order(values)).collect();
-        self.restore(gpu, false, &places, &pattern.in_order(&values), &slot_values)
+        self.restore(gpu, false, &indices, &pattern.in_order(&values), &slot_values)
     }
 
-    /// Takes over kept values and slots, in rising order of their places, as a checkpoint holds them; packed or
+    /// Takes over kept values and slots, in rising order of their indices, as a checkpoint holds them; packed or
     /// masked. Returns whether tensors were made anew.
     ///
     /// # Errors
-    /// `Kind::Checkpoint` where the places are not of the parameter's form.
+    /// `Kind::Checkpoint` where the indices are not of the parameter's form.
     pub fn restore(
         &mut self,
         gpu: &Gpu,
         packed: bool,
-        places: &[u32],
+        indices: &[u32],
         values: &[f32],
         slot_values: &[Vec<f32>],
     ) -> Result<bool> {
@@ -127,7 +127,7 @@ impl Param {
         if !packed {
             let dense = |kept: &[f32]| {
                 let mut all = vec![0.0; len];
-                places.iter().zip(kept).for_each(|(&i, &value)| all[i as usize] = value);
+                indices.iter().zip(kept).for_each(|(&i, &value)| all[i as usize] = value);
                 all
             };
             let anew = self.packed().is_some();
@@ -135,14 +135,14 @@ impl Param {
                 self.allocate(gpu)?;
             }
             self.write(&dense(values))?;
-            self.write_mask(&mask_of(places, len))?;
+            self.write_mask(&mask_of(indices, len))?;
             self.write_slots(&slot_values.iter().map(|kept| dense(kept)).collect::<Vec<_>>())?;
             return Ok(anew);
         }
         let matrix = self.matrix();
         let pattern = match self.form {
-            Form::Free => Some(Pattern::from_places(Form::Free, matrix.rows, matrix.inner(), places)),
-            _ => self.pattern(&mask_of(places, len)),
+            Form::Free => Some(Pattern::from_indices(Form::Free, matrix.rows, matrix.inner(), indices)),
+            _ => self.pattern(&mask_of(indices, len)),
         };
         let pattern = pattern.ok_or_else(|| {
             let form = self.form.name();
@@ -168,7 +168,7 @@ mod tests {
 
     const SLOTS: [&str; 2] = ["first", "second"];
 
-    /// A weight in a storage of its own, and what it is to hold: by place, its value and its two slots.
+    /// A weight in a storage of its own, and what it is to hold: by index, its value and its two slots.
     struct Twice {
         gpu: Gpu,
         param: Param,
@@ -179,7 +179,7 @@ mod tests {
     fn pattern(form: Form, block_rows: usize, inner: usize, kind: u8, seed: u64) -> Pattern {
         let random = |i: usize| word(seed, Stream::Test, 0, 0, i as u32);
         let len = block_rows * inner;
-        let places = match form {
+        let indices = match form {
             Form::Groups { keep, of } => {
                 let mut all = Vec::new();
                 for first in
@@ -204,13 +204,13 @@ mod tests {
                 .map(|i| i as u32)
                 .collect(),
         };
-        Pattern::from_places(form, block_rows * form.height(), inner, &places)
+        Pattern::from_indices(form, block_rows * form.height(), inner, &indices)
     }
 
     fn sorted(pattern: &Pattern) -> Vec<u32> {
-        let mut places = pattern.flat();
-        places.sort_unstable();
-        places
+        let mut indices = pattern.flat();
+        indices.sort_unstable();
+        indices
     }
 
     impl Twice {
@@ -220,29 +220,29 @@ mod tests {
             (param.storage, param.form) = (Storage::Masked(MaskMode::Held), start.form);
             param.allocate(&gpu).unwrap();
             let number = |kind: u32, i: u32| 1.0 + uniform(1, Stream::Test, 0, kind, i);
-            let places = sorted(start);
+            let indices = sorted(start);
             let want: BTreeMap<u32, [f32; 3]> =
-                places.iter().map(|&i| (i, [number(0, i), number(1, i), number(2, i)])).collect();
+                indices.iter().map(|&i| (i, [number(0, i), number(1, i), number(2, i)])).collect();
             SLOTS.iter().try_for_each(|name| param.accompany(&gpu, name, Like::Values)).unwrap();
             let [values, first, second] =
                 [0, 1, 2].map(|k| want.values().map(|own| own[k]).collect::<Vec<_>>());
-            param.restore(&gpu, false, &places, &values, &[first, second]).unwrap();
+            param.restore(&gpu, false, &indices, &values, &[first, second]).unwrap();
             Self { gpu, param, want }
         }
 
-        /// Keeps `pattern` from now on. Of its new places every second one starts with a value.
+        /// Keeps `pattern` from now on. Of its new indices every second one starts with a value.
         fn repack(&mut self, packed: bool, pattern: Pattern) {
-            let places = sorted(&pattern);
-            let new = places.iter().filter(|place| !self.want.contains_key(place));
+            let indices = sorted(&pattern);
+            let new = indices.iter().filter(|index| !self.want.contains_key(index));
             // Masked, what grows has its value on the device already.
             let grown: Vec<(u32, f32)> = match self.param.packed() {
-                Some(_) => new.step_by(2).map(|&place| (place, -1.0 - place as f32)).collect(),
+                Some(_) => new.step_by(2).map(|&index| (index, -1.0 - index as f32)).collect(),
                 None => Vec::new(),
             };
             let old = std::mem::take(&mut self.want);
-            self.want = places.into_iter().map(|i| (i, old.get(&i).copied().unwrap_or([0.0; 3]))).collect();
-            for &(place, value) in &grown {
-                self.want.insert(place, [value, 0.0, 0.0]);
+            self.want = indices.into_iter().map(|i| (i, old.get(&i).copied().unwrap_or([0.0; 3]))).collect();
+            for &(index, value) in &grown {
+                self.want.insert(index, [value, 0.0, 0.0]);
             }
             let before = self.param.packed().map(|packed| packed.index.pattern.entries());
             let entries = pattern.entries();
@@ -253,21 +253,21 @@ mod tests {
 
         /// Takes over what it holds, as from a file.
         fn restore(&mut self, packed: bool) {
-            let places: Vec<u32> = self.want.keys().copied().collect();
+            let indices: Vec<u32> = self.want.keys().copied().collect();
             let [values, first, second] =
                 [0, 1, 2].map(|k| self.want.values().map(|own| own[k] * 2.0).collect::<Vec<_>>());
-            self.param.restore(&self.gpu, packed, &places, &values, &[first, second]).unwrap();
+            self.param.restore(&self.gpu, packed, &indices, &values, &[first, second]).unwrap();
             self.want.values_mut().flatten().for_each(|value| *value *= 2.0);
             self.check(packed);
         }
 
         fn check(&self, packed: bool) {
             assert_eq!(self.param.packed().is_some(), packed);
-            let places: Vec<u32> = self.want.keys().copied().collect();
-            assert_eq!(self.param.read_mask().unwrap(), mask_of(&places, self.param.len()));
+            let indices: Vec<u32> = self.want.keys().copied().collect();
+            assert_eq!(self.param.read_mask().unwrap(), mask_of(&indices, self.param.len()));
             let dense = |k: usize| -> Vec<f32> {
                 let mut all = vec![0.0; self.param.len()];
-                self.want.iter().for_each(|(&place, own)| all[place as usize] = own[k]);
+                self.want.iter().for_each(|(&index, own)| all[index as usize] = own[k]);
                 all
             };
             assert_eq!(self.param.read().unwrap(), dense(0), "values");
@@ -284,7 +284,7 @@ mod tests {
 
         /// A layer has at least one row and one input.
         #[test]
-        fn values_and_slots_stay_with_their_places(
+        fn values_and_slots_stay_with_their_indices(
             form in prop::sample::select(vec![
                 Form::Free,
                 Form::Block { height: 2 },

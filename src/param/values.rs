@@ -1,7 +1,7 @@
 //! Values, gradients and masks of a parameter, from and to the host, however it is stored.
 
 use super::companion::{read_f32, write};
-use super::{Companion, LATENT, Param, Segment, Storage, THRESHOLD, full_mask, kept, places};
+use super::{Companion, LATENT, Param, Segment, Storage, THRESHOLD, full_mask, indices, kept};
 use crate::error::Result;
 use crate::gpu::Tensor;
 
@@ -76,9 +76,9 @@ impl Param {
             }
         }
     }
-    /// The places of kept weights, in rising order.
-    pub fn places(&self) -> Result<Vec<u32>> {
-        let Some(packed) = self.packed() else { return Ok(places(&self.read_mask()?)) };
+    /// The indices of kept weights, in rising order.
+    pub fn indices(&self) -> Result<Vec<u32>> {
+        let Some(packed) = self.packed() else { return Ok(indices(&self.read_mask()?)) };
         let mut flat = packed.index.pattern.flat();
         flat.sort_unstable();
         Ok(flat)

@@ -81,13 +81,13 @@ pub fn life(folder: &Path, weight: &str) -> Result<(Life, Vec<Error>)> {
         return Err(Error::usage(format!("there is no weight {weight}"))
             .at(format!("`{name}` is {}, counted from 0", shape_text(&shape))));
     }
-    let place = index.iter().zip(&shape).fold(0, |place, (i, extent)| place * extent + i);
+    let flat = index.iter().zip(&shape).fold(0, |flat, (i, extent)| flat * extent + i);
 
     let first_step = reader.masks.step;
-    let mut kept = layers[number].keeps(place);
+    let mut kept = layers[number].keeps(flat);
     let mut turns = vec![Turn { step: first_step, what: if kept { What::Kept } else { What::Pruned } }];
     while reader.advance()?.is_some() {
-        let now = reader.masks.layers[number].keeps(place);
+        let now = reader.masks.layers[number].keeps(flat);
         if now != kept {
             let what = if now { What::Grown } else { What::Dropped };
             turns.push(Turn { step: reader.masks.step, what });
@@ -108,7 +108,7 @@ pub fn life(folder: &Path, weight: &str) -> Result<(Life, Vec<Error>)> {
     };
     life.kept_steps = life.spans().iter().map(|(from, to)| to - from).sum();
     let mut warnings: Vec<Error> = reader.warning().into_iter().collect();
-    life.values = values(folder, &life, place, &mut warnings)?;
+    life.values = values(folder, &life, flat, &mut warnings)?;
     Ok((life, warnings))
 }
 
@@ -127,7 +127,7 @@ fn parse(weight: &str) -> Result<(&str, Vec<usize>)> {
 }
 
 /// The value in every checkpoint and dump that can be read, by step.
-fn values(folder: &Path, life: &Life, place: usize, warnings: &mut Vec<Error>) -> Result<Vec<Value>> {
+fn values(folder: &Path, life: &Life, flat: usize, warnings: &mut Vec<Error>) -> Result<Vec<Value>> {
     let mut saved: Vec<(u64, &'static str, Result<Arrays>)> = Vec::new();
     for step in checkpoint::list(folder)? {
         let arrays = checkpoint::load(folder, Which::Step(step)).and_then(|(snapshot, _)| snapshot.dense());
@@ -146,7 +146,7 @@ fn values(folder: &Path, life: &Life, place: usize, warnings: &mut Vec<Error>) -
         match arrays {
             Ok(arrays) => {
                 let array = arrays.get(&life.name).filter(|array| array.shape == life.shape);
-                let value = array.map(|array| array.to_f32()[place]);
+                let value = array.map(|array| array.to_f32()[flat]);
                 values.extend(value.map(|value| Value { step, from, value, kept: life.kept_after(step) }));
             }
             Err(error) => warnings.push(error),

@@ -1,6 +1,6 @@
 //! From a sparsity to integer budgets: how many weights each tensor, or a group of them, keeps.
 
-use super::pool::Blocks;
+use super::structure::pool::Blocks;
 use crate::error::{Error, Result};
 use crate::ops::packed::Form;
 use crate::param::Matrix;

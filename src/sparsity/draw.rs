@@ -1,10 +1,10 @@
 //! Masks drawn at random: a function of seed and parameter, the same whatever the device and the storage.
 
 use super::budget::whole_blocks;
-use super::candidates::{Draw, Noise, record_noise};
-use super::groups::{self, Gate};
-use super::pool::Blocks;
-use super::running::{Running, tile_len, tile_rows};
+use super::select::candidates::{Draw, Noise, record_noise};
+use super::select::running::{Running, tile_len, tile_rows};
+use super::structure::groups::{self, Gate};
+use super::structure::pool::Blocks;
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Recorder};
 use crate::ops::packed::{Form, Pattern};
@@ -23,8 +23,8 @@ pub fn draw(
 ) -> Result<Pattern> {
     let noise = Noise { seed, stream: Stream::Mask, tensor: param };
     if let Form::Groups { keep, of } = form {
-        let places = groups(gpu, noise, (rows, inner), keep, of)?;
-        return Ok(Pattern::from_places(form, rows, inner, &places));
+        let indices = groups(gpu, noise, (rows, inner), keep, of)?;
+        return Ok(Pattern::from_indices(form, rows, inner, &indices));
     }
     if let Form::Tile { .. } = form {
         // Blocks are drawn as single weights of a smaller matrix are.
@@ -34,20 +34,20 @@ pub fn draw(
         let drawn = draw(gpu, seed, param, Form::Free, (down, across), number)?.mask();
         let is_kept = |&(_, block): &(usize, usize)| drawn[block / 32] >> (block % 32) & 1 == 1;
         let kept = blocks.of_weights().enumerate().filter(is_kept);
-        let places: Vec<u32> = kept.map(|(place, _)| place as u32).collect();
-        return Ok(Pattern::from_places(form, rows, inner, &places));
+        let indices: Vec<u32> = kept.map(|(index, _)| index as u32).collect();
+        return Ok(Pattern::from_indices(form, rows, inner, &indices));
     }
     let (block_rows, entries) = (rows / form.height(), keep / form.height());
     if entries == block_rows * inner {
-        return Ok(Pattern::from_places(form, rows, inner, &(0..entries as u32).collect::<Vec<_>>()));
+        return Ok(Pattern::from_indices(form, rows, inner, &(0..entries as u32).collect::<Vec<_>>()));
     }
     // The fewer are drawn, those that stay or those that go, the less memory that takes.
     let (all, drawn) = (block_rows * inner, entries.min(block_rows * inner - entries));
     let running = Running::new(gpu, &[(block_rows, inner)], drawn)?;
     if gpu.is_counted() {
         // Nothing runs there: entries at equal distances stand for those that would be drawn.
-        let place = |i: usize| (i as u128 * (block_rows * inner) as u128 / entries as u128) as u32;
-        return Ok(Pattern::from_places(form, rows, inner, &(0..entries).map(place).collect::<Vec<_>>()));
+        let index = |i: usize| (i as u128 * (block_rows * inner) as u128 / entries as u128) as u32;
+        return Ok(Pattern::from_indices(form, rows, inner, &(0..entries).map(index).collect::<Vec<_>>()));
     }
     let draw = gpu.uniform("draw", &Draw { step: 0 })?;
     let mut rec = Recorder::new(gpu);
@@ -56,12 +56,12 @@ pub fn draw(
     })?;
     running.keep(drawn)?;
     rec.finish()?.replay()?;
-    let mut places = running.places(&found, drawn)?;
+    let mut indices = running.indices(&found, drawn)?;
     if drawn < entries {
-        let gone = mask_of(&places, all);
-        places = (0..all as u32).filter(|&i| gone[i as usize / 32] >> (i % 32) & 1 == 0).collect();
+        let gone = mask_of(&indices, all);
+        indices = (0..all as u32).filter(|&i| gone[i as usize / 32] >> (i % 32) & 1 == 0).collect();
     }
-    Ok(Pattern::from_places(form, rows, inner, &places))
+    Ok(Pattern::from_indices(form, rows, inner, &indices))
 }
 
 /// N of every M inputs: those with the largest random scores, ties to the lower input; some rows at a time.
@@ -74,8 +74,8 @@ fn groups(
 ) -> Result<Vec<u32>> {
     if gpu.is_counted() {
         // Nothing runs there: the first of each group stand for those that would be drawn.
-        let is_kept = |&place: &usize| place % inner % of < keep;
-        return Ok((0..rows * inner).filter(is_kept).map(|place| place as u32).collect());
+        let is_kept = |&index: &usize| index % inner % of < keep;
+        return Ok((0..rows * inner).filter(is_kept).map(|index| index as u32).collect());
     }
     let step = tile_rows(rows, inner, tile_len(gpu));
     let tile = gpu.tensor("tile", Dtype::F32, &[step, inner])?;
@@ -83,7 +83,7 @@ fn groups(
     let nans = gpu.tensor("not numbers", Dtype::U32, &[1])?;
     let draw = gpu.uniform("draw", &Draw { step: 0 })?;
     let gate = gpu.uniform("gate", &Gate { keep: keep as u32, group: of as u32, decay: 0.0 })?;
-    let mut places = Vec::with_capacity(rows * inner.div_ceil(of) * keep);
+    let mut indices = Vec::with_capacity(rows * inner.div_ceil(of) * keep);
     for first in (0..rows).step_by(step.max(1)) {
         let own = tile.rows(0..step.min(rows - first));
         let mut rec = Recorder::new(gpu);
@@ -92,9 +92,9 @@ fn groups(
         rec.finish()?.replay()?;
         let words = bits.read_u32()?;
         let is_kept = |&i: &usize| words[i / 32] >> (i % 32) & 1 == 1;
-        places.extend((0..own.len()).filter(is_kept).map(|i| (first * inner + i) as u32));
+        indices.extend((0..own.len()).filter(is_kept).map(|i| (first * inner + i) as u32));
     }
-    Ok(places)
+    Ok(indices)
 }
 
 #[cfg(test)]
@@ -109,7 +109,7 @@ mod tests {
             let drawn = gpus.each_ref().map(|gpu| {
                 draw(gpu, 7, 1, Form::Groups { keep, of }, (rows, inner), 0)
                     .unwrap()
-                    .places()
+                    .indices()
                     .collect::<Vec<_>>()
             });
             assert_eq!(drawn[0], drawn[1]);
@@ -117,7 +117,7 @@ mod tests {
                 for first in (0..inner).step_by(of) {
                     let end = (first + of).min(inner);
                     let group = (row * inner + first) as u32..(row * inner + end) as u32;
-                    let kept = drawn[0].iter().filter(|place| group.contains(place)).count();
+                    let kept = drawn[0].iter().filter(|index| group.contains(index)).count();
                     assert_eq!(kept, keep.min(end - first), "row {row}, inputs {first}..{end}");
                 }
             }
@@ -141,7 +141,7 @@ mod tests {
         let gpu = Gpu::open(&Choice::Auto).unwrap();
         let pattern = draw(&gpu, 3, 0, Form::Groups { keep: 1, of: 4 }, (256, 64), 0).unwrap();
         let mut often = [0usize; 4];
-        pattern.places().for_each(|place| often[place as usize % 4] += 1);
+        pattern.indices().for_each(|index| often[index as usize % 4] += 1);
         // 4,096 draws: the deviation is 28.
         assert!(often.iter().all(|n| n.abs_diff(1024) < 140), "{often:?}");
     }

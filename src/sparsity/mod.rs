@@ -8,43 +8,18 @@ use crate::gpu::{Gpu, Phase, Recorder};
 use crate::ops::packed::Pattern;
 use crate::param::{LATENT, MaskMode, Param, ParamId, ParamSet};
 
-mod backward_set;
-mod batches;
 pub mod budget;
-mod candidates;
-mod collect;
 mod draw;
-pub mod exchange;
-mod fired;
 mod first_dense;
-mod flowing;
-mod gather;
-pub mod groups;
-pub mod grown;
-pub mod growth;
-pub mod hold;
-mod kept_sums;
-pub mod mean;
-mod merge;
 pub mod methods;
-pub mod permute;
 pub mod phases;
-pub mod pool;
 mod prepare;
-mod probe;
-pub mod prune;
 mod pruner;
-pub mod redistribute;
-pub mod regrow;
-mod running;
-mod scores;
-pub mod shrink;
-mod sieve;
-mod soft;
-pub mod threshold;
-pub mod topk;
-mod topk_small;
+pub mod score;
+pub mod select;
+pub mod structure;
 mod turns;
+pub mod update;
 mod when;
 mod work;
 
@@ -116,7 +91,7 @@ impl LayerChange {
 pub struct Renewal {
     pub param: ParamId,
     pub pattern: Pattern,
-    /// What new weights start with, by place in rising order; those that are not named start at 0.
+    /// What new weights start with, by index in rising order; those that are not named start at 0.
     pub grown: Vec<(u32, f32)>,
 }
 
@@ -140,11 +115,11 @@ fn record_zeros(rec: &mut Recorder, param: &Param, segment: usize) -> Result<()>
     let own = &param.segments[segment];
     match param.mask_mode() {
         MaskMode::Latent => {
-            hold::record_effective(rec, &own.mask, &param.tensors(LATENT)[segment], &own.weight)
+            update::hold::record_effective(rec, &own.mask, &param.tensors(LATENT)[segment], &own.weight)
         }
         MaskMode::Held => {
-            hold::record_in_place(rec, &own.mask, &own.weight)?;
-            hold::record_slots(rec, param, segment)
+            update::hold::record_in_place(rec, &own.mask, &own.weight)?;
+            update::hold::record_slots(rec, param, segment)
         }
         MaskMode::Free | MaskMode::Flowing => Ok(()),
     }
@@ -171,24 +146,5 @@ fn not_numbers(count: u32, what: &str, name: &str, step: u64) -> Result<()> {
 
 /// Every check of this room.
 pub fn checks() -> Vec<Check> {
-    let mut all = topk::checks();
-    all.extend(topk_small::checks());
-    all.extend(hold::checks());
-    all.extend(candidates::checks());
-    all.extend(collect::checks());
-    all.extend(exchange::checks());
-    all.extend(fired::checks());
-    all.extend(gather::checks());
-    all.extend(groups::checks());
-    all.extend(kept_sums::checks());
-    all.extend(grown::checks());
-    all.extend(mean::checks());
-    all.extend(permute::checks());
-    all.extend(pool::checks());
-    all.extend(scores::checks());
-    all.extend(shrink::checks());
-    all.extend(sieve::checks());
-    all.extend(threshold::checks());
-    all.extend(merge::checks());
-    all
+    [select::checks(), structure::checks(), score::checks(), update::checks()].into_iter().flatten().collect()
 }

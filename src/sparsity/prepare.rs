@@ -1,12 +1,12 @@
 //! Before step 0: what is pruned, how it is stored, and the masks of the start.
 
 use super::budget::{self, Budget};
-use super::flowing::Flowing;
-use super::growth::By;
 use super::methods::{Entry, Method, Sizes, Start};
-use super::prune::Criterion;
 use super::pruner::{Pruner, Updater};
-use super::soft::Soft;
+use super::update::flowing::Flowing;
+use super::update::growth::By;
+use super::update::prune::Criterion;
+use super::update::soft::Soft;
 use super::{Length, Stage, draw, first_dense};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;

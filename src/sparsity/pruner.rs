@@ -1,14 +1,14 @@
 //! A method at work: when masks are updated, and what happens within a step.
 
-use super::backward_set::BackwardSet;
 use super::budget::{self, Budget};
-use super::flowing::Flowing;
 use super::methods::{self, Start};
-use super::permute::Permutation;
-use super::prune::Prune;
-use super::regrow::{self, Regrow, Site};
-use super::soft::Soft;
-use super::{Change, Length, Look, Outcome, Renewal, mean, shrink};
+use super::structure::permute::Permutation;
+use super::update::backward_set::BackwardSet;
+use super::update::flowing::Flowing;
+use super::update::prune::Prune;
+use super::update::regrow::{self, Regrow, Site};
+use super::update::soft::Soft;
+use super::{Change, Length, Look, Outcome, Renewal, score::mean, update::shrink};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
 use crate::param::{MEAN, MaskMode, Param, ParamId, ParamSet};

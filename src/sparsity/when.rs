@@ -1,10 +1,10 @@
 //! When a method updates masks and how many weights are kept then, and what else a run asks before it takes a step.
 
 use super::Length;
-use super::growth::By;
 use super::methods::Start;
-use super::prune::Criterion;
 use super::pruner::Pruner;
+use super::update::growth::By;
+use super::update::prune::Criterion;
 use crate::error::Result;
 use crate::param::ParamId;
 

@@ -2,7 +2,7 @@
 
 use super::checkpoint::Snapshot;
 use super::session::Session;
-use super::{compact, places};
+use super::{compact, indices};
 use crate::error::{Error, Result};
 use crate::param::MaskMode;
 use crate::store::Array;
@@ -28,8 +28,8 @@ impl Session {
                 })?;
                 compact::insert_kept(&mut full.arrays, &name, &array.to_f32());
             }
-            let places: Vec<u32> = (0..param.len() as u32).collect();
-            places::insert(&mut full.arrays, &param.name, param.form, &param.shape, &places);
+            let indices: Vec<u32> = (0..param.len() as u32).collect();
+            indices::insert(&mut full.arrays, &param.name, param.form, &param.shape, &indices);
         }
         self.restore(&full)
     }

@@ -1,9 +1,9 @@
 //! Files hold a held mask's weights without their zeros: the kept values in order, and where they belong.
 //!
-//! `fc1.weight` becomes `fc1.weight.kept`, and so do its slots; beside them stands where they belong ([`places`]).
+//! `fc1.weight` becomes `fc1.weight.kept`, and so do its slots; beside them stands where they belong ([`indices`]).
 //! Masked and packed weights look alike.
 
-use super::places::{self, MASK};
+use super::indices::{self, MASK};
 use crate::error::{Error, Result};
 use crate::param::mask_of;
 use crate::store::array::elements;
@@ -15,7 +15,7 @@ const SHAPE: &str = ".shape";
 
 /// Whether what follows a weight's name in a file is the weight itself or says where it belongs: no slot of it.
 pub fn is_weight(suffix: &str) -> bool {
-    ["", KEPT].contains(&suffix) || places::SUFFIXES.contains(&suffix)
+    ["", KEPT].contains(&suffix) || indices::SUFFIXES.contains(&suffix)
 }
 
 /// Adds the shape of a packed weight.
@@ -26,7 +26,7 @@ pub fn insert_shape(arrays: &mut Arrays, weight: &str, shape: &[u32]) {
 /// Lays out what [`insert_shape`] describes; other arrays stay as they are.
 ///
 /// # Errors
-/// `Kind::Checkpoint` where shape, places and values disagree.
+/// `Kind::Checkpoint` where shape, indices and values disagree.
 pub fn expand_described(arrays: Arrays) -> Result<Arrays> {
     let shape_of = |weight: &str| {
         let shape = arrays.get(&format!("{weight}{SHAPE}"))?.to_u32().ok()?;
@@ -47,13 +47,13 @@ pub fn expand_described(arrays: Arrays) -> Result<Arrays> {
 /// The weight that a tensor belongs to, if that weight has a mask: itself, or the one whose slot it is.
 fn owner<'a>(arrays: &Arrays, name: &'a str) -> Option<&'a str> {
     match name.rsplit_once('.') {
-        _ if places::are_in(arrays, name) => Some(name),
-        Some((weight, _)) if places::are_in(arrays, weight) => Some(weight),
+        _ if indices::are_in(arrays, name) => Some(name),
+        Some((weight, _)) if indices::are_in(arrays, weight) => Some(weight),
         _ => None,
     }
 }
 
-/// Adds the kept values of a weight or slot, in rising order of their place.
+/// Adds the kept values of a weight or slot, in rising order of their index.
 pub fn insert_kept(arrays: &mut Arrays, name: &str, kept: &[f32]) {
     arrays.insert(format!("{name}{KEPT}"), Array::f32(vec![kept.len()], kept));
 }
@@ -82,10 +82,10 @@ pub fn kept(arrays: &Arrays, name: &str, count: usize) -> Result<Vec<f32>> {
 pub fn expand(arrays: &Arrays, shape_of: impl Fn(&str) -> Option<Vec<usize>>) -> Result<Arrays> {
     let mut all = Arrays::new();
     for (stored, array) in arrays {
-        let told = places::SUFFIXES.iter().find_map(|suffix| stored.strip_suffix(suffix));
-        if let Some(weight) = told.filter(|weight| places::are_compact(arrays, weight)) {
+        let told = indices::SUFFIXES.iter().find_map(|suffix| stored.strip_suffix(suffix));
+        if let Some(weight) = told.filter(|weight| indices::are_compact(arrays, weight)) {
             let shape = length(weight, &shape_of)?;
-            let mask = mask_of(&places::read(arrays, weight, &shape)?, shape.iter().product());
+            let mask = mask_of(&indices::read(arrays, weight, &shape)?, shape.iter().product());
             all.insert(format!("{weight}{MASK}"), Array::u32(vec![mask.len()], &mask));
             continue;
         }
@@ -98,10 +98,10 @@ pub fn expand(arrays: &Arrays, shape_of: impl Fn(&str) -> Option<Vec<usize>>) ->
         })?;
         let shape = length(weight, &shape_of)?;
         let len: usize = shape.iter().product();
-        let places = places::read(arrays, weight, &shape)?;
+        let indices = indices::read(arrays, weight, &shape)?;
         let mut values = vec![0.0; len];
-        for (place, value) in places.iter().zip(kept(arrays, name, places.len())?) {
-            values[*place as usize] = value;
+        for (index, value) in indices.iter().zip(kept(arrays, name, indices.len())?) {
+            values[*index as usize] = value;
         }
         all.insert(name.to_string(), Array::f32(shape, &values));
     }
@@ -146,8 +146,8 @@ mod tests {
             let mut small = Arrays::from([("fc.bias".to_string(), Array::f32(vec![2], &[1.0, 2.0]))]);
             insert_kept(&mut small, "fc.weight", &only);
             insert_kept(&mut small, "fc.weight.velocity", &only);
-            places::insert(&mut small, "fc.weight", Form::Free, &[n], &kept);
-            prop_assert_eq!(places::read(&small, "fc.weight", &[n]).unwrap(), kept.clone());
+            indices::insert(&mut small, "fc.weight", Form::Free, &[n], &kept);
+            prop_assert_eq!(indices::read(&small, "fc.weight", &[n]).unwrap(), kept.clone());
             prop_assert!(bytes(&small) <= 8 + 8 * kept.len() as u64 + 4 * (n as u64).div_ceil(32));
             prop_assert_eq!(expand(&small, |_| Some(vec![n])).unwrap(), dense);
         }

@@ -6,7 +6,7 @@
 //! Nothing is decided by what is read here, and a run that keeps no journal reads nothing.
 
 use super::session::Session;
-use super::{compact, places};
+use super::{compact, indices};
 use crate::error::{Error, Result};
 use crate::param::{self, Param};
 use crate::store::array::elements;
@@ -75,8 +75,8 @@ impl LayerMask {
     pub fn mask(&self) -> &[u32] {
         &self.kept
     }
-    pub fn keeps(&self, place: usize) -> bool {
-        self.kept[place / 32] >> (place % 32) & 1 == 1
+    pub fn keeps(&self, index: usize) -> bool {
+        self.kept[index / 32] >> (index % 32) & 1 == 1
     }
     /// Kept in both, and in either. `None` where the shapes differ.
     pub fn overlap(&self, other: &LayerMask) -> Option<(usize, usize)> {
@@ -139,7 +139,7 @@ impl Masks {
         for layer in &self.layers {
             let shape: Vec<u32> = layer.shape.iter().map(|&extent| extent as u32).collect();
             compact::insert_shape(&mut all, &layer.name, &shape);
-            places::insert_bits(&mut all, &layer.name, &layer.kept);
+            indices::insert_bits(&mut all, &layer.name, &layer.kept);
         }
         all
     }
@@ -163,7 +163,7 @@ impl Masks {
             let len = len.ok_or_else(|| {
                 Error::checkpoint(format!("`{name}` has more than 2^32 weights")).at(format!("{shape:?}"))
             })?;
-            let kept = places::bits(arrays, name, len)?;
+            let kept = indices::bits(arrays, name, len)?;
             let kept = kept.ok_or_else(|| Error::checkpoint(format!("the mask of `{name}` is missing")))?;
             Ok(LayerMask::new(name, &shape, kept))
         };
@@ -182,7 +182,7 @@ impl Masks {
         let mut layers = Vec::new();
         for layer in &mut self.layers {
             let bits = |what: &str| {
-                let found = places::bits(arrays, &format!("{}.{what}", layer.name), layer.len())?;
+                let found = indices::bits(arrays, &format!("{}.{what}", layer.name), layer.len())?;
                 Ok(found.unwrap_or_else(|| vec![0; layer.kept.len()]))
             };
             let now = layer.after(&bits("grown")?, &bits("dropped")?).ok_or_else(|| {
@@ -203,7 +203,7 @@ impl Flips {
         for layer in &self.layers {
             for (what, bits) in [("grown", &layer.grown), ("dropped", &layer.dropped)] {
                 if bits.iter().any(|&word| word != 0) {
-                    places::insert_bits(&mut all, &format!("{}.{what}", layer.name), bits);
+                    indices::insert_bits(&mut all, &format!("{}.{what}", layer.name), bits);
                 }
             }
         }
@@ -253,7 +253,7 @@ mod tests {
     }
 
     proptest! {
-        /// Flags of (now, later, last) by place against what records give back.
+        /// Flags of (now, later, last) by index against what records give back.
         #[test]
         fn records_give_the_masks_back(flags in prop::collection::vec(any::<[bool; 3]>(), 1..200)) {
             let len = flags.len();

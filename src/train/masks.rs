@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::ops::packed::Pattern;
 use crate::param::{MaskMode, Param, ParamId, kept};
-use crate::sparsity::{Change, Pruner, Renewal, hold};
+use crate::sparsity::{Change, Pruner, Renewal, update::hold};
 
 /// What a mask keeps of a parameter.
 fn pattern(param: &Param, mask: &[u32]) -> Result<Pattern> {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::checkpoint::Snapshot;
 use super::session::Session;
-use super::{compact, places};
+use super::{compact, indices};
 use crate::distill;
 use crate::error::{Error, Result};
 use crate::gpu::Tensor;
@@ -46,19 +46,19 @@ impl Session {
         self.pruner.as_ref().map_or(Ok(()), sparsity::Pruner::show_hard)?;
         let mut all = Arrays::new();
         for param in &self.model.params {
-            let places = (param.mask_mode() == MaskMode::Held).then(|| param.places()).transpose()?;
-            insert_values(&mut all, param, &places, param.name.clone(), param.read_filed()?);
+            let indices = (param.mask_mode() == MaskMode::Held).then(|| param.indices()).transpose()?;
+            insert_values(&mut all, param, &indices, param.name.clone(), param.read_filed()?);
             for own in param.filed().filter(|_| companions) {
                 let name = format!("{}.{}", param.name, own.name);
                 match own.like {
-                    Like::Values => insert_values(&mut all, param, &places, name, own.read_f32()?),
+                    Like::Values => insert_values(&mut all, param, &indices, name, own.read_f32()?),
                     Like::Dense => drop(all.insert(name, Array::f32(param.shape.clone(), &own.read_f32()?))),
                     Like::Scalar => drop(all.insert(name, Array::f32(vec![1], &own.read_f32()?))),
                     Like::Mask => insert_words(&mut all, name, &own.read_u32()?),
                 }
             }
-            match places {
-                Some(places) => places::insert(&mut all, &param.name, param.form, &param.shape, &places),
+            match indices {
+                Some(indices) => indices::insert(&mut all, &param.name, param.form, &param.shape, &indices),
                 None if param.is_masked() => {
                     insert_words(&mut all, format!("{}.mask", param.name), &param.read_mask()?);
                 }
@@ -119,14 +119,14 @@ impl Session {
             }
             let held = param.mask_mode() == MaskMode::Held;
             if held {
-                let places = places::read(arrays, &param.name, &param.shape)?;
-                let kept = |name: &str| compact::kept(arrays, name, places.len());
+                let indices = indices::read(arrays, &param.name, &param.shape)?;
+                let kept = |name: &str| compact::kept(arrays, name, indices.len());
                 let values = kept(&param.name)?;
                 let slots = param.slots().map(|slot| kept(&format!("{}.{}", param.name, slot.name)));
                 let slots = slots.collect::<Result<Vec<_>>>()?;
-                let packs = |p: &sparsity::Pruner| p.packs(id, places.len(), param.len());
+                let packs = |p: &sparsity::Pruner| p.packs(id, indices.len(), param.len());
                 let packs = self.pruner.as_ref().is_some_and(packs);
-                renewed |= param.restore(&self.gpu, packs, &places, &values, &slots)?;
+                renewed |= param.restore(&self.gpu, packs, &indices, &values, &slots)?;
             } else {
                 param.write(&find(arrays, &param.name, &param.shape)?.to_f32())?;
                 if param.is_masked() {
@@ -186,11 +186,17 @@ impl Session {
 }
 
 /// Adds values that are stored like those of a parameter: of a held mask, what is kept.
-fn insert_values(all: &mut Arrays, param: &Param, places: &Option<Vec<u32>>, name: String, values: Vec<f32>) {
-    match (param.packed(), places) {
+fn insert_values(
+    all: &mut Arrays,
+    param: &Param,
+    indices: &Option<Vec<u32>>,
+    name: String,
+    values: Vec<f32>,
+) {
+    match (param.packed(), indices) {
         (Some(packed), _) => compact::insert_kept(all, &name, &packed.index.pattern.in_order(&values)),
-        (None, Some(places)) => {
-            let kept: Vec<f32> = places.iter().map(|&i| values[i as usize]).collect();
+        (None, Some(indices)) => {
+            let kept: Vec<f32> = indices.iter().map(|&i| values[i as usize]).collect();
             compact::insert_kept(all, &name, &kept);
         }
         (None, None) => {

@@ -200,7 +200,7 @@ impl Network {
             let kept: Vec<u32> = (0..param.len() as u32).filter(|&i| keeps(i as usize)).collect();
             if is_masked && setting.packed {
                 let (rows, inner) = (param.shape[0], param.shape[1]);
-                param.allocate_packed(gpu, Pattern::from_places(Form::Free, rows, inner, &kept))?;
+                param.allocate_packed(gpu, Pattern::from_indices(Form::Free, rows, inner, &kept))?;
             } else {
                 param.allocate(gpu)?;
             }

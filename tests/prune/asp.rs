@@ -5,7 +5,7 @@ use coppice::ops::packed::Form;
 use coppice::ops::variants::Choices;
 use coppice::param::{MaskMode, ParamId};
 use coppice::recipe::Recipe;
-use coppice::sparsity::permute::Permutation;
+use coppice::sparsity::structure::permute::Permutation;
 use coppice::train::{Part, Session};
 
 use super::common::{everywhere, kept_magnitude};

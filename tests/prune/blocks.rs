@@ -25,7 +25,7 @@ fn cut(rows: usize, inner: usize, height: usize, width: usize) -> Vec<Vec<usize>
     all
 }
 
-/// The places of the `keep` blocks with the largest scores; of equal ones, of the first.
+/// The indices of the `keep` blocks with the largest scores; of equal ones, of the first.
 fn largest(weights: &[f32], blocks: &[Vec<usize>], keep: usize, max: bool) -> Vec<u32> {
     let score = |block: &Vec<usize>| {
         let sizes = block.iter().map(|&i| f64::from(weights[i].abs()));
@@ -33,16 +33,16 @@ fn largest(weights: &[f32], blocks: &[Vec<usize>], keep: usize, max: bool) -> Ve
     };
     let mut order: Vec<usize> = (0..blocks.len()).collect();
     order.sort_by(|&a, &b| score(&blocks[b]).total_cmp(&score(&blocks[a])).then(a.cmp(&b)));
-    let mut places: Vec<u32> =
+    let mut indices: Vec<u32> =
         order[..keep].iter().flat_map(|&block| &blocks[block]).map(|&i| i as u32).collect();
-    places.sort_unstable();
-    places
+    indices.sort_unstable();
+    indices
 }
 
 /// How many blocks are kept, which has to be the whole number that comes nearest to `share`, or 1. The budget in weights
 /// is rounded before that in blocks.
-fn nearest(places: &[u32], blocks: &[Vec<usize>], share: f64, len: usize) -> usize {
-    let kept = blocks.iter().filter(|block| places.binary_search(&(block[0] as u32)).is_ok()).count();
+fn nearest(indices: &[u32], blocks: &[Vec<usize>], share: f64, len: usize) -> usize {
+    let kept = blocks.iter().filter(|block| indices.binary_search(&(block[0] as u32)).is_ok()).count();
     let (all, got) = (blocks.len() as f64, kept as f64);
     assert!(
         kept == 1 || (got - share * all).abs() <= 0.5 + all / len as f64,
@@ -84,11 +84,11 @@ fn the_largest_blocks_are_kept() {
                         run.model.params.iter().zip(&before).filter(|(p, _)| p.is_masked())
                     {
                         let blocks = cut(param.shape[0], param.shape[1], height, width);
-                        let places = param.places().unwrap();
-                        let keep = nearest(&places, &blocks, 0.4, param.len());
+                        let indices = param.indices().unwrap();
+                        let keep = nearest(&indices, &blocks, 0.4, param.len());
                         let want = largest(weights, &blocks, keep, max);
                         let what = format!("{height}x{width} by {pooling}, {coarse}, {}", param.name);
-                        assert_eq!(places, want, "{what} on {:?}", gpu.identity());
+                        assert_eq!(indices, want, "{what} on {:?}", gpu.identity());
                         let layer = change.layers.iter().find(|layer| layer.name == param.name).unwrap();
                         assert_eq!((layer.kept, layer.dropped), (want.len(), param.len() - want.len()));
                         kept += want.len();
@@ -123,10 +123,10 @@ fn the_number_of_blocks_is_exact_at_every_update() {
                 assert_eq!(total, change.total);
                 let mut all = 0;
                 for param in run.model.params.iter().filter(|param| param.is_masked()) {
-                    let places = param.places().unwrap();
+                    let indices = param.indices().unwrap();
                     let blocks = cut(param.shape[0], param.shape[1], height, width);
-                    nearest(&places, &blocks, 1.0 - change.sparsity, param.len());
-                    all += places.len();
+                    nearest(&indices, &blocks, 1.0 - change.sparsity, param.len());
+                    all += indices.len();
                 }
                 assert_eq!((change.kept, change.total), (all, total), "{pattern}");
             }
@@ -149,18 +149,18 @@ fn blocks_of_any_size_are_drawn_at_random() {
             let masked = run.model.params.iter().filter(|param| param.is_masked());
             masked
                 .map(|param| {
-                    let places = param.places().unwrap();
+                    let indices = param.indices().unwrap();
                     let blocks = cut(param.shape[0], param.shape[1], 3, 5);
-                    let keep = nearest(&places, &blocks, 0.3, param.len());
-                    let is_set = |&i: &usize| places.binary_search(&(i as u32)).is_ok();
+                    let keep = nearest(&indices, &blocks, 0.3, param.len());
+                    let is_set = |&i: &usize| indices.binary_search(&(i as u32)).is_ok();
                     let whole = blocks.iter().filter(|block| block.iter().all(is_set));
                     let sizes: Vec<usize> = whole.map(Vec::len).collect();
-                    assert_eq!((sizes.len(), sizes.iter().sum()), (keep, places.len()), "{}", param.name);
-                    places
+                    assert_eq!((sizes.len(), sizes.iter().sum()), (keep, indices.len()), "{}", param.name);
+                    indices
                 })
                 .collect()
         })
         .collect();
-    assert!(all.iter().all(|places| *places == all[0]));
+    assert!(all.iter().all(|indices| *indices == all[0]));
     assert!(all[0][0].windows(2).any(|pair| pair[1] - pair[0] > 5), "not the first blocks");
 }

@@ -3,7 +3,7 @@
 use coppice::data::Split;
 use coppice::gpu::Gpu;
 use coppice::ops::variants::Choices;
-use coppice::param::{ParamId, places};
+use coppice::param::{ParamId, indices};
 use coppice::random::{Stream, uniform};
 use coppice::sparsity::Look;
 use coppice::train::Session;
@@ -149,7 +149,7 @@ fn kept(gpu: &Gpu, case: &Case, target: f64, temperature: f64) -> Vec<u32> {
     run.model.params[ParamId(0)].write(&case.weight).unwrap();
     run.model.params[ParamId(1)].write(&vec![0.0; case.classes()]).unwrap();
     run.advance().unwrap().expect("a mask before the first step");
-    places(&run.model.params[ParamId(0)].read_mask().unwrap())
+    indices(&run.model.params[ParamId(0)].read_mask().unwrap())
 }
 
 /// The same choice as by exact scores, at temperatures that choose differently. Finite differences in f32 are off by a

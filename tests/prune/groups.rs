@@ -4,7 +4,7 @@ use coppice::gpu::{Dtype, Gpu, Recorder};
 use coppice::ops::packed::Form;
 use coppice::param::Param;
 use coppice::random::{Stream, uniform, word};
-use coppice::sparsity::groups::{Gate, record_gate};
+use coppice::sparsity::structure::groups::{Gate, record_gate};
 use coppice::train::Session;
 
 use super::common::everywhere;

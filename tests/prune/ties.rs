@@ -2,7 +2,7 @@
 
 use coppice::param::ParamId;
 use coppice::sparsity::budget::keep;
-use coppice::sparsity::topk::{select, top_k};
+use coppice::sparsity::select::topk::{select, top_k};
 
 use super::common::everywhere;
 use super::session;
@@ -25,9 +25,9 @@ fn the_worked_rows_keep_the_lower_of_equal_scores() {
     }
 }
 
-/// Where all magnitudes are equal, and not 0, the lowest places stay: of each layer, or of all, in the order of layers.
+/// Where all magnitudes are equal, and not 0, the lowest indices stay: of each layer, or of all, in the order of layers.
 #[test]
-fn equal_magnitudes_keep_the_lowest_places() {
+fn equal_magnitudes_keep_the_lowest_indices() {
     for gpu in everywhere() {
         for storage in ["masked", "packed"] {
             for distribution in ["uniform", "global"] {
@@ -63,8 +63,8 @@ fn equal_magnitudes_keep_the_lowest_places() {
                     for (i, own) in left.iter_mut().enumerate() {
                         own.truncate(if distribution == "global" { rest } else { each[i] });
                         rest -= own.len();
-                        let places = run.model.params[ParamId(2 * i)].places().unwrap();
-                        assert!(places == *own, "{storage}, {distribution}, layer {i} at step {update}");
+                        let indices = run.model.params[ParamId(2 * i)].indices().unwrap();
+                        assert!(indices == *own, "{storage}, {distribution}, layer {i} at step {update}");
                     }
                     assert_eq!(rest, 0);
                 }

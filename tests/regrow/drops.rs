@@ -28,10 +28,10 @@ fn fraction(curve: &str, t: u64) -> f64 {
     }
 }
 
-/// Places by falling score, ties to the lower.
-fn by(score: impl Fn(u32) -> f32, mut places: Vec<u32>) -> Vec<u32> {
-    places.sort_by(|&a, &b| score(b).total_cmp(&score(a)).then(a.cmp(&b)));
-    places
+/// Indices by falling score, ties to the lower.
+fn by(score: impl Fn(u32) -> f32, mut indices: Vec<u32>) -> Vec<u32> {
+    indices.sort_by(|&a, &b| score(b).total_cmp(&score(a)).then(a.cmp(&b)));
+    indices
 }
 
 /// Growth is at random, so that the test knows which weights grow, and with them how many of the dropped come back at
@@ -64,7 +64,7 @@ fn every_update_drops_what_the_formula_says() {
                         .model
                         .params
                         .iter()
-                        .map(|param| (param.places().unwrap(), param.read().unwrap()))
+                        .map(|param| (param.indices().unwrap(), param.read().unwrap()))
                         .collect();
                     let Some(change) = run.advance().unwrap() else { continue };
                     assert_eq!(change.step, step);
@@ -78,11 +78,11 @@ fn every_update_drops_what_the_formula_says() {
                         let others = (0..param.len() as u32).filter(|i| !stay.contains(i)).collect();
                         let noise = |i| uniform(SEED, Stream::Growth, step as u32, id.0 as u32, i);
                         let grown = by(noise, others)[..drops].to_vec();
-                        let back = grown.iter().filter(|place| kept.contains(place)).count();
+                        let back = grown.iter().filter(|index| kept.contains(index)).count();
                         let mut want = [stay, grown].concat();
                         want.sort_unstable();
                         let what = format!("{curve}, {storage}, step {step}, {}", param.name);
-                        assert_eq!(param.places().unwrap(), want, "{what} on {:?}", gpu.identity());
+                        assert_eq!(param.indices().unwrap(), want, "{what} on {:?}", gpu.identity());
                         let layer = change.layers.iter().find(|layer| layer.name == param.name).unwrap();
                         let counted = (layer.dropped + back, layer.grown + back, layer.kept);
                         assert_eq!(counted, (drops, drops, kept.len()), "{what} on {:?}", gpu.identity());

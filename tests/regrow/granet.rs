@@ -7,16 +7,16 @@ use coppice::ops::variants::Choices;
 use coppice::param::{ParamId, ParamSet, full_mask};
 use coppice::random::{Stream, uniform, word};
 use coppice::recipe::Recipe;
-use coppice::sparsity::growth::{Growth, Rounding};
-use coppice::sparsity::hold::record_effective;
-use coppice::sparsity::regrow::{Regrow, Site};
+use coppice::sparsity::update::growth::{Growth, Rounding};
+use coppice::sparsity::update::hold::record_effective;
+use coppice::sparsity::update::regrow::{Regrow, Site};
 
 use coppice::train::Session;
 
 use super::common::everywhere;
 use super::{Case, LENGTH, growth, held, prune_and_regrow, set};
 
-/// One update of all `cases` that leaves `keep` weights in all: places and weights of each after it.
+/// One update of all `cases` that leaves `keep` weights in all: indices and weights of each after it.
 fn update(gpu: &Gpu, cases: &[Case], rule: &Growth, keep: usize, packed: bool) -> Vec<(Vec<u32>, Vec<f32>)> {
     let (mut params, mut grads, mut ones) = (ParamSet::default(), Vec::new(), Vec::new());
     for (i, case) in cases.iter().enumerate() {
@@ -45,39 +45,39 @@ fn update(gpu: &Gpu, cases: &[Case], rule: &Growth, keep: usize, packed: bool) -
         params[renewal.param].repack(gpu, true, renewal.pattern, &renewal.grown).unwrap();
     }
     for ((param, case), layer) in params.iter().zip(cases).zip(&layers) {
-        let after = param.places().unwrap();
+        let after = param.indices().unwrap();
         let before = case.kept.len();
-        let stayed = after.iter().filter(|place| case.kept.contains(place)).count();
+        let stayed = after.iter().filter(|index| case.kept.contains(index)).count();
         let counted = (layer.kept, layer.grown, layer.dropped);
         assert_eq!(counted, (after.len(), after.len() - stayed, before - stayed), "{}", layer.name);
     }
-    params.iter().map(|param| (param.places().unwrap(), param.read().unwrap())).collect()
+    params.iter().map(|param| (param.indices().unwrap(), param.read().unwrap())).collect()
 }
 
-/// Liu et al., Algorithm 1, by sorting: lists of (size, tensor, place), the largest first, ties to the lower tensor and
-/// place.
+/// Liu et al., Algorithm 1, by sorting: lists of (size, tensor, index), the largest first, ties to the lower tensor and
+/// index.
 fn plain(cases: &[Case], share: f64, keep: usize) -> Vec<(Vec<u32>, Vec<f32>)> {
     let mut all: Vec<(f32, usize, u32)> = Vec::new();
     for (tensor, case) in cases.iter().enumerate() {
-        all.extend(case.kept.iter().map(|&place| (case.weight[place as usize].abs(), tensor, place)));
+        all.extend(case.kept.iter().map(|&index| (case.weight[index as usize].abs(), tensor, index)));
     }
     all.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
     let mut after = Vec::new();
     for (tensor, case) in cases.iter().enumerate() {
         let survivors: Vec<u32> = all[..keep].iter().filter(|one| one.1 == tensor).map(|one| one.2).collect();
         let drops = (share * survivors.len() as f64 - 1e-9).ceil().max(0.0) as usize;
-        let mut places = survivors[..survivors.len() - drops].to_vec();
-        let mut others: Vec<u32> = (0..case.weight.len() as u32).filter(|i| !places.contains(i)).collect();
+        let mut indices = survivors[..survivors.len() - drops].to_vec();
+        let mut others: Vec<u32> = (0..case.weight.len() as u32).filter(|i| !indices.contains(i)).collect();
         others.sort_by(|&a, &b| {
             case.grad[b as usize].abs().total_cmp(&case.grad[a as usize].abs()).then(a.cmp(&b))
         });
-        places.extend(&others[..drops]);
-        places.sort_unstable();
+        indices.extend(&others[..drops]);
+        indices.sort_unstable();
         let mut weight = vec![0.0; case.weight.len()];
         // What has just been pruned or dropped is not new where it grows at once.
-        let old = places.iter().filter(|place| case.kept.contains(place));
-        old.for_each(|&place| weight[place as usize] = case.weight[place as usize]);
-        after.push((places, weight));
+        let old = indices.iter().filter(|index| case.kept.contains(index));
+        old.for_each(|&index| weight[index as usize] = case.weight[index as usize]);
+        after.push((indices, weight));
     }
     after
 }
@@ -161,11 +161,11 @@ fn first_mask(gpu: &Gpu, reference: bool, storage: &str) -> Vec<u32> {
     let change = (0..2).find_map(|_| run.advance().unwrap().filter(|change| change.sparsity > 0.0)).unwrap();
     assert!((change.sparsity - 0.4).abs() < 1e-12);
     let param = &run.model.params[ParamId(0)];
-    let (places, values) = (param.places().unwrap(), param.read().unwrap());
-    let kept = |i: usize| places.contains(&(i as u32));
+    let (indices, values) = (param.indices().unwrap(), param.read().unwrap());
+    let kept = |i: usize| indices.contains(&(i as u32));
     assert!((0..10).all(|i| values[i] == if kept(i) { WORKED[i] } else { 0.0 }), "{values:?}");
     assert_eq!(param.packed().is_some(), storage == "packed");
-    places
+    indices
 }
 
 #[test]

@@ -32,6 +32,19 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Rooms in parts, and which other parts of the room each part may use; a file `src/sparsity/select/x.rs` is of the
+/// part `select`. What lies in the room beside its parts puts them together.
+pub const PARTS: &[(&str, &[(&str, &[&str])])] = &[(
+    "sparsity",
+    &[
+        ("select", &[]),
+        ("structure", &["select"]),
+        ("score", &[]),
+        ("update", &["select", "structure", "score"]),
+        ("methods", &["structure", "score", "update"]),
+    ],
+)];
+
 /// Macros that live at the crate's root and belong to `gpu`.
 const OF_GPU: [&str; 3] = ["bind", "source", "wgsl_struct"];
 
@@ -49,6 +62,29 @@ pub fn trespasses(file: &File) -> Vec<(usize, String)> {
         .collect()
 }
 
+/// What a part of a room uses of the room's other parts without leave, by line.
+pub fn trespasses_within(file: &File) -> Vec<(usize, String)> {
+    let Some((room, inside)) = file.path.strip_prefix("src/").and_then(|path| path.split_once('/')) else {
+        return Vec::new();
+    };
+    let parts = PARTS.iter().find(|(name, _)| *name == room).map_or(&[][..], |(_, parts)| parts);
+    let part = |name: &str| parts.iter().find(|(part, _)| *part == name);
+    let Some((own, allowed)) = inside.split_once('/').and_then(|(own, _)| part(own)) else {
+        return Vec::new();
+    };
+    let code = code(file);
+    let path = format!("crate::{room}::");
+    let used = code
+        .match_indices(&path)
+        .flat_map(|(at, _)| heads(&code[at + path.len()..]).into_iter().map(move |head| (at, head)));
+    used.filter(|(_, head)| part(head).is_some() && head != own && !allowed.contains(&head.as_str()))
+        .map(|(at, head)| {
+            let line = code[..at].matches('\n').count() + 1;
+            (line, format!("`{room}/{own}` uses `{room}/{head}`; it may use {}", allowed.join(" ")))
+        })
+        .collect()
+}
+
 /// The room of a file in `src/`; `lib.rs` and `main.rs` stand outside.
 fn room(path: &str) -> Option<&str> {
     let inside = path.strip_prefix("src/")?.strip_suffix(".rs")?;
@@ -58,9 +94,7 @@ fn room(path: &str) -> Option<&str> {
 
 /// The rooms that a file's code names, tests aside, each with the line where its path begins.
 pub fn imports(file: &File) -> Vec<(usize, String)> {
-    let lines = file.code.iter().zip(&file.is_test);
-    let code: String =
-        lines.map(|(line, test)| if *test { "\n".into() } else { format!("{line}\n") }).collect();
+    let code = code(file);
     let mut all = Vec::new();
     for (at, _) in code.match_indices("crate::") {
         all.extend(heads(&code[at + "crate::".len()..]).into_iter().map(|head| (at, head)));
@@ -76,6 +110,12 @@ pub fn imports(file: &File) -> Vec<(usize, String)> {
     let line = |at: usize| code[..at].matches('\n').count() + 1;
     let owner = |head: String| if OF_GPU.contains(&head.as_str()) { "gpu".to_string() } else { head };
     all.into_iter().map(|(at, head)| (line(at), owner(head))).collect()
+}
+
+/// The code of a file, line by line, with nothing where its tests are.
+fn code(file: &File) -> String {
+    let lines = file.code.iter().zip(&file.is_test);
+    lines.map(|(line, test)| if *test { "\n".into() } else { format!("{line}\n") }).collect()
 }
 
 /// How many modules lie between a file and the root: 1 for `src/a.rs` and `src/a/mod.rs`, 2 for `src/a/b.rs`.

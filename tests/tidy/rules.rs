@@ -22,6 +22,16 @@ pub const ALL: &[Rule] = &[
         spared: || ("src/ops/x.rs", "//! X, used by `crate::nn`.\nuse crate::{bind, error::Error};\n".into()),
     },
     Rule {
+        why: "the parts of a room stand one on another, too",
+        check: rooms::trespasses_within,
+        offence: || {
+            ("src/sparsity/select/x.rs", "//! X.\nuse crate::sparsity::{Length, update::hold};\n".into(), 2)
+        },
+        spared: || {
+            ("src/sparsity/update/x.rs", "//! X.\nuse crate::sparsity::{Length, select::topk};\n".into())
+        },
+    },
+    Rule {
         why: "one room knows the GPU's interface, so that its next version changes one room",
         check: |file| match file.path.strip_prefix("src/") {
             Some(inside) if !inside.starts_with("gpu/") => said(file, &["wgpu::"]),

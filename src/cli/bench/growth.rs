@@ -288,13 +288,15 @@ mod tests {
             assert!(ms("ms / mask update") > 0.0 && ms("ms in dispatches") > 0.0, "{:?}", growth.rows[row]);
         }
         let has = |sheet: &Sheet, kernel: &str| sheet.rows.iter().any(|row| row[0].ends_with(kernel));
-        for kernel in ["candidates:strike", "collect:survey", "collect:move_tile", "sparsity/topk_small"] {
+        for kernel in
+            ["candidates:strike", "collect:survey", "collect:move_tile", "sparsity/select/topk_small"]
+        {
             assert!(has(packed, kernel), "{kernel} is not in {:?}", packed.rows);
         }
-        for kernel in ["sparsity/merge", "candidates:choose_quads", "sparsity/topk_small"] {
+        for kernel in ["sparsity/select/merge", "candidates:choose_quads", "sparsity/select/topk_small"] {
             assert!(has(masked, kernel), "{kernel} is not in {:?}", masked.rows);
         }
-        assert!(!has(packed, "sparsity/merge") && !has(masked, "collect:survey"));
+        assert!(!has(packed, "sparsity/select/merge") && !has(masked, "collect:survey"));
         // Three layers have one line together.
         let of = |sheet: &Sheet, at: usize, times: usize, kernel: &str| -> u32 {
             let rows = sheet.rows.iter().filter(|row| row[at].ends_with(kernel));

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Recorder};
 use crate::ops::sum;
 use crate::random::{Stream, uniform};
-use crate::sparsity::topk::Selection;
+use crate::sparsity::select::topk::Selection;
 
 pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
     let mut rows = Vec::new();

@@ -11,7 +11,7 @@ use super::{Aim, Entry, Heed, Method, Sizes, Start};
 use crate::error::{Error, Result};
 use crate::param::MaskMode;
 use crate::recipe::{Distribution, Sparsity};
-use crate::sparsity::prune::Criterion;
+use crate::sparsity::update::prune::Criterion;
 use crate::sparsity::{Length, Stage};
 
 const ORDER: &[Stage] = &[Stage::Forward, Stage::Backward, Stage::Masks, Stage::Update];

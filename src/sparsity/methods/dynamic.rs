@@ -5,9 +5,9 @@
 use crate::error::Result;
 use crate::param::MaskMode;
 use crate::recipe::{PruneSchedule, Settings, Sparsity};
-use crate::sparsity::growth::{By, Growth, Rounding, Span};
 use crate::sparsity::methods::Method;
-use crate::sparsity::{Length, mean};
+use crate::sparsity::update::growth::{By, Growth, Rounding, Span};
+use crate::sparsity::{Length, score::mean};
 
 pub struct Dynamic {
     target: f64,

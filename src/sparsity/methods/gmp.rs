@@ -9,7 +9,7 @@ use toml::Value;
 use super::{Aim, Entry, Heed, Method, Start, pooling};
 use crate::param::MaskMode;
 use crate::recipe::{Distribution, PruneSchedule};
-use crate::sparsity::pool::Pooling;
+use crate::sparsity::structure::pool::Pooling;
 use crate::sparsity::{Length, Stage};
 
 pub const ENTRY: Entry = Entry {

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::param::MaskMode;
 use crate::recipe::{Distribution, PruneSchedule, polynomial};
 use crate::sparsity::budget::{self, Rounding};
-use crate::sparsity::growth::{self, By, Growth, Span};
+use crate::sparsity::update::growth::{self, By, Growth, Span};
 use crate::sparsity::{Length, Stage};
 
 pub const ENTRY: Entry = Entry {

@@ -2,13 +2,13 @@
 
 use toml::Value;
 
-use super::groups::Gate;
-use super::growth::Growth;
-use super::pool::Pooling;
-use super::prune::Criterion;
-use super::shrink::Pull;
-use super::threshold;
-use super::{Length, Stage, budget, mean};
+use super::structure::groups::Gate;
+use super::structure::pool::Pooling;
+use super::update::growth::Growth;
+use super::update::prune::Criterion;
+use super::update::shrink::Pull;
+use super::update::threshold;
+use super::{Length, Stage, budget, score::mean};
 use crate::error::{Error, Result};
 use crate::param::{MaskMode, Matrix};
 use crate::recipe::{Distribution, PruneSchedule, Settings, Sparsity, unknown};

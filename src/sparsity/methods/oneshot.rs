@@ -12,7 +12,7 @@ use super::{Aim, Entry, Heed, Method, Start, pooling};
 use crate::error::{Error, Result};
 use crate::param::{MaskMode, Matrix};
 use crate::recipe::{Curve, Distribution, Duration, Sparsity, Structure};
-use crate::sparsity::pool::Pooling;
+use crate::sparsity::structure::pool::Pooling;
 use crate::sparsity::{Length, Stage};
 
 const ORDER: &[Stage] = &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::Update];

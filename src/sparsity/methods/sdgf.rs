@@ -9,8 +9,8 @@ use toml::Value;
 use super::{Aim, Entry, Heed, Method, Start};
 use crate::param::MaskMode;
 use crate::recipe::{Distribution, PruneSchedule, unknown};
-use crate::sparsity::groups::Gate;
 use crate::sparsity::phases::{Phase, Phases};
+use crate::sparsity::structure::groups::Gate;
 use crate::sparsity::{Length, Stage};
 
 pub const ENTRY: Entry = Entry {

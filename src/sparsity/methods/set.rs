@@ -7,7 +7,7 @@ use super::dynamic::Dynamic;
 use super::{Aim, Entry, Heed, Start};
 use crate::recipe::Distribution;
 use crate::sparsity::Stage;
-use crate::sparsity::growth::{By, Growth};
+use crate::sparsity::update::growth::{By, Growth};
 
 pub const ENTRY: Entry = Entry {
     name: "set",

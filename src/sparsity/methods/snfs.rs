@@ -11,7 +11,7 @@ use super::{Aim, Entry, Heed, Start};
 use crate::error::Error;
 use crate::recipe::Distribution;
 use crate::sparsity::Stage;
-use crate::sparsity::growth::{By, Growth};
+use crate::sparsity::update::growth::{By, Growth};
 
 pub const ENTRY: Entry = Entry {
     name: "snfs",

@@ -8,9 +8,9 @@ use toml::Value;
 use super::{Aim, Entry, Heed, Method, Start};
 use crate::param::MaskMode;
 use crate::recipe::{Distribution, PruneSchedule};
-use crate::sparsity::groups::Gate;
 use crate::sparsity::phases::{Phase, Phases};
-use crate::sparsity::shrink::Pull;
+use crate::sparsity::structure::groups::Gate;
+use crate::sparsity::update::shrink::Pull;
 use crate::sparsity::{Length, Stage};
 
 const ORDER: &[Stage] = &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::Update];

@@ -11,7 +11,7 @@ use super::{Aim, Entry, Heed, Method, Start, constant, recorded_at};
 use crate::error::Error;
 use crate::param::MaskMode;
 use crate::recipe::{Distribution, PruneSchedule};
-use crate::sparsity::threshold::Rule;
+use crate::sparsity::update::threshold::Rule;
 use crate::sparsity::{Length, Stage};
 
 pub const ENTRY: Entry = Entry {

@@ -10,7 +10,7 @@ use toml::Value;
 use super::{Aim, Entry, Heed, Method, Start, constant, recorded_at};
 use crate::param::MaskMode;
 use crate::recipe::{Distribution, PruneSchedule, unknown};
-use crate::sparsity::shrink::Pull;
+use crate::sparsity::update::shrink::Pull;
 use crate::sparsity::{Length, Stage};
 
 pub const ENTRY: Entry = Entry {

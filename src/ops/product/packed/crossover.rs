@@ -207,14 +207,14 @@ impl Bench {
     }
 }
 
-/// What packed kernels are timed on: a pattern of about this density, of pseudo-random places, uneven as those of trained
+/// What packed kernels are timed on: a pattern of about this density, of pseudo-random indices, uneven as those of trained
 /// weights are.
 pub fn pattern(form: Form, shape: Shape, density: f64) -> Pattern {
     let (heads, inner) = (shape.rows / form.height(), shape.inner);
-    let random = |number: u32, place: usize| word(1, Stream::Synthetic, number, 1, place as u32);
-    let places: Vec<u32> = match form {
+    let random = |number: u32, index: usize| word(1, Stream::Synthetic, number, 1, index as u32);
+    let indices: Vec<u32> = match form {
         Form::Groups { keep, of } => {
-            (0..heads * inner).filter(|place| (place % inner) % of < keep).map(|place| place as u32).collect()
+            (0..heads * inner).filter(|index| (index % inner) % of < keep).map(|index| index as u32).collect()
         }
         _ => {
             let shares = |count: usize, number: u32| -> Vec<f64> {
@@ -222,12 +222,12 @@ pub fn pattern(form: Form, shape: Shape, density: f64) -> Pattern {
             };
             let (rows, inputs) = (shares(heads, 1), shares(inner, 2));
             let scale = scale(density);
-            let below = |place: usize| rows[place / inner] * inputs[place % inner] * scale;
-            let kept = |&place: &usize| (random(0, place) as f64) < below(place) * 2f64.powi(32);
-            (0..heads * inner).filter(kept).map(|place| place as u32).collect()
+            let below = |index: usize| rows[index / inner] * inputs[index % inner] * scale;
+            let kept = |&index: &usize| (random(0, index) as f64) < below(index) * 2f64.powi(32);
+            (0..heads * inner).filter(kept).map(|index| index as u32).collect()
         }
     };
-    Pattern::from_places(form, shape.rows, inner, &places)
+    Pattern::from_indices(form, shape.rows, inner, &indices)
 }
 
 /// How much more than the average a row or an input keeps, by a random number: an eighth of them four times as much, half

@@ -1,4 +1,4 @@
-//! Packed weights: only what is kept exists, as values and the places they belong to.
+//! Packed weights: only what is kept exists, as values and the indices they belong to.
 //!
 //! [`Pattern`] says on the host which weights those are, [`Index`] holds it on a device, and [`products`] are
 //! the three products of a linear layer over it. One format serves single weights, blocks and N:M: a row of

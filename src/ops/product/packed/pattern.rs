@@ -15,22 +15,22 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// From kept places in rising order, as `row * inner + input`; of a block, that of its first row, with
+    /// From kept indices in rising order, as `row * inner + input`; of a block, that of its first row, with
     /// `rows / height` rows in all.
     ///
     /// # Panics
-    /// Where places do not rise or lie outside: a fault of the caller.
-    pub fn from_places(form: Form, rows: usize, inner: usize, places: &[u32]) -> Self {
+    /// Where indices do not rise or lie outside: a fault of the caller.
+    pub fn from_indices(form: Form, rows: usize, inner: usize, indices: &[u32]) -> Self {
         let heads = rows / form.height();
         let mut starts = Vec::with_capacity(heads + 1);
-        let mut columns = Vec::with_capacity(places.len());
+        let mut columns = Vec::with_capacity(indices.len());
         starts.push(0);
         let mut last = None;
-        for &place in places {
-            assert!(last.is_none_or(|last| last < place), "places rise");
-            last = Some(place);
-            let (row, column) = (place as usize / inner, place as usize % inner);
-            assert!(row < heads, "place {place} lies outside {rows} x {inner}");
+        for &index in indices {
+            assert!(last.is_none_or(|last| last < index), "indices rise");
+            last = Some(index);
+            let (row, column) = (index as usize / inner, index as usize % inner);
+            assert!(row < heads, "index {index} lies outside {rows} x {inner}");
             while starts.len() <= row {
                 starts.push(columns.len() as u32);
             }
@@ -47,7 +47,7 @@ impl Pattern {
             return None;
         }
         let bit = |i: usize| mask[i / 32] >> (i % 32) & 1 == 1;
-        let mut places = Vec::new();
+        let mut indices = Vec::new();
         for row in 0..rows / height {
             for column in 0..inner {
                 let kept = (0..height).filter(|r| bit((row * height + r) * inner + column)).count();
@@ -55,11 +55,11 @@ impl Pattern {
                     return None;
                 }
                 if kept == height {
-                    places.push((row * inner + column) as u32);
+                    indices.push((row * inner + column) as u32);
                 }
             }
         }
-        let pattern = Self::from_places(form, rows, inner, &places);
+        let pattern = Self::from_indices(form, rows, inner, &indices);
         pattern.is_of_its_form().then_some(pattern)
     }
 
@@ -97,8 +97,8 @@ impl Pattern {
         &self.columns[self.starts[row] as usize..self.starts[row + 1] as usize]
     }
 
-    /// The place of every entry, in order: that of its first row in a matrix of the heads alone.
-    pub fn places(&self) -> impl Iterator<Item = u32> + '_ {
+    /// The index of every entry, in order: that of its first row in a matrix of the heads alone.
+    pub fn indices(&self) -> impl Iterator<Item = u32> + '_ {
         (0..self.heads())
             .flat_map(move |row| self.row(row).iter().map(move |&column| (row * self.inner) as u32 + column))
     }
@@ -115,12 +115,12 @@ impl Pattern {
         all
     }
 
-    /// The values in rising order of their place in the dense matrix, which is how files hold them.
+    /// The values in rising order of their index in the dense matrix, which is how files hold them.
     pub fn in_order(&self, values: &[f32]) -> Vec<f32> {
         let flat = self.flat();
         self.order(&flat).map_or_else(|| values.to_vec(), |order| order.iter().map(|&i| values[i]).collect())
     }
-    /// As values are stored, from those in rising order of their place.
+    /// As values are stored, from those in rising order of their index.
     pub fn from_order(&self, values: &[f32]) -> Vec<f32> {
         let flat = self.flat();
         let Some(order) = self.order(&flat) else { return values.to_vec() };
@@ -215,7 +215,7 @@ impl Pattern {
         let Some((_, of)) = self.form.by_bytes() else { return self.columns.clone() };
         let byte = |&column: &u32| column % of as u32;
         let pack = |four: &[u32]| {
-            four.iter().enumerate().fold(0, |word, (place, column)| word | byte(column) << (8 * place))
+            four.iter().enumerate().fold(0, |word, (index, column)| word | byte(column) << (8 * index))
         };
         self.columns.chunks(4).map(pack).collect()
     }

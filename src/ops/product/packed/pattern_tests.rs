@@ -72,10 +72,10 @@ proptest! {
     }
 
     #[test]
-    fn places_of_entries_lead_back((form, rows, inner, kept) in masks()) {
+    fn indices_of_entries_lead_back((form, rows, inner, kept) in masks()) {
         let pattern = Pattern::from_mask(form, rows, inner, &bits(&kept)).unwrap();
-        let places: Vec<u32> = pattern.places().collect();
-        prop_assert_eq!(Pattern::from_places(form, rows, inner, &places), pattern);
+        let indices: Vec<u32> = pattern.indices().collect();
+        prop_assert_eq!(Pattern::from_indices(form, rows, inner, &indices), pattern);
     }
 
     #[test]
@@ -146,15 +146,15 @@ fn groups() -> impl Strategy<Value = Pattern> {
     let numbers = of.prop_flat_map(|of| (prop_oneof![4 => 1..=of, 1 => Just(of)], Just(of)));
     (numbers, size(), size(), any::<u64>()).prop_map(|((keep, of), rows, inner, seed)| {
         let random = |i: usize| crate::random::word(seed, crate::random::Stream::Test, 0, 0, i as u32);
-        let mut places = Vec::new();
+        let mut indices = Vec::new();
         for first in (0..rows).flat_map(|row| (0..inner).step_by(of).map(move |c| row * inner + c)) {
             let mut group: Vec<usize> = (first..first + (inner - first % inner).min(of)).collect();
             group.sort_unstable_by_key(|&i| (random(i), i));
             group.truncate(keep);
             group.sort_unstable();
-            places.extend(group.into_iter().map(|i| i as u32));
+            indices.extend(group.into_iter().map(|i| i as u32));
         }
-        Pattern::from_places(Form::Groups { keep, of }, rows, inner, &places)
+        Pattern::from_indices(Form::Groups { keep, of }, rows, inner, &indices)
     })
 }
 
@@ -177,8 +177,8 @@ proptest! {
         let each = pattern.form.per_row(pattern.inner).unwrap();
         for row in 0..pattern.rows {
             prop_assert_eq!(pattern.starts[row] as usize, row * each);
-            for (place, &column) in pattern.row(row).iter().enumerate() {
-                prop_assert_eq!(place / keep * of + byte(row * each + place), column as usize);
+            for (index, &column) in pattern.row(row).iter().enumerate() {
+                prop_assert_eq!(index / keep * of + byte(row * each + index), column as usize);
             }
         }
         let (starts, rows, numbers) = pattern.transposed();

@@ -250,7 +250,7 @@ pub(super) fn twin_weight_grad(t: &Twin) {
 /// A pattern with empty rows, full rows, and rows in between.
 fn ragged(t: &mut Trial, form: Form, heads: usize, inner: usize) -> Pattern {
     let noise = t.values(heads * inner);
-    let mut places = Vec::new();
+    let mut indices = Vec::new();
     for row in 0..heads {
         let kept = |column: &usize| match (form, row % 5) {
             (Form::Groups { keep, of }, _) => {
@@ -263,9 +263,9 @@ fn ragged(t: &mut Trial, form: Form, heads: usize, inner: usize) -> Pattern {
             (_, 1) => true,
             _ => noise[row * inner + column] > 0.6,
         };
-        places.extend((0..inner).filter(kept).map(|column| (row * inner + column) as u32));
+        indices.extend((0..inner).filter(kept).map(|column| (row * inner + column) as u32));
     }
-    Pattern::from_places(form, heads * form.height(), inner, &places)
+    Pattern::from_indices(form, heads * form.height(), inner, &indices)
 }
 
 fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()> {

@@ -1,0 +1,13 @@
+//! Structure: N of every M, blocks, and the order of hidden units that suits N:M.
+
+use crate::gpu::check::Check;
+
+pub mod exchange;
+pub mod groups;
+pub mod permute;
+pub mod pool;
+
+/// Every check of this part of the room.
+pub fn checks() -> Vec<Check> {
+    [groups::checks(), pool::checks(), permute::checks(), exchange::checks()].into_iter().flatten().collect()
+}
