@@ -7,7 +7,7 @@ use coppice::ops::linear::{self, Rows};
 use coppice::ops::packed::products::{Packed, forward_by, input_grad_by};
 use coppice::ops::packed::variants::fitting as packed_fitting;
 use coppice::ops::packed::{Form, Index, Pattern};
-use coppice::ops::variants::{Choices, Product, Shape, fitting};
+use coppice::ops::variants::{Choices, Product, Shape, suitable};
 use coppice::random::{Stream, uniform};
 
 const FORMS: [Form; 5] = [
@@ -57,7 +57,7 @@ fn all(gpu: &Gpu, product: Product, pattern: &Pattern, cols: usize) -> [Results;
         out.read_f32().unwrap()
     };
     let shape = Shape::new(rows, inner, cols);
-    let dense = fitting(product, shape).map(|variant| {
+    let dense = suitable(gpu, product, shape).map(|variant| {
         let mut choices = Choices::default();
         choices.set(format!("{} {rows}x{inner}x{cols}", product.name()), variant.name.into());
         let blocks = [Rows { rows: 0..rows, tensor: &weight }];

@@ -6,6 +6,8 @@
 //! have entry points. Each file has a Rust file of the same room that embeds it, or a shader that includes it. That each
 //! begins by saying what it is, `tests/tidy.rs` sees to.
 
+#[path = "shaders/compilers.rs"]
+mod compilers;
 #[path = "common/files.rs"]
 mod files;
 #[path = "shaders/portable.rs"]
@@ -92,6 +94,28 @@ fn every_kernel_is_accepted_by_tint() {
         }
     }
     assert_none(all);
+}
+
+fn compiles_for(chip: &str) {
+    let (_, waves) = compilers::CHIPS.into_iter().find(|(name, _)| *name == chip).unwrap();
+    let all = compilers::figures(chip).unwrap_or_default();
+    let fault = |(name, figures)| Some(format!("{name}: {}", compilers::fault(figures, waves)?));
+    assert_none(all.iter().filter_map(fault).collect());
+}
+
+#[test]
+fn kernels_for_gpus_fit_gcn() {
+    compiles_for("vega10");
+}
+
+#[test]
+fn kernels_for_gpus_fit_rdna_2() {
+    compiles_for("navi21");
+}
+
+#[test]
+fn kernels_for_gpus_fit_rdna_3() {
+    compiles_for("gfx1100");
 }
 
 #[test]

@@ -3,14 +3,19 @@
 use serde_json::json;
 
 use super::{Device, RecipeArgs, cache, drive, print_json, say};
+use crate::data::Dataset;
 use crate::error::Result;
 use crate::gpu::{Cost, Dispatch, Gpu, Phase};
+use crate::ops::variants::Choices;
 use crate::param::{MaskMode, ParamId};
-use crate::recipe::Storage;
+use crate::recipe::{Recipe, Sparsity, Storage, Unfreeze};
 use crate::report::table;
 use crate::train::{Session, TrainFlops, Turn};
 
 mod kernels;
+mod roofline;
+
+use roofline::{Ceilings, Roofline};
 
 #[derive(clap::Args)]
 pub struct Plan {
@@ -18,6 +23,9 @@ pub struct Plan {
     recipe: RecipeArgs,
     #[command(flatten)]
     device: Device,
+    /// Also say how long each dispatch takes at least on a GPU of so many TFLOP/s (f32) and GB/s, which need not be here
+    #[arg(long = "for", value_name = "TFLOPS,GB/s", conflicts_with = "device")]
+    ceilings: Option<Ceilings>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -27,9 +35,12 @@ impl Plan {
     pub fn run(&self) -> Result<()> {
         let recipe = self.recipe.read()?;
         let data = drive::data(&recipe)?;
-        let identity = self.device.open()?.identity().clone();
         // Recording needs no device: memory is counted, kernels are those known to be fastest on it.
-        let gpu = Gpu::counted_as(&identity);
+        let gpu = match self.ceilings {
+            Some(ceilings) => ceilings.device(),
+            None => Gpu::counted_as(self.device.open()?.identity()),
+        };
+        let identity = gpu.identity().clone();
         let choices = if recipe.run.autotune { cache::known(&identity)? } else { Default::default() };
         let run = Session::new(&gpu, &recipe, &data, choices)?;
         let updates = run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.schedule())?;
@@ -44,6 +55,13 @@ impl Plan {
         let notes = [searches.then_some(SEARCH), uneven.then_some(UNEVEN)];
         let notes: Vec<&str> = notes.into_iter().flatten().collect();
         let memory = gpu.memory().peak_bytes;
+        let dense_run = self.ceilings.map(|_| dense_session(&gpu, &recipe, &data)).transpose()?;
+        let roofline = self.ceilings.zip(dense_run.as_ref()).map(|(ceilings, dense_run)| Roofline {
+            ceilings,
+            step: vec![before, after],
+            masks: run.pruner.as_ref().map_or(Vec::new(), |pruner| pruner.plans()).into_iter().collect(),
+            dense: dense_run.plans().into_iter().collect(),
+        });
         let held = run.memory();
         let stored = 4 * run.model.params.iter().map(|p| p.len() as u64).sum::<u64>();
         let (dense, packed) = (kernels::dense(&run), kernels::packed(&run));
@@ -81,6 +99,7 @@ impl Plan {
                 "device_bytes": memory, "dense_bytes": stored, "mean_bytes": held.means, "memory": held, "layers": layers, "budgets": groups, "mask_updates": steps, "phases": training, "learning_rate": run.turns(),
                 "cost": phases, "train_flops": flops, "dispatches": dispatched, "dense_kernels": dense.iter().map(kernels::Dense::json).collect::<Vec<_>>(),
                 "packed": packed.iter().map(kernels::Packed::json).collect::<Vec<_>>(), "notes": notes,
+                "roofline": roofline.as_ref().map(Roofline::json),
             }));
         }
         say(&format!("{} on {} ({})", recipe.run.name, identity.adapter, identity.backend))?;
@@ -154,6 +173,11 @@ impl Plan {
             say(&table::rows(&["parameter", "density", "product", "kernel", "why"], &lines))?;
         }
         notes.iter().try_for_each(|note| say(note))?;
+        if let Some(roofline) = &roofline {
+            say(&format!("on {}:", identity.adapter))?;
+            say(&table::rows(&Roofline::HEADER, &roofline.lines()))?;
+            roofline.sums().iter().try_for_each(|line| say(line))?;
+        }
         let all = before.cost() + after.cost();
         say(&format!(
             "a step: {:.1} MFLOP, {:.1} MB moved at least",
@@ -173,6 +197,13 @@ impl Plan {
         say(&table::rows(&["held by", "bytes"], &holders.map(line).collect::<Vec<_>>()))?;
         say(&format!("weights and biases as stored: {}", table::bytes(stored)))
     }
+}
+
+/// The same network without any pruning.
+fn dense_session(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Session> {
+    let gpu = Gpu::counted_as(gpu.identity());
+    let recipe = Recipe { sparsity: Sparsity::none(), unfreeze: Unfreeze::default(), ..recipe.clone() };
+    Session::new(&gpu, &recipe, data, Choices::default())
 }
 
 /// What is said of weights kept, where it is blocks that are counted.

@@ -64,6 +64,10 @@ impl Kernel {
         self.checks = Checks::None;
         self
     }
+    /// Whether it runs without the driver's checks.
+    pub fn is_proven(&self) -> bool {
+        self.checks == Checks::None
+    }
     pub const fn entry(mut self, entry: &'static str) -> Self {
         self.entry = entry;
         self
@@ -170,6 +174,7 @@ macro_rules! bind {
 }
 
 /// Something that can stand behind a binding.
+#[derive(Clone)]
 pub enum Bind<'a> {
     /// A tensor, for `var<storage>`.
     Tensor(&'a Tensor),

@@ -1,40 +1,58 @@
-// y = bias + weight x, then ReLU if args.relu. In 64 x 64 tiles through workgroup memory: for GPUs.
+// y = bias + weight x, then ReLU if args.relu. In tiles through workgroup memory: for GPUs.
 // weight: (rows, inner). bias: (rows,). x: (inner, cols). y: (rows, cols).
-// Workgroups: ceil(rows / 64) * ceil(cols / 64).
-// Left open: part weight_*.
+// Workgroups: ceil(rows / LINES) * ceil(cols / COLUMNS) * slices.
+// Left open: LINES, COLUMNS, SUMS; parts weight_*, tile_whole or tile_slices.
 //#use common/grid
 //#use ops/product/args
 //#use ops/product/tile
+const LEFT_ALONG = true;   // the weight: four inputs of a row
+const RIGHT_ALONG = false; // x: four columns of an input
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+
+fn lines() -> u32 { return args.rows; }
+fn quads() -> u32 { return args.cols / 4u; }
+
+fn finish(row: u32, quad: u32, sum: vec4<f32>) {
+    let value = sum + bias[row];
+    y[row * quads() + quad] = select(value, max(value, vec4<f32>(0.0)), args.relu != 0u);
+}
+
+fn load(w: Work, k: u32, lane: u32) -> Load {
+    var all: Load;
+    for (var j = 0u; j < 4u; j++) {
+        if lane < LEFT {
+            let at = left_part(lane, j);
+            let depth = k + at.depth;
+            all[j] = select(vec4<f32>(0.0), weight_quad(w.line + at.line, depth / 4u), depth < w.end);
+        } else if lane < LEFT + RIGHT {
+            let at = right_part(lane - LEFT, j);
+            let quad = min((w.column + at.line) / 4u, quads() - 1u);
+            all[j] = x[min(k + at.depth, args.inner - 1u) * quads() + quad];
+        }
+    }
+    return all;
+}
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
-    let quads = args.cols / 4u;
-    let tiles = (args.cols + TILE - 1u) / TILE;
-    let row_0 = group / tiles * TILE;
-    let quad_0 = group % tiles * (TILE / 4u);
-    let quad = quad_0 + lane % 16u;
-
+    let w = work(group, args.rows, args.cols, args.inner);
     // No return before a barrier: workgroups past the end of the grid compute and write nothing.
-    var sum: array<vec4<f32>, 4>;
-    for (var k = 0u; k < args.inner; k += DEPTH) {
-        let w_k = k + lane % 4u * 4u;
-        left_along(lane, select(vec4<f32>(0.0), weight_quad(row_0 + lane / 4u, w_k / 4u), w_k < args.inner));
-        right_across(lane, x[min(k + lane / 16u, args.inner - 1u) * quads + min(quad, quads - 1u)]);
+    var sum: Sums;
+    var next = load(w, w.first, lane);
+    for (var k = w.first; k < w.end; k += DEPTH) {
+        put(lane, next);
         workgroupBarrier();
+        next = load(w, k + DEPTH, lane);
         add_tile(lane, &sum);
         workgroupBarrier();
     }
-
-    for (var r = 0u; r < 4u; r++) {
-        let row = row_0 + lane / 16u * 4u + r;
-        if group < grid.end && row < args.rows && quad < quads {
-            let value = sum[r] + bias[row];
-            y[row * quads + quad] = select(value, max(value, vec4<f32>(0.0)), args.relu != 0u);
-        }
+    let quad = w.column / 4u + lane % ACROSS;
+    for (var s = 0u; s < SUMS; s++) {
+        let row = w.line + lane / ACROSS * SUMS + s;
+        if group < grid.end && row < args.rows && quad < quads() { leave(row, quad, sum[s], w.slice); }
     }
 }

@@ -1,56 +1,85 @@
-// A product left * right of two matrices in 64 x 64 tiles through workgroup memory, for GPUs. 256 invocations, each
-// with 4 x 4 sums; the depth is taken 16 at a time. 8.5 KiB of workgroup memory.
-const TILE = 64u;
+// A product left * right of two matrices in tiles of LINES by COLUMNS through workgroup memory, for GPUs. An invocation
+// has SUMS by 4 sums; the depth is taken 16 at a time, and the next 16 are on their way into registers meanwhile.
+// Multiply-adds for each vec4 read of workgroup memory: 16 SUMS / (SUMS + 4), which is 10.7 with 8 sums.
+// A body brings the operands (`load`) and says whether each comes `along` the depth (four depths of a line in one vec4)
+// or `across` it (four lines at one depth); it puts a result where it belongs (`finish`).
+// Left open: LINES, COLUMNS, SUMS; LEFT_ALONG, RIGHT_ALONG of the body; part tile_whole or tile_slices.
 const DEPTH = 16u;
-const WG = 256u;
-const PITCH = TILE + 4u; // a step of 4 banks from one depth to the next
+const ACROSS = COLUMNS / 4u; // invocations side by side
+const WG = LINES / SUMS * ACROSS;
+const LEFT = LINES * DEPTH / 16u; // invocations that bring the left tile, four vec4 each; the next RIGHT bring the right one
+const RIGHT = COLUMNS * DEPTH / 16u;
+const LEFT_PITCH = LINES / 4u + 1u; // in vec4; one more, so that writes along the depth meet fewer banks twice
+const RIGHT_PITCH = COLUMNS / 4u + 1u;
 
-var<workgroup> left: array<f32, DEPTH * PITCH>;  // [depth][row of the tile]
-var<workgroup> right: array<f32, DEPTH * PITCH>; // [depth][column of the tile]
+var<workgroup> left: array<vec4<f32>, DEPTH * LEFT_PITCH>;   // [depth][four lines]
+var<workgroup> right: array<vec4<f32>, DEPTH * RIGHT_PITCH>; // [depth][four columns]
 
-// Every invocation brings one quad of each matrix. `along`: four depths of line lane / 4, from depth 4 * (lane % 4).
-// `across`: depth lane / 16 of four lines, from line 4 * (lane % 16).
-fn left_along(lane: u32, v: vec4<f32>) {
-    let at = lane % 4u * 4u * PITCH + lane / 4u;
-    left[at] = v.x;
-    left[at + PITCH] = v.y;
-    left[at + 2u * PITCH] = v.z;
-    left[at + 3u * PITCH] = v.w;
+alias Load = array<vec4<f32>, 4>;
+alias Sums = array<vec4<f32>, SUMS>;
+
+// Which part of its operand an invocation brings with vec4 number j of four: the first of four lines and a depth, if the
+// operand comes across, or a line and the first of four depths, if it comes along.
+struct Part { line: u32, depth: u32 }
+
+fn along(i: u32, j: u32) -> Part { return Part(i / (DEPTH / 4u) * 4u + j, i % (DEPTH / 4u) * 4u); }
+fn across(i: u32, j: u32, lines: u32) -> Part { return Part(i % (lines / 4u) * 4u, i / (lines / 4u) + 4u * j); }
+
+fn left_part(i: u32, j: u32) -> Part {
+    if LEFT_ALONG { return along(i, j); }
+    return across(i, j, LINES);
+}
+fn right_part(i: u32, j: u32) -> Part {
+    if RIGHT_ALONG { return along(i, j); }
+    return across(i, j, COLUMNS);
 }
 
-fn left_across(lane: u32, v: vec4<f32>) {
-    let at = lane / 16u * PITCH + lane % 16u * 4u;
-    left[at] = v.x;
-    left[at + 1u] = v.y;
-    left[at + 2u] = v.z;
-    left[at + 3u] = v.w;
+// Four lines by four depths, turned around where they came along.
+fn by_depth(v: Load, turned: bool, j: u32) -> vec4<f32> {
+    if !turned { return v[j]; }
+    return vec4<f32>(v[0][j], v[1][j], v[2][j], v[3][j]);
 }
 
-fn right_along(lane: u32, v: vec4<f32>) {
-    let at = lane % 4u * 4u * PITCH + lane / 4u;
-    right[at] = v.x;
-    right[at + PITCH] = v.y;
-    right[at + 2u * PITCH] = v.z;
-    right[at + 3u * PITCH] = v.w;
-}
-
-fn right_across(lane: u32, v: vec4<f32>) {
-    let at = lane / 16u * PITCH + lane % 16u * 4u;
-    right[at] = v.x;
-    right[at + 1u] = v.y;
-    right[at + 2u] = v.z;
-    right[at + 3u] = v.w;
-}
-
-// Adds what lies in workgroup memory to the sums of rows 4 * (lane / 16) .. + 4, columns 4 * (lane % 16) .. + 4.
-fn add_tile(lane: u32, sum: ptr<function, array<vec4<f32>, 4>>) {
-    for (var d = 0u; d < DEPTH; d++) {
-        let l = d * PITCH + lane / 16u * 4u;
-        let r = d * PITCH + lane % 16u * 4u;
-        let b = vec4<f32>(right[r], right[r + 1u], right[r + 2u], right[r + 3u]);
-        (*sum)[0] += left[l] * b;
-        (*sum)[1] += left[l + 1u] * b;
-        (*sum)[2] += left[l + 2u] * b;
-        (*sum)[3] += left[l + 3u] * b;
+// Puts what was brought into workgroup memory.
+fn put(lane: u32, v: Load) {
+    if lane < LEFT {
+        for (var j = 0u; j < 4u; j++) {
+            let part = left_part(lane, select(j, 0u, LEFT_ALONG));
+            let depth = part.depth + select(0u, j, LEFT_ALONG);
+            left[depth * LEFT_PITCH + part.line / 4u] = by_depth(v, LEFT_ALONG, j);
+        }
+    } else if lane < LEFT + RIGHT {
+        for (var j = 0u; j < 4u; j++) {
+            let part = right_part(lane - LEFT, select(j, 0u, RIGHT_ALONG));
+            let depth = part.depth + select(0u, j, RIGHT_ALONG);
+            right[depth * RIGHT_PITCH + part.line / 4u] = by_depth(v, RIGHT_ALONG, j);
+        }
     }
+}
+
+// Adds what lies in workgroup memory to the sums of lines SUMS * (lane / ACROSS) .., columns 4 * (lane % ACROSS) ...
+fn add_tile(lane: u32, sum: ptr<function, Sums>) {
+    for (var d = 0u; d < DEPTH; d++) {
+        let r = right[d * RIGHT_PITCH + lane % ACROSS];
+        for (var s = 0u; s < SUMS / 4u; s++) {
+            let l = left[d * LEFT_PITCH + lane / ACROSS * (SUMS / 4u) + s];
+            (*sum)[4u * s] += l.x * r;
+            (*sum)[4u * s + 1u] += l.y * r;
+            (*sum)[4u * s + 2u] += l.z * r;
+            (*sum)[4u * s + 3u] += l.w * r;
+        }
+    }
+}
+
+// The tile of a workgroup: its first line and column, and the depths that it adds up.
+struct Work { line: u32, column: u32, first: u32, end: u32, slice: u32 }
+
+fn work(group: u32, lines: u32, columns: u32, depth: u32) -> Work {
+    let side_by_side = (columns + COLUMNS - 1u) / COLUMNS;
+    let tiles = (lines + LINES - 1u) / LINES * side_by_side;
+    let slice = group / tiles;
+    let tile = group % tiles;
+    let each = (depth + DEPTH * slices() - 1u) / (DEPTH * slices()) * DEPTH;
+    let first = slice * each;
+    return Work(tile / side_by_side * LINES, tile % side_by_side * COLUMNS, first, min(first + each, depth), slice);
 }

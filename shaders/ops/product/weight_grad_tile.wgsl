@@ -1,42 +1,75 @@
-// d_weight = d_y x^T; d_bias = sum of d_y over the columns. In 64 x 64 tiles through workgroup memory: for GPUs.
+// d_weight = d_y x^T; d_bias = sum of d_y over the columns. In tiles through workgroup memory: for GPUs.
 // d_y: (rows, cols). x: (inner, cols). d_weight: (rows, inner). d_bias: (rows,).
-// Workgroups: ceil(rows / 64) * ceil(inner / 64).
-// Left open: part d_weight_*.
+// Workgroups: ceil(rows / LINES) * ceil(inner / COLUMNS) * slices.
+// Left open: LINES, COLUMNS, SUMS; parts d_weight_*, tile_whole or tile_slices.
 //#use common/grid
 //#use ops/product/args
 //#use ops/product/tile
+const LEFT_ALONG = true;  // d_y: four columns of a row
+const RIGHT_ALONG = true; // x: four columns of an input
 @group(0) @binding(4) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> d_y: array<vec4<f32>>;
 @group(0) @binding(9) var<storage, read_write> d_bias: array<f32>;
+
+// Behind the inputs of a row comes one quad more, whose first number is the bias's gradient.
+fn inputs() -> u32 { return (args.inner + 3u) / 4u; }
+fn lines() -> u32 { return args.rows; }
+fn quads() -> u32 { return inputs() + 1u; }
+
+fn finish(row: u32, quad: u32, sum: vec4<f32>) {
+    if quad < inputs() {
+        write_d_weight(row, quad, sum);
+    } else {
+        d_bias[row] = sum.x;
+    }
+}
+
+fn load(w: Work, k: u32, lane: u32) -> Load {
+    let run = args.cols / 4u;
+    var all: Load;
+    for (var j = 0u; j < 4u; j++) {
+        if lane < LEFT {
+            let at = left_part(lane, j);
+            let column = k + at.depth;
+            let dy = d_y[min(w.line + at.line, args.rows - 1u) * run + min(column / 4u, run - 1u)];
+            all[j] = select(vec4<f32>(0.0), dy, column < w.end);
+        } else if lane < LEFT + RIGHT {
+            let at = right_part(lane - LEFT, j);
+            let quad = min((k + at.depth) / 4u, run - 1u);
+            all[j] = x[min(w.column + at.line, args.inner - 1u) * run + quad];
+        }
+    }
+    return all;
+}
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
-    let quads = args.cols / 4u;
-    let tiles = (args.inner + TILE - 1u) / TILE;
-    let row_0 = group / tiles * TILE;
-    let input_0 = group % tiles * TILE;
-
-    var sum: array<vec4<f32>, 4>;
-    for (var c = 0u; c < quads; c += DEPTH / 4u) {
-        let quad = c + lane % 4u;
-        let dy = d_y[min(row_0 + lane / 4u, args.rows - 1u) * quads + min(quad, quads - 1u)];
-        left_along(lane, select(vec4<f32>(0.0), dy, quad < quads));
-        right_along(lane, x[min(input_0 + lane / 4u, args.inner - 1u) * quads + min(quad, quads - 1u)]);
+    let w = work(group, args.rows, args.inner, args.cols);
+    let sums_bias = w.column == 0u && lane < LINES / 4u;
+    var sum: Sums;
+    var total: vec4<f32>; // of the biases of four rows
+    var next = load(w, w.first, lane);
+    for (var k = w.first; k < w.end; k += DEPTH) {
+        put(lane, next);
         workgroupBarrier();
+        next = load(w, k + DEPTH, lane);
         add_tile(lane, &sum);
+        if sums_bias {
+            for (var d = 0u; d < DEPTH; d++) { total += left[d * LEFT_PITCH + lane]; }
+        }
         workgroupBarrier();
     }
-
-    for (var r = 0u; r < 4u; r++) {
-        let row = row_0 + lane / 16u * 4u + r;
-        if group < grid.end && row < args.rows { write_d_weight(row, input_0 / 4u + lane % 16u, sum[r]); }
+    let quad = w.column / 4u + lane % ACROSS;
+    for (var s = 0u; s < SUMS; s++) {
+        let row = w.line + lane / ACROSS * SUMS + s;
+        if group < grid.end && row < args.rows && quad < inputs() { leave(row, quad, sum[s], w.slice); }
     }
-    let row = row_0 + lane;
-    if group < grid.end && input_0 == 0u && lane < TILE && row < args.rows {
-        var total = vec4<f32>(0.0);
-        for (var c = 0u; c < quads; c++) { total += d_y[row * quads + c]; }
-        d_bias[row] = total.x + total.y + total.z + total.w;
+    if group < grid.end && sums_bias {
+        for (var r = 0u; r < 4u; r++) {
+            let row = w.line + 4u * lane + r;
+            if row < args.rows { leave(row, inputs(), vec4<f32>(total[r], 0.0, 0.0, 0.0), w.slice); }
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::{Sheet, Times};
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::ops::measure::dense::trials;
-use crate::ops::variants::{Product, Shape, fitting};
+use crate::ops::variants::{Product, Shape, suitable};
 
 const SHAPES: [(usize, usize); 6] = [(1024, 1024), (1024, 784), (512, 784), (512, 512), (10, 512), (63, 65)];
 
@@ -13,7 +13,7 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
     for (outputs, inputs) in SHAPES {
         let shape = Shape::new(outputs, inputs, 128);
         for product in Product::ALL {
-            let all: Vec<_> = fitting(product, shape).collect();
+            let all: Vec<_> = suitable(gpu, product, shape).collect();
             for (variant, plan) in all.iter().zip(trials(gpu, product, shape, &all)?) {
                 let times = Times::of(plan.time(repeats)?);
                 rows.push(vec![

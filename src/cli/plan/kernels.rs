@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::ops::measure::Left;
 use crate::ops::packed::crossover::{Products, densest};
-use crate::ops::packed::variants::{Case, fitting};
-use crate::ops::variants::{Choices, Product, Race, Shape};
+use crate::ops::packed::variants::{Case, suitable as packed_suitable};
+use crate::ops::variants::{Choices, Product, Race, Shape, suitable};
 use crate::param::{Param, ParamId};
 use crate::recipe::{Precision, Storage};
 use crate::train::Session;
@@ -154,15 +154,17 @@ fn dense_kernel(run: &Session, id: ParamId, product: Product) -> Option<Kernel> 
         (whole, if pruner.averages() { "for the running mean" } else { "for growth" })
     };
     let narrow = param.packed().is_none() && run.reads_narrow(&param.name);
-    let (fastest, name) =
-        (run.choices.pick(product, shape).name, run.choices.pick_for(product, shape, narrow).name);
+    let (fastest, name) = (
+        run.choices.pick(&run.gpu, product, shape).name,
+        run.choices.pick_for(&run.gpu, product, shape, narrow).name,
+    );
     let left = run.choices.left(&Choices::key(product, shape));
-    let of = crate::ops::variants::fitting(product, shape).count();
+    let of = suitable(&run.gpu, product, shape).count();
     let why = if name != fastest {
         Why::Narrow { fastest }
     } else if left == Some(Left::Alone) {
         Why::Alone { of }
-    } else if run.choices.is_chosen(product, shape) {
+    } else if run.choices.is_chosen(&run.gpu, product, shape) {
         Why::Measured { race: run.choices.dense_race(product, shape), density: None }
     } else {
         Why::First { of, unmeasured: unmeasured(run, left) }
@@ -175,7 +177,7 @@ fn packed_kernel(run: &Session, param: &Param, density: f64, product: Product) -
     let case = Case { form, shape, density, narrow };
     let (variant, measured) = case.pick(&run.gpu, &run.choices, product, case.chunk(&run.choices));
     let left = run.choices.left(&case.key(product));
-    let of = fitting(&run.gpu, product, form, narrow).count();
+    let of = packed_suitable(&run.gpu, product, form, narrow).count();
     let why = if left == Some(Left::Alone) {
         Why::Alone { of }
     } else if measured {
@@ -186,7 +188,7 @@ fn packed_kernel(run: &Session, param: &Param, density: f64, product: Product) -
         Why::First { of, unmeasured: unmeasured(run, left) }
     };
     let dense = run.choices.dense_race(product, shape);
-    let other = dense.map(|race| (run.choices.pick(product, shape).name.to_string(), race.ms));
+    let other = dense.map(|race| (run.choices.pick(&run.gpu, product, shape).name.to_string(), race.ms));
     Kernel { product, name: variant.name, purpose: "", why, other }
 }
 

@@ -163,7 +163,7 @@ impl Layer for Linear {
     }
     fn passes_narrow(&self, site: Site, reads: Reads) -> bool {
         let products = self.products(site.set, site.params, site.cols);
-        site.weight().packed().is_some() || site.choices.passes_narrow(&products, reads.x)
+        site.weight().packed().is_some() || site.choices.passes_narrow(site.gpu, &products, reads.x)
     }
     fn rectify_output(&mut self) -> Option<Rectifies> {
         self.relu = true;

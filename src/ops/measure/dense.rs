@@ -5,7 +5,7 @@ use super::{Kind, Left, Meter};
 use crate::bind;
 use crate::error::Result;
 use crate::gpu::{Bind, Dtype, Gpu, Plan, Recorder};
-use crate::ops::variants::{Choices, Product, Shape, Variant, fitting};
+use crate::ops::variants::{Choices, Class, Product, Shape, Variant, default, suitable};
 
 /// A multiple of the sides of all tiles.
 const LARGE: Shape = Shape { rows: 15360, inner: 15360, cols: 15360 };
@@ -23,12 +23,13 @@ fn traits(variant: &Variant, shape: Shape) -> Result<Traits> {
     let tile = outputs(product, LARGE) as f64 / variant.groups(LARGE) as f64;
     let waste = groups as f64 * tile / outputs(product, shape).max(1) as f64;
     let general = variant.fits(Shape { inner: shape.inner + 1, ..shape });
-    Ok(Traits { general, groups, waste, ..Traits::of(&variant.wide())? })
+    let yardstick = variant.class == Class::Any;
+    Ok(Traits { general, yardstick, groups, waste, ..Traits::of(&variant.wide())? })
 }
 
 /// The variants that may be the fastest for a product of this shape.
 pub fn candidates(gpu: &Gpu, product: Product, shape: Shape) -> Result<Vec<&'static Variant>> {
-    let all: Vec<_> = fitting(product, shape).collect();
+    let all: Vec<_> = suitable(gpu, product, shape).collect();
     let traits = all.iter().map(|variant| traits(variant, shape)).collect::<Result<Vec<_>>>()?;
     Ok(all.into_iter().zip(plausible(gpu, &traits)).filter(|(_, kept)| *kept).map(|(one, _)| one).collect())
 }
@@ -37,16 +38,16 @@ pub fn candidates(gpu: &Gpu, product: Product, shape: Shape) -> Result<Vec<&'sta
 pub fn choose(meter: &mut Meter, choices: &mut Choices, product: Product, shape: Shape) -> Result<bool> {
     let (gpu, key) = (meter.gpu(), Choices::key(product, shape));
     let all = match meter.is_full() {
-        true => fitting(product, shape).collect(),
+        true => suitable(gpu, product, shape).collect(),
         false => candidates(gpu, product, shape)?,
     };
     if let [only] = all[..] {
         choices.take(&key, only.name);
         return Ok(true);
     }
-    let first = fitting(product, shape).next().map(|variant| variant.name);
+    let first = default(gpu, product, shape).name;
     let kernels = |by_default: bool| {
-        let some = all.iter().filter(move |variant| (Some(variant.name) == first) == by_default);
+        let some = all.iter().filter(move |variant| (variant.name == first) == by_default);
         some.map(|variant| variant.wide())
     };
     let compiling =

@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(choices.left(&Choices::key(Product::Forward, SHAPE)), Some(Left::Time));
         assert_eq!(weight([1.0, 0.1]).products.left(&choices), Some(Left::Time));
         let by_default = Choices::default();
-        let pick = |choices: &Choices| choices.pick(Product::Forward, SHAPE).name;
+        let pick = |choices: &Choices| choices.pick(&Gpu::twin(), Product::Forward, SHAPE).name;
         assert_eq!(pick(&choices), pick(&by_default));
     }
 }

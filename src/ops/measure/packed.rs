@@ -5,7 +5,7 @@ use super::{Kind, Left, Meter, Weight};
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::ops::packed::crossover::{Bench, Products, Times, densest, ladder, pattern};
-use crate::ops::packed::variants::{Variant, fitting};
+use crate::ops::packed::variants::{Variant, suitable};
 use crate::ops::packed::{Form, Pattern};
 use crate::ops::variants::{Choices, Product};
 
@@ -56,11 +56,13 @@ pub fn choose(meter: &mut Meter, choices: &mut Choices, products: Products, dens
 
 /// The variants that are to be compared.
 fn candidates(meter: &Meter, product: Product, form: Form, narrow: bool) -> Result<Vec<&'static Variant>> {
-    let all: Vec<_> = fitting(meter.gpu(), product, form, narrow).collect();
+    let all: Vec<_> = suitable(meter.gpu(), product, form, narrow).collect();
     if meter.is_full() {
         return Ok(all);
     }
-    let traits = all.iter().map(|variant| Traits::of(&variant.kernel())).collect::<Result<Vec<_>>>()?;
+    let traits =
+        |variant: &&Variant| Ok(Traits { yardstick: variant.is_plain(), ..Traits::of(&variant.kernel())? });
+    let traits = all.iter().map(traits).collect::<Result<Vec<_>>>()?;
     let kept = plausible(meter.gpu(), &traits);
     Ok(all.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(variant, _)| variant).collect())
 }
@@ -76,7 +78,7 @@ fn seconds(meter: &Meter, products: Products, density: f64, replays: usize) -> f
 /// Seconds to compile the kernels that are chosen, dense ones and packed ones of a density.
 fn compiling(meter: &Meter, choices: &Choices, products: Products, density: f64) -> f64 {
     let (gpu, case) = (meter.gpu(), products.case(density));
-    let dense = products.asked().map(|product| choices.pick(product, products.shape).wide());
+    let dense = products.asked().map(|product| choices.pick(gpu, product, products.shape).wide());
     let chunk = case.chunk(choices);
     let packed = products.asked().map(|product| case.pick(gpu, choices, product, chunk).0.kernel());
     meter.compiling(dense, Kind::Default) + meter.compiling(packed, Kind::Packed)

@@ -1,21 +1,19 @@
 //! Which variants of a product may be the fastest on a device: the others are neither compiled nor timed.
 //!
-//! By what docs/performance.md found: on software adapters tiles reach a tenth of register blocks, and loads from buffers
-//! take several times as long as those through textures; on GPUs, workgroups of 8 leave most lanes idle.
+//! By what docs/performance.md found: on software adapters loads from buffers take several times as long as those through
+//! textures. That a variant is for the class of the device at all, its table says.
 
 use crate::error::Result;
 use crate::gpu::{Access, Gpu, Kernel, reflect};
 
-/// Invocations of a workgroup of the kernels that are made for software adapters.
-const FEW_LANES: u32 = 8;
 /// A tile that computes so many times as much beside a small matrix as the best one is not tried.
 const WASTE: f64 = 3.0;
 
 /// What a variant is, as far as it decides whether it is worth a try.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Traits {
-    /// Invocations of a workgroup.
-    pub lanes: u32,
+    /// Whether others are measured against it: it is on every device, and the fastest on none.
+    pub yardstick: bool,
     /// Whether it reads an operand through a texture.
     pub texels: bool,
     /// Whether it could do shapes that others cannot, and reads numbers one by one for it.
@@ -31,19 +29,18 @@ impl Traits {
     pub fn of(kernel: &Kernel) -> Result<Self> {
         let interface = reflect(kernel)?;
         let texels = interface.slots.iter().any(|slot| slot.access == Access::Texels);
-        let lanes = interface.workgroup.element_product();
-        Ok(Self { lanes, texels, general: false, groups: 0, waste: 1.0 })
+        Ok(Self { yardstick: false, texels, general: false, groups: 0, waste: 1.0 })
     }
 }
 
 /// Which of these may be the fastest; the first is the fixed default. Some always remain.
 pub fn plausible(gpu: &Gpu, all: &[Traits]) -> Vec<bool> {
-    sieve(gpu.is_software(), gpu.prefers_texels(), all)
+    sieve(gpu.prefers_texels(), all)
 }
 
-fn sieve(software: bool, prefers_texels: bool, all: &[Traits]) -> Vec<bool> {
+fn sieve(prefers_texels: bool, all: &[Traits]) -> Vec<bool> {
     let mut kept = vec![true; all.len()];
-    keep(&mut kept, all, |one, _| (one.lanes <= FEW_LANES) == software);
+    keep(&mut kept, all, |one, _| !one.yardstick);
     keep(&mut kept, all, |one, others| {
         !(one.general && others.iter().any(|other| !other.general && other.groups == one.groups))
     });
@@ -72,33 +69,31 @@ fn keep(kept: &mut [bool], all: &[Traits], rule: impl Fn(&Traits, &[Traits]) -> 
 mod tests {
     use super::*;
 
-    fn one(lanes: u32, texels: bool, general: bool, groups: u64, waste: f64) -> Traits {
-        Traits { lanes, texels, general, groups, waste }
+    fn one(texels: bool, general: bool, groups: u64, waste: f64) -> Traits {
+        Traits { yardstick: false, texels, general, groups, waste }
     }
 
     #[test]
     fn a_device_and_a_shape_rule_variants_out() {
         let all = [
-            one(8, true, false, 10, 1.0),
-            one(8, true, true, 10, 1.0), // as the first, but reads numbers one by one
-            one(8, false, false, 10, 1.0), // as the first, from buffers
-            one(8, true, false, 5, 1.1),
-            one(8, true, false, 1, 9.0), // a tile far larger than the matrix
-            one(64, false, false, 20, 1.0),
-            one(64, false, true, 300, 1.0),
+            one(true, false, 10, 1.0),
+            one(true, true, 10, 1.0),   // as the first, but reads numbers one by one
+            one(false, false, 10, 1.0), // as the first, from buffers
+            one(true, false, 5, 1.1),
+            one(true, false, 1, 9.0), // a tile far larger than the matrix
+            Traits { yardstick: true, ..one(true, true, 300, 1.0) },
         ];
-        let numbers = |kept: Vec<bool>| (0..7).filter(|&i| kept[i]).collect::<Vec<_>>();
-        assert_eq!(numbers(sieve(true, true, &all)), [0, 3]);
-        assert_eq!(numbers(sieve(true, false, &all)), [0, 2, 3]);
-        assert_eq!(numbers(sieve(false, false, &all)), [5, 6]);
+        let numbers = |kept: Vec<bool>| (0..6).filter(|&i| kept[i]).collect::<Vec<_>>();
+        assert_eq!(numbers(sieve(true, &all)), [0, 3]);
+        assert_eq!(numbers(sieve(false, &all)), [0, 2, 3]);
     }
 
     #[test]
     fn something_is_always_left() {
-        let narrow = [one(8, true, false, 0, 1.0); 2]; // bf16 has kernels for software adapters alone
-        assert_eq!(sieve(false, false, &narrow), [true; 2]);
-        let odd = [one(8, true, true, 4, 3.2), one(8, true, true, 4, 1.0)];
-        assert_eq!(sieve(true, true, &odd), [true; 2], "the default is timed, whatever it wastes");
-        assert_eq!(sieve(true, true, &[]), [] as [bool; 0]);
+        let plain = [Traits { yardstick: true, ..one(false, true, 0, 1.0) }];
+        assert_eq!(sieve(true, &plain), [true]);
+        let odd = [one(true, true, 4, 3.2), one(true, true, 4, 1.0)];
+        assert_eq!(sieve(true, &odd), [true; 2], "the default is timed, whatever it wastes");
+        assert_eq!(sieve(true, &[]), [] as [bool; 0]);
     }
 }

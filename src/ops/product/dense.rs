@@ -1,9 +1,10 @@
 //! The variants of the dense products, as data: what computes them, how they read, and what they can do in bf16.
 
 use super::linear::{twin_forward, twin_input_grad, twin_weight_grad};
-use super::variants::{Product, Shape};
+use super::slices;
+use super::variants::{Class, Product, Shape};
 use crate::error::Result;
-use crate::gpu::{Bind, Dtype, Gpu, Kernel, Recorder, Source};
+use crate::gpu::{Bind, Dtype, Gpu, Kernel, Recorder, Source, Twin};
 use crate::source;
 
 /// What a kernel reads and writes; all else is f32.
@@ -26,12 +27,22 @@ enum Body {
     /// Sums in registers, so many by so many an invocation, for software adapters: rows by quads of columns, or quads of
     /// inputs by quads of columns, or rows by quads of inputs.
     Block(u32, u32),
-    /// 64 x 64 tiles through workgroup memory, for GPUs.
-    Tile,
+    /// Tiles of so many lines by so many columns through workgroup memory, with so many sums by four an invocation.
+    Tile { lines: u32, columns: u32, sums: u32 },
+    /// As tiles, with the depth cut into slices, where tiles alone would leave most of a GPU idle.
+    Sliced { lines: u32, columns: u32, sums: u32 },
     /// One invocation an output: the yardstick.
     Plain,
 }
-use Body::{Block, Plain, Tile};
+use Body::{Block, Plain, Sliced, Tile};
+
+/// 10.7 multiply-adds for each read of workgroup memory, and 12 KB of it.
+const LARGE: Body = Tile { lines: 128, columns: 64, sums: 8 };
+/// As many a read, in 8 KB.
+const MIDDLE: Body = Tile { lines: 64, columns: 64, sums: 8 };
+/// 8 a read, and four times the workgroups.
+const SMALL: Body = Tile { lines: 32, columns: 32, sums: 4 };
+const SLICED: Body = Sliced { lines: 32, columns: 32, sums: 4 };
 
 /// How operands are read, and a weight's gradient is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,61 +61,96 @@ pub struct Variant {
     /// As choices name it.
     pub name: &'static str,
     pub product: Product,
+    /// The devices that it is for.
+    pub class: Class,
     body: Body,
     reads: Reads,
     /// What it reads and writes besides f32 alone: kernels of the same workgroups.
     besides: &'static [Formats],
 }
 
-const fn variant(name: &'static str, product: Product, body: Body, reads: Reads) -> Variant {
-    Variant { name, product, body, reads, besides: &[] }
+const fn software(name: &'static str, product: Product, body: Body, reads: Reads) -> Variant {
+    Variant { name, product, class: Class::Software, body, reads, besides: &[] }
+}
+const fn gpu(name: &'static str, product: Product, body: Body, reads: Reads) -> Variant {
+    Variant { class: Class::Gpu, ..software(name, product, body, reads) }
+}
+const fn plain(name: &'static str, product: Product) -> Variant {
+    Variant { class: Class::Any, ..software(name, product, Plain, Scalars) }
 }
 
-/// All variants; of those that fit, the first of each product is the fixed default.
+use Product::{Forward, InputGrad, WeightGrad};
+
+/// All variants. On software adapters the first that fits is the fixed default; on GPUs the first that fills one.
 pub const ALL: &[Variant] = &[
-    Variant { besides: &[X], ..variant("forward/16x4_texels", Product::Forward, Block(16, 4), Texels) },
-    variant("forward/16x4_any", Product::Forward, Block(16, 4), Scalars),
-    Variant { besides: &[X], ..variant("forward/10x2_texels", Product::Forward, Block(10, 2), Texels) },
-    Variant { besides: &[X], ..variant("forward/32x4_texels", Product::Forward, Block(32, 4), Texels) },
-    variant("forward/16x4", Product::Forward, Block(16, 4), Quads),
-    variant("forward/tile", Product::Forward, Tile, Quads),
-    variant("forward/tile_any", Product::Forward, Tile, Scalars),
-    variant("forward/plain", Product::Forward, Plain, Scalars),
-    Variant {
-        besides: &[X, D_X, BOTH],
-        ..variant("input_grad/4x4_texels", Product::InputGrad, Block(4, 4), Texels)
-    },
-    variant("input_grad/4x4_any", Product::InputGrad, Block(4, 4), Scalars),
-    Variant { besides: &[X, D_X, BOTH], ..variant("input_grad/4x4", Product::InputGrad, Block(4, 4), Quads) },
-    variant("input_grad/tile", Product::InputGrad, Tile, Quads),
-    variant("input_grad/tile_any", Product::InputGrad, Tile, Scalars),
-    variant("input_grad/plain", Product::InputGrad, Plain, Scalars),
-    Variant {
-        besides: &[X],
-        ..variant("weight_grad/16x4_texels", Product::WeightGrad, Block(16, 4), Texels)
-    },
-    variant("weight_grad/16x4_any", Product::WeightGrad, Block(16, 4), Scalars),
-    Variant {
-        besides: &[X],
-        ..variant("weight_grad/10x4_texels", Product::WeightGrad, Block(10, 4), Texels)
-    },
-    Variant {
-        besides: &[X],
-        ..variant("weight_grad/32x4_texels", Product::WeightGrad, Block(32, 4), Texels)
-    },
-    variant("weight_grad/16x4", Product::WeightGrad, Block(16, 4), Quads),
-    variant("weight_grad/tile", Product::WeightGrad, Tile, Quads),
-    variant("weight_grad/tile_any", Product::WeightGrad, Tile, Scalars),
-    variant("weight_grad/plain", Product::WeightGrad, Plain, Scalars),
+    Variant { besides: &[X], ..software("forward/16x4_texels", Forward, Block(16, 4), Texels) },
+    software("forward/16x4_any", Forward, Block(16, 4), Scalars),
+    Variant { besides: &[X], ..software("forward/10x2_texels", Forward, Block(10, 2), Texels) },
+    Variant { besides: &[X], ..software("forward/32x4_texels", Forward, Block(32, 4), Texels) },
+    software("forward/16x4", Forward, Block(16, 4), Quads),
+    gpu("forward/tile_128x64", Forward, LARGE, Quads),
+    gpu("forward/tile_64x64", Forward, MIDDLE, Quads),
+    gpu("forward/tile_32x32", Forward, SMALL, Quads),
+    gpu("forward/tile_slices", Forward, SLICED, Quads),
+    gpu("forward/tile_64x64_any", Forward, MIDDLE, Scalars),
+    gpu("forward/tile_32x32_any", Forward, SMALL, Scalars),
+    plain("forward/plain", Forward),
+    Variant { besides: &[X, D_X, BOTH], ..software("input_grad/4x4_texels", InputGrad, Block(4, 4), Texels) },
+    software("input_grad/4x4_any", InputGrad, Block(4, 4), Scalars),
+    Variant { besides: &[X, D_X, BOTH], ..software("input_grad/4x4", InputGrad, Block(4, 4), Quads) },
+    gpu("input_grad/tile_128x64", InputGrad, LARGE, Quads),
+    gpu("input_grad/tile_64x64", InputGrad, MIDDLE, Quads),
+    gpu("input_grad/tile_32x32", InputGrad, SMALL, Quads),
+    gpu("input_grad/tile_slices", InputGrad, SLICED, Quads),
+    gpu("input_grad/tile_64x64_any", InputGrad, MIDDLE, Scalars),
+    gpu("input_grad/tile_32x32_any", InputGrad, SMALL, Scalars),
+    plain("input_grad/plain", InputGrad),
+    Variant { besides: &[X], ..software("weight_grad/16x4_texels", WeightGrad, Block(16, 4), Texels) },
+    software("weight_grad/16x4_any", WeightGrad, Block(16, 4), Scalars),
+    Variant { besides: &[X], ..software("weight_grad/10x4_texels", WeightGrad, Block(10, 4), Texels) },
+    Variant { besides: &[X], ..software("weight_grad/32x4_texels", WeightGrad, Block(32, 4), Texels) },
+    software("weight_grad/16x4", WeightGrad, Block(16, 4), Quads),
+    gpu("weight_grad/tile_128x64", WeightGrad, LARGE, Quads),
+    gpu("weight_grad/tile_64x64", WeightGrad, MIDDLE, Quads),
+    gpu("weight_grad/tile_32x32", WeightGrad, SMALL, Quads),
+    gpu("weight_grad/tile_slices", WeightGrad, SLICED, Quads),
+    gpu("weight_grad/tile_64x64_any", WeightGrad, MIDDLE, Scalars),
+    gpu("weight_grad/tile_32x32_any", WeightGrad, SMALL, Scalars),
+    plain("weight_grad/plain", WeightGrad),
 ];
 
-/// The variants that can do a product of this shape.
-pub fn fitting(product: Product, shape: Shape) -> impl Iterator<Item = &'static Variant> {
+/// Workgroups that occupy a GPU: about as many as a large one has units.
+pub const FILL: u64 = 120;
+
+/// The variants that can do a product of this shape, on whatever device.
+pub fn fitting(product: Product, shape: Shape) -> impl DoubleEndedIterator<Item = &'static Variant> {
     ALL.iter().filter(move |variant| variant.product == product && variant.fits(shape))
 }
 
+/// Those of them that are for this device.
+pub fn suitable(
+    gpu: &Gpu,
+    product: Product,
+    shape: Shape,
+) -> impl DoubleEndedIterator<Item = &'static Variant> + use<> {
+    let software = gpu.is_software();
+    fitting(product, shape).filter(move |variant| variant.class.suits(software))
+}
+
+/// What computes a product where nothing was measured: on a software adapter the first that is suitable. On a GPU the first
+/// whose tiles are as many as it wants at least, or else the one with the most workgroups.
+pub fn default(gpu: &Gpu, product: Product, shape: Shape) -> &'static Variant {
+    if gpu.is_software() {
+        return suitable(gpu, product, shape).next().expect("the plain variants fit every shape");
+    }
+    let tiles = || suitable(gpu, product, shape).filter(|variant| variant.body != Plain);
+    let filling = tiles().find(|variant| variant.groups(shape) >= variant.wants());
+    let most = || tiles().rev().max_by_key(|variant| variant.groups(shape));
+    filling.or_else(most).expect("tiles that read one by one fit every shape")
+}
+
 /// The yardstick of a product.
-pub(super) fn plain(product: Product) -> &'static Variant {
+pub(super) fn yardstick(product: Product) -> &'static Variant {
     let is_it = |variant: &&Variant| variant.product == product && variant.body == Plain;
     ALL.iter().find(is_it).expect("every product has a plain kernel")
 }
@@ -125,7 +171,7 @@ impl Variant {
         std::iter::once(WIDE).chain(self.besides.iter().copied())
     }
     pub fn kernels(&self) -> impl Iterator<Item = Kernel> {
-        self.formats().map(|formats| self.kernel(formats))
+        self.formats().map(|formats| self.kernel(formats)).chain(self.adds_slices())
     }
     /// That of f32 alone.
     pub(in crate::ops) fn wide(&self) -> Kernel {
@@ -154,6 +200,17 @@ impl Variant {
         binds: &[(&str, Bind)],
         shape: Shape,
     ) -> Result<()> {
+        self.dispatch_part(rec, binds, shape, shape)
+    }
+
+    /// As [`Variant::dispatch`] for some rows of a matrix of shape `whole`: sums have the order that they have there.
+    pub(super) fn dispatch_part(
+        &self,
+        rec: &mut Recorder,
+        binds: &[(&str, Bind)],
+        shape: Shape,
+        whole: Shape,
+    ) -> Result<()> {
         let mut formats = WIDE;
         for (name, bind) in binds {
             match (*name, bind) {
@@ -163,19 +220,44 @@ impl Variant {
             }
         }
         assert!(self.has(formats), "{} has no kernel for {formats:?}", self.name);
-        rec.dispatch(&self.kernel(formats), binds, self.groups(shape), shape.flops())
+        let kernel = self.kernel(formats);
+        match self.adds_slices() {
+            None => rec.dispatch(&kernel, binds, self.groups(shape), shape.flops()),
+            Some(add) => {
+                let cut = slices::Cut::of(self.product, whole, self.tiles(whole));
+                slices::dispatch(rec, [kernel, add], binds, (self.product, shape), (self.tiles(shape), cut))
+            }
+        }
     }
 
-    /// Workgroups in the row. A workgroup of blocks is 8 invocations side by side.
-    pub(in crate::ops) fn groups(&self, shape: Shape) -> u64 {
-        let (lines, across) = match self.product {
-            Product::Forward => (shape.rows, shape.cols),
-            Product::InputGrad => (shape.inner, shape.cols),
-            Product::WeightGrad => (shape.rows, shape.inner),
-        };
+    /// The kernel that adds up what slices of the depth came to.
+    fn adds_slices(&self) -> Option<Kernel> {
+        let is_sliced = matches!(self.body, Sliced { .. });
+        is_sliced.then(|| self.made(slices::sum_twin(self.product), ":add_slices", WIDE).entry("add_slices"))
+    }
+    /// Workgroups from which on it is taken on a GPU where nothing was measured.
+    fn wants(&self) -> u64 {
+        match self.body {
+            // Other workgroups of a unit hide its waits; this one has few beside it.
+            LARGE => 4 * FILL,
+            _ => FILL,
+        }
+    }
+
+    /// Workgroups in the row.
+    pub fn groups(&self, shape: Shape) -> u64 {
+        let tiles = self.tiles(shape);
+        match self.body {
+            Sliced { .. } => tiles * u64::from(slices::Cut::of(self.product, shape, tiles).slices),
+            _ => tiles,
+        }
+    }
+    /// Tiles of the result. A workgroup of blocks is 8 invocations side by side.
+    fn tiles(&self, shape: Shape) -> u64 {
+        let (lines, across) = self.product.result(shape);
         let tile = match (self.body, self.product) {
             (Plain, _) => return (lines * across).div_ceil(64) as u64,
-            (Tile, _) => (64, 64),
+            (Tile { lines, columns, .. } | Sliced { lines, columns, .. }, _) => (lines, columns),
             (Block(inputs, quads), Product::InputGrad) => (4 * inputs, 32 * quads),
             (Block(rows, quads), _) => (rows, 32 * quads),
         };
@@ -183,11 +265,11 @@ impl Variant {
     }
 
     fn kernel(&self, formats: Formats) -> Kernel {
-        let (source, consts) = self.source();
-        let kernel = match self.product {
-            Product::Forward => Kernel::own(source, twin_forward),
-            Product::InputGrad => Kernel::own(source, twin_input_grad),
-            Product::WeightGrad => Kernel::own(source, twin_weight_grad),
+        let twin = match (self.body, self.product) {
+            (Sliced { .. }, product) => slices::twin(product),
+            (_, Product::Forward) => twin_forward,
+            (_, Product::InputGrad) => twin_input_grad,
+            (_, Product::WeightGrad) => twin_weight_grad,
         };
         let bf16 = match (formats.x == Dtype::Bf16, formats.d_x == Dtype::Bf16) {
             (false, false) => "",
@@ -195,7 +277,11 @@ impl Variant {
             (false, true) => "_d_x_bf16",
             (true, true) => "_x_d_x_bf16",
         };
-        let kernel = kernel.variant([self.name, bf16], &consts, &self.parts(formats));
+        self.made(twin, bf16, formats)
+    }
+    fn made(&self, twin: fn(&Twin), suffix: &'static str, formats: Formats) -> Kernel {
+        let (source, consts) = self.source();
+        let kernel = Kernel::own(source, twin).variant([self.name, suffix], &consts, &self.parts(formats));
         if self.body == Plain { kernel.entry(self.product.name()) } else { kernel.proven() }
     }
 
@@ -203,9 +289,14 @@ impl Variant {
     fn source(&self) -> (Source, Vec<(&'static str, u32)>) {
         match (self.body, self.product) {
             (Plain, _) => (source!("ops/product/plain"), vec![]),
-            (Tile, Product::Forward) => (source!("ops/product/forward_tile"), vec![]),
-            (Tile, Product::InputGrad) => (source!("ops/product/input_grad_tile"), vec![]),
-            (Tile, Product::WeightGrad) => (source!("ops/product/weight_grad_tile"), vec![]),
+            (Tile { lines, columns, sums } | Sliced { lines, columns, sums }, product) => {
+                let source = match product {
+                    Product::Forward => source!("ops/product/forward_tile"),
+                    Product::InputGrad => source!("ops/product/input_grad_tile"),
+                    Product::WeightGrad => source!("ops/product/weight_grad_tile"),
+                };
+                (source, vec![("LINES", lines), ("COLUMNS", columns), ("SUMS", sums)])
+            }
             (Block(rows, quads), Product::Forward) => {
                 (source!("ops/product/forward_block"), vec![("ROWS", rows), ("QUADS", quads)])
             }
@@ -243,7 +334,8 @@ impl Variant {
         };
         match (self.body, self.product) {
             (Plain, _) => vec![],
-            (Tile, _) => vec![weight],
+            (Tile { .. }, _) => vec![weight, source!("ops/product/tile_whole")],
+            (Sliced { .. }, _) => vec![weight, source!("ops/product/tile_slices")],
             (Block(..), Product::Forward) => vec![weight, x],
             (Block(..), Product::InputGrad) => vec![weight, x, d_y, d_x],
             (Block(..), Product::WeightGrad) => vec![weight, x, d_y],

@@ -49,7 +49,7 @@ pub fn forward(
         let args = shape.args(relu, false);
         let (bias, y) = (&bias.rows(block.rows.clone()), &y.rows(block.rows.clone()));
         let binds = bind! { args: &args, weight: block.tensor, bias: bias, x: x, y: y };
-        choices.pick_for(Product::Forward, shape, is_bf16(x)).dispatch(rec, binds, shape)?;
+        choices.pick_for(&rec.gpu, Product::Forward, shape, is_bf16(x)).dispatch(rec, binds, shape)?;
     }
     Ok(())
 }
@@ -72,7 +72,7 @@ pub fn input_grad(
         let args = shape.args(relu, adds || index > 0);
         let d_y = &d_y.rows(block.rows.clone());
         let binds = bind! { args: &args, weight: block.tensor, x: x, d_y: d_y, d_x: d_x };
-        choices.pick_for(Product::InputGrad, shape, is_bf16(x)).dispatch(rec, binds, shape)?;
+        choices.pick_for(&rec.gpu, Product::InputGrad, shape, is_bf16(x)).dispatch(rec, binds, shape)?;
     }
     Ok(())
 }
@@ -91,7 +91,7 @@ pub fn weight_grad(
         let args = shape.args(false, false);
         let (d_bias, d_y) = (&d_bias.rows(block.rows.clone()), &d_y.rows(block.rows.clone()));
         let binds = bind! { args: &args, x: x, d_y: d_y, d_weight: block.tensor, d_bias: d_bias };
-        choices.pick_for(Product::WeightGrad, shape, is_bf16(x)).dispatch(rec, binds, shape)?;
+        choices.pick_for(&rec.gpu, Product::WeightGrad, shape, is_bf16(x)).dispatch(rec, binds, shape)?;
     }
     Ok(())
 }
@@ -113,7 +113,7 @@ pub fn weight_grad_rows(
     let args = shape.args(false, false);
     let d_y = &d_y.rows(rows);
     let binds = bind! { args: &args, x: x, d_y: d_y, d_weight: d_weight, d_bias: &d_bias };
-    choices.pick(Product::WeightGrad, whole).dispatch(rec, binds, shape)
+    choices.pick(&rec.gpu, Product::WeightGrad, whole).dispatch_part(rec, binds, shape, whole)
 }
 
 pub(super) fn twin_forward(t: &Twin) {

@@ -7,6 +7,7 @@ use crate::gpu::check::Check;
 mod dense;
 pub mod linear;
 pub mod packed;
+mod slices;
 pub mod variants;
 
 /// Every check of products.

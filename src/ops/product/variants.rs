@@ -1,17 +1,18 @@
 //! The choice among the variants of the products: by measurement on the user's own device, kept per adapter and
 //! driver, and written into the run's record.
 //!
-//! Register-blocked variants win on software adapters, workgroup tiles on GPUs; see docs/performance.md.
+//! A variant says which class of device it is for: register blocks win on software adapters, tiles in workgroup memory on
+//! GPUs; see docs/performance.md.
 
 use std::collections::BTreeMap;
 
 use super::dense;
 use super::dense::Formats;
-pub use super::dense::{ALL, Variant, fitting, read_narrow};
+pub use super::dense::{ALL, FILL, Variant, default, fitting, read_narrow, suitable};
 use super::linear::Args;
 use crate::error::Result;
 use crate::gpu::check::Check;
-use crate::gpu::{Dtype, Kernel};
+use crate::gpu::{Dtype, Gpu, Kernel};
 
 /// The three products of a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,33 @@ impl Product {
             Product::Forward => "forward",
             Product::InputGrad => "input_grad",
             Product::WeightGrad => "weight_grad",
+        }
+    }
+    /// Lines of the result, and numbers of a line.
+    pub(super) fn result(self, shape: Shape) -> (usize, usize) {
+        match self {
+            Product::Forward => (shape.rows, shape.cols),
+            Product::InputGrad => (shape.inner, shape.cols),
+            Product::WeightGrad => (shape.rows, shape.inner),
+        }
+    }
+}
+
+/// The devices that a variant is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Those that compute on the host's processor: few invocations, each with as much work as registers hold.
+    Software,
+    Gpu,
+    Any,
+}
+
+impl Class {
+    pub fn suits(self, software: bool) -> bool {
+        match self {
+            Class::Software => software,
+            Class::Gpu => !software,
+            Class::Any => true,
         }
     }
 }
@@ -114,14 +142,15 @@ impl Choices {
         self.race(&Self::key(product, shape))
     }
     /// Whether the variant of a dense product was chosen and is not the fixed default.
-    pub fn is_chosen(&self, product: Product, shape: Shape) -> bool {
+    pub fn is_chosen(&self, gpu: &Gpu, product: Product, shape: Shape) -> bool {
         let chosen = self.0.get(&Self::key(product, shape));
-        chosen.is_some_and(|name| fitting(product, shape).any(|variant| variant.name == name))
+        chosen.is_some_and(|name| suitable(gpu, product, shape).any(|variant| variant.name == name))
     }
 
     /// The plain kernels for these shapes: one sum an invocation, in one order whatever the blocks of rows.
     pub fn plain(shapes: &[Shape]) -> Choices {
-        let entry = |(product, shape)| (Self::key(product, shape), dense::plain(product).name.to_string());
+        let entry =
+            |(product, shape)| (Self::key(product, shape), dense::yardstick(product).name.to_string());
         let all = shapes.iter().flat_map(|&shape| Product::ALL.map(|product| (product, shape)));
         Choices(all.map(entry).collect())
     }
@@ -137,27 +166,24 @@ impl Choices {
     }
 
     /// The chosen variant, or the fixed default where none was measured.
-    pub fn pick(&self, product: Product, shape: Shape) -> &'static Variant {
+    pub fn pick(&self, gpu: &Gpu, product: Product, shape: Shape) -> &'static Variant {
         let chosen = self.0.get(&Self::key(product, shape));
-        let find = |name: &String| fitting(product, shape).find(|variant| variant.name == name);
-        chosen
-            .and_then(find)
-            .or_else(|| fitting(product, shape).next())
-            .expect("the plain variants fit every shape")
+        let find = |name: &String| suitable(gpu, product, shape).find(|variant| variant.name == name);
+        chosen.and_then(find).unwrap_or_else(|| default(gpu, product, shape))
     }
 
     /// As [`Choices::pick`]; where x is bf16, the first variant that reads it so, if the chosen one does not.
-    pub fn pick_for(&self, product: Product, shape: Shape, narrow_x: bool) -> &'static Variant {
-        let chosen = self.pick(product, shape);
-        let other = || fitting(product, shape).find(|variant| variant.reads_narrow());
+    pub fn pick_for(&self, gpu: &Gpu, product: Product, shape: Shape, narrow_x: bool) -> &'static Variant {
+        let chosen = self.pick(gpu, product, shape);
+        let other = || suitable(gpu, product, shape).find(|variant| variant.reads_narrow());
         if narrow_x && !chosen.reads_narrow() { other().unwrap_or(chosen) } else { chosen }
     }
 
     /// Whether the input gradient of these shapes, which are one weight's, can be written as bf16 by the kernel chosen for it.
-    pub fn passes_narrow(&self, shapes: &[Shape], narrow_x: bool) -> bool {
+    pub fn passes_narrow(&self, gpu: &Gpu, shapes: &[Shape], narrow_x: bool) -> bool {
         let x = if narrow_x { Dtype::Bf16 } else { Dtype::F32 };
         let formats = Formats { x, d_x: Dtype::Bf16 };
-        let can = |shape| self.pick_for(Product::InputGrad, shape, narrow_x).has(formats);
+        let can = |shape| self.pick_for(gpu, Product::InputGrad, shape, narrow_x).has(formats);
         matches!(shapes, [shape] if can(*shape))
     }
 

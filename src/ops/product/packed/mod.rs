@@ -10,6 +10,7 @@ mod index;
 mod pattern;
 pub mod products;
 mod table;
+mod variant;
 pub mod variants;
 
 pub use form::Form;

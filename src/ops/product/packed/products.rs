@@ -4,7 +4,8 @@
 //! and column; blocks share that among their rows.
 
 use super::index::Index;
-use super::table::{ALL, Kind, Variant};
+use super::table::ALL;
+use super::variant::{Kind, Variant};
 use super::variants::pick;
 use super::{Form, Pattern};
 use crate::error::Result;

@@ -1,13 +1,15 @@
 //! The choice among the variants of the packed products: by measurement on the user's own device.
 
 use super::index::Index;
-use super::table::Kind;
-pub use super::table::{ALL, Variant};
+pub use super::table::ALL;
+use super::variant::Kind;
+pub use super::variant::Variant;
 use super::{Form, Pattern};
 use crate::gpu::Gpu;
 use crate::ops::variants::{Choices, Product, Race, Shape};
 
-/// The variants that can do a product of weights of this form on a device, with operands of that width.
+/// The variants that can do a product of weights of this form on a device, with operands of that width, whatever class of
+/// device they are for.
 pub fn fitting(
     gpu: &Gpu,
     product: Product,
@@ -21,6 +23,17 @@ pub fn fitting(
             && variant.narrow() == narrow
             && (shares_lanes || !variant.shares_lanes())
     })
+}
+
+/// Those of them that are for this class of devices.
+pub fn suitable(
+    gpu: &Gpu,
+    product: Product,
+    form: Form,
+    narrow: bool,
+) -> impl Iterator<Item = &'static Variant> {
+    let software = gpu.is_software();
+    fitting(gpu, product, form, narrow).filter(move |variant| variant.class.suits(software))
 }
 
 /// What a choice among variants depends on.
@@ -95,7 +108,7 @@ impl Case {
         chunk: usize,
     ) -> (&'static Variant, bool) {
         let fit = || {
-            let all = fitting(gpu, product, self.form, self.narrow);
+            let all = suitable(gpu, product, self.form, self.narrow);
             all.filter(move |variant| [0, chunk].contains(&variant.chunk()))
         };
         let chosen = self.chosen(choices, product);
