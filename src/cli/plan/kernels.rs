@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::ops::measure::Left;
 use crate::ops::packed::crossover::{Products, densest};
 use crate::ops::packed::variants::{Case, suitable as packed_suitable};
-use crate::ops::variants::{Choices, Product, Race, Shape, suitable};
+use crate::ops::variants::{Choices, FILL, Product, Race, Shape, suitable};
 use crate::param::{Param, ParamId};
 use crate::recipe::{Precision, Storage};
 use crate::train::Session;
@@ -45,6 +45,8 @@ enum Why {
     Measured { race: Option<Race>, density: Option<f64> },
     /// Nothing was measured, and it is the first of so many that could.
     First { of: usize, unmeasured: &'static str },
+    /// Nothing was measured, and on a GPU it is the largest tile that fills one, or what comes nearest to that.
+    Fills { groups: u64, unmeasured: &'static str },
     /// None of so many others could be faster.
     Alone { of: usize },
     /// It is the first that reads bf16, which the fastest does not.
@@ -166,8 +168,11 @@ fn dense_kernel(run: &Session, id: ParamId, product: Product) -> Option<Kernel> 
         Why::Alone { of }
     } else if run.choices.is_chosen(&run.gpu, product, shape) {
         Why::Measured { race: run.choices.dense_race(product, shape), density: None }
-    } else {
+    } else if run.gpu.is_software() {
         Why::First { of, unmeasured: unmeasured(run, left) }
+    } else {
+        let groups = run.choices.pick(&run.gpu, product, shape).groups(shape);
+        Why::Fills { groups, unmeasured: unmeasured(run, left) }
     };
     Some(Kernel { product, name, purpose, why, other: None })
 }
@@ -236,7 +241,7 @@ impl Kernel {
     fn json(&self) -> Value {
         let (race, density) = match &self.why {
             Why::Measured { race, density } => (race.as_ref(), *density),
-            Why::First { .. } | Why::Alone { .. } | Why::Narrow { .. } => (None, None),
+            Why::First { .. } | Why::Fills { .. } | Why::Alone { .. } | Why::Narrow { .. } => (None, None),
         };
         let pair = |one: &(String, f64)| json!({ "kernel": one.0, "ms": one.1 });
         json!({
@@ -266,6 +271,14 @@ impl fmt::Display for Kernel {
             Why::First { of, unmeasured } => {
                 write!(f, "by default, {unmeasured}: the first of {of} that fit")?
             }
+            Why::Fills { groups, unmeasured } if *groups >= FILL => {
+                write!(f, "by default, {unmeasured}: its {groups} workgroups fill a GPU")?
+            }
+            Why::Fills { groups, unmeasured } => write!(
+                f,
+                "by default, {unmeasured}: no kernel has {FILL} workgroups, which fill a GPU, for so small a product; \
+                 this one has {groups}"
+            )?,
             Why::Alone { of } => write!(f, "the only one of {of} that may be the fastest on this device")?,
         }
         self.other.as_ref().map_or(Ok(()), |(name, ms)| write!(f, "; dense {name} {ms:.2} ms"))

@@ -10,6 +10,9 @@ pub mod packed;
 mod slices;
 pub mod variants;
 
+#[cfg(test)]
+mod defaults_tests;
+
 /// Every check of products.
 pub fn checks() -> Vec<Check> {
     let mut all = variants::checks();
