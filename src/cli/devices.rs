@@ -1,10 +1,10 @@
 //! `coppice devices`: adapters, limits, and the choice among them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Device, print_json, say};
 use crate::error::Result;
-use crate::gpu::adapters;
+use crate::gpu::{Adapter, adapters};
 
 #[derive(clap::Args)]
 pub struct Devices {
@@ -15,46 +15,49 @@ pub struct Devices {
     json: bool,
 }
 
+/// Every adapter that drivers offer, with its limits.
+pub fn json() -> Value {
+    let adapter = |a: &Adapter| {
+        let limits: serde_json::Map<_, _> = a
+            .limits()
+            .into_iter()
+            .map(|(name, wanted, has)| (name.to_string(), json!({ "asked_for": wanted, "has": has })))
+            .collect();
+        json!({
+            "index": a.index, "name": a.name(), "backend": a.backend(), "class": a.class(), "driver": a.driver(),
+            "timestamps": a.has_timestamps(), "subgroups": a.has_subgroups(), "obstacle": a.obstacle(),
+            "limits": limits,
+        })
+    };
+    adapters().iter().map(adapter).collect()
+}
+
+/// The same, for people.
+pub fn lines() -> Vec<String> {
+    let mut all = Vec::new();
+    for a in adapters() {
+        let (backend, class, driver) = (a.backend(), a.class(), a.driver());
+        all.push(format!("{}: {} on {backend} ({class}), driver {driver}", a.index, a.name()));
+        let clock = if a.has_timestamps() { "by the device's timestamps" } else { "by the wall clock" };
+        all.push(format!("   kernels are timed {clock}"));
+        let lanes = if a.has_subgroups() { "can" } else { "cannot" };
+        all.push(format!("   {lanes} share numbers between eight invocations (subgroups)"));
+        for (name, wanted, has) in a.limits() {
+            let mark = if has < wanted { "  TOO LOW" } else { "" };
+            all.push(format!("   {name}: {has} (asked for: {wanted}){mark}"));
+        }
+        all.extend(a.obstacle().map(|obstacle| format!("   cannot be used: {obstacle}")));
+    }
+    all
+}
+
 impl Devices {
     pub fn run(&self) -> Result<()> {
-        let all = adapters();
         let chosen = self.device.open()?.identity().clone();
         if self.json {
-            let adapter = |a: &crate::gpu::Adapter| {
-                let limits: serde_json::Map<_, _> = a
-                    .limits()
-                    .into_iter()
-                    .map(|(name, wanted, has)| (name.to_string(), json!({ "asked_for": wanted, "has": has })))
-                    .collect();
-                json!({
-                    "index": a.index, "name": a.name(), "backend": a.backend(), "class": a.class(),
-                    "driver": a.driver(), "timestamps": a.has_timestamps(), "subgroups": a.has_subgroups(), "obstacle": a.obstacle(), "limits": limits,
-                })
-            };
-            let list: Vec<_> = all.iter().map(adapter).collect();
-            return print_json(&json!({ "schema": 1, "adapters": list, "chosen": chosen }));
+            return print_json(&json!({ "schema": 1, "adapters": json(), "chosen": chosen }));
         }
-        for a in &all {
-            say(&format!(
-                "{}: {} on {} ({}), driver {}",
-                a.index,
-                a.name(),
-                a.backend(),
-                a.class(),
-                a.driver()
-            ))?;
-            let clock = if a.has_timestamps() { "by the device's timestamps" } else { "by the wall clock" };
-            say(&format!("   kernels are timed {clock}"))?;
-            let lanes = if a.has_subgroups() { "can" } else { "cannot" };
-            say(&format!("   {lanes} share numbers between eight invocations (subgroups)"))?;
-            for (name, wanted, has) in a.limits() {
-                let mark = if has < wanted { "  TOO LOW" } else { "" };
-                say(&format!("   {name}: {has} (asked for: {wanted}){mark}"))?;
-            }
-            if let Some(obstacle) = a.obstacle() {
-                say(&format!("   cannot be used: {obstacle}"))?;
-            }
-        }
+        lines().iter().try_for_each(|line| say(line))?;
         say("twin: the CPU twins of all kernels, always there")?;
         say(&format!("chosen: {} on {}: {}", chosen.adapter, chosen.backend, chosen.reason))
     }

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::{Device, print_json, say};
 use crate::error::{Error, Kind, Result};
+use crate::gpu::Gpu;
 use crate::gpu::check::SIZES;
 use crate::{distill, ops, optim, sparsity};
 
@@ -16,34 +17,54 @@ pub struct Selftest {
     json: bool,
 }
 
+/// What the checks of all kernels came to.
+pub struct Outcome {
+    pub results: Vec<Compared>,
+    /// Checks of kernels that the device cannot run.
+    pub left_out: Vec<String>,
+}
+
+/// A kernel beside its twin.
+pub struct Compared {
+    pub name: String,
+    pub largest_error: f32,
+    pub failure: Option<Error>,
+}
+
+/// Compares every kernel that the device can run with its twin, at every size.
+///
+/// # Errors
+/// What the device reports; a kernel that disagrees is none.
+pub fn compare(gpu: &Gpu) -> Result<Outcome> {
+    let rooms = [ops::checks(), optim::checks(), sparsity::checks(), distill::checks()];
+    let (checks, left_out): (Vec<_>, Vec<_>) =
+        rooms.into_iter().flatten().partition(|check| check.applies_to(gpu));
+    let mut results = Vec::new();
+    for check in checks {
+        let mut one = Compared { name: check.name.clone(), largest_error: 0.0, failure: None };
+        for size in SIZES {
+            match check.run(gpu, size) {
+                Ok(error) => one.largest_error = one.largest_error.max(error),
+                Err(error) if error.kind == Kind::Check => one.failure = one.failure.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        results.push(one);
+    }
+    Ok(Outcome { results, left_out: left_out.into_iter().map(|check| check.name).collect() })
+}
+
 impl Selftest {
     pub fn run(&self) -> Result<()> {
         let gpu = self.device.open()?;
-        let mut checks = ops::checks();
-        checks.extend(optim::checks());
-        checks.extend(sparsity::checks());
-        checks.extend(distill::checks());
-        let mut results = Vec::new();
-        let (checks, left_out): (Vec<_>, Vec<_>) = checks.iter().partition(|check| check.applies_to(&gpu));
-        let left_out: Vec<_> = left_out.iter().map(|check| check.name.as_str()).collect();
-        for check in checks {
-            let mut largest = 0.0f32;
-            let mut failure = None;
-            for size in SIZES {
-                match check.run(&gpu, size) {
-                    Ok(error) => largest = largest.max(error),
-                    Err(error) if error.kind == Kind::Check => failure = failure.or(Some(error)),
-                    Err(error) => return Err(error),
-                }
-            }
-            results.push((&check.name, largest, failure));
-        }
-        let failed = results.iter().filter(|(_, _, failure)| failure.is_some()).count();
+        let Outcome { results, left_out } = compare(&gpu)?;
+        let failed = results.iter().filter(|one| one.failure.is_some()).count();
         if self.json {
             let kernels: Vec<_> = results
                 .iter()
-                .map(|(name, largest, failure)| {
-                    json!({ "name": name, "largest_error": largest, "failure": failure.as_ref().map(Error::to_string) })
+                .map(|one| {
+                    json!({ "name": one.name, "largest_error": one.largest_error,
+                            "failure": one.failure.as_ref().map(Error::to_string) })
                 })
                 .collect();
             let device = gpu.identity();
@@ -52,7 +73,7 @@ impl Selftest {
         } else {
             let id = gpu.identity();
             say(&format!("{} on {}: {}", id.adapter, id.backend, id.reason))?;
-            for (name, largest, failure) in &results {
+            for Compared { name, largest_error: largest, failure } in &results {
                 match failure {
                     None => say(&format!("ok    {name:<44} largest error {largest:.1e}"))?,
                     Some(error) => say(&format!("WRONG {name}: {error}"))?,

@@ -1,7 +1,9 @@
 //! `coppice bench`: what this device can do. Every figure is a median of repeats, with its spread.
 
+use std::path::PathBuf;
+
 use clap::builder::PossibleValuesParser;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Device, cache, print_json, say, tune};
 use crate::data::Dataset;
@@ -17,6 +19,7 @@ mod crossover;
 mod growth;
 mod kernels;
 mod methods;
+mod report;
 mod scale;
 mod sparse;
 mod step;
@@ -37,6 +40,9 @@ const ALL: &[(&str, Measure)] = &[
     ("topk", topk::measure),
 ];
 
+/// What a person with any GPU can run in ten minutes and send to the project.
+const REPORT: &str = "report";
+
 /// The fastest kernels for a recipe, however long it takes to find them.
 fn fastest(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Choices> {
     tune::choices(&cache::Run { gpu, recipe, data, max_steps: None }, Effort::Full, false)
@@ -45,8 +51,11 @@ fn fastest(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Choices> {
 #[derive(clap::Args)]
 pub struct Bench {
     /// What to measure; everything if left out
-    #[arg(value_parser = PossibleValuesParser::new(ALL.iter().map(|(name, _)| *name)))]
+    #[arg(value_parser = PossibleValuesParser::new(ALL.iter().map(|(name, _)| *name).chain([REPORT])))]
     what: Option<String>,
+    /// The new folder of `report`, which writes its findings there [default: one named after the adapter]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     device: Device,
     /// Timed repeats of each figure
@@ -73,6 +82,9 @@ impl Bench {
         if !self.json {
             say(&format!("{} on {} ({}); {repeats} repeats, medians", id.adapter, id.backend, id.driver))?;
         }
+        if self.what.as_deref() == Some(REPORT) {
+            return report::run(&gpu, repeats, self.out.as_deref());
+        }
         let mut sheets = Vec::new();
         for &(name, measure) in ALL {
             if self.what.as_deref().is_none_or(|what| what == name) {
@@ -88,19 +100,17 @@ impl Bench {
         if !self.json {
             return Ok(());
         }
-        let object = |sheet: &Sheet| {
-            let row = |row: &Vec<String>| {
-                let cell =
-                    |text: &String| text.parse::<f64>().map_or_else(|_| json!(text), |number| json!(number));
-                serde_json::Map::from_iter(
-                    sheet.header.iter().map(|key| key.to_string()).zip(row.iter().map(cell)),
-                )
-            };
-            json!({ "name": sheet.name, "title": sheet.title, "rows": sheet.rows.iter().map(row).collect::<Vec<_>>() })
-        };
-        let tables: Vec<_> = sheets.iter().map(object).collect();
+        let tables: Vec<_> = sheets.iter().map(json).collect();
         print_json(&json!({ "schema": 1, "device": id, "repeats": repeats, "tables": tables }))
     }
+}
+
+fn json(sheet: &Sheet) -> Value {
+    let row = |row: &Vec<String>| {
+        let cell = |text: &String| text.parse::<f64>().map_or_else(|_| json!(text), |number| json!(number));
+        serde_json::Map::from_iter(sheet.header.iter().map(|key| key.to_string()).zip(row.iter().map(cell)))
+    };
+    json!({ "name": sheet.name, "title": sheet.title, "rows": sheet.rows.iter().map(row).collect::<Vec<_>>() })
 }
 
 /// Least, median and largest of some times.
