@@ -87,9 +87,9 @@ fn measured_choices_come_with_their_times() {
     for product in Product::ALL {
         let name = product.name();
         let dense = match product {
-            Product::Forward => [("forward/plain", 9.0), ("forward/tile", 4.83)],
-            Product::InputGrad => [("input_grad/tile", 4.5), ("input_grad/plain", 8.0)],
-            Product::WeightGrad => [("weight_grad/tile", 5.0), ("weight_grad/plain", 8.5)],
+            Product::Forward => [("forward/plain", 9.0), ("forward/32x4_texels", 4.83)],
+            Product::InputGrad => [("input_grad/4x4_texels", 4.5), ("input_grad/plain", 8.0)],
+            Product::WeightGrad => [("weight_grad/32x4_texels", 5.0), ("weight_grad/plain", 8.5)],
         };
         choices.settle(format!("{name} 64x128x64"), &dense);
         let packed = match product {
@@ -106,7 +106,7 @@ fn measured_choices_come_with_their_times() {
     assert_eq!(lines[0][3], "ops/packed/forward");
     assert_eq!(
         lines[0][4],
-        "measured 0.60 ms at density 1/4; next ops/packed/forward_texels 0.75 ms; dense forward/tile 4.83 ms"
+        "measured 0.60 ms at density 1/4; next ops/packed/forward_texels 0.75 ms; dense forward/32x4_texels 4.83 ms"
     );
     let json = packed.json();
     assert_eq!(
@@ -116,22 +116,22 @@ fn measured_choices_come_with_their_times() {
     );
     let forward = &json["kernels"]["forward"];
     assert_eq!((&forward["ms"], &forward["at_density"]), (&0.6.into(), &0.25.into()));
-    assert_eq!(forward["dense"], json!({ "kernel": "forward/tile", "ms": 4.83 }));
+    assert_eq!(forward["dense"], json!({ "kernel": "forward/32x4_texels", "ms": 4.83 }));
     assert_eq!(forward["next"], json!({ "kernel": "ops/packed/forward_texels", "ms": 0.75 }));
     // Packed from the start: what is dense is the gradient that weights grow by.
     assert_eq!(dense.len(), 1, "{dense:?}");
     assert_eq!(
         dense[0][1..],
-        ["weight_grad", "weight_grad/tile for growth", "measured 5.00 ms; next weight_grad/plain 8.50 ms"]
+        ["weight_grad", "weight_grad/32x4_texels for growth", "measured 5.00 ms; next weight_grad/plain 8.50 ms"]
     );
 
     // Masked, all three are; of choices whose times were not kept that is said.
     let masked = "sparsity.storage=masked";
     let (dense, packed) = of(&session(choices, &[masked]), "fc2.weight");
     assert!(packed.is_none(), "it is never packed");
-    assert_eq!(dense[0][2..], ["forward/tile", "measured 4.83 ms; next forward/plain 9.00 ms"]);
+    assert_eq!(dense[0][2..], ["forward/32x4_texels", "measured 4.83 ms; next forward/plain 9.00 ms"]);
     let mut old = Choices::default();
-    old.set("forward 64x128x64".into(), "forward/tile".into());
+    old.set("forward 64x128x64".into(), "forward/32x4_texels".into());
     let (dense, _) = of(&session(old, &[masked]), "fc2.weight");
-    assert_eq!(dense[0][2..], ["forward/tile", "the fastest, measured; no times were kept"]);
+    assert_eq!(dense[0][2..], ["forward/32x4_texels", "the fastest, measured; no times were kept"]);
 }

@@ -11,7 +11,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let c = chunk_of(group_index(id, groups), lane / ACROSS);
     let own = sums_of(c, across);
     let base = lane / ACROSS * SUMS * PITCH;
-    for (var i = 0u; i < SUMS; i++) { parts[base + i * PITCH + across] = own[i]; }
+    for (var e = 0u; e <= EACH; e++) {
+        for (var r = 0u; r < HEIGHT; r++) {
+            let i = e * HEIGHT + r;
+            parts[base + i * PITCH + across] = own[i];
+        }
+    }
     workgroupBarrier();
     for (var i = across; i < SUMS * 4u; i += ACROSS) {
         let first = base + i / 4u * PITCH + i % 4u * RUN;

@@ -11,10 +11,20 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let c = chunk_of(group_index(id, groups), 0u);
     var own = sums_of(c, lane);
     for (var half = min(size, ACROSS) / 2u; half > 0u; half /= 2u) {
-        for (var i = 0u; i < SUMS; i++) { own[i] += subgroupShuffleXor(own[i], half); }
+        for (var e = 0u; e <= EACH; e++) {
+            for (var r = 0u; r < HEIGHT; r++) {
+                let i = e * HEIGHT + r;
+                own[i] += subgroupShuffleXor(own[i], half);
+            }
+        }
     }
     if place == 0u {
-        for (var i = 0u; i < SUMS; i++) { parts[i * ACROSS / 4u + subgroup] = own[i]; }
+        for (var e = 0u; e <= EACH; e++) {
+            for (var r = 0u; r < HEIGHT; r++) {
+                let i = e * HEIGHT + r;
+                parts[i * ACROSS / 4u + subgroup] = own[i];
+            }
+        }
     }
     workgroupBarrier();
     for (var i = lane; i < SUMS; i += ACROSS) {
