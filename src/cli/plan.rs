@@ -15,7 +15,7 @@ use crate::train::{Session, TrainFlops, Turn};
 mod kernels;
 mod roofline;
 
-use roofline::{Ceilings, Roofline};
+use roofline::{Ceilings, Roofline, Target};
 
 #[derive(clap::Args)]
 pub struct Plan {
@@ -23,9 +23,10 @@ pub struct Plan {
     recipe: RecipeArgs,
     #[command(flatten)]
     device: Device,
-    /// Also say how long each dispatch takes at least on a GPU of so many TFLOP/s (f32) and GB/s, which need not be here
-    #[arg(long = "for", value_name = "TFLOPS,GB/s", conflicts_with = "device")]
-    ceilings: Option<Ceilings>,
+    /// Also say how long each dispatch takes at least: on a GPU of so many TFLOP/s (f32) and GB/s, which need not be here,
+    /// or with `measured` on the device itself
+    #[arg(long = "for", value_name = "TFLOPS,GB/s")]
+    target: Option<Target>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -36,9 +37,13 @@ impl Plan {
         let recipe = self.recipe.read()?;
         let data = drive::data(&recipe)?;
         // Recording needs no device: memory is counted, kernels are those known to be fastest on it.
-        let gpu = match self.ceilings {
-            Some(ceilings) => ceilings.device(),
-            None => Gpu::counted_as(self.device.open()?.identity()),
+        let (gpu, ceilings) = match self.target {
+            Some(Target::Imagined(ceilings)) => (ceilings.device(), Some(ceilings)),
+            target => {
+                let device = self.device.open()?;
+                let measured = target.map(|_| Ceilings::measure(&device)).transpose()?;
+                (Gpu::counted_as(device.identity()), measured)
+            }
         };
         let identity = gpu.identity().clone();
         let choices = if recipe.run.autotune { cache::known(&identity)? } else { Default::default() };
@@ -55,8 +60,8 @@ impl Plan {
         let notes = [searches.then_some(SEARCH), uneven.then_some(UNEVEN)];
         let notes: Vec<&str> = notes.into_iter().flatten().collect();
         let memory = gpu.memory().peak_bytes;
-        let dense_run = self.ceilings.map(|_| dense_session(&gpu, &recipe, &data)).transpose()?;
-        let roofline = self.ceilings.zip(dense_run.as_ref()).map(|(ceilings, dense_run)| Roofline {
+        let dense_run = ceilings.map(|_| dense_session(&gpu, &recipe, &data)).transpose()?;
+        let roofline = ceilings.zip(dense_run.as_ref()).map(|(ceilings, dense_run)| Roofline {
             ceilings,
             step: vec![before, after],
             masks: run.pruner.as_ref().map_or(Vec::new(), |pruner| pruner.plans()).into_iter().collect(),

@@ -14,7 +14,7 @@ use crate::ops::variants::Choices;
 use crate::recipe::Recipe;
 use crate::report::table;
 
-mod ceilings;
+pub mod ceilings;
 mod crossover;
 mod growth;
 mod kernels;

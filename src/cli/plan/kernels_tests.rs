@@ -122,7 +122,11 @@ fn measured_choices_come_with_their_times() {
     assert_eq!(dense.len(), 1, "{dense:?}");
     assert_eq!(
         dense[0][1..],
-        ["weight_grad", "weight_grad/32x4_texels for growth", "measured 5.00 ms; next weight_grad/plain 8.50 ms"]
+        [
+            "weight_grad",
+            "weight_grad/32x4_texels for growth",
+            "measured 5.00 ms; next weight_grad/plain 8.50 ms"
+        ]
     );
 
     // Masked, all three are; of choices whose times were not kept that is said.

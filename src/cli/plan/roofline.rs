@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde_json::{Value, json};
 
 use super::merged;
+use crate::cli::bench::ceilings;
+use crate::error::Result;
 use crate::gpu::{Cost, Dispatch, Gpu, Identity, Plan};
 use crate::ops::variants::FILL;
 
@@ -18,15 +20,29 @@ pub struct Ceilings {
     gbytes: f64,
 }
 
-impl FromStr for Ceilings {
+/// Whose ceilings a plan is held against.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Target {
+    /// A GPU's that need not be here.
+    Imagined(Ceilings),
+    /// The chosen device's, which are measured.
+    Measured,
+}
+
+impl FromStr for Target {
     type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        if text == "measured" {
+            return Ok(Target::Measured);
+        }
         let numbers: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
         match numbers.as_deref() {
             Some(&[tflops, gbytes]) if tflops > 0.0 && gbytes > 0.0 && (tflops + gbytes).is_finite() => {
-                Ok(Self { tflops, gbytes })
+                Ok(Target::Imagined(Ceilings { tflops, gbytes }))
             }
-            _ => Err("expected TFLOP/s and GB/s, such as 20,500 (data sheets name both)".into()),
+            _ => {
+                Err("expected TFLOP/s and GB/s, such as 20,500 (data sheets name both), or `measured`".into())
+            }
         }
     }
 }
@@ -51,6 +67,12 @@ impl Bound {
 }
 
 impl Ceilings {
+    /// What a device reaches: in sums in registers, and where it reads once and writes.
+    pub fn measure(gpu: &Gpu) -> Result<Self> {
+        let [gflops, gbytes] = ceilings::rates(gpu)?;
+        Ok(Self { tflops: gflops / 1e3, gbytes })
+    }
+
     /// A GPU of these ceilings, with subgroups, on which plans are counted.
     pub fn device(self) -> Gpu {
         Gpu::counted_as(&Identity {
@@ -124,7 +146,7 @@ impl Roofline<'_> {
     pub fn sums(&self) -> Vec<String> {
         let [step, masks, dense] = [&self.step, &self.masks, &self.dense].map(|plans| self.ms(plans));
         let mut all = vec![format!(
-            "a step takes at least {step:.3} ms there, as weights are stored at the start; a step of the dense network \
+            "a step takes at least {step:.3} ms, as weights are stored at the start; a step of the dense network \
              at least {dense:.3} ms ({:.2} of it)",
             step / dense
         )];
@@ -157,9 +179,10 @@ mod tests {
 
     #[test]
     fn ceilings_are_two_positive_numbers() {
-        assert_eq!("20, 500".parse(), Ok(Ceilings { tflops: 20.0, gbytes: 500.0 }));
+        assert_eq!("20, 500".parse(), Ok(Target::Imagined(Ceilings { tflops: 20.0, gbytes: 500.0 })));
+        assert_eq!("measured".parse(), Ok(Target::Measured));
         for text in ["", "20", "20,0", "-1,5", "a,b", "1,2,3", "inf,1"] {
-            assert!(text.parse::<Ceilings>().is_err(), "{text}");
+            assert!(text.parse::<Target>().is_err(), "{text}");
         }
     }
 
@@ -170,5 +193,32 @@ mod tests {
         let ms = |flops, bytes| ceilings.floor_ms(Cost { flops, bytes });
         assert_eq!(ms(20_000_000_000, 100_000_000), 2.0);
         assert_eq!(ms(10_000_000_000, 300_000_000), 3.0);
+    }
+
+    #[test]
+    fn operations_and_bytes_of_a_step_are_those_of_its_products() {
+        let ceilings = Ceilings { tflops: 20.0, gbytes: 500.0 };
+        let text = "[data]\nname = 'fashion-mini'\n[model]\npreset = 'mlp'\nhidden = [256, 128]\n\
+                    [optim]\nname = 'sgd'\nlr = 0.1\n[run]\nepochs = 1\nbatch = 64";
+        let recipe =
+            crate::train::resolve(&crate::recipe::Recipe::parse(text, "t.toml", &[]).unwrap()).unwrap();
+        let data = crate::cli::drive::data(&recipe).unwrap();
+        let run = crate::train::Session::new(&ceilings.device(), &recipe, &data, Default::default()).unwrap();
+        let cost = |part: &str| {
+            let all = run.plans().into_iter().flat_map(|plan| &plan.dispatches);
+            all.filter(|d| d.label.contains(part)).fold(Cost::default(), |sum, d| sum + d.cost)
+        };
+        // Each product: a multiplication and an addition for every weight and column; every operand and result once.
+        let (weights, cols) = ([784 * 256, 256 * 128, 128 * 10], 64);
+        let all: u64 = weights.iter().sum();
+        assert_eq!(cost(" forward/").flops - cost("forward/tile_slices:add_slices").flops, 2 * all * cols);
+        assert_eq!(
+            cost(" input_grad/").flops - cost("input_grad/tile_slices:add_slices").flops,
+            2 * (all - weights[0]) * cols
+        );
+        let first = cost("fc1 weight_grad/");
+        assert_eq!(first.flops, 2 * weights[0] * cols);
+        // x, d_y, the gradient and the bias's; what is written counts twice, as it may be read.
+        assert_eq!(first.bytes, 4 * (784 * cols + 256 * cols + 2 * weights[0] + 2 * 256));
     }
 }
