@@ -166,6 +166,7 @@ pub struct Summary {
     pub seed: u64,
     /// The run's folder, if there is one.
     pub run: Option<PathBuf>,
-    /// SHA-256 over all tensors, masks, optimizer state, step and data position.
+    /// SHA-256 over all tensors, masks, optimizer state, step and data position; see
+    /// [`Snapshot`](super::checkpoint::Snapshot).
     pub digest: String,
 }

@@ -68,7 +68,9 @@ impl Session {
         Ok(all)
     }
 
-    /// Everything that the rest of the run depends on.
+    /// Everything that the rest of the run depends on, and its digest: that covers what a step depends on (the arrays, the
+    /// step, and with the seed the position in the data), and no bookkeeping, which differs by how often a run is
+    /// logged and evaluated.
     pub fn snapshot(&self) -> Result<Snapshot> {
         let mut arrays = self.stored(true)?;
         for (name, tensor) in self.distill.iter().flat_map(|method| method.state()) {
@@ -80,12 +82,10 @@ impl Session {
         let best =
             self.best.map(|(accuracy, loss)| [accuracy.to_bits().to_string(), loss.to_bits().to_string()]);
         // The position in the data is a function of step and seed; it is stored for people.
-        let state = json!({
+        let mut state = json!({
             "epoch": self.step / self.length.steps_per_epoch,
             "batch": self.step % self.length.steps_per_epoch,
             "seed": self.recipe.run.seed,
-            "totals": totals,
-            "best": best,
             "optimizer": self.optimizer.entry.name,
             "shapes": self.model.params.iter().map(|p| (p.name.clone(), json!(p.shape))).collect::<serde_json::Map<_, _>>(),
         });
@@ -170,6 +170,9 @@ impl Session {
     }
 
     /// Takes over weights alone, for evaluation: all values, with zeros in place.
+    ///
+    /// # Errors
+    /// As those of [`Session::restore`].
     pub fn load_weights(&mut self, arrays: &Arrays) -> Result<()> {
         for param in &self.model.params {
             param.write(&find(arrays, &param.name, &param.shape)?.to_f32())?;
