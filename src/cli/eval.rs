@@ -7,9 +7,9 @@ use serde_json::json;
 use super::{Device, drive, print_json, say};
 use crate::error::{Error, Kind, Result};
 use crate::ops::variants::Choices;
-use crate::recipe::{Distill, Recipe, Sparsity, Unfreeze};
-use crate::report::load::load_any;
-use crate::train::{Part, RunFolder, Session, evaluate_all};
+use crate::recipe::{Difference, Distill, Recipe, Sparsity, Unfreeze, anchored_here};
+use crate::report::load::{check_numbers, load_any};
+use crate::train::{Meta, Part, RunFolder, Session, evaluate_all};
 
 #[derive(clap::Args)]
 pub struct Eval {
@@ -45,6 +45,7 @@ impl Eval {
         for error in damaged {
             eprintln!("warning: {error}");
         }
+        check_numbers(&arrays, &self.what)?;
         let gpu = self.device.open()?;
         // Zeros are in place: the network is evaluated as any other.
         recipe.sparsity = Sparsity::none();

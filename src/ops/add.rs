@@ -5,6 +5,7 @@
 //! else is padded.
 
 use super::groups;
+use super::relu::rectified;
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance, Trial};
 use crate::gpu::{Kernel, Recorder, Tensor, Twin};
@@ -78,7 +79,7 @@ fn twin_sum(t: &Twin) {
 
 fn twin_sum_relu(t: &Twin) {
     twin_sum(t);
-    t.f32_mut("y").iter_mut().filter(|y| **y < 0.0).for_each(|y| *y = 0.0);
+    t.f32_mut("y").iter_mut().for_each(|y| *y = rectified(*y));
 }
 
 fn twin_copy(t: &Twin) {

@@ -37,6 +37,7 @@ pub use flips::{Flips, LayerFlips, LayerMask, Masks};
 pub use folder::{Meta, RunFolder};
 pub use memory::Memory;
 pub use noise::{Noise, NoiseMeans, NoiseSummary};
+pub use numbers::check_read;
 pub use run::{Control, evaluate_all, train};
 pub use session::{Session, resolve};
 pub use unfreeze::Phases;

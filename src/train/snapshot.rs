@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::checkpoint::Snapshot;
 use super::session::Session;
-use super::{compact, indices};
+use super::{compact, indices, numbers};
 use crate::distill;
 use crate::error::{Error, Result};
 use crate::gpu::Tensor;
@@ -101,9 +101,10 @@ impl Session {
     /// Takes over a snapshot's state. What the masks of that step would be packed by, is.
     ///
     /// # Errors
-    /// `Kind::Checkpoint` where a tensor lacks or has another shape.
+    /// `Kind::Checkpoint` where a tensor lacks or has another shape, `Kind::Numbers` where a weight is not finite.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
         let arrays = &snapshot.arrays;
+        self.check_read(|name| compact::values(arrays, name))?;
         let frozen = |p: &sparsity::Pruner| snapshot.step > 0 && p.is_frozen(snapshot.step - 1);
         if self.pruner.as_ref().is_some_and(frozen) {
             self.hold_masks()?;
@@ -174,10 +175,16 @@ impl Session {
     /// # Errors
     /// As those of [`Session::restore`].
     pub fn load_weights(&mut self, arrays: &Arrays) -> Result<()> {
+        self.check_read(|name| arrays.get(name))?;
         for param in &self.model.params {
             param.write(&find(arrays, &param.name, &param.shape)?.to_f32())?;
         }
         Ok(())
+    }
+
+    fn check_read<'a>(&self, find: impl Fn(&str) -> Option<&'a Array>) -> Result<()> {
+        let params = self.model.params.iter();
+        numbers::check_read(params.filter_map(|param| Some((param.name.as_str(), find(&param.name)?))))
     }
 
     /// The forward pass sees latent weights through their masks.

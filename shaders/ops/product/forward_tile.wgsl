@@ -3,6 +3,7 @@
 // Workgroups: ceil(rows / 64) * ceil(cols / 64).
 // Left open: part weight_*.
 //#use common/grid
+//#use ops/rectify
 //#use ops/product/args
 //#use ops/product/tile
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
@@ -34,7 +35,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         let row = row_0 + lane / 16u * 4u + r;
         if group < grid.end && row < args.rows && quad < quads {
             let value = sum[r] + bias[row];
-            y[row * quads + quad] = select(value, max(value, vec4<f32>(0.0)), args.relu != 0u);
+            y[row * quads + quad] = select(value, rectified_quad(value), args.relu != 0u);
         }
     }
 }
