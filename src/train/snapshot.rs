@@ -95,6 +95,9 @@ impl Session {
         }
         hash.bytes("step", &self.step.to_le_bytes());
         hash.bytes("state", state.to_string().as_bytes());
+        state["totals"] = json!(totals);
+        state["best"] = json!(best);
+        (state["times"], state["last"]) = (json!(self.times), json!(self.last));
         Ok(Snapshot { step: self.step, arrays, state, digest: hash.hex() })
     }
 
@@ -160,6 +163,9 @@ impl Session {
         let best: Option<[String; 2]> = serde_json::from_value(state("best")).map_err(damaged)?;
         let number = |bits: String| bits.parse().map(f64::from_bits).ok();
         self.best = best.and_then(|[accuracy, loss]| Some((number(accuracy)?, number(loss)?)));
+        // Those of checkpoints that have none begin here.
+        self.times = serde_json::from_value(state("times")).unwrap_or_default();
+        self.last = serde_json::from_value(state("last")).unwrap_or_default();
         if renewed {
             self.record()?;
         }
