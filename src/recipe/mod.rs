@@ -6,6 +6,7 @@
 
 mod anneal;
 mod built_in;
+mod difference;
 mod distill;
 mod duration;
 mod learning_rate;
@@ -32,6 +33,7 @@ pub use anneal::{
     cosine, drop_constant, drop_cosine, drop_exponential, jaxpruner_polynomial, polynomial, progress,
 };
 pub use built_in::{BUILT_IN, built_in};
+pub use difference::Difference;
 pub use distill::Distill;
 pub use duration::Duration;
 pub use learning_rate::{LrSchedule, Shape};

@@ -15,6 +15,7 @@ mod folder;
 mod indices;
 mod masks;
 mod memory;
+mod moved;
 mod noise;
 mod numbers;
 mod passes;
@@ -34,7 +35,7 @@ pub use event::{Evaluation, Event, Layer, Log, Part, Started, Summary, TrainFlop
 pub use exam::Marks;
 pub use feed::Feed;
 pub use flips::{Flips, LayerFlips, LayerMask, Masks};
-pub use folder::{Meta, RunFolder};
+pub use folder::{Edit, Meta, RunFolder};
 pub use memory::Memory;
 pub use noise::{Noise, NoiseMeans, NoiseSummary};
 pub use numbers::check_read;
