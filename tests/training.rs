@@ -238,6 +238,10 @@ fn a_loss_that_is_not_finite_names_such_weights() {
         values[..broken].fill(f32::NAN);
         param.write(&values).unwrap();
     }
+    let broken = session.snapshot().unwrap();
+    let refused = session.restore(&broken).unwrap_err();
+    assert_eq!(refused.kind, Kind::Numbers);
+    assert!(refused.to_string().contains("2 of head.weight, 1 of head.bias"), "{refused}");
     session.pruner = None;
     session.advance().unwrap();
     let text = session.take_totals().unwrap_err().to_string();
