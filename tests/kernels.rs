@@ -105,6 +105,29 @@ fn a_kernel_with_a_wrong_twin_is_caught() {
 }
 
 #[test]
+fn a_kernel_that_hides_what_is_no_number_is_caught() {
+    use coppice::gpu::{Dtype, Kernel, Twin};
+    use coppice::{bind, source, wgsl_struct};
+    wgsl_struct! {
+        struct Args { len: u32 }
+    }
+    fn hides(t: &Twin) {
+        let x = t.f32("x");
+        t.f32_mut("y").iter_mut().zip(x.iter()).for_each(|(y, &x)| *y = x.max(0.0));
+    }
+    const RELU: Kernel = Kernel::new(source!("ops/relu"), hides).entry("forward");
+    let check = Check::new("relu that hides NaN", |t, n| {
+        let (x, y) = (t.odd_input("x", n, 0, false)?, t.gpu.tensor("y", Dtype::F32, &[n])?);
+        t.compare_odd(&y, Tolerance::EXACT);
+        let args = Args { len: n as u32 };
+        t.rec.dispatch(&RELU, bind! { args: &args, x: &x, y: &y }, n.div_ceil(256) as u64, 0)
+    });
+    for gpu in common::devices().iter().filter(|gpu| gpu.is_device()) {
+        assert!(check.run(gpu, 65).is_err(), "a hidden NaN went unnoticed on {:?}", gpu.identity());
+    }
+}
+
+#[test]
 fn lockstep_names_the_first_dispatch_that_differs() {
     use coppice::gpu::check::lockstep;
     use coppice::gpu::{Gpu, Plan, Recorder};

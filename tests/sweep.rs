@@ -132,7 +132,10 @@ fn a_sweep_runs_what_is_not_done_and_says_what_came_of_all() {
 
     // Other settings in the same folder are another sweep.
     let other = fails(home, 5, &[&args[..], &["-s", "run.batch=32"]].concat());
-    assert!(other.contains("a run of another recipe") && other.contains("batch = 32"), "{other}");
+    assert!(
+        other.contains("a run of another recipe") && other.contains("run.batch: 64 there, 32 asked for"),
+        "{other}"
+    );
     assert!(fails(home, 2, &with(&["--seeds", "1,1"])).contains("twice"));
     assert!(fails(home, 2, &vary("sparsity.target")).contains("key.path=value,value"));
 }

@@ -4,6 +4,7 @@
 //   place: y[i] = a[i - at] where that is within a, and 0 elsewhere.
 // a, b, y: any shape, f32. Lengths and offsets count quads. One invocation per quad.
 //#use common/grid
+//#use ops/rectify
 const WG = 64u;
 
 override RELU = false;
@@ -27,8 +28,7 @@ fn sum(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: ve
     let i = group * WG + lane;
     if !(group < grid.end && i < args.quads) { return; }
     let value = a[i] + b[i];
-    // Not max(value, 0), which would hide a number that is none.
-    y[i] = select(value, vec4<f32>(0.0), vec4<bool>(RELU) & (value < vec4<f32>(0.0)));
+    y[i] = select(value, rectified_quad(value), vec4<bool>(RELU));
 }
 
 @compute @workgroup_size(WG)

@@ -1,6 +1,8 @@
-// y = max(x, 0), and d_x = d_y where y > 0 (+= if ADDS); gate: the same in place.
+// y = max(x, 0) or NaN, and d_x = d_y where y > 0 (+= if ADDS); gate: the same in place. Where y is NaN the loss is,
+// too, and d_x is of no use.
 // x, y, d_y, d_x: any shape, len elements. One invocation per element.
 //#use common/grid
+//#use ops/rectify
 const WG = 256u;
 
 override ADDS = false;
@@ -19,7 +21,7 @@ fn forward(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups
     let group = group_index(id, groups);
     let i = group * WG + lane;
     if !(group < grid.end && i < args.len) { return; }
-    y[i] = max(x[i], 0.0);
+    y[i] = rectified(x[i]);
 }
 
 @compute @workgroup_size(WG)

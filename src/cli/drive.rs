@@ -49,6 +49,9 @@ pub fn start(gpu: &Gpu, recipe: &Recipe, data: &Dataset, path: &Path, options: &
         device: gpu.identity().clone(),
         data_hash: data.hash.clone(),
         variants: session.choices.clone(),
+        recipe: None,
+        folder: None,
+        changes: Vec::new(),
     };
     let folder = RunFolder::create(path, &session.recipe, &meta)?;
     go(session, data, &folder, options, Vec::new())

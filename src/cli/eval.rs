@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::resume::{other_data, refuse};
 use super::{Device, drive, print_json, say};
 use crate::error::{Error, Kind, Result};
 use crate::ops::variants::Choices;
-use crate::recipe::{Distill, Recipe, Sparsity, Unfreeze};
-use crate::report::load::load_any;
-use crate::train::{Part, RunFolder, Session, evaluate_all};
+use crate::recipe::{Difference, Distill, Recipe, Sparsity, Unfreeze, anchored_here};
+use crate::report::load::{check_numbers, load_any};
+use crate::train::{Meta, Part, RunFolder, Session, evaluate_all};
 
 #[derive(clap::Args)]
 pub struct Eval {
@@ -18,6 +19,9 @@ pub struct Eval {
     /// Another data set of the same shape
     #[arg(long, value_name = "D")]
     data: Option<String>,
+    /// Evaluate although the run's config.toml or data was changed; the output says what
+    #[arg(long)]
+    accept_changes: bool,
     /// The recipe of a file that does not lie in a run's folder
     #[arg(long, value_name = "RECIPE")]
     recipe: Option<String>,
@@ -36,15 +40,32 @@ impl Eval {
         if !self.min_accuracy.is_none_or(|x| (0.0..=1.0).contains(&x)) {
             return Err(Error::usage("--min-accuracy is a number from 0 to 1"));
         }
-        let (mut recipe, variants) = self.recipe()?;
+        let (mut recipe, meta) = self.recipe()?;
+        let mut differences = meta.as_ref().map_or(Ok(Vec::new()), |meta| meta.differences(&recipe))?;
+        if !self.accept_changes {
+            refuse(home_of(&self.what).unwrap_or(&self.what), &differences)?;
+        }
         if let Some(name) = &self.data {
-            recipe.data.name = name.clone();
+            recipe.data.name = anchored_here(name)?;
         }
         let data = drive::data(&recipe)?;
+        if let Some(meta) = meta.as_ref().filter(|meta| self.data.is_none() && meta.data_hash != data.hash) {
+            if !self.accept_changes {
+                return Err(other_data(&data, meta)
+                    .hint("restore the data, --data D for other data, or --accept-changes"));
+            }
+            let (then, now) = (meta.data_hash.clone(), data.hash.clone());
+            differences.push(Difference { key: "data (SHA-256)".into(), then, now });
+        }
+        for difference in &differences {
+            eprintln!("warning: changed since training: {difference}");
+        }
+        let variants = meta.map_or(Choices::default(), |meta| meta.variants);
         let (arrays, damaged) = load_any(&self.what)?;
         for error in damaged {
             eprintln!("warning: {error}");
         }
+        check_numbers(&arrays, &self.what)?;
         let gpu = self.device.open()?;
         // Zeros are in place: the network is evaluated as any other.
         recipe.sparsity = Sparsity::none();
@@ -58,7 +79,7 @@ impl Eval {
         if self.json {
             let validation = found.iter().find(|e| e.part == Part::Validation);
             print_json(&json!({
-                "schema": 1, "data": data.name, "samples": test.samples,
+                "schema": 1, "data": data.name, "data_hash": data.hash, "changes": differences, "samples": test.samples,
                 "test_loss": test.loss, "test_accuracy": test.accuracy,
                 "test_nll": test.loss, "test_ece": test.ece, "test_aurc": test.aurc, "test_e_aurc": test.e_aurc,
                 "val_loss": validation.map(|e| e.loss), "val_accuracy": validation.map(|e| e.accuracy),
@@ -92,9 +113,10 @@ impl Eval {
         }
     }
 
-    fn recipe(&self) -> Result<(Recipe, Choices)> {
+    /// The recipe, and the record of the run if it is from there.
+    fn recipe(&self) -> Result<(Recipe, Option<Meta>)> {
         if let Some(recipe) = &self.recipe {
-            return Ok((Recipe::find(recipe, &[])?, Choices::default()));
+            return Ok((Recipe::find(recipe, &[])?, None));
         }
         let run = home_of(&self.what).ok_or_else(|| {
             Error::usage(format!("no recipe for {}", self.what.display()))
@@ -102,7 +124,7 @@ impl Eval {
                 .hint("--recipe RECIPE: the one that it was trained with")
         })?;
         let (recipe, meta) = RunFolder::read(run)?;
-        Ok((recipe, meta.variants))
+        Ok((recipe, Some(meta)))
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::say;
 use crate::error::{Error, Kind, Result};
-use crate::report::load::load_any;
+use crate::report::load::{check_numbers, load_any};
 use crate::store::safetensors;
 use crate::train::checkpoint::{self, Which};
 
@@ -39,6 +39,7 @@ impl Export {
         let is_parameter = |name: &str| name.ends_with(".weight") || name.ends_with(".bias");
         let mut weights = crate::report::mask::applied(&arrays)?;
         weights.retain(|name, _| is_parameter(name));
+        check_numbers(&weights, &self.run)?;
         safetensors::write(&self.out, &weights, &[("format", "pt")])?;
         say(&format!("{}: {} tensors", self.out.display(), weights.len()))
     }
@@ -53,6 +54,7 @@ impl Export {
             eprintln!("warning: {error}");
         }
         let weights = snapshot.packed_weights()?;
+        check_numbers(&weights, &self.run)?;
         safetensors::write(&self.out, &weights, &[("format", "coppice-packed")])?;
         say(&format!("{}: {} tensors", self.out.display(), weights.len()))
     }

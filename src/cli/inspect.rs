@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::param::Matrix;
 use crate::report::diff::diff;
 use crate::report::inspect::{Options, inspect, selected};
-use crate::report::load::load_any;
+use crate::report::load::{check_numbers, load_any};
 use crate::report::stats::Pattern;
 use crate::report::{mask, picture};
 use crate::store::Arrays;
@@ -75,14 +75,18 @@ impl Inspect {
         }
         match &self.diff {
             Some(other) => {
-                let found = diff(&arrays, &load(other)?, &options)?;
-                if self.json { print_json(&found) } else { say(&found.table()) }
+                let others = load(other)?;
+                let found = diff(&arrays, &others, &options)?;
+                if self.json { print_json(&found) } else { say(&found.table()) }?;
+                check_numbers(&others, other)?;
             }
             None => {
                 let found = inspect(&arrays, &options)?;
-                if self.json { print_json(&found) } else { say(&found.table()) }
+                if self.json { print_json(&found) } else { say(&found.table()) }?;
             }
         }
+        // Last: what is broken is to be seen first.
+        check_numbers(&arrays, &self.what)
     }
 }
 

@@ -21,6 +21,7 @@ mod inspect;
 mod list;
 mod plan;
 mod plasticity;
+mod resume;
 mod selftest;
 mod sweep;
 mod train;
@@ -49,7 +50,7 @@ enum Command {
     /// Train a recipe: a file or a built-in name (`coppice ls recipes`)
     Train(train::Train),
     /// Go on with a run from its last good checkpoint
-    Resume(train::Resume),
+    Resume(resume::Resume),
     /// Train recipes with several seeds and variants; one table of means and spreads
     Sweep(sweep::Sweep),
     /// Prune a dense run at several epochs and rates, train on, and say how well it recovers

@@ -34,7 +34,7 @@ pub const ENTRY: Entry = Entry {
     paper: "Kim et al. 2021",
     settings: || vec![("alpha", Value::Float(0.8))],
     build: |gpu, settings, context| Ok(Some(Box::new(PsKd::new(gpu, alpha(settings)?, context)?))),
-    checks: || vec![Check::new("distill/ps_kd", check)],
+    checks: || vec![Check::new("distill/ps_kd", check), Check::new("distill/ps_kd (odd)", check_odd)],
 };
 
 fn alpha(settings: &Settings) -> Result<f64> {
@@ -137,12 +137,23 @@ fn twin(t: &Twin) {
     }
 }
 
+const CLASSES: usize = 7;
+
 fn check(t: &mut Trial, cols: usize) -> Result<()> {
-    let (classes, samples) = (7, 300);
+    let logits = t.input("logits", &[CLASSES, cols])?;
+    check_of(t, &logits, Trial::compare)
+}
+
+fn check_odd(t: &mut Trial, cols: usize) -> Result<()> {
+    let logits = t.odd_logits(CLASSES, cols)?;
+    check_of(t, &logits, Trial::compare_odd)
+}
+
+fn check_of(t: &mut Trial, logits: &Tensor, compare: fn(&mut Trial, &Tensor, Tolerance)) -> Result<()> {
+    let ([classes, cols], samples) = ([logits.shape[0], logits.shape[1]], 300);
     let live = cols.saturating_sub(1).max(1) as u32;
     let step = t.gpu.uniform("step", &Step { first: 11, live, ..Default::default() })?;
     let share = t.gpu.uniform("share", &Share { alpha: 0.4 })?;
-    let logits = t.input("logits", &[classes, cols])?;
     let label = t.indices("label", &[cols], classes as u32)?;
     // 7 and 300 have no common divisor: no sample comes twice.
     let order: Vec<u32> = (0..samples as u32).map(|i| i * 7 % samples as u32).collect();
@@ -150,11 +161,12 @@ fn check(t: &mut Trial, cols: usize) -> Result<()> {
     let past = t.input("past", &[samples, classes])?;
     // exp differs by a few units in the last place from device to device.
     let close = Tolerance { abs: 1e-6, rel: 3e-6 };
-    t.compare(&past, close);
-    let batch = Batch { step: &step, logits: &logits, label: &label, order: &order };
+    compare(t, &past, close);
+    let batch = Batch { step: &step, logits, label: &label, order: &order };
     // What the first pass leaves behind, the second one reads.
     for name in ["first", "second"] {
-        let soft = t.output(name, &[classes, cols], close)?;
+        let soft = t.gpu.tensor(name, Dtype::F32, &[classes, cols])?;
+        compare(t, &soft, close);
         record(&mut t.rec, &share, &batch, &past, &soft)?;
     }
     Ok(())

@@ -49,9 +49,22 @@ pub const SIZES: [usize; 6] = [0, 1, 3, 63, 65, 257];
 pub struct Trial {
     pub gpu: Gpu,
     pub rec: Recorder,
-    outputs: Vec<(Tensor, Tolerance)>,
+    outputs: Vec<Output>,
     inputs: u32,
 }
+
+/// What is compared.
+struct Output {
+    tensor: Tensor,
+    tolerance: Tolerance,
+    /// It may hold NaN, of any bits, where the twin's does.
+    odd: bool,
+}
+
+/// What is no ordinary number: kernels let NaN through, and agree on the rest.
+const ODD: [f32; 6] = [f32::NAN, f32::INFINITY, -0.0, f32::NEG_INFINITY, -f32::NAN, 0.0];
+/// Devices may take them for 0: only for kernels that move values.
+const DENORMAL: [f32; 2] = [1e-40, -1e-40];
 
 impl Trial {
     fn new(gpu: &Gpu) -> Self {
@@ -70,6 +83,33 @@ impl Trial {
     pub fn input(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
         let values = self.values(shape.iter().product());
         self.gpu.upload_f32(label, shape, &values)
+    }
+    /// As [`Trial::input`], with NaN, infinities and zeros of both signs in each third place from `first` on, and with
+    /// denormal numbers, too, if so asked.
+    pub fn odd_input(&mut self, label: &str, len: usize, first: usize, denormal: bool) -> Result<Tensor> {
+        let mut values = self.values(len);
+        let odd = if denormal { [&ODD[..], &DENORMAL].concat() } else { ODD.to_vec() };
+        let places = values.iter_mut().skip(first).step_by(3);
+        places.zip(odd.iter().cycle()).for_each(|(value, odd)| *value = *odd);
+        self.gpu.upload_f32(label, &[len], &values)
+    }
+    /// Logits (classes, cols), of which each column has one odd number: every kind in every class.
+    pub fn odd_logits(&mut self, classes: usize, cols: usize) -> Result<Tensor> {
+        let mut values = self.values(classes * cols);
+        (0..cols).for_each(|col| values[col % classes * cols + col] = ODD[col / classes % ODD.len()]);
+        self.gpu.upload_f32("logits", &[classes, cols], &values)
+    }
+    /// An odd number for each row of a product as its bias, and a tensor for the result (rows, cols).
+    pub fn odd_rows(
+        &mut self,
+        shape: &[usize],
+        dtype: Dtype,
+        tolerance: Tolerance,
+    ) -> Result<(Tensor, Tensor)> {
+        let bias: Vec<f32> = ODD.into_iter().cycle().take(shape[0]).collect();
+        let result = self.gpu.tensor("y of odd biases", dtype, shape)?;
+        self.compare_odd(&result, tolerance);
+        Ok((self.gpu.upload_f32("odd biases", &[bias.len()], &bias)?, result))
     }
     /// A tensor of numbers below `bound`.
     pub fn indices(&mut self, label: &str, shape: &[usize], bound: u32) -> Result<Tensor> {
@@ -96,7 +136,11 @@ impl Trial {
     }
     /// Compares this tensor, too.
     pub fn compare(&mut self, tensor: &Tensor, tolerance: Tolerance) {
-        self.outputs.push((tensor.clone(), tolerance));
+        self.outputs.push(Output { tensor: tensor.clone(), tolerance, odd: false });
+    }
+    /// Compares this tensor, too; it may hold NaN, of whatever bits, exactly where the twin's does.
+    pub fn compare_odd(&mut self, tensor: &Tensor, tolerance: Tolerance) {
+        self.outputs.push(Output { tensor: tensor.clone(), tolerance, odd: true });
     }
 }
 
@@ -129,14 +173,16 @@ impl Check {
             return Ok(0.0);
         }
         let mut largest = 0.0f32;
-        for ((got, tolerance), (want, _)) in device.iter().zip(&twin) {
+        for (got, want) in device.iter().zip(&twin) {
             let context = format!("kernel {}, size {size}", self.name);
-            largest = largest.max(compare(got, want, *tolerance).map_err(|e| e.at(context))?);
+            let (got, want, tolerance, odd) = (&got.tensor, &want.tensor, got.tolerance, got.odd);
+            let error = if odd { compare_odd(got, want, tolerance) } else { compare(got, want, tolerance) };
+            largest = largest.max(error.map_err(|e| e.at(context))?);
         }
         Ok(largest)
     }
 
-    fn trial(&self, gpu: &Gpu, size: usize) -> Result<Vec<(Tensor, Tolerance)>> {
+    fn trial(&self, gpu: &Gpu, size: usize) -> Result<Vec<Output>> {
         let mut trial = Trial::new(gpu);
         (self.build)(&mut trial, size).map_err(|e| e.at(format!("kernel {}, size {size}", self.name)))?;
         trial.rec.finish()?.replay()?;
@@ -166,12 +212,29 @@ pub fn compare(got: &Tensor, want: &Tensor, tolerance: Tolerance) -> Result<f32>
     }
 }
 
+/// As [`compare`], by value: NaN equals NaN, whatever its bits. Where a kernel only moves values, zeros have the same sign.
+fn compare_odd(got: &Tensor, want: &Tensor, tolerance: Tolerance) -> Result<f32> {
+    let plain = |values: Vec<f32>| -> Vec<f32> {
+        values.into_iter().map(|value| if value.is_nan() { f32::NAN } else { value }).collect()
+    };
+    let (got_values, want_values) = (plain(got.read_f32()?), plain(want.read_f32()?));
+    let largest = compare_f32(got.label(), &got_values, &want_values, tolerance)?;
+    let same = |i: &usize| got_values[*i].to_bits() == want_values[*i].to_bits();
+    match (0..got_values.len()).find(|i| tolerance == Tolerance::EXACT && !same(i)) {
+        None => Ok(largest),
+        Some(i) => Err(Error::new(Kind::Check, format!("{}[{i}] has another sign", got.label()))
+            .at(format!("got {:?}, its twin has {:?}", got_values[i], want_values[i]))),
+    }
+}
+
 /// As [`compare`], for plain slices.
 pub fn compare_f32(name: &str, got: &[f32], want: &[f32], tolerance: Tolerance) -> Result<f32> {
     if got.len() != want.len() {
         return Err(Error::new(Kind::Check, format!("{name}: {} values, {} wanted", got.len(), want.len())));
     }
     let error = |i: usize| (got[i] - want[i]).abs();
+    // The same infinities, and NaN of the same bits, are no error.
+    let error = |i: usize| if got[i].to_bits() == want[i].to_bits() { 0.0 } else { error(i) };
     let worst = (0..got.len()).max_by(|&a, &b| rank(error(a)).total_cmp(&rank(error(b))));
     match (0..got.len()).find(|&i| !tolerance.close(got[i], want[i])) {
         None => Ok(worst.map_or(0.0, error)),

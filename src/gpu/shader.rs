@@ -31,6 +31,7 @@ const PARTS: &[Source] = &[
     source!("ops/product/packed/args"),
     source!("ops/product/packed/lanes"),
     source!("ops/product/tile"),
+    source!("ops/rectify"),
     source!("ops/texels"),
     source!("optim/diffgrad_part"),
     source!("optim/update"),

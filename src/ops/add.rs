@@ -5,9 +5,10 @@
 //! else is padded.
 
 use super::groups;
+use super::relu::rectified;
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance, Trial};
-use crate::gpu::{Kernel, Recorder, Tensor, Twin};
+use crate::gpu::{Dtype, Kernel, Recorder, Tensor, Twin};
 use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
@@ -78,7 +79,7 @@ fn twin_sum(t: &Twin) {
 
 fn twin_sum_relu(t: &Twin) {
     twin_sum(t);
-    t.f32_mut("y").iter_mut().filter(|y| **y < 0.0).for_each(|y| *y = 0.0);
+    t.f32_mut("y").iter_mut().for_each(|y| *y = rectified(*y));
 }
 
 fn twin_copy(t: &Twin) {
@@ -126,5 +127,11 @@ pub fn checks() -> Vec<Check> {
         t.compare(&y, Tolerance::EXACT);
         record_place(&mut t.rec, &x, &y, 20)
     });
-    vec![sum(false), sum(true), onto(false), onto(true), place]
+    let odd = Check::new("ops/add:sum (relu, odd)", |t: &mut Trial, n| {
+        let (a, b) = (t.odd_input("a", n, 0, false)?, t.odd_input("b", n, 1, false)?);
+        let y = t.gpu.tensor("y", Dtype::F32, &[n])?;
+        t.compare_odd(&y, Tolerance::EXACT);
+        record_sum(&mut t.rec, &a, &b, &y, true)
+    });
+    vec![sum(false), sum(true), odd, onto(false), onto(true), place]
 }

@@ -1,4 +1,4 @@
-//! How many values are not finite: a rectified layer hides such weights from the loss, as `max(NaN, 0)` is 0.
+//! How many values are not finite, to name the weights that a loss which is not finite comes from.
 
 use crate::error::Result;
 use crate::gpu::check::Check;

@@ -3,7 +3,7 @@
 use super::groups;
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance, Trial};
-use crate::gpu::{Kernel, Recorder, Tensor, Twin};
+use crate::gpu::{Dtype, Kernel, Recorder, Tensor, Twin};
 use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
@@ -18,7 +18,12 @@ const ADDS: Kernel =
 const GATE: Kernel = Kernel::own(source!("ops/relu"), twin_gate).entry("gate");
 const WG: usize = 256;
 
-/// `y = max(x, 0)`, any shape.
+/// `max(x, 0)`, and NaN of NaN: `f32::max` would hide it from the loss. Twins share it.
+pub fn rectified(x: f32) -> f32 {
+    if x <= 0.0 { 0.0 } else { x }
+}
+
+/// `y = max(x, 0)`, or NaN, any shape.
 pub fn record_forward(rec: &mut Recorder, x: &Tensor, y: &Tensor) -> Result<()> {
     let args = Args { len: x.len() as u32 };
     rec.dispatch(&FORWARD, bind! { args: &args, x: x, y: y }, groups(x.len(), WG), x.len() as u64)
@@ -41,7 +46,7 @@ pub fn record_gate(rec: &mut Recorder, y: &Tensor, d: &Tensor) -> Result<()> {
 fn twin_forward(t: &Twin) {
     let x = t.f32("x");
     for (y, &x) in t.f32_mut("y").iter_mut().zip(x.iter()) {
-        *y = x.max(0.0);
+        *y = rectified(x);
     }
 }
 
@@ -72,6 +77,20 @@ pub fn checks() -> Vec<Check> {
             let x = t.input("x", &[n])?;
             let y = t.output("y", &[n], Tolerance::EXACT)?;
             record_forward(&mut t.rec, &x, &y)
+        }),
+        Check::new("ops/relu:forward (odd)", |t: &mut Trial, n| {
+            let (x, y) = (t.odd_input("x", n, 0, true)?, t.gpu.tensor("y", Dtype::F32, &[n])?);
+            t.compare_odd(&y, Tolerance::EXACT);
+            record_forward(&mut t.rec, &x, &y)
+        }),
+        Check::new("ops/relu:backward (odd)", |t: &mut Trial, n| {
+            let y = t.odd_input("y", n, 0, false)?;
+            let (d_y, d) = (t.odd_input("d_y", n, 1, true)?, t.odd_input("d", n, 2, true)?);
+            let d_x = t.gpu.tensor("d_x", Dtype::F32, &[n])?;
+            t.compare_odd(&d_x, Tolerance::EXACT);
+            t.compare_odd(&d, Tolerance::EXACT);
+            record_backward(&mut t.rec, &y, &d_y, &d_x, false)?;
+            record_gate(&mut t.rec, &y, &d)
         }),
         Check::new("ops/relu:backward", |t: &mut Trial, n| {
             let (y, d_y) = (t.input("y", &[n])?, t.input("d_y", &[n])?);

@@ -6,11 +6,13 @@
 
 mod anneal;
 mod built_in;
+mod difference;
 mod distill;
 mod duration;
 mod learning_rate;
 mod model;
 mod optim;
+mod paths;
 mod run;
 mod schedule;
 mod section;
@@ -31,11 +33,13 @@ pub use anneal::{
     cosine, drop_constant, drop_cosine, drop_exponential, jaxpruner_polynomial, polynomial, progress,
 };
 pub use built_in::{BUILT_IN, built_in};
+pub use difference::Difference;
 pub use distill::Distill;
 pub use duration::Duration;
 pub use learning_rate::{LrSchedule, Shape};
 pub use model::{Layer, Model, Network, Output};
 pub use optim::Optim;
+pub use paths::{anchored, anchored_here};
 pub use run::{Data, Dump, Precision, Run, What};
 pub use schedule::{Curve, PruneSchedule};
 pub use settings::Settings;
@@ -46,6 +50,7 @@ pub use words::{glob, nearest, unknown};
 
 use crate::error::{Error, Result};
 use section::Section;
+use source::Places;
 use writer::Writer;
 
 /// A run before it is run; every default is filled in.
@@ -64,12 +69,28 @@ pub struct Recipe {
 impl Recipe {
     /// Reads a recipe. `origin` is what messages call it: a file's path, or a built-in recipe's name. The
     /// name of the run defaults to the stem of `origin`, or to "run". `overrides` are `key.path=value`, laid
-    /// over the text.
+    /// over the text. Relative paths stay so.
     ///
     /// Errors are of kind `Usage`.
     pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Recipe> {
         let (table, places) = source::read(text, origin, overrides)?;
-        let mut root = Section::root(table, Arc::new(places));
+        Recipe::read(table, origin, Arc::new(places))
+    }
+
+    /// As [`Recipe::parse`], with absolute paths: relative ones in the text count from `folder`, those of overrides from
+    /// the folder that the shell is in.
+    fn parse_in(folder: &Path, text: &str, origin: &str, overrides: &[String]) -> Result<Recipe> {
+        let (table, places) = source::read(text, origin, overrides)?;
+        let places = Arc::new(places);
+        let mut recipe = Recipe::read(table, origin, places.clone())?;
+        let name = &recipe.data.name;
+        recipe.data.name =
+            if places.is_override("data.name") { anchored_here(name)? } else { anchored(name, folder)? };
+        Ok(recipe)
+    }
+
+    fn read(table: toml::Table, origin: &str, places: Arc<Places>) -> Result<Recipe> {
+        let mut root = Section::root(table, places);
         let recipe = Recipe {
             run: Run::read(root.section("run")?, &default_name(origin))?,
             data: Data::read(root.section("data")?)?,
@@ -84,7 +105,8 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// Reads a recipe from a file. One that is not there is an error of kind `Usage`, one that cannot be read
+    /// Reads a recipe from a file. Relative paths in it count from its folder, those of overrides from the folder that the
+    /// shell is in; they become absolute. A file that is not there is an error of kind `Usage`, one that cannot be read
     /// of kind `FileSystem`.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Recipe> {
         let bytes = std::fs::read(path).map_err(|error| match error.kind() {
@@ -93,13 +115,14 @@ impl Recipe {
         })?;
         let text = String::from_utf8(bytes)
             .map_err(|e| Error::usage(format!("{} is not text", path.display())).at(e.to_string()))?;
-        Recipe::parse(&text, &path.display().to_string(), overrides)
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Recipe::parse_in(folder, &text, &path.display().to_string(), overrides)
     }
 
     /// A built-in recipe by its name, or else a file by its path.
     pub fn find(name_or_path: &str, overrides: &[String]) -> Result<Recipe> {
         match built_in(name_or_path) {
-            Some(text) => Recipe::parse(text, name_or_path, overrides),
+            Some(text) => Recipe::parse_in(Path::new(""), text, name_or_path, overrides),
             None => Recipe::load(Path::new(name_or_path), overrides),
         }
     }

@@ -14,7 +14,15 @@ pub struct Places {
     written: BTreeMap<String, String>,
 }
 
+/// What the place of an override begins with.
+const OVERRIDE: &str = "-s ";
+
 impl Places {
+    /// Whether the value of a key comes from the command line.
+    pub fn is_override(&self, path: &str) -> bool {
+        self.of(path).starts_with(OVERRIDE)
+    }
+
     /// The place of a key, or of the nearest table around it that was written, or the recipe itself.
     pub fn of(&self, path: &str) -> &str {
         let mut path = path;
@@ -83,7 +91,7 @@ fn note_value(value: &DeValue, path: &str, text: &str, places: &mut Places) {
 
 /// Sets one `key.path=value`; tables on the way are made where they are absent.
 fn lay_over(table: &mut Table, text: &str, places: &mut Places) -> Result<()> {
-    let place = format!("-s {text}");
+    let place = format!("{OVERRIDE}{text}");
     let malformed = || {
         Error::usage("an override has the form `key.path=value`").at(place.clone()).hint("-s run.epochs=5")
     };

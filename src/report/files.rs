@@ -41,9 +41,10 @@ impl Files {
         let masks = folder.join("masks");
         fs::create_dir_all(&masks).map_err(|e| failed("create", &masks, e))?;
         let (metrics, updates) = (folder.join("metrics.jsonl"), masks.join("updates.jsonl"));
-        // A mask update belongs to the step that it precedes; a figure to the steps done.
-        cut(&metrics, |line_step| line_step <= step)?;
-        cut(&updates, |line_step| line_step < step)?;
+        // A mask update belongs to the step that it precedes; a figure to the steps done. On the test part a run is measured
+        // where it ends: what it measured where it was stopped, a run that never stopped has not.
+        cut(&metrics, |line| step_of(line).is_some_and(|of| of <= step) && line["part"] != "test")?;
+        cut(&updates, |line| step_of(line).is_some_and(|of| of < step))?;
         Ok(Self {
             metrics: Lines::open(metrics)?,
             masks: Lines::open(updates)?,
@@ -110,14 +111,17 @@ fn with_explored(mut change: Value, flips: Option<&Flips>) -> String {
     change.to_string()
 }
 
-/// Keeps the lines whose step passes; a last line that was cut off by a crash goes.
-fn cut(path: &Path, keep: impl Fn(u64) -> bool) -> Result<()> {
+fn step_of(line: &Value) -> Option<u64> {
+    line["step"].as_u64()
+}
+
+/// Keeps the lines that pass; a last line that was cut off by a crash goes.
+fn cut(path: &Path, keep: impl Fn(&Value) -> bool) -> Result<()> {
     let Ok(file) = File::open(path) else { return Ok(()) };
     let mut kept = String::new();
     for line in BufReader::new(file).lines() {
         let line = line.map_err(|e| failed("read", path, e))?;
-        let step = serde_json::from_str::<Value>(&line).ok().and_then(|value| value["step"].as_u64());
-        if step.is_some_and(&keep) {
+        if serde_json::from_str::<Value>(&line).is_ok_and(|value| keep(&value)) {
             kept.push_str(&line);
             kept.push('\n');
         }
@@ -144,7 +148,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("metrics.jsonl");
         fs::write(&path, "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n{\"st").unwrap();
-        cut(&path, |step| step <= 2).unwrap();
+        cut(&path, |line| step_of(line).is_some_and(|step| step <= 2)).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "{\"step\":1}\n{\"step\":2}\n");
         assert_eq!(read_lines(&path).unwrap().len(), 2);
         cut(&home.path().join("absent"), |_| true).unwrap();

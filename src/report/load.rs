@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::report::dump;
+use crate::report::{dump, mask};
 use crate::store::{Arrays, npy, safetensors};
 use crate::train::checkpoint::{self, Which};
-use crate::train::expand_described;
+use crate::train::{check_read, expand_described};
 
 /// Reads a run folder (its last checkpoint), a checkpoint folder, a dump folder, a `.safetensors` or a `.npy`
 /// file; the tensor of the latter has the name of the file. With the arrays come the errors of damaged
@@ -40,12 +40,37 @@ pub fn load_any(path: &Path) -> Result<(Arrays, Vec<Error>)> {
     }
 }
 
+/// Refuses what was read from `path` where a tensor is not finite: a weight or bias, not what belongs to it.
+///
+/// # Errors
+/// `Kind::Numbers`, with the names of these tensors.
+pub fn check_numbers(arrays: &Arrays, path: &Path) -> Result<()> {
+    let own = arrays.iter().filter(|(name, _)| mask::owner(arrays, name).is_none());
+    check_read(own.map(|(name, array)| (name.as_str(), array)))
+        .map_err(|e| e.at(format!("in {}", path.display())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::Kind;
     use crate::store::Array;
     use crate::train::checkpoint::Snapshot;
+
+    #[test]
+    fn what_is_not_finite_is_named_and_counted_but_for_slots() {
+        let tensor = |values: &[f32]| Array::f32([values.len()], values);
+        let mut arrays = Arrays::from([
+            ("a.weight".to_string(), tensor(&[1.0, -0.0])),
+            ("a.weight.variance".to_string(), tensor(&[f32::INFINITY, 1.0])),
+        ]);
+        assert!(check_numbers(&arrays, Path::new("f")).is_ok(), "a slot may overflow: a step by it is 0");
+        arrays.insert("a.weight".into(), tensor(&[f32::NAN, f32::NEG_INFINITY]));
+        arrays.insert("a.bias".into(), tensor(&[1.0, f32::NAN]));
+        let error = check_numbers(&arrays, Path::new("f")).unwrap_err();
+        assert_eq!(error.kind, Kind::Numbers);
+        assert!(error.to_string().contains("1 of a.bias, 2 of a.weight"), "{error}");
+    }
 
     #[test]
     fn everything_that_holds_tensors_is_read() {

@@ -27,12 +27,16 @@ pub fn rows(header: &[&str], rows: &[Vec<String>]) -> String {
     table.to_string()
 }
 
+/// Where there is no figure: of too few steps, or of a network that was counted.
+const NOT_MEASURED: &str = "not measured";
+
 /// One row a run, and below a sparse one the dense network as it was measured or, if it was not, as it is counted.
 pub fn summaries(runs: &[(&str, &Summary)]) -> String {
     let header =
         ["run", "test accuracy", "kept / total weights", "stored", "peak on device", "ms / step", "training"];
-    let ms =
-        |times: &BTreeMap<&'static str, f64>| format!("{:.3}", times.get("total").copied().unwrap_or(0.0));
+    let ms = |times: &BTreeMap<&'static str, f64>| {
+        times.get("total").map_or(NOT_MEASURED.to_string(), |ms| format!("{ms:.3}"))
+    };
     let mut lines = Vec::new();
     for (name, s) in runs {
         lines.push(vec![
@@ -62,7 +66,7 @@ pub fn summaries(runs: &[(&str, &Summary)]) -> String {
                 format!("{0} / {0}", dense.weights),
                 bytes(dense.stored_bytes),
                 bytes(dense.peak_device_bytes),
-                "not measured".into(),
+                NOT_MEASURED.into(),
                 String::new(),
             ]);
         }
@@ -73,6 +77,10 @@ pub fn summaries(runs: &[(&str, &Summary)]) -> String {
 /// Milliseconds of a step by phase and operations of a step, the dense network's beside them.
 pub fn phases(summary: &Summary) -> String {
     let dense = |phase: &str| summary.dense.as_ref().and_then(|d| d.ms_per_step.get(phase));
+    let first = match summary.first_seconds * 1e3 {
+        0.0 => None,
+        ms => Some(vec!["first steps, by themselves".to_string(), format!("{ms:.3} in all"), String::new()]),
+    };
     let mut lines: Vec<Vec<String>> = summary
         .ms_per_step
         .iter()
@@ -81,6 +89,10 @@ pub fn phases(summary: &Summary) -> String {
             vec![phase.replace('_', " "), format!("{ms:.3}"), other]
         })
         .collect();
+    if !summary.ms_per_step.contains_key("total") {
+        lines.push(vec!["total".into(), NOT_MEASURED.into(), String::new()]);
+    }
+    lines.extend(first);
     let mega = |flops: u64| format!("{:.2}", flops as f64 / 1e6);
     let measured = summary.dense.as_ref().map(|dense| dense.step_cost);
     let cost = measured.or(summary.dense_counted.as_ref().map(|dense| dense.step_cost));

@@ -30,7 +30,8 @@ pub struct Snapshot {
     /// Whatever else the trainer wants back. JSON may change the last bit of a float and has no NaN: what has to
     /// return bit for bit belongs into `arrays`, or here as the bits.
     pub state: Value,
-    /// SHA-256 over everything that defines the state of the run.
+    /// SHA-256 over what the rest of the training depends on: arrays, step, seed, optimizer. Bookkeeping (the best
+    /// validation, losses not yet logged, times) is no part of it.
     pub digest: String,
 }
 

@@ -58,6 +58,11 @@ pub fn insert_kept(arrays: &mut Arrays, name: &str, kept: &[f32]) {
     arrays.insert(format!("{name}{KEPT}"), Array::f32(vec![kept.len()], kept));
 }
 
+/// The values of a weight or slot as a file holds them: those that are kept, or all.
+pub fn values<'a>(arrays: &'a Arrays, name: &str) -> Option<&'a Array> {
+    arrays.get(&format!("{name}{KEPT}")).or_else(|| arrays.get(name))
+}
+
 /// The kept values of a weight or slot.
 ///
 /// # Errors

@@ -58,7 +58,7 @@ pub struct Started {
 }
 
 /// Training figures since the last log line.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Log {
     /// Steps done.
     pub step: u64,
@@ -142,12 +142,14 @@ pub struct Summary {
     pub total: usize,
     pub layers: Vec<Layer>,
     /// Medians of timed steps by phase; `total` is wall clock over steps, mask updates included, `total_at_end` the same of
-    /// the last hundred or more.
+    /// the last hundred or more. Of all sessions, without first steps; what too few steps were timed for is left out.
     pub ms_per_step: BTreeMap<&'static str, f64>,
     /// Which clock the phases were timed with.
     pub clock: Clock,
-    /// Training alone, without compiling shaders, evaluating or saving.
+    /// Training alone, over all sessions, without compiling shaders, evaluating or saving.
     pub seconds: f64,
+    /// First steps, in which drivers compile what they dispatch: no part of `seconds` and of `ms_per_step`.
+    pub first_seconds: f64,
     /// Operations and bytes of one step.
     pub step_cost: Cost,
     pub train_flops: TrainFlops,
@@ -166,6 +168,7 @@ pub struct Summary {
     pub seed: u64,
     /// The run's folder, if there is one.
     pub run: Option<PathBuf>,
-    /// SHA-256 over all tensors, masks, optimizer state, step and data position.
+    /// SHA-256 over all tensors, masks, optimizer state, step and data position; see
+    /// [`Snapshot`](super::checkpoint::Snapshot).
     pub digest: String,
 }

@@ -5,7 +5,7 @@ use super::event::Part;
 use super::feed::Feed;
 use super::session::Session;
 use crate::data::{Dataset, Split};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor};
 use crate::nn::Pass;
 use crate::ops::tally::{self, Totals};
@@ -40,6 +40,9 @@ impl Exam {
 impl Session {
     /// Loss, accuracy and confidence on a part of the data, by the masks of the end where masks flow; `None` where that
     /// part is empty.
+    ///
+    /// # Errors
+    /// `Kind::Numbers` if the loss is not finite; whatever the device reports.
     pub fn evaluate(&self, part: Part) -> Result<Option<Marks>> {
         self.pruner.as_ref().map_or(Ok(()), Pruner::show_hard)?;
         self.examine(part)
@@ -69,7 +72,23 @@ impl Session {
             plan.replay()?;
         }
         let totals = Totals::from_words(&exam.totals.read_u32()?);
+        if totals.broken.is_some() || !totals.mean_loss().is_finite() {
+            return Err(self.not_evaluated(part)?);
+        }
         Ok(Some(Marks { totals, confidence: Confidence::of(&exam.verdicts.read_f32()?) }))
+    }
+
+    /// What is said where the loss of an evaluation is not finite.
+    fn not_evaluated(&self, part: Part) -> Result<Error> {
+        let part = if part == Part::Test { "test" } else { "validation" };
+        let error = Error::new(Kind::Numbers, format!("the loss on the {part} part is not finite"))
+            .at(format!("after {} steps", self.step));
+        Ok(match self.not_finite()? {
+            Some(found) => error.at(format!("weights are not finite: {found}")),
+            None => {
+                error.at("all weights are finite: sums of products overflow").hint("a lower learning rate")
+            }
+        })
     }
 
     pub(super) fn record_exam(&self, exam: &Exam, pass: &Pass) -> Result<Plan> {

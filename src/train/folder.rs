@@ -3,10 +3,11 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use super::moved::find_data;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Identity;
 use crate::ops::variants::Choices;
-use crate::recipe::Recipe;
+use crate::recipe::{Difference, Recipe};
 use crate::store::folder::{failed, write_file_atomic};
 
 /// What a run was trained with.
@@ -19,6 +20,40 @@ pub struct Meta {
     pub data_hash: String,
     /// The kernel variants in use: resuming takes the same, so that the bits stay the same.
     pub variants: Choices,
+    /// The recipe that the steps so far were trained with, as TOML; older runs have none.
+    #[serde(default)]
+    pub recipe: Option<String>,
+    /// Where the folder was then.
+    #[serde(default)]
+    pub folder: Option<PathBuf>,
+    /// What was changed between parts of the run, and accepted.
+    #[serde(default)]
+    pub changes: Vec<Edit>,
+}
+
+/// A change of recipe or data within a run.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Edit {
+    /// Steps that were done before it.
+    pub step: u64,
+    #[serde(flatten)]
+    pub difference: Difference,
+}
+
+impl Meta {
+    /// In which keys a recipe differs from that of the steps so far. Where its data lies does not count: that is known by
+    /// its hash.
+    ///
+    /// # Errors
+    /// `Kind::Checkpoint` where the record holds no recipe that is known.
+    pub fn differences(&self, now: &Recipe) -> Result<Vec<Difference>> {
+        let Some(text) = &self.recipe else { return Ok(Vec::new()) };
+        let then = Recipe::parse(text, "meta.json", &[])
+            .map_err(|e| Error::checkpoint("the recipe in meta.json cannot be read").at(e.to_string()))?;
+        let mut all = then.differences(now);
+        all.retain(|one| one.key != "data.name");
+        Ok(all)
+    }
 }
 
 /// A run's folder, locked for as long as this value lives.
@@ -40,8 +75,8 @@ impl RunFolder {
         }
         fs::create_dir_all(path).map_err(|e| failed("create the run's folder", path, e))?;
         let folder = Self { path: path.to_path_buf(), _lock: lock(path)? };
-        write_file_atomic(&path.join("config.toml"), recipe.to_toml().as_bytes())?;
-        folder.write_meta(meta)?;
+        let meta = Meta { folder: Some(absolute(path)?), ..meta.clone() };
+        folder.write(recipe, &meta)?;
         Ok(folder)
     }
 
@@ -61,7 +96,7 @@ impl RunFolder {
         Ok((Self { path: path.to_path_buf(), _lock: lock(path)? }, recipe, meta))
     }
 
-    /// The recipe and the record of a run, without locking it.
+    /// The recipe and the record of a run, without locking it. Where data lies is where it is found now.
     pub fn read(path: &Path) -> Result<(Recipe, Meta)> {
         let config = path.join("config.toml");
         if !config.is_file() {
@@ -69,18 +104,29 @@ impl RunFolder {
                 .at("expected: a folder with config.toml and meta.json")
                 .hint("the folder that `coppice train` named, such as runs/NAME"));
         }
-        let recipe = Recipe::load(&config, &[])?;
+        let text = fs::read_to_string(&config).map_err(|e| failed("read", &config, e))?;
+        // Not as other files: paths are absolute, or, in older runs, relative to where the shell was.
+        let mut recipe = Recipe::parse(&text, &config.display().to_string(), &[])?;
         let file = path.join("meta.json");
         let text = fs::read_to_string(&file).map_err(|e| failed("read", &file, e))?;
-        let meta = serde_json::from_str(&text)
+        let meta: Meta = serde_json::from_str(&text)
             .map_err(|e| Error::checkpoint(format!("{} cannot be read", file.display())).at(e.to_string()))?;
+        recipe.data.name = find_data(&recipe.data.name, meta.folder.as_deref(), &absolute(path)?);
         Ok((recipe, meta))
     }
 
-    pub fn write_meta(&self, meta: &Meta) -> Result<()> {
-        let text = serde_json::to_string_pretty(meta).map_err(|e| Error::internal(e.to_string()))?;
+    /// Writes the recipe that the next steps are trained with, and the record.
+    pub fn write(&self, recipe: &Recipe, meta: &Meta) -> Result<()> {
+        let recipe = recipe.to_toml();
+        write_file_atomic(&self.path.join("config.toml"), recipe.as_bytes())?;
+        let meta = Meta { recipe: Some(recipe), ..meta.clone() };
+        let text = serde_json::to_string_pretty(&meta).map_err(|e| Error::internal(e.to_string()))?;
         write_file_atomic(&self.path.join("meta.json"), format!("{text}\n").as_bytes())
     }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|e| failed("find", path, e))
 }
 
 fn lock(path: &Path) -> Result<File> {
@@ -104,7 +150,18 @@ mod tests {
 
     fn meta() -> Meta {
         let device = crate::gpu::Gpu::twin().identity().clone();
-        Meta { schema: 1, version: "0".into(), device, data_hash: "h".into(), variants: Choices::default() }
+        let variants = Choices::default();
+        let (recipe, folder, changes) = (None, None, Vec::new());
+        Meta {
+            schema: 1,
+            version: "0".into(),
+            device,
+            data_hash: "h".into(),
+            variants,
+            recipe,
+            folder,
+            changes,
+        }
     }
 
     #[test]
@@ -118,6 +175,40 @@ mod tests {
         assert_eq!(RunFolder::free(home.path(), "a"), home.path().join("a-2"));
         drop(held);
         let (_, again, record) = RunFolder::open(&path).unwrap();
-        assert_eq!((again, record), (recipe, meta()));
+        let written = Meta { recipe: Some(recipe.to_toml()), folder: Some(path.clone()), ..meta() };
+        assert_eq!((again, record), (recipe, written));
+    }
+
+    #[test]
+    fn an_edited_recipe_is_told_and_older_records_are_read() {
+        let home = tempfile::tempdir().unwrap();
+        let recipe = Recipe::find("digits-gmp-90", &[]).unwrap();
+        let path = home.path().join("r");
+        let folder = RunFolder::create(&path, &recipe, &meta()).unwrap();
+        let (found, record) = RunFolder::read(&path).unwrap();
+        assert_eq!(record.differences(&found).unwrap(), []);
+        let text = recipe
+            .to_toml()
+            .replace("target = 0.9", "target = 0.5")
+            .replace("\"digits\"", "\"fashion-mini\"");
+        std::fs::write(path.join("config.toml"), text).unwrap();
+        let (found, record) = RunFolder::read(&path).unwrap();
+        let differences = record.differences(&found).unwrap();
+        assert_eq!(differences.len(), 1, "{differences:?}");
+        assert_eq!(differences[0].to_string(), "sparsity.target: 0.9 then, 0.5 now");
+        let changes = vec![Edit { step: 3, difference: differences[0].clone() }];
+        folder.write(&found, &Meta { changes: changes.clone(), ..record }).unwrap();
+        let (found, record) = RunFolder::read(&path).unwrap();
+        assert_eq!((record.differences(&found).unwrap(), &record.changes), (Vec::new(), &changes));
+
+        let file = path.join("meta.json");
+        let mut json: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        for key in ["recipe", "folder", "changes"] {
+            json.as_object_mut().unwrap().remove(key);
+        }
+        std::fs::write(&file, json.to_string()).unwrap();
+        let (found, record) = RunFolder::read(&path).unwrap();
+        assert_eq!(record.differences(&found).unwrap(), []);
     }
 }

@@ -1,13 +1,14 @@
 //! Weights that are not finite are refused by name: at the end of every epoch, and before anything is saved.
 //!
-//! The loss does not tell: of a hidden unit with such a weight, `max(NaN, 0)` is 0. What masks are decided by is looked at
-//! by every update anyway; this is for runs without any, and for the time between them.
+//! A loss that is not finite does not say where it comes from, and the last update before a checkpoint has none yet. What
+//! masks are decided by is looked at by every update anyway; this is for runs without any, and for the time between.
 
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Plan, Recorder, Tensor};
 use crate::ops::finite;
 use crate::param::ParamSet;
+use crate::store::Array;
 
 /// The recorded count.
 pub(super) struct Numbers {
@@ -29,6 +30,26 @@ impl Numbers {
     }
 }
 
+/// Refuses tensors that were read and hold what is not finite.
+///
+/// # Errors
+/// `Kind::Numbers`, with the names of what has any, and how many.
+pub fn check_read<'a>(tensors: impl IntoIterator<Item = (&'a str, &'a Array)>) -> Result<()> {
+    let count = |array: &Array| array.to_f32().iter().filter(|value| !value.is_finite()).count();
+    let Some(found) = listed(tensors.into_iter().map(|(name, array)| (name, count(array)))) else {
+        return Ok(());
+    };
+    Err(Error::new(Kind::Numbers, format!("what was read is not finite: {found}"))
+        .hint("`coppice inspect` shows each tensor; another checkpoint, or train anew"))
+}
+
+/// The counts above 0: `1 of fc1.weight, 2 of fc1.bias`.
+fn listed<'a>(counts: impl Iterator<Item = (&'a str, usize)>) -> Option<String> {
+    let broken = counts.filter(|(_, count)| *count > 0);
+    let found: Vec<String> = broken.map(|(name, count)| format!("{count} of {name}")).collect();
+    (!found.is_empty()).then(|| found.join(", "))
+}
+
 impl Session {
     /// Refuses weights and biases that are not finite. Waits for the device.
     ///
@@ -47,9 +68,7 @@ impl Session {
         counts.write(&vec![0u32; counts.len()])?;
         plan.replay()?;
         let counts = counts.read_u32()?;
-        let params = &self.model.params;
-        let broken = params.iter().zip(counts).filter(|&(_, count)| count > 0);
-        let found: Vec<String> = broken.map(|(param, count)| format!("{count} of {}", param.name)).collect();
-        Ok((!found.is_empty()).then(|| found.join(", ")))
+        let names = self.model.params.iter().map(|param| param.name.as_str());
+        Ok(listed(names.zip(counts.into_iter().map(|count| count as usize))))
     }
 }

@@ -46,12 +46,12 @@ pub fn train(
     let mut watch = Watch::default();
     let recorded =
         run.pruner.as_ref().map_or(Ok(None), |pruner| pruner.recorded_sparsity(&run.model.params))?;
-    let mut notes = Notes { last: None, sparsity: recorded.unwrap_or(run.sparsity()) };
+    let mut sparsity = recorded.unwrap_or(run.sparsity());
     while run.step < last {
         let step = run.step;
         let change = watch.step(run, timed_at(run, step))?;
         if let Some(change) = change {
-            notes.sparsity = change.sparsity;
+            sparsity = change.sparsity;
             if run.recorded.is_some() {
                 watch.pause(run)?;
             }
@@ -66,8 +66,8 @@ pub fn train(
         }
         if done || due(run, Some(run.recipe.run.log_every)) {
             watch.pause(run)?;
-            notes.log(run)?;
-            emit(Event::Logged(notes.last.as_ref().expect("just logged")))?;
+            log(run, sparsity)?;
+            emit(Event::Logged(run.last.as_ref().expect("just logged")))?;
         }
         if done || run.step.is_multiple_of(run.length.steps_per_epoch) {
             watch.pause(run)?;
@@ -98,7 +98,7 @@ pub fn train(
         }
     }
     watch.pause(run)?;
-    let summary = summarise(run, control, &watch, &notes, emit)?;
+    let summary = summarise(run, control, emit)?;
     emit(Event::Finished(&summary))?;
     Ok(summary)
 }
@@ -129,8 +129,8 @@ fn due(run: &Session, every: Option<crate::recipe::Duration>) -> bool {
 }
 
 fn timed_at(run: &Session, step: u64) -> bool {
-    let interval = (run.length.steps / TIMED_STEPS).max(1);
-    step % interval == TIMED_OFFSET.min(interval - 1)
+    let interval = (run.length.steps / TIMED_STEPS).max(TIMED_OFFSET + 1);
+    step % interval == TIMED_OFFSET
 }
 
 fn save(run: &Session, control: &Control, best: bool) -> Result<Option<Event<'static>>> {
@@ -203,28 +203,21 @@ pub fn evaluate_all(run: &Session) -> Result<Vec<Evaluation>> {
     Ok([evaluate(run, Part::Validation)?, evaluate(run, Part::Test)?].into_iter().flatten().collect())
 }
 
-/// What was last said.
-pub(super) struct Notes {
-    pub(super) last: Option<Log>,
-    sparsity: f64,
-}
-
-impl Notes {
-    fn log(&mut self, run: &Session) -> Result<()> {
-        let totals = run.take_totals()?;
-        if totals.samples == 0 {
-            return self.last.as_ref().map(|_| ()).ok_or_else(|| Error::internal("nothing was trained"));
-        }
-        self.last = Some(Log {
-            step: run.step,
-            epoch: run.epoch(),
-            train_loss: totals.mean_loss(),
-            train_accuracy: totals.accuracy(),
-            learning_rate: run.learning_rate(),
-            sparsity: self.sparsity,
-        });
-        Ok(())
+/// Notes training figures since the last time.
+fn log(run: &mut Session, sparsity: f64) -> Result<()> {
+    let totals = run.take_totals()?;
+    if totals.samples == 0 {
+        return run.last.as_ref().map(|_| ()).ok_or_else(|| Error::internal("nothing was trained"));
     }
+    run.last = Some(Log {
+        step: run.step,
+        epoch: run.epoch(),
+        train_loss: totals.mean_loss(),
+        train_accuracy: totals.accuracy(),
+        learning_rate: run.learning_rate(),
+        sparsity,
+    });
+    Ok(())
 }
 
 /// Notes an evaluation if it is the best so far; a smaller loss settles equal accuracies.

@@ -1,11 +1,13 @@
 //! A run in memory: model, optimizer, pruning and data on a device, and the plans that make a step.
 
+use super::event::Log;
 use super::exam::Exam;
 use super::feed::Feed;
 use super::flips::Masks;
 use super::passes::Passes;
 use super::plans::Plans;
 use super::unfreeze::Phases;
+use super::watch::Times;
 use crate::data::Dataset;
 use crate::distill;
 use crate::error::{Error, Kind, Result};
@@ -39,6 +41,10 @@ pub struct Session {
     /// Accuracy and loss of the best validation so far.
     pub best: Option<(f64, f64)>,
     pub totals: Tensor,
+    /// What the steps of all sessions took; bookkeeping.
+    pub(super) times: Times,
+    /// What was last logged; bookkeeping.
+    pub(super) last: Option<Log>,
     /// The masks as a journal last recorded them, if one is kept.
     pub recorded: Option<Masks>,
     /// Updates that the optimizer has made: less than `step` where it rests or training has started over.
@@ -143,6 +149,8 @@ impl Session {
             step: 0,
             updates: 0,
             best: None,
+            times: Times::default(),
+            last: None,
             recorded: None,
             feed,
         };

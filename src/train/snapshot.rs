@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::checkpoint::Snapshot;
 use super::session::Session;
-use super::{compact, indices};
+use super::{compact, indices, numbers};
 use crate::distill;
 use crate::error::{Error, Result};
 use crate::gpu::Tensor;
@@ -68,7 +68,9 @@ impl Session {
         Ok(all)
     }
 
-    /// Everything that the rest of the run depends on.
+    /// Everything that the rest of the run depends on, and its digest: that covers what a step depends on (the arrays, the
+    /// step, and with the seed the position in the data), and no bookkeeping, which differs by how often a run is
+    /// logged and evaluated.
     pub fn snapshot(&self) -> Result<Snapshot> {
         let mut arrays = self.stored(true)?;
         for (name, tensor) in self.distill.iter().flat_map(|method| method.state()) {
@@ -80,12 +82,10 @@ impl Session {
         let best =
             self.best.map(|(accuracy, loss)| [accuracy.to_bits().to_string(), loss.to_bits().to_string()]);
         // The position in the data is a function of step and seed; it is stored for people.
-        let state = json!({
+        let mut state = json!({
             "epoch": self.step / self.length.steps_per_epoch,
             "batch": self.step % self.length.steps_per_epoch,
             "seed": self.recipe.run.seed,
-            "totals": totals,
-            "best": best,
             "optimizer": self.optimizer.entry.name,
             "shapes": self.model.params.iter().map(|p| (p.name.clone(), json!(p.shape))).collect::<serde_json::Map<_, _>>(),
         });
@@ -95,15 +95,19 @@ impl Session {
         }
         hash.bytes("step", &self.step.to_le_bytes());
         hash.bytes("state", state.to_string().as_bytes());
+        state["totals"] = json!(totals);
+        state["best"] = json!(best);
+        (state["times"], state["last"]) = (json!(self.times), json!(self.last));
         Ok(Snapshot { step: self.step, arrays, state, digest: hash.hex() })
     }
 
     /// Takes over a snapshot's state. What the masks of that step would be packed by, is.
     ///
     /// # Errors
-    /// `Kind::Checkpoint` where a tensor lacks or has another shape.
+    /// `Kind::Checkpoint` where a tensor lacks or has another shape, `Kind::Numbers` where a weight is not finite.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
         let arrays = &snapshot.arrays;
+        self.check_read(|name| compact::values(arrays, name))?;
         let frozen = |p: &sparsity::Pruner| snapshot.step > 0 && p.is_frozen(snapshot.step - 1);
         if self.pruner.as_ref().is_some_and(frozen) {
             self.hold_masks()?;
@@ -159,6 +163,9 @@ impl Session {
         let best: Option<[String; 2]> = serde_json::from_value(state("best")).map_err(damaged)?;
         let number = |bits: String| bits.parse().map(f64::from_bits).ok();
         self.best = best.and_then(|[accuracy, loss]| Some((number(accuracy)?, number(loss)?)));
+        // Those of checkpoints that have none begin here.
+        self.times = serde_json::from_value(state("times")).unwrap_or_default();
+        self.last = serde_json::from_value(state("last")).unwrap_or_default();
         if renewed {
             self.record()?;
         }
@@ -170,11 +177,20 @@ impl Session {
     }
 
     /// Takes over weights alone, for evaluation: all values, with zeros in place.
+    ///
+    /// # Errors
+    /// As those of [`Session::restore`].
     pub fn load_weights(&mut self, arrays: &Arrays) -> Result<()> {
+        self.check_read(|name| arrays.get(name))?;
         for param in &self.model.params {
             param.write(&find(arrays, &param.name, &param.shape)?.to_f32())?;
         }
         Ok(())
+    }
+
+    fn check_read<'a>(&self, find: impl Fn(&str) -> Option<&'a Array>) -> Result<()> {
+        let params = self.model.params.iter();
+        numbers::check_read(params.filter_map(|param| Some((param.name.as_str(), find(&param.name)?))))
     }
 
     /// The forward pass sees latent weights through their masks.

@@ -2,9 +2,8 @@
 
 use super::compact;
 use super::event::{Event, Layer, Summary};
-use super::run::{Control, Notes, evaluate_all};
+use super::run::{Control, evaluate_all};
 use super::session::Session;
-use super::watch::Watch;
 use crate::error::{Error, Result};
 use crate::param::kept;
 
@@ -12,8 +11,6 @@ use crate::param::kept;
 pub(super) fn summarise(
     run: &Session,
     control: &Control,
-    watch: &Watch,
-    notes: &Notes,
     emit: &mut dyn FnMut(Event) -> Result<()>,
 ) -> Result<Summary> {
     let mut found = evaluate_all(run)?;
@@ -30,7 +27,7 @@ pub(super) fn summarise(
         schema: 1,
         steps: run.step,
         epochs: run.epoch(),
-        train_loss: notes.last.as_ref().map(|log| log.train_loss),
+        train_loss: run.last.as_ref().map(|log| log.train_loss),
         val_loss: validation.as_ref().map(|e| e.loss),
         val_accuracy: validation.as_ref().map(|e| e.accuracy),
         test_loss: test.loss,
@@ -44,9 +41,10 @@ pub(super) fn summarise(
         kept,
         total,
         layers,
-        ms_per_step: watch.ms_per_step(),
+        ms_per_step: run.times.ms_per_step(),
         clock: run.gpu.clock(),
-        seconds: watch.total.as_secs_f64(),
+        seconds: run.times.training(),
+        first_seconds: run.times.first,
         step_cost: costs[0] + costs[1],
         train_flops: run.train_flops(run.step)?,
         noise,

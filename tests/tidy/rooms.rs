@@ -32,9 +32,12 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// What a room or a part of one is called, and which others it may use.
+type Uses = (&'static str, &'static [&'static str]);
+
 /// Rooms in parts, and which other parts of the room each part may use; a file `src/sparsity/select/x.rs` is of the
 /// part `select`. What lies in the room beside its parts puts them together.
-pub const PARTS: &[(&str, &[(&str, &[&str])])] = &[(
+pub const PARTS: &[(&str, &[Uses])] = &[(
     "sparsity",
     &[
         ("select", &[]),

@@ -5,6 +5,7 @@
 // Workgroups: ceil(rows / (DOWN ROWS)) * ceil(cols / (4 ACROSS QUADS)).
 // Left open: ROWS, QUADS; parts weight_*, x_*.
 //#use common/grid
+//#use ops/rectify
 //#use ops/product/args
 const DOWN = 1u;
 const ACROSS = 8u;
@@ -50,7 +51,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
             let quad = (load_0 + q / PER * ACROSS) * PER + q % PER;
             let value = sum[r][q] + b;
             if row < args.rows && quad < quads {
-                y[row * quads + quad] = select(value, max(value, vec4<f32>(0.0)), args.relu != 0u);
+                y[row * quads + quad] = select(value, rectified_quad(value), args.relu != 0u);
             }
         }
     }

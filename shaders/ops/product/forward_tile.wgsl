@@ -3,6 +3,7 @@
 // Workgroups: ceil(rows / LINES) * ceil(cols / COLUMNS) * slices.
 // Left open: LINES, COLUMNS, SUMS; parts weight_*, tile_whole or tile_slices.
 //#use common/grid
+//#use ops/rectify
 //#use ops/product/args
 //#use ops/product/tile
 const LEFT_ALONG = true;   // the weight: four inputs of a row
@@ -16,7 +17,7 @@ fn quads() -> u32 { return args.cols / 4u; }
 
 fn finish(row: u32, quad: u32, sum: vec4<f32>) {
     let value = sum + bias[row];
-    y[row * quads() + quad] = select(value, max(value, vec4<f32>(0.0)), args.relu != 0u);
+    y[row * quads() + quad] = select(value, rectified_quad(value), args.relu != 0u);
 }
 
 fn load(w: Work, k: u32, lane: u32) -> Load {

@@ -4,6 +4,7 @@
 // weight_grad: d_weight[o,k] = sum_c d_y[o,c] x[k,c];  d_bias[o] = sum_c d_y[o,c]
 // weight, d_weight: (rows, inner). x, d_x: (inner, cols). y, d_y: (rows, cols). bias, d_bias: (rows,).
 //#use common/grid
+//#use ops/rectify
 //#use ops/product/args
 const WG = 64u;
 
@@ -26,7 +27,7 @@ fn forward(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups
     if !(group < grid.end && o < args.rows) { return; }
     var sum = bias[o];
     for (var k = 0u; k < args.inner; k++) { sum += weight[o * args.inner + k] * x[k * args.cols + c]; }
-    y[i] = select(sum, max(sum, 0.0), args.relu != 0u);
+    y[i] = select(sum, rectified(sum), args.relu != 0u);
 }
 
 @compute @workgroup_size(WG)

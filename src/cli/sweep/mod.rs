@@ -8,11 +8,13 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
+use super::resume::{self, Changes, is_complete, other_data, read_report};
 use super::tune::Autotune;
-use super::{Device, drive, print_json, say, train};
+use super::{Device, drive, print_json, say};
+use crate::data::Dataset;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
-use crate::recipe::Recipe;
+use crate::recipe::{Difference, Recipe};
 use crate::store::folder::write_file_atomic;
 use crate::train::RunFolder;
 
@@ -135,8 +137,14 @@ impl Sweep {
                     }
                     let gpu = gpu.as_ref().expect("just opened");
                     let done = match state {
-                        State::Begun => train::go_on(&path, |_| Ok(gpu.clone()), &options),
-                        _ => drive::start(gpu, recipe, &drive::data(recipe)?, &path, &options),
+                        State::Begun => {
+                            let device = |_: &_| Ok(gpu.clone());
+                            resume::go_on(&path, device, &Changes::default(), &options).map(|_| ())
+                        }
+                        _ => {
+                            let data = self.data(recipe, cases)?;
+                            drive::start(gpu, recipe, &data, &path, &options).map(|_| ())
+                        }
                     };
                     match done {
                         Err(error) if error.kind == Kind::Numbers => {
@@ -144,10 +152,10 @@ impl Sweep {
                             reports.push(None);
                             continue;
                         }
-                        done => drop(done?),
+                        done => done?,
                     }
                 }
-                reports.push(Some(report(&path)?));
+                reports.push(Some(read_report(&path)?));
                 // Between runs, too.
                 let number = signal.load(Ordering::Relaxed);
                 if number != 0 {
@@ -158,6 +166,27 @@ impl Sweep {
             rows.push(Row { label: case.label.clone(), seeds: self.seeds.clone(), reports });
         }
         Ok(rows)
+    }
+
+    /// The data of a run that begins.
+    ///
+    /// # Errors
+    /// `Kind::Data` where runs that are there already have seen other data under that name.
+    fn data(&self, recipe: &Recipe, cases: &[Case]) -> Result<Dataset> {
+        let data = drive::data(recipe)?;
+        let others = cases.iter().flat_map(|case| case.recipes.iter().map(move |other| (case, other)));
+        for (case, other) in others.filter(|(_, other)| other.data == recipe.data) {
+            let path = self.path(case, other);
+            if path.exists() {
+                let (_, meta) = RunFolder::read(&path)?;
+                if meta.data_hash != data.hash {
+                    return Err(other_data(&data, &meta)
+                        .at(format!("run: {}", path.display()))
+                        .hint("restore the data, or another --out"));
+                }
+            }
+        }
+        Ok(data)
     }
 
     fn show(&self, cases: &[Case], todo: &[State]) -> Result<()> {
@@ -190,23 +219,15 @@ fn state(path: &Path, recipe: &Recipe) -> Result<State> {
     if !path.exists() {
         return Ok(State::Absent);
     }
-    let (found, _) = RunFolder::read(path)?;
-    if found.to_toml() != recipe.to_toml() {
-        let (then, now) = (found.to_toml(), recipe.to_toml());
-        let differs = then.lines().zip(now.lines()).find(|(a, b)| a != b);
-        let (then, now) = differs.unwrap_or(("another length", "this recipe"));
-        return Err(Error::new(Kind::FileSystem, format!("{} has a run of another recipe", path.display()))
-            .at(format!("there: {then}; asked for: {now}"))
-            .hint("another --out, or remove that folder"));
+    let (found, meta) = RunFolder::read(path)?;
+    resume::refuse(path, &meta.differences(&found)?)?;
+    let differences = found.differences(recipe);
+    if !differences.is_empty() {
+        let error = Error::new(Kind::FileSystem, format!("{} has a run of another recipe", path.display()));
+        let line = |one: &Difference| format!("{}: {} there, {} asked for", one.key, one.then, one.now);
+        let error = differences.iter().fold(error, |error, one| error.at(line(one)));
+        return Err(error.hint("another --out, or remove that folder"));
     }
-    let done =
-        report(path).is_ok_and(|report| report["epochs"].as_f64() >= Some(f64::from(recipe.run.epochs)));
+    let done = read_report(path).is_ok_and(|report| is_complete(&report, recipe));
     Ok(if done { State::Done } else { State::Begun })
-}
-
-fn report(path: &Path) -> Result<Value> {
-    let file = path.join("report.json");
-    let text = std::fs::read_to_string(&file).map_err(|e| Error::file("read", &file, e))?;
-    serde_json::from_str(&text)
-        .map_err(|e| Error::checkpoint(format!("{} is damaged", file.display())).at(e.to_string()))
 }

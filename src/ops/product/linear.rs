@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::gpu::check::{Tolerance, Trial};
 use crate::gpu::{Dtype, Recorder, Tensor, Twin};
 use crate::ops::narrow;
+use crate::ops::relu::rectified;
 use crate::{bind, wgsl_struct};
 
 wgsl_struct! {
@@ -129,7 +130,7 @@ pub(super) fn twin_forward(t: &Twin) {
             sums.iter_mut().zip(x).for_each(|(sum, &x)| *sum += w * x as f64);
         }
         for (y, &sum) in y.iter_mut().zip(&sums) {
-            *y = if args.relu != 0 { (sum as f32).max(0.0) } else { sum as f32 };
+            *y = if args.relu != 0 { rectified(sum as f32) } else { sum as f32 };
         }
     }
 }
@@ -214,6 +215,11 @@ fn check_with(t: &mut Trial, shape: Shape, variant: &Variant, formats: Formats) 
                 let y = t.output("y", &[rows, cols], tolerance(inner))?;
                 let binds = bind! { args: &args, weight: &weight, bias: &bias, x: x, y: &y };
                 variant.dispatch(&mut t.rec, binds, shape)?;
+                if flag {
+                    let (bias, y) = t.odd_rows(&[rows, cols], Dtype::F32, Tolerance::sum(inner))?;
+                    let binds = bind! { args: &args, weight: &weight, bias: &bias, x: x, y: &y };
+                    variant.dispatch(&mut t.rec, binds, shape)?;
+                }
             }
             Product::InputGrad => {
                 let wide = input(t, "d_x", inner, cols)?;

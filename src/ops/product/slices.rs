@@ -7,6 +7,7 @@ use super::variants::{Product, Shape};
 use crate::error::Result;
 use crate::gpu::{Bind, Dtype, Kernel, Recorder, Twin, reflect};
 use crate::ops::groups;
+use crate::ops::relu::rectified;
 use crate::wgsl_struct;
 
 wgsl_struct! {
@@ -122,7 +123,7 @@ pub(super) fn sum_twin(product: Product) -> fn(&Twin) {
             let sums = sums(t);
             for (i, (y, sum)) in t.f32_mut("y").iter_mut().zip(sums).enumerate() {
                 let value = sum as f32 + bias[i / cols];
-                *y = if relu { value.max(0.0) } else { value };
+                *y = if relu { rectified(value) } else { value };
             }
         },
         Product::InputGrad => |t| {

@@ -171,3 +171,28 @@ fn names_come_from_the_origin() {
         assert_eq!(Recipe::parse(LEAST, origin, &[]).unwrap().run.name, name, "{origin}");
     }
 }
+
+#[test]
+fn paths_count_from_the_file_or_from_the_shell() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.toml");
+    let text = |name: &str| LEAST.replace("digits", name);
+    let name = |more: &[&str]| {
+        let more: Vec<String> = more.iter().map(|key| key.to_string()).collect();
+        Recipe::load(&path, &more).unwrap().data.name
+    };
+    let below = |folder: &Path, rest: &str| {
+        format!("idx:{}", std::path::absolute(folder.join(rest)).unwrap().display())
+    };
+    std::fs::write(&path, text("idx:data/ok")).unwrap();
+    assert_eq!(name(&[]), below(folder.path(), "data/ok"));
+    assert_eq!(name(&["data.validation=0.2"]), below(folder.path(), "data/ok"));
+    for over in ["data.name=idx:x", "data={name='idx:x'}"] {
+        assert_eq!(name(&[over]), below(&std::env::current_dir().unwrap(), "x"), "{over}");
+    }
+    std::fs::write(&path, text("idx:/data/ok")).unwrap();
+    assert_eq!(name(&[]), below(Path::new("/data"), "ok"));
+    std::fs::write(&path, text("digits")).unwrap();
+    assert_eq!(name(&[]), "digits");
+    assert_eq!(Recipe::parse(&text("idx:x"), "r", &[]).unwrap().data.name, "idx:x", "text has no folder");
+}

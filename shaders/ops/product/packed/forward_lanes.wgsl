@@ -5,6 +5,7 @@
 // Workgroups: ceil(rows / EACH) * ceil(cols / (4 LANES LOADS PER)).
 // Left open: HEIGHT, LOADS, EACH; parts entries_*, values_*, x_*, out_*.
 //#use common/grid
+//#use ops/rectify
 //#use ops/product/packed/args
 //#use ops/product/packed/lanes
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
@@ -55,7 +56,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
                         var value = sum[r][l];
                         for (var p = 0u; p < PER; p++) {
                             value[p] = value[p] + b;
-                            value[p] = select(value[p], max(value[p], vec4<f32>(0.0)), args.relu != 0u);
+                            value[p] = select(value[p], rectified_quad(value[p]), args.relu != 0u);
                         }
                         put((row * HEIGHT + r) * loads + load, value);
                     }

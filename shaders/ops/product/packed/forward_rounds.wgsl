@@ -7,6 +7,7 @@
 // Workgroups: ceil(rows / DOWN) * ceil(cols / (4 ACROSS LOADS PER)).
 // Left open: HEIGHT, ROUND, LOADS, DOWN, ACROSS; parts entries_*, values_*, x_*, out_*.
 //#use common/grid
+//#use ops/rectify
 //#use ops/product/packed/args
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
@@ -62,7 +63,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
                 var value = sum[r][l];
                 for (var p = 0u; p < PER; p++) {
                     value[p] = value[p] + b;
-                    value[p] = select(value[p], max(value[p], vec4<f32>(0.0)), args.relu != 0u);
+                    value[p] = select(value[p], rectified_quad(value[p]), args.relu != 0u);
                 }
                 put((row * HEIGHT + r) * loads + load[l], value);
             }

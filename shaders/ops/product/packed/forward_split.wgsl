@@ -6,6 +6,7 @@
 // Workgroups: rows * ceil(cols / (4 ACROSS)).
 // Left open: HEIGHT, SLICES, ACROSS; parts entries_*, values_*, x_*, out_*.
 //#use common/grid
+//#use ops/rectify
 //#use ops/product/packed/args
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
@@ -35,7 +36,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
             var value = parts[lane][r];
             for (var slice = 1u; slice < SLICES; slice++) { value = value + parts[slice * ACROSS + lane][r]; }
             value = value + bias[row * HEIGHT + r];
-            value = select(value, max(value, vec4<f32>(0.0)), args.relu != 0u);
+            value = select(value, rectified_quad(value), args.relu != 0u);
             put((row * HEIGHT + r) * quads + quad, array<vec4<f32>, PER>(value));
         }
     }

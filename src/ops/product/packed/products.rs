@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance, Trial};
 use crate::gpu::{Dtype, Recorder, Tensor, Twin};
 use crate::ops::narrow;
+use crate::ops::relu::rectified;
 use crate::ops::variants::{Choices, Product};
 use crate::{bind, wgsl_struct};
 
@@ -187,7 +188,7 @@ pub(super) fn twin_forward(t: &Twin) {
             sums.iter_mut().zip(x).for_each(|(sum, &x)| *sum += w * x as f64);
         }
         for (y, &sum) in y.iter_mut().zip(&sums) {
-            *y = if args.relu != 0 { (sum as f32).max(0.0) } else { sum as f32 };
+            *y = if args.relu != 0 { rectified(sum as f32) } else { sum as f32 };
         }
     }
     t.set_values("out", &out);
@@ -325,6 +326,10 @@ fn check_with(t: &mut Trial, size: usize, variant: &Variant, narrow_result: bool
                 Product::Forward => {
                     let y = output(t, "y", rows, inner)?;
                     forward_by(&mut t.rec, variant, weight, &bias, x, &y, relu)?;
+                    if relu {
+                        let (bias, y) = t.odd_rows(&[rows, cols], y.dtype(), Tolerance::sum(inner))?;
+                        forward_by(&mut t.rec, variant, weight, &bias, x, &y, relu)?;
+                    }
                 }
                 Product::InputGrad => {
                     let d_x = output(t, "d_x", inner, rows)?;

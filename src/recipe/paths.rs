@@ -1,0 +1,45 @@
+//! Where files of a recipe lie. What follows the colon in `data.name` is a path: relative to the recipe's file, or, on the
+//! command line, to the folder that the shell is in.
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// `idx:DIR` with an absolute path in place of one relative to `folder`; other names as they are.
+///
+/// # Errors
+/// `Kind::Usage` where the folder's name is not Unicode, as a recipe is.
+pub fn anchored(name: &str, folder: &Path) -> Result<String> {
+    let Some((word, path)) = name.split_once(':').filter(|(_, path)| !path.is_empty()) else {
+        return Ok(name.to_string());
+    };
+    let path = folder.join(path);
+    let absolute = std::path::absolute(&path).map_err(|e| Error::file("find", &path, e))?;
+    let absolute =
+        Some(plain(&absolute)).filter(|plain| plain.exists() || !absolute.exists()).unwrap_or(absolute);
+    let text = absolute.to_str().ok_or_else(|| {
+        Error::usage(format!("{} is not Unicode, and cannot stand in a recipe", absolute.display()))
+            .hint("another name for that folder")
+    })?;
+    Ok(format!("{word}:{text}"))
+}
+
+/// Without `a/..`, so that what moves along with the path does not depend on `a`. Behind a link that is another path.
+fn plain(path: &Path) -> PathBuf {
+    let mut all = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(all.pop()),
+            part => all.push(part),
+        }
+    }
+    all
+}
+
+/// As [`anchored`], relative to the folder that the shell is in.
+///
+/// # Errors
+/// As those of [`anchored`].
+pub fn anchored_here(name: &str) -> Result<String> {
+    anchored(name, Path::new(""))
+}
