@@ -1,7 +1,7 @@
 // y = bias + weight x, then ReLU if args.relu. In tiles through workgroup memory: for GPUs.
 // weight: (rows, inner). bias: (rows,). x: (inner, cols). y: (rows, cols).
 // Workgroups: ceil(rows / LINES) * ceil(cols / COLUMNS) * slices.
-// Left open: LINES, COLUMNS, SUMS; parts weight_*, tile_whole or tile_slices.
+// Left open: LINES, COLUMNS, SUMS, QUADS, DEPTH; parts weight_*, tile_whole or tile_slices.
 //#use common/grid
 //#use ops/rectify
 //#use ops/product/args
@@ -51,9 +51,11 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         add_tile(lane, &sum);
         workgroupBarrier();
     }
-    let quad = w.column / 4u + lane % ACROSS;
     for (var s = 0u; s < SUMS; s++) {
         let row = w.line + lane / ACROSS * SUMS + s;
-        if group < grid.end && row < args.rows && quad < quads() { leave(row, quad, sum[s], w.slice); }
+        for (var q = 0u; q < QUADS; q++) {
+            let quad = w.column / 4u + lane % ACROSS + q * ACROSS;
+            if group < grid.end && row < args.rows && quad < quads() { leave(row, quad, sum[s][q], w.slice); }
+        }
     }
 }

@@ -1,7 +1,7 @@
 // d_x = weight^T d_y, added to what is there if args.accumulate, then 0 where x is not positive if args.relu.
 // weight: (rows, inner). d_y: (rows, cols). x, d_x: (inner, cols). In tiles through workgroup memory: for GPUs.
 // Workgroups: ceil(inner / LINES) * ceil(cols / COLUMNS) * slices.
-// Left open: LINES, COLUMNS, SUMS; parts weight_*, tile_whole or tile_slices.
+// Left open: LINES, COLUMNS, SUMS, QUADS, DEPTH; parts weight_*, tile_whole or tile_slices.
 //#use common/grid
 //#use ops/product/args
 //#use ops/product/tile
@@ -52,9 +52,11 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         add_tile(lane, &sum);
         workgroupBarrier();
     }
-    let quad = w.column / 4u + lane % ACROSS;
     for (var s = 0u; s < SUMS; s++) {
         let input = w.line + lane / ACROSS * SUMS + s;
-        if group < grid.end && input < args.inner && quad < quads() { leave(input, quad, sum[s], w.slice); }
+        for (var q = 0u; q < QUADS; q++) {
+            let quad = w.column / 4u + lane % ACROSS + q * ACROSS;
+            if group < grid.end && input < args.inner && quad < quads() { leave(input, quad, sum[s][q], w.slice); }
+        }
     }
 }

@@ -1,11 +1,10 @@
 // A product left * right of two matrices in tiles of LINES by COLUMNS through workgroup memory, for GPUs. An invocation
-// has SUMS by 4 sums; the depth is taken 16 at a time, and the next 16 are on their way into registers meanwhile.
-// Multiply-adds for each vec4 read of workgroup memory: 16 SUMS / (SUMS + 4), which is 10.7 with 8 sums.
+// has SUMS by 4 QUADS sums; the depth is taken DEPTH at a time, and as much is on its way into registers meanwhile.
+// Multiply-adds for each vec4 read of workgroup memory: 16 SUMS QUADS / (SUMS + 4 QUADS), which is 10.7 for 8 by 4 sums.
 // A body brings the operands (`load`) and says whether each comes `along` the depth (four depths of a line in one vec4)
 // or `across` it (four lines at one depth); it puts a result where it belongs (`finish`).
-// Left open: LINES, COLUMNS, SUMS; LEFT_ALONG, RIGHT_ALONG of the body; part tile_whole or tile_slices.
-const DEPTH = 16u;
-const ACROSS = COLUMNS / 4u; // invocations side by side
+// Left open: LINES, COLUMNS, SUMS, QUADS, DEPTH; LEFT_ALONG, RIGHT_ALONG of the body; part tile_whole or tile_slices.
+const ACROSS = COLUMNS / 4u / QUADS; // invocations side by side
 const WG = LINES / SUMS * ACROSS;
 const LEFT = LINES * DEPTH / 16u; // invocations that bring the left tile, four vec4 each; the next RIGHT bring the right one
 const RIGHT = COLUMNS * DEPTH / 16u;
@@ -16,14 +15,16 @@ var<workgroup> left: array<vec4<f32>, DEPTH * LEFT_PITCH>;   // [depth][four lin
 var<workgroup> right: array<vec4<f32>, DEPTH * RIGHT_PITCH>; // [depth][four columns]
 
 alias Load = array<vec4<f32>, 4>;
-alias Sums = array<vec4<f32>, SUMS>;
+alias Sums = array<array<vec4<f32>, QUADS>, SUMS>;
 
 // Which part of its operand an invocation brings with vec4 number j of four: the first of four lines and a depth, if the
 // operand comes across, or a line and the first of four depths, if it comes along.
 struct Part { line: u32, depth: u32 }
 
 fn along(i: u32, j: u32) -> Part { return Part(i / (DEPTH / 4u) * 4u + j, i % (DEPTH / 4u) * 4u); }
-fn across(i: u32, j: u32, lines: u32) -> Part { return Part(i % (lines / 4u) * 4u, i / (lines / 4u) + 4u * j); }
+fn across(i: u32, j: u32, lines: u32) -> Part {
+    return Part(i % (lines / 4u) * 4u, i / (lines / 4u) + DEPTH / 4u * j);
+}
 
 fn left_part(i: u32, j: u32) -> Part {
     if LEFT_ALONG { return along(i, j); }
@@ -57,16 +58,19 @@ fn put(lane: u32, v: Load) {
     }
 }
 
-// Adds what lies in workgroup memory to the sums of lines SUMS * (lane / ACROSS) .., columns 4 * (lane % ACROSS) ...
+// Adds what lies in workgroup memory to the sums of lines SUMS * (lane / ACROSS) .., quads lane % ACROSS, + ACROSS, ...
 fn add_tile(lane: u32, sum: ptr<function, Sums>) {
     for (var d = 0u; d < DEPTH; d++) {
-        let r = right[d * RIGHT_PITCH + lane % ACROSS];
+        var r: array<vec4<f32>, QUADS>;
+        for (var q = 0u; q < QUADS; q++) { r[q] = right[d * RIGHT_PITCH + lane % ACROSS + q * ACROSS]; }
         for (var s = 0u; s < SUMS / 4u; s++) {
             let l = left[d * LEFT_PITCH + lane / ACROSS * (SUMS / 4u) + s];
-            (*sum)[4u * s] += l.x * r;
-            (*sum)[4u * s + 1u] += l.y * r;
-            (*sum)[4u * s + 2u] += l.z * r;
-            (*sum)[4u * s + 3u] += l.w * r;
+            for (var q = 0u; q < QUADS; q++) {
+                (*sum)[4u * s][q] += l.x * r[q];
+                (*sum)[4u * s + 1u][q] += l.y * r[q];
+                (*sum)[4u * s + 2u][q] += l.z * r[q];
+                (*sum)[4u * s + 3u][q] += l.w * r[q];
+            }
         }
     }
 }

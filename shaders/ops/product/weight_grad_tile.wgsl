@@ -1,7 +1,7 @@
 // d_weight = d_y x^T; d_bias = sum of d_y over the columns. In tiles through workgroup memory: for GPUs.
 // d_y: (rows, cols). x: (inner, cols). d_weight: (rows, inner). d_bias: (rows,).
 // Workgroups: ceil(rows / LINES) * ceil(inner / COLUMNS) * slices.
-// Left open: LINES, COLUMNS, SUMS; parts d_weight_*, tile_whole or tile_slices.
+// Left open: LINES, COLUMNS, SUMS, QUADS, DEPTH; parts d_weight_*, tile_whole or tile_slices.
 //#use common/grid
 //#use ops/product/args
 //#use ops/product/tile
@@ -61,10 +61,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         }
         workgroupBarrier();
     }
-    let quad = w.column / 4u + lane % ACROSS;
     for (var s = 0u; s < SUMS; s++) {
         let row = w.line + lane / ACROSS * SUMS + s;
-        if group < grid.end && row < args.rows && quad < inputs() { leave(row, quad, sum[s], w.slice); }
+        for (var q = 0u; q < QUADS; q++) {
+            let quad = w.column / 4u + lane % ACROSS + q * ACROSS;
+            if group < grid.end && row < args.rows && quad < inputs() { leave(row, quad, sum[s][q], w.slice); }
+        }
     }
     if group < grid.end && sums_bias {
         for (var r = 0u; r < 4u; r++) {

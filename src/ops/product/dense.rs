@@ -27,22 +27,38 @@ enum Body {
     /// Sums in registers, so many by so many an invocation, for software adapters: rows by quads of columns, or quads of
     /// inputs by quads of columns, or rows by quads of inputs.
     Block(u32, u32),
-    /// Tiles of so many lines by so many columns through workgroup memory, with so many sums by four an invocation.
-    Tile { lines: u32, columns: u32, sums: u32 },
+    /// Tiles through workgroup memory.
+    Tile(Size),
     /// As tiles, with the depth cut into slices, where tiles alone would leave most of a GPU idle.
-    Sliced { lines: u32, columns: u32, sums: u32 },
+    Sliced(Size),
     /// One invocation an output: the yardstick.
     Plain,
 }
 use Body::{Block, Plain, Sliced, Tile};
 
+/// Lines and columns of a tile; an invocation's sums: lines by quads of columns; the depth that is taken at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Size {
+    lines: u32,
+    columns: u32,
+    sums: u32,
+    quads: u32,
+    depth: u32,
+}
+
+const fn size(lines: u32, columns: u32, sums: u32) -> Size {
+    Size { lines, columns, sums, quads: 1, depth: slices::STEP as u32 }
+}
+
 /// 10.7 multiply-adds for each read of workgroup memory, and 12 KB of it.
-const LARGE: Body = Tile { lines: 128, columns: 64, sums: 8 };
+const LARGE: Body = Tile(size(128, 64, 8));
 /// As many a read, in 8 KB.
-const MIDDLE: Body = Tile { lines: 64, columns: 64, sums: 8 };
+const MIDDLE: Body = Tile(size(64, 64, 8));
 /// 8 a read, and four times the workgroups.
-const SMALL: Body = Tile { lines: 32, columns: 32, sums: 4 };
-const SLICED: Body = Sliced { lines: 32, columns: 32, sums: 4 };
+const SMALL: Body = Tile(size(32, 32, 4));
+const SLICED: Body = Sliced(size(32, 32, 4));
+/// 16 a read, and about 100 registers, or 180: whether that pays, measurements alone can tell.
+const LARGEST: Body = Tile(Size { quads: 2, depth: 8, ..size(128, 128, 8) });
 
 /// How operands are read, and a weight's gradient is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +108,7 @@ pub const ALL: &[Variant] = &[
     gpu("forward/tile_64x64", Forward, MIDDLE, Quads),
     gpu("forward/tile_32x32", Forward, SMALL, Quads),
     gpu("forward/tile_slices", Forward, SLICED, Quads),
+    gpu("forward/tile_128x128", Forward, LARGEST, Quads),
     gpu("forward/tile_64x64_any", Forward, MIDDLE, Scalars),
     gpu("forward/tile_32x32_any", Forward, SMALL, Scalars),
     plain("forward/plain", Forward),
@@ -102,6 +119,7 @@ pub const ALL: &[Variant] = &[
     gpu("input_grad/tile_64x64", InputGrad, MIDDLE, Quads),
     gpu("input_grad/tile_32x32", InputGrad, SMALL, Quads),
     gpu("input_grad/tile_slices", InputGrad, SLICED, Quads),
+    gpu("input_grad/tile_128x128", InputGrad, LARGEST, Quads),
     gpu("input_grad/tile_64x64_any", InputGrad, MIDDLE, Scalars),
     gpu("input_grad/tile_32x32_any", InputGrad, SMALL, Scalars),
     plain("input_grad/plain", InputGrad),
@@ -114,6 +132,7 @@ pub const ALL: &[Variant] = &[
     gpu("weight_grad/tile_64x64", WeightGrad, MIDDLE, Quads),
     gpu("weight_grad/tile_32x32", WeightGrad, SMALL, Quads),
     gpu("weight_grad/tile_slices", WeightGrad, SLICED, Quads),
+    gpu("weight_grad/tile_128x128", WeightGrad, LARGEST, Quads),
     gpu("weight_grad/tile_64x64_any", WeightGrad, MIDDLE, Scalars),
     gpu("weight_grad/tile_32x32_any", WeightGrad, SMALL, Scalars),
     plain("weight_grad/plain", WeightGrad),
@@ -232,7 +251,7 @@ impl Variant {
 
     /// The kernel that adds up what slices of the depth came to.
     fn adds_slices(&self) -> Option<Kernel> {
-        let is_sliced = matches!(self.body, Sliced { .. });
+        let is_sliced = matches!(self.body, Sliced(_));
         is_sliced.then(|| self.made(slices::sum_twin(self.product), ":add_slices", WIDE).entry("add_slices"))
     }
     /// Workgroups from which on it is taken on a GPU where nothing was measured.
@@ -240,6 +259,7 @@ impl Variant {
         match self.body {
             // Other workgroups of a unit hide its waits; this one has few beside it.
             LARGE => 4 * FILL,
+            LARGEST => u64::MAX,
             _ => FILL,
         }
     }
@@ -248,7 +268,7 @@ impl Variant {
     pub fn groups(&self, shape: Shape) -> u64 {
         let tiles = self.tiles(shape);
         match self.body {
-            Sliced { .. } => tiles * u64::from(slices::Cut::of(self.product, shape, tiles).slices),
+            Sliced(_) => tiles * u64::from(slices::Cut::of(self.product, shape, tiles).slices),
             _ => tiles,
         }
     }
@@ -257,7 +277,7 @@ impl Variant {
         let (lines, across) = self.product.result(shape);
         let tile = match (self.body, self.product) {
             (Plain, _) => return (lines * across).div_ceil(64) as u64,
-            (Tile { lines, columns, .. } | Sliced { lines, columns, .. }, _) => (lines, columns),
+            (Tile(size) | Sliced(size), _) => (size.lines, size.columns),
             (Block(inputs, quads), Product::InputGrad) => (4 * inputs, 32 * quads),
             (Block(rows, quads), _) => (rows, 32 * quads),
         };
@@ -266,7 +286,7 @@ impl Variant {
 
     fn kernel(&self, formats: Formats) -> Kernel {
         let twin = match (self.body, self.product) {
-            (Sliced { .. }, product) => slices::twin(product),
+            (Sliced(_), product) => slices::twin(product),
             (_, Product::Forward) => twin_forward,
             (_, Product::InputGrad) => twin_input_grad,
             (_, Product::WeightGrad) => twin_weight_grad,
@@ -289,13 +309,20 @@ impl Variant {
     fn source(&self) -> (Source, Vec<(&'static str, u32)>) {
         match (self.body, self.product) {
             (Plain, _) => (source!("ops/product/plain"), vec![]),
-            (Tile { lines, columns, sums } | Sliced { lines, columns, sums }, product) => {
+            (Tile(size) | Sliced(size), product) => {
                 let source = match product {
                     Product::Forward => source!("ops/product/forward_tile"),
                     Product::InputGrad => source!("ops/product/input_grad_tile"),
                     Product::WeightGrad => source!("ops/product/weight_grad_tile"),
                 };
-                (source, vec![("LINES", lines), ("COLUMNS", columns), ("SUMS", sums)])
+                let consts = vec![
+                    ("LINES", size.lines),
+                    ("COLUMNS", size.columns),
+                    ("SUMS", size.sums),
+                    ("QUADS", size.quads),
+                    ("DEPTH", size.depth),
+                ];
+                (source, consts)
             }
             (Block(rows, quads), Product::Forward) => {
                 (source!("ops/product/forward_block"), vec![("ROWS", rows), ("QUADS", quads)])
@@ -334,8 +361,8 @@ impl Variant {
         };
         match (self.body, self.product) {
             (Plain, _) => vec![],
-            (Tile { .. }, _) => vec![weight, source!("ops/product/tile_whole")],
-            (Sliced { .. }, _) => vec![weight, source!("ops/product/tile_slices")],
+            (Tile(_), _) => vec![weight, source!("ops/product/tile_whole")],
+            (Sliced(_), _) => vec![weight, source!("ops/product/tile_slices")],
             (Block(..), Product::Forward) => vec![weight, x],
             (Block(..), Product::InputGrad) => vec![weight, x, d_y, d_x],
             (Block(..), Product::WeightGrad) => vec![weight, x, d_y],

@@ -16,7 +16,7 @@ wgsl_struct! {
 }
 
 /// Depths that a tile takes at a time.
-const STEP: usize = 16;
+pub(super) const STEP: usize = 16;
 /// Depths that a slice has at least: fewer are not worth writing and reading its sums.
 const LEAST: usize = 64;
 /// More slices take longer to add up than they save.
