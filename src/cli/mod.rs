@@ -17,6 +17,7 @@ mod drive;
 mod eval;
 mod export;
 mod history;
+mod init;
 mod inspect;
 mod list;
 mod plan;

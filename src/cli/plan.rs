@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::init::Init;
 use super::{Device, RecipeArgs, cache, drive, print_json, say};
 use crate::error::Result;
 use crate::gpu::{Cost, Dispatch, Gpu, Phase};
@@ -17,6 +18,8 @@ pub struct Plan {
     #[command(flatten)]
     recipe: RecipeArgs,
     #[command(flatten)]
+    init: Init,
+    #[command(flatten)]
     device: Device,
     /// Print one JSON object
     #[arg(long)]
@@ -31,7 +34,8 @@ impl Plan {
         // Recording needs no device: memory is counted, kernels are those known to be fastest on it.
         let gpu = Gpu::counted_as(&identity);
         let choices = if recipe.run.autotune { cache::known(&identity)? } else { Default::default() };
-        let run = Session::new(&gpu, &recipe, &data, choices)?;
+        let initial = self.init.read(&recipe, &data)?.map(|(initial, _)| initial);
+        let run = Session::starting_from(&gpu, &recipe, &data, choices, initial.as_ref())?;
         let updates = run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.schedule())?;
         let budgets = run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.budgets(pruner.target()))?;
         let [before, after] = run.plans();

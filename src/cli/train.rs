@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::init::Init;
 use super::tune::Autotune;
 use super::{Device, RecipeArgs, drive, print_json, runs, say};
 use crate::error::{Error, Kind, Result};
@@ -17,6 +18,8 @@ pub struct Train {
     /// The run's folder; by default runs/NAME, numbered if that exists
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    init: Init,
     #[command(flatten)]
     autotune: Autotune,
     #[command(flatten)]
@@ -77,7 +80,8 @@ impl Train {
         let data = drive::data(&recipe)?;
         let gpu = self.device.open()?;
         let path = self.out.clone().unwrap_or_else(|| RunFolder::free(&runs(), &recipe.run.name));
-        let options = drive::Options { autotune: self.autotune.effort(), ..self.common.options() };
+        let initial = self.init.read(&recipe, &data)?;
+        let options = drive::Options { autotune: self.autotune.effort(), initial, ..self.common.options() };
         let summary = drive::start(&gpu, &recipe, &data, &path, &options)?;
         self.common.report(&summary)
     }
@@ -120,7 +124,9 @@ pub fn go_on(
     warnings.extend(differs("driver", &meta.device.driver, &identity.driver));
     gpu.forget_peak(); // of runs before this one
     let variants = meta.variants.clone();
-    let mut session = drive::build(&gpu, options.quiet, || Session::new(&gpu, &recipe, &data, variants))?;
+    let initial = folder.initial(&meta)?;
+    let begin = || Session::starting_from(&gpu, &recipe, &data, variants, initial.as_ref());
+    let mut session = drive::build(&gpu, options.quiet, begin)?;
     match checkpoint::load(path, Which::Last) {
         Ok((snapshot, damaged)) => {
             warnings.extend(damaged);

@@ -108,6 +108,11 @@ impl Tensor {
     }
 }
 
+/// Whether the last rule for the tensor of this name makes it dense.
+pub fn is_dense(name: &str, rules: &[Rule]) -> bool {
+    rules.iter().rfind(|rule| fits(&rule.matches, name)).is_some_and(|rule| rule.dense)
+}
+
 /// Some multiples of it are still numbers of 32 bits.
 const LARGEST_GROUP: u32 = 1 << 20;
 
@@ -122,11 +127,9 @@ fn said<T>(rules: &[Rule], name: &str, of: impl Fn(&Rule) -> Option<T>) -> Optio
 /// # Errors
 /// `Kind::Usage` where groups are too large for any layer.
 pub fn form(name: &str, matrix: Matrix, pattern: Structure, rules: &[Rule]) -> Result<Form> {
-    let last = rules.iter().rfind(|rule| fits(&rule.matches, name));
-    let dense = last.is_some_and(|rule| rule.dense);
     let structure = said(rules, name, |rule| rule.pattern).unwrap_or(pattern);
     match structure {
-        _ if dense => Ok(Form::Free),
+        _ if is_dense(name, rules) => Ok(Form::Free),
         Structure::Free | Structure::Block { rows: 1, columns: 1 } => Ok(Form::Free),
         Structure::Groups { keep, of } if of <= LARGEST_GROUP => {
             Ok(Form::Groups { keep: keep as usize, of: of as usize })

@@ -22,6 +22,7 @@ mod turns;
 pub mod update;
 mod when;
 mod work;
+mod zeros;
 
 pub use prepare::{Outline, Setting, outline, prepare};
 pub use pruner::Pruner;

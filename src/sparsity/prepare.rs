@@ -7,7 +7,7 @@ use super::update::flowing::Flowing;
 use super::update::growth::By;
 use super::update::prune::Criterion;
 use super::update::soft::Soft;
-use super::{Length, Stage, draw, first_dense};
+use super::{Length, Stage, draw, first_dense, zeros};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use crate::ops::packed::Form;
@@ -336,7 +336,7 @@ impl Pruner {
         let (members, keeps) = match self.entry.start {
             Start::Dense => return Ok(all),
             Start::Initial if recipe.initial() == 0.0 => return Ok(all),
-            Start::Random => (self.members.clone(), keeps.to_vec()),
+            Start::Random | Start::Zeros => (self.members.clone(), keeps.to_vec()),
             Start::Initial => {
                 let spread = match recipe.spread() {
                     Distribution::Global => Distribution::Erk,
@@ -360,10 +360,13 @@ impl Pruner {
         Ok(all)
     }
 
-    /// Gives a parameter its random mask of the start.
+    /// Gives a parameter its mask of the start: at random, or by the zeros that it has.
     fn start(&self, gpu: &Gpu, id: ParamId, keep: usize, param: &mut Param) -> Result<()> {
         let shape = (param.matrix().rows, param.matrix().inner());
-        let pattern = draw::draw(gpu, self.seed, id.0 as u32, param.form, shape, keep)?;
+        let pattern = match self.entry.start {
+            Start::Zeros => zeros::pattern(param)?,
+            _ => draw::draw(gpu, self.seed, id.0 as u32, param.form, shape, keep)?,
+        };
         if self.packs(id, pattern.kept(), pattern.len()) {
             return param.allocate_packed(gpu, pattern);
         }

@@ -92,7 +92,7 @@ impl Pruner {
                 let site = Site { gpu, seed: self.seed, params, grads, kept };
                 Updater::Regrow(Box::new(Regrow::record(&site, growth, &self.members)?))
             }
-            None if self.entry.start == Start::Random
+            None if matches!(self.entry.start, Start::Random | Start::Zeros)
                 || self.method.mask_mode() == MaskMode::Flowing
                 || self.soft.is_some() =>
             {

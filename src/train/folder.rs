@@ -3,6 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use super::initial::{Initial, Origin};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Identity;
 use crate::ops::variants::Choices;
@@ -19,6 +20,9 @@ pub struct Meta {
     pub data_hash: String,
     /// The kernel variants in use: resuming takes the same, so that the bits stay the same.
     pub variants: Choices,
+    /// Where the first weights came from, if not from the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<Origin>,
 }
 
 /// A run's folder, locked for as long as this value lives.
@@ -77,6 +81,14 @@ impl RunFolder {
         Ok((recipe, meta))
     }
 
+    /// The weights that the run started with, where they came from a file.
+    ///
+    /// # Errors
+    /// `Kind::Checkpoint` where the folder has them no longer.
+    pub fn initial(&self, meta: &Meta) -> Result<Option<Initial>> {
+        meta.initial.as_ref().map(|origin| Initial::load(&self.path, origin)).transpose()
+    }
+
     pub fn write_meta(&self, meta: &Meta) -> Result<()> {
         let text = serde_json::to_string_pretty(meta).map_err(|e| Error::internal(e.to_string()))?;
         write_file_atomic(&self.path.join("meta.json"), format!("{text}\n").as_bytes())
@@ -104,7 +116,14 @@ mod tests {
 
     fn meta() -> Meta {
         let device = crate::gpu::Gpu::twin().identity().clone();
-        Meta { schema: 1, version: "0".into(), device, data_hash: "h".into(), variants: Choices::default() }
+        Meta {
+            schema: 1,
+            version: "0".into(),
+            device,
+            data_hash: "h".into(),
+            variants: Choices::default(),
+            initial: None,
+        }
     }
 
     #[test]

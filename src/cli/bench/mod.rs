@@ -39,7 +39,7 @@ const ALL: &[(&str, Measure)] = &[
 
 /// The fastest kernels for a recipe, however long it takes to find them.
 fn fastest(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Choices> {
-    tune::choices(&cache::Run { gpu, recipe, data, max_steps: None }, Effort::Full, false)
+    tune::choices(&cache::Run { gpu, recipe, data, initial: None, max_steps: None }, Effort::Full, false)
 }
 
 #[derive(clap::Args)]

@@ -13,7 +13,7 @@ pub fn complete(recipe: &Sparsity) -> Result<Sparsity> {
     let entry = find(recipe)?;
     let recipe = &Sparsity { target: Some(target(recipe, entry)?), ..recipe.clone() };
     let own = match entry.start {
-        Start::Dense | Start::Initial => 1.0,
+        Start::Dense | Start::Initial | Start::Zeros => 1.0,
         Start::Random => 1.0 - recipe.target(),
     };
     let init = recipe.init.unwrap_or(own);
@@ -45,6 +45,16 @@ fn suits(recipe: &Sparsity, entry: &Entry, method: &dyn Method) -> Result<()> {
     }
     if entry.start == Start::Dense && !entry.heeds_init {
         constant(recipe, entry.name, "starts dense", 1.0)?;
+    }
+    if entry.start == Start::Zeros {
+        constant(recipe, entry.name, "keeps the density of the weights that it starts with", 1.0)?;
+        let advice = "leave it out: each layer keeps as many weights as do not start at 0";
+        if recipe.distribution.is_some_and(|own| own != entry.distribution) {
+            return refuse("distribution", "spreads no sparsity over layers", advice);
+        }
+        if recipe.rules.iter().any(|rule| rule.target.is_some()) {
+            return refuse("rule", "takes no target for a layer", advice);
+        }
     }
     let default = PruneSchedule::default();
     match entry.schedule {
@@ -96,7 +106,15 @@ fn target(recipe: &Sparsity, entry: &Entry) -> Result<f64> {
                 "choose a method, such as method = \"gmp\"; `coppice ls methods` lists them",
             );
         }
-        (Aim::Learned | Aim::Nothing, ..) => 0.0,
+        (Aim::Given, Some(target), _) if target != 0.0 => {
+            return refuse(
+                "target",
+                format!("method `{}` keeps the sparsity of the weights that it starts with", entry.name),
+                format!("expected: no `sparsity.target`, or 0; found: {target}"),
+                "leave target out",
+            );
+        }
+        (Aim::Learned | Aim::Nothing | Aim::Given, ..) => 0.0,
         (Aim::Asked, Some(target), Some(own)) if (target - own).abs() > 1e-3 => {
             return refuse(
                 "target",
@@ -113,7 +131,7 @@ fn target(recipe: &Sparsity, entry: &Entry) -> Result<f64> {
         }
     };
     // Decimal fractions are not exact: 1 - 0.95 is a little more than 0.05.
-    match recipe.init.filter(|init| 1.0 - init > target + 1e-9) {
+    match recipe.init.filter(|init| entry.aim != Aim::Given && 1.0 - init > target + 1e-9) {
         None => Ok(target),
         Some(init) => refuse(
             "init",
@@ -145,6 +163,13 @@ mod tests {
             ("method = 'gmp'\ntaget = 0.5", "`sparsity.target` is missing"),
             ("method = 'str'\ntarget = 0.5", "method `str` learns its sparsity"),
             ("method = 'gmp'\ntarget = 0.5\ninit = 0.2", "the run would start sparser than it shall end"),
+            ("method = 'held'\ntarget = 0.5", "method `held` keeps the sparsity of the weights"),
+            ("method = 'held'\ninit = 0.5", "method `held` keeps the density of the weights"),
+            ("method = 'held'\ndistribution = 'erk'", "method `held` spreads no sparsity over layers"),
+            (
+                "method = 'held'\n[[sparsity.rule]]\nmatch = 'fc1'\ntarget = 0.5",
+                "method `held` takes no target for a layer",
+            ),
             ("method = 'static'\npattern = '2:4'\ntarget = 0.9", "an N:M pattern has its own sparsity"),
         ] {
             let error = completed(&format!("[sparsity]\n{section}")).expect_err(section);
