@@ -107,6 +107,7 @@ pub fn go(
         steps_per_epoch: session.length.steps_per_epoch,
     };
     emit(Event::Started(&started))?;
+    warnings.extend(session.warnings());
     for warning in &warnings {
         emit(Event::Warned(warning))?;
     }

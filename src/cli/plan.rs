@@ -52,6 +52,11 @@ impl Plan {
         let stored = 4 * run.model.params.iter().map(|p| p.len() as u64).sum::<u64>();
         let (dense, packed) = (kernels::dense(&run), kernels::packed(&run));
         let flops = run.planned_flops()?;
+        let rests = run.rests_in_all();
+        let warnings = [run.warnings(), run.forecast_cuts()?].concat();
+        for warning in &warnings {
+            eprintln!("warning: {warning}");
+        }
         if self.json {
             let layers: Vec<_> = run
                 .model
@@ -83,6 +88,7 @@ impl Plan {
                 "schema": 1, "recipe": recipe.run.name, "device": identity,
                 "steps": run.length.steps, "steps_per_epoch": run.length.steps_per_epoch,
                 "device_bytes": memory, "dense_bytes": stored, "mean_bytes": held.means, "memory": held, "layers": layers, "budgets": groups, "mask_updates": steps, "phases": training, "learning_rate": run.turns(),
+                "rests": rests, "warnings": warnings.iter().map(|warning| warning.what()).collect::<Vec<_>>(),
                 "cost": phases, "train_flops": flops, "dispatches": dispatched, "dense_kernels": dense.iter().map(kernels::Dense::json).collect::<Vec<_>>(),
                 "packed": packed.iter().map(kernels::Packed::json).collect::<Vec<_>>(), "notes": notes,
             }));
@@ -122,6 +128,12 @@ impl Plan {
                     say(&format!("  step {step:>7}  sparsity {sparsity:.4}  {kept} kept"))?;
                 }
             }
+        }
+        if rests > 0 {
+            say(&format!(
+                "the optimizer rests in {rests} of {} steps, where masks are updated",
+                run.length.steps
+            ))?;
         }
         say("learning rate:")?;
         for Turn { step, rate, what } in run.turns() {

@@ -11,6 +11,7 @@ use crate::param::{LATENT, MaskMode, Param, ParamId, ParamSet};
 pub mod budget;
 mod draw;
 mod first_dense;
+mod forecast;
 pub mod methods;
 pub mod phases;
 mod prepare;

@@ -49,7 +49,7 @@ pub fn prepare(
     params: &mut ParamSet,
 ) -> Result<Option<Pruner>> {
     if let Some(param) = params.iter().find(|param| param.len() > u32::MAX as usize) {
-        return Err(Error::new(Kind::Memory, format!("`{}` has more than 2^32 elements", param.name))
+        return Err(Error::new(Kind::Memory, format!("`{}` has 2^32 elements or more", param.name))
             .at(format!("shape {:?}", param.shape))
             .hint("narrower layers"));
     }
@@ -179,7 +179,7 @@ pub(super) fn budget_of(
     for tensor in tensors.iter().filter(|tensor| method.skips(tensor.matrix())) {
         rules.push(Rule { matches: tensor.name.clone(), dense: true, target: None, pattern: None });
     }
-    let budget = Budget::new(tensors, recipe.spread(), &rules)?;
+    let budget = Budget::new(tensors, recipe.spread(), &rules)?.with_least(recipe.min_density);
     Ok((maskable, budget))
 }
 
@@ -342,7 +342,8 @@ impl Pruner {
                     Distribution::Global => Distribution::Erk,
                     other => other,
                 };
-                let budget = Budget::new(self.budget.tensors().to_vec(), spread, &recipe.rules)?;
+                let budget = Budget::new(self.budget.tensors().to_vec(), spread, &recipe.rules)?
+                    .with_least(recipe.min_density);
                 let id = |name: &str| {
                     ParamId(self.names.iter().position(|own| own == name).expect("of the model"))
                 };

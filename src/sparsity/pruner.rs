@@ -100,7 +100,8 @@ impl Pruner {
             }
             None => {
                 let how = (self.method.criterion(), self.method.pooling());
-                Updater::Prune(Box::new(Prune::record(gpu, &self.members, params, how)?))
+                let floor = |id: ParamId| self.budget.floor(params[id].len());
+                Updater::Prune(Box::new(Prune::record(gpu, &self.members, params, how, &floor)?))
             }
         };
         Ok(())

@@ -26,6 +26,7 @@ mod session;
 mod snapshot;
 mod summary;
 mod unfreeze;
+mod warnings;
 mod watch;
 
 pub use compact::expand_described;

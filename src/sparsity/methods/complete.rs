@@ -3,7 +3,7 @@
 use super::{Aim, Entry, Heed, Method, Start, constant, find, settings};
 use crate::error::{Error, Result};
 use crate::param::MaskMode;
-use crate::recipe::{PruneSchedule, Sparsity, Structure};
+use crate::recipe::{Distribution, PruneSchedule, Sparsity, Structure};
 
 /// A recipe's section with every default of its method filled in.
 ///
@@ -14,7 +14,8 @@ pub fn complete(recipe: &Sparsity) -> Result<Sparsity> {
     let recipe = &Sparsity { target: Some(target(recipe, entry)?), ..recipe.clone() };
     let own = match entry.start {
         Start::Dense | Start::Initial | Start::Zeros => 1.0,
-        Start::Random => 1.0 - recipe.target(),
+        // As people write it: 1 - 0.9 is not 0.1 to the last digit.
+        Start::Random => ((1.0 - recipe.target()) * 1e12).round() / 1e12,
     };
     let init = recipe.init.unwrap_or(own);
     if entry.start == Start::Random && (init - own).abs() > 1e-9 {
@@ -42,6 +43,11 @@ fn suits(recipe: &Sparsity, entry: &Entry, method: &dyn Method) -> Result<()> {
     };
     if recipe.latent && method.mask_mode() != MaskMode::Latent {
         return refuse("latent", "holds pruned weights at 0, or keeps them by itself", "leave latent out");
+    }
+    if recipe.min_density > 0.0
+        && let Some(why) = heeds_no_floor(recipe, entry, method)
+    {
+        return refuse("min_density", why, "leave min_density out, or distribution = \"uniform\" or \"erk\"");
     }
     if entry.start == Start::Dense && !entry.heeds_init {
         constant(recipe, entry.name, "starts dense", 1.0)?;
@@ -75,6 +81,19 @@ fn suits(recipe: &Sparsity, entry: &Entry, method: &dyn Method) -> Result<()> {
         Heed::Nothing => {}
     }
     Ok(())
+}
+
+/// Why a method keeps no density of each layer at least, if it does not.
+fn heeds_no_floor(recipe: &Sparsity, entry: &Entry, method: &dyn Method) -> Option<&'static str> {
+    let is_global = recipe.distribution.unwrap_or(entry.distribution) == Distribution::Global;
+    match method.growth() {
+        _ if entry.aim != Aim::Asked || method.mask_mode() == MaskMode::Flowing => {
+            Some("spreads no target over layers")
+        }
+        Some(growth) if growth.redistributes => Some("lets layers share what they have dropped"),
+        Some(_) if is_global => Some("prunes all layers by one threshold before it regrows"),
+        _ => None,
+    }
 }
 
 /// The sparsity at the end: as asked for, that of an N:M pattern, or 0 where it is not asked for.
@@ -170,6 +189,11 @@ mod tests {
                 "method = 'held'\n[[sparsity.rule]]\nmatch = 'fc1'\ntarget = 0.5",
                 "method `held` takes no target for a layer",
             ),
+            (
+                "method = 'granet'\ntarget = 0.5\nmin_density = 0.1",
+                "method `granet` prunes all layers by one threshold",
+            ),
+            ("method = 'held'\nmin_density = 0.1", "method `held` spreads no target over layers"),
             ("method = 'static'\npattern = '2:4'\ntarget = 0.9", "an N:M pattern has its own sparsity"),
         ] {
             let error = completed(&format!("[sparsity]\n{section}")).expect_err(section);
@@ -179,6 +203,15 @@ mod tests {
         }
         let slip = completed("[sparsity]\nmethod = 'gmp'\ntaget = 0.5").unwrap_err().to_string();
         assert!(slip.contains("did you mean `target` where it says `taget`?"), "{slip}");
+    }
+
+    #[test]
+    fn densities_are_printed_as_they_are_meant() {
+        for (target, want) in [("0.9", 0.1), ("0.98", 0.02), ("0.999", 0.001)] {
+            let found = completed(&format!("[sparsity]\nmethod = 'rigl'\ntarget = {target}")).unwrap();
+            assert_eq!(found.init, Some(want));
+            assert_eq!(complete(&found).unwrap(), found, "completing twice changes nothing");
+        }
     }
 
     #[test]
