@@ -100,6 +100,8 @@ pub fn go(
         device: session.gpu.identity().clone(),
         data: data.name.clone(),
         samples: session.samples(),
+        classes: data.classes,
+        empty_classes: data.empty_classes().len(),
         parameters: params.iter().map(|p| p.len()).sum(),
         maskable: params.iter().filter(|p| p.prunable).map(|p| p.len()).sum(),
         first_step: session.step,
@@ -107,7 +109,7 @@ pub fn go(
         steps_per_epoch: session.length.steps_per_epoch,
     };
     emit(Event::Started(&started))?;
-    warnings.extend(session.warnings());
+    warnings.extend([data.warnings(), session.warnings()].concat());
     for warning in &warnings {
         emit(Event::Warned(warning))?;
     }

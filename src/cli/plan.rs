@@ -53,7 +53,7 @@ impl Plan {
         let (dense, packed) = (kernels::dense(&run), kernels::packed(&run));
         let flops = run.planned_flops()?;
         let rests = run.rests_in_all();
-        let warnings = [run.warnings(), run.forecast_cuts()?].concat();
+        let warnings = [data.warnings(), run.warnings(), run.forecast_cuts()?].concat();
         for warning in &warnings {
             eprintln!("warning: {warning}");
         }
@@ -87,6 +87,7 @@ impl Plan {
             return print_json(&json!({
                 "schema": 1, "recipe": recipe.run.name, "device": identity,
                 "steps": run.length.steps, "steps_per_epoch": run.length.steps_per_epoch,
+                "classes": data.classes, "empty_classes": data.empty_classes(),
                 "device_bytes": memory, "dense_bytes": stored, "mean_bytes": held.means, "memory": held, "layers": layers, "budgets": groups, "mask_updates": steps, "phases": training, "learning_rate": run.turns(),
                 "rests": rests, "warnings": warnings.iter().map(|warning| warning.what()).collect::<Vec<_>>(),
                 "cost": phases, "train_flops": flops, "dispatches": dispatched, "dense_kernels": dense.iter().map(kernels::Dense::json).collect::<Vec<_>>(),
@@ -95,8 +96,8 @@ impl Plan {
         }
         say(&format!("{} on {} ({})", recipe.run.name, identity.adapter, identity.backend))?;
         say(&format!(
-            "{} steps, {} an epoch; batch {}",
-            run.length.steps, run.length.steps_per_epoch, recipe.run.batch
+            "{} steps, {} an epoch; batch {}; {} classes",
+            run.length.steps, run.length.steps_per_epoch, recipe.run.batch, data.classes
         ))?;
         let lines: Vec<_> = run
             .model
