@@ -90,7 +90,7 @@ impl Train {
 impl Resume {
     pub fn run(&self) -> Result<()> {
         let device = |meta: &Meta| match &self.device {
-            Some(device) => Gpu::open(&device.parse().unwrap_or_default()),
+            Some(device) => Gpu::open(&device.parse()?),
             None => same_device(&meta.device),
         };
         self.common.report(&go_on(&self.run, device, &self.common.options())?)

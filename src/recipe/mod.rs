@@ -48,6 +48,9 @@ use crate::error::{Error, Result};
 use section::Section;
 use writer::Writer;
 
+/// The tables of a recipe.
+const TABLES: [&str; 8] = ["run", "data", "model", "optim", "sparsity", "distill", "unfreeze", "dump"];
+
 /// A run before it is run; every default is filled in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
@@ -70,6 +73,8 @@ impl Recipe {
     pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Recipe> {
         let (table, places) = source::read(text, origin, overrides)?;
         let mut root = Section::root(table, Arc::new(places));
+        // Before what is missing of them: a table under another name lacks nothing but its name.
+        root.only(&TABLES)?;
         let recipe = Recipe {
             run: Run::read(root.section("run")?, &default_name(origin))?,
             data: Data::read(root.section("data")?)?,

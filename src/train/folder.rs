@@ -37,10 +37,16 @@ impl RunFolder {
     /// # Errors
     /// `Kind::FileSystem` if something is there already or it cannot be written.
     pub fn create(path: &Path, recipe: &Recipe, meta: &Meta) -> Result<Self> {
-        if path.exists() {
-            return Err(Error::new(Kind::FileSystem, format!("{} exists already", path.display()))
-                .at("a run's folder is never overwritten")
-                .hint(format!("another folder (--out), or `coppice resume {}`", path.display())));
+        if path.exists() && !is_empty_folder(path) {
+            let error = Error::new(Kind::FileSystem, format!("{} exists already", path.display()));
+            return Err(match path.join("config.toml").is_file() {
+                true => error
+                    .at("a run's folder is never overwritten")
+                    .hint(format!("another folder (--out), or `coppice resume {}`", path.display())),
+                false => error
+                    .at("it is no empty folder, and no run's")
+                    .hint("another folder (--out): one that is empty, or that does not exist yet"),
+            });
         }
         fs::create_dir_all(path).map_err(|e| failed("create the run's folder", path, e))?;
         let folder = Self { path: path.to_path_buf(), _lock: lock(path)? };
@@ -95,6 +101,10 @@ impl RunFolder {
     }
 }
 
+fn is_empty_folder(path: &Path) -> bool {
+    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
+}
+
 fn lock(path: &Path) -> Result<File> {
     let file_path = path.join("lock");
     let file = File::create(&file_path).map_err(|e| failed("open", &file_path, e))?;
@@ -133,6 +143,13 @@ mod tests {
         let path = RunFolder::free(home.path(), "a");
         let held = RunFolder::create(&path, &recipe, &meta()).unwrap();
         assert_eq!(RunFolder::create(&path, &recipe, &meta()).err().unwrap().kind, Kind::FileSystem);
+        let made = home.path().join("made");
+        fs::create_dir(&made).unwrap();
+        assert!(RunFolder::create(&made, &recipe, &meta()).is_ok(), "an empty folder will do");
+        let full = home.path().join("full");
+        fs::create_dir_all(full.join("notes")).unwrap();
+        let text = RunFolder::create(&full, &recipe, &meta()).err().unwrap().to_string();
+        assert!(text.contains("no empty folder") && !text.contains("resume"), "{text}");
         assert!(RunFolder::open(&path).err().unwrap().to_string().contains("in use"));
         assert_eq!(RunFolder::free(home.path(), "a"), home.path().join("a-2"));
         drop(held);

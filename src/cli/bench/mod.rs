@@ -17,6 +17,7 @@ mod crossover;
 mod growth;
 mod kernels;
 mod methods;
+mod rows;
 mod scale;
 mod sparse;
 mod step;
