@@ -5,10 +5,14 @@ use serde_json::json;
 use super::{Device, print_json, say};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::check::SIZES;
+use crate::recipe::glob;
 use crate::{distill, ops, optim, sparsity};
 
 #[derive(clap::Args)]
 pub struct Selftest {
+    /// Only kernels whose name matches, such as `sparsity/*`
+    #[arg(long, value_name = "PATTERN")]
+    kernel: Option<String>,
     #[command(flatten)]
     device: Device,
     /// Print one JSON object
@@ -23,6 +27,13 @@ impl Selftest {
         checks.extend(optim::checks());
         checks.extend(sparsity::checks());
         checks.extend(distill::checks());
+        if let Some(pattern) = &self.kernel {
+            checks.retain(|check| glob(pattern, &check.name));
+            if checks.is_empty() {
+                return Err(Error::usage(format!("no kernel matches `{pattern}`"))
+                    .hint("a pattern over the names that `coppice selftest` lists, such as \"ops/*\""));
+            }
+        }
         let mut results = Vec::new();
         let (checks, left_out): (Vec<_>, Vec<_>) = checks.iter().partition(|check| check.applies_to(&gpu));
         let left_out: Vec<_> = left_out.iter().map(|check| check.name.as_str()).collect();
