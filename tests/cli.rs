@@ -1,5 +1,7 @@
 //! The program as a user meets it: commands, exit codes, messages, interruption and resume.
 
+#[path = "cli/init.rs"]
+mod init;
 #[path = "common/program.rs"]
 mod program;
 
@@ -212,8 +214,17 @@ fn the_lists_are_complete() {
     let plan = json(home.path(), &[&["plan", "--json"], &snfs[..]].concat());
     assert_eq!((&plan["layers"][0]["storage"], &plan["mean_bytes"]), (&"packed".into(), &68_096.into()));
     json(home.path(), &["devices", "--json"]);
-    let test = json(home.path(), &["selftest", "--json"]);
+    // tests/kernels.rs runs the checks of all.
+    let test = json(home.path(), &["selftest", "--kernel", "sparsity/select/*", "--json"]);
     assert_eq!(test["failed"], 0);
+    let kernels = test["kernels"].as_array().unwrap();
+    assert!(
+        kernels.len() > 5
+            && kernels.iter().all(|one| one["name"].as_str().unwrap().starts_with("sparsity/select/"))
+    );
+    assert!(
+        fails(home.path(), 2, &["selftest", "--kernel", "nothing"]).contains("no kernel matches `nothing`")
+    );
     fails(home.path(), 5, &["cp", "digits-gmp-90"]);
 }
 

@@ -14,20 +14,21 @@ fn all() -> Vec<Check> {
     all
 }
 
+/// Nearly all of its time goes into drivers that compile, each on a core of its own.
 #[test]
 fn every_kernel_agrees_with_its_twin() {
-    for gpu in common::devices() {
+    common::side_by_side(common::devices(), |gpu| {
         let mut wrong = Vec::new();
-        for check in all().iter().filter(|check| check.applies_to(&gpu)) {
+        for check in all().iter().filter(|check| check.applies_to(gpu)) {
             for size in SIZES {
-                if let Err(error) = check.run(&gpu, size) {
+                if let Err(error) = check.run(gpu, size) {
                     wrong.push(error.to_string());
                     break;
                 }
             }
         }
         assert!(wrong.is_empty(), "on {:?}:\n{}", gpu.identity(), wrong.join("\n"));
-    }
+    });
 }
 
 #[test]

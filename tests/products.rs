@@ -91,14 +91,14 @@ fn all(gpu: &Gpu, product: Product, pattern: &Pattern, cols: usize) -> [Results;
 /// each of the two. One product more or less is worth 1/3 on average.
 #[test]
 fn packed_products_are_dense_products_of_the_masked_weight() {
-    for gpu in common::everywhere() {
+    common::side_by_side(common::everywhere(), |gpu| {
         for (product, form) in [Product::Forward, Product::InputGrad]
             .into_iter()
             .flat_map(|product| FORMS.into_iter().map(move |form| (product, form)))
         {
             for (rows, inner, cols) in [(65usize, 257, 68), (63, 260, 132), (257, 65, 4), (1, 3, 4)] {
                 let pattern = pattern(form, rows.div_ceil(form.height()), inner);
-                let [dense, packed] = all(&gpu, product, &pattern, cols);
+                let [dense, packed] = all(gpu, product, &pattern, cols);
                 assert!(!dense.is_empty() && !packed.is_empty());
                 let n = if product == Product::Forward { inner + 1 } else { pattern.rows };
                 let bound = if gpu.is_device() { 2.0 * (n * n) as f32 * 2f32.powi(-24) } else { 0.0 };
@@ -116,5 +116,5 @@ fn packed_products_are_dense_products_of_the_masked_weight() {
                 }
             }
         }
-    }
+    });
 }

@@ -6,6 +6,8 @@ mod asp;
 #[path = "prune/blocks.rs"]
 mod blocks;
 mod common;
+#[path = "prune/floors.rs"]
+mod floors;
 #[path = "prune/flow.rs"]
 mod flow;
 #[path = "prune/groups.rs"]

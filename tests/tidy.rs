@@ -31,6 +31,35 @@ fn the_repository_is_tidy() {
     assert!(all.is_empty(), "{} offences:\n{}", all.len(), all.join("\n"));
 }
 
+/// A note or a log of one's own in the checkout is nobody's business; a source archive has no list of what is.
+#[test]
+fn rules_are_for_files_that_are_tracked() {
+    let home = tempfile::tempdir().unwrap();
+    let root = home.path();
+    for (path, text) in
+        [("Cargo.toml", ""), ("own.log", "stray"), ("out/x.rs", ""), (".gitignore", "/out/\n")]
+    {
+        std::fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
+        std::fs::write(root.join(path), text).unwrap();
+    }
+    let found = || files::texts_in(root).into_iter().map(|text| text.path).collect::<Vec<_>>();
+    assert_eq!(found(), [".gitignore", "Cargo.toml", "own.log"], "without git");
+    let git = |args: &[&str]| {
+        let mut git = std::process::Command::new("git");
+        git.args(args)
+            .current_dir(root)
+            .env_remove("GIT_DIR")
+            .output()
+            .is_ok_and(|output| output.status.success())
+    };
+    // Without git on the machine there is nothing more to see.
+    if git(&["init", "-q"]) && git(&["add", ".gitignore"]) {
+        assert_eq!(found().len(), 3, "a repository that does not track Cargo.toml is somebody else's");
+        assert!(git(&["add", "Cargo.toml"]));
+        assert_eq!(found(), [".gitignore", "Cargo.toml"]);
+    }
+}
+
 #[test]
 fn every_rule_catches_an_offence_and_spares_what_only_looks_like_one() {
     for rule in rules::ALL {

@@ -12,7 +12,7 @@ use coppice::recipe::Recipe;
 use coppice::sparsity::methods;
 use coppice::store::Arrays;
 use coppice::train::checkpoint::{self, Which};
-use coppice::train::{Control, Session, Summary, TrainFlops, train};
+use coppice::train::{Control, Initial, Session, Summary, TrainFlops, train};
 
 fn devices() -> Vec<Gpu> {
     common::devices().into_iter().filter(Gpu::is_device).chain([Gpu::twin()]).collect()
@@ -429,13 +429,22 @@ fn each_training_unfreezes_anew() {
     }
 }
 
+/// A run from the weights that another one begins with, half of which that one prunes at random.
+fn pruned_before(own: &Recipe) -> Session {
+    let half = [SOON, "model.hidden=[32,16]", "sparsity.method=static", "sparsity.target=0.5"];
+    let mut weights = session(&Gpu::twin(), &recipe(&half)).weights().unwrap();
+    weights.retain(|name, _| !name.ends_with(".mask"));
+    let initial = Initial::matched(weights, own, &digits()).unwrap();
+    Session::starting_from(&Gpu::twin(), own, &digits(), Choices::default(), Some(&initial)).unwrap()
+}
+
 /// Every method of the registry runs beside [unfreeze], and meets its target.
 #[test]
 fn every_method_goes_with_phases() {
     for method in methods::ALL {
         let name = format!("sparsity.method={}", method.name);
         let what = match method.name {
-            "none" | "str" => vec![],
+            "none" | "str" | "held" => vec![],
             "asp" => vec!["sparsity.pattern=2:4", "sparsity.schedule={type='oneshot',begin='50%'}"],
             "ste" | "sr-ste" | "mdgf" | "sdgf" => vec!["sparsity.pattern=2:4"],
             "oneshot" => vec!["sparsity.target=0.5", "sparsity.schedule={type='oneshot',begin='50%'}"],
@@ -444,7 +453,10 @@ fn every_method_goes_with_phases() {
         };
         // ASP takes no other inputs.
         let all = [&[SOON, "model.hidden=[32,16]", &name][..], &what].concat();
-        let mut session = session(&Gpu::twin(), &recipe(&all));
+        let mut session = match method.name {
+            "held" => pruned_before(&recipe(&all)),
+            _ => session(&Gpu::twin(), &recipe(&all)),
+        };
         let before = values(&session);
         for join in [4, 8] {
             while session.step < join {

@@ -11,7 +11,7 @@ use crate::ops::variants::{Choices, inventory};
 use crate::recipe::Recipe;
 use crate::store::digest::hash_bytes;
 use crate::store::folder::write_file_atomic;
-use crate::train::Session;
+use crate::train::{Initial, Session};
 
 /// Weights from which on dense kernels are compared only if they may be chosen.
 const MANY_WEIGHTS: usize = 1 << 24;
@@ -48,17 +48,19 @@ pub struct Run<'a> {
     pub gpu: &'a Gpu,
     pub recipe: &'a Recipe,
     pub data: &'a Dataset,
+    /// The weights that it starts with, if they come from a file.
+    pub initial: Option<&'a Initial>,
     /// Where the run will stop, if not at its end.
     pub max_steps: Option<u64>,
 }
 
 /// The choices for a run: from the cache, and measured now where it lacks some. `tell` hears of each comparison.
 pub fn choices(run: &Run, effort: Effort, tell: &mut dyn FnMut(&Progress)) -> Result<(Choices, Outcome)> {
-    let Run { gpu, recipe, data, max_steps } = *run;
+    let Run { gpu, recipe, data, initial, max_steps } = *run;
     let before = known(gpu.identity())?;
     let mut choices = before.clone();
     let mut shapes = Session::products(gpu, recipe, data)?;
-    let weights = Session::prospects(recipe, data)?;
+    let weights = Session::prospects(recipe, data, initial)?;
     let per_epoch = data.train.len().div_ceil(recipe.run.batch as usize) as u64;
     let steps = (per_epoch * u64::from(recipe.run.epochs)).min(max_steps.unwrap_or(u64::MAX));
     let mut meter = match effort {

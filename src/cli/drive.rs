@@ -16,7 +16,7 @@ use crate::report::dump::write_dump;
 use crate::report::files::{Files, write_report};
 use crate::report::journal::Keeper;
 use crate::train::baseline::{self, Counted, Dense};
-use crate::train::{Control, Event, Meta, RunFolder, Session, Started, Summary, train};
+use crate::train::{Control, Event, Initial, Meta, Origin, RunFolder, Session, Started, Summary, train};
 
 /// What to do with a run besides what its recipe says.
 #[derive(Default)]
@@ -24,6 +24,8 @@ pub struct Options {
     /// Stop when this many steps are done.
     pub max_steps: Option<u64>,
     pub quiet: bool,
+    /// The weights that a new run starts with, where they come from a file.
+    pub initial: Option<(Initial, Origin)>,
     /// How much is measured to choose kernels.
     pub autotune: Effort,
     /// The number of the signal that was received, where several runs share one; see [`signals`].
@@ -39,10 +41,12 @@ pub fn data(recipe: &Recipe) -> Result<Dataset> {
 
 /// Starts a new run in the folder `path`.
 pub fn start(gpu: &Gpu, recipe: &Recipe, data: &Dataset, path: &Path, options: &Options) -> Result<Summary> {
-    let run = cache::Run { gpu, recipe, data, max_steps: options.max_steps };
+    let initial = options.initial.as_ref().map(|(initial, _)| initial);
+    let run = cache::Run { gpu, recipe, data, initial, max_steps: options.max_steps };
     let choices = tune::choices(&run, options.autotune, options.quiet)?;
     gpu.forget_peak(); // what was measured does not count
-    let session = build(gpu, options.quiet, || Session::new(gpu, recipe, data, choices))?;
+    let begin = || Session::starting_from(gpu, recipe, data, choices, initial);
+    let session = build(gpu, options.quiet, begin)?;
     let meta = Meta {
         schema: 1,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -52,8 +56,10 @@ pub fn start(gpu: &Gpu, recipe: &Recipe, data: &Dataset, path: &Path, options: &
         recipe: None,
         folder: None,
         changes: Vec::new(),
+        initial: options.initial.as_ref().map(|(_, origin)| origin.clone()),
     };
     let folder = RunFolder::create(path, &session.recipe, &meta)?;
+    initial.map_or(Ok(()), |initial| initial.save(path))?;
     go(session, data, &folder, options, Vec::new())
 }
 
@@ -97,6 +103,8 @@ pub fn go(
         device: session.gpu.identity().clone(),
         data: data.name.clone(),
         samples: session.samples(),
+        classes: data.classes,
+        empty_classes: data.empty_classes().len(),
         parameters: params.iter().map(|p| p.len()).sum(),
         maskable: params.iter().filter(|p| p.prunable).map(|p| p.len()).sum(),
         first_step: session.step,
@@ -104,6 +112,7 @@ pub fn go(
         steps_per_epoch: session.length.steps_per_epoch,
     };
     emit(Event::Started(&started))?;
+    warnings.extend([data.warnings(), session.warnings()].concat());
     for warning in &warnings {
         emit(Event::Warned(warning))?;
     }

@@ -66,9 +66,12 @@ impl Inspect {
         }
         let arrays = load(&self.what)?;
         if selected(&arrays, &options).is_empty() {
-            return Err(Error::usage("no tensor matches")
-                .at(format!("there are: {}", arrays.keys().cloned().collect::<Vec<_>>().join(", ")))
-                .hint("another --layer pattern"));
+            let error = Error::usage("no tensor matches")
+                .at(format!("there are: {}", arrays.keys().cloned().collect::<Vec<_>>().join(", ")));
+            return Err(match &self.layer {
+                Some(layer) => error.hint(format!("another --layer pattern than `{layer}`")),
+                None => error.hint("--all shows masks, gradients and optimizer slots, too"),
+            });
         }
         if let Some(folder) = &self.png {
             draw(&arrays, &options, folder)?;

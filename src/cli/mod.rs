@@ -1,13 +1,14 @@
 //! The command line: flags, commands, exit codes. Results go to stdout, everything else to stderr.
 #![expect(clippy::print_stderr, reason = "this room speaks to people and to scripts")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Choice, Gpu};
+use crate::recipe::built_in;
 
 mod bench;
 mod cache;
@@ -17,6 +18,7 @@ mod drive;
 mod eval;
 mod export;
 mod history;
+mod init;
 mod inspect;
 mod list;
 mod plan;
@@ -84,11 +86,11 @@ struct Device {
 }
 
 impl Device {
-    fn choice(&self) -> Choice {
-        self.device.parse().unwrap_or_default()
+    fn choice(&self) -> Result<Choice> {
+        self.device.parse()
     }
     fn open(&self) -> Result<Gpu> {
-        Gpu::open(&self.choice())
+        Gpu::open(&self.choice()?)
     }
 }
 
@@ -112,6 +114,13 @@ impl RecipeArgs {
     /// With more settings, laid over those of the command line.
     fn read_with(&self, more: &[String]) -> Result<crate::recipe::Recipe> {
         let mut set = [&self.set[..], more].concat();
+        if built_in(&self.recipe).is_some() && Path::new(&self.recipe).is_file() {
+            eprintln!(
+                "warning: `{0}` is the built-in recipe; the file of this name is not read\n  try: .{1}{0}",
+                self.recipe,
+                std::path::MAIN_SEPARATOR
+            );
+        }
         set.extend(self.seed.map(|seed| format!("run.seed={seed}")));
         crate::train::resolve(&crate::recipe::Recipe::find(&self.recipe, &set)?)
     }

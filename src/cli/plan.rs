@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::init::Init;
 use super::{Device, RecipeArgs, cache, drive, print_json, say};
 use crate::data::Dataset;
 use crate::error::Result;
@@ -21,6 +22,8 @@ use roofline::{Ceilings, Roofline, Target};
 pub struct Plan {
     #[command(flatten)]
     recipe: RecipeArgs,
+    #[command(flatten)]
+    init: Init,
     #[command(flatten)]
     device: Device,
     /// Also say how long each dispatch takes at least: on a GPU of so many TFLOP/s (f32) and GB/s, which need not be here,
@@ -47,7 +50,8 @@ impl Plan {
         };
         let identity = gpu.identity().clone();
         let choices = if recipe.run.autotune { cache::known(&identity)? } else { Default::default() };
-        let run = Session::new(&gpu, &recipe, &data, choices)?;
+        let initial = self.init.read(&recipe, &data)?.map(|(initial, _)| initial);
+        let run = Session::starting_from(&gpu, &recipe, &data, choices, initial.as_ref())?;
         let updates = run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.schedule())?;
         let budgets = run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.budgets(pruner.target()))?;
         let [before, after] = run.plans();
@@ -71,6 +75,11 @@ impl Plan {
         let stored = 4 * run.model.params.iter().map(|p| p.len() as u64).sum::<u64>();
         let (dense, packed) = (kernels::dense(&run), kernels::packed(&run));
         let flops = run.planned_flops()?;
+        let rests = run.rests_in_all();
+        let warnings = [data.warnings(), run.warnings(), run.forecast_cuts()?].concat();
+        for warning in &warnings {
+            eprintln!("warning: {warning}");
+        }
         if self.json {
             let layers: Vec<_> = run
                 .model
@@ -101,7 +110,9 @@ impl Plan {
             return print_json(&json!({
                 "schema": 1, "recipe": recipe.run.name, "device": identity,
                 "steps": run.length.steps, "steps_per_epoch": run.length.steps_per_epoch,
+                "classes": data.classes, "empty_classes": data.empty_classes(),
                 "device_bytes": memory, "dense_bytes": stored, "mean_bytes": held.means, "memory": held, "layers": layers, "budgets": groups, "mask_updates": steps, "phases": training, "learning_rate": run.turns(),
+                "rests": rests, "warnings": warnings.iter().map(|warning| warning.what()).collect::<Vec<_>>(),
                 "cost": phases, "train_flops": flops, "dispatches": dispatched, "dense_kernels": dense.iter().map(kernels::Dense::json).collect::<Vec<_>>(),
                 "packed": packed.iter().map(kernels::Packed::json).collect::<Vec<_>>(), "notes": notes,
                 "roofline": roofline.as_ref().map(Roofline::json),
@@ -109,8 +120,8 @@ impl Plan {
         }
         say(&format!("{} on {} ({})", recipe.run.name, identity.adapter, identity.backend))?;
         say(&format!(
-            "{} steps, {} an epoch; batch {}",
-            run.length.steps, run.length.steps_per_epoch, recipe.run.batch
+            "{} steps, {} an epoch; batch {}; {} classes",
+            run.length.steps, run.length.steps_per_epoch, recipe.run.batch, data.classes
         ))?;
         let lines: Vec<_> = run
             .model
@@ -142,6 +153,12 @@ impl Plan {
                     say(&format!("  step {step:>7}  sparsity {sparsity:.4}  {kept} kept"))?;
                 }
             }
+        }
+        if rests > 0 {
+            say(&format!(
+                "the optimizer rests in {rests} of {} steps, where masks are updated",
+                run.length.steps
+            ))?;
         }
         say("learning rate:")?;
         for Turn { step, rate, what } in run.turns() {

@@ -247,7 +247,7 @@ impl Plasticity {
     }
 
     fn session(&self, gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Session> {
-        let run = cache::Run { gpu, recipe, data, max_steps: None };
+        let run = cache::Run { gpu, recipe, data, initial: None, max_steps: None };
         let choices = tune::choices(&run, self.autotune.effort(), self.quiet)?;
         drive::build(gpu, self.quiet, || Session::new(gpu, recipe, data, choices))
     }

@@ -47,7 +47,7 @@ pub enum Outcome {
 impl Resume {
     pub fn run(&self) -> Result<()> {
         let device = |meta: &Meta| match &self.device {
-            Some(device) => Gpu::open(&device.parse().unwrap_or_default()),
+            Some(device) => Gpu::open(&device.parse()?),
             None => same_device(&meta.device),
         };
         match go_on(&self.run, device, &self.changes, &self.common.options())? {
@@ -101,7 +101,9 @@ pub fn go_on(
     warnings.extend(elsewhere(&meta, gpu.identity()));
     gpu.forget_peak(); // of runs before this one
     let variants = meta.variants.clone();
-    let mut session = drive::build(&gpu, options.quiet, || Session::new(&gpu, &recipe, &data, variants))?;
+    let initial = folder.initial(&meta)?;
+    let begin = || Session::starting_from(&gpu, &recipe, &data, variants, initial.as_ref());
+    let mut session = drive::build(&gpu, options.quiet, begin)?;
     match found {
         Ok((snapshot, damaged)) => {
             warnings.extend(damaged);

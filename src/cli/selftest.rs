@@ -6,10 +6,14 @@ use super::{Device, print_json, say};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use crate::gpu::check::SIZES;
+use crate::recipe::glob;
 use crate::{distill, ops, optim, sparsity};
 
 #[derive(clap::Args)]
 pub struct Selftest {
+    /// Only kernels whose name matches, such as `sparsity/*`
+    #[arg(long, value_name = "PATTERN")]
+    kernel: Option<String>,
     #[command(flatten)]
     device: Device,
     /// Print one JSON object
@@ -31,14 +35,21 @@ pub struct Compared {
     pub failure: Option<Error>,
 }
 
-/// Compares every kernel that the device can run with its twin, at every size.
+/// Compares the kernels that the device can run with their twins, at every size: all, or those whose names match a pattern.
 ///
 /// # Errors
-/// What the device reports; a kernel that disagrees is none.
-pub fn compare(gpu: &Gpu) -> Result<Outcome> {
+/// What the device reports, and a pattern that no name matches; a kernel that disagrees is none.
+pub fn compare(gpu: &Gpu, pattern: Option<&str>) -> Result<Outcome> {
     let rooms = [ops::checks(), optim::checks(), sparsity::checks(), distill::checks()];
-    let (checks, left_out): (Vec<_>, Vec<_>) =
-        rooms.into_iter().flatten().partition(|check| check.applies_to(gpu));
+    let mut checks: Vec<_> = rooms.into_iter().flatten().collect();
+    if let Some(pattern) = pattern {
+        checks.retain(|check| glob(pattern, &check.name));
+        if checks.is_empty() {
+            return Err(Error::usage(format!("no kernel matches `{pattern}`"))
+                .hint("a pattern over the names that `coppice selftest` lists, such as \"ops/*\""));
+        }
+    }
+    let (checks, left_out): (Vec<_>, Vec<_>) = checks.into_iter().partition(|check| check.applies_to(gpu));
     let mut results = Vec::new();
     for check in checks {
         let mut one = Compared { name: check.name.clone(), largest_error: 0.0, failure: None };
@@ -57,7 +68,7 @@ pub fn compare(gpu: &Gpu) -> Result<Outcome> {
 impl Selftest {
     pub fn run(&self) -> Result<()> {
         let gpu = self.device.open()?;
-        let Outcome { results, left_out } = compare(&gpu)?;
+        let Outcome { results, left_out } = compare(&gpu, self.kernel.as_deref())?;
         let failed = results.iter().filter(|one| one.failure.is_some()).count();
         if self.json {
             let kernels: Vec<_> = results

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::init::Init;
 use super::tune::Autotune;
 use super::{Device, RecipeArgs, drive, print_json, runs, say};
 use crate::error::Result;
@@ -15,6 +16,8 @@ pub struct Train {
     /// The run's folder; by default runs/NAME, numbered if that exists
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    init: Init,
     #[command(flatten)]
     autotune: Autotune,
     #[command(flatten)]
@@ -64,7 +67,8 @@ impl Train {
         let data = drive::data(&recipe)?;
         let gpu = self.device.open()?;
         let path = self.out.clone().unwrap_or_else(|| RunFolder::free(&runs(), &recipe.run.name));
-        let options = drive::Options { autotune: self.autotune.effort(), ..self.common.options() };
+        let initial = self.init.read(&recipe, &data)?;
+        let options = drive::Options { autotune: self.autotune.effort(), initial, ..self.common.options() };
         let summary = drive::start(&gpu, &recipe, &data, &path, &options)?;
         self.common.report(&summary)
     }

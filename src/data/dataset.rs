@@ -203,7 +203,10 @@ fn hold_out(train: Split, features: usize, share: f64) -> Result<(Split, Split)>
     if !(share > 0.0 && share < 1.0 && held >= 1.0 && held < samples as f64) {
         return Err(Error::new(Kind::Usage, format!("cannot hold out a share of {share} for validation"))
             .at(format!("of {samples} samples, at least 1 has to be held out and 1 has to stay"))
-            .hint("validation = 0.1, or 0 for none"));
+            .hint(match samples {
+                1 => "validation = 0 holds nothing out".to_string(),
+                _ => format!("validation = {:.2}, or 0 for none", (1.0 / samples as f64).max(0.1)),
+            }));
     }
     let mut is_held = vec![false; samples];
     for &row in &permutation(SPLIT_SEED, Stream::Split, 0, samples as u32)[..held as usize] {

@@ -134,3 +134,15 @@ fn the_hash_covers_everything_but_the_names() {
     }
     assert_ne!(plain, Dataset::from_arrays(source(10), 0.1).unwrap().hash);
 }
+
+#[test]
+fn advice_for_very_small_sets_does_not_repeat_what_failed() {
+    let set = |samples: usize| hold_out(Split::bytes(vec![0; samples], vec![0; samples]), 1, 0.1);
+    for (samples, advice) in
+        [(1, "try: validation = 0 holds nothing out"), (2, "try: validation = 0.50, or 0"), (4, "0.25")]
+    {
+        let text = set(samples).unwrap_err().to_string();
+        assert!(text.contains(advice), "{samples}: {text}");
+    }
+    assert!(set(5).is_ok());
+}

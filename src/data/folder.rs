@@ -1,6 +1,6 @@
 //! The four files of an MNIST-like data set: pairs of images and labels, from a folder or from memory.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::idx::{self, Idx};
 use super::{Entry, Samples, Source, Split};
@@ -25,12 +25,16 @@ pub fn part(folder: &Path, part: &str, classes: usize) -> Result<(Vec<usize>, Sp
     pair(images, labels, classes)
 }
 
-/// The plain file if it is there, else the packed one.
+/// Where a file is: plain or else packed, by its published name or with a dot in it, as some unpackers write it.
+pub fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+    let names = [name.to_string(), name.replace("-idx", ".idx")];
+    let paths = names.iter().flat_map(|name| [folder.join(name), folder.join(format!("{name}.gz"))]);
+    paths.into_iter().find(|path| path.exists())
+}
+
 fn file(folder: &Path, name: &str, rank: u8) -> Result<Idx> {
-    let plain = folder.join(name);
-    let packed = folder.join(format!("{name}.gz"));
-    match [plain, packed].iter().find(|path| path.exists()) {
-        Some(path) => idx::open(path, rank),
+    match find(folder, name) {
+        Some(path) => idx::open(&path, rank),
         None => Err(Error::data(format!("a file of the data set is absent from {}", folder.display()))
             .at(format!("expected {name} or {name}.gz, found neither"))
             .hint("the four files are {train,t10k}-images-idx3-ubyte and {train,t10k}-labels-idx1-ubyte")),

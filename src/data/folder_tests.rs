@@ -140,3 +140,22 @@ fn an_absent_folder_or_file_says_what_was_expected() {
     let error = open_set(&format!("idx:{}", folder.path().display()), 0.0).unwrap_err();
     assert!(error.to_string().contains(NAMES[3]), "{error}");
 }
+
+#[test]
+fn names_with_a_dot_are_found_and_one_class_is_refused() {
+    let folder = folder(&small());
+    for name in NAMES {
+        for ending in ["", ".gz"] {
+            let old = folder.path().join(format!("{name}{ending}"));
+            if old.exists() {
+                std::fs::rename(old, folder.path().join(format!("{}{ending}", name.replace("-idx", ".idx"))))
+                    .unwrap();
+            }
+        }
+    }
+    let open = || open_set(&format!("idx:{}", folder.path().display()), 0.0);
+    assert_eq!(open().unwrap().train.len(), 3);
+    std::fs::write(folder.path().join("train-labels.idx1-ubyte"), file_of(&[3], &[1, 1, 1])).unwrap();
+    let text = open().unwrap_err().to_string();
+    assert!(text.contains("have the label 1") && text.contains("one class alone"), "{text}");
+}

@@ -65,10 +65,13 @@ fn unpacked(name: &str, mut source: impl Read, rank: u8) -> Result<Idx> {
     let expected = [0, 0, UNSIGNED_BYTES, rank];
     if magic != expected {
         let show = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-        return Err(Error::data(format!("{name} is not the IDX file it should be"))
-            .at(format!("offset 0: expected the magic number {}, found {}", show(&expected), show(&magic)))
-            .hint("are images and labels in each other's place?")
-            .hint(AGAIN));
+        let error = Error::data(format!("{name} is not the IDX file it should be")).at(format!(
+            "offset 0: expected the magic number {}, found {}",
+            show(&expected),
+            show(&magic)
+        ));
+        let (is, advice) = found(&magic, rank);
+        return Err(error.at(format!("it {is}")).hint(advice));
     }
     let extents: Vec<u32> = input
         .take(4 * u64::from(rank), "extents")?
@@ -83,6 +86,41 @@ fn unpacked(name: &str, mut source: impl Read, rank: u8) -> Result<Idx> {
         extents: extents.iter().map(|&extent| extent as usize).collect(),
         bytes,
     })
+}
+
+/// What a file is that begins with these bytes, and what to do where an array of `rank` extents was to be there.
+fn found(magic: &[u8], rank: u8) -> (String, &'static str) {
+    let of = |what: &str| format!("is {what}");
+    match *magic {
+        [0, 0, UNSIGNED_BYTES, 1] if rank != 1 => {
+            (of("IDX of one extent, as labels are"), "are images and labels in each other's place?")
+        }
+        [0, 0, UNSIGNED_BYTES, 3] if rank != 3 => {
+            (of("IDX of three extents, as images are"), "are images and labels in each other's place?")
+        }
+        [0, 0, UNSIGNED_BYTES, 4] => (
+            of("IDX of four extents, as colour images are"),
+            "images of one channel: (samples, height, width)",
+        ),
+        [0, 0, UNSIGNED_BYTES, extents] => (format!("is IDX of {extents} extents"), AGAIN),
+        [0, 0, kind, _] if (0x09..=0x0e).contains(&kind) && kind != 0x0a => {
+            let kinds = ["int8", "", "int16", "int32", "float32", "float64"];
+            (format!("is IDX of {}", kinds[usize::from(kind) - 9]), "values from 0 to 255 as unsigned bytes")
+        }
+        [b'<', ..] => (of("a web page, or XML"), "the download failed: fetch the data itself"),
+        [b'P', b'K', ..] => (of("a zip archive"), "unpack it"),
+        [0x89, b'P', b'N', b'G'] => (of("a PNG picture"), AGAIN),
+        _ => (format!("begins as no IDX file does{}", text_of(magic)), AGAIN),
+    }
+}
+
+fn text_of(magic: &[u8]) -> String {
+    match std::str::from_utf8(magic) {
+        Ok(text) if text.chars().all(|c| c.is_ascii_graphic() || c == ' ') => {
+            format!(": as a text, \"{text}..\"")
+        }
+        _ => String::new(),
+    }
 }
 
 /// The product of the extents, if it is neither 0 nor too large.

@@ -153,3 +153,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_file_that_is_something_else_is_told_what_it_is() {
+    for (start, rank, words) in [
+        (&b"<!DOCTYPE html>"[..], 3, "it is a web page, or XML\n  try: the download failed"),
+        (b"PK\x03\x04", 3, "it is a zip archive"),
+        (&[0, 0, 0x0c, 3], 3, "it is IDX of int32\n  try: values from 0 to 255"),
+        (&[0, 0, 0x0e, 1], 1, "it is IDX of float64"),
+        (&[0, 0, 8, 4], 3, "it is IDX of four extents, as colour images are"),
+        (&[0, 0, 8, 1], 3, "as labels are\n  try: are images and labels in each other's place?"),
+        (&[0, 0, 8, 3], 1, "as images are\n  try: are images and labels in each other's place?"),
+        (b"3,4,5", 3, "begins as no IDX file does: as a text, \"3,4,..\""),
+    ] {
+        let text = read("some-file", start, rank).unwrap_err().to_string();
+        assert!(text.contains(words), "{words} is not in {text}");
+        assert_eq!(text.contains("each other's place"), words.contains("place"), "{text}");
+    }
+}

@@ -4,6 +4,7 @@
 //! functions of numbers alone, so that a resumed run finds everything where it was.
 
 mod check;
+mod classes;
 mod dataset;
 mod digits;
 mod fashion;
@@ -56,7 +57,9 @@ pub fn open(name: &str, validation: f64) -> Result<Dataset> {
         return Err(Error::usage(format!("data set \"{name}\" is not complete or says too much"))
             .at(format!("expected \"{}\", found \"{name}\"", entry.usage())));
     }
-    Dataset::from_arrays((entry.open)(argument)?, validation)
+    let source = (entry.open)(argument)?;
+    classes::check(&source)?;
+    Dataset::from_arrays(source, validation)
 }
 
 fn unknown(word: &str) -> Error {

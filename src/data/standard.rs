@@ -48,8 +48,7 @@ impl Standard {
     /// Reads the first of `places` where the training images are.
     fn open_among(&self, places: &[PathBuf]) -> Result<Source> {
         let first = "train-images-idx3-ubyte";
-        let holds =
-            |place: &&PathBuf| place.join(first).exists() || place.join(format!("{first}.gz")).exists();
+        let holds = |place: &&PathBuf| folder::find(place, first).is_some();
         let Some(place) = places.iter().find(holds) else {
             let places =
                 places.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(", ");

@@ -19,13 +19,15 @@ pub enum Choice {
 }
 
 impl FromStr for Choice {
-    type Err = std::convert::Infallible;
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Ok(match word {
-            "auto" => Choice::Auto,
-            "twin" => Choice::Twin,
-            _ => word.parse().map(Choice::Index).unwrap_or_else(|_| Choice::Name(word.to_string())),
-        })
+    type Err = Error;
+    fn from_str(word: &str) -> Result<Self> {
+        match word.trim().to_lowercase().as_str() {
+            "" => Err(Error::usage("the name of a device is empty")
+                .hint("auto, twin, a number or a name: `coppice devices` lists them")),
+            "auto" => Ok(Choice::Auto),
+            "twin" => Ok(Choice::Twin),
+            word => Ok(word.parse().map(Choice::Index).unwrap_or_else(|_| Choice::Name(word.to_string()))),
+        }
     }
 }
 
@@ -96,8 +98,19 @@ impl Adapter {
     pub fn has_subgroups(&self) -> bool {
         self.adapter.features().contains(wgpu::Features::SUBGROUP) && self.info.subgroup_min_size >= 8
     }
+    fn describe_numbered(&self) -> String {
+        format!("{}: {}", self.index, self.describe())
+    }
     fn describe(&self) -> String {
         format!("{} on {} ({}, {})", self.info.name, self.backend(), self.class(), self.driver())
+    }
+}
+
+/// Why the first of these adapters was taken.
+fn asked_for(fitting: &[String]) -> String {
+    match fitting {
+        [] | [_] => "asked for".to_string(),
+        several => format!("first of {} that are meant, by rank: {}", several.len(), several.join("; ")),
     }
 }
 
@@ -122,7 +135,7 @@ pub(super) fn choose(choice: &Choice) -> Result<(Option<Adapter>, String)> {
         return Ok((None, "asked for".into()));
     }
     let all = adapters();
-    let list = all.iter().map(|a| format!("{}: {}", a.index, a.describe())).collect::<Vec<_>>().join("; ");
+    let list = all.iter().map(Adapter::describe_numbered).collect::<Vec<_>>().join("; ");
     let wanted = |adapter: &&Adapter| match choice {
         Choice::Auto => adapter.obstacle().is_none(),
         Choice::Index(index) => adapter.index == *index,
@@ -140,7 +153,7 @@ pub(super) fn choose(choice: &Choice) -> Result<(Option<Adapter>, String)> {
         let reason = match (choice, all.len()) {
             (Choice::Auto, 1) => "the only one".to_string(),
             (Choice::Auto, n) => format!("first of {n} by rank: {list}"),
-            _ => "asked for".to_string(),
+            _ => asked_for(&all.iter().filter(wanted).map(Adapter::describe_numbered).collect::<Vec<_>>()),
         };
         return Ok((Some(adapter.clone()), reason));
     }
@@ -160,4 +173,27 @@ pub(super) fn choose(choice: &Choice) -> Result<(Option<Adapter>, String)> {
     Err(Error::device("no such adapter").at(format!("asked for: {asked}; found: {found}")).hint(
         "one of those found, by number or name; a Vulkan driver (a software one will do); or --device twin",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_named_whatever_the_case() {
+        let choice = |word: &str| word.parse::<Choice>().unwrap();
+        assert_eq!([choice("TWIN"), choice("Auto")], [Choice::Twin, Choice::Auto]);
+        assert_eq!([choice("1"), choice("Lava")], [Choice::Index(1), Choice::Name("lava".into())]);
+        for empty in ["", " "] {
+            assert!(empty.parse::<Choice>().unwrap_err().to_string().contains("is empty"));
+        }
+    }
+
+    #[test]
+    fn of_several_that_are_meant_all_are_named() {
+        let named =
+            |names: &[&str]| asked_for(&names.iter().map(|name| name.to_string()).collect::<Vec<_>>());
+        assert_eq!(named(&["0: a"]), "asked for");
+        assert_eq!(named(&["0: a", "1: a"]), "first of 2 that are meant, by rank: 0: a; 1: a");
+    }
 }

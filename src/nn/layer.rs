@@ -164,6 +164,12 @@ pub trait Layer {
         Err(Error::usage("a layer without a weight was asked to grow it"))
     }
 
+    /// Which channels of its output depend on one of its inputs that depends on the batch, where `masks` says by parameter
+    /// which weights are kept: as a layer does that works channel by channel.
+    fn reach(&self, inputs: &[&[bool]], _masks: &[Option<&[u32]>], channels: usize) -> Vec<bool> {
+        (0..channels).map(|channel| inputs.iter().any(|input| input[channel])).collect()
+    }
+
     /// Whether it computes the number in the same place of its output from each number of its input.
     fn is_elementwise(&self) -> bool {
         false

@@ -14,6 +14,7 @@ mod model;
 mod pass;
 mod planner;
 pub mod presets;
+pub mod reach;
 mod schedule;
 
 pub use arena::{Arena, Placement, Room, place};
@@ -21,6 +22,7 @@ pub use extent::Extent;
 pub use graph::{DATA, Graph, Value};
 pub use model::{Head, Model, Node};
 pub use pass::Pass;
+pub use reach::Cut;
 pub use schedule::{Call, Gradients, Item, Key, Life, Schedule, Wish};
 
 #[cfg(test)]

@@ -163,6 +163,11 @@ impl Param {
         self.part_with(&[LATENT, RECORDED]);
     }
 
+    /// Lets it begin with these values, `shape` row by row, in place of a draw. It must not have memory yet.
+    pub fn begin_with(&mut self, values: Vec<f32>) {
+        self.initial = Box::new(move |i| values[i as usize]);
+    }
+
     /// All values before the first step, pruned ones included.
     pub fn initial_values(&self) -> Vec<f32> {
         (0..self.len() as u32).map(|i| (self.initial)(i)).collect()

@@ -4,6 +4,7 @@
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("digits-dense", include_str!("../../assets/recipes/digits-dense.toml")),
     ("digits-gmp-90", include_str!("../../assets/recipes/digits-gmp-90.toml")),
+    ("digits-held", include_str!("../../assets/recipes/digits-held.toml")),
     ("digits-rigl-90", include_str!("../../assets/recipes/digits-rigl-90.toml")),
     ("fashion-asp", include_str!("../../assets/recipes/fashion-asp.toml")),
     ("fashion-dense", include_str!("../../assets/recipes/fashion-dense.toml")),

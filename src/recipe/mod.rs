@@ -53,6 +53,9 @@ use section::Section;
 use source::Places;
 use writer::Writer;
 
+/// The tables of a recipe.
+const TABLES: [&str; 8] = ["run", "data", "model", "optim", "sparsity", "distill", "unfreeze", "dump"];
+
 /// A run before it is run; every default is filled in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
@@ -91,6 +94,8 @@ impl Recipe {
 
     fn read(table: toml::Table, origin: &str, places: Arc<Places>) -> Result<Recipe> {
         let mut root = Section::root(table, places);
+        // Before what is missing of them: a table under another name lacks nothing but its name.
+        root.only(&TABLES)?;
         let recipe = Recipe {
             run: Run::read(root.section("run")?, &default_name(origin))?,
             data: Data::read(root.section("data")?)?,

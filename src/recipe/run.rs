@@ -52,9 +52,11 @@ impl Precision {
 
 impl Run {
     pub(super) fn read(mut section: Section, default_name: &str) -> Result<Run> {
-        let name = section.take("name", "letters, digits, `-`, `_` and `.`, the last not in front", |v| {
-            v.as_str().filter(|name| is_folder_name(name)).map(String::from)
-        })?;
+        let name = section.take(
+            "name",
+            "1 to 100 letters, digits, `-`, `_` and `.`, the last not in front",
+            |v| v.as_str().filter(|name| is_folder_name(name)).map(String::from),
+        )?;
         let seed = section.take("seed", "a whole number from 0 to 9223372036854775807", |v| {
             v.as_integer().and_then(|i| u64::try_from(i).ok())
         })?;

@@ -154,6 +154,14 @@ impl Section {
         error.at(format!("where: {}", self.places.of(&join(&self.path, key))))
     }
 
+    /// There may be nothing but these keys.
+    pub fn only(&self, known: &[&'static str]) -> Result<()> {
+        match self.table.keys().find(|key| !known.contains(&key.as_str())) {
+            Some(key) => Err(unknown_key(&self.path, key, "", known, &self.places)),
+            None => Ok(()),
+        }
+    }
+
     /// Nothing may be left.
     pub fn finish(&self) -> Result<()> {
         match self.table.keys().next() {

@@ -101,8 +101,7 @@ fn lay_over(table: &mut Table, text: &str, places: &mut Places) -> Result<()> {
     if keys.iter().any(|key| key.is_empty()) {
         return Err(malformed());
     }
-    // Anything that is no TOML value is plain text: `-s optim.name=adam` needs no quotes within quotes.
-    let value = value.parse().unwrap_or_else(|_| Value::String(value.to_string()));
+    let value = read_value(value).map_err(|error| error.at(format!("where: {place}")))?;
 
     let mut inner = table;
     for (depth, key) in keys[..keys.len() - 1].iter().enumerate() {
@@ -124,6 +123,27 @@ fn lay_over(table: &mut Table, text: &str, places: &mut Places) -> Result<()> {
         places.written.entry(keys[..depth].join(".")).or_insert_with(|| place.clone());
     }
     Ok(())
+}
+
+/// The value of an override. Anything that is no TOML value is plain text, so that `-s optim.name=adam` needs no quotes
+/// within quotes; but what begins as a text, a list or a table is meant to be one.
+fn read_value(text: &str) -> Result<Value> {
+    let error = match text.parse() {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    if !text.starts_with(['"', '\'', '[', '{']) {
+        return Ok(Value::String(text.to_string()));
+    }
+    let message: toml::de::Error = error;
+    let refused = Error::usage(format!("`{text}` is no TOML value")).at(message.message().to_string());
+    Err(match text.starts_with('"') && text.contains('\\') {
+        true => {
+            refused.hint("a backslash begins an escape within \"..\": write \\\\, or '..' in place of \"..\"")
+        }
+        false => refused
+            .hint("quotes and brackets are closed, texts in lists and tables are in quotes: [\"a\", \"b\"]"),
+    })
 }
 
 #[cfg(test)]
@@ -199,6 +219,18 @@ mod tests {
             text.contains("`a.x` is no table here, but of type integer") && text.contains("line 2"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn values_that_begin_as_toml_must_be_toml() {
+        let text = overridden(r#"a.x="idx:C:\data\mnist""#).unwrap_err().to_string();
+        assert!(text.starts_with(r#"`"idx:C:\data\mnist"` is no TOML value"#), "{text}");
+        assert!(text.contains(r"write \\, or '..'") && text.contains("where: -s a.x="), "{text}");
+        for with in ["a.x=[1, 2", "a.x={ l = }", "a.x='b", "a.x=[a, b]"] {
+            assert!(overridden(with).unwrap_err().to_string().contains("is no TOML value"), "{with}");
+        }
+        let path = overridden(r"a.x='idx:C:\data\mnist'").unwrap().0["a"]["x"].clone();
+        assert_eq!(path, Value::String(r"idx:C:\data\mnist".into()));
     }
 
     #[test]

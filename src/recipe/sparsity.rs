@@ -18,6 +18,8 @@ pub struct Sparsity {
     pub init: Option<f64>,
     /// The method's own where it is left out.
     pub distribution: Option<Distribution>,
+    /// Density that every layer keeps at least, 0 up to (not including) 1, where no rule says otherwise.
+    pub min_density: f64,
     /// What is pruned together, where no rule says otherwise.
     pub pattern: Structure,
     pub schedule: PruneSchedule,
@@ -131,6 +133,7 @@ impl Sparsity {
             target: None,
             init: None,
             distribution: None,
+            min_density: 0.0,
             pattern: Structure::Free,
             schedule: PruneSchedule::default(),
             latent: false,
@@ -152,6 +155,7 @@ impl Sparsity {
                 Distribution::ALL,
                 Distribution::name,
             )?,
+            min_density: section.number("min_density", SHARE, is_share)?.unwrap_or(0.0),
             pattern: read_structure(&mut section)?.unwrap_or_default(),
             schedule: PruneSchedule::read(section.section("schedule")?)?,
             latent: section.flag("latent", false)?,
@@ -177,6 +181,7 @@ impl Sparsity {
         if let Some(distribution) = self.distribution {
             w.key("distribution", distribution.name());
         }
+        w.key("min_density", self.min_density);
         w.key("pattern", self.pattern.to_string());
         w.key("latent", self.latent);
         w.key("storage", self.storage.name());

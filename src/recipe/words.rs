@@ -5,11 +5,12 @@ use crate::error::{Error, Result};
 /// The candidate nearest to `word`, if one is near enough to be what was meant.
 ///
 /// Distance is Damerau-Levenshtein (a swap of neighbours counts once), blind to case and to `-` against `_`.
-/// One slip is allowed in words of up to three letters, two up to seven, three beyond; of equals the first
-/// wins.
+/// One slip is allowed in words of up to three letters, two up to seven, three beyond, and a word that is the beginning of
+/// the other, of three letters at least; of equals the first wins.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let word = plain(word);
+    let begins = |a: &str, b: &str| a.len() >= 3 && b.starts_with(a);
     let allowed = match word.chars().count() {
         0..=3 => 1,
         4..=7 => 2,
@@ -17,7 +18,11 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     };
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&word, &plain(candidate)), candidate))
+        .map(|candidate| match plain(candidate) {
+            // A word cut short, or written out.
+            known if begins(&known, &word) || begins(&word, &known) => (allowed, candidate),
+            known => (strsim::damerau_levenshtein(&word, &known), candidate),
+        })
         .filter(|&(distance, candidate)| distance <= allowed && distance < candidate.chars().count())
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| candidate)
@@ -83,6 +88,9 @@ mod tests {
             ("weight-decay", Some("weight_decay")),
             ("rl", Some("lr")),
             ("l", Some("lr")),
+            ("momentum_factor", Some("momentum")),
+            ("mom", Some("momentum")),
+            ("mo", None),
             ("banana", None),
             ("x", None),
             ("", None),

@@ -87,7 +87,11 @@ impl Console {
         let d = &s.device;
         self.say(&format!("device   {} on {} ({}): {}", d.adapter, d.backend, d.class, d.reason));
         let [train, validation, test] = s.samples;
-        self.say(&format!("data     {}: {train} to train on, {validation} held out, {test} to test", s.data));
+        let empty = if s.empty_classes > 0 { format!(" ({} empty)", s.empty_classes) } else { String::new() };
+        self.say(&format!(
+            "data     {}: {train} to train on, {validation} held out, {test} to test; {} classes{empty}",
+            s.data, s.classes
+        ));
         self.say(&format!("model    {} parameters, {} of them prunable", s.parameters, s.maskable));
         if s.first_step > 0 {
             self.say(&format!("resumed  at step {} of {}", s.first_step, s.steps));

@@ -1,5 +1,7 @@
 //! Reads the tensors of whatever a person points to: a run, a checkpoint, a dump, a file.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -8,8 +10,8 @@ use crate::store::{Arrays, npy, safetensors};
 use crate::train::checkpoint::{self, Which};
 use crate::train::{check_read, expand_described};
 
-/// Reads a run folder (its last checkpoint), a checkpoint folder, a dump folder, a `.safetensors` or a `.npy`
-/// file; the tensor of the latter has the name of the file. With the arrays come the errors of damaged
+/// Reads a run folder (its last checkpoint), a checkpoint folder, a dump folder, a safetensors or a `.npy` file, whatever
+/// its name; the tensor of the latter has the name of the file. With the arrays come the errors of damaged
 /// checkpoints that were passed over: to be shown.
 ///
 /// # Errors
@@ -26,16 +28,16 @@ pub fn load_any(path: &Path) -> Result<(Arrays, Vec<Error>)> {
     if path.join("manifest.json").is_file() || path.join(checkpoint::TENSORS).is_file() {
         return sound(checkpoint::read(path)?.dense()?);
     }
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("safetensors") if !path.is_dir() => sound(expand_described(safetensors::read(path)?)?),
-        Some("npy") if !path.is_dir() => {
+    match format(path) {
+        Some(Format::Safetensors) => sound(some(path, expand_described(safetensors::read(path)?)?)?),
+        Some(Format::Npy) => {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             sound(Arrays::from([(name, npy::read(path)?)]))
         }
-        _ => {
+        None => {
             let what = if path.exists() { "holds no tensors that are known" } else { "does not exist" };
             Err(Error::usage(format!("{} {what}", path.display()))
-                .hint("a run folder, a checkpoint, a dump, a .safetensors or a .npy file"))
+                .hint("a run folder, a checkpoint, a dump, a safetensors or a .npy file"))
         }
     }
 }
@@ -50,10 +52,41 @@ pub fn check_numbers(arrays: &Arrays, path: &Path) -> Result<()> {
         .map_err(|e| e.at(format!("in {}", path.display())))
 }
 
+/// A file of tensors.
+enum Format {
+    Safetensors,
+    Npy,
+}
+
+/// What a file is by its first bytes, whatever its name; by its name where these say nothing, so that a damaged file is
+/// called that.
+fn format(path: &Path) -> Option<Format> {
+    let mut start = Vec::new();
+    File::open(path).ok()?.take(9).read_to_end(&mut start).ok()?;
+    let named = path.extension().and_then(|extension| extension.to_str());
+    match (&start[..], named) {
+        ([0x93, b'N', b'U', b'M', b'P', b'Y', ..], _) => Some(Format::Npy),
+        // The length of a header, which is an object of JSON.
+        ([.., 0, 0, 0, b'{'], _) => Some(Format::Safetensors),
+        (_, Some("npy")) => Some(Format::Npy),
+        (_, Some("safetensors")) => Some(Format::Safetensors),
+        _ => None,
+    }
+}
+
+/// The arrays of a file, if there are any.
+fn some(path: &Path, arrays: Arrays) -> Result<Arrays> {
+    if arrays.is_empty() {
+        let what = format!("{} holds no tensors", path.display());
+        return Err(Error::checkpoint(what).at("its header has nothing but metadata"));
+    }
+    Ok(arrays)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
+    use crate::error;
     use crate::store::Array;
     use crate::train::checkpoint::Snapshot;
 
@@ -68,7 +101,7 @@ mod tests {
         arrays.insert("a.weight".into(), tensor(&[f32::NAN, f32::NEG_INFINITY]));
         arrays.insert("a.bias".into(), tensor(&[1.0, f32::NAN]));
         let error = check_numbers(&arrays, Path::new("f")).unwrap_err();
-        assert_eq!(error.kind, Kind::Numbers);
+        assert_eq!(error.kind, crate::error::Kind::Numbers);
         assert!(error.to_string().contains("1 of a.bias, 2 of a.weight"), "{error}");
     }
 
@@ -93,13 +126,19 @@ mod tests {
             assert!(damaged.is_empty());
         }
 
+        let (other, bare) = (run.join("weights.bin"), run.join("bare.safetensors"));
+        std::fs::copy(&file, &other).unwrap();
+        assert_eq!(load_any(&other).unwrap().0, arrays, "the bytes say what it is");
+        safetensors::write(&bare, &Arrays::new(), &[("format", "pt")]).unwrap();
+        let error = load_any(&bare).unwrap_err();
+        assert!(error.to_string().contains("holds no tensors"), "{error}");
         std::fs::write(ckpt.join(checkpoint::TENSORS), "cut").unwrap();
         assert_eq!(load_any(run).unwrap().1.len(), 1);
-        assert_eq!(load_any(&ckpt).unwrap_err().kind, Kind::Checkpoint);
+        assert_eq!(load_any(&ckpt).unwrap_err().kind, error::Kind::Checkpoint);
         std::fs::remove_file(ckpt.join("manifest.json")).unwrap();
-        assert_eq!(load_any(&ckpt).unwrap_err().kind, Kind::Checkpoint);
+        assert_eq!(load_any(&ckpt).unwrap_err().kind, error::Kind::Checkpoint);
         for path in [&run.join("dumps"), &run.join("absent"), &ckpt.join("state.json")] {
-            assert_eq!(load_any(path).unwrap_err().kind, Kind::Usage, "{}", path.display());
+            assert_eq!(load_any(path).unwrap_err().kind, error::Kind::Usage, "{}", path.display());
         }
     }
 }

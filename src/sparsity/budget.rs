@@ -108,6 +108,11 @@ impl Tensor {
     }
 }
 
+/// Whether the last rule for the tensor of this name makes it dense.
+pub fn is_dense(name: &str, rules: &[Rule]) -> bool {
+    rules.iter().rfind(|rule| fits(&rule.matches, name)).is_some_and(|rule| rule.dense)
+}
+
 /// Some multiples of it are still numbers of 32 bits.
 const LARGEST_GROUP: u32 = 1 << 20;
 
@@ -122,11 +127,9 @@ fn said<T>(rules: &[Rule], name: &str, of: impl Fn(&Rule) -> Option<T>) -> Optio
 /// # Errors
 /// `Kind::Usage` where groups are too large for any layer.
 pub fn form(name: &str, matrix: Matrix, pattern: Structure, rules: &[Rule]) -> Result<Form> {
-    let last = rules.iter().rfind(|rule| fits(&rule.matches, name));
-    let dense = last.is_some_and(|rule| rule.dense);
     let structure = said(rules, name, |rule| rule.pattern).unwrap_or(pattern);
     match structure {
-        _ if dense => Ok(Form::Free),
+        _ if is_dense(name, rules) => Ok(Form::Free),
         Structure::Free | Structure::Block { rows: 1, columns: 1 } => Ok(Form::Free),
         Structure::Groups { keep, of } if of <= LARGEST_GROUP => {
             Ok(Form::Groups { keep: keep as usize, of: of as usize })
@@ -176,6 +179,8 @@ pub struct Budget {
     distribution: Distribution,
     /// Weights of layers that rules keep dense: they count towards the total.
     dense: usize,
+    /// The density that each tensor keeps at least, unless a rule or its form says otherwise.
+    least: f64,
 }
 
 impl Budget {
@@ -225,7 +230,21 @@ impl Budget {
         if groups.is_empty() {
             return Err(Error::usage("nothing is left to prune: rules keep every layer dense"));
         }
-        Ok(Self { groups, tensors, distribution, dense })
+        Ok(Self { groups, tensors, distribution, dense, least: 0.0 })
+    }
+
+    /// With a density that each tensor keeps at least.
+    pub fn with_least(self, least: f64) -> Self {
+        Self { least, ..self }
+    }
+
+    /// What a tensor of so many weights is to keep at least; 0 where nothing is asked for.
+    pub fn floor(&self, len: usize) -> usize {
+        if self.least > 0.0 { keep(len, 1.0 - self.least) } else { 0 }
+    }
+    /// As [`Budget::floor`], of a group: no tensor is left with nothing.
+    fn floor_of(&self, group: &Group) -> usize {
+        group.members.iter().map(|&member| self.floor(self.tensors[member].len()).max(1)).sum()
     }
 
     /// All maskable tensors.
@@ -265,7 +284,7 @@ impl Budget {
         let open: Vec<&Group> =
             self.groups.iter().filter(|group| group.target.is_none() && group.fixed.is_none()).collect();
         let most: usize = open.iter().map(|group| group.len).sum();
-        let least: usize = open.iter().map(|group| group.members.len()).sum();
+        let least: usize = open.iter().map(|group| self.floor_of(group)).sum();
         let free = wanted.checked_sub(taken).filter(|free| (least..=most).contains(free));
         // Where forms and rules fix every number, N:M among them, the total is what comes of it.
         let by_form = self.groups.iter().any(|group| group.fixed.is_some());
@@ -279,7 +298,10 @@ impl Budget {
                              keep {least} to {most}",
                     self.total()
                 ))
-                .hint("another target, or fewer rules"));
+                .hint(match self.least {
+                    0.0 => "another target, or fewer rules",
+                    _ => "another target, a smaller min_density, or fewer rules",
+                }));
         };
         let mut split = self.split(&open, free).into_iter();
         let mut part =
@@ -306,7 +328,7 @@ impl Budget {
     fn split(&self, open: &[&Group], free: usize) -> Vec<usize> {
         let lens: Vec<usize> = open.iter().map(|group| group.len).collect();
         let all: usize = lens.iter().sum();
-        let shares: Vec<f64> = match self.distribution {
+        let mut shares: Vec<f64> = match self.distribution {
             Distribution::Global | Distribution::Uniform | Distribution::UniformFirstDense => {
                 lens.iter().map(|&len| free as f64 * len as f64 / all.max(1) as f64).collect()
             }
@@ -317,6 +339,9 @@ impl Budget {
                 densities.iter().zip(&lens).map(|(d, &len)| d * len as f64).collect()
             }
         };
+        if self.least > 0.0 {
+            raise(&mut shares, &open.iter().map(|group| self.floor_of(group)).collect::<Vec<_>>(), free);
+        }
         let mut parts = largest_remainder(free, &shares, &lens);
         // Nobody is left with nothing: the largest gives.
         while let Some(none) = parts.iter().position(|&part| part == 0) {
@@ -325,6 +350,18 @@ impl Budget {
             parts[none] += 1;
         }
         parts
+    }
+}
+
+/// Raises shares of `total` to their floors; the others give in proportion.
+fn raise(shares: &mut [f64], floors: &[usize], total: usize) {
+    let mut raised = vec![false; shares.len()];
+    while let Some(low) = (0..shares.len()).find(|&i| !raised[i] && shares[i] < floors[i] as f64) {
+        (shares[low], raised[low]) = (floors[low] as f64, true);
+        let sum =
+            |of: bool| -> f64 { (0..shares.len()).filter(|&i| raised[i] == of).map(|i| shares[i]).sum() };
+        let factor = (total as f64 - sum(true)) / sum(false);
+        (0..shares.len()).filter(|&i| !raised[i]).for_each(|i| shares[i] *= factor);
     }
 }
 

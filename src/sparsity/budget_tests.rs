@@ -214,3 +214,24 @@ fn a_later_rule_leaves_what_it_does_not_mention() {
     let budget = Budget::new(tensors, Distribution::Uniform, &rules).unwrap();
     assert_eq!(budget.keeps(0.5, |target| target).unwrap(), [80]);
 }
+
+#[test]
+fn no_layer_keeps_less_than_the_least_density() {
+    for distribution in [Distribution::Uniform, Distribution::Erk, Distribution::Global] {
+        let least = |share| Budget::new(tensors(), distribution, &[]).unwrap().with_least(share);
+        let total = 300 * 784 + 100 * 300 + 10 * 100;
+        for (s, share) in [(0.99, 0.009), (0.98, 0.02), (0.5, 0.3), (0.9, 0.0)] {
+            let budget = least(share);
+            let keeps = budget.keeps(s, |target| target).unwrap();
+            assert_eq!(keeps.iter().sum::<usize>(), keep(total, s), "{distribution:?}");
+            for (group, keep) in budget.groups.iter().zip(&keeps) {
+                assert!(*keep >= budget.floor(group.len), "{distribution:?}: {keeps:?} at {s}, {share}");
+            }
+        }
+    }
+    // By ERK the largest layer has the least: of 2,662 weights it has 1,810 without a floor.
+    let floor = Budget::new(tensors(), Distribution::Erk, &[]).unwrap().with_least(0.009);
+    assert_eq!(floor.keeps(0.99, |target| target).unwrap(), [2117, 427, 118]);
+    let much = Budget::new(tensors(), Distribution::Erk, &[]).unwrap().with_least(0.02);
+    assert!(much.keeps(0.99, |target| target).unwrap_err().to_string().contains("smaller min_density"));
+}

@@ -2,10 +2,11 @@
 //!
 //! Evci et al., 2020, Section 3, "Uniform": all layers but the first have the sparsity that is asked for. All else in this
 //! room speaks of the whole network, so such a recipe becomes one that does: what the dense layer adds is taken into
-//! its numbers.
+//! its numbers. So does one whose masks are the zeros of the first weights (`zeros.rs`).
 
-use super::methods::{self, Entry, Method};
+use super::methods::{self, Entry, Method, Start};
 use super::prepare::budget_of;
+use super::zeros;
 use crate::error::{Error, Result};
 use crate::param::ParamSet;
 use crate::recipe::{Distribution, Rule, Sparsity};
@@ -19,6 +20,9 @@ pub type Resolved = (Sparsity, &'static Entry, Option<Box<dyn Method>>);
 /// `Kind::Usage` for an unknown method, or where nothing is left to prune.
 pub fn resolve(recipe: &Sparsity, params: &ParamSet) -> Result<Resolved> {
     let (entry, method) = methods::resolve(recipe)?;
+    if entry.start == Start::Zeros {
+        return Ok((zeros::resolve(recipe, params)?, entry, method));
+    }
     let Some(own) = method.as_ref().filter(|_| recipe.spread() == Distribution::UniformFirstDense) else {
         return Ok((recipe.clone(), entry, method));
     };

@@ -11,6 +11,7 @@ use crate::param::{LATENT, MaskMode, Param, ParamId, ParamSet};
 pub mod budget;
 mod draw;
 mod first_dense;
+mod forecast;
 pub mod methods;
 pub mod phases;
 mod prepare;
@@ -22,6 +23,7 @@ mod turns;
 pub mod update;
 mod when;
 mod work;
+mod zeros;
 
 pub use prepare::{Outline, Setting, outline, prepare};
 pub use pruner::Pruner;

@@ -7,7 +7,7 @@ use super::update::flowing::Flowing;
 use super::update::growth::By;
 use super::update::prune::Criterion;
 use super::update::soft::Soft;
-use super::{Length, Stage, draw, first_dense};
+use super::{Length, Stage, draw, first_dense, zeros};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use crate::ops::packed::Form;
@@ -49,7 +49,7 @@ pub fn prepare(
     params: &mut ParamSet,
 ) -> Result<Option<Pruner>> {
     if let Some(param) = params.iter().find(|param| param.len() > u32::MAX as usize) {
-        return Err(Error::new(Kind::Memory, format!("`{}` has more than 2^32 elements", param.name))
+        return Err(Error::new(Kind::Memory, format!("`{}` has 2^32 elements or more", param.name))
             .at(format!("shape {:?}", param.shape))
             .hint("narrower layers"));
     }
@@ -179,7 +179,7 @@ pub(super) fn budget_of(
     for tensor in tensors.iter().filter(|tensor| method.skips(tensor.matrix())) {
         rules.push(Rule { matches: tensor.name.clone(), dense: true, target: None, pattern: None });
     }
-    let budget = Budget::new(tensors, recipe.spread(), &rules)?;
+    let budget = Budget::new(tensors, recipe.spread(), &rules)?.with_least(recipe.min_density);
     Ok((maskable, budget))
 }
 
@@ -336,13 +336,14 @@ impl Pruner {
         let (members, keeps) = match self.entry.start {
             Start::Dense => return Ok(all),
             Start::Initial if recipe.initial() == 0.0 => return Ok(all),
-            Start::Random => (self.members.clone(), keeps.to_vec()),
+            Start::Random | Start::Zeros => (self.members.clone(), keeps.to_vec()),
             Start::Initial => {
                 let spread = match recipe.spread() {
                     Distribution::Global => Distribution::Erk,
                     other => other,
                 };
-                let budget = Budget::new(self.budget.tensors().to_vec(), spread, &recipe.rules)?;
+                let budget = Budget::new(self.budget.tensors().to_vec(), spread, &recipe.rules)?
+                    .with_least(recipe.min_density);
                 let id = |name: &str| {
                     ParamId(self.names.iter().position(|own| own == name).expect("of the model"))
                 };
@@ -360,10 +361,13 @@ impl Pruner {
         Ok(all)
     }
 
-    /// Gives a parameter its random mask of the start.
+    /// Gives a parameter its mask of the start: at random, or by the zeros that it has.
     fn start(&self, gpu: &Gpu, id: ParamId, keep: usize, param: &mut Param) -> Result<()> {
         let shape = (param.matrix().rows, param.matrix().inner());
-        let pattern = draw::draw(gpu, self.seed, id.0 as u32, param.form, shape, keep)?;
+        let pattern = match self.entry.start {
+            Start::Zeros => zeros::pattern(param)?,
+            _ => draw::draw(gpu, self.seed, id.0 as u32, param.form, shape, keep)?,
+        };
         if self.packs(id, pattern.kept(), pattern.len()) {
             return param.allocate_packed(gpu, pattern);
         }

@@ -92,7 +92,7 @@ impl Pruner {
                 let site = Site { gpu, seed: self.seed, params, grads, kept };
                 Updater::Regrow(Box::new(Regrow::record(&site, growth, &self.members)?))
             }
-            None if self.entry.start == Start::Random
+            None if matches!(self.entry.start, Start::Random | Start::Zeros)
                 || self.method.mask_mode() == MaskMode::Flowing
                 || self.soft.is_some() =>
             {
@@ -100,7 +100,8 @@ impl Pruner {
             }
             None => {
                 let how = (self.method.criterion(), self.method.pooling());
-                Updater::Prune(Box::new(Prune::record(gpu, &self.members, params, how)?))
+                let floor = |id: ParamId| self.budget.floor(params[id].len());
+                Updater::Prune(Box::new(Prune::record(gpu, &self.members, params, how, &floor)?))
             }
         };
         Ok(())

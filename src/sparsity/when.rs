@@ -88,7 +88,7 @@ impl Pruner {
     pub fn start_sparsity(&self) -> f64 {
         match self.entry.start {
             Start::Dense => 0.0,
-            Start::Random => self.target,
+            Start::Random | Start::Zeros => self.target,
             Start::Initial => self.initial,
         }
     }

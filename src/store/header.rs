@@ -14,6 +14,10 @@ pub const LARGEST_HEADER: u64 = 100_000_000;
 /// The one key that is not a tensor.
 pub const METADATA: &str = "__metadata__";
 
+/// Types of the format that have no array here.
+const UNREAD: [&str; 11] =
+    ["I8", "I16", "U16", "U64", "C64", "F4", "F6_E2M3", "F6_E3M2", "F8_E5M2", "F8_E4M3", "F8_E8M0"];
+
 /// A tensor as the header states it; `range` is in bytes after the header.
 #[derive(Debug, PartialEq)]
 pub struct Entry {
@@ -32,8 +36,14 @@ pub fn parse(header: &[u8], data: u64, origin: &str) -> Result<Vec<Entry>> {
     for (name, tensor) in pairs {
         let wrong = |expected: String, found: String| damaged(origin, Some(&name), expected, found);
         let dtype = Dtype::from_name(&tensor.dtype).ok_or_else(|| {
-            let known: Vec<&str> = Dtype::ALL.map(Dtype::name).to_vec();
-            wrong(format!("a type among {}", known.join(" ")), tensor.dtype.clone())
+            let known = Dtype::ALL.map(Dtype::name).join(" ");
+            if !UNREAD.contains(&tensor.dtype.as_str()) {
+                return wrong(format!("a type among {known}"), tensor.dtype.clone());
+            }
+            Error::checkpoint(format!("{origin} has a tensor of a type that is not read"))
+                .at(format!("tensor: {name}"))
+                .at(format!("expected: one of {known}; found: {}", tensor.dtype))
+                .hint("store the tensor as another type")
         })?;
         let [begin, end] = tensor.data_offsets;
         if begin > end || end > data {
@@ -177,6 +187,9 @@ mod tests {
         refused(&format!(r#"{{"a":{}}}"#, tensor("[4294967296,4294967296,4]", 0, 8)), 8, &["tensor: a"]);
         refused(&format!(r#"{{"a":{}}}"#, tensor("[18446744073709551615]", 0, 8)), 8, &["tensor: a"]);
         let unknown = tensor("[1]", 0, 4).replace("F32", "F8_E4M3");
-        refused(&format!(r#"{{"a":{unknown}}}"#), 4, &["tensor: a", "F8_E4M3", "BF16"]);
+        let unread = format!(r#"{{"a":{unknown}}}"#);
+        refused(&unread, 4, &["tensor: a", "a type that is not read", "F8_E4M3", "BF16"]);
+        assert!(!parse(unread.as_bytes(), 4, "x").unwrap_err().to_string().contains("damaged"));
+        refused(&unread.replace("F8_E4M3", "F33"), 4, &["damaged", "a type among", "F33"]);
     }
 }

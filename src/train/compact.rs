@@ -118,7 +118,7 @@ fn length(weight: &str, shape_of: &impl Fn(&str) -> Option<Vec<usize>>) -> Resul
         .ok_or_else(|| Error::checkpoint(format!("the shape of `{weight}` is not recorded")))?;
     let few = elements(&shape).is_some_and(|count| count <= u32::MAX as usize);
     let refused =
-        || Error::checkpoint(format!("`{weight}` has more than 2^32 elements")).at(format!("{shape:?}"));
+        || Error::checkpoint(format!("`{weight}` has 2^32 elements or more")).at(format!("{shape:?}"));
     if few { Ok(shape) } else { Err(refused()) }
 }
 

@@ -49,6 +49,9 @@ pub struct Started {
     pub data: String,
     /// Samples to train on, held out, and to test on.
     pub samples: [usize; 3],
+    pub classes: usize,
+    /// Those without a sample to train on.
+    pub empty_classes: usize,
     pub parameters: usize,
     pub maskable: usize,
     /// The first step of this session; more than 0 after a resume.

@@ -161,7 +161,7 @@ impl Masks {
             let shape: Vec<usize> = shape.iter().map(|&extent| extent as usize).collect();
             let len = elements(&shape).filter(|&len| len <= u32::MAX as usize);
             let len = len.ok_or_else(|| {
-                Error::checkpoint(format!("`{name}` has more than 2^32 weights")).at(format!("{shape:?}"))
+                Error::checkpoint(format!("`{name}` has 2^32 weights or more")).at(format!("{shape:?}"))
             })?;
             let kept = indices::bits(arrays, name, len)?;
             let kept = kept.ok_or_else(|| Error::checkpoint(format!("the mask of `{name}` is missing")))?;

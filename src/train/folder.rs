@@ -3,6 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use super::initial::{Initial, Origin};
 use super::moved::find_data;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Identity;
@@ -29,6 +30,9 @@ pub struct Meta {
     /// What was changed between parts of the run, and accepted.
     #[serde(default)]
     pub changes: Vec<Edit>,
+    /// Where the first weights came from, if not from the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<Origin>,
 }
 
 /// A change of recipe or data within a run.
@@ -68,10 +72,16 @@ impl RunFolder {
     /// # Errors
     /// `Kind::FileSystem` if something is there already or it cannot be written.
     pub fn create(path: &Path, recipe: &Recipe, meta: &Meta) -> Result<Self> {
-        if path.exists() {
-            return Err(Error::new(Kind::FileSystem, format!("{} exists already", path.display()))
-                .at("a run's folder is never overwritten")
-                .hint(format!("another folder (--out), or `coppice resume {}`", path.display())));
+        if path.exists() && !is_empty_folder(path) {
+            let error = Error::new(Kind::FileSystem, format!("{} exists already", path.display()));
+            return Err(match path.join("config.toml").is_file() {
+                true => error
+                    .at("a run's folder is never overwritten")
+                    .hint(format!("another folder (--out), or `coppice resume {}`", path.display())),
+                false => error
+                    .at("it is no empty folder, and no run's")
+                    .hint("another folder (--out): one that is empty, or that does not exist yet"),
+            });
         }
         fs::create_dir_all(path).map_err(|e| failed("create the run's folder", path, e))?;
         let folder = Self { path: path.to_path_buf(), _lock: lock(path)? };
@@ -115,6 +125,14 @@ impl RunFolder {
         Ok((recipe, meta))
     }
 
+    /// The weights that the run started with, where they came from a file.
+    ///
+    /// # Errors
+    /// `Kind::Checkpoint` where the folder has them no longer.
+    pub fn initial(&self, meta: &Meta) -> Result<Option<Initial>> {
+        meta.initial.as_ref().map(|origin| Initial::load(&self.path, origin)).transpose()
+    }
+
     /// Writes the recipe that the next steps are trained with, and the record.
     pub fn write(&self, recipe: &Recipe, meta: &Meta) -> Result<()> {
         let recipe = recipe.to_toml();
@@ -127,6 +145,10 @@ impl RunFolder {
 
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(|e| failed("find", path, e))
+}
+
+fn is_empty_folder(path: &Path) -> bool {
+    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 fn lock(path: &Path) -> Result<File> {
@@ -161,6 +183,7 @@ mod tests {
             recipe,
             folder,
             changes,
+            initial: None,
         }
     }
 
@@ -171,6 +194,13 @@ mod tests {
         let path = RunFolder::free(home.path(), "a");
         let held = RunFolder::create(&path, &recipe, &meta()).unwrap();
         assert_eq!(RunFolder::create(&path, &recipe, &meta()).err().unwrap().kind, Kind::FileSystem);
+        let made = home.path().join("made");
+        fs::create_dir(&made).unwrap();
+        assert!(RunFolder::create(&made, &recipe, &meta()).is_ok(), "an empty folder will do");
+        let full = home.path().join("full");
+        fs::create_dir_all(full.join("notes")).unwrap();
+        let text = RunFolder::create(&full, &recipe, &meta()).err().unwrap().to_string();
+        assert!(text.contains("no empty folder") && !text.contains("resume"), "{text}");
         assert!(RunFolder::open(&path).err().unwrap().to_string().contains("in use"));
         assert_eq!(RunFolder::free(home.path(), "a"), home.path().join("a-2"));
         drop(held);

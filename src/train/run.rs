@@ -7,6 +7,7 @@ use super::event::{Evaluation, Event, Log, Part, Summary};
 use super::exam::Marks;
 use super::session::Session;
 use super::summary::summarise;
+use super::warnings::Told;
 use super::watch::Watch;
 use crate::error::{Error, Kind, Result};
 use crate::recipe::What;
@@ -46,6 +47,11 @@ pub fn train(
     let mut watch = Watch::default();
     let recorded =
         run.pruner.as_ref().map_or(Ok(None), |pruner| pruner.recorded_sparsity(&run.model.params))?;
+    let mut told = Told::default();
+    if run.step < last {
+        let place = format!("masks before step {}", run.step);
+        told.news(run, &place).iter().try_for_each(|error| emit(Event::Warned(error)))?;
+    }
     let mut sparsity = recorded.unwrap_or(run.sparsity());
     while run.step < last {
         let step = run.step;
@@ -57,6 +63,8 @@ pub fn train(
             }
             let flips = run.take_flips(change.step)?;
             emit(Event::MasksChanged(&change, flips.as_ref()))?;
+            let place = format!("mask update at step {step}");
+            told.news(run, &place).iter().try_for_each(|error| emit(Event::Warned(error)))?;
             change.cut.iter().try_for_each(|name| emit(Event::Warned(&cut(name, step))))?;
         }
         emit(Event::Stepped { step: run.step, steps: run.length.steps })?;

@@ -4,6 +4,7 @@ use super::event::Log;
 use super::exam::Exam;
 use super::feed::Feed;
 use super::flips::Masks;
+use super::initial::Initial;
 use super::passes::Passes;
 use super::plans::Plans;
 use super::unfreeze::Phases;
@@ -65,6 +66,13 @@ fn columns(recipe: &Recipe, data: &Dataset) -> usize {
     (recipe.run.batch as usize).min(data.train.len()).next_multiple_of(together)
 }
 
+/// The model of a recipe before it has memory.
+fn model(recipe: &Recipe, data: &Dataset, initial: Option<&Initial>) -> Result<Model> {
+    let mut model = Model::new(&recipe.model, data.features(), data.classes, recipe.run.seed)?;
+    initial.map_or(Ok(()), |initial| initial.hand_out(&mut model.params))?;
+    Ok(model)
+}
+
 pub(super) fn is_narrow(recipe: &Recipe) -> bool {
     recipe.run.activations == Precision::Bf16
 }
@@ -87,6 +95,20 @@ impl Session {
     /// # Errors
     /// `Kind::Usage` for a recipe that cannot be honoured, `Kind::Memory` where the device has no room.
     pub fn new(gpu: &Gpu, recipe: &Recipe, data: &Dataset, choices: Choices) -> Result<Self> {
+        Self::starting_from(gpu, recipe, data, choices, None)
+    }
+
+    /// As [`Session::new`], with weights of a file in place of random ones, if there are any.
+    ///
+    /// # Errors
+    /// As those of [`Session::new`]; `Kind::Checkpoint` where weights and model do not fit.
+    pub fn starting_from(
+        gpu: &Gpu,
+        recipe: &Recipe,
+        data: &Dataset,
+        choices: Choices,
+        initial: Option<&Initial>,
+    ) -> Result<Self> {
         let recipe = resolve(recipe)?;
         if data.train.is_empty() || data.test.is_empty() {
             return Err(Error::data(format!("data set `{}` has nothing to train or to test on", data.name)));
@@ -101,7 +123,7 @@ impl Session {
             return Err(Error::usage(format!("{} steps are too many: at most 2^31", length.steps)));
         }
 
-        let mut model = Model::new(&recipe.model, data.features(), data.classes, recipe.run.seed)?;
+        let mut model = model(&recipe, data, initial)?;
         let heads = model.heads().len();
         if recipe.distill.method != "none" && heads > 1 {
             return Err(Error::usage(format!("distillation is for one output; the model has {heads}"))
@@ -170,8 +192,8 @@ impl Session {
     }
 
     /// The weights of this recipe that may be packed, for measuring kernels before building it.
-    pub fn prospects(recipe: &Recipe, data: &Dataset) -> Result<Vec<Weight>> {
-        let model = Model::new(&recipe.model, data.features(), data.classes, recipe.run.seed)?;
+    pub fn prospects(recipe: &Recipe, data: &Dataset, initial: Option<&Initial>) -> Result<Vec<Weight>> {
+        let model = model(recipe, data, initial)?;
         let (params, cols) = (&model.params, columns(recipe, data));
         if recipe.sparsity.storage == Storage::Masked || recipe.sparsity.latent {
             return Ok(Vec::new());

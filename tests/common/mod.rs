@@ -42,6 +42,16 @@ pub fn everywhere() -> Vec<Gpu> {
     all
 }
 
+/// Does something on each device, in a thread for each: software drivers compile on one core. The test fails if it fails
+/// on one of them.
+pub fn side_by_side(devices: Vec<Gpu>, on: impl Fn(&Gpu) + Sync) {
+    std::thread::scope(|scope| {
+        for gpu in &devices {
+            scope.spawn(|| on(gpu));
+        }
+    });
+}
+
 /// The best adapter, or the twin.
 pub fn device() -> Gpu {
     quiet();

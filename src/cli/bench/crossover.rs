@@ -1,6 +1,7 @@
 //! The products of one layer, packed at several densities beside dense: where does packed begin to pay?
 
 use super::Sheet;
+use super::rows::Rows;
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::ops::measure::{Meter, Progress, dense, packed as on_packed};
@@ -18,7 +19,19 @@ const FORMS: [Form; 5] = [
 ];
 
 pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
-    let mut rows = Vec::new();
+    let header = &[
+        "shape",
+        "form",
+        "density",
+        "forward",
+        "input grad",
+        "weight grad",
+        "all",
+        "to dense",
+        "as dense GFLOP/s",
+    ];
+    let of_one = 1 + FORMS.into_iter().map(|form| densities(form).len()).sum::<usize>();
+    let mut rows = Rows::new(header, 2 * SHAPES.len() * of_one);
     let mut variants = Vec::new();
     for ((outputs, inputs), narrow) in SHAPES.into_iter().flat_map(|shape| [(shape, false), (shape, true)]) {
         let shape = Shape::new(outputs, inputs, 128);
@@ -33,11 +46,7 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
         let dense = bench.dense(gpu, &choices, repeats)?;
         rows.push(row(&name, "dense", 1.0, dense, shape, dense.iter().sum()));
         for form in FORMS {
-            let densities = match form {
-                Form::Groups { keep, of } => vec![keep as f64 / of as f64],
-                _ => LADDER.to_vec(),
-            };
-            for density in densities {
+            for density in densities(form) {
                 let products = Products { form, shape, narrow, feeds_back: true, dense_grad: false };
                 on_packed::choose(&mut meter, &mut choices, products, density)?;
                 let index = bench.index(gpu, &choices, crossover::pattern(form, shape, density))?;
@@ -66,20 +75,9 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
         }
     }
     let title = "the three products of a layer, outputs x inputs x columns; medians in ms, GFLOP/s as if it were dense".to_string();
-    let header = &[
-        "shape",
-        "form",
-        "density",
-        "forward",
-        "input grad",
-        "weight grad",
-        "all",
-        "to dense",
-        "as dense GFLOP/s",
-    ];
     let each = "every packed kernel".to_string();
     Ok(vec![
-        Sheet { name: "crossover", title, header, rows },
+        Sheet { name: "crossover", title, header, rows: rows.done() },
         Sheet {
             name: "packed",
             title: each,
@@ -87,6 +85,13 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
             rows: variants,
         },
     ])
+}
+
+fn densities(form: Form) -> Vec<f64> {
+    match form {
+        Form::Groups { keep, of } => vec![keep as f64 / of as f64],
+        _ => LADDER.to_vec(),
+    }
 }
 
 fn row(shape_name: &str, form: &str, density: f64, times: [f64; 3], shape: Shape, dense: f64) -> Vec<String> {

@@ -20,6 +20,7 @@ mod growth;
 mod kernels;
 mod methods;
 mod report;
+mod rows;
 mod scale;
 mod sparse;
 mod step;
@@ -45,7 +46,7 @@ const REPORT: &str = "report";
 
 /// The fastest kernels for a recipe, however long it takes to find them.
 fn fastest(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Choices> {
-    tune::choices(&cache::Run { gpu, recipe, data, max_steps: None }, Effort::Full, false)
+    tune::choices(&cache::Run { gpu, recipe, data, initial: None, max_steps: None }, Effort::Full, false)
 }
 
 #[derive(clap::Args)]

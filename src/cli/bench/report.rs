@@ -88,7 +88,7 @@ impl Report<'_> {
 
     fn selftest(&mut self) -> Result<()> {
         say("selftest ...")?;
-        let selftest::Outcome { results, left_out } = selftest::compare(self.gpu)?;
+        let selftest::Outcome { results, left_out } = selftest::compare(self.gpu, None)?;
         let wrong: Vec<String> = results
             .iter()
             .filter_map(|one| Some(format!("{}: {}", one.name, one.failure.as_ref()?)))

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::rows::Rows;
 use super::{Sheet, Times, fastest};
 use crate::data::{Dataset, Source, Split};
 use crate::error::Result;
@@ -33,17 +34,6 @@ pub(super) fn data(features: usize) -> Result<Dataset> {
 }
 
 pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
-    let mut rows = Vec::new();
-    for (optimizer, activations, widths) in
-        [("sgd", "f32", &WIDTHS[..]), ("sgd", "bf16", &WIDTHS), ("adam", "f32", &WIDTHS[2..])]
-    {
-        for &width in widths {
-            rows.push(network(gpu, width, optimizer, activations, repeats)?);
-        }
-    }
-    let title =
-        "width - 2 width - 2 width - width, RigL from the start, batch 128; the same number of kept weights"
-            .to_string();
     let header = &[
         "width",
         "optimizer",
@@ -57,7 +47,17 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
         "bytes / kept weight",
         "host peak",
     ];
-    Ok(vec![Sheet { name: "scale", title, header, rows }])
+    let cases = [("sgd", "f32", &WIDTHS[..]), ("sgd", "bf16", &WIDTHS), ("adam", "f32", &WIDTHS[2..])];
+    let mut rows = Rows::new(header, cases.iter().map(|(_, _, widths)| widths.len()).sum());
+    for (optimizer, activations, widths) in cases {
+        for &width in widths {
+            rows.push(network(gpu, width, optimizer, activations, repeats)?);
+        }
+    }
+    let title =
+        "width - 2 width - 2 width - width, RigL from the start, batch 128; the same number of kept weights"
+            .to_string();
+    Ok(vec![Sheet { name: "scale", title, header, rows: rows.done() }])
 }
 
 fn network(

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::rows::Rows;
 use super::step::{data, dispatches, recipe};
 use super::{Sheet, Times, fastest};
 use crate::data::Dataset;
@@ -48,7 +49,10 @@ const DENSE_BLOCK: usize = 20;
 
 pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
     let data = data()?;
-    let (mut rows, mut steps) = (Vec::new(), Vec::new());
+    let header =
+        &["width", "what", "kept", "ms / step", "spread", "to dense", "spread of that", "device bytes"];
+    let widths = CASES.chunk_by(|(a, ..), (b, ..)| a == b).count();
+    let (mut rows, mut steps) = (Rows::new(header, CASES.len() + widths), Vec::new());
     let mut dense: Option<(usize, Session)> = None;
     for &(width, name, sparsity) in CASES {
         if dense.as_ref().is_none_or(|(of, _)| *of != width) {
@@ -80,9 +84,7 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
     let title = "training steps, 784-width-width-10, batch 128, SGD with momentum, mask updates included; \
         ms by wall clock, in turns with dense steps"
         .to_string();
-    let header =
-        &["width", "what", "kept", "ms / step", "spread", "to dense", "spread of that", "device bytes"];
-    steps.insert(0, Sheet { name: "sparse", title, header, rows });
+    steps.insert(0, Sheet { name: "sparse", title, header, rows: rows.done() });
     Ok(steps)
 }
 

@@ -54,6 +54,9 @@ impl Layer for Concat {
         }
         Ok(())
     }
+    fn reach(&self, inputs: &[&[bool]], _: &[Option<&[u32]>], _: usize) -> Vec<bool> {
+        inputs.concat()
+    }
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs::default()
     }

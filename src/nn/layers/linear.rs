@@ -5,6 +5,7 @@ use std::ops::Range;
 use toml::Value;
 
 use super::super::layer::{Backward, Built, Context, Entry, Layer, Needs, Reads, Rectifies, Site};
+use super::super::reach;
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
 use crate::ops::linear::{self, Rows};
@@ -129,6 +130,9 @@ impl Layer for Linear {
         linear::input_grad(rec, choices, &weight, x, d_y, d_x.to, d_x.adds, self.rectifies_input_grad)
     }
 
+    fn reach(&self, inputs: &[&[bool]], masks: &[Option<&[u32]>], channels: usize) -> Vec<bool> {
+        reach::through(inputs[0], masks[0], channels)
+    }
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs { x: true, y: false }
     }

@@ -50,6 +50,9 @@ impl Layer for Slice {
             None => Ok(()),
         }
     }
+    fn reach(&self, inputs: &[&[bool]], _: &[Option<&[u32]>], _: usize) -> Vec<bool> {
+        inputs[0][self.first..self.first + self.channels].to_vec()
+    }
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs::default()
     }

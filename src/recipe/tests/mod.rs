@@ -54,6 +54,7 @@ warmup = "0"
 
 [sparsity]
 method = "none"
+min_density = 0.0
 pattern = "free"
 latent = false
 storage = "auto"

@@ -41,6 +41,13 @@ fn unknown_keys_name_place_path_and_the_nearest() {
 }
 
 #[test]
+fn unknown_tables_are_named_before_what_is_missing() {
+    let text = refused(&LEAST.replace("[optim]", "[optimizer]"));
+    assert!(text.starts_with("unknown key `optimizer`\n  where: bad.toml, line "), "{text}");
+    assert!(text.ends_with("did you mean `optim`?"), "{text}");
+}
+
+#[test]
 fn a_bad_override_reads_like_a_bad_line() {
     let text = with(&["run.epoch=5"]).unwrap_err().to_string();
     assert!(text.starts_with("unknown key `run.epoch`\n  where: -s run.epoch=5\n"), "{text}");

@@ -89,6 +89,7 @@ fn a_sparsity() -> impl Strategy<Value = Sparsity> {
             target: (target >= 0.2).then_some(target),
             init: if target < 0.2 { None } else { Some(0.9) },
             distribution: (target < 0.5).then_some(Distribution::ALL[distribution]),
+            min_density: if latent { target } else { 0.0 },
             pattern: Structure::default(),
             schedule,
             latent,

@@ -3,7 +3,7 @@
 use super::{Aim, Entry, Heed, Method, Start, constant, find, settings};
 use crate::error::{Error, Result};
 use crate::param::MaskMode;
-use crate::recipe::{PruneSchedule, Sparsity, Structure};
+use crate::recipe::{Distribution, PruneSchedule, Sparsity, Structure};
 
 /// A recipe's section with every default of its method filled in.
 ///
@@ -13,8 +13,9 @@ pub fn complete(recipe: &Sparsity) -> Result<Sparsity> {
     let entry = find(recipe)?;
     let recipe = &Sparsity { target: Some(target(recipe, entry)?), ..recipe.clone() };
     let own = match entry.start {
-        Start::Dense | Start::Initial => 1.0,
-        Start::Random => 1.0 - recipe.target(),
+        Start::Dense | Start::Initial | Start::Zeros => 1.0,
+        // As people write it: 1 - 0.9 is not 0.1 to the last digit.
+        Start::Random => ((1.0 - recipe.target()) * 1e12).round() / 1e12,
     };
     let init = recipe.init.unwrap_or(own);
     if entry.start == Start::Random && (init - own).abs() > 1e-9 {
@@ -43,8 +44,23 @@ fn suits(recipe: &Sparsity, entry: &Entry, method: &dyn Method) -> Result<()> {
     if recipe.latent && method.mask_mode() != MaskMode::Latent {
         return refuse("latent", "holds pruned weights at 0, or keeps them by itself", "leave latent out");
     }
+    if recipe.min_density > 0.0
+        && let Some(why) = heeds_no_floor(recipe, entry, method)
+    {
+        return refuse("min_density", why, "leave min_density out, or distribution = \"uniform\" or \"erk\"");
+    }
     if entry.start == Start::Dense && !entry.heeds_init {
         constant(recipe, entry.name, "starts dense", 1.0)?;
+    }
+    if entry.start == Start::Zeros {
+        constant(recipe, entry.name, "keeps the density of the weights that it starts with", 1.0)?;
+        let advice = "leave it out: each layer keeps as many weights as do not start at 0";
+        if recipe.distribution.is_some_and(|own| own != entry.distribution) {
+            return refuse("distribution", "spreads no sparsity over layers", advice);
+        }
+        if recipe.rules.iter().any(|rule| rule.target.is_some()) {
+            return refuse("rule", "takes no target for a layer", advice);
+        }
     }
     let default = PruneSchedule::default();
     match entry.schedule {
@@ -65,6 +81,19 @@ fn suits(recipe: &Sparsity, entry: &Entry, method: &dyn Method) -> Result<()> {
         Heed::Nothing => {}
     }
     Ok(())
+}
+
+/// Why a method keeps no density of each layer at least, if it does not.
+fn heeds_no_floor(recipe: &Sparsity, entry: &Entry, method: &dyn Method) -> Option<&'static str> {
+    let is_global = recipe.distribution.unwrap_or(entry.distribution) == Distribution::Global;
+    match method.growth() {
+        _ if entry.aim != Aim::Asked || method.mask_mode() == MaskMode::Flowing => {
+            Some("spreads no target over layers")
+        }
+        Some(growth) if growth.redistributes => Some("lets layers share what they have dropped"),
+        Some(_) if is_global => Some("prunes all layers by one threshold before it regrows"),
+        _ => None,
+    }
 }
 
 /// The sparsity at the end: as asked for, that of an N:M pattern, or 0 where it is not asked for.
@@ -96,7 +125,15 @@ fn target(recipe: &Sparsity, entry: &Entry) -> Result<f64> {
                 "choose a method, such as method = \"gmp\"; `coppice ls methods` lists them",
             );
         }
-        (Aim::Learned | Aim::Nothing, ..) => 0.0,
+        (Aim::Given, Some(target), _) if target != 0.0 => {
+            return refuse(
+                "target",
+                format!("method `{}` keeps the sparsity of the weights that it starts with", entry.name),
+                format!("expected: no `sparsity.target`, or 0; found: {target}"),
+                "leave target out",
+            );
+        }
+        (Aim::Learned | Aim::Nothing | Aim::Given, ..) => 0.0,
         (Aim::Asked, Some(target), Some(own)) if (target - own).abs() > 1e-3 => {
             return refuse(
                 "target",
@@ -113,7 +150,7 @@ fn target(recipe: &Sparsity, entry: &Entry) -> Result<f64> {
         }
     };
     // Decimal fractions are not exact: 1 - 0.95 is a little more than 0.05.
-    match recipe.init.filter(|init| 1.0 - init > target + 1e-9) {
+    match recipe.init.filter(|init| entry.aim != Aim::Given && 1.0 - init > target + 1e-9) {
         None => Ok(target),
         Some(init) => refuse(
             "init",
@@ -145,6 +182,18 @@ mod tests {
             ("method = 'gmp'\ntaget = 0.5", "`sparsity.target` is missing"),
             ("method = 'str'\ntarget = 0.5", "method `str` learns its sparsity"),
             ("method = 'gmp'\ntarget = 0.5\ninit = 0.2", "the run would start sparser than it shall end"),
+            ("method = 'held'\ntarget = 0.5", "method `held` keeps the sparsity of the weights"),
+            ("method = 'held'\ninit = 0.5", "method `held` keeps the density of the weights"),
+            ("method = 'held'\ndistribution = 'erk'", "method `held` spreads no sparsity over layers"),
+            (
+                "method = 'held'\n[[sparsity.rule]]\nmatch = 'fc1'\ntarget = 0.5",
+                "method `held` takes no target for a layer",
+            ),
+            (
+                "method = 'granet'\ntarget = 0.5\nmin_density = 0.1",
+                "method `granet` prunes all layers by one threshold",
+            ),
+            ("method = 'held'\nmin_density = 0.1", "method `held` spreads no target over layers"),
             ("method = 'static'\npattern = '2:4'\ntarget = 0.9", "an N:M pattern has its own sparsity"),
         ] {
             let error = completed(&format!("[sparsity]\n{section}")).expect_err(section);
@@ -154,6 +203,15 @@ mod tests {
         }
         let slip = completed("[sparsity]\nmethod = 'gmp'\ntaget = 0.5").unwrap_err().to_string();
         assert!(slip.contains("did you mean `target` where it says `taget`?"), "{slip}");
+    }
+
+    #[test]
+    fn densities_are_printed_as_they_are_meant() {
+        for (target, want) in [("0.9", 0.1), ("0.98", 0.02), ("0.999", 0.001)] {
+            let found = completed(&format!("[sparsity]\nmethod = 'rigl'\ntarget = {target}")).unwrap();
+            assert_eq!(found.init, Some(want));
+            assert_eq!(complete(&found).unwrap(), found, "completing twice changes nothing");
+        }
     }
 
     #[test]

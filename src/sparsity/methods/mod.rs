@@ -18,6 +18,7 @@ mod complete;
 mod dynamic;
 mod gmp;
 mod granet;
+mod held;
 mod imp;
 mod mdgf;
 mod none;
@@ -66,6 +67,8 @@ pub enum Aim {
     Asked,
     /// It is learned, and comes out.
     Learned,
+    /// It is that of the weights which the run starts with.
+    Given,
 }
 
 /// What a method takes of `schedule`.
@@ -84,6 +87,8 @@ pub enum Start {
     Dense,
     /// As many as the target allows, at random.
     Random,
+    /// Those that do not start at 0.
+    Zeros,
     /// All, or as many as the initial density allows, at random; by ERK where the distribution is global.
     Initial,
 }
@@ -101,6 +106,7 @@ pub const ALL: &[Entry] = &[
     at_start::GRASP,
     imp::ENTRY,
     static_mask::ENTRY,
+    held::ENTRY,
     set::ENTRY,
     rigl::ENTRY,
     snfs::ENTRY,

@@ -4,6 +4,7 @@ use crate::gpu::check::Check;
 
 pub(super) mod backward_set;
 pub(super) mod fired;
+mod floored;
 pub(super) mod flowing;
 pub mod grown;
 pub mod growth;

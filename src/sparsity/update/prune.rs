@@ -13,6 +13,7 @@ use crate::sparsity::score::probe::Probe;
 use crate::sparsity::select::topk::{Count, Selection};
 use crate::sparsity::structure::groups::{self, Gate};
 use crate::sparsity::structure::pool::{self, Blocks, Pooling};
+use crate::sparsity::update::floored::Floored;
 use crate::sparsity::{
     LayerChange, Look, Outcome, Renewal, not_numbers, record_zeros, score::scores, select::merge,
 };
@@ -48,6 +49,8 @@ pub struct Prune {
 enum Unit {
     /// Single weights of several tensors; the parameter of each.
     Weights { selection: Selection, owners: Vec<ParamId> },
+    /// As [`Unit::Weights`], where each tensor keeps its largest in any case.
+    Floored(Floored),
     /// The blocks of one tensor, of so many weights; what the mask became.
     Blocks { selection: Selection, owner: ParamId, blocks: usize, len: usize, counts: Tensor },
     /// N of every M.
@@ -57,12 +60,14 @@ enum Unit {
 }
 
 impl Prune {
-    /// Records the update of groups of parameters.
+    /// Records the update of groups of parameters. Of those that are selected from together each keeps `floor` weights at
+    /// least.
     pub fn record(
         gpu: &Gpu,
         groups: &[Vec<ParamId>],
         params: &ParamSet,
         (criterion, pooling): (Criterion, Pooling),
+        floor: &dyn Fn(ParamId) -> usize,
     ) -> Result<Self> {
         let mut rec = Recorder::new(gpu);
         rec.phase(Phase::Masks);
@@ -82,6 +87,9 @@ impl Prune {
             rec.scope(if members.len() == 1 { &params[members[0]].name } else { "all" });
             let param = &params[members[0]];
             units.push(match (param.form, param.packed()) {
+                (Form::Free, _) if members.len() > 1 && members.iter().any(|&i| floor(i) > 0) => {
+                    Unit::Floored(Floored::record(&mut rec, members, params, &scored, floor)?)
+                }
                 (Form::Free, _) => {
                     let mut pairs = Vec::new();
                     let mut owners = Vec::new();
@@ -173,6 +181,7 @@ impl Unit {
     fn prepare(&self, keep: usize) -> Result<()> {
         match self {
             Unit::Weights { selection, .. } => selection.keep(keep),
+            Unit::Floored(floored) => floored.prepare(keep),
             Unit::Blocks { selection, blocks, len, counts, .. } => {
                 counts.write(&[0u32; 3])?;
                 selection.keep(whole_blocks(keep, *blocks, *len))
@@ -200,6 +209,7 @@ impl Unit {
         };
         Ok(match self {
             Unit::Weights { selection, owners } => owners.iter().copied().zip(selection.counts()?).collect(),
+            Unit::Floored(floored) => floored.counts()?,
             Unit::Blocks { selection, owner, counts, .. } => {
                 let parts = selection.counts()?;
                 let count = match params[*owner].packed() {
