@@ -89,7 +89,7 @@ fn try_to_build(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Session> {
     let mut arrays = Arrays::new();
     for (layer, outputs, inputs) in shapes {
         let value = |i: u32| uniform(11, Stream::Test, 0, outputs as u32, i) - 0.5;
-        let kept = |i: u32| if i % 3 == 0 { value(i) } else { 0.0 };
+        let kept = |i: u32| if i.is_multiple_of(3) { value(i) } else { 0.0 };
         let weights: Vec<f32> = (0..(outputs * inputs) as u32).map(kept).collect();
         arrays.insert(format!("{layer}.weight"), Array::f32([outputs, inputs], &weights));
         arrays.insert(format!("{layer}.bias"), Array::f32([outputs], &vec![0.0; outputs]));

@@ -145,8 +145,8 @@ mod tests {
         assert_eq!(cut.len(), 1, "{all:?}");
         assert!(cut[0].contains("mask update at step ") && cut[0].contains("min_density"), "{all:?}");
         assert_eq!(of("no output of `head` depends on the input").len(), 1, "{all:?}");
-        assert_eq!(warned(&["sparsity.target=0.5"]), [String::new(); 0]);
-        assert_eq!(warned(&["sparsity.target=0.9", "sparsity.min_density=0.05"]), [String::new(); 0]);
+        assert!(warned(&["sparsity.target=0.5"]).is_empty());
+        assert!(warned(&["sparsity.target=0.9", "sparsity.min_density=0.05"]).is_empty());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What a real GPU's compiler makes of the kernels, without the GPU: Mesa's driver for AMD makes pipelines for a chip that is not
 //! there, and says how many registers they take and what does not fit into them.
 //!
-//! The driver reads its environment when a process starts, so that each chip has a process of its own.
+//! The driver reads its environment when a process starts, so that each chip has a process of its own, which prints what it finds.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
