@@ -272,8 +272,8 @@ fn masks_by_equal_numbers_are_those_of_the_twin() {
 }
 
 /// A parameter, and what is said where one of its values is not a number right before the last mask update of a run.
-/// Parameters are fc1's weight and bias, fc2's, and the head's: 0 to 5. A hidden weight that is not a number passes no
-/// ReLU; the head's bias makes every gradient not a number.
+/// Parameters are fc1's weight and bias, fc2's, and the head's: 0 to 5. Where the output is not a number, as with the
+/// head's bias, every gradient is none.
 fn faults(method: &str) -> &'static [(usize, &'static str)] {
     match method {
         // No mask update looks: the loss tells.
@@ -288,9 +288,9 @@ fn faults(method: &str) -> &'static [(usize, &'static str)] {
             (5, "running means of the gradient of `fc1.weight` are not a number"),
         ],
         "snip" => &[(0, "scores of `fc1.weight`"), (5, "scores of `fc1.weight`")],
-        // In its passes with moved weights hidden units are not numbers, which ReLUs make 0: the head's scores remain.
+        // In its passes with moved weights hidden units are not numbers, and their gradients pass no ReLU to fc1.
         "grasp" => {
-            &[(0, "scores of `fc1.weight`"), (2, "scores of `fc2.weight`"), (5, "scores of `head.weight`")]
+            &[(0, "scores of `fc1.weight`"), (2, "scores of `fc2.weight`"), (5, "scores of `fc2.weight`")]
         }
         // What is rewound is a number again.
         "imp" => &[(2, "1 weights or scores of `fc2.weight`")],
