@@ -1,6 +1,6 @@
 //! The variants of the packed products, as data.
 
-use super::variant::Body::{self, Chunks, Columns, Lanes, Rounds, Rows, Split, Subgroups};
+use super::variant::Body::{self, Chunks, Columns, Lanes, Rounds, Rows, Shared, Split, Subgroups};
 use super::variant::Kind::{Eight, Four, Groups, Single};
 use super::variant::Reads::{Bf16, Buffers, Texels, Words};
 use super::variant::{PLAIN, PLAIN_CHUNKS, Variant, variant};
@@ -15,6 +15,7 @@ const NARROW_ROUNDS: Body = Rounds { round: 2, quads: 1, down: 2, across: 32 };
 const NARROW_ROUNDS_OF_1: Body = Rounds { round: 1, quads: 1, down: 2, across: 32 };
 /// As much an invocation as registers hold.
 const SOFTWARE: Body = Rows { quads: 4, each: 4, down: 1, across: 8 };
+const SHARED: Body = Shared { round: 4, across: 32 };
 const SUBGROUPS_4: Body = Subgroups { each: 4, across: 32 };
 const SUBGROUPS_8: Body = Subgroups { each: 8, across: 32 };
 const COLUMNS_4: Body = Columns { each: 4, down: 2, across: 32 };
@@ -38,6 +39,8 @@ pub const ALL: &[Variant] = &[
         Buffers,
         Rounds { round: 4, quads: 1, down: 2, across: 32 },
     ),
+    variant("ops/packed/forward_shared", Forward, Single, Buffers, SHARED),
+    variant("ops/packed/forward_shared_words", Forward, Single, Words, SHARED),
     variant("ops/packed/forward_split", Forward, Single, Buffers, Split { slices: 4, across: 32 }),
     variant("ops/packed/forward", Forward, Single, Buffers, PLAIN),
     variant("ops/packed/forward_h4_lanes", Forward, Four, Texels, LANES),
@@ -74,6 +77,8 @@ pub const ALL: &[Variant] = &[
         Buffers,
         Rounds { round: 4, quads: 1, down: 2, across: 32 },
     ),
+    variant("ops/packed/input_grad_shared", InputGrad, Single, Buffers, SHARED),
+    variant("ops/packed/input_grad_shared_words", InputGrad, Single, Words, SHARED),
     variant("ops/packed/input_grad_split", InputGrad, Single, Buffers, Split { slices: 4, across: 32 }),
     variant("ops/packed/input_grad", InputGrad, Single, Buffers, PLAIN),
     variant("ops/packed/input_grad_h4_texels", InputGrad, Four, Texels, SOFTWARE),

@@ -52,6 +52,8 @@ pub(super) enum Body {
     Split { slices: u32, across: u32 },
     /// So many entries at a time: one wait for memory serves them all. A workgroup has `down` by `across` invocations.
     Rounds { round: u32, quads: u32, down: u32, across: u32 },
+    /// Entries are read side by side by the invocations of a subgroup, whatever its size; one row a workgroup.
+    Shared { round: u32, across: u32 },
     /// A weight gradient's entries, a chunk an invocation.
     Chunks { each: u32, wg: u32 },
     /// A weight gradient's entries, a chunk for `across` invocations side by side along the columns; `down` chunks a
@@ -60,7 +62,7 @@ pub(super) enum Body {
     /// As `Columns`, one chunk a workgroup, whose sums are added up within subgroups of whatever size.
     Subgroups { each: u32, across: u32 },
 }
-use Body::{Chunks, Columns, Lanes, Rounds, Rows, Split, Subgroups};
+use Body::{Chunks, Columns, Lanes, Rounds, Rows, Shared, Split, Subgroups};
 
 /// One entry after another, one quad an invocation.
 pub(super) const PLAIN: Body = Rows { quads: 1, each: 1, down: 2, across: 32 };
@@ -113,7 +115,7 @@ impl Variant {
     }
     /// Whether its lanes tell each other their numbers: for devices with subgroups.
     pub fn shares_lanes(&self) -> bool {
-        matches!(self.body, Lanes { .. } | Subgroups { .. })
+        matches!(self.body, Lanes { .. } | Subgroups { .. } | Shared { .. })
     }
     /// Whether this is the plain way, that all others stand beside: entry after entry of a row from buffers, four columns an
     /// invocation.
@@ -162,6 +164,7 @@ impl Variant {
             Rounds { down, across, quads, .. } => (down, 4 * across * quads.max(self.quads_of_a_load())),
             Lanes { quads, each } => (each, 4 * 8 * quads),
             Split { across, .. } => (1, 4 * across),
+            Shared { across, .. } => (1, 4 * across * self.quads_of_a_load()),
             Chunks { wg, .. } => (wg, 1),
             Columns { down, .. } => (down, 1),
             Subgroups { .. } => (1, 1),
@@ -203,10 +206,12 @@ impl Variant {
         match (self.product, self.body) {
             (Forward, Lanes { .. }) => source!("ops/product/packed/forward_lanes"),
             (Forward, Split { .. }) => source!("ops/product/packed/forward_split"),
+            (Forward, Shared { .. }) => source!("ops/product/packed/forward_shared"),
             (Forward, Rounds { .. }) => source!("ops/product/packed/forward_rounds"),
             (Forward, _) => source!("ops/product/packed/forward"),
             (InputGrad, Lanes { .. }) => source!("ops/product/packed/input_grad_lanes"),
             (InputGrad, Split { .. }) => source!("ops/product/packed/input_grad_split"),
+            (InputGrad, Shared { .. }) => source!("ops/product/packed/input_grad_shared"),
             (InputGrad, Rounds { .. }) => source!("ops/product/packed/input_grad_rounds"),
             (InputGrad, _) => source!("ops/product/packed/input_grad"),
             (WeightGrad, Lanes { .. }) => source!("ops/product/packed/weight_grad_lanes"),
@@ -230,6 +235,7 @@ impl Variant {
                 all.extend([("LOADS", loads(quads)), ("EACH", each), ("DOWN", down), ("ACROSS", across)]);
             }
             Lanes { quads, each } => all.extend([("LOADS", loads(quads)), ("EACH", each)]),
+            Shared { round, across } => all.extend([("ROUND", round), ("ACROSS", across)]),
             Split { slices, across } => all.extend([("SLICES", slices), ("ACROSS", across)]),
             Rounds { round, quads, down, across } => {
                 let loads = loads(quads).max(1);
