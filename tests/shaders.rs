@@ -99,6 +99,7 @@ fn every_kernel_is_accepted_by_tint() {
 fn compiles_for(chip: &str) {
     let (_, waves) = compilers::CHIPS.into_iter().find(|(name, _)| *name == chip).unwrap();
     let all = compilers::figures(chip).unwrap_or_default();
+    compilers::print(chip, &all);
     let fault = |(name, figures)| Some(format!("{name}: {}", compilers::fault(figures, waves)?));
     assert_none(all.iter().filter_map(fault).collect());
 }

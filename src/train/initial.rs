@@ -1,6 +1,6 @@
 //! The weights that a run starts with, where they come from a file: tensors matched to parameters by name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::data::Dataset;
@@ -31,7 +31,7 @@ pub struct Origin {
 
 impl Initial {
     /// The tensor of each parameter of a recipe's model. Names match exactly, or all behind one prefix, such as `model.` or
-    /// `module.`; `fc1.weight_orig` beside `fc1.weight_mask`, as PyTorch's pruning stores a weight, is `fc1.weight`.
+    /// `module.`; layers that the file numbers, as PyTorch's `Sequential` does, are taken in their order; `fc1.weight_orig` beside `fc1.weight_mask`, as PyTorch's pruning stores a weight, is `fc1.weight`.
     ///
     /// # Errors
     /// `Kind::Checkpoint` with every tensor that is missing, unexpected, of another shape or of whole numbers;
@@ -122,8 +122,49 @@ fn masked_by_torch(mut arrays: Arrays) -> Result<Arrays> {
     Ok(arrays)
 }
 
+/// Layers that a file has by number, as PyTorch's `Sequential` does (`0.weight`, `2.weight`, or behind one prefix), by the
+/// names that they have in a recipe, in the same order. Unchanged where tensors have other names, or the layers are not as
+/// many with the same tensors each.
+fn by_number(arrays: Arrays, params: &ParamSet) -> Arrays {
+    let split = |name: &str| {
+        let (layer, tensor) = name.rsplit_once('.')?;
+        let (prefix, number) = layer.rsplit_once('.').unwrap_or(("", layer));
+        Some((prefix.to_string(), number.parse::<u64>().ok()?, tensor.to_string()))
+    };
+    let mut numbered: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+    let mut prefixes = BTreeSet::new();
+    for name in arrays.keys() {
+        let Some((prefix, number, tensor)) = split(name) else { return arrays };
+        prefixes.insert(prefix);
+        numbered.entry(number).or_default().insert(tensor);
+    }
+    let mut layers: Vec<(&str, BTreeSet<String>)> = Vec::new();
+    for param in params {
+        let Some((layer, tensor)) = param.name.rsplit_once('.') else { return arrays };
+        match layers.last_mut().filter(|(last, _)| *last == layer) {
+            Some((_, tensors)) => tensors.insert(tensor.into()),
+            None => {
+                layers.push((layer, BTreeSet::from([tensor.into()])));
+                true
+            }
+        };
+    }
+    let fits = numbered.values().eq(layers.iter().map(|(_, tensors)| tensors));
+    if prefixes.len() != 1 || !fits {
+        return arrays;
+    }
+    let named: BTreeMap<u64, &str> =
+        numbered.into_keys().zip(layers.iter().map(|(layer, _)| *layer)).collect();
+    let renamed = |name: &str| {
+        let (_, number, tensor) = split(name).expect("split before");
+        format!("{}.{tensor}", named[&number])
+    };
+    arrays.into_iter().map(|(name, array)| (renamed(&name), array)).collect()
+}
+
 /// The tensor of each parameter, by the parameter's name.
-fn matched(mut arrays: Arrays, params: &ParamSet) -> Result<Arrays> {
+fn matched(arrays: Arrays, params: &ParamSet) -> Result<Arrays> {
+    let mut arrays = by_number(arrays, params);
     let prefix = prefix(&arrays, params);
     let mut all = Arrays::new();
     let mut mismatches = Vec::new();
@@ -196,6 +237,27 @@ mod tests {
         both.extend(arrays("ema."));
         let text = matched(both, &params()).unwrap_err().to_string();
         assert!(text.contains("unexpected: `ema.fc1.weight` [2, 3]") && !text.contains("missing"), "{text}");
+    }
+
+    #[test]
+    fn numbered_layers_are_taken_in_order() {
+        let renamed = |first: &str, second: &str| -> Arrays {
+            let name = |name: String| name.replace("fc1", first).replace("head", second);
+            arrays("").into_iter().map(|(key, array)| (name(key), array)).collect()
+        };
+        // 10 comes behind 2, whatever the order of letters.
+        for (first, second) in [("0", "2"), ("layers.2", "layers.10"), ("net.0", "net.1")] {
+            assert_eq!(matched(renamed(first, second), &params()).unwrap(), arrays(""), "{first}, {second}");
+        }
+        let swapped = matched(renamed("2", "0"), &params()).unwrap_err().to_string();
+        assert!(swapped.contains("`fc1.weight`: expected shape [2, 3]; found: [2, 2]"), "{swapped}");
+        let mut more = renamed("0", "2");
+        more.insert("4.weight".into(), Array::f32([1], &[0.0]));
+        let text = matched(more, &params()).unwrap_err().to_string();
+        assert!(
+            text.contains("missing: `fc1.weight` [2, 3]") && text.contains("unexpected: `4.weight`"),
+            "{text}"
+        );
     }
 
     #[test]

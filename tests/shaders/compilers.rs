@@ -44,10 +44,9 @@ fn kernels() -> Vec<(String, String, &'static str, bool)> {
     all.map(|kernel| (kernel.name(), kernel.text().unwrap(), kernel.entry, kernel.is_proven())).collect()
 }
 
-/// Compiles every kernel for the chip that the environment names, and prints a line for each figure of each. Run by the tests
-/// below, in a process of its own.
+/// Compiles every kernel for the chip that the environment names, and prints a line for each figure of each: the part of the
+/// tests for each chip that has a process of its own. Without a chip there is nothing to do.
 #[test]
-#[ignore = "a part of other tests"]
 fn worker() {
     if std::env::var_os(CHIP).is_none() {
         return;
@@ -69,7 +68,7 @@ pub fn figures(chip: &str) -> Option<BTreeMap<String, Figures>> {
         return None;
     }
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "compilers::worker", "--ignored", "--nocapture"])
+        .args(["--exact", "compilers::worker", "--nocapture"])
         .envs([(CHIP, chip), ("VK_DRIVER_FILES", DRIVER), ("VK_ICD_FILENAMES", DRIVER)])
         .env("XDG_RUNTIME_DIR", std::env::temp_dir())
         .output()
@@ -213,19 +212,14 @@ impl Device {
     }
 }
 
-/// A table for docs/performance.md: `cargo test --test shaders -- --ignored --nocapture compilers::table`.
-#[test]
-#[ignore = "prints a table"]
-fn table() {
-    for (chip, _) in CHIPS {
-        let Some(all) = figures(chip) else { return };
-        println!("\n{chip:<44} registers  waves  workgroup memory  code  modelled cycles");
-        for (name, f) in all {
-            println!(
-                "{name:<44} {:>9}  {:>5}  {:>16}  {:>4}  {:>15}",
-                f["VGPRs"], f["Subgroups per SIMD"], f["LDS size"], f["Code size"], f["Inverse Throughput"]
-            );
-        }
+/// Prints the table of docs/performance.md: `cargo test --test shaders fit -- --nocapture`.
+pub fn print(chip: &str, all: &BTreeMap<String, Figures>) {
+    println!("\n{chip:<44} registers  waves  workgroup memory  code  modelled cycles");
+    for (name, f) in all {
+        println!(
+            "{name:<44} {:>9}  {:>5}  {:>16}  {:>4}  {:>15}",
+            f["VGPRs"], f["Subgroups per SIMD"], f["LDS size"], f["Code size"], f["Inverse Throughput"]
+        );
     }
 }
 
