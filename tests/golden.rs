@@ -11,8 +11,9 @@ mod common;
 mod network;
 
 use coppice::error::Result;
-use coppice::gpu::Gpu;
 use coppice::gpu::check::{Tolerance, compare_f32};
+use coppice::gpu::{Gpu, Recorder};
+use coppice::ops::activation::{self, Activation};
 use network::{Net, Network, Run, Setting, gradients, graph_runs, runs};
 
 const NETS: [Net; 2] = [Net::Mlp, Net::Branches];
@@ -156,6 +157,43 @@ fn gradients_agree_with_finite_differences() {
     for net in NETS {
         for ((name, got), (_, want)) in computed(&Gpu::twin(), net).iter().zip(&differences(net)) {
             compare_f32(name, got, want, DIFFERENCE).unwrap();
+        }
+    }
+}
+
+/// Values and slopes of an activation at the points of `activations.json`: what a device computes, and what JAX did.
+fn activation(gpu: &Gpu, computed: &Activation, golden: &str) -> [(Vec<f32>, Vec<f32>); 2] {
+    let file: serde_json::Value =
+        serde_json::from_str(include_str!("oracle/activations.json")).expect("JSON");
+    let numbers = |list: &serde_json::Value| -> Vec<f32> {
+        list.as_array().expect("a list").iter().map(|x| x.as_f64().expect("a number") as f32).collect()
+    };
+    let points = numbers(&file["points"]);
+    let [x, d_y] = [&points, &vec![1.0; points.len()]].map(|v| gpu.upload_f32("x", &[v.len()], v).unwrap());
+    let out = || gpu.upload_f32("out", &[points.len()], &vec![0.0; points.len()]).unwrap();
+    let (y, d_x) = (out(), out());
+    let mut rec = Recorder::new(gpu);
+    computed.record_forward(&mut rec, &x, &y).unwrap();
+    computed.record_backward(&mut rec, &x, &d_y, &d_x, false).unwrap();
+    rec.finish().unwrap().replay().unwrap();
+    let of = &file["functions"][golden];
+    [(y.read_f32().unwrap(), numbers(&of["values"])), (d_x.read_f32().unwrap(), numbers(&of["slopes"]))]
+}
+
+/// exp and erf's formula are off by some units in the last place, of numbers up to 10.
+const SMOOTH: Tolerance = Tolerance { abs: 4e-6, rel: 4e-6 };
+
+#[test]
+fn activations_agree_with_jax() {
+    for gpu in devices() {
+        for one in activation::ALL {
+            for (got, want) in activation(&gpu, one, one.name) {
+                compare_f32(one.name, &got, &want, SMOOTH).unwrap();
+            }
+        }
+        // SiLU is not GELU.
+        for (got, want) in activation(&gpu, &activation::SILU, "gelu") {
+            assert!(compare_f32("silu", &got, &want, SMOOTH).is_err());
         }
     }
 }

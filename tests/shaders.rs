@@ -16,7 +16,8 @@ mod portable;
 mod tint;
 
 use coppice::gpu::{Kernel, Source, expand, reflect};
-use coppice::{ops::variants, optim};
+use coppice::ops::{activation, variants};
+use coppice::optim;
 use files::{Text, texts};
 use portable::{faults, needs_subgroups};
 
@@ -32,7 +33,7 @@ fn name(path: &str) -> Option<&str> {
 
 /// All kernels that are put together from several files.
 fn tables() -> impl Iterator<Item = Kernel> {
-    variants::kernels().chain(optim::kernels())
+    variants::kernels().chain(optim::kernels()).chain(activation::kernels())
 }
 
 /// Whether a file is put together with others, by one of the tables.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::Value;
 
 use super::extent::Extent;
-use super::layers::{add, concat, linear, relu, slice};
+use super::layers::{activation, add, concat, linear, relu, slice};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Recorder, Tensor};
 use crate::ops::variants::{Choices, Shape};
@@ -24,7 +24,17 @@ pub struct Entry {
 }
 
 /// All kinds of layers.
-pub const ALL: &[Entry] = &[linear::ENTRY, relu::ENTRY, add::ENTRY, concat::ENTRY, slice::ENTRY];
+pub const ALL: &[Entry] = &[
+    linear::ENTRY,
+    relu::ENTRY,
+    activation::RELU6,
+    activation::HARD_SWISH,
+    activation::SILU,
+    activation::GELU,
+    add::ENTRY,
+    concat::ENTRY,
+    slice::ENTRY,
+];
 
 /// What a layer is built from.
 pub struct Context<'a> {

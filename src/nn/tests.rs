@@ -127,7 +127,11 @@ fn random_network(words: &[u32]) -> (Graph, usize) {
         let ((x, width), name) = (values[at], format!("n{number}"));
         let shared = linears.iter().find(|(_, inner, _)| *inner == width).copied();
         let made = match (word % 8, shared) {
-            (0 | 1, _) => (net.relu(&name, x), width),
+            (0, _) => (net.relu(&name, x), width),
+            (1, _) => {
+                let kind = ["relu6", "hard_swish", "silu", "gelu"][(word / 64) as usize % 4];
+                (net.layer(kind, &name, &[x], recipe::Settings::default()), width)
+            }
             (2, _) => {
                 read[other] = true;
                 (net.concat(&name, &[x, values[other].0]), width + values[other].1)

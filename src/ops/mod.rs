@@ -2,6 +2,7 @@
 
 use crate::gpu::check::Check;
 
+pub mod activation;
 pub mod add;
 pub mod batch;
 pub mod ceilings;
@@ -53,6 +54,7 @@ pub fn groups(len: usize, size: usize) -> u64 {
 /// Every check of this room.
 pub fn checks() -> Vec<Check> {
     let mut all = Vec::new();
+    all.extend(activation::checks());
     all.extend(add::checks());
     all.extend(batch::checks());
     all.extend(ceilings::checks());

@@ -1,0 +1,213 @@
+//! Activations by themselves: functions of one number, with their slopes. What ReLU is, `ops::relu` has.
+
+use super::groups;
+use crate::error::Result;
+use crate::gpu::check::{Check, Tolerance, Trial};
+use crate::gpu::{Kernel, Recorder, Source, Tensor, Twin};
+use crate::{bind, source, wgsl_struct};
+
+wgsl_struct! {
+    /// See `shaders/ops/activation.wgsl`.
+    pub struct Args { len: u32 }
+}
+
+/// A function of one number.
+pub struct Activation {
+    pub name: &'static str,
+    /// The part with `activated` and `slope`.
+    part: Source,
+    /// Twins of both kernels, and of the one that adds.
+    twins: [fn(&Twin); 3],
+}
+
+/// The function and its slope, in f64.
+type Function = (fn(f64) -> f64, fn(f64) -> f64);
+
+const RELU6_OF: Function = (|x| x.clamp(0.0, 6.0), |x| if x > 0.0 && x < 6.0 { 1.0 } else { 0.0 });
+const HARD_SWISH_OF: Function = (
+    |x| {
+        if x <= -3.0 {
+            0.0
+        } else if x >= 3.0 {
+            x
+        } else {
+            x * (x + 3.0) / 6.0
+        }
+    },
+    |x| {
+        if x <= -3.0 {
+            0.0
+        } else if x >= 3.0 {
+            1.0
+        } else {
+            (2.0 * x + 3.0) / 6.0
+        }
+    },
+);
+const SILU_OF: Function = (|x| x * sigmoid(x), |x| sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x))));
+const GELU_OF: Function = (
+    |x| x * distribution(x),
+    |x| distribution(x) + x * (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt(),
+);
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// The normal distribution, by the series of erf; beyond 6 deviations it is 0 or 1 within 1e-9.
+fn distribution(x: f64) -> f64 {
+    if x.abs() > 6.0 {
+        return if x > 0.0 { 1.0 } else { 0.0 };
+    }
+    // (1 + erf(x / sqrt 2)) / 2 with erf's terms all of one sign: x^(2n + 1) / (1 3 5 .. (2n + 1)), times the density.
+    let (mut term, mut sum) = (x, x);
+    for n in 1..200 {
+        term *= x * x / f64::from(2 * n + 1);
+        sum += term;
+    }
+    0.5 + sum * (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt()
+}
+
+pub const RELU6: Activation = Activation {
+    name: "relu6",
+    part: source!("ops/activation/relu6"),
+    twins: [|t| forward(t, RELU6_OF), |t| backward(t, RELU6_OF, false), |t| backward(t, RELU6_OF, true)],
+};
+pub const HARD_SWISH: Activation = Activation {
+    name: "hard_swish",
+    part: source!("ops/activation/hard_swish"),
+    twins: [
+        |t| forward(t, HARD_SWISH_OF),
+        |t| backward(t, HARD_SWISH_OF, false),
+        |t| backward(t, HARD_SWISH_OF, true),
+    ],
+};
+pub const SILU: Activation = Activation {
+    name: "silu",
+    part: source!("ops/activation/silu"),
+    twins: [|t| forward(t, SILU_OF), |t| backward(t, SILU_OF, false), |t| backward(t, SILU_OF, true)],
+};
+pub const GELU: Activation = Activation {
+    name: "gelu",
+    part: source!("ops/activation/gelu"),
+    twins: [|t| forward(t, GELU_OF), |t| backward(t, GELU_OF, false), |t| backward(t, GELU_OF, true)],
+};
+
+pub const ALL: [&Activation; 4] = [&RELU6, &HARD_SWISH, &SILU, &GELU];
+
+const WG: usize = 256;
+
+/// Every kernel; those that add are the same with another value of an override.
+pub fn kernels() -> impl Iterator<Item = Kernel> {
+    ALL.into_iter().flat_map(|activation| activation.kernels().into_iter().take(2))
+}
+
+impl Activation {
+    /// Forward, backward, and the backward one that adds.
+    fn kernels(&self) -> [Kernel; 3] {
+        let kernel = |twin, suffix, entry| {
+            Kernel::own(source!("ops/activation"), twin)
+                .variant([self.name, suffix], &[], &[self.part])
+                .entry(entry)
+        };
+        [
+            kernel(self.twins[0], ":forward", "forward"),
+            kernel(self.twins[1], ":backward", "backward"),
+            kernel(self.twins[2], ":backward", "backward").with(&[("ADDS", 1.0)]),
+        ]
+    }
+
+    /// `y = f(x)`, any shape.
+    pub fn record_forward(&self, rec: &mut Recorder, x: &Tensor, y: &Tensor) -> Result<()> {
+        let args = Args { len: x.len() as u32 };
+        let [kernel, ..] = self.kernels();
+        rec.dispatch(&kernel, bind! { args: &args, x: x, y: y }, groups(x.len(), WG), x.len() as u64)
+    }
+
+    /// `d_x = d_y f'(x)`, or `+=` if `adds`.
+    pub fn record_backward(
+        &self,
+        rec: &mut Recorder,
+        x: &Tensor,
+        d_y: &Tensor,
+        d_x: &Tensor,
+        adds: bool,
+    ) -> Result<()> {
+        let args = Args { len: x.len() as u32 };
+        let kernel = self.kernels()[1 + usize::from(adds)];
+        let binds = bind! { args: &args, x: x, d_y: d_y, d_x: d_x };
+        rec.dispatch(&kernel, binds, groups(x.len(), WG), x.len() as u64)
+    }
+}
+
+fn forward(t: &Twin, (f, _): Function) {
+    let x = t.f32("x");
+    t.f32_mut("y").iter_mut().zip(x.iter()).for_each(|(y, &x)| *y = f(f64::from(x)) as f32);
+}
+
+fn backward(t: &Twin, (_, slope): Function, adds: bool) {
+    let (x, d_y) = (t.f32("x"), t.f32("d_y"));
+    for ((d_x, &d_y), &x) in t.f32_mut("d_x").iter_mut().zip(d_y.iter()).zip(x.iter()) {
+        let value = (f64::from(d_y) * slope(f64::from(x))) as f32;
+        *d_x = if adds { *d_x + value } else { value };
+    }
+}
+
+/// `exp` of WGSL is off by up to 3 + 2 |x| units in the last place, here of numbers up to 12, and its result by as much;
+/// erf's formula by 1.5e-7. Products with x and d_y follow.
+const CLOSE: Tolerance = Tolerance { abs: 4e-6, rel: 4e-6 };
+
+pub fn checks() -> Vec<Check> {
+    let of = |activation: &'static Activation| {
+        let name = activation.name;
+        // Numbers on both sides of every kink, and well beyond.
+        let wide = |t: &mut Trial, label: &str, n: usize| {
+            let values: Vec<f32> = t.values(n).into_iter().map(|value| 12.0 * value).collect();
+            t.gpu.upload_f32(label, &[n], &values)
+        };
+        [
+            Check::new(format!("ops/activation ({name})"), move |t: &mut Trial, n| {
+                let (x, y) = (wide(t, "x", n)?, t.output("y", &[n], CLOSE)?);
+                activation.record_forward(&mut t.rec, &x, &y)
+            }),
+            Check::new(format!("ops/activation ({name}, odd)"), move |t: &mut Trial, n| {
+                let x = t.odd_input("x", n, 0, true)?;
+                let y = t.gpu.tensor("y", crate::gpu::Dtype::F32, &[n])?;
+                t.compare_odd(&y, CLOSE);
+                activation.record_forward(&mut t.rec, &x, &y)
+            }),
+            Check::new(format!("ops/activation:backward ({name})"), move |t: &mut Trial, n| {
+                let (x, d_y) = (wide(t, "x", n)?, t.input("d_y", &[n])?);
+                let (d_x, more) = (t.output("d_x", &[n], CLOSE)?, t.input("more", &[n])?);
+                t.compare(&more, CLOSE);
+                activation.record_backward(&mut t.rec, &x, &d_y, &d_x, false)?;
+                activation.record_backward(&mut t.rec, &x, &d_y, &more, true)
+            }),
+        ]
+    };
+    ALL.into_iter().flat_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slopes_are_those_of_the_functions() {
+        for (f, slope) in [RELU6_OF, HARD_SWISH_OF, SILU_OF, GELU_OF] {
+            for x in (-90..90).map(|i| f64::from(i) / 10.0 + 0.037) {
+                let difference = (f(x + 1e-5) - f(x - 1e-5)) / 2e-5;
+                assert!((difference - slope(x)).abs() <= 1e-6, "{x}: {difference} {}", slope(x));
+            }
+        }
+    }
+
+    #[test]
+    fn the_normal_distribution_is_that_of_tables() {
+        for (x, want) in
+            [(0.0, 0.5), (1.0, 0.841_344_746_1), (-1.96, 0.024_997_895_1), (3.5, 0.999_767_370_9)]
+        {
+            assert!((distribution(x) - want).abs() <= 1e-10, "{x}: {}", distribution(x));
+        }
+    }
+}
