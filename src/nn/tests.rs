@@ -326,3 +326,12 @@ fn what_is_no_network_is_refused_by_name() {
     }
     assert_eq!(refused(&head), "built");
 }
+
+#[test]
+fn an_unknown_activation_of_a_preset_is_refused_by_name() {
+    let mlp = recipe::Model::Mlp { hidden: vec![4], activation: "gleu".into() };
+    let text = Model::new(&mlp, 4, CLASSES, 5).err().expect("there is none").to_string();
+    assert!(text.contains("unknown layer type `gleu`") && text.contains("did you mean `gelu`?"), "{text}");
+    // A preset has no line in a file.
+    assert!(!text.contains("where:"), "{text}");
+}

@@ -198,7 +198,11 @@ impl Settings {
 
     /// Says where `key` was written; also a key beside these settings, such as an optimizer's name.
     pub fn locate(&self, key: &str, error: Error) -> Error {
-        error.at(format!("where: {}", self.places.of(&join(&self.path, key))))
+        match self.places.of(&join(&self.path, key)) {
+            // Nobody wrote it: it comes from a preset, or from Rust.
+            place if place.is_empty() => error,
+            place => error.at(format!("where: {place}")),
+        }
     }
 
     fn get<T>(&self, key: &str, expected: &str, read: impl Fn(&Value) -> Option<T>) -> Result<T> {
