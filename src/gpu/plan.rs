@@ -143,7 +143,7 @@ impl Recorder {
                 Bind::Constant { bytes, .. } => constants.push((slot.name.clone(), bytes.clone())),
                 Bind::Uniform(uniform) => spans.push((slot.name.clone(), uniform.span.clone())),
                 Bind::Tensor(tensor) => {
-                    bytes += tensor.bytes() * if slot.access == Access::ReadWrite { 2 } else { 1 };
+                    bytes += tensor.bytes() * slot.moves;
                     for (other, span) in &spans {
                         let other = interface.slots.iter().find(|s| s.name == *other).map(|s| s.access);
                         let shared = Arc::ptr_eq(&span.buffer, &tensor.span.buffer);

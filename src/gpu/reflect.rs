@@ -39,6 +39,8 @@ pub struct Slot {
     pub name: String,
     pub binding: u32,
     pub access: Access,
+    /// How often its bytes are moved at least: once if they are read or written, twice if both.
+    pub moves: u64,
     pub layout: Layout,
 }
 
@@ -116,7 +118,10 @@ fn read(kernel: &Kernel, text: &str) -> Result<Interface> {
         let layout = layout(&module, global.ty).ok_or_else(|| {
             fault(format!("binding `{name}` is neither a struct of scalars, nor an array, nor texels"))
         })?;
-        slots.push(Slot { name, binding: binding.binding, access, layout });
+        let both = GlobalUse::READ | GlobalUse::WRITE;
+        let moves =
+            if uses[handle].contains(both) || uses[handle].contains(GlobalUse::ATOMIC) { 2 } else { 1 };
+        slots.push(Slot { name, binding: binding.binding, access, moves, layout });
     }
     slots.sort_by_key(|slot| slot.binding);
     Ok(Interface { workgroup: UVec3::from(entry.workgroup_size), slots, workgroup_bytes, shares_lanes })
