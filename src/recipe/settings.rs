@@ -200,7 +200,7 @@ impl Settings {
     pub fn locate(&self, key: &str, error: Error) -> Error {
         match self.places.of(&join(&self.path, key)) {
             // Nobody wrote it: it comes from a preset, or from Rust.
-            place if place.is_empty() => error,
+            "" => error,
             place => error.at(format!("where: {place}")),
         }
     }
