@@ -63,8 +63,8 @@ fn all(gpu: &Gpu, product: Product, pattern: &Pattern, cols: usize) -> [Results;
         let blocks = [Rows { rows: 0..rows, tensor: &weight }];
         let mut rec = Recorder::new(gpu);
         match product {
-            Product::Forward => linear::forward(&mut rec, &choices, &blocks, &bias, &x, &out, true),
-            _ => linear::input_grad(&mut rec, &choices, &blocks, &x, &d_y, &out, false, true),
+            Product::Forward => linear::forward(&mut rec, &choices, shape, &blocks, &bias, &x, &out, true),
+            _ => linear::input_grad(&mut rec, &choices, shape, &blocks, &x, &d_y, &out, false, true),
         }
         .unwrap();
         (variant.name, result(rec))

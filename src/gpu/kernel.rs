@@ -215,6 +215,11 @@ impl Twin<'_> {
         let words = self.u32(name);
         bytemuck::pod_read_unaligned(&bytemuck::cast_slice::<u32, u8>(&words)[..size_of::<T>()])
     }
+    /// Whether something of that name is bound.
+    pub fn has(&self, name: &str) -> bool {
+        self.constants.iter().any(|(bound, _)| bound == name)
+            || self.spans.iter().any(|(bound, _)| bound == name)
+    }
     pub fn f32(&self, name: &str) -> impl Deref<Target = [f32]> {
         Reading::<f32> {
             words: self.span(name).host().read().unwrap(),

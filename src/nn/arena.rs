@@ -87,7 +87,7 @@ impl Arena {
             let lend = |(life, &at): (&Life, &usize)| {
                 let rank =
                     placement.buffers[..at].iter().filter(|room| room.narrow == life.key.narrow).count();
-                (life.key, buffers[usize::from(life.key.narrow)][rank].lend(life.dtype(), &life.shape))
+                (life.key, buffers[usize::from(life.key.narrow)][rank].lend(life.dtype, &life.shape))
             };
             let tensors = schedule.lives.iter().zip(&placement.buffer).map(lend).collect();
             Pass::new(schedule, tensors)

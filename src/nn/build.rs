@@ -19,7 +19,7 @@ impl Model {
     /// # Errors
     /// `Kind::Usage` for an unknown layer, key or name, for extents that do not fit, for a layer whose output nobody reads,
     /// and where an output is not as wide as there are classes.
-    pub fn new(recipe: &recipe::Model, features: usize, classes: usize, seed: u64) -> Result<Self> {
+    pub fn new(recipe: &recipe::Model, input: Extent, classes: usize, seed: u64) -> Result<Self> {
         let network = match recipe {
             recipe::Model::Network(network) => network.clone(),
             recipe::Model::Mlp { hidden, activation } => {
@@ -29,10 +29,10 @@ impl Model {
         let mut names = Names::new(&network)?;
         let mut model = Model {
             nodes: Vec::new(),
-            values: vec![Value { producer: None, extent: Extent::features(features), is_gated: false }],
+            values: vec![Value { producer: None, extent: input.clone(), is_gated: false }],
             heads: Vec::new(),
             params: ParamSet::default(),
-            features,
+            input,
             classes,
         };
         for (index, spec) in network.layers.iter().enumerate() {
@@ -123,6 +123,10 @@ impl Model {
         let mut value = *self.nodes[node].inputs.first()?;
         loop {
             let is_head = self.heads.iter().any(|head| head.value == value);
+            // Units with sites, or with several taps, have no row and column of their own.
+            if !self.values[value].extent.sites.is_empty() {
+                return None;
+            }
             let producer = &self.nodes[self.values[value].producer?];
             if is_head || self.readers(value).count() != 1 {
                 return None;
@@ -159,15 +163,15 @@ fn heads(model: &Model, names: &Names, network: &Network) -> Result<Vec<Head>> {
             return Err(settings.wrong("weight", "a number above 0"));
         }
         let value = names.find(&output.from, network.layers.len()).map_err(at)?;
-        let width = model.values[value].extent.cols(1) * model.values[value].extent.channels;
-        if value == 0 || width != model.classes {
+        let extent = &model.values[value].extent;
+        if value == 0 || *extent != Extent::features(model.classes) {
             let which = if network.outputs.is_empty() {
                 "the last layer".into()
             } else {
                 format!("output `{}`", output.from)
             };
             return Err(at(Error::usage(format!(
-                "{which} has {width} outputs; the data has {} classes",
+                "{which} has {extent} outputs; the data has {} classes",
                 model.classes
             )))
             .hint(format!("a last [[model.layer]] of type \"linear\" with out = {}", model.classes)));

@@ -15,6 +15,17 @@ impl Extent {
     pub fn features(channels: usize) -> Self {
         Self { channels, sites: Vec::new() }
     }
+    /// That of a data set's samples: an image has channels, height and width; all else is plain features.
+    pub fn of_samples(shape: &[usize]) -> Self {
+        match *shape {
+            [channels, height, width] => Self { channels, sites: vec![height, width] },
+            _ => Self::features(shape.iter().product()),
+        }
+    }
+    /// Numbers of a sample.
+    pub fn numbers(&self) -> usize {
+        self.channels * self.cols(1)
+    }
     /// The same sites, with so many channels.
     pub fn with(&self, channels: usize) -> Self {
         Self { channels, sites: self.sites.clone() }

@@ -5,9 +5,9 @@ use std::ops::Range;
 use toml::Value;
 
 use super::extent::Extent;
-use super::layers::{activation, add, concat, linear, relu, slice};
+use super::layers::{activation, add, concat, conv2d, linear, relu, slice};
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Recorder, Tensor};
+use crate::gpu::{Dtype, Gpu, Recorder, Tensor, Uniform};
 use crate::ops::variants::{Choices, Shape};
 use crate::param::{ParamId, ParamSet};
 use crate::recipe::{self, Settings};
@@ -26,6 +26,7 @@ pub struct Entry {
 /// All kinds of layers.
 pub const ALL: &[Entry] = &[
     linear::ENTRY,
+    conv2d::ENTRY,
     relu::ENTRY,
     activation::RELU6,
     activation::HARD_SWISH,
@@ -103,8 +104,57 @@ pub struct Site<'a> {
     pub set: &'a ParamSet,
     /// The layer's own.
     pub params: &'a [ParamId],
-    /// Columns of its output.
+    /// Samples of a batch, with those that are missing.
+    pub batch: usize,
+    /// Columns of its output: sites by samples.
     pub cols: usize,
+    /// What a pass adds to that; nothing where none is recorded.
+    pub during: Option<During<'a>>,
+}
+
+/// What a layer is handed in a pass, besides the values that it reads and writes.
+#[derive(Clone, Copy)]
+pub struct During<'a> {
+    /// Numbers of the step, such as how many samples the batch has.
+    pub step: &'a Uniform,
+    /// Whether the pass trains; evaluations do not.
+    pub trains: bool,
+    /// The layer's number, for streams of random numbers.
+    pub number: usize,
+    /// What it asked for by [`Layer::extras`], in that order; `None` where an extra is not there in this call.
+    pub extras: &'a [Option<&'a Tensor>],
+}
+
+impl<'a> Site<'a> {
+    /// # Panics
+    /// Where nothing is recorded: a fault of the caller.
+    pub fn during(&self) -> During<'a> {
+        self.during.expect("a layer records in passes alone")
+    }
+    /// # Panics
+    /// Where it is not there in this call: a fault of the layer.
+    pub fn extra(&self, number: usize) -> &'a Tensor {
+        self.during().extras[number].expect("an extra is there in the calls that it was asked for")
+    }
+}
+
+/// A tensor that a layer needs besides its input and its output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extra {
+    pub dtype: Dtype,
+    pub shape: Vec<usize>,
+    pub held: Held,
+}
+
+/// When an extra is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// In the forward call alone.
+    Forward,
+    /// In the backward call alone.
+    Backward,
+    /// From the forward call to the backward call; in a pass without one, in the forward call.
+    Between,
 }
 
 /// Where a gradient goes.
@@ -131,7 +181,11 @@ pub struct Backward<'a> {
 /// A differentiable function of values (channels, cols), f32 or, where it says that it can, bf16.
 pub trait Layer {
     /// Its dense products, for measuring variants.
-    fn products(&self, _set: &ParamSet, _params: &[ParamId], _cols: usize) -> Vec<Shape> {
+    fn products(&self, _set: &ParamSet, _params: &[ParamId], _batch: usize) -> Vec<Shape> {
+        Vec::new()
+    }
+    /// Tensors that it needs besides its input and its output: the schedule finds room for them.
+    fn extras(&self, _site: Site) -> Vec<Extra> {
         Vec::new()
     }
     /// Records `y = f(x)`.

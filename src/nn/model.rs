@@ -23,7 +23,8 @@ pub struct Model {
     pub(super) values: Vec<Value>,
     pub(super) heads: Vec<Head>,
     pub params: ParamSet,
-    pub features: usize,
+    /// Of one sample.
+    pub input: Extent,
     pub classes: usize,
 }
 
@@ -67,7 +68,7 @@ impl Model {
     }
     /// The dense products of one step with a batch of so many columns.
     pub fn products(&self, batch: usize) -> Vec<Shape> {
-        let of = |node: &Node| node.layer.products(&self.params, &node.params, self.cols(node, batch));
+        let of = |node: &Node| node.layer.products(&self.params, &node.params, batch);
         self.nodes.iter().flat_map(of).collect()
     }
     /// Columns of a node's output.
@@ -112,7 +113,8 @@ impl Model {
         node: &'a Node,
         batch: usize,
     ) -> Site<'a> {
-        Site { gpu, choices, set: &self.params, params: &node.params, cols: self.cols(node, batch) }
+        let (set, params, cols) = (&self.params, &node.params, self.cols(node, batch));
+        Site { gpu, choices, set, params, batch, cols, during: None }
     }
 
     /// By layer that multiplies by this weight: its input, and its output's gradient.

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::layer::{Backward, Sink};
+use super::layer::{Backward, During, Sink, Site};
 use super::model::{Model, Node};
-use super::schedule::{Call, Grads, Item, Key, Schedule};
+use super::schedule::{Call, Gradients, Grads, Item, Key, Schedule};
 use crate::error::Result;
-use crate::gpu::{Phase, Recorder, Tensor};
+use crate::gpu::{Phase, Recorder, Tensor, Uniform};
 use crate::ops::add::{self, Window};
 use crate::ops::variants::Choices;
 use crate::ops::{narrow, relu};
@@ -62,22 +62,33 @@ impl Pass {
 
 impl Model {
     /// Records the forward pass from the batch, which was written to [`Pass::input`], to the logits of the heads.
-    pub fn forward(&self, rec: &mut Recorder, choices: &Choices, pass: &Pass) -> Result<()> {
+    pub fn forward(&self, rec: &mut Recorder, choices: &Choices, step: &Uniform, pass: &Pass) -> Result<()> {
         rec.phase(Phase::Forward);
         let calls = pass.schedule.calls.iter().take_while(|call| !matches!(call, Call::Losses { .. }));
-        calls.into_iter().try_for_each(|call| self.call(rec, choices, pass, call))
+        calls.into_iter().try_for_each(|call| self.call(rec, choices, step, pass, call))
     }
 
     /// Records the backward pass from the gradients of the logits, which the losses have written: the gradient of every
     /// parameter that was wished for.
-    pub fn backward(&self, rec: &mut Recorder, choices: &Choices, pass: &Pass) -> Result<()> {
+    pub fn backward(&self, rec: &mut Recorder, choices: &Choices, step: &Uniform, pass: &Pass) -> Result<()> {
         rec.phase(Phase::Backward);
         let calls = pass.schedule.calls.iter().skip_while(|call| !matches!(call, Call::Losses { .. }));
-        calls.into_iter().try_for_each(|call| self.call(rec, choices, pass, call))
+        calls.into_iter().try_for_each(|call| self.call(rec, choices, step, pass, call))
     }
 
-    fn call(&self, rec: &mut Recorder, choices: &Choices, pass: &Pass, call: &Call) -> Result<()> {
+    fn call(
+        &self,
+        rec: &mut Recorder,
+        choices: &Choices,
+        step: &Uniform,
+        pass: &Pass,
+        call: &Call,
+    ) -> Result<()> {
         let gpu = rec.gpu.clone();
+        let trains = pass.schedule.wish.gradients != Gradients::None;
+        let extras = |keys: &[Option<Key>]| -> Vec<Option<&Tensor>> {
+            keys.iter().map(|key| key.map(|key| pass.at(key))).collect()
+        };
         let mut node = |id: usize| -> &Node {
             rec.scope(&self.nodes[id].name);
             &self.nodes[id]
@@ -88,20 +99,17 @@ impl Model {
                 node(*id);
                 narrow::record(rec, pass.at(*from), pass.at(*to))
             }
-            Call::Forward { node: id, x, y } => {
+            Call::Forward { node: id, x, y, extras: keys } => {
                 let node = node(*id);
-                node.layer.forward(
-                    rec,
-                    self.site(&gpu, choices, node, pass.batch()),
-                    &pass.all(x),
-                    pass.at(*y),
-                )
+                let during = During { step, trains, number: *id, extras: &extras(keys) };
+                let site = Site { during: Some(during), ..self.site(&gpu, choices, node, pass.batch()) };
+                node.layer.forward(rec, site, &pass.all(x), pass.at(*y))
             }
             Call::Gate { node: id, y, d_y } => {
                 node(*id);
                 relu::record_gate(rec, pass.at(*y), pass.at(*d_y))
             }
-            Call::Backward { node: id, x, y, d_y, d_x, grads } => {
+            Call::Backward { node: id, x, y, d_y, d_x, grads, extras: keys } => {
                 let node = node(*id);
                 let own = |&id| self.params[id].segments.iter().map(|segment| segment.grad.clone()).collect();
                 let own: Vec<Vec<Tensor>> = node.params.iter().map(own).collect();
@@ -119,7 +127,9 @@ impl Model {
                     d_x: &d_x,
                     grads: (*grads != Grads::None).then_some(shares.as_ref().unwrap_or(&own)),
                 };
-                node.layer.backward(rec, self.site(&gpu, choices, node, pass.batch()), &backward)?;
+                let during = During { step, trains, number: *id, extras: &extras(keys) };
+                let site = Site { during: Some(during), ..self.site(&gpu, choices, node, pass.batch()) };
+                node.layer.backward(rec, site, &backward)?;
                 for (more, to) in shares.iter().flatten().flatten().zip(own.iter().flatten()) {
                     add::record(rec, more, to, Window::all(to), true)?;
                 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::layer::{Reads, Site};
+use super::layer::{Held, Reads, Site};
 use super::model::{Model, Node, NodeId, ValueId};
 use super::schedule::{Call, Gradients, Grads, Item, Key, Wish};
 use crate::gpu::Gpu;
@@ -99,7 +99,8 @@ impl<'a> Planner<'a> {
                 }
             }
             let y = Key { item: Item::Value(node.output), narrow: self.is_narrow(node.output) };
-            self.calls.push(Call::Forward { node: id, x, y });
+            let extras = self.extras(id, &[Held::Forward, Held::Between]);
+            self.calls.push(Call::Forward { node: id, x, y, extras });
         }
         let asks = self.wish.gradients != Gradients::None;
         let head = |value| (Key::wide(Item::Value(value)), asks.then_some(Key::wide(Item::Grad(value))));
@@ -173,9 +174,21 @@ impl<'a> Planner<'a> {
                 d_y,
                 d_x,
                 grads,
+                extras: self.extras(id, &[Held::Backward, Held::Between]),
             });
             self.calls.extend(shares.into_iter().map(|(from, to)| Call::Add { node: id, from, to }));
         }
+    }
+
+    /// What a layer asked for, of what is held so.
+    fn extras(&self, id: NodeId, held: &[Held]) -> Vec<Option<Key>> {
+        let extras = self.model.nodes[id].layer.extras(self.site(&self.model.nodes[id]));
+        let key = |number| Key::wide(Item::Extra(id, number));
+        extras
+            .iter()
+            .enumerate()
+            .map(|(number, extra)| held.contains(&extra.held).then(|| key(number)))
+            .collect()
     }
 
     fn param_shares(&self, id: NodeId) -> Vec<Vec<Key>> {

@@ -53,17 +53,18 @@ impl Model {
     }
 }
 
-/// The outputs of a weight (outputs, inputs), one bit each, that a reached input leads to.
-pub fn through(inputs: &[bool], mask: Option<&[u32]>, outputs: usize) -> Vec<bool> {
+/// The outputs of a weight (outputs, taps, inputs), one bit a weight, that a reached input leads to.
+pub fn through(inputs: &[bool], taps: usize, mask: Option<&[u32]>, outputs: usize) -> Vec<bool> {
     let Some(mask) = mask else { return vec![inputs.contains(&true); outputs] };
     let kept = |i: usize| mask[i / 32] >> (i % 32) & 1 == 1;
-    let is_reached = |row: usize| (0..inputs.len()).any(|i| inputs[i] && kept(row * inputs.len() + i));
+    let row_len = taps * inputs.len();
+    let is_reached = |row: usize| (0..row_len).any(|i| inputs[i % inputs.len()] && kept(row * row_len + i));
     (0..outputs).map(is_reached).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Graph;
+    use super::super::{Extent, Graph};
     use super::*;
     use crate::param::mask_of;
     use crate::recipe;
@@ -82,7 +83,7 @@ mod tests {
         let side = net.linear("side", some, 3);
         net.output(head, 1.0);
         net.output(side, 0.5);
-        Model::new(&recipe::Model::from(net), 2, 3, 0).unwrap()
+        Model::new(&recipe::Model::from(net), Extent::features(2), 3, 0).unwrap()
     }
 
     /// By weight, the indices that are kept, where not all are.

@@ -43,6 +43,8 @@ pub enum Item {
     Share(NodeId, usize),
     /// The gradient of a shared parameter by this layer, to be added: number of the parameter and of its segment.
     ParamShare(NodeId, usize, usize),
+    /// What a layer asked for besides, by its number: see [`super::layer::Extra`].
+    Extra(NodeId, usize),
 }
 
 /// An item in one format.
@@ -75,6 +77,7 @@ pub enum Call {
         node: NodeId,
         x: Vec<Key>,
         y: Key,
+        extras: Vec<Option<Key>>,
     },
     /// The losses of all heads: logits, and where their gradients go if asked for.
     Losses {
@@ -93,6 +96,7 @@ pub enum Call {
         d_y: Key,
         d_x: Vec<Option<(Key, bool)>>,
         grads: Grads,
+        extras: Vec<Option<Key>>,
     },
     /// A share is added to the gradient of a value.
     Add {
@@ -119,19 +123,21 @@ impl Call {
         match self {
             Call::Batch { x } => [vec![], vec![*x]],
             Call::Narrow { from, to, .. } => [vec![*from], vec![*to]],
-            Call::Forward { x, y, .. } => [x.clone(), vec![*y]],
+            Call::Forward { x, y, extras, .. } => {
+                [x.clone(), extras.iter().flatten().chain([y]).copied().collect()]
+            }
             Call::Losses { heads } => [
                 heads.iter().map(|(logits, _)| *logits).collect(),
                 heads.iter().filter_map(|(_, d)| *d).collect(),
             ],
             Call::Gate { y, d_y, .. } => [vec![*y, *d_y], vec![]],
-            Call::Backward { x, y, d_y, d_x, grads, .. } => {
+            Call::Backward { x, y, d_y, d_x, grads, extras, .. } => {
                 let set = d_x.iter().flatten().filter(|(_, adds)| !adds).map(|(key, _)| *key);
                 let set: Vec<Key> = set.collect();
                 // A layer that reads a value twice sets its gradient first and adds to it then.
                 let added = d_x.iter().flatten().filter(|(key, adds)| *adds && !set.contains(key));
-                let read =
-                    x.iter().chain(y).chain([d_y]).copied().chain(added.map(|(key, _)| *key)).collect();
+                let read = x.iter().chain(y).chain([d_y]).copied().chain(added.map(|(key, _)| *key));
+                let read = read.chain(extras.iter().flatten().copied()).collect();
                 let shares = match grads {
                     Grads::Shares(all) => all.concat(),
                     _ => Vec::new(),
@@ -147,16 +153,14 @@ impl Call {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Life {
     pub key: Key,
-    /// `(channels, cols)`, or the length of a parameter's segment.
+    /// `(channels, cols)`, the length of a parameter's segment, or what a layer asked for.
     pub shape: Vec<usize>,
+    pub dtype: Dtype,
     pub first: usize,
     pub last: usize,
 }
 
 impl Life {
-    pub fn dtype(&self) -> Dtype {
-        if self.key.narrow { Dtype::Bf16 } else { Dtype::F32 }
-    }
     pub fn bytes(&self) -> u64 {
         self.shape.iter().product::<usize>() as u64 * if self.key.narrow { 2 } else { 4 }
     }
@@ -169,6 +173,7 @@ pub struct Schedule {
     pub lives: Vec<Life>,
     /// Samples of a batch, with those that are missing.
     pub batch: usize,
+    pub wish: Wish,
 }
 
 impl Schedule {
@@ -184,16 +189,21 @@ impl Schedule {
         if wish.gradients != Gradients::None {
             planner.backward(&trains);
         }
-        let mut schedule = Schedule { lives: Vec::new(), calls: planner.calls, batch };
-        schedule.lives = schedule.lives(model, &kept(model, wish));
+        let shapes = |item| shape(model, gpu, choices, item, batch);
+        let mut schedule = Schedule { lives: Vec::new(), calls: planner.calls, batch, wish };
+        schedule.lives = schedule.lives(&shapes, &kept(model, wish));
         schedule
     }
 
-    fn lives(&self, model: &Model, kept: &[Item]) -> Vec<Life> {
+    fn lives(&self, shapes: &dyn Fn(Item) -> (Dtype, Vec<usize>), kept: &[Item]) -> Vec<Life> {
         let mut lives: BTreeMap<Key, Life> = BTreeMap::new();
         for (at, call) in self.calls.iter().enumerate() {
             for key in call.touches().concat() {
-                let fresh = || Life { key, shape: shape(model, key.item, self.batch), first: at, last: at };
+                let fresh = || {
+                    let (dtype, shape) = shapes(key.item);
+                    let dtype = if key.narrow { Dtype::Bf16 } else { dtype };
+                    Life { key, shape, dtype, first: at, last: at }
+                };
                 lives.entry(key).or_insert_with(fresh).last = at;
             }
         }
@@ -205,14 +215,21 @@ impl Schedule {
     }
 }
 
-fn shape(model: &Model, item: Item, batch: usize) -> Vec<usize> {
+/// The type of an item, where it is not bf16, and its shape.
+fn shape(model: &Model, gpu: &Gpu, choices: &Choices, item: Item, batch: usize) -> (Dtype, Vec<usize>) {
     let value = match item {
         Item::Value(value) | Item::Grad(value) => value,
         Item::Share(node, input) => model.nodes[node].inputs[input],
         Item::ParamShare(node, param, segment) => {
-            return model.params[model.nodes[node].params[param]].segments[segment].grad.shape.clone();
+            let param = &model.params[model.nodes[node].params[param]];
+            return (Dtype::F32, param.segments[segment].grad.shape.clone());
+        }
+        Item::Extra(node, number) => {
+            let node = &model.nodes[node];
+            let extra = node.layer.extras(model.site(gpu, choices, node, batch)).swap_remove(number);
+            return (extra.dtype, extra.shape);
         }
     };
     let extent = &model.values[value].extent;
-    vec![extent.channels, extent.cols(batch)]
+    (Dtype::F32, vec![extent.channels, extent.cols(batch)])
 }

@@ -5,9 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::error::Result;
 use crate::gpu::{Choice, Dtype, Gpu, Recorder};
-use crate::ops::narrow;
 use crate::ops::packed::{Form, Pattern};
 use crate::ops::variants::{Choices, Product};
+use crate::ops::{Step, narrow};
 use crate::param::Param;
 use crate::recipe::{self, Recipe};
 
@@ -26,7 +26,7 @@ fn numbers(len: usize) -> Vec<f32> {
 
 /// A model with memory, whose parameters have values; those that `packs` says so of keep a third.
 fn model(gpu: &Gpu, recipe: &recipe::Model, features: usize, packs: impl Fn(&str) -> bool) -> Model {
-    let mut model = Model::new(recipe, features, CLASSES, 5).unwrap();
+    let mut model = Model::new(recipe, Extent::features(features), CLASSES, 5).unwrap();
     for param in model.params.iter_mut() {
         if packs(&param.name) {
             let pattern = third(param);
@@ -42,15 +42,16 @@ fn model(gpu: &Gpu, recipe: &recipe::Model, features: usize, packs: impl Fn(&str
 
 /// Replays a forward and a backward pass. Returns the logits of all heads and the gradients of all parameters.
 fn replay(model: &Model, choices: &Choices, pass: &Pass, gpu: &Gpu) -> Vec<Vec<f32>> {
-    let (cols, features) = (pass.batch(), model.features);
+    let (cols, features) = (pass.batch(), model.input.numbers());
     let batch = gpu.upload_f32("samples", &[features, cols], &numbers(features * cols)).unwrap();
+    let step = gpu.uniform("step", &Step { live: cols as u32, ..Step::default() }).unwrap();
     let mut rec = Recorder::new(gpu);
     if pass.input().dtype() == Dtype::Bf16 {
         narrow::record(&mut rec, &batch, pass.input()).unwrap();
     } else {
         pass.input().write(&numbers(features * cols)).unwrap();
     }
-    model.forward(&mut rec, choices, pass).unwrap();
+    model.forward(&mut rec, choices, &step, pass).unwrap();
     rec.finish().unwrap().replay().unwrap();
     let mut all: Vec<Vec<f32>> = pass.heads().iter().map(|(logits, _)| logits.read_f32().unwrap()).collect();
     for (index, (logits, d_logits)) in pass.heads().into_iter().enumerate() {
@@ -58,7 +59,7 @@ fn replay(model: &Model, choices: &Choices, pass: &Pass, gpu: &Gpu) -> Vec<Vec<f
         d_logits.unwrap().write(&shifted).unwrap();
     }
     let mut rec = Recorder::new(gpu);
-    model.backward(&mut rec, choices, pass).unwrap();
+    model.backward(&mut rec, choices, &step, pass).unwrap();
     rec.finish().unwrap().replay().unwrap();
     all.extend(model.params.iter().map(|param| param.read_grad().unwrap()));
     all
@@ -260,7 +261,7 @@ fn gradients_take_the_place_of_activations() {
 fn refused(layers: &str) -> String {
     let text = format!("data = {{ name = 'digits' }}\noptim = {{ name = 'sgd', lr = 1 }}\n{layers}");
     let recipe = Recipe::parse(&text, "net.toml", &[]).unwrap();
-    let built: Result<Model> = Model::new(&recipe.model, 8, CLASSES, 1);
+    let built: Result<Model> = Model::new(&recipe.model, Extent::features(8), CLASSES, 1);
     built.err().map_or("built".into(), |error| error.to_string())
 }
 
@@ -330,7 +331,7 @@ fn what_is_no_network_is_refused_by_name() {
 #[test]
 fn an_unknown_activation_of_a_preset_is_refused_by_name() {
     let mlp = recipe::Model::Mlp { hidden: vec![4], activation: "gleu".into() };
-    let text = Model::new(&mlp, 4, CLASSES, 5).err().expect("there is none").to_string();
+    let text = Model::new(&mlp, Extent::features(4), CLASSES, 5).err().expect("there is none").to_string();
     assert!(text.contains("unknown layer type `gleu`") && text.contains("did you mean `gelu`?"), "{text}");
     // A preset has no line in a file.
     assert!(!text.contains("where:"), "{text}");

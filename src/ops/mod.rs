@@ -18,7 +18,7 @@ pub mod relu;
 pub mod sum;
 pub mod tally;
 
-pub use product::{linear, packed, variants};
+pub use product::{linear, packed, variants, window};
 
 /// The numbers that change from step to step.
 pub mod step {

@@ -10,6 +10,7 @@ use crate::gpu::{Dtype, Gpu, Tensor};
 use crate::ops::packed::variants::Case;
 use crate::ops::packed::{Form, Pattern};
 use crate::ops::variants::{Choices, Shape};
+use crate::ops::window::Window;
 
 mod bits;
 mod companion;
@@ -55,6 +56,8 @@ pub struct Param {
     /// Whether it may be pruned: the layer that declares it says so.
     pub prunable: bool,
     pub storage: Storage,
+    /// Of a convolution's weight, what it is slid over.
+    pub window: Option<Window>,
     /// What of it is kept together.
     pub form: Form,
     /// Whether gradients flow on to its input.
@@ -82,6 +85,7 @@ impl Param {
             shape: shape.to_vec(),
             prunable: false,
             storage: Storage::Dense,
+            window: None,
             form: Form::Free,
             feeds_back: true,
             before: None,
@@ -181,10 +185,11 @@ impl Param {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Its product with so many columns.
-    pub fn product(&self, cols: usize) -> Shape {
+    /// Its product for so many samples.
+    pub fn product(&self, batch: usize) -> Shape {
         let matrix = self.matrix();
-        Shape::new(matrix.rows, matrix.inner(), cols)
+        let sites = self.window.map_or(1, |window| window.out().iter().product());
+        Shape { window: self.window, ..Shape::new(matrix.rows, matrix.inner(), sites * batch) }
     }
     /// Which weights a mask keeps, where they are of the parameter's form.
     pub fn pattern(&self, mask: &[u32]) -> Option<Pattern> {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::data::Dataset;
 use crate::error::{Error, Kind, Result};
-use crate::nn::Model;
+use crate::nn::{Extent, Model};
 use crate::param::{Param, ParamSet};
 use crate::recipe::Recipe;
 use crate::store::array::Dtype;
@@ -37,7 +37,8 @@ impl Initial {
     /// `Kind::Checkpoint` with every tensor that is missing, unexpected, of another shape or of whole numbers;
     /// `Kind::Numbers` for values that are not finite.
     pub fn matched(arrays: Arrays, recipe: &Recipe, data: &Dataset) -> Result<Self> {
-        let model = Model::new(&recipe.model, data.features(), data.classes, recipe.run.seed)?;
+        let model =
+            Model::new(&recipe.model, Extent::of_samples(&data.shape), data.classes, recipe.run.seed)?;
         let own = Self { arrays: matched(masked_by_torch(arrays)?, &model.params)? };
         own.check_finite()?;
         Ok(own)

@@ -130,7 +130,7 @@ impl Session {
         rec.phase(Phase::Batch);
         rec.scope("data");
         batch::record(rec, &feed.set, &self.step_uniform, pass.input(), &self.columns.label)?;
-        self.model.forward(rec, &self.choices, pass)
+        self.model.forward(rec, &self.choices, &self.step_uniform, pass)
     }
 
     fn record_tempered(&self) -> Result<Option<Plan>> {
@@ -165,7 +165,7 @@ impl Session {
             cross_entropy::record(rec, step, logits, target, share, d_logits, &c.loss, hit)?;
         }
         tally::record(rec, step, &c.loss, &c.hit, &self.totals)?;
-        self.model.backward(rec, &self.choices, pass)
+        self.model.backward(rec, &self.choices, step, pass)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::data::Dataset;
 use crate::distill;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Plan, Tensor, Timing, Uniform};
-use crate::nn::Model;
+use crate::nn::{Extent, Model};
 use crate::ops::Step;
 use crate::ops::measure::Weight;
 use crate::ops::packed::crossover::Products;
@@ -68,7 +68,8 @@ fn columns(recipe: &Recipe, data: &Dataset) -> usize {
 
 /// The model of a recipe before it has memory.
 fn model(recipe: &Recipe, data: &Dataset, initial: Option<&Initial>) -> Result<Model> {
-    let mut model = Model::new(&recipe.model, data.features(), data.classes, recipe.run.seed)?;
+    let mut model =
+        Model::new(&recipe.model, Extent::of_samples(&data.shape), data.classes, recipe.run.seed)?;
     initial.map_or(Ok(()), |initial| initial.hand_out(&mut model.params))?;
     Ok(model)
 }
@@ -184,7 +185,8 @@ impl Session {
 
     /// The shapes of the dense products of this recipe, for measuring variants before building it.
     pub fn products(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Vec<Shape>> {
-        let mut model = Model::new(&recipe.model, data.features(), data.classes, recipe.run.seed)?;
+        let mut model =
+            Model::new(&recipe.model, Extent::of_samples(&data.shape), data.classes, recipe.run.seed)?;
         // Where a weight is cut into segments is known once it has memory.
         let counted = Gpu::counted_with(gpu.limits());
         model.params.iter_mut().try_for_each(|param| param.allocate(&counted))?;

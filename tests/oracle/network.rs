@@ -2,7 +2,7 @@
 
 use coppice::error::Result;
 use coppice::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
-use coppice::nn::{Arena, Gradients, Graph, Model, Pass, Schedule, Wish};
+use coppice::nn::{Arena, Extent, Gradients, Graph, Model, Pass, Schedule, Wish};
 use coppice::ops::Step;
 use coppice::ops::batch::{self, Part, Set, pack_bytes};
 use coppice::ops::cross_entropy::{self, Share, Target};
@@ -191,7 +191,7 @@ pub struct Network {
 
 impl Network {
     pub fn new(gpu: &Gpu, setting: &Setting) -> Result<Self> {
-        let mut model = Model::new(&setting.net.recipe(), INPUTS, CLASSES, 0)?;
+        let mut model = Model::new(&setting.net.recipe(), Extent::features(INPUTS), CLASSES, 0)?;
         for (t, param) in (setting.net.first()..).zip(model.params.iter_mut()) {
             let is_masked = setting.masked && param.prunable;
             if is_masked {
@@ -238,7 +238,7 @@ impl Network {
 
         let mut rec = Recorder::new(gpu);
         batch::record(&mut rec, &set, &step, pass.input(), &label)?;
-        model.forward(&mut rec, &choices, &pass)?;
+        model.forward(&mut rec, &choices, &step, &pass)?;
         rec.phase(Phase::Loss);
         for (index, (head, (logits, d_logits))) in model.heads().iter().zip(pass.heads()).enumerate() {
             let target = Target::Hard { label: &label, smoothing: 0.0, temperature: 1.0 };
@@ -249,7 +249,7 @@ impl Network {
         let forward = rec.finish()?;
 
         let mut rec = Recorder::new(gpu);
-        model.backward(&mut rec, &choices, &pass)?;
+        model.backward(&mut rec, &choices, &step, &pass)?;
         let backward = rec.finish()?;
 
         let mut rec = Recorder::new(gpu);

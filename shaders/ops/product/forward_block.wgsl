@@ -1,9 +1,9 @@
 // y = bias + weight x, then ReLU if args.relu. Blocked in registers, without workgroup memory: for software adapters.
-// weight: (rows, inner). bias: (rows,). x: (inner, cols). y: (rows, cols).
+// weight: (rows, taps, channels). bias: (rows,). x: (channels, its columns). y: (rows, cols).
 // An invocation makes ROWS rows of QUADS quads of columns, which it loads PER at a time; the DOWN * ACROSS of a workgroup
 // lie DOWN rows of blocks by ACROSS columns of loads.
 // Workgroups: ceil(rows / (DOWN ROWS)) * ceil(cols / (4 ACROSS QUADS)).
-// Left open: ROWS, QUADS; parts weight_*, x_*.
+// Left open: ROWS, QUADS; parts sites_*, weight_*, x_*.
 //#use common/grid
 //#use ops/rectify
 //#use ops/product/args
@@ -21,25 +21,32 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let quads = args.cols / 4u;
     let tiles = (quads + ACROSS * QUADS - 1u) / (ACROSS * QUADS);
     let row_0 = (group / tiles * DOWN + lane / ACROSS) * ROWS;
-    let loads = quads / PER; // of a row of x
+    let loads = quads / PER; // of a row of y
+    let x_loads = x_cols() / (4u * PER); // of a channel of x
     let load_0 = group % tiles * (ACROSS * QUADS / PER) + lane % ACROSS;
 
     // The inner loops have constant bounds and run over arrays of that length, so that compilers unroll them and keep
     // `sum` out of indexed memory. Reads past an edge are clamped, not skipped: a branch costs more than the read.
+    var places: array<Place, QUADS / PER>;
+    for (var l = 0u; l < QUADS / PER; l++) { places[l] = y_place(min(load_0 + l * ACROSS, loads - 1u)); }
     var sum: array<array<vec4<f32>, QUADS>, ROWS>; // zero at first
-    for (var k = 0u; k < args.inner; k += 4u) {
-        var xs: array<array<vec4<f32>, QUADS>, 4>;
-        for (var j = 0u; j < 4u; j++) {
-            let first = min(k + j, args.inner - 1u) * loads;
-            for (var l = 0u; l < QUADS / PER; l++) {
-                let load = x_load(first + min(load_0 + l * ACROSS, loads - 1u));
-                for (var p = 0u; p < PER; p++) { xs[j][l * PER + p] = load[p]; }
+    for (var tap = 0u; tap < taps(); tap++) {
+        var source: array<From, QUADS / PER>;
+        for (var l = 0u; l < QUADS / PER; l++) { source[l] = x_from(places[l], tap); }
+        for (var c = 0u; c < channels(); c += 4u) {
+            var xs: array<array<vec4<f32>, QUADS>, 4>;
+            for (var j = 0u; j < 4u; j++) {
+                let first = min(c + j, channels() - 1u) * x_loads;
+                for (var l = 0u; l < QUADS / PER; l++) {
+                    let load = x_load(first + source[l].at);
+                    for (var p = 0u; p < PER; p++) { xs[j][l * PER + p] = held(load[p], source[l].open); }
+                }
             }
-        }
-        for (var r = 0u; r < ROWS; r++) {
-            let w = weight_quad(row_0 + r, k / 4u);
-            for (var q = 0u; q < QUADS; q++) {
-                sum[r][q] = sum[r][q] + w.x * xs[0][q] + w.y * xs[1][q] + w.z * xs[2][q] + w.w * xs[3][q];
+            for (var r = 0u; r < ROWS; r++) {
+                let w = weight_quad(row_0 + r, tap * channels() + c, (tap + 1u) * channels());
+                for (var q = 0u; q < QUADS; q++) {
+                    sum[r][q] = sum[r][q] + w.x * xs[0][q] + w.y * xs[1][q] + w.z * xs[2][q] + w.w * xs[3][q];
+                }
             }
         }
     }

@@ -1,12 +1,12 @@
 // y = bias + weight x, then ReLU if args.relu. In tiles through workgroup memory: for GPUs.
-// weight: (rows, inner). bias: (rows,). x: (inner, cols). y: (rows, cols).
+// weight: (rows, taps, channels). bias: (rows,). x: (channels, its columns). y: (rows, cols).
 // Workgroups: ceil(rows / LINES) * ceil(cols / COLUMNS) * slices.
-// Left open: LINES, COLUMNS, SUMS, QUADS, DEPTH; parts weight_*, tile_whole or tile_slices.
+// Left open: LINES, COLUMNS, SUMS, QUADS, DEPTH; parts sites_*, weight_*, tile_whole or tile_slices.
 //#use common/grid
 //#use ops/rectify
 //#use ops/product/args
 //#use ops/product/tile
-const LEFT_ALONG = true;   // the weight: four inputs of a row
+const LEFT_ALONG = true;   // the weight: four channels of a row and tap
 const RIGHT_ALONG = false; // x: four columns of an input
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read> x: array<vec4<f32>>;
@@ -20,17 +20,24 @@ fn finish(row: u32, quad: u32, sum: vec4<f32>) {
     y[row * quads() + quad] = select(value, rectified_quad(value), args.relu != 0u);
 }
 
-fn load(w: Work, k: u32, lane: u32) -> Load {
+// The place of the columns that an invocation brings.
+fn place_of(w: Work, lane: u32) -> Place {
+    let line = right_part(max(lane, LEFT) - LEFT, 0u).line;
+    return y_place(min((w.column + line) / 4u, quads() - 1u));
+}
+
+fn load(w: Work, place: Place, k: u32, lane: u32) -> Load {
     var all: Load;
     for (var j = 0u; j < 4u; j++) {
         if lane < LEFT {
             let at = left_part(lane, j);
             let depth = k + at.depth;
-            all[j] = select(vec4<f32>(0.0), weight_quad(w.line + at.line, depth / 4u), depth < w.end);
+            all[j] = select(vec4<f32>(0.0), weight_quad(w.line + at.line, depth, args.inner), depth < w.end);
         } else if lane < LEFT + RIGHT {
             let at = right_part(lane - LEFT, j);
-            let quad = min((w.column + at.line) / 4u, quads() - 1u);
-            all[j] = x[min(k + at.depth, args.inner - 1u) * quads() + quad];
+            let own = depth_of(min(k + at.depth, args.inner - 1u), channels());
+            let source = x_from(place, own.tap);
+            all[j] = held(x[own.within * (x_cols() / 4u) + source.at], source.open);
         }
     }
     return all;
@@ -43,11 +50,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let w = work(group, args.rows, args.cols, args.inner);
     // No return before a barrier: workgroups past the end of the grid compute and write nothing.
     var sum: Sums;
-    var next = load(w, w.first, lane);
+    let place = place_of(w, lane);
+    var next = load(w, place, w.first, lane);
     for (var k = w.first; k < w.end; k += DEPTH) {
         put(lane, next);
         workgroupBarrier();
-        next = load(w, k + DEPTH, lane);
+        next = load(w, place, k + DEPTH, lane);
         add_tile(lane, &sum);
         workgroupBarrier();
     }

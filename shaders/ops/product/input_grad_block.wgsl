@@ -1,10 +1,11 @@
 // d_x = weight^T d_y, added to what is there if args.accumulate, then 0 where x is not positive if args.relu.
-// weight: (rows, inner). d_y: (rows, cols). x, d_x: (inner, cols). Blocked in registers: for software adapters.
+// weight: (rows, taps, channels). d_y: (rows, cols). x, d_x: (channels, their columns). Blocked in registers: for software
+// adapters.
 // A load of x is PER quads of columns.
-// An invocation makes INPUTS quads of inputs by QUADS quads of columns, pair by pair of them; a workgroup is DOWN by ACROSS
+// An invocation makes INPUTS quads of channels by QUADS quads of columns, pair by pair of them; a workgroup is DOWN by ACROSS
 // of those.
-// Workgroups: ceil(inner / (4 DOWN INPUTS)) * ceil(cols / (4 ACROSS QUADS)).
-// Left open: INPUTS, QUADS; parts weight_*, x_*, d_y_*, d_x_*.
+// Workgroups: ceil(channels / (4 DOWN INPUTS)) * ceil(columns of x / (4 ACROSS QUADS)).
+// Left open: INPUTS, QUADS; parts sites_*, weight_*, x_*, d_y_*, d_x_*.
 //#use common/grid
 //#use ops/product/args
 const DOWN = 1u;
@@ -20,29 +21,44 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
     if !(group < grid.end) { return; }
-    let quads = args.cols / 4u;
+    let y_quads = args.cols / 4u;
+    let quads = x_cols() / 4u;
     let tiles = (quads + ACROSS * QUADS - 1u) / (ACROSS * QUADS);
     let input_0 = (group / tiles * DOWN + lane / ACROSS) * INPUTS; // in quads of inputs
     let quad_0 = group % tiles * (ACROSS * QUADS) + 2u * (lane % ACROSS);
 
     // As in forward_block: constant loops, clamped reads. Four rows a round, so that `sum` is touched once for
     // four products; the rows past the end are the last one again, weighted with zero.
+    var places: array<Place, QUADS>;
+    for (var q = 0u; q < QUADS; q++) { places[q] = x_place(min(quad_0 + nth(q), quads - 1u)); }
     var sum: array<array<array<vec4<f32>, QUADS>, 4>, INPUTS>; // [input / 4][input % 4][quad]
-    for (var row = 0u; row < args.rows; row += 4u) {
-        var dy: array<array<vec4<f32>, QUADS>, 4>;
-        for (var j = 0u; j < 4u; j++) {
-            let first = min(row + j, args.rows - 1u) * quads;
-            for (var q = 0u; q < QUADS; q++) { dy[j][q] = d_y_quad(first + min(quad_0 + nth(q), quads - 1u)); }
+    for (var tap = 0u; tap < taps(); tap++) {
+        var source: array<From, QUADS>;
+        var any_open = false;
+        for (var q = 0u; q < QUADS; q++) {
+            source[q] = y_from(places[q], tap);
+            any_open = any_open || source[q].open;
         }
-        for (var i = 0u; i < INPUTS; i++) {
-            var w: array<vec4<f32>, 4>;
+        // With a stride most taps reach nothing: then the loop has no round.
+        let rows = select(0u, args.rows, any_open);
+        for (var row = 0u; row < rows; row += 4u) {
+            var dy: array<array<vec4<f32>, QUADS>, 4>;
             for (var j = 0u; j < 4u; j++) {
-                w[j] = select(vec4<f32>(0.0), weight_quad(row + j, input_0 + i), row + j < args.rows);
+                let first = min(row + j, args.rows - 1u) * y_quads;
+                for (var q = 0u; q < QUADS; q++) { dy[j][q] = held(d_y_quad(first + source[q].at), source[q].open); }
             }
-            for (var m = 0u; m < 4u; m++) {
-                for (var q = 0u; q < QUADS; q++) {
-                    sum[i][m][q] = sum[i][m][q] + w[0][m] * dy[0][q] + w[1][m] * dy[1][q]
-                        + w[2][m] * dy[2][q] + w[3][m] * dy[3][q];
+            for (var i = 0u; i < INPUTS; i++) {
+                let first = tap * channels() + 4u * (input_0 + i);
+                let end = (tap + 1u) * channels();
+                var w: array<vec4<f32>, 4>;
+                for (var j = 0u; j < 4u; j++) {
+                    w[j] = select(vec4<f32>(0.0), weight_quad(row + j, first, end), row + j < args.rows);
+                }
+                for (var m = 0u; m < 4u; m++) {
+                    for (var q = 0u; q < QUADS; q++) {
+                        sum[i][m][q] = sum[i][m][q] + w[0][m] * dy[0][q] + w[1][m] * dy[1][q]
+                            + w[2][m] * dy[2][q] + w[3][m] * dy[3][q];
+                    }
                 }
             }
         }
@@ -53,7 +69,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
             let input = (input_0 + i) * 4u + m;
             for (var q = 0u; q < QUADS; q += 2u) {
                 let quad = quad_0 + nth(q);
-                if input < args.inner && quad < quads {
+                if input < channels() && quad < quads {
                     let at = input * quads + quad;
                     var value = array<vec4<f32>, 2>(sum[i][m][q], sum[i][m][q + 1u]);
                     let both = quad + 1u < quads;

@@ -1,8 +1,9 @@
-// A linear layer's three products, one invocation per output element: the yardstick for the variants.
-// forward:     y[o,c] = bias[o] + sum_k weight[o,k] x[k,c], then ReLU if asked for
-// input_grad:  d_x[k,c] = sum_o weight[o,k] d_y[o,c], 0 where x is not positive if asked for
-// weight_grad: d_weight[o,k] = sum_c d_y[o,c] x[k,c];  d_bias[o] = sum_c d_y[o,c]
-// weight, d_weight: (rows, inner). x, d_x: (inner, cols). y, d_y: (rows, cols). bias, d_bias: (rows,).
+// The three products of a layer, one invocation per output element: the yardstick for the variants.
+// forward:     y[o,c] = bias[o] + sum over taps and channels of weight[o,tap,k] x[k, what c reads by tap], then ReLU if asked for
+// input_grad:  d_x[k,c] = sum_o weight[o,tap,k] d_y[o, what reads c by tap], 0 where x is not positive if asked for
+// weight_grad: d_weight[o,tap,k] = sum_c d_y[o,c] x[k, what c reads by tap];  d_bias[o] = sum_c d_y[o,c]
+// weight, d_weight: (rows, taps, channels). x, d_x: (channels, their columns). y, d_y: (rows, cols). bias, d_bias: (rows,).
+// Left open: part sites_*.
 //#use common/grid
 //#use ops/rectify
 //#use ops/product/args
@@ -25,8 +26,16 @@ fn forward(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups
     let o = i / args.cols;
     let c = i % args.cols;
     if !(group < grid.end && o < args.rows) { return; }
+    let place = y_place(c / 4u);
     var sum = bias[o];
-    for (var k = 0u; k < args.inner; k++) { sum += weight[o * args.inner + k] * x[k * args.cols + c]; }
+    for (var tap = 0u; tap < taps(); tap++) {
+        let source = x_from(place, tap);
+        if source.open {
+            for (var k = 0u; k < channels(); k++) {
+                sum += weight[(o * taps() + tap) * channels() + k] * x[k * x_cols() + source.at * 4u + c % 4u];
+            }
+        }
+    }
     y[i] = select(sum, rectified(sum), args.relu != 0u);
 }
 
@@ -35,11 +44,19 @@ fn input_grad(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) gro
               @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
     let i = group * WG + lane;
-    let k = i / args.cols;
-    let c = i % args.cols;
-    if !(group < grid.end && k < args.inner) { return; }
+    let k = i / x_cols();
+    let c = i % x_cols();
+    if !(group < grid.end && k < channels()) { return; }
+    let place = x_place(c / 4u);
     var sum = select(0.0, d_x[i], args.accumulate != 0u);
-    for (var o = 0u; o < args.rows; o++) { sum += weight[o * args.inner + k] * d_y[o * args.cols + c]; }
+    for (var tap = 0u; tap < taps(); tap++) {
+        let source = y_from(place, tap);
+        if source.open {
+            for (var o = 0u; o < args.rows; o++) {
+                sum += weight[(o * taps() + tap) * channels() + k] * d_y[o * args.cols + source.at * 4u + c % 4u];
+            }
+        }
+    }
     d_x[i] = select(sum, 0.0, args.relu != 0u && !(x[i] > 0.0));
 }
 
@@ -51,12 +68,16 @@ fn weight_grad(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) gr
     let o = i / args.inner;
     let k = i % args.inner;
     if !(group < grid.end && o < args.rows) { return; }
+    let seat = x_seat(k);
     var sum = 0.0;
     var total = 0.0;
-    for (var c = 0u; c < args.cols; c++) {
-        let d = d_y[o * args.cols + c];
-        sum += d * x[k * args.cols + c];
-        total += d;
+    for (var site = 0u; site < sites(); site++) {
+        let source = x_at(seat, site);
+        for (var c = 0u; c < 4u * site_quads(); c++) {
+            let d = d_y[o * args.cols + site * 4u * site_quads() + c];
+            if source.open { sum += d * x[source.at * 4u + c]; }
+            total += d;
+        }
     }
     d_weight[i] = sum;
     if k == 0u { d_bias[o] = total; }

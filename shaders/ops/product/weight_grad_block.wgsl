@@ -1,9 +1,9 @@
 // d_weight = d_y x^T; d_bias = sum of d_y over the columns. Blocked in registers: for software adapters.
-// d_y: (rows, cols). x: (inner, cols). d_weight: (rows, inner). d_bias: (rows,).
+// d_y: (rows, cols). x: (channels, its columns). d_weight: (rows, inner), inner = taps * channels. d_bias: (rows,).
 // An invocation makes ROWS rows of INPUTS quads of inputs, from PER quads of columns a round; a workgroup is DOWN by ACROSS
 // of those.
 // Workgroups: ceil(rows / (DOWN ROWS)) * ceil(inner / (4 ACROSS INPUTS)).
-// Left open: ROWS, INPUTS; parts d_weight_*, x_*, d_y_*.
+// Left open: ROWS, INPUTS; parts sites_*, d_weight_*, x_*, d_y_*.
 //#use common/grid
 //#use ops/product/args
 const DOWN = 1u;
@@ -24,20 +24,32 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     // As in forward_block: constant loops, clamped reads.
     var sum: array<array<vec4<f32>, INPUTS>, ROWS>; // [row][input / 4], one input a component
     var total: array<vec4<f32>, ROWS>;
-    for (var c = 0u; c < quads; c += PER) {
-        var xs: array<array<array<vec4<f32>, PER>, 4>, INPUTS>;
+    var seats: array<array<Seat, 4>, INPUTS>;
+    for (var i = 0u; i < INPUTS; i++) {
+        for (var m = 0u; m < 4u; m++) { seats[i][m] = x_seat(min(4u * (input_0 + i * ACROSS) + m, args.inner - 1u)); }
+    }
+    for (var site = 0u; site < sites(); site++) {
+        var source: array<array<From, 4>, INPUTS>;
         for (var i = 0u; i < INPUTS; i++) {
-            for (var m = 0u; m < 4u; m++) {
-                xs[i][m] = x_load((min(4u * (input_0 + i * ACROSS) + m, args.inner - 1u) * quads + c) / PER);
-            }
+            for (var m = 0u; m < 4u; m++) { source[i][m] = x_at(seats[i][m], site); }
         }
-        for (var p = 0u; p < PER; p++) {
-            for (var r = 0u; r < ROWS; r++) {
-                let dy = d_y_quad(min(row_0 + r, args.rows - 1u) * quads + c + p);
-                total[r] += dy;
-                for (var i = 0u; i < INPUTS; i++) {
-                    sum[r][i] += vec4<f32>(
-                        dot(dy, xs[i][0][p]), dot(dy, xs[i][1][p]), dot(dy, xs[i][2][p]), dot(dy, xs[i][3][p]));
+        let y_quad = site * site_quads();
+        for (var c = 0u; c < site_quads(); c += PER) {
+            var xs: array<array<array<vec4<f32>, PER>, 4>, INPUTS>;
+            for (var i = 0u; i < INPUTS; i++) {
+                for (var m = 0u; m < 4u; m++) {
+                    xs[i][m] = x_load((source[i][m].at + c) / PER);
+                    for (var p = 0u; p < PER; p++) { xs[i][m][p] = held(xs[i][m][p], source[i][m].open); }
+                }
+            }
+            for (var p = 0u; p < PER; p++) {
+                for (var r = 0u; r < ROWS; r++) {
+                    let dy = d_y_quad(min(row_0 + r, args.rows - 1u) * quads + y_quad + c + p);
+                    total[r] += dy;
+                    for (var i = 0u; i < INPUTS; i++) {
+                        sum[r][i] += vec4<f32>(
+                            dot(dy, xs[i][0][p]), dot(dy, xs[i][1][p]), dot(dy, xs[i][2][p]), dot(dy, xs[i][3][p]));
+                    }
                 }
             }
         }

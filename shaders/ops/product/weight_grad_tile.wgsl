@@ -1,7 +1,7 @@
 // d_weight = d_y x^T; d_bias = sum of d_y over the columns. In tiles through workgroup memory: for GPUs.
-// d_y: (rows, cols). x: (inner, cols). d_weight: (rows, inner). d_bias: (rows,).
+// d_y: (rows, cols). x: (channels, its columns). d_weight: (rows, inner), inner = taps * channels. d_bias: (rows,).
 // Workgroups: ceil(rows / LINES) * ceil(inner / COLUMNS) * slices.
-// Left open: LINES, COLUMNS, SUMS, QUADS, DEPTH; parts d_weight_*, tile_whole or tile_slices.
+// Left open: LINES, COLUMNS, SUMS, QUADS, DEPTH; parts sites_*, d_weight_*, tile_whole or tile_slices.
 //#use common/grid
 //#use ops/product/args
 //#use ops/product/tile
@@ -24,7 +24,17 @@ fn finish(row: u32, quad: u32, sum: vec4<f32>) {
     }
 }
 
-fn load(w: Work, k: u32, lane: u32) -> Load {
+// The inputs of which an invocation brings columns.
+fn seats_of(w: Work, lane: u32) -> array<Seat, 4> {
+    var seats: array<Seat, 4>;
+    for (var j = 0u; j < 4u; j++) {
+        let line = right_part(max(lane, LEFT) - LEFT, j).line;
+        seats[j] = x_seat(min(w.column + line, args.inner - 1u));
+    }
+    return seats;
+}
+
+fn load(w: Work, seats: array<Seat, 4>, k: u32, lane: u32) -> Load {
     let run = args.cols / 4u;
     var all: Load;
     for (var j = 0u; j < 4u; j++) {
@@ -36,7 +46,9 @@ fn load(w: Work, k: u32, lane: u32) -> Load {
         } else if lane < LEFT + RIGHT {
             let at = right_part(lane - LEFT, j);
             let quad = min((k + at.depth) / 4u, run - 1u);
-            all[j] = x[min(w.column + at.line, args.inner - 1u) * run + quad];
+            let site = quad / site_quads();
+            let source = x_at(seats[j], site);
+            all[j] = held(x[source.at + quad - site * site_quads()], source.open);
         }
     }
     return all;
@@ -50,11 +62,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let sums_bias = w.column == 0u && lane < LINES / 4u;
     var sum: Sums;
     var total: vec4<f32>; // of the biases of four rows
-    var next = load(w, w.first, lane);
+    let seats = seats_of(w, lane);
+    var next = load(w, seats, w.first, lane);
     for (var k = w.first; k < w.end; k += DEPTH) {
         put(lane, next);
         workgroupBarrier();
-        next = load(w, k + DEPTH, lane);
+        next = load(w, seats, k + DEPTH, lane);
         add_tile(lane, &sum);
         if sums_bias {
             for (var d = 0u; d < DEPTH; d++) { total += left[d * LEFT_PITCH + lane]; }

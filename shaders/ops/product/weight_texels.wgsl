@@ -1,9 +1,9 @@
-// The weight (rows, inner) of a linear layer in a texture, read four inputs at a time. Needs inner % 4 == 0.
+// The weight (rows, taps, channels) of a layer in a texture, read four channels at a time. Needs channels % 4 == 0.
 //#use ops/texels
 @group(0) @binding(2) var weight: texture_storage_2d<rgba32float, read>;
 
-// weight[row, 4 * quad .. 4 * quad + 4]; both coordinates are clamped to the matrix.
-fn weight_quad(row: u32, quad: u32) -> vec4<f32> {
+// Numbers first .. first + 4 of a row, of those before `end`; row and numbers are clamped to what there is.
+fn weight_quad(row: u32, first: u32, end: u32) -> vec4<f32> {
     let quads = args.inner / 4u;
-    return textureLoad(weight, texel(min(row, args.rows - 1u) * quads + min(quad, quads - 1u)));
+    return textureLoad(weight, texel(min(row, args.rows - 1u) * quads + min(first / 4u, quads - 1u)));
 }

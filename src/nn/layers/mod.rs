@@ -1,8 +1,10 @@
-//! The layers, one a file.
+//! The layers, one a file; `product` is what linear layers and convolutions compute.
 
 pub(super) mod activation;
 pub(super) mod add;
 pub(super) mod concat;
+pub(super) mod conv2d;
 pub(super) mod linear;
+mod product;
 pub(super) mod relu;
 pub(super) mod slice;

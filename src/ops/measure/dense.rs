@@ -8,23 +8,20 @@ use crate::gpu::{Bind, Dtype, Gpu, Plan, Recorder};
 use crate::ops::variants::{Choices, Class, Product, Shape, Variant, default, suitable};
 
 /// A multiple of the sides of all tiles.
-const LARGE: Shape = Shape { rows: 15360, inner: 15360, cols: 15360 };
+const LARGE: Shape = Shape::new(15360, 15360, 15360);
 
 fn outputs(product: Product, shape: Shape) -> usize {
-    match product {
-        Product::Forward => shape.rows * shape.cols,
-        Product::InputGrad => shape.inner * shape.cols,
-        Product::WeightGrad => shape.rows * shape.inner,
-    }
+    let (lines, across) = product.result(shape);
+    lines * across
 }
 
 fn traits(variant: &Variant, shape: Shape) -> Result<Traits> {
     let (product, groups) = (variant.product, variant.groups(shape));
     let tile = outputs(product, LARGE) as f64 / variant.groups(LARGE) as f64;
     let waste = groups as f64 * tile / outputs(product, shape).max(1) as f64;
-    let general = variant.fits(Shape { inner: shape.inner + 1, ..shape });
+    let general = variant.fits(Shape::new(1, 1, 4));
     let yardstick = variant.class == Class::Any;
-    Ok(Traits { general, yardstick, groups, waste, ..Traits::of(&variant.wide())? })
+    Ok(Traits { general, yardstick, groups, waste, ..Traits::of(&variant.wide(shape.window.is_some()))? })
 }
 
 /// The variants that may be the fastest for a product of this shape.
@@ -48,7 +45,7 @@ pub fn choose(meter: &mut Meter, choices: &mut Choices, product: Product, shape:
     let first = default(gpu, product, shape).name;
     let kernels = |by_default: bool| {
         let some = all.iter().filter(move |variant| (variant.name == first) == by_default);
-        some.map(|variant| variant.wide())
+        some.map(|variant| variant.wide(shape.window.is_some()))
     };
     let compiling =
         meter.compiling(kernels(true), Kind::Default) + meter.compiling(kernels(false), Kind::Block);
@@ -70,8 +67,8 @@ pub fn trials(gpu: &Gpu, product: Product, shape: Shape, variants: &[&Variant]) 
     let d_weight = gpu.tensor("d_weight", Dtype::F32, &[shape.rows, shape.inner])?;
     let bias = gpu.tensor("bias", Dtype::F32, &[shape.rows])?;
     let (x, d_x) = (
-        gpu.tensor("x", Dtype::F32, &[shape.inner, shape.cols])?,
-        gpu.tensor("d_x", Dtype::F32, &[shape.inner, shape.cols])?,
+        gpu.tensor("x", Dtype::F32, &[shape.channels(), shape.x_cols()])?,
+        gpu.tensor("d_x", Dtype::F32, &[shape.channels(), shape.x_cols()])?,
     );
     let (y, d_y) = (
         gpu.tensor("y", Dtype::F32, &[shape.rows, shape.cols])?,

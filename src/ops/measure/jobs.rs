@@ -102,10 +102,7 @@ fn all(meter: &mut Meter, choices: &mut Choices, mut jobs: Vec<Job>, outcome: &m
 
 impl What {
     fn describe(&self) -> String {
-        let of = |products: &Products| {
-            let Shape { rows, inner, cols } = products.shape;
-            format!("{rows}x{inner}x{cols} in {}", products.form.name())
-        };
+        let of = |products: &Products| format!("{} in {}", products.shape, products.form.name());
         match self {
             What::Dense(product, shape) => Choices::key(*product, *shape),
             What::Packed(products, density) => format!("packed {} at {density:.3}", of(products)),
@@ -141,7 +138,7 @@ fn first(meter: &Meter, choices: &Choices, shapes: &[Shape], weights: &[Weight])
         // A weight may be cut into several blocks of rows.
         let whole = |one: &&Weight| {
             let other = one.products.shape;
-            (other.inner, other.cols) == (shape.inner, shape.cols) && other.rows >= shape.rows
+            Shape { rows: shape.rows, ..other } == shape && other.rows >= shape.rows
         };
         let weight = weights.iter().find(whole).filter(|one| !one.products.dense_grad);
         let uses = if weight.is_some_and(|one| one.is_packed_at_once(choices)) { UPDATES } else { 1.0 };
@@ -203,7 +200,7 @@ mod tests {
     use crate::ops::measure::Left;
     use crate::ops::packed::Form;
 
-    const SHAPE: Shape = Shape { rows: 24, inner: 64, cols: 64 };
+    const SHAPE: Shape = Shape::new(24, 64, 64);
 
     fn weight(densities: [f64; 2]) -> Weight {
         let products =

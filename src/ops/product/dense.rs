@@ -1,8 +1,7 @@
 //! The variants of the dense products, as data: what computes them, how they read, and what they can do in bf16.
 
-use super::linear::{twin_forward, twin_input_grad, twin_weight_grad};
-use super::slices;
 use super::variants::{Class, Product, Shape};
+use super::{linear, slices, window};
 use crate::error::Result;
 use crate::gpu::{Bind, Dtype, Gpu, Kernel, Recorder, Source, Twin};
 use crate::source;
@@ -190,11 +189,13 @@ impl Variant {
         std::iter::once(WIDE).chain(self.besides.iter().copied())
     }
     pub fn kernels(&self) -> impl Iterator<Item = Kernel> {
-        self.formats().map(|formats| self.kernel(formats)).chain(self.adds_slices())
+        let linear = self.formats().map(|formats| self.kernel(formats, false));
+        let slices = [false, true].into_iter().filter_map(|windowed| self.adds_slices(windowed));
+        linear.chain([self.wide(true)]).chain(slices)
     }
-    /// That of f32 alone.
-    pub(in crate::ops) fn wide(&self) -> Kernel {
-        self.kernel(WIDE)
+    /// That of f32 alone, of a linear layer or of a convolution.
+    pub(in crate::ops) fn wide(&self, windowed: bool) -> Kernel {
+        self.kernel(WIDE, windowed)
     }
     /// Whether it can read and write that.
     pub(super) fn has(&self, formats: Formats) -> bool {
@@ -206,7 +207,7 @@ impl Variant {
     }
     /// Whether it can do this shape at all.
     pub(in crate::ops) fn fits(&self, shape: Shape) -> bool {
-        self.reads == Scalars || shape.inner.is_multiple_of(4)
+        self.reads == Scalars || shape.channels().is_multiple_of(4)
     }
 
     /// By the kernel for the formats of what is bound as `x` and `d_x`.
@@ -238,9 +239,17 @@ impl Variant {
                 _ => {}
             }
         }
-        assert!(self.has(formats), "{} has no kernel for {formats:?}", self.name);
-        let kernel = self.kernel(formats);
-        match self.adds_slices() {
+        let windowed = shape.window.is_some();
+        assert!(
+            self.has(formats) && (!windowed || formats == WIDE),
+            "{} has no kernel for {formats:?}",
+            self.name
+        );
+        let kernel = self.kernel(formats, windowed);
+        let geometry = shape.window.map(|window| window.geometry(shape.channels(), shape.cols));
+        let geometry = geometry.iter().map(|geometry| ("window", Bind::from(geometry)));
+        let binds = &binds.iter().cloned().chain(geometry).collect::<Vec<_>>();
+        match self.adds_slices(windowed) {
             None => rec.dispatch(&kernel, binds, self.groups(shape), shape.flops()),
             Some(add) => {
                 let cut = slices::Cut::of(self.product, whole, self.tiles(whole));
@@ -250,9 +259,10 @@ impl Variant {
     }
 
     /// The kernel that adds up what slices of the depth came to.
-    fn adds_slices(&self) -> Option<Kernel> {
-        let is_sliced = matches!(self.body, Sliced(_));
-        is_sliced.then(|| self.made(slices::sum_twin(self.product), ":add_slices", WIDE).entry("add_slices"))
+    fn adds_slices(&self, windowed: bool) -> Option<Kernel> {
+        let suffix = if windowed { "_window:add_slices" } else { ":add_slices" };
+        let kernel = || self.made(slices::sum_twin(self.product), suffix, WIDE, windowed).entry("add_slices");
+        matches!(self.body, Sliced(_)).then(kernel)
     }
     /// Workgroups from which on it is taken on a GPU where nothing was measured.
     fn wants(&self) -> u64 {
@@ -284,24 +294,31 @@ impl Variant {
         (lines.div_ceil(tile.0 as usize) * across.div_ceil(tile.1 as usize)) as u64
     }
 
-    fn kernel(&self, formats: Formats) -> Kernel {
-        let twin = match (self.body, self.product) {
-            (Sliced(_), product) => slices::twin(product),
-            (_, Product::Forward) => twin_forward,
-            (_, Product::InputGrad) => twin_input_grad,
-            (_, Product::WeightGrad) => twin_weight_grad,
+    fn kernel(&self, formats: Formats, windowed: bool) -> Kernel {
+        let twin = match (self.body, self.product, windowed) {
+            (Sliced(_), product, _) => slices::twin(product),
+            (_, Product::Forward, false) => linear::twin_forward,
+            (_, Product::InputGrad, false) => linear::twin_input_grad,
+            (_, Product::WeightGrad, false) => linear::twin_weight_grad,
+            (_, Product::Forward, true) => window::twin_forward,
+            (_, Product::InputGrad, true) => window::twin_input_grad,
+            (_, Product::WeightGrad, true) => window::twin_weight_grad,
         };
-        let bf16 = match (formats.x == Dtype::Bf16, formats.d_x == Dtype::Bf16) {
+        let suffix = match (formats.x == Dtype::Bf16, formats.d_x == Dtype::Bf16) {
+            (false, false) if windowed => "_window",
             (false, false) => "",
             (true, false) => "_x_bf16",
             (false, true) => "_d_x_bf16",
             (true, true) => "_x_d_x_bf16",
         };
-        self.made(twin, bf16, formats)
+        self.made(twin, suffix, formats, windowed)
     }
-    fn made(&self, twin: fn(&Twin), suffix: &'static str, formats: Formats) -> Kernel {
+    fn made(&self, twin: fn(&Twin), suffix: &'static str, formats: Formats, windowed: bool) -> Kernel {
         let (source, consts) = self.source();
-        let kernel = Kernel::own(source, twin).variant([self.name, suffix], &consts, &self.parts(formats));
+        let sites =
+            if windowed { source!("ops/product/sites_window") } else { source!("ops/product/sites_one") };
+        let parts = [vec![sites], self.parts(formats)].concat();
+        let kernel = Kernel::own(source, twin).variant([self.name, suffix], &consts, &parts);
         if self.body == Plain { kernel.entry(self.product.name()) } else { kernel.proven() }
     }
 
@@ -336,7 +353,7 @@ impl Variant {
         }
     }
 
-    /// What the body leaves open: weights of all but the plain kernels, and of blocks the other operands.
+    /// What the body leaves open besides sites: weights of all but the plain kernels, and of blocks the other operands.
     fn parts(&self, formats: Formats) -> Vec<Source> {
         let weight = match (self.product, self.reads) {
             (Product::WeightGrad, Scalars) => source!("ops/product/d_weight_scalars"),

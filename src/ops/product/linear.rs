@@ -1,9 +1,10 @@
-//! The three products of a linear layer, split over blocks of rows where a weight exceeds one binding.
+//! The three products of a linear layer or a convolution, split over blocks of rows where a weight exceeds one binding.
 
 use std::ops::Range;
 
 use super::dense::Formats;
 use super::variants::{Choices, Product, Shape, Variant};
+use super::window;
 use crate::error::Result;
 use crate::gpu::check::{Tolerance, Trial};
 use crate::gpu::{Dtype, Recorder, Tensor, Twin};
@@ -24,9 +25,9 @@ pub struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Their product with x, (inner, cols).
-    fn product(&self, x: &Tensor) -> Shape {
-        Shape::new(self.rows.len(), x.shape[0], x.shape[1])
+    /// Their part of the product of a whole weight.
+    fn of(&self, whole: Shape) -> Shape {
+        Shape { rows: self.rows.len(), ..whole }
     }
 }
 
@@ -34,11 +35,13 @@ fn is_bf16(x: &Tensor) -> bool {
     x.dtype() == Dtype::Bf16
 }
 
-/// `y = weight x + bias`, rectified if `relu`. x: (inner, cols), y: (rows, cols), bias: (rows,). Of shapes that
-/// [`super::variants::read_narrow`] says so of, x may be bf16: here as in the two other products.
+/// `y = weight x + bias`, rectified if `relu`, of a layer whose product is `whole`. x: (channels, its columns), y: (rows, cols),
+/// bias: (rows,). Of shapes that [`super::variants::read_narrow`] says so of, x may be bf16: here as in the two other products.
+#[allow(clippy::too_many_arguments)] // operands, and how the result is left
 pub fn forward(
     rec: &mut Recorder,
     choices: &Choices,
+    whole: Shape,
     weight: &[Rows],
     bias: &Tensor,
     x: &Tensor,
@@ -46,7 +49,7 @@ pub fn forward(
     relu: bool,
 ) -> Result<()> {
     for block in weight {
-        let shape = block.product(x);
+        let shape = block.of(whole);
         let args = shape.args(relu, false);
         let (bias, y) = (&bias.rows(block.rows.clone()), &y.rows(block.rows.clone()));
         let binds = bind! { args: &args, weight: block.tensor, bias: bias, x: x, y: y };
@@ -61,6 +64,7 @@ pub fn forward(
 pub fn input_grad(
     rec: &mut Recorder,
     choices: &Choices,
+    whole: Shape,
     weight: &[Rows],
     x: &Tensor,
     d_y: &Tensor,
@@ -69,7 +73,7 @@ pub fn input_grad(
     relu: bool,
 ) -> Result<()> {
     for (index, block) in weight.iter().enumerate() {
-        let shape = block.product(x);
+        let shape = block.of(whole);
         let args = shape.args(relu, adds || index > 0);
         let d_y = &d_y.rows(block.rows.clone());
         let binds = bind! { args: &args, weight: block.tensor, x: x, d_y: d_y, d_x: d_x };
@@ -82,13 +86,14 @@ pub fn input_grad(
 pub fn weight_grad(
     rec: &mut Recorder,
     choices: &Choices,
+    whole: Shape,
     d_weight: &[Rows],
     d_bias: &Tensor,
     x: &Tensor,
     d_y: &Tensor,
 ) -> Result<()> {
     for block in d_weight {
-        let shape = block.product(x);
+        let shape = block.of(whole);
         let args = shape.args(false, false);
         let (d_bias, d_y) = (&d_bias.rows(block.rows.clone()), &d_y.rows(block.rows.clone()));
         let binds = bind! { args: &args, x: x, d_y: d_y, d_weight: block.tensor, d_bias: d_bias };
@@ -185,6 +190,9 @@ pub(super) fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()>
             check_with(t, shape, variant, Formats::default())?;
         }
     }
+    for shape in window::shapes(size).into_iter().filter(|shape| variant.fits(*shape)) {
+        check_with(t, shape, variant, Formats::default())?;
+    }
     for formats in variant.formats().skip(1) {
         for cols in [8, 72, 136] {
             check_with(t, Shape::new(size, size.next_multiple_of(4), cols), variant, formats)?;
@@ -195,7 +203,8 @@ pub(super) fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()>
 
 /// bf16 operands and results are of numbers whose sums are exact, so that no rounding depends on their order.
 fn check_with(t: &mut Trial, shape: Shape, variant: &Variant, formats: Formats) -> Result<()> {
-    let Shape { rows, inner, cols } = shape;
+    let Shape { rows, inner, cols, .. } = shape;
+    let (channels, x_cols) = (shape.channels(), shape.x_cols());
     let exact = formats != Formats::default();
     let input = |t: &mut Trial, name: &str, lines: usize, across: usize| {
         let coarse = |value: f32| if exact { (value * 8.0).round() / 8.0 + 0.0 } else { value };
@@ -204,7 +213,7 @@ fn check_with(t: &mut Trial, shape: Shape, variant: &Variant, formats: Formats) 
     };
     let tolerance = |terms: usize| if exact { Tolerance::EXACT } else { Tolerance::sum(terms) };
     let (weight, bias) = (input(t, "weight", rows, inner)?, input(t, "bias", 1, rows)?);
-    let (x, d_y) = (input(t, "x", inner, cols)?, input(t, "d_y", rows, cols)?);
+    let (x, d_y) = (input(t, "x", channels, x_cols)?, input(t, "d_y", rows, cols)?);
     let copy = (formats.x == Dtype::Bf16).then(|| narrow::tensor(&t.gpu, &x)).transpose()?;
     copy.as_ref().map_or(Ok(()), |copy| narrow::record(&mut t.rec, &x, copy))?;
     let x = copy.as_ref().unwrap_or(&x);
@@ -222,9 +231,9 @@ fn check_with(t: &mut Trial, shape: Shape, variant: &Variant, formats: Formats) 
                 }
             }
             Product::InputGrad => {
-                let wide = input(t, "d_x", inner, cols)?;
+                let wide = input(t, "d_x", channels, x_cols)?;
                 let d_x = if formats.d_x == Dtype::F32 { wide } else { narrow::tensor(&t.gpu, &wide)? };
-                t.compare(&d_x, tolerance(rows));
+                t.compare(&d_x, tolerance(rows * shape.taps()));
                 let binds = bind! { args: &args, weight: &weight, x: x, d_y: &d_y, d_x: &d_x };
                 variant.dispatch(&mut t.rec, binds, shape)?;
             }

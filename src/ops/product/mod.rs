@@ -1,4 +1,5 @@
-//! The products of a linear layer, dense and packed: variants as data, and the choice among them by measurement.
+//! The products of a linear layer or a convolution, dense and packed: variants as data, and the choice among them by
+//! measurement.
 //!
 //! [`linear`] records the dense ones, [`packed`] those of packed weights; tables beside them hold the variants.
 
@@ -9,6 +10,7 @@ pub mod linear;
 pub mod packed;
 mod slices;
 pub mod variants;
+pub mod window;
 
 #[cfg(test)]
 mod defaults_tests;

@@ -4,6 +4,7 @@
 use super::dense::FILL;
 use super::linear::Args;
 use super::variants::{Product, Shape};
+use super::window::{self, Sites};
 use crate::error::Result;
 use crate::gpu::{Bind, Dtype, Kernel, Recorder, Twin, reflect};
 use crate::ops::groups;
@@ -34,7 +35,7 @@ impl Cut {
 fn depth(product: Product, shape: Shape) -> usize {
     match product {
         Product::Forward => shape.inner,
-        Product::InputGrad => shape.rows,
+        Product::InputGrad => shape.rows * shape.taps(),
         Product::WeightGrad => shape.cols,
     }
 }
@@ -71,23 +72,31 @@ pub(super) fn dispatch(
 pub(super) fn twin(product: Product) -> fn(&Twin) {
     match product {
         Product::Forward => |t| {
-            let (args, weight, x) = (t.get::<Args>("args"), t.f32("weight"), t.f32("x"));
-            let (inner, cols) = (args.inner as usize, args.cols as usize);
-            fill(t, Product::Forward, |row, k, col| (weight[row * inner + k], x[k * cols + col]));
+            let (weight, x, sites, shape) = (t.f32("weight"), t.f32("x"), Sites::of(t), shape_of(t));
+            let (channels, x_cols) = (shape.channels(), shape.x_cols());
+            fill(t, Product::Forward, |row, k, col| {
+                let x = sites.x(k / channels, col).map_or(0.0, |col| x[k % channels * x_cols + col]);
+                (weight[row * shape.inner + k], x)
+            });
         },
         Product::InputGrad => |t| {
-            let (args, weight, d_y) = (t.get::<Args>("args"), t.f32("weight"), t.f32("d_y"));
-            let (inner, cols) = (args.inner as usize, args.cols as usize);
-            fill(t, Product::InputGrad, |input, row, col| {
-                (weight[row * inner + input], d_y[row * cols + col])
+            let (weight, d_y, sites, shape) = (t.f32("weight"), t.f32("d_y"), Sites::of(t), shape_of(t));
+            let channels = shape.channels();
+            fill(t, Product::InputGrad, |channel, k, col| {
+                let (tap, row) = (k / shape.rows, k % shape.rows);
+                let d_y = sites.y(tap, col).map_or(0.0, |col| d_y[row * shape.cols + col]);
+                (weight[row * shape.inner + tap * channels + channel], d_y)
             });
         },
         Product::WeightGrad => |t| {
-            let (args, x, d_y) = (t.get::<Args>("args"), t.f32("x"), t.f32("d_y"));
-            let (inner, cols) = (args.inner as usize, args.cols as usize);
+            let (x, d_y, sites, shape) = (t.f32("x"), t.f32("d_y"), Sites::of(t), shape_of(t));
+            let (inner, channels, x_cols) = (shape.inner, shape.channels(), shape.x_cols());
+            let read = |input: usize, col| {
+                sites.x(input / channels, col).map_or(0.0, |col| x[input % channels * x_cols + col])
+            };
             fill(t, Product::WeightGrad, |row, col, input| {
-                let x = if input < inner { x[input * cols + col] } else { 1.0 };
-                (d_y[row * cols + col], if input <= inner { x } else { 0.0 })
+                let x = if input < inner { read(input, col) } else { 1.0 };
+                (d_y[row * shape.cols + col], if input <= inner { x } else { 0.0 })
             });
         },
     }
@@ -95,7 +104,8 @@ pub(super) fn twin(product: Product) -> fn(&Twin) {
 
 fn shape_of(t: &Twin) -> Shape {
     let args: Args = t.get("args");
-    Shape::new(args.rows as usize, args.inner as usize, args.cols as usize)
+    let window = t.has("window").then(|| window::of(t));
+    Shape { window, ..Shape::new(args.rows as usize, args.inner as usize, args.cols as usize) }
 }
 
 /// The sums of every slice, of the factors of each line, depth and column. Sliced weights have a multiple of four inputs, so

@@ -5,11 +5,13 @@
 //! GPUs; see docs/performance.md.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::dense;
 use super::dense::Formats;
 pub use super::dense::{ALL, FILL, Variant, default, fitting, read_narrow, suitable};
 use super::linear::Args;
+use super::window::Window;
 use crate::error::Result;
 use crate::gpu::check::Check;
 use crate::gpu::{Dtype, Gpu, Kernel};
@@ -32,10 +34,10 @@ impl Product {
         }
     }
     /// Lines of the result, and numbers of a line.
-    pub(super) fn result(self, shape: Shape) -> (usize, usize) {
+    pub(in crate::ops) fn result(self, shape: Shape) -> (usize, usize) {
         match self {
             Product::Forward => (shape.rows, shape.cols),
-            Product::InputGrad => (shape.inner, shape.cols),
+            Product::InputGrad => (shape.channels(), shape.x_cols()),
             Product::WeightGrad => (shape.rows, shape.inner),
         }
     }
@@ -60,17 +62,32 @@ impl Class {
     }
 }
 
-/// Outputs, inputs and columns of a product.
+/// Outputs, inputs and columns of a product. Of a convolution an input is a tap and a channel, and a column a site of the
+/// output and a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shape {
     pub rows: usize,
     pub inner: usize,
     pub cols: usize,
+    /// Of a convolution, what it is slid over.
+    pub window: Option<Window>,
 }
 
 impl Shape {
-    pub fn new(rows: usize, inner: usize, cols: usize) -> Self {
-        Self { rows, inner, cols }
+    pub const fn new(rows: usize, inner: usize, cols: usize) -> Self {
+        Self { rows, inner, cols, window: None }
+    }
+    /// Positions of the kernel; 1 where there is none.
+    pub fn taps(self) -> usize {
+        self.window.map_or(1, |window| window.taps())
+    }
+    /// Channels of the input.
+    pub fn channels(self) -> usize {
+        self.inner / self.taps()
+    }
+    /// Columns of the input.
+    pub fn x_cols(self) -> usize {
+        self.window.map_or(self.cols, |window| window.x_cols(self.cols))
     }
     /// One multiplication and one addition for every weight and column.
     pub fn flops(self) -> u64 {
@@ -84,6 +101,14 @@ impl Shape {
             relu: relu as u32,
             accumulate: accumulate as u32,
         }
+    }
+}
+
+/// `64x288x25088`, and of a convolution what it is slid over.
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}x{}", self.rows, self.inner, self.cols)?;
+        self.window.map_or(Ok(()), |window| write!(f, " {window}"))
     }
 }
 
@@ -115,7 +140,7 @@ pub struct Choices(BTreeMap<String, String>);
 impl Choices {
     /// What the choice of a dense product is stored under.
     pub fn key(product: Product, shape: Shape) -> String {
-        format!("{} {}x{}x{}", product.name(), shape.rows, shape.inner, shape.cols)
+        format!("{} {shape}", product.name())
     }
 
     /// Notes the fastest of some variants under a key, and the times that it was chosen by. Of equal ones it is the first.

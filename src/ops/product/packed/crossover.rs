@@ -49,12 +49,11 @@ pub struct Products {
 impl Products {
     /// What their crossover is stored under.
     fn key(self) -> String {
-        let Shape { rows, inner, cols } = self.shape;
-        let form = self.form.name();
+        let (shape, form) = (self.shape, self.form.name());
         let narrow = if self.narrow { " bf16" } else { "" };
         let first = if self.feeds_back { "" } else { " first layer" };
         let dense_grad = if self.dense_grad { " dense gradient" } else { "" };
-        format!("crossover {rows}x{inner}x{cols} {form}{narrow}{first}{dense_grad}")
+        format!("crossover {shape} {form}{narrow}{first}{dense_grad}")
     }
     /// The density up to which such a weight is faster packed, as measured, or a guess.
     pub fn known(self, choices: &Choices) -> f64 {
@@ -143,14 +142,15 @@ impl Bench {
     /// Times of the dense kernels that are chosen.
     pub fn dense(&self, gpu: &Gpu, choices: &Choices, repeats: usize) -> Result<Times> {
         let weight = gpu.tensor("weight", Dtype::F32, &[self.shape.rows, self.shape.inner])?;
-        let rows = || [Rows { rows: 0..self.shape.rows, tensor: &weight }];
+        let whole = self.shape;
+        let rows = || [Rows { rows: 0..whole.rows, tensor: &weight }];
         let plan = |record: &dyn Fn(&mut Recorder) -> Result<()>| recorded(gpu, record);
         let (x, y, d_x, d_y, bias) = (&self.x, &self.y, &self.d_x, &self.d_y, &self.bias);
         median_times(
             [
-                plan(&|rec| linear::forward(rec, choices, &rows(), bias, x, y, true))?,
-                plan(&|rec| linear::input_grad(rec, choices, &rows(), x, d_y, d_x, false, true))?,
-                plan(&|rec| linear::weight_grad(rec, choices, &rows(), bias, x, d_y))?,
+                plan(&|rec| linear::forward(rec, choices, whole, &rows(), bias, x, y, true))?,
+                plan(&|rec| linear::input_grad(rec, choices, whole, &rows(), x, d_y, d_x, false, true))?,
+                plan(&|rec| linear::weight_grad(rec, choices, whole, &rows(), bias, x, d_y))?,
             ],
             repeats,
         )

@@ -58,10 +58,10 @@ impl Case {
 
     /// What a measured choice is stored under: product, shape, form, a rounded density, and the width of operands.
     pub fn key(&self, product: Product) -> String {
-        let Shape { rows, inner, cols } = self.shape;
         format!(
-            "packed_{} {rows}x{inner}x{cols} {} 1/{}{}",
+            "packed_{} {} {} 1/{}{}",
             product.name(),
+            self.shape,
             self.form.name(),
             self.parts(),
             if self.narrow { " bf16" } else { "" }

@@ -1,0 +1,96 @@
+//! A convolution over images: `y = weight * x + bias`, zeros around x.
+
+use toml::Value;
+
+use super::super::extent::Extent;
+use super::super::layer::{Built, Context, Entry};
+use super::product::Product;
+use crate::error::{Error, Result};
+use crate::ops::window::Window;
+use crate::param::Param;
+use crate::random::{self, Stream};
+
+pub const ENTRY: Entry = Entry {
+    name: "conv2d",
+    about: "a convolution with `out` channels by kernels of `kernel` x `kernel`; zeros of width `padding` around x",
+    required: || vec![("out", Value::Integer(1)), ("kernel", Value::Integer(1))],
+    optional: || {
+        vec![
+            ("stride", Value::Integer(1)),
+            ("padding", Value::Integer(0)),
+            ("dilation", Value::Integer(1)),
+            ("bias", Value::Boolean(true)),
+        ]
+    },
+    build: |context| {
+        let (window, output) = slide(context)?;
+        let input = context.input()?.clone();
+        let fan_in = input.channels * window.taps();
+        let (seed, bound) = (context.seed, 1.0 / (fan_in as f32).sqrt());
+        let shape = [output.channels, window.kernel[0], window.kernel[1], input.channels];
+        let has_bias = context.settings.bool("bias")?;
+        let mut params = Vec::new();
+        // Uniform in ±1/sqrt(inputs of an output): PyTorch's default for convolutions.
+        for (what, shape) in
+            [("weight", &shape[..]), ("bias", &shape[..1])].into_iter().take(1 + usize::from(has_bias))
+        {
+            let number = context.params.len() as u32;
+            let value = move |i: u32| (random::uniform(seed, Stream::Init, 0, number, i) * 2.0 - 1.0) * bound;
+            let mut param = Param::new(&format!("{}.{what}", context.name), shape, Box::new(value));
+            (param.prunable, param.bound) = (what == "weight", Some(bound));
+            param.window = (what == "weight").then_some(window);
+            params.push(context.params.declare(param));
+        }
+        Ok(Built { layer: Box::new(Product::new(&input, Some(window))), output, params })
+    },
+};
+
+/// What the layer is slid over, and the extent of its output.
+fn slide(context: &Context) -> Result<(Window, Extent)> {
+    let (input, settings) = (context.input()?, context.settings);
+    let at_least = |key: &str, least: u32| {
+        let value = settings.u32(key)?;
+        if value < least {
+            return Err(settings.wrong(key, &format!("at least {least}")));
+        }
+        Ok(value as usize)
+    };
+    let (out, kernel) = (at_least("out", 1)?, at_least("kernel", 1)?);
+    let sites = image(context)?;
+    let window = Window {
+        sites,
+        kernel: [kernel; 2],
+        stride: at_least("stride", 1)?,
+        padding: at_least("padding", 0)?,
+        dilation: at_least("dilation", 1)?,
+    };
+    if window.out().contains(&0) {
+        let reach = (kernel - 1) * window.dilation + 1;
+        let what = format!("the kernel of layer `{}` does not fit into its input", context.name);
+        let error = Error::usage(what).at(format!(
+            "it reaches over {reach} sites; the input is {input}, with {} sites of zeros on each side",
+            window.padding
+        ));
+        return Err(settings.locate("kernel", error).hint("a smaller kernel, or more padding"));
+    }
+    Ok((window, Extent { channels: out, sites: window.out().to_vec() }))
+}
+
+/// Height and width of the only input.
+///
+/// # Errors
+/// `Kind::Usage` where it is no image.
+pub fn image(context: &Context) -> Result<[usize; 2]> {
+    let input = context.input()?;
+    match input.sites[..] {
+        [height, width] => Ok([height, width]),
+        _ => {
+            let (name, what) = (context.name, &context.inputs[0].0);
+            let error = Error::usage(format!("layer `{name}` reads images, (channels, height, width)"))
+                .at(format!("`{what}` has {input}"));
+            Err(context
+                .at(error)
+                .hint("a data set of images; a linear layer's output has no height and width"))
+        }
+    }
+}
