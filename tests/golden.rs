@@ -1,9 +1,9 @@
 //! Small networks against PyTorch and JAX: ten training steps of each optimizer, dense, masked and packed, and the
 //! gradients of every parameter, on every adapter of this machine and on the CPU twins; the same gradients against
-//! finite differences; and all three comparisons against wrong answers. One network is an MLP, the other has two inputs,
-//! a shared weight, a residual connection, a concatenation and two outputs.
+//! finite differences; and all three comparisons against wrong answers. One network is an MLP, another has two inputs,
+//! a shared weight, a residual connection, a concatenation and two outputs, the third is of convolutions.
 //!
-//! `tests/oracle/make_golden.py` and `make_graph.py` made the golden files and say how inputs and weights follow from
+//! `tests/oracle/make_golden.py`, `make_graph.py` and `make_conv.py` made the golden files and say how inputs and weights follow from
 //! integers.
 
 mod common;
@@ -16,7 +16,7 @@ use coppice::gpu::{Gpu, Recorder};
 use coppice::ops::activation::{self, Activation};
 use network::{Net, Network, Run, Setting, gradients, graph_runs, runs};
 
-const NETS: [Net; 2] = [Net::Mlp, Net::Branches];
+const NETS: [Net; 3] = [Net::Mlp, Net::Branches, Net::Convolutions];
 
 /// Single precision alone moves these losses by 2e-7, as `make_golden.py` prints; a learning rate or momentum
 /// that is wrong by a thousandth moves them by 4e-5 or more.

@@ -70,7 +70,7 @@ fn all(gpu: &Gpu, product: Product, pattern: &Pattern, cols: usize) -> [Results;
         (variant.name, result(rec))
     });
     let dense = dense.collect();
-    let index = Index::new(gpu, "weight", pattern.clone(), true, 4).unwrap();
+    let index = Index::new(gpu, "weight", pattern.clone(), None, true, 4).unwrap();
     let values = gpu.upload_f32("values", &[pattern.kept()], &values).unwrap();
     let packed = packed_fitting(gpu, product, pattern.form, false).map(|variant| {
         let weight = Packed { index: &index, values: &values };

@@ -22,6 +22,7 @@ macro_rules! source {
 
 /// What shaders may include by `//#use`. Everything else belongs to the Rust file of the same room that names it.
 const PARTS: &[Source] = &[
+    source!("common/divided"),
     source!("common/grid"),
     source!("common/philox"),
     source!("common/step"),

@@ -22,6 +22,9 @@ impl Model {
     pub fn new(recipe: &recipe::Model, input: Extent, classes: usize, seed: u64) -> Result<Self> {
         let network = match recipe {
             recipe::Model::Network(network) => network.clone(),
+            recipe::Model::Preset { name, settings } => {
+                presets::build(name, settings, &input, classes)?.into()
+            }
             recipe::Model::Mlp { hidden, activation } => {
                 presets::mlp::build(hidden, activation, classes).into()
             }

@@ -53,12 +53,19 @@ impl Model {
     }
 }
 
-/// The outputs of a weight (outputs, taps, inputs), one bit a weight, that a reached input leads to.
-pub fn through(inputs: &[bool], taps: usize, mask: Option<&[u32]>, outputs: usize) -> Vec<bool> {
-    let Some(mask) = mask else { return vec![inputs.contains(&true); outputs] };
-    let kept = |i: usize| mask[i / 32] >> (i % 32) & 1 == 1;
-    let row_len = taps * inputs.len();
-    let is_reached = |row: usize| (0..row_len).any(|i| inputs[i % inputs.len()] && kept(row * row_len + i));
+/// The outputs of a weight (outputs, taps, inputs of a group), one bit a weight, that a reached input leads to.
+pub fn through(
+    inputs: &[bool],
+    [taps, groups]: [usize; 2],
+    mask: Option<&[u32]>,
+    outputs: usize,
+) -> Vec<bool> {
+    let channels = inputs.len() / groups;
+    let kept = |i: usize| mask.is_none_or(|mask| mask[i / 32] >> (i % 32) & 1 == 1);
+    let is_reached = |row: usize| {
+        let own = &inputs[row * groups / outputs * channels..][..channels];
+        (0..taps * channels).any(|i| own[i % channels] && kept(row * taps * channels + i))
+    };
     (0..outputs).map(is_reached).collect()
 }
 

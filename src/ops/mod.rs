@@ -5,6 +5,7 @@ use crate::gpu::check::Check;
 pub mod activation;
 pub mod add;
 pub mod batch;
+pub mod border;
 pub mod ceilings;
 pub mod cross_entropy;
 pub mod finite;
@@ -57,6 +58,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(activation::checks());
     all.extend(add::checks());
     all.extend(batch::checks());
+    all.extend(border::checks());
     all.extend(ceilings::checks());
     all.extend(cross_entropy::checks());
     all.extend(finite::checks());

@@ -22,6 +22,10 @@ impl Matrix {
     pub fn inner(&self) -> usize {
         self.taps * self.channels
     }
+    /// Rows and inputs as N:M groups see them: a row for each output and tap, of input channels.
+    pub fn by_tap(&self) -> (usize, usize) {
+        (self.rows * self.taps, self.channels)
+    }
     pub fn len(&self) -> usize {
         self.rows * self.inner()
     }

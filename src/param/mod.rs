@@ -90,7 +90,10 @@ impl Param {
             feeds_back: true,
             before: None,
             frozen: false,
-            chunk: Box::new(|pattern| Case::of(pattern, 0, false).chunk(&Choices::default())),
+            chunk: Box::new(|pattern| {
+                let shape = Shape::new(pattern.rows, pattern.inner, 0);
+                Case::of(pattern, shape, false).chunk(&Choices::default())
+            }),
             initial,
             bound: None,
             segments: Vec::new(),
@@ -194,7 +197,20 @@ impl Param {
     /// Which weights a mask keeps, where they are of the parameter's form.
     pub fn pattern(&self, mask: &[u32]) -> Option<Pattern> {
         let matrix = self.matrix();
-        Pattern::from_mask(self.form, matrix.rows, matrix.inner(), mask)
+        Pattern::from_mask(self.packed_form(), matrix.rows, matrix.inner(), mask)
+    }
+    /// A pattern as it is packed, from one of the parameter's form: N:M groups have a row for each tap.
+    pub fn packed_pattern(&self, pattern: Pattern) -> Pattern {
+        let (form, matrix) = (self.packed_form(), self.matrix());
+        if pattern.form == form {
+            return pattern;
+        }
+        let indices: Vec<u32> = pattern.indices().collect();
+        Pattern::from_indices(form, matrix.rows, matrix.inner(), &indices)
+    }
+    /// What of it is stored together where it is packed.
+    pub fn packed_form(&self) -> Form {
+        self.form.packed(self.window.is_some())
     }
     /// Bytes on the device: values, gradient, mask, where packed values belong, and companions.
     pub fn bytes(&self) -> u64 {

@@ -20,7 +20,7 @@ impl Param {
         (self.segments, self.storage) = (Vec::new(), Storage::Dense);
         let (name, kept) = (&self.name, pattern.kept());
         let chunk = (self.chunk)(&pattern);
-        let index = Index::new(gpu, name, pattern, self.feeds_back, chunk)?;
+        let index = Index::new(gpu, name, pattern, self.window, self.feeds_back, chunk)?;
         let weight = gpu.upload_f32(name, &[kept], values)?;
         let grad = gpu.tensor(&format!("{name}.grad"), Dtype::F32, &[kept])?;
         let mask = gpu.upload_u32(&format!("{name}.mask"), &[1], &[u32::MAX])?;
@@ -140,7 +140,7 @@ impl Param {
             return Ok(anew);
         }
         let matrix = self.matrix();
-        let pattern = match self.form {
+        let pattern = match self.packed_form() {
             Form::Free => Some(Pattern::from_indices(Form::Free, matrix.rows, matrix.inner(), indices)),
             _ => self.pattern(&mask_of(indices, len)),
         };

@@ -18,6 +18,11 @@ pub enum Model {
         /// The name of a layer without settings, checked by the registry of layers.
         activation: String,
     },
+    /// Any other preset; the registry of presets checks both.
+    Preset {
+        name: String,
+        settings: Settings,
+    },
     Network(Network),
 }
 
@@ -67,8 +72,9 @@ impl Model {
                 outputs: outputs.into_iter().map(Output::read).collect::<Result<_>>()?,
             }));
         }
-        if section.choice("preset", "preset", &["mlp"], |name| name)?.is_none() {
-            return Err(section.missing("preset").hint(advice));
+        let name = section.text("preset")?.ok_or_else(|| section.missing("preset").hint(advice))?;
+        if name != "mlp" {
+            return Ok(Model::Preset { name, settings: section.rest() });
         }
         let widths = "a list of whole numbers of at least 1, such as [512, 512]";
         let hidden = section
@@ -86,6 +92,11 @@ impl Model {
                 w.key("preset", "mlp");
                 w.key("hidden", hidden.clone());
                 w.key("activation", activation.as_str());
+            }
+            Model::Preset { name, settings } => {
+                w.section("[model]");
+                w.key("preset", name.as_str());
+                w.keys(settings.values());
             }
             Model::Network(network) => network.write(w),
         }

@@ -101,7 +101,8 @@ impl Tensor {
     }
     /// What its form alone keeps.
     fn fixed(&self) -> Option<usize> {
-        self.form.per_row(self.matrix().inner()).map(|kept| kept * self.matrix().rows)
+        let (rows, channels) = self.matrix().by_tap();
+        self.form.per_row(channels).map(|kept| kept * rows)
     }
     fn blocks(&self) -> usize {
         Blocks::new(self.form, self.matrix().rows, self.matrix().inner()).count()

@@ -32,8 +32,8 @@ pub struct Setting<'a> {
 impl Setting<'_> {
     /// How packed rows of a weight of this shape are split.
     fn chunk(&self, shape: Shape) -> Chunk {
-        let (choices, cols, narrow) = (self.choices.only(&[shape]), self.cols, self.narrow);
-        Box::new(move |pattern| Case::of(pattern, cols, narrow).chunk(&choices))
+        let (choices, narrow) = (self.choices.only(&[shape]), self.narrow);
+        Box::new(move |pattern| Case::of(pattern, shape, narrow).chunk(&choices))
     }
 }
 
@@ -96,7 +96,7 @@ pub fn prepare(
         Storage::Masked => 0.0,
         Storage::Packed => 1.0,
         Storage::Auto => {
-            let (form, shape, narrow) = (param.form, param.product(setting.cols), setting.narrow);
+            let (form, shape, narrow) = (param.packed_form(), param.product(setting.cols), setting.narrow);
             let (feeds_back, dense_grad) = (param.feeds_back, method.mean().is_some());
             Products { form, shape, narrow, feeds_back, dense_grad }.known(setting.choices)
         }
@@ -197,8 +197,9 @@ fn check_form(recipe: &Sparsity, entry: &Entry, method: &dyn Method, tensor: &bu
     }
     if let Form::Groups { of, .. } = tensor.form
         && strict
-        && !inner.is_multiple_of(of)
+        && !tensor.matrix().channels.is_multiple_of(of)
     {
+        let inner = tensor.matrix().channels;
         return Err(Error::usage(format!("`{}` does not divide into groups of {of}", tensor.name))
             .at(format!("{inner} inputs; pattern = \"{}\", strict = true", tensor.form.name()))
             .hint("another pattern for this layer by a [[sparsity.rule]], or strict = false: the last group of a row is then shorter"));
@@ -322,7 +323,8 @@ pub fn outline(recipe: &Sparsity, length: Length, params: &ParamSet) -> Result<V
         for &member in group.members.iter().filter(|&&i| budget.tensors()[i].form.is_packable()) {
             let density = keep as f64 / group.len as f64;
             let densities = [density.max(1.0 - recipe.initial()), density];
-            let (param, form) = (maskable[member], budget.tensors()[member].form);
+            let param = maskable[member];
+            let form = budget.tensors()[member].form.packed(params[param].window.is_some());
             all.push(Outline { param, form, densities, dense_grad: method.mean().is_some() });
         }
     }
@@ -363,11 +365,16 @@ impl Pruner {
 
     /// Gives a parameter its mask of the start: at random, or by the zeros that it has.
     fn start(&self, gpu: &Gpu, id: ParamId, keep: usize, param: &mut Param) -> Result<()> {
-        let shape = (param.matrix().rows, param.matrix().inner());
+        let matrix = param.matrix();
+        let shape = match param.form {
+            Form::Groups { .. } => matrix.by_tap(),
+            _ => (matrix.rows, matrix.inner()),
+        };
         let pattern = match self.entry.start {
             Start::Zeros => zeros::pattern(param)?,
             _ => draw::draw(gpu, self.seed, id.0 as u32, param.form, shape, keep)?,
         };
+        let pattern = param.packed_pattern(pattern);
         if self.packs(id, pattern.kept(), pattern.len()) {
             return param.allocate_packed(gpu, pattern);
         }

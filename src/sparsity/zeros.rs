@@ -50,6 +50,10 @@ pub fn pattern(param: &Param) -> Result<Pattern> {
             Some(Pattern::from_indices(param.form, rows, inner, &indices))
         }
         Form::Tile { .. } => None,
+        form @ Form::Groups { .. } => {
+            let (rows, channels) = param.matrix().by_tap();
+            Pattern::from_mask(form, rows, channels, &mask)
+        }
         form => Pattern::from_mask(form, rows, inner, &mask),
     };
     pattern.ok_or_else(|| {

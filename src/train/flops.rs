@@ -46,7 +46,7 @@ impl Session {
             .map(|((id, param), work)| {
                 let [forward, feeds_back] = uses[id.0].map(|times| times as f64);
                 let gradient = if trained.contains(&id) { forward * work.gradient } else { 0.0 };
-                2.0 * (param.len() * self.columns()) as f64
+                param.product(self.columns()).flops() as f64
                     * ((forward + feeds_back) * work.forward + gradient)
             })
             .sum()

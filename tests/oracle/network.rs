@@ -1,4 +1,5 @@
-//! The networks of the golden files, in Coppice, and the files themselves. `make_golden.py` and `make_graph.py` are their twins.
+//! The networks of the golden files, in Coppice, and the files themselves. `make_golden.py`, `make_graph.py` and
+//! `make_conv.py` are their twins.
 
 use coppice::error::Result;
 use coppice::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
@@ -13,7 +14,6 @@ use coppice::optim::Optimizer;
 use coppice::param::{MaskMode, Storage, mask_of};
 use coppice::recipe;
 
-const INPUTS: usize = 12;
 const HIDDEN: [u32; 2] = [16, 8];
 const CLASSES: usize = 5;
 const SAMPLES: usize = 16;
@@ -36,17 +36,63 @@ pub enum Net {
     Mlp,
     /// Of `make_graph.py`: two inputs, a shared weight, a residual connection, a concatenation and two outputs.
     Branches,
+    /// Of `make_conv.py`: strides, borders, dilations, groups, one depthwise, one without bias.
+    Convolutions,
 }
 
 impl Net {
     /// The number of its first parameter.
     fn first(self) -> usize {
-        if self == Net::Mlp { 1 } else { 173 }
+        match self {
+            Net::Mlp => 1,
+            Net::Branches => 173,
+            Net::Convolutions => 401,
+        }
+    }
+    /// What a sample is.
+    fn input(self) -> Extent {
+        match self {
+            Net::Mlp | Net::Branches => Extent::features(12),
+            Net::Convolutions => Extent::of_samples(&[2, 5, 4]),
+        }
+    }
+    /// The golden file, but for the networks of several.
+    fn file(self) -> serde_json::Value {
+        let text = match self {
+            Net::Mlp => include_str!("gradients.json"),
+            Net::Branches => include_str!("graph.json"),
+            Net::Convolutions => include_str!("conv.json"),
+        };
+        serde_json::from_str(text).expect("JSON")
     }
     fn recipe(self) -> recipe::Model {
-        if self == Net::Mlp {
-            return recipe::Model::Mlp { hidden: HIDDEN.to_vec(), activation: "relu".into() };
+        match self {
+            Net::Mlp => recipe::Model::Mlp { hidden: HIDDEN.to_vec(), activation: "relu".into() },
+            Net::Branches => Self::branches(),
+            Net::Convolutions => Self::convolutions(),
         }
+    }
+    fn convolutions() -> recipe::Model {
+        let mut net = Graph::new();
+        let conv = |net: &mut Graph, name: &str, x, settings: &str| {
+            let settings: toml::Table = settings.parse().expect("settings");
+            net.layer("conv2d", name, &[x], settings.into())
+        };
+        let silu = |net: &mut Graph, name: &str, x| net.layer("silu", name, &[x], Default::default());
+        let x = net.data();
+        let x = conv(&mut net, "c1", x, "out = 8\nkernel = 3\npadding = 1");
+        let x = silu(&mut net, "a", x);
+        let x = conv(&mut net, "dw", x, "out = 8\nkernel = 3\nstride = 2\npadding = 1\ngroups = 8");
+        let x = silu(&mut net, "b", x);
+        let x = conv(&mut net, "pw", x, "out = 12\nkernel = 1\nbias = false");
+        let x = conv(&mut net, "c2", x, "out = 8\nkernel = 2\npadding = 1\ngroups = 2");
+        let x = silu(&mut net, "d", x);
+        let x = conv(&mut net, "c3", x, "out = 8\nkernel = 3\npadding = 2\ndilation = 2\ngroups = 4");
+        let x = silu(&mut net, "e", x);
+        net.linear("out", x, CLASSES);
+        net.into()
+    }
+    fn branches() -> recipe::Model {
         let mut net = Graph::new();
         let x = net.data();
         let (left, right) = (net.slice("left", x, 0..8), net.slice("right", x, 8..12));
@@ -142,35 +188,35 @@ pub fn runs() -> Vec<Run> {
     all
 }
 
-/// The runs of `graph.json`.
+/// The runs of `graph.json` and of `conv.json`.
 pub fn graph_runs() -> Vec<Run> {
-    let file = graph_file();
+    [(Net::Branches, "branches"), (Net::Convolutions, "convolutions")]
+        .into_iter()
+        .flat_map(|(net, name)| runs_of(net, name))
+        .collect()
+}
+
+fn runs_of(net: Net, called: &str) -> Vec<Run> {
+    let file = net.file();
     let run = |run: &serde_json::Value| {
         let masked = run["masked"].as_bool().expect("yes or no");
         let optimizer = toml::Table::try_from(&file["optimizer"]).expect("a table of settings");
         Run {
-            name: format!("branches, masked {masked}"),
-            setting: Setting { net: Net::Branches, optimizer, masked, packed: false },
+            name: format!("{called}, masked {masked}"),
+            setting: Setting { net, optimizer, masked, packed: false },
             losses: numbers(&run["losses"]),
             sum: run["sum"].as_f64().expect("a number"),
             norm: run["norm"].as_f64().expect("a number"),
         }
     };
     let all: Vec<_> = file["runs"].as_array().expect("a list of runs").iter().map(run).collect();
-    assert!(all.len() == 2 && all.iter().all(|run| run.losses.len() == 10), "graph.json was cut");
+    assert!(all.len() == 2 && all.iter().all(|run| run.losses.len() == 10), "the file of {called} was cut");
     all
 }
 
-fn graph_file() -> serde_json::Value {
-    serde_json::from_str(include_str!("graph.json")).expect("JSON")
-}
-
-/// The gradients of `gradients.json` or `graph.json`, by parameter, from the input to the output.
+/// The gradients of a network, by parameter, from the input to the output.
 pub fn gradients(net: Net) -> Vec<(String, Vec<f32>)> {
-    let file = match net {
-        Net::Mlp => serde_json::from_str(include_str!("gradients.json")).expect("JSON"),
-        Net::Branches => graph_file(),
-    };
+    let file = net.file();
     let grads = file["gradients"].as_object().expect("parameters by name");
     let single = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect();
     grads.iter().map(|(name, values)| (name.clone(), single(numbers(values)))).collect()
@@ -191,7 +237,7 @@ pub struct Network {
 
 impl Network {
     pub fn new(gpu: &Gpu, setting: &Setting) -> Result<Self> {
-        let mut model = Model::new(&setting.net.recipe(), Extent::features(INPUTS), CLASSES, 0)?;
+        let mut model = Model::new(&setting.net.recipe(), setting.net.input(), CLASSES, 0)?;
         for (t, param) in (setting.net.first()..).zip(model.params.iter_mut()) {
             let is_masked = setting.masked && param.prunable;
             if is_masked {
@@ -199,7 +245,7 @@ impl Network {
             }
             let kept: Vec<u32> = (0..param.len() as u32).filter(|&i| keeps(i as usize)).collect();
             if is_masked && setting.packed {
-                let (rows, inner) = (param.shape[0], param.shape[1]);
+                let (rows, inner) = (param.matrix().rows, param.matrix().inner());
                 param.allocate_packed(gpu, Pattern::from_indices(Form::Free, rows, inner, &kept))?;
             } else {
                 param.allocate(gpu)?;
@@ -213,15 +259,16 @@ impl Network {
         }
         let optimizer = Optimizer::new(gpu, &setting.recipe(), &mut model.params)?;
 
-        let samples: Vec<f32> = (0..SAMPLES * INPUTS).map(|i| value(0, i, 500.0)).collect();
-        let samples = gpu.upload_f32("samples", &[SAMPLES, INPUTS], &samples)?;
+        let features = setting.net.input().numbers();
+        let samples: Vec<f32> = (0..SAMPLES * features).map(|i| value(0, i, 500.0)).collect();
+        let samples = gpu.upload_f32("samples", &[SAMPLES, features], &samples)?;
         let labels: Vec<u8> = (0..SAMPLES).map(|i| (i % CLASSES) as u8).collect();
         let order: Vec<u32> = (0..SAMPLES as u32).collect();
         let set = Set {
             parts: vec![Part { begin: 0, end: SAMPLES, samples }],
             labels: gpu.upload_u32("labels", &[SAMPLES / 4], &pack_bytes(&labels))?,
             order: gpu.upload_u32("order", &[SAMPLES], &order)?,
-            features: INPUTS,
+            features,
             scale: 1.0,
             shift: 0.0,
         };

@@ -38,7 +38,7 @@ fn kernels() -> Vec<(String, String, &'static str, bool)> {
     let of_dense =
         dense::ALL.iter().filter(|one| one.class != Class::Software).flat_map(dense::Variant::kernels);
     let of_packed =
-        packed::ALL.iter().filter(|one| one.class != Class::Software).map(packed::Variant::kernel);
+        packed::ALL.iter().filter(|one| one.class != Class::Software).flat_map(packed::Variant::kernels);
     let of_optim = optim::kernels().filter(|kernel| !kernel.name().contains("texels"));
     let all = of_dense.chain(of_packed).chain(of_optim);
     all.map(|kernel| (kernel.name(), kernel.text().unwrap(), kernel.entry, kernel.is_proven())).collect()

@@ -3,7 +3,7 @@
 // An invocation makes ROWS rows of QUADS quads of columns, which it loads PER at a time; the DOWN * ACROSS of a workgroup
 // lie DOWN rows of blocks by ACROSS columns of loads.
 // Workgroups: ceil(rows / (DOWN ROWS)) * ceil(cols / (4 ACROSS QUADS)).
-// Left open: ROWS, QUADS; parts sites_*, weight_*, x_*.
+// Left open: ROWS, QUADS; parts sites_*, inputs_*, weight_*, x_*.
 //#use common/grid
 //#use ops/rectify
 //#use ops/product/args
@@ -30,20 +30,20 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     var places: array<Place, QUADS / PER>;
     for (var l = 0u; l < QUADS / PER; l++) { places[l] = y_place(min(load_0 + l * ACROSS, loads - 1u)); }
     var sum: array<array<vec4<f32>, QUADS>, ROWS>; // zero at first
-    for (var tap = 0u; tap < taps(); tap++) {
+    for (var tap = 0u; tap < rounds(); tap++) {
         var source: array<From, QUADS / PER>;
         for (var l = 0u; l < QUADS / PER; l++) { source[l] = x_from(places[l], tap); }
-        for (var c = 0u; c < channels(); c += 4u) {
+        for (var k = 0u; k < inputs(); k += 4u) {
             var xs: array<array<vec4<f32>, QUADS>, 4>;
             for (var j = 0u; j < 4u; j++) {
-                let first = min(c + j, channels() - 1u) * x_loads;
                 for (var l = 0u; l < QUADS / PER; l++) {
-                    let load = x_load(first + source[l].at);
-                    for (var p = 0u; p < PER; p++) { xs[j][l * PER + p] = held(load[p], source[l].open); }
+                    let own = x_input(places[l], source[l], k + j, x_loads);
+                    let load = x_load(own.at);
+                    for (var p = 0u; p < PER; p++) { xs[j][l * PER + p] = held(load[p], own.open); }
                 }
             }
             for (var r = 0u; r < ROWS; r++) {
-                let w = weight_quad(row_0 + r, tap * channels() + c, (tap + 1u) * channels());
+                let w = weight_quad(row_0 + r, tap * inputs() + k, (tap + 1u) * inputs());
                 for (var q = 0u; q < QUADS; q++) {
                     sum[r][q] = sum[r][q] + w.x * xs[0][q] + w.y * xs[1][q] + w.z * xs[2][q] + w.w * xs[3][q];
                 }

@@ -2,7 +2,7 @@
 // forward:     y[o,c] = bias[o] + sum over taps and channels of weight[o,tap,k] x[k, what c reads by tap], then ReLU if asked for
 // input_grad:  d_x[k,c] = sum_o weight[o,tap,k] d_y[o, what reads c by tap], 0 where x is not positive if asked for
 // weight_grad: d_weight[o,tap,k] = sum_c d_y[o,c] x[k, what c reads by tap];  d_bias[o] = sum_c d_y[o,c]
-// weight, d_weight: (rows, taps, channels). x, d_x: (channels, their columns). y, d_y: (rows, cols). bias, d_bias: (rows,).
+// weight, d_weight: (rows, taps, channels), channels of a group. x, d_x: (channels, their columns). y, d_y: (rows, cols). bias, d_bias: (rows,).
 // Left open: part sites_*.
 //#use common/grid
 //#use ops/rectify
@@ -32,7 +32,8 @@ fn forward(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups
         let source = x_from(place, tap);
         if source.open {
             for (var k = 0u; k < channels(); k++) {
-                sum += weight[(o * taps() + tap) * channels() + k] * x[k * x_cols() + source.at * 4u + c % 4u];
+                sum += weight[(o * taps() + tap) * channels() + k]
+                    * x[(first_channel(o) + k) * x_cols() + source.at * 4u + c % 4u];
             }
         }
     }
@@ -44,15 +45,17 @@ fn input_grad(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) gro
               @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
     let i = group * WG + lane;
-    let k = i / x_cols();
+    let channel = i / x_cols();
     let c = i % x_cols();
-    if !(group < grid.end && k < channels()) { return; }
+    if !(group < grid.end && channel < x_channels()) { return; }
+    let rows = rows_of(channel / channels());
+    let k = channel % channels();
     let place = x_place(c / 4u);
     var sum = select(0.0, d_x[i], args.accumulate != 0u);
     for (var tap = 0u; tap < taps(); tap++) {
         let source = y_from(place, tap);
         if source.open {
-            for (var o = 0u; o < args.rows; o++) {
+            for (var o = rows.x; o < rows.y; o++) {
                 sum += weight[(o * taps() + tap) * channels() + k] * d_y[o * args.cols + source.at * 4u + c % 4u];
             }
         }
@@ -75,7 +78,7 @@ fn weight_grad(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) gr
         let source = x_at(seat, site);
         for (var c = 0u; c < 4u * site_quads(); c++) {
             let d = d_y[o * args.cols + site * 4u * site_quads() + c];
-            if source.open { sum += d * x[source.at * 4u + c]; }
+            if source.open { sum += d * x[first_channel(o) * x_cols() + source.at * 4u + c]; }
             total += d;
         }
     }

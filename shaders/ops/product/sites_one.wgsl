@@ -7,6 +7,9 @@ struct Depth { tap: u32, within: u32 }
 
 fn taps() -> u32 { return 1u; }
 fn channels() -> u32 { return args.inner; }
+fn x_channels() -> u32 { return args.inner; }
+fn first_channel(row: u32) -> u32 { return 0u; }
+fn rows_of(group: u32) -> vec2<u32> { return vec2<u32>(0u, args.rows); }
 fn x_cols() -> u32 { return args.cols; }
 fn y_place(quad: u32) -> Place { return Place(quad); }
 fn x_place(quad: u32) -> Place { return Place(quad); }

@@ -1,9 +1,14 @@
 // Where the operands of a convolution's products are. Columns are (site, batch): y (rows, sites of y, batch), x (channels,
 // sites of x, batch), weight (rows, taps, channels). The site of y at (h, w) reads x at (h, w) stride + tap dilation -
 // padding; where that lies outside there is nothing to read, and 0 is taken (`held`).
+// Channels lie in groups, of which a row of the weight reads one: `channels` are those of a group.
 // A place is the site and batch of a quad of columns of the result; a seat is the channel and tap of an input of a row.
+//#use common/divided
 struct Window {
-    channels: u32,
+    channels: u32, // of a group
+    groups: u32,
+    group_rows: u32, // rows that read the same group
+    skip: u32, // rows of the weight before the first one here
     height: u32, // of x
     width: u32,
     out_height: u32, // of y
@@ -24,12 +29,18 @@ struct Depth { tap: u32, within: u32 }
 
 fn taps() -> u32 { return window.kernel_height * window.kernel_width; }
 fn channels() -> u32 { return window.channels; }
+fn x_channels() -> u32 { return window.channels * window.groups; }
+// The first channel that a row reads.
+fn first_channel(row: u32) -> u32 { return (row + window.skip) / window.group_rows * window.channels; }
+// The rows that read a group, of those that are here: from the first to before the last.
+fn rows_of(group: u32) -> vec2<u32> {
+    let first = group * window.group_rows;
+    let there = vec2<u32>(first, first + window.group_rows);
+    return min(max(there, vec2<u32>(window.skip)) - window.skip, vec2<u32>(args.rows));
+}
 fn x_cols() -> u32 { return window.height * window.width * window.quads * 4u; }
 fn sites() -> u32 { return window.out_height * window.out_width; }
 fn site_quads() -> u32 { return window.quads; }
-
-// a / b for a below 2^21: exact by the half, and faster than a division of integers on many devices.
-fn divided(a: u32, b: u32) -> u32 { return u32((f32(a) + 0.5) / f32(b)); }
 
 fn place(quad: u32, width: u32) -> Place {
     let site = quad / window.quads;

@@ -102,7 +102,7 @@ pub fn crossover(run: &Session, id: ParamId) -> Crossover {
     let pruner = run.pruner.as_ref();
     let (below, density) =
         pruner.map_or((0.0, 1.0), |pruner| (pruner.packed_below(id), pruner.final_density(id)));
-    let (form, shape, feeds_back) = (param.form, param.product(run.columns()), param.feeds_back);
+    let (form, shape, feeds_back) = (param.packed_form(), param.product(run.columns()), param.feeds_back);
     let dense_grad = pruner.is_some_and(|pruner| pruner.averages());
     let products = Products { form, shape, narrow: is_narrow(run), feeds_back, dense_grad };
     let case = Case { form, shape, density, narrow: is_narrow(run) };
@@ -178,7 +178,7 @@ fn dense_kernel(run: &Session, id: ParamId, product: Product) -> Option<Kernel> 
 }
 
 fn packed_kernel(run: &Session, param: &Param, density: f64, product: Product) -> Kernel {
-    let (form, shape, narrow) = (param.form, param.product(run.columns()), is_narrow(run));
+    let (form, shape, narrow) = (param.packed_form(), param.product(run.columns()), is_narrow(run));
     let case = Case { form, shape, density, narrow };
     let (variant, measured) = case.pick(&run.gpu, &run.choices, product, case.chunk(&run.choices));
     let left = run.choices.left(&case.key(product));

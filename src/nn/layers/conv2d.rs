@@ -12,22 +12,24 @@ use crate::random::{self, Stream};
 
 pub const ENTRY: Entry = Entry {
     name: "conv2d",
-    about: "a convolution with `out` channels by kernels of `kernel` x `kernel`; zeros of width `padding` around x",
+    about: "a convolution with `out` channels by kernels of `kernel` x `kernel`; zeros of width `padding` around x; as many `groups` as channels make it depthwise",
     required: || vec![("out", Value::Integer(1)), ("kernel", Value::Integer(1))],
     optional: || {
         vec![
             ("stride", Value::Integer(1)),
             ("padding", Value::Integer(0)),
             ("dilation", Value::Integer(1)),
+            ("groups", Value::Integer(1)),
             ("bias", Value::Boolean(true)),
         ]
     },
     build: |context| {
         let (window, output) = slide(context)?;
         let input = context.input()?.clone();
-        let fan_in = input.channels * window.taps();
+        let channels = input.channels / window.groups;
+        let fan_in = channels * window.taps();
         let (seed, bound) = (context.seed, 1.0 / (fan_in as f32).sqrt());
-        let shape = [output.channels, window.kernel[0], window.kernel[1], input.channels];
+        let shape = [output.channels, window.kernel[0], window.kernel[1], channels];
         let has_bias = context.settings.bool("bias")?;
         let mut params = Vec::new();
         // Uniform in ±1/sqrt(inputs of an output): PyTorch's default for convolutions.
@@ -57,12 +59,18 @@ fn slide(context: &Context) -> Result<(Window, Extent)> {
     };
     let (out, kernel) = (at_least("out", 1)?, at_least("kernel", 1)?);
     let sites = image(context)?;
+    let groups = at_least("groups", 1)?;
+    if !(input.channels.is_multiple_of(groups) && out.is_multiple_of(groups)) {
+        let what = format!("layer `{}` cannot cut its channels into {groups} groups", context.name);
+        let error = Error::usage(what).at(format!("{} channels come in, {out} go out", input.channels));
+        return Err(settings.locate("groups", error).hint("a number that divides both"));
+    }
     let window = Window {
-        sites,
-        kernel: [kernel; 2],
         stride: at_least("stride", 1)?,
         padding: at_least("padding", 0)?,
         dilation: at_least("dilation", 1)?,
+        groups,
+        ..Window::of(sites, [kernel; 2])
     };
     if window.out().contains(&0) {
         let reach = (kernel - 1) * window.dilation + 1;

@@ -3,11 +3,13 @@
 use std::ops::Range;
 
 use super::super::extent::Extent;
-use super::super::layer::{Backward, Layer, Needs, Reads, Rectifies, Site};
+use super::super::layer::{Backward, Extra, Held, Layer, Needs, Reads, Rectifies, Site};
 use super::super::reach;
 use crate::error::Result;
-use crate::gpu::{Recorder, Tensor};
+use crate::gpu::{Dtype, Recorder, Tensor};
+use crate::ops::border::{self, Grid};
 use crate::ops::linear::{self, Rows};
+use crate::ops::packed::Index;
 use crate::ops::packed::products::{self, Packed};
 use crate::ops::variants::{self, Shape};
 use crate::ops::window::Window;
@@ -35,8 +37,26 @@ impl Product {
     }
     /// A tensor of the input's extent as the product reads it.
     fn seen(&self, whole: Shape, x: &Tensor) -> Tensor {
-        x.first(&[whole.channels(), whole.x_cols()])
+        x.first(&[whole.x_channels(), whole.x_cols()])
     }
+}
+
+/// Numbers of the layer's extras.
+const X_FORWARD: usize = 0;
+const X_BACKWARD: usize = 1;
+const D_Y: usize = 2;
+
+/// Records the copy of an image to its grid, where products read that.
+fn on_grid<'a>(
+    rec: &mut Recorder,
+    grid: Option<Grid>,
+    x: &Tensor,
+    to: impl Fn() -> &'a Tensor,
+) -> Result<Tensor> {
+    let Some(grid) = grid else { return Ok(x.clone()) };
+    let y = to().lend(x.dtype(), &grid.shape(&x.shape));
+    border::record(rec, grid, x, &y)?;
+    Ok(y)
 }
 
 /// Numbers that stand for a bias that a layer does not have, or take its gradient.
@@ -74,11 +94,33 @@ impl Layer for Product {
         (0..whole.rows).step_by(step).map(of).collect()
     }
 
+    /// The grids that packed products of a convolution read.
+    fn extras(&self, site: Site) -> Vec<Extra> {
+        let (whole, index) = (site.whole(), site.weight().packed().map(|packed| &packed.index));
+        let [x_grid, d_y_grid] = index.map_or([None, None], Index::grids);
+        let extra = |grid: Option<Grid>, shape: [usize; 2], held| {
+            let shape = grid.map_or(vec![0, 0], |grid| grid.shape(&shape).to_vec());
+            Extra { dtype: Dtype::F32, shape, held }
+        };
+        let x = [whole.x_channels(), whole.x_cols()];
+        if [x_grid, d_y_grid] == [None, None] {
+            return Vec::new();
+        }
+        vec![
+            extra(x_grid, x, Held::Forward),
+            extra(x_grid, x, Held::Backward),
+            extra(d_y_grid, [whole.rows, whole.cols], Held::Backward),
+        ]
+    }
+
     fn forward(&self, rec: &mut Recorder, site: Site, x: &[&Tensor], y: &Tensor) -> Result<()> {
         let (weight, bias, whole, choices) = (site.weight(), &site.bias(rec)?, site.whole(), site.choices);
         let x = &self.seen(whole, x[0]);
         match packed(weight) {
-            Some(weight) => products::forward(rec, choices, weight, bias, x, y, self.relu),
+            Some(weight) => {
+                let x = &on_grid(rec, weight.index.grids()[0], x, || site.extra(X_FORWARD))?;
+                products::forward(rec, choices, weight, bias, x, y, self.relu)
+            }
             None => {
                 let weight = rows(&weight.segments, weight.segments.iter().map(|segment| &segment.weight));
                 linear::forward(rec, choices, whole, &weight, bias, x, y, self.relu)
@@ -97,10 +139,13 @@ impl Layer for Product {
         });
         let grads = grads.transpose()?;
         if let Some(weight) = packed(weight) {
+            let [x_grid, d_y_grid] = weight.index.grids();
             if let Some((d_x, _)) = &d_x {
+                let d_y = &on_grid(rec, d_y_grid, d_y, || site.extra(D_Y))?;
                 products::input_grad(rec, choices, weight, x, d_y, d_x, self.rectifies_input_grad)?;
             }
             let Some((d_weight, d_bias)) = grads else { return Ok(()) };
+            let x = &on_grid(rec, x_grid, x, || site.extra(X_BACKWARD))?;
             return products::weight_grad(rec, choices, weight.index, &d_weight[0], &d_bias, x, d_y);
         }
         if let Some((d_weight, d_bias)) = grads {
@@ -113,10 +158,11 @@ impl Layer for Product {
 
     fn reach(&self, inputs: &[&[bool]], masks: &[Option<&[u32]>], channels: usize) -> Vec<bool> {
         // A row of the weight has all channels of each tap, or all sites of each channel.
-        let (sites, taps) = self.window.map_or((self.input.cols(1), 1), |window| (1, window.taps()));
+        let (sites, cut) =
+            self.window.map_or((self.input.cols(1), [1, 1]), |window| (1, [window.taps(), window.groups]));
         let numbers: Vec<bool> =
             inputs[0].iter().flat_map(|&channel| std::iter::repeat_n(channel, sites)).collect();
-        reach::through(&numbers, taps, masks[0], channels)
+        reach::through(&numbers, cut, masks[0], channels)
     }
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs { x: true, y: false }
@@ -169,7 +215,7 @@ impl Layer for Product {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::{Choice, Dtype, Gpu};
+    use crate::gpu::{Choice, Gpu};
     use crate::ops::variants::Choices;
 
     /// In bf16 runs a packed layer's own product has another one than the product of a tile.

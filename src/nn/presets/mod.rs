@@ -1,3 +1,117 @@
 //! Networks by name, one a file, each built by the calls that users of the library have.
 
+use toml::Value;
+
+use super::extent::Extent;
+use super::graph::Graph;
+use crate::error::{Error, Result};
+use crate::recipe::{self, Settings};
+
+mod blocks;
+mod cnn;
+mod lenet;
 pub mod mlp;
+mod mobilenet_v1;
+mod mobilenet_v2;
+mod resnet;
+mod resnet_cifar;
+mod vgg;
+
+/// A network in the list.
+pub struct Entry {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// Settings that may be written, with their defaults.
+    pub optional: fn() -> Vec<(&'static str, Value)>,
+    pub build: fn(&Settings, &Extent, usize) -> Result<Graph>,
+}
+
+/// All of them but `mlp`, whose widths must be written.
+pub const ALL: &[Entry] = &[
+    cnn::ENTRY,
+    lenet::ENTRY,
+    resnet_cifar::RESNET20,
+    resnet_cifar::RESNET32,
+    resnet_cifar::RESNET56,
+    resnet::RESNET18,
+    resnet::RESNET50,
+    vgg::ENTRY,
+    mobilenet_v1::ENTRY,
+    mobilenet_v2::ENTRY,
+];
+
+/// The network of a preset for samples of this extent.
+///
+/// # Errors
+/// `Kind::Usage` for an unknown name or setting, and where samples are no images.
+pub fn build(name: &str, settings: &Settings, input: &Extent, classes: usize) -> Result<Graph> {
+    let known = || ALL.iter().map(|entry| entry.name).chain(["mlp"]);
+    let entry = ALL.iter().find(|entry| entry.name == name);
+    let entry = entry.ok_or_else(|| settings.locate("preset", recipe::unknown("preset", name, known())))?;
+    let settings = settings.resolve(&format!("preset `{name}`"), &(entry.optional)())?;
+    if input.sites.len() != 2 {
+        let error = Error::usage(format!("preset `{name}` reads images")).at(format!("a sample has {input}"));
+        return Err(settings.locate("preset", error).hint("preset = \"mlp\", or a data set of images"));
+    }
+    (entry.build)(&settings, input, classes)
+}
+
+/// A factor on the number of channels, by which a family of networks is made.
+fn width() -> (&'static str, Value) {
+    ("width", Value::Float(1.0))
+}
+
+/// So many channels times the width, at least one.
+fn scaled(settings: &Settings, channels: usize) -> Result<usize> {
+    let width = settings.f64("width")?;
+    if !(width > 0.0 && width <= 64.0) {
+        return Err(settings.wrong("width", "a factor above 0, such as 0.5"));
+    }
+    Ok(((channels as f64 * width).round() as usize).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Model;
+    use super::*;
+
+    fn model(name: &str, sample: [usize; 3], classes: usize) -> Model {
+        let preset = recipe::Model::Preset { name: name.into(), settings: Settings::default() };
+        Model::new(&preset, Extent::of_samples(&sample), classes, 0).unwrap()
+    }
+
+    /// The numbers of parameters that PyTorch's own models of these names have (torchvision's ResNets and MobileNetV2), or
+    /// that the papers give; running statistics are none.
+    #[test]
+    fn networks_are_as_large_as_elsewhere() {
+        let trained = |name, sample, classes| -> usize {
+            let model = model(name, sample, classes);
+            model.params.iter().filter(|param| param.is_trained()).map(|param| param.len()).sum()
+        };
+        assert_eq!(trained("cnn", [1, 28, 28], 10), 421_642);
+        assert_eq!(trained("lenet5", [1, 28, 28], 10), 61_706);
+        assert_eq!(trained("resnet20", [1, 28, 28], 10), 269_434);
+        assert_eq!(trained("resnet20", [3, 32, 32], 10), 269_722);
+        assert_eq!(trained("resnet32", [3, 32, 32], 10), 464_154);
+        assert_eq!(trained("resnet56", [3, 32, 32], 10), 853_018);
+        assert_eq!(trained("resnet18", [3, 224, 224], 1000), 11_689_512);
+        assert_eq!(trained("resnet50", [3, 224, 224], 1000), 25_557_032);
+        assert_eq!(trained("mobilenet-v1", [3, 224, 224], 1000), 4_231_976);
+        assert_eq!(trained("mobilenet-v2", [3, 224, 224], 1000), 3_504_872);
+        assert_eq!(trained("vgg19-bn", [3, 32, 32], 10), 20_040_522);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let build = |name: &str, text: &str, input: &Extent| {
+            let settings: toml::Table = text.parse().unwrap();
+            build(name, &settings.into(), input, 10).err().expect("it is refused").to_string()
+        };
+        let image = Extent::of_samples(&[1, 28, 28]);
+        assert!(build("resnet21", "", &image).contains("resnet20"));
+        assert!(build("mpl", "", &image).contains("mlp"));
+        assert!(build("cnn", "widht = 1.0", &image).contains("width"));
+        assert!(build("cnn", "width = 0.0", &image).contains("a factor above 0"));
+        assert!(build("cnn", "", &Extent::features(784)).contains("reads images"));
+    }
+}

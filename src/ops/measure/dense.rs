@@ -19,7 +19,7 @@ fn traits(variant: &Variant, shape: Shape) -> Result<Traits> {
     let (product, groups) = (variant.product, variant.groups(shape));
     let tile = outputs(product, LARGE) as f64 / variant.groups(LARGE) as f64;
     let waste = groups as f64 * tile / outputs(product, shape).max(1) as f64;
-    let general = variant.fits(Shape::new(1, 1, 4));
+    let general = variant.fits(Shape::new(1, 4097, 4));
     let yardstick = variant.class == Class::Any;
     Ok(Traits { general, yardstick, groups, waste, ..Traits::of(&variant.wide(shape.window.is_some()))? })
 }
@@ -67,8 +67,8 @@ pub fn trials(gpu: &Gpu, product: Product, shape: Shape, variants: &[&Variant]) 
     let d_weight = gpu.tensor("d_weight", Dtype::F32, &[shape.rows, shape.inner])?;
     let bias = gpu.tensor("bias", Dtype::F32, &[shape.rows])?;
     let (x, d_x) = (
-        gpu.tensor("x", Dtype::F32, &[shape.channels(), shape.x_cols()])?,
-        gpu.tensor("d_x", Dtype::F32, &[shape.channels(), shape.x_cols()])?,
+        gpu.tensor("x", Dtype::F32, &[shape.x_channels(), shape.x_cols()])?,
+        gpu.tensor("d_x", Dtype::F32, &[shape.x_channels(), shape.x_cols()])?,
     );
     let (y, d_y) = (
         gpu.tensor("y", Dtype::F32, &[shape.rows, shape.cols])?,

@@ -32,7 +32,8 @@ pub fn choose(meter: &mut Meter, choices: &mut Choices, products: Products, dens
             choices.take(&key, only.name);
             continue;
         }
-        let compiling = meter.compiling(all.iter().map(|variant| variant.kernel()), Kind::Packed);
+        let kernels = all.iter().map(|variant| variant.kernel(shape.window.is_some()));
+        let compiling = meter.compiling(kernels, Kind::Packed);
         let seconds = seconds(meter, products, density, 1);
         let mut times = None;
         if meter.affords(meter.race_seconds(all.len(), seconds, compiling)) {
@@ -60,8 +61,9 @@ fn candidates(meter: &Meter, product: Product, form: Form, narrow: bool) -> Resu
     if meter.is_full() {
         return Ok(all);
     }
-    let traits =
-        |variant: &&Variant| Ok(Traits { yardstick: variant.is_plain(), ..Traits::of(&variant.kernel())? });
+    let traits = |variant: &&Variant| {
+        Ok(Traits { yardstick: variant.is_plain(), ..Traits::of(&variant.kernel(false))? })
+    };
     let traits = all.iter().map(traits).collect::<Result<Vec<_>>>()?;
     let kept = plausible(meter.gpu(), &traits);
     Ok(all.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(variant, _)| variant).collect())
@@ -82,7 +84,9 @@ fn compiling(meter: &Meter, choices: &Choices, products: Products, density: f64)
         .asked()
         .map(|product| choices.pick(gpu, product, products.shape).wide(products.shape.window.is_some()));
     let chunk = case.chunk(choices);
-    let packed = products.asked().map(|product| case.pick(gpu, choices, product, chunk).0.kernel());
+    let packed = products
+        .asked()
+        .map(|product| case.pick(gpu, choices, product, chunk).0.kernel(products.shape.window.is_some()));
     meter.compiling(dense, Kind::Default) + meter.compiling(packed, Kind::Packed)
 }
 
@@ -94,7 +98,8 @@ pub fn times(
     pattern: &Pattern,
 ) -> Result<Option<Vec<(&'static str, f64)>>> {
     let all = candidates(meter, product, pattern.form, bench.is_narrow())?;
-    let compiling = meter.compiling(all.iter().map(|variant| variant.kernel()), Kind::Packed);
+    let kernels = all.iter().map(|variant| variant.kernel(bench.is_windowed()));
+    let compiling = meter.compiling(kernels, Kind::Packed);
     let ms = meter.race(&bench.trials(meter.gpu(), product, pattern, &all)?, compiling, None)?;
     Ok(ms.map(|ms| all.into_iter().map(|variant| variant.name).zip(ms).collect()))
 }

@@ -26,6 +26,11 @@ enum Body {
     /// Sums in registers, so many by so many an invocation, for software adapters: rows by quads of columns, or quads of
     /// inputs by quads of columns, or rows by quads of inputs.
     Block(u32, u32),
+    /// A weight gradient's sums in registers, rows by quads of inputs, with invocations side by side along the columns: for
+    /// rows of few inputs on software adapters, and with one row for convolutions in groups.
+    Across { rows: u32, inputs: u32, across: u32 },
+    /// One invocation four columns of an output: for convolutions in groups.
+    Direct,
     /// Tiles through workgroup memory.
     Tile(Size),
     /// As tiles, with the depth cut into slices, where tiles alone would leave most of a GPU idle.
@@ -33,7 +38,7 @@ enum Body {
     /// One invocation an output: the yardstick.
     Plain,
 }
-use Body::{Block, Plain, Sliced, Tile};
+use Body::{Across, Block, Direct, Plain, Sliced, Tile};
 
 /// Lines and columns of a tile; an invocation's sums: lines by quads of columns; the depth that is taken at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +115,7 @@ pub const ALL: &[Variant] = &[
     gpu("forward/tile_128x128", Forward, LARGEST, Quads),
     gpu("forward/tile_64x64_any", Forward, MIDDLE, Scalars),
     gpu("forward/tile_32x32_any", Forward, SMALL, Scalars),
+    Variant { class: Class::Any, ..gpu("forward/direct", Forward, Direct, Quads) },
     plain("forward/plain", Forward),
     Variant { besides: &[X, D_X, BOTH], ..software("input_grad/4x4_texels", InputGrad, Block(4, 4), Texels) },
     software("input_grad/4x4_any", InputGrad, Block(4, 4), Scalars),
@@ -121,7 +127,9 @@ pub const ALL: &[Variant] = &[
     gpu("input_grad/tile_128x128", InputGrad, LARGEST, Quads),
     gpu("input_grad/tile_64x64_any", InputGrad, MIDDLE, Scalars),
     gpu("input_grad/tile_32x32_any", InputGrad, SMALL, Scalars),
+    Variant { class: Class::Any, ..gpu("input_grad/direct", InputGrad, Direct, Quads) },
     plain("input_grad/plain", InputGrad),
+    software("weight_grad/8x3_across", WeightGrad, Across { rows: 8, inputs: 3, across: 8 }, Texels),
     Variant { besides: &[X], ..software("weight_grad/16x4_texels", WeightGrad, Block(16, 4), Texels) },
     software("weight_grad/16x4_any", WeightGrad, Block(16, 4), Scalars),
     Variant { besides: &[X], ..software("weight_grad/10x4_texels", WeightGrad, Block(10, 4), Texels) },
@@ -134,6 +142,8 @@ pub const ALL: &[Variant] = &[
     gpu("weight_grad/tile_128x128", WeightGrad, LARGEST, Quads),
     gpu("weight_grad/tile_64x64_any", WeightGrad, MIDDLE, Scalars),
     gpu("weight_grad/tile_32x32_any", WeightGrad, SMALL, Scalars),
+    software("weight_grad/1x3_across", WeightGrad, Across { rows: 1, inputs: 3, across: 8 }, Texels),
+    gpu("weight_grad/1x3_across_64", WeightGrad, Across { rows: 1, inputs: 3, across: 64 }, Quads),
     plain("weight_grad/plain", WeightGrad),
 ];
 
@@ -178,7 +188,9 @@ pub(super) fn yardstick(product: Product) -> &'static Variant {
 /// them. Only software adapters have kernels for it, and the twin does as they do.
 pub fn read_narrow(gpu: &Gpu, shapes: &[Shape], feeds_back: bool) -> bool {
     let asked = |product: &Product| feeds_back || *product != Product::InputGrad;
-    let can = |product, shape: &Shape| fitting(product, *shape).any(|variant| variant.has(X));
+    let can = |product, shape: &Shape| {
+        shape.window.is_none() && fitting(product, *shape).any(|variant| variant.has(X))
+    };
     let all = |shape| Product::ALL.into_iter().filter(asked).all(|product| can(product, shape));
     gpu.is_software() && shapes.iter().all(all)
 }
@@ -207,7 +219,15 @@ impl Variant {
     }
     /// Whether it can do this shape at all.
     pub(in crate::ops) fn fits(&self, shape: Shape) -> bool {
-        self.reads == Scalars || shape.channels().is_multiple_of(4)
+        let in_groups = shape.window.is_some_and(|window| window.groups > 1);
+        match self.body {
+            Plain => true,
+            Direct => in_groups,
+            Across { rows: 1, .. } => in_groups,
+            _ if in_groups => false,
+            Across { inputs, .. } => shape.inner <= 4 * inputs as usize,
+            _ => self.reads == Scalars || shape.channels().is_multiple_of(4),
+        }
     }
 
     /// By the kernel for the formats of what is bound as `x` and `d_x`.
@@ -240,13 +260,14 @@ impl Variant {
             }
         }
         let windowed = shape.window.is_some();
+        debug_assert!(self.fits(shape), "{} cannot do {shape}", self.name);
         assert!(
             self.has(formats) && (!windowed || formats == WIDE),
             "{} has no kernel for {formats:?}",
             self.name
         );
         let kernel = self.kernel(formats, windowed);
-        let geometry = shape.window.map(|window| window.geometry(shape.channels(), shape.cols));
+        let geometry = shape.window.map(|window| window.geometry(whole.rows, shape.channels(), shape.cols));
         let geometry = geometry.iter().map(|geometry| ("window", Bind::from(geometry)));
         let binds = &binds.iter().cloned().chain(geometry).collect::<Vec<_>>();
         match self.adds_slices(windowed) {
@@ -289,6 +310,8 @@ impl Variant {
             (Plain, _) => return (lines * across).div_ceil(64) as u64,
             (Tile(size) | Sliced(size), _) => (size.lines, size.columns),
             (Block(inputs, quads), Product::InputGrad) => (4 * inputs, 32 * quads),
+            (Direct, _) => return (lines * across / 4).div_ceil(64) as u64,
+            (Across { rows, inputs, .. }, _) => (rows, 4 * inputs),
             (Block(rows, quads), _) => (rows, 32 * quads),
         };
         (lines.div_ceil(tile.0 as usize) * across.div_ceil(tile.1 as usize)) as u64
@@ -317,7 +340,7 @@ impl Variant {
         let (source, consts) = self.source();
         let sites =
             if windowed { source!("ops/product/sites_window") } else { source!("ops/product/sites_one") };
-        let parts = [vec![sites], self.parts(formats)].concat();
+        let parts = [vec![sites], self.inputs(windowed), self.parts(formats)].concat();
         let kernel = Kernel::own(source, twin).variant([self.name, suffix], &consts, &parts);
         if self.body == Plain { kernel.entry(self.product.name()) } else { kernel.proven() }
     }
@@ -347,9 +370,26 @@ impl Variant {
             (Block(inputs, quads), Product::InputGrad) => {
                 (source!("ops/product/input_grad_block"), vec![("INPUTS", inputs), ("QUADS", quads)])
             }
+            (Direct, Product::Forward) => (source!("ops/product/forward_direct"), vec![("WG", 64)]),
+            (Direct, _) => (source!("ops/product/input_grad_direct"), vec![("WG", 64)]),
+            (Across { rows, inputs, across }, _) => {
+                let consts = vec![("ROWS", rows), ("INPUTS", inputs), ("ACROSS", across)];
+                (source!("ops/product/weight_grad_across"), consts)
+            }
             (Block(rows, inputs), Product::WeightGrad) => {
                 (source!("ops/product/weight_grad_block"), vec![("ROWS", rows), ("INPUTS", inputs)])
             }
+        }
+    }
+
+    /// How the inputs of a row are walked through, where the body leaves it open.
+    fn inputs(&self, windowed: bool) -> Vec<Source> {
+        match (self.body, self.product) {
+            (Block(..), Product::Forward) if windowed && self.reads == Scalars => {
+                vec![source!("ops/product/inputs_flat")]
+            }
+            (Block(..), Product::Forward) => vec![source!("ops/product/inputs_by_tap")],
+            _ => vec![],
         }
     }
 
@@ -357,6 +397,7 @@ impl Variant {
     fn parts(&self, formats: Formats) -> Vec<Source> {
         let weight = match (self.product, self.reads) {
             (Product::WeightGrad, Scalars) => source!("ops/product/d_weight_scalars"),
+            _ if matches!(self.body, Across { .. }) => source!("ops/product/d_weight_scalars"),
             (Product::WeightGrad, _) => source!("ops/product/d_weight_quads"),
             (_, Texels) => source!("ops/product/weight_texels"),
             (_, Quads) => source!("ops/product/weight_quads"),
@@ -382,7 +423,8 @@ impl Variant {
             (Sliced(_), _) => vec![weight, source!("ops/product/tile_slices")],
             (Block(..), Product::Forward) => vec![weight, x],
             (Block(..), Product::InputGrad) => vec![weight, x, d_y, d_x],
-            (Block(..), Product::WeightGrad) => vec![weight, x, d_y],
+            (Direct, _) => vec![],
+            (Block(..) | Across { .. }, _) => vec![weight, x, d_y],
         }
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::dense::Formats;
 use super::variants::{Choices, Product, Shape, Variant};
-use super::window;
+use super::window::{self, Window};
 use crate::error::Result;
 use crate::gpu::check::{Tolerance, Trial};
 use crate::gpu::{Dtype, Recorder, Tensor, Twin};
@@ -27,7 +27,8 @@ pub struct Rows<'a> {
 impl Rows<'_> {
     /// Their part of the product of a whole weight.
     fn of(&self, whole: Shape) -> Shape {
-        Shape { rows: self.rows.len(), ..whole }
+        let window = whole.window.map(|window| Window { skip: self.rows.start, ..window });
+        Shape { rows: self.rows.len(), window, ..whole }
     }
 }
 
@@ -53,7 +54,9 @@ pub fn forward(
         let args = shape.args(relu, false);
         let (bias, y) = (&bias.rows(block.rows.clone()), &y.rows(block.rows.clone()));
         let binds = bind! { args: &args, weight: block.tensor, bias: bias, x: x, y: y };
-        choices.pick_for(&rec.gpu, Product::Forward, shape, is_bf16(x)).dispatch(rec, binds, shape)?;
+        choices
+            .pick_for(&rec.gpu, Product::Forward, shape, is_bf16(x))
+            .dispatch_part(rec, binds, shape, whole)?;
     }
     Ok(())
 }
@@ -77,7 +80,9 @@ pub fn input_grad(
         let args = shape.args(relu, adds || index > 0);
         let d_y = &d_y.rows(block.rows.clone());
         let binds = bind! { args: &args, weight: block.tensor, x: x, d_y: d_y, d_x: d_x };
-        choices.pick_for(&rec.gpu, Product::InputGrad, shape, is_bf16(x)).dispatch(rec, binds, shape)?;
+        choices
+            .pick_for(&rec.gpu, Product::InputGrad, shape, is_bf16(x))
+            .dispatch_part(rec, binds, shape, whole)?;
     }
     Ok(())
 }
@@ -97,7 +102,9 @@ pub fn weight_grad(
         let args = shape.args(false, false);
         let (d_bias, d_y) = (&d_bias.rows(block.rows.clone()), &d_y.rows(block.rows.clone()));
         let binds = bind! { args: &args, x: x, d_y: d_y, d_weight: block.tensor, d_bias: d_bias };
-        choices.pick_for(&rec.gpu, Product::WeightGrad, shape, is_bf16(x)).dispatch(rec, binds, shape)?;
+        choices
+            .pick_for(&rec.gpu, Product::WeightGrad, shape, is_bf16(x))
+            .dispatch_part(rec, binds, shape, whole)?;
     }
     Ok(())
 }
@@ -115,7 +122,7 @@ pub fn weight_grad_rows(
     d_y: &Tensor,
 ) -> Result<()> {
     let d_bias = rec.gpu.tensor("unused bias gradient", Dtype::F32, &[rows.len()])?;
-    let shape = Shape { rows: rows.len(), ..whole };
+    let shape = Rows { rows: rows.clone(), tensor: d_weight }.of(whole);
     let args = shape.args(false, false);
     let d_y = &d_y.rows(rows);
     let binds = bind! { args: &args, x: x, d_y: d_y, d_weight: d_weight, d_bias: &d_bias };
@@ -204,7 +211,7 @@ pub(super) fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()>
 /// bf16 operands and results are of numbers whose sums are exact, so that no rounding depends on their order.
 fn check_with(t: &mut Trial, shape: Shape, variant: &Variant, formats: Formats) -> Result<()> {
     let Shape { rows, inner, cols, .. } = shape;
-    let (channels, x_cols) = (shape.channels(), shape.x_cols());
+    let (channels, x_cols) = (shape.x_channels(), shape.x_cols());
     let exact = formats != Formats::default();
     let input = |t: &mut Trial, name: &str, lines: usize, across: usize| {
         let coarse = |value: f32| if exact { (value * 8.0).round() / 8.0 + 0.0 } else { value };

@@ -37,7 +37,7 @@ impl Product {
     pub(in crate::ops) fn result(self, shape: Shape) -> (usize, usize) {
         match self {
             Product::Forward => (shape.rows, shape.cols),
-            Product::InputGrad => (shape.channels(), shape.x_cols()),
+            Product::InputGrad => (shape.x_channels(), shape.x_cols()),
             Product::WeightGrad => (shape.rows, shape.inner),
         }
     }
@@ -81,9 +81,13 @@ impl Shape {
     pub fn taps(self) -> usize {
         self.window.map_or(1, |window| window.taps())
     }
-    /// Channels of the input.
+    /// Channels of the input that a row reads.
     pub fn channels(self) -> usize {
         self.inner / self.taps()
+    }
+    /// Channels of the input, of all groups.
+    pub fn x_channels(self) -> usize {
+        self.channels() * self.window.map_or(1, |window| window.groups)
     }
     /// Columns of the input.
     pub fn x_cols(self) -> usize {
@@ -114,7 +118,7 @@ impl fmt::Display for Shape {
 
 /// Every kernel of a product, dense and packed.
 pub fn kernels() -> impl Iterator<Item = Kernel> {
-    let packed = super::packed::variants::ALL.iter().map(|variant| variant.kernel());
+    let packed = super::packed::variants::ALL.iter().flat_map(|variant| variant.kernels());
     ALL.iter().flat_map(Variant::kernels).chain(packed)
 }
 
@@ -209,7 +213,7 @@ impl Choices {
         let x = if narrow_x { Dtype::Bf16 } else { Dtype::F32 };
         let formats = Formats { x, d_x: Dtype::Bf16 };
         let can = |shape| self.pick_for(gpu, Product::InputGrad, shape, narrow_x).has(formats);
-        matches!(shapes, [shape] if can(*shape))
+        matches!(shapes, [shape] if shape.window.is_none() && can(*shape))
     }
 
     /// What is known of these shapes, however they are stored.

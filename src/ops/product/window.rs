@@ -5,6 +5,7 @@ use std::fmt;
 use super::linear::Args;
 use super::variants::Shape;
 use crate::gpu::Twin;
+use crate::ops::border::Grid;
 use crate::ops::relu::rectified;
 use crate::wgsl_struct;
 
@@ -20,17 +21,25 @@ pub struct Window {
     pub padding: usize,
     /// Sites from one tap to the next.
     pub dilation: usize,
+    /// Parts that channels and rows are cut into: a row reads the channels of its own.
+    pub groups: usize,
+    /// Rows of the weight before the first one that is computed with.
+    pub skip: usize,
 }
 
 wgsl_struct! {
     /// See `shaders/ops/product/sites_window.wgsl`.
     pub(super) struct Geometry {
-        channels: u32, height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
+        channels: u32, groups: u32, group_rows: u32, skip: u32, height: u32, width: u32, out_height: u32, out_width: u32, kernel_height: u32, kernel_width: u32,
         stride: u32, padding: u32, dilation: u32, quads: u32
     }
 }
 
 impl Window {
+    /// A kernel that is slid over every site, with nothing around.
+    pub fn of(sites: [usize; 2], kernel: [usize; 2]) -> Self {
+        Self { sites, kernel, stride: 1, padding: 0, dilation: 1, groups: 1, skip: 0 }
+    }
     /// Positions of the kernel.
     pub fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1]
@@ -52,11 +61,15 @@ impl Window {
     pub fn x_cols(&self, cols: usize) -> usize {
         self.sites[0] * self.sites[1] * self.batch(cols)
     }
-    pub(super) fn geometry(&self, channels: usize, cols: usize) -> Geometry {
+    /// `rows`: of the whole weight.
+    pub(super) fn geometry(&self, rows: usize, channels: usize, cols: usize) -> Geometry {
         let [out_height, out_width] = self.out();
         let (sites, kernel) = (self.sites.map(|n| n as u32), self.kernel.map(|n| n as u32));
         Geometry {
             channels: channels as u32,
+            groups: self.groups as u32,
+            group_rows: (rows / self.groups) as u32,
+            skip: self.skip as u32,
             height: sites[0],
             width: sites[1],
             out_height: out_height as u32,
@@ -68,6 +81,47 @@ impl Window {
             dilation: self.dilation as u32,
             quads: (self.batch(cols) / 4) as u32,
         }
+    }
+    /// Columns of the output where the input has so many.
+    pub fn y_cols(&self, x_cols: usize) -> usize {
+        let [height, width] = self.out();
+        x_cols / (self.sites[0] * self.sites[1]) * height * width
+    }
+    /// The grid of the input: what the taps reach.
+    pub fn x_grid(&self) -> Grid {
+        let sites = self.sites.map(|n| n + 2 * self.padding);
+        Grid { image: self.sites, sites, first: self.padding, step: 1 }
+    }
+    /// The grid of the output's gradient: what the input gradient's taps reach, with the sites as far apart as they are in
+    /// the input.
+    pub fn y_grid(&self) -> Grid {
+        let first = self.margin();
+        let sites = [0, 1].map(|axis| self.sites[axis] + self.padding + first);
+        let reach = self.out().map(|n| first + (n - 1) * self.stride + 1);
+        Grid {
+            image: self.out(),
+            sites: [0, 1].map(|axis| sites[axis].max(reach[axis])),
+            first,
+            step: self.stride,
+        }
+    }
+    /// How far before the first output an input's taps reach.
+    fn margin(&self) -> usize {
+        let reach = self.kernel.iter().max().map_or(0, |kernel| (kernel - 1) * self.dilation);
+        reach.saturating_sub(self.padding)
+    }
+    /// The site of the input's grid, counted through all channels, that the first output reads by a tap.
+    pub fn x_offset(&self, tap: usize, channel: usize) -> usize {
+        let grid = self.x_grid();
+        let [down, across] = [tap / self.kernel[1], tap % self.kernel[1]].map(|n| n * self.dilation);
+        channel * grid.len() + down * grid.sites[1] + across
+    }
+    /// The site of the gradient's grid, counted through all rows, that the first input's gradient reads by a tap.
+    pub fn y_offset(&self, tap: usize, row: usize) -> usize {
+        let grid = self.y_grid();
+        let [down, across] = [tap / self.kernel[1], tap % self.kernel[1]]
+            .map(|n| self.padding + self.margin() - n * self.dilation);
+        row * grid.len() + down * grid.sites[1] + across
     }
     /// The site of the input that a site of the output reads by a tap, if that lies inside.
     pub fn reads(&self, tap: usize, site: usize) -> Option<usize> {
@@ -88,6 +142,9 @@ impl fmt::Display for Window {
         write!(f, "{kernel_height}x{kernel_width}/{}+{}", self.stride, self.padding)?;
         if self.dilation > 1 {
             write!(f, "*{}", self.dilation)?;
+        }
+        if self.groups > 1 {
+            write!(f, "|{}", self.groups)?;
         }
         write!(f, " {height}x{width}")
     }
@@ -139,17 +196,20 @@ impl Geometry {
             stride: self.stride as usize,
             padding: self.padding as usize,
             dilation: self.dilation as usize,
+            groups: self.groups as usize,
+            skip: self.skip as usize,
         }
     }
-    /// Calls with each weight's index in a row, each site of y, and where in x, of one batch, it reads.
-    fn each(&self, mut f: impl FnMut(usize, usize, usize)) {
+    /// Calls with each weight's index in row `o`, each site of y, and where in x, of one batch, it reads.
+    fn each(&self, o: usize, mut f: impl FnMut(usize, usize, usize)) {
         let (window, channels) = (self.window(), self.channels as usize);
+        let first = (o + self.skip as usize) / self.group_rows as usize * channels;
         let (sites, x_sites) =
             ((self.out_height * self.out_width) as usize, (self.height * self.width) as usize);
         for tap in 0..window.taps() {
             for site in 0..sites {
                 let Some(from) = window.reads(tap, site) else { continue };
-                (0..channels).for_each(|k| f(tap * channels + k, site, k * x_sites + from));
+                (0..channels).for_each(|k| f(tap * channels + k, site, (first + k) * x_sites + from));
             }
         }
     }
@@ -161,7 +221,7 @@ pub(super) fn twin_forward(t: &Twin) {
     let (inner, cols, batch) = (args.inner as usize, args.cols as usize, 4 * g.quads as usize);
     for (o, y) in t.f32_mut("y").chunks_mut(cols).enumerate() {
         let mut sums = vec![f64::from(bias[o]); cols];
-        g.each(|i, site, from| {
+        g.each(o, |i, site, from| {
             let w = f64::from(weight[o * inner + i]);
             let x = &x[from * batch..][..batch];
             sums[site * batch..][..batch].iter_mut().zip(x).for_each(|(sum, &x)| *sum += w * f64::from(x));
@@ -180,7 +240,7 @@ pub(super) fn twin_input_grad(t: &Twin) {
     let mut sums: Vec<f64> =
         d_x.iter().map(|&d| if args.accumulate != 0 { f64::from(d) } else { 0.0 }).collect();
     for o in 0..args.rows as usize {
-        g.each(|i, site, from| {
+        g.each(o, |i, site, from| {
             let w = f64::from(weight[o * inner + i]);
             let d_y = &d_y[o * cols + site * batch..][..batch];
             sums[from * batch..][..batch].iter_mut().zip(d_y).for_each(|(sum, &d)| *sum += w * f64::from(d));
@@ -199,7 +259,7 @@ pub(super) fn twin_weight_grad(t: &Twin) {
     for (o, d_y) in d_y.chunks(cols).enumerate() {
         d_bias[o] = d_y.iter().map(|&d| f64::from(d)).sum::<f64>() as f32;
         let mut sums = vec![0.0; inner];
-        g.each(|i, site, from| {
+        g.each(o, |i, site, from| {
             let pairs = d_y[site * batch..][..batch].iter().zip(&x[from * batch..][..batch]);
             sums[i] += pairs.map(|(&d, &x)| f64::from(d) * f64::from(x)).sum::<f64>();
         });
@@ -208,21 +268,24 @@ pub(super) fn twin_weight_grad(t: &Twin) {
 }
 
 /// Convolutions that a check of a size goes through, of no more rows than any tile has twice: strides, borders, dilations, kernels that are not square, and
-/// channels that are a multiple of 4 and that are not.
-pub(super) fn shapes(size: usize) -> Vec<Shape> {
+/// channels that are a multiple of 4 and that are not, groups of one channel and of several.
+pub(in crate::ops) fn shapes(size: usize) -> Vec<Shape> {
     let rows = size.min(131);
     let shape = |channels: usize, batch: usize, window: Window| {
         let [height, width] = window.out();
         let cols = height * width * batch;
         Shape { window: Some(window), ..Shape::new(rows, channels * window.taps(), cols) }
     };
-    let near = Window { sites: [5, 4], kernel: [3, 3], stride: 1, padding: 1, dilation: 1 };
-    let far = Window { sites: [7, 6], kernel: [2, 3], stride: 2, padding: 2, dilation: 2 };
+    let near = Window { padding: 1, ..Window::of([5, 4], [3, 3]) };
+    let far = Window { stride: 2, padding: 2, dilation: 2, ..Window::of([7, 6], [2, 3]) };
+    let grouped = |groups| Window { stride: 2, groups, ..near };
     let channels = size.min(20);
     vec![
         shape(channels.next_multiple_of(4), 8, near),
         shape(channels.next_multiple_of(4), 4, far),
         shape(channels.abs_diff(1).max(1), 4, Window { stride: 2, padding: 0, ..near }),
+        shape(1, 4, grouped(rows)),
+        Shape { rows: rows.next_multiple_of(3), ..shape(4, 4, grouped(3)) },
     ]
 }
 
@@ -233,7 +296,8 @@ mod tests {
     #[test]
     fn outputs_are_as_many_as_in_other_programs() {
         let window = |sites, kernel, stride, padding, dilation| {
-            Window { sites: [sites; 2], kernel: [kernel; 2], stride, padding, dilation }.out()[0]
+            let near = Window::of([sites; 2], [kernel; 2]);
+            Window { stride, padding, dilation, ..near }.out()[0]
         };
         assert_eq!(window(28, 3, 1, 1, 1), 28);
         assert_eq!(window(224, 7, 2, 3, 1), 112);
@@ -244,7 +308,7 @@ mod tests {
 
     #[test]
     fn what_lies_outside_is_not_read() {
-        let window = Window { sites: [3, 4], kernel: [3, 3], stride: 2, padding: 1, dilation: 1 };
+        let window = Window { stride: 2, padding: 1, ..Window::of([3, 4], [3, 3]) };
         assert_eq!(window.out(), [2, 2]);
         let of = |site| (0..9).map(|tap| window.reads(tap, site)).collect::<Vec<_>>();
         assert_eq!(of(0), [None, None, None, None, Some(0), Some(1), None, Some(4), Some(5)]);

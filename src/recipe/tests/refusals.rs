@@ -133,7 +133,6 @@ fn unknown_words_come_with_the_known_ones() {
         ),
         ("sparsity.schedule.type=cubik", "unknown schedule `cubik`", "cubic, linear, oneshot", Some("cubic")),
         ("sparsity.storage=maskd", "unknown storage `maskd`", "masked, packed, auto", Some("masked")),
-        ("model.preset=mpl", "unknown preset `mpl`", "mlp", Some("mlp")),
         (
             "dump.what=['grads']",
             "unknown part of a tensor `grads`",

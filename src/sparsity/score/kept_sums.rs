@@ -104,7 +104,7 @@ pub fn checks() -> Vec<Check> {
         let indices: Vec<u32> = (0..(rows * inner) as u32).filter(|&i| noise[i as usize] > 0.3).collect();
         let gpu = t.gpu.clone();
         let pattern = Pattern::from_indices(Form::Free, rows, inner, &indices);
-        let index = Index::new(&gpu, "weight", pattern, false, 4)?;
+        let index = Index::new(&gpu, "weight", pattern, None, false, 4)?;
         let (dense, sums) = (t.input("dense", &[n, inner])?, t.input("sums", &[rows])?);
         t.compare(&sums, Tolerance::sum(inner));
         record_packed(&mut t.rec, &index, 64, &dense, &sums)

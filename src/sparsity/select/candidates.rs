@@ -175,7 +175,7 @@ pub fn checks() -> Vec<Check> {
         let indices: Vec<u32> = (0..(rows * inner) as u32).filter(|&i| noise[i as usize] > 0.3).collect();
         let gpu = t.gpu.clone();
         let pattern = Pattern::from_indices(Form::Free, rows, inner, &indices);
-        let index = Index::new(&gpu, "weight", pattern, false, 4)?;
+        let index = Index::new(&gpu, "weight", pattern, None, false, 4)?;
         let mask = t.bits("mask", indices.len().div_ceil(32))?;
         let score = t.input("score", &[n * inner])?;
         t.compare(&score, Tolerance::EXACT);

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance};
 use crate::gpu::{Kernel, Recorder, Tensor, Twin, Uniform};
 use crate::ops::groups as workgroups;
+use crate::param::Matrix;
 use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
@@ -28,7 +29,7 @@ fn count(rows: usize, inner: usize, of: usize) -> usize {
     rows * inner.div_ceil(of)
 }
 
-/// Writes which weights of `source` (rows, inner) are kept; adds scores that are not numbers to `counts[0]`. `of` is
+/// Writes which weights of `source` (out, taps.., in) are kept, of every group of inputs of one tap; adds scores that are not numbers to `counts[0]`. `of` is
 /// the smallest group that the gate will ever name.
 pub fn record_mark(
     rec: &mut Recorder,
@@ -38,7 +39,7 @@ pub fn record_mark(
     mask: &Tensor,
     counts: &Tensor,
 ) -> Result<()> {
-    let (rows, inner) = (source.shape[0], source.shape[1]);
+    let (rows, inner) = Matrix::of(&source.shape).by_tap();
     let args = Args { rows: rows as u32, inner: inner as u32 };
     let binds = bind! { args: &args, gates: gate, source: source, mask: mask, counts: counts };
     rec.dispatch(&MARK, binds, workgroups(count(rows, inner, of), WG), source.len() as u64)
@@ -54,7 +55,7 @@ pub fn record_gate(
     weight: &Tensor,
     counts: &Tensor,
 ) -> Result<()> {
-    let (rows, inner) = (source.shape[0], source.shape[1]);
+    let (rows, inner) = Matrix::of(&source.shape).by_tap();
     let args = Args { rows: rows as u32, inner: inner as u32 };
     let binds =
         bind! { args: &args, gates: gate, source: source, mask: mask, weight: weight, counts: counts };

@@ -113,8 +113,14 @@ pub fn checks() -> Vec<Check> {
         let noise = t.values(rows * inner);
         let indices: Vec<u32> = (0..(rows * inner) as u32).filter(|&i| noise[i as usize] > 0.3).collect();
         let gpu = t.gpu.clone();
-        let index =
-            Index::new(&gpu, "weight", Pattern::from_indices(Form::Free, rows, inner, &indices), false, 4)?;
+        let index = Index::new(
+            &gpu,
+            "weight",
+            Pattern::from_indices(Form::Free, rows, inner, &indices),
+            None,
+            false,
+            4,
+        )?;
         let ever = t.bits("ever", (n * inner).div_ceil(32))?;
         t.compare(&ever, Tolerance::EXACT);
         record_entries(&mut t.rec, &index, 64..64 + n, &ever)

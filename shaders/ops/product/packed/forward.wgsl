@@ -1,10 +1,10 @@
 // y = bias + weight x, then ReLU if args.relu, over the kept entries of a packed weight.
-// x: (inner, cols). bias: (rows,). out: y (rows, cols). starts: (rows of blocks + 1,), where the entries of each begin.
+// x: (channels, its columns). bias: (rows,). out: y (rows, cols). starts: (rows of blocks + 1,), where the entries of each begin.
 // One input is shared by the HEIGHT rows of a block and by all columns: an entry is read once for a run of columns.
 // A load of x brings PER quads of columns: one of f32, two of bf16. An invocation makes EACH rows of blocks, one after
 // another, of LOADS loads; a workgroup has DOWN by ACROSS invocations.
 // Workgroups: ceil(rows / (DOWN EACH)) * ceil(cols / (4 ACROSS LOADS PER)).
-// Left open: HEIGHT, LOADS, EACH, DOWN, ACROSS; parts entries_*, values_*, x_*, out_*.
+// Left open: HEIGHT, LOADS, EACH, DOWN, ACROSS; parts sites_*, entries_*, values_*, x_*, out_*.
 //#use common/grid
 //#use ops/rectify
 //#use ops/product/packed/args
@@ -20,6 +20,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let tiles = (loads + ACROSS * LOADS - 1u) / (ACROSS * LOADS);
     let row_0 = group / tiles * (DOWN * EACH) + lane / ACROSS;
     let load_0 = group % tiles * (ACROSS * LOADS) + lane % ACROSS;
+    var at: array<u32, LOADS>; // where the loads of the result read
+    for (var l = 0u; l < LOADS; l++) { at[l] = load_at(min(load_0 + l * ACROSS, loads - 1u)); }
     for (var n = 0u; n < EACH; n++) {
         let row = row_0 + n * DOWN;
         if row < args.rows {
@@ -28,10 +30,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
             var sum: array<array<array<vec4<f32>, PER>, LOADS>, HEIGHT>; // zero at first
             let end = starts[row + 1u];
             for (var entry = starts[row]; entry < end; entry++) {
-                let first = column(entry, row) * loads;
+                let first = column(entry, row) * unit();
                 let w = entry_values(entry);
                 for (var l = 0u; l < LOADS; l++) {
-                    let xs = x_load(first + min(load_0 + l * ACROSS, loads - 1u));
+                    let xs = x_load(first + at[l]);
                     for (var r = 0u; r < HEIGHT; r++) {
                         for (var p = 0u; p < PER; p++) { sum[r][l][p] = sum[r][l][p] + w[r] * xs[p]; }
                     }

@@ -1,9 +1,9 @@
 // y = bias + weight x, then ReLU if args.relu, over the kept entries of a packed weight; entries are shared by lanes.
-// x: (inner, cols). bias: (rows,). out: y (rows, cols). starts: (rows of blocks + 1,), where the entries of each begin.
+// x: (channels, its columns). bias: (rows,). out: y (rows, cols). starts: (rows of blocks + 1,), where the entries of each begin.
 // A load of x brings PER quads of columns: one of f32, two of bf16. A workgroup makes EACH rows of blocks, one after
 // another, of LANES * LOADS loads.
 // Workgroups: ceil(rows / EACH) * ceil(cols / (4 LANES LOADS PER)).
-// Left open: HEIGHT, LOADS, EACH; parts entries_*, values_*, x_*, out_*.
+// Left open: HEIGHT, LOADS, EACH; parts sites_*, entries_*, values_*, x_*, out_*.
 //#use common/grid
 //#use ops/rectify
 //#use ops/product/packed/args
@@ -15,9 +15,9 @@
 alias Sums = array<array<array<vec4<f32>, PER>, LOADS>, HEIGHT>;
 
 // Adds an entry's products to the sums.
-fn add(sum: ptr<function, Sums>, input: u32, w: array<f32, HEIGHT>, load_0: u32, loads: u32) {
+fn add(sum: ptr<function, Sums>, first: u32, w: array<f32, HEIGHT>, at: array<u32, LOADS>) {
     for (var l = 0u; l < LOADS; l++) {
-        let xs = x_load(input * loads + min(load_0 + l * LANES, loads - 1u));
+        let xs = x_load(first + at[l]);
         for (var r = 0u; r < HEIGHT; r++) {
             for (var p = 0u; p < PER; p++) { (*sum)[r][l][p] = (*sum)[r][l][p] + w[r] * xs[p]; }
         }
@@ -32,6 +32,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let loads = args.cols / 4u / PER;
     let tiles = (loads + LANES * LOADS - 1u) / (LANES * LOADS);
     let load_0 = group % tiles * (LANES * LOADS) + lane;
+    var at: array<u32, LOADS>; // where the loads of the result read
+    for (var l = 0u; l < LOADS; l++) { at[l] = load_at(min(load_0 + l * LANES, loads - 1u)); }
     for (var n = 0u; n < EACH; n++) {
         let row = group / tiles * EACH + n;
         if row < args.rows {
@@ -42,11 +44,11 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
             for (var first = starts[row]; first < end; first += SHARED) {
                 let entry = first + place % SHARED;
                 let own = min(entry, end - 1u);
-                let told = tell(column(own, row), entry_values(own), entry < end);
-                add(&sum, told.at[0], told.w[0], load_0, loads);
-                add(&sum, told.at[1], told.w[1], load_0, loads);
-                add(&sum, told.at[2], told.w[2], load_0, loads);
-                add(&sum, told.at[3], told.w[3], load_0, loads);
+                let told = tell(column(own, row) * unit(), entry_values(own), entry < end);
+                add(&sum, told.at[0], told.w[0], at);
+                add(&sum, told.at[1], told.w[1], at);
+                add(&sum, told.at[2], told.w[2], at);
+                add(&sum, told.at[3], told.w[3], at);
             }
             for (var r = 0u; r < HEIGHT; r++) {
                 let b = bias[row * HEIGHT + r];

@@ -1,11 +1,11 @@
 // y = bias + weight x, then ReLU if args.relu, over the kept entries of a packed weight: for GPUs.
-// x: (inner, cols). bias: (rows,). out: y (rows, cols). starts: (rows of blocks + 1,), where the entries of each begin.
+// x: (channels, its columns). bias: (rows,). out: y (rows, cols). starts: (rows of blocks + 1,), where the entries of each begin.
 // Entries are taken ROUND at a time: their indices and values, then all of x that they need, then the sums, so that
 // one wait serves them all. They are added in order of input and the bias last, as the dense product does.
 // A load of x brings PER quads of columns: one of f32, two of bf16. An invocation makes one row of blocks of LOADS loads; a
 // workgroup has DOWN by ACROSS invocations.
 // Workgroups: ceil(rows / DOWN) * ceil(cols / (4 ACROSS LOADS PER)).
-// Left open: HEIGHT, ROUND, LOADS, DOWN, ACROSS; parts entries_*, values_*, x_*, out_*.
+// Left open: HEIGHT, ROUND, LOADS, DOWN, ACROSS; parts sites_*, entries_*, values_*, x_*, out_*.
 //#use common/grid
 //#use ops/rectify
 //#use ops/product/packed/args
@@ -33,7 +33,11 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let load_0 = group % tiles * (ACROSS * LOADS) + lane % ACROSS;
     if !(group < grid.end && row < args.rows && load_0 < loads) { return; }
     var load: array<u32, LOADS>;
-    for (var l = 0u; l < LOADS; l++) { load[l] = min(load_0 + l * ACROSS, loads - 1u); }
+    var from_load: array<u32, LOADS>; // where they read
+    for (var l = 0u; l < LOADS; l++) {
+        load[l] = min(load_0 + l * ACROSS, loads - 1u);
+        from_load[l] = load_at(load[l]);
+    }
     var sum: Sums; // zero at first
     let end = starts[row + 1u];
     var entry = starts[row];
@@ -41,19 +45,19 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         var at: array<u32, ROUND>;
         var w: array<array<f32, HEIGHT>, ROUND>;
         for (var k = 0u; k < ROUND; k++) {
-            at[k] = column(entry + k, row) * loads;
+            at[k] = column(entry + k, row) * unit();
             w[k] = entry_values(entry + k);
         }
         var xs: array<array<array<vec4<f32>, PER>, LOADS>, ROUND>;
         for (var k = 0u; k < ROUND; k++) {
-            for (var l = 0u; l < LOADS; l++) { xs[k][l] = x_load(at[k] + load[l]); }
+            for (var l = 0u; l < LOADS; l++) { xs[k][l] = x_load(at[k] + from_load[l]); }
         }
         for (var k = 0u; k < ROUND; k++) { add(&sum, w[k], xs[k]); }
     }
     for (; entry < end; entry++) {
-        let at = column(entry, row) * loads;
+        let at = column(entry, row) * unit();
         var xs: array<array<vec4<f32>, PER>, LOADS>;
-        for (var l = 0u; l < LOADS; l++) { xs[l] = x_load(at + load[l]); }
+        for (var l = 0u; l < LOADS; l++) { xs[l] = x_load(at + from_load[l]); }
         add(&sum, entry_values(entry), xs);
     }
     for (var r = 0u; r < HEIGHT; r++) {

@@ -1,11 +1,11 @@
 // y = bias + weight x, then ReLU if args.relu, over the kept entries of a packed weight: for GPUs with subgroups, whose
 // invocations read one entry each, side by side, and tell each other.
-// x: (inner, cols). bias: (rows,). out: y (rows, cols). starts: (rows + 1,), where the entries of each begin.
+// x: (channels, its columns). bias: (rows,). out: y (rows, cols). starts: (rows + 1,), where the entries of each begin.
 // A subgroup takes as many entries at once as it has invocations, and ROUND of them in one wait for x; they are added in
 // order of input and the bias last, as the dense product does. ROUND divides the size of every subgroup.
 // A load of x brings PER quads of columns. A workgroup makes one row of ACROSS loads.
 // Workgroups: rows * ceil(cols / (4 ACROSS PER)).
-// Left open: HEIGHT (1), ROUND, ACROSS; parts entries_*, values_*, x_*, out_*.
+// Left open: HEIGHT (1), ROUND, ACROSS; parts sites_*, entries_*, values_*, x_*, out_*.
 //#needs subgroups
 //#use common/grid
 //#use ops/rectify
@@ -23,14 +23,14 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     // No return before the last shuffle: who has no column reads the last one, and writes nothing.
     let row = min(group / tiles, args.rows - 1u);
     let load = group % tiles * ACROSS + lane;
-    let from_load = min(load, loads - 1u);
+    let from_load = load_at(min(load, loads - 1u));
     let share = min(size, ACROSS);
     var sum: array<vec4<f32>, PER>; // zero at first
     let end = starts[row + 1u];
     for (var first = starts[row]; first < end; first += share) {
         // Past the row's end its last entry is read again, and counts nothing.
         let own = min(first + place, end - 1u);
-        let own_at = column(own, row) * loads;
+        let own_at = column(own, row) * unit();
         let own_w = select(0.0, entry_values(own)[0], first + place < end);
         for (var k = 0u; k < min(share, end - first); k += ROUND) {
             var xs: array<array<vec4<f32>, PER>, ROUND>;

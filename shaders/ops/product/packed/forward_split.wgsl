@@ -1,10 +1,10 @@
 // y = bias + weight x, then ReLU if args.relu, over the kept entries of a packed weight; the entries of a row are dealt to
 // SLICES invocations, so that a long row does not keep others waiting.
-// x: (inner, cols). bias: (rows,). out: y (rows, cols). starts: (rows of blocks + 1,), where the entries of each begin.
+// x: (channels, its columns). bias: (rows,). out: y (rows, cols). starts: (rows of blocks + 1,), where the entries of each begin.
 // A workgroup makes one row of blocks of 4 ACROSS columns. Its sums are added slice by slice: not the order of the dense
 // product.
 // Workgroups: rows * ceil(cols / (4 ACROSS)).
-// Left open: HEIGHT, SLICES, ACROSS; parts entries_*, values_*, x_*, out_*.
+// Left open: HEIGHT, SLICES, ACROSS; parts sites_*, entries_*, values_*, x_*, out_*.
 //#use common/grid
 //#use ops/rectify
 //#use ops/product/packed/args
@@ -22,10 +22,11 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let tiles = (quads + ACROSS - 1u) / ACROSS;
     let row = min(group / tiles, args.rows - 1u);
     let quad = group % tiles * ACROSS + lane % ACROSS;
+    let at = load_at(min(quad, quads - 1u));
     var sum: array<vec4<f32>, HEIGHT>; // zero at first
     let end = starts[row + 1u];
     for (var entry = starts[row] + lane / ACROSS; entry < end; entry += SLICES) {
-        let xs = x_load(column(entry, row) * quads + min(quad, quads - 1u));
+        let xs = x_load(column(entry, row) * unit() + at);
         let w = entry_values(entry);
         for (var r = 0u; r < HEIGHT; r++) { sum[r] = sum[r] + w[r] * xs[0]; }
     }

@@ -1,12 +1,13 @@
 // d_x = weight^T d_y over the kept entries of a packed weight, and 0 where x is not positive if args.relu: for GPUs.
-// d_y: (rows, cols). x, out: d_x (inner, cols). The transposed order: starts: (inner + 1,), where the entries of each input
+// d_y: (rows, its columns). x, out: d_x (inner, cols), of inputs, or of a convolution's channels. The transposed order:
+// starts: (inner + 1,), where the entries of each input
 // begin; placed(entry, input): the row of blocks of each and its number in row order, which is how values are stored.
 // Entries are taken ROUND at a time: where they lie, their values, then all of d_y that they need, then the sums, so that
 // one wait serves them all; in order of row, as the dense product's.
 // A load of d_y brings PER quads of columns: one of f32, two of bf16. An invocation makes one input of LOADS loads; a
 // workgroup has DOWN by ACROSS invocations.
 // Workgroups: ceil(inner / DOWN) * ceil(cols / (4 ACROSS LOADS PER)).
-// Left open: HEIGHT, ROUND, LOADS, DOWN, ACROSS; parts entries_*, values_*, x_*, d_y_*, out_*.
+// Left open: HEIGHT, ROUND, LOADS, DOWN, ACROSS; parts sites_*, entries_*, values_*, x_*, d_y_*, out_*.
 //#use common/grid
 //#use ops/product/packed/args
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
@@ -30,7 +31,11 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let load_0 = group % tiles * (ACROSS * LOADS) + lane % ACROSS;
     if !(group < grid.end && input < args.inner && load_0 < loads) { return; }
     var load: array<u32, LOADS>;
-    for (var l = 0u; l < LOADS; l++) { load[l] = min(load_0 + l * ACROSS, loads - 1u); }
+    var from_load: array<u32, LOADS>; // where they read
+    for (var l = 0u; l < LOADS; l++) {
+        load[l] = min(load_0 + l * ACROSS, loads - 1u);
+        from_load[l] = load_at(load[l]);
+    }
     var sum: Loads; // zero at first
     let end = starts[input + 1u];
     var entry = starts[input];
@@ -39,13 +44,13 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         var w: array<array<f32, HEIGHT>, ROUND>;
         for (var k = 0u; k < ROUND; k++) {
             let from_input = placed(entry + k, input);
-            at[k] = from_input.row * HEIGHT * loads;
+            at[k] = row_at(from_input.row);
             w[k] = entry_values(from_input.entry);
         }
         var dys: array<array<Loads, HEIGHT>, ROUND>;
         for (var k = 0u; k < ROUND; k++) {
             for (var r = 0u; r < HEIGHT; r++) {
-                for (var l = 0u; l < LOADS; l++) { dys[k][r][l] = d_y_load(at[k] + r * loads + load[l]); }
+                for (var l = 0u; l < LOADS; l++) { dys[k][r][l] = d_y_load(at[k] + r * pitch() + from_load[l]); }
             }
         }
         for (var k = 0u; k < ROUND; k++) {
@@ -58,7 +63,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         for (var r = 0u; r < HEIGHT; r++) {
             var dys: Loads;
             for (var l = 0u; l < LOADS; l++) {
-                dys[l] = d_y_load((from_input.row * HEIGHT + r) * loads + load[l]);
+                dys[l] = d_y_load(row_at(from_input.row) + r * pitch() + from_load[l]);
             }
             add(&sum, w[r], dys);
         }

@@ -1,10 +1,11 @@
 // d_x = weight^T d_y over the kept entries of a packed weight, and 0 where x is not positive if args.relu; the entries of an
 // input are dealt to SLICES invocations, so that an input with many does not keep others waiting.
-// d_y: (rows, cols). x, out: d_x (inner, cols). The transposed order: starts: (inner + 1,), where the entries of each input
+// d_y: (rows, its columns). x, out: d_x (inner, cols), of inputs, or of a convolution's channels. The transposed order:
+// starts: (inner + 1,), where the entries of each input
 // begin; placed(entry, input): the row of blocks of each and its number in row order, which is how values are stored.
 // A workgroup makes one input of 4 ACROSS columns. Its sums are added slice by slice: not the order of the dense product.
 // Workgroups: inner * ceil(cols / (4 ACROSS)).
-// Left open: HEIGHT, SLICES, ACROSS; parts entries_*, values_*, x_*, d_y_*, out_*.
+// Left open: HEIGHT, SLICES, ACROSS; parts sites_*, entries_*, values_*, x_*, d_y_*, out_*.
 //#use common/grid
 //#use ops/product/packed/args
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
@@ -20,13 +21,14 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let tiles = (quads + ACROSS - 1u) / ACROSS;
     let input = min(group / tiles, args.inner - 1u);
     let quad = group % tiles * ACROSS + lane % ACROSS;
+    let from_load = load_at(min(quad, quads - 1u));
     var sum = vec4<f32>(0.0);
     let end = starts[input + 1u];
     for (var entry = starts[input] + lane / ACROSS; entry < end; entry += SLICES) {
         let at = placed(entry, input);
         let w = entry_values(at.entry);
         for (var r = 0u; r < HEIGHT; r++) {
-            sum = sum + w[r] * d_y_load((at.row * HEIGHT + r) * quads + min(quad, quads - 1u))[0];
+            sum = sum + w[r] * d_y_load(row_at(at.row) + r * pitch() + from_load)[0];
         }
     }
     parts[lane] = sum;

@@ -1,10 +1,10 @@
 // d_values[entry] = d_y[row] . x[input] at the kept entries of a packed weight alone; d_bias = sum of d_y over columns;
 // entries and columns are shared by lanes.
-// d_y: (rows, cols). x: (inner, cols). d_values: as values. d_bias: (rows,).
+// d_y: (rows, cols). x: (channels, its columns). d_values: as values. d_bias: (rows,).
 // A workgroup makes EACH rows of blocks, one after another. It holds a run of LANES * LOADS loads of d_y, PER quads each
 // (one of f32, two of bf16), for all entries of a row, and adds the lanes' parts of a product in order of lane.
 // Workgroups: ceil(rows / EACH).
-// Left open: HEIGHT, LOADS, EACH; parts entries_*, x_*, d_y_*.
+// Left open: HEIGHT, LOADS, EACH; parts sites_*, entries_*, x_*, d_y_*.
 //#use common/grid
 //#use ops/product/packed/args
 //#use ops/product/packed/lanes
@@ -16,10 +16,10 @@
 alias Run = array<array<array<vec4<f32>, PER>, LOADS>, HEIGHT>;
 
 // The products of a run of d_y with that of one input.
-fn products(dys: ptr<function, Run>, input: u32, load_0: u32, loads: u32) -> array<f32, HEIGHT> {
+fn products(dys: ptr<function, Run>, first: u32, from_load: array<u32, LOADS>) -> array<f32, HEIGHT> {
     var sum: array<vec4<f32>, HEIGHT>; // zero at first
     for (var l = 0u; l < LOADS; l++) {
-        let xs = x_load(input * loads + min(load_0 + l * LANES, loads - 1u));
+        let xs = x_load(first + from_load[l]);
         for (var r = 0u; r < HEIGHT; r++) {
             for (var p = 0u; p < PER; p++) { sum[r] = sum[r] + (*dys)[r][l][p] * xs[p]; }
         }
@@ -42,6 +42,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
             let end = starts[row + 1u];
             for (var run = 0u; run < loads; run += LANES * LOADS) {
                 let load_0 = run + lane;
+                var from_load: array<u32, LOADS>; // where they read
+                for (var l = 0u; l < LOADS; l++) { from_load[l] = load_at(min(load_0 + l * LANES, loads - 1u)); }
                 var dys: Run;
                 var total: array<vec4<f32>, HEIGHT>;
                 for (var l = 0u; l < LOADS; l++) {
@@ -57,17 +59,17 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
                 }
                 for (var first = start; first < end; first += SHARED) {
                     let own = first + place % SHARED;
-                    let input = column(min(own, end - 1u), row);
-                    let all_0 = products(&dys, subgroupBroadcast(input, 0u), load_0, loads);
-                    let all_1 = products(&dys, subgroupBroadcast(input, 1u), load_0, loads);
-                    let all_2 = products(&dys, subgroupBroadcast(input, 2u), load_0, loads);
-                    let all_3 = products(&dys, subgroupBroadcast(input, 3u), load_0, loads);
+                    let at = column(min(own, end - 1u), row) * unit();
+                    let all_0 = products(&dys, subgroupBroadcast(at, 0u), from_load);
+                    let all_1 = products(&dys, subgroupBroadcast(at, 1u), from_load);
+                    let all_2 = products(&dys, subgroupBroadcast(at, 2u), from_load);
+                    let all_3 = products(&dys, subgroupBroadcast(at, 3u), from_load);
                     if place < SHARED && own < end {
                         for (var r = 0u; r < HEIGHT; r++) {
                             let low = select(all_0[r], all_1[r], place == 1u);
                             let sum = select(low, select(all_2[r], all_3[r], place == 3u), place > 1u);
-                            let at = own * HEIGHT + r;
-                            if run == 0u { d_values[at] = sum; } else { d_values[at] = d_values[at] + sum; }
+                            let to = own * HEIGHT + r;
+                            if run == 0u { d_values[to] = sum; } else { d_values[to] = d_values[to] + sum; }
                         }
                     }
                 }

@@ -6,6 +6,7 @@ use super::variants::{Case, Variant};
 use super::{Form, Pattern};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Plan, Recorder, Tensor};
+use crate::ops::border::{self, Grid};
 use crate::ops::linear::{self, Rows};
 use crate::ops::measure::Left;
 use crate::ops::narrow;
@@ -109,12 +110,13 @@ pub type Times = [f64; 3];
 
 impl Bench {
     pub fn new(gpu: &Gpu, shape: Shape, narrow: bool) -> Result<Self> {
-        let tensor = |name: &str, rows: usize| gpu.tensor(name, Dtype::F32, &[rows, shape.cols]);
-        let (x, d_y) = (tensor("x", shape.inner)?, tensor("d_y", shape.rows)?);
+        let tensor = |name: &str, lines, cols| gpu.tensor(name, Dtype::F32, &[lines, cols]);
+        let (x, d_y) =
+            (tensor("x", shape.x_channels(), shape.x_cols())?, tensor("d_y", shape.rows, shape.cols)?);
         let copies = || Ok([narrow::tensor(gpu, &x)?, narrow::tensor(gpu, &d_y)?]);
         Ok(Self {
-            d_x: tensor("d_x", shape.inner)?,
-            y: tensor("y", shape.rows)?,
+            d_x: tensor("d_x", shape.x_channels(), shape.x_cols())?,
+            y: tensor("y", shape.rows, shape.cols)?,
             bias: gpu.tensor("bias", Dtype::F32, &[shape.rows])?,
             narrow: narrow.then(copies).transpose()?,
             x,
@@ -128,6 +130,11 @@ impl Bench {
         self.narrow.is_some()
     }
 
+    /// Whether it is of a convolution.
+    pub fn is_windowed(&self) -> bool {
+        self.shape.window.is_some()
+    }
+
     /// x and d_y, as packed products read them.
     fn operands(&self) -> [&Tensor; 2] {
         self.narrow.as_ref().map_or([&self.x, &self.d_y], |[x, d_y]| [x, d_y])
@@ -135,8 +142,8 @@ impl Bench {
 
     /// A pattern as it lies on a device, its rows split as is known to be best.
     pub fn index(&self, gpu: &Gpu, choices: &Choices, pattern: Pattern) -> Result<Index> {
-        let chunk = Case::of(&pattern, self.shape.cols, self.narrow.is_some()).chunk(choices);
-        Index::new(gpu, "weight", pattern, true, chunk)
+        let chunk = Case::of(&pattern, self.shape, self.narrow.is_some()).chunk(choices);
+        Index::new(gpu, "weight", pattern, self.shape.window, true, chunk)
     }
 
     /// Times of the dense kernels that are chosen.
@@ -166,9 +173,18 @@ impl Bench {
         let ([x, d_y], y, d_x, bias) = (self.operands(), &self.y, &self.d_x, &self.bias);
         median_times(
             [
-                plan(&|rec| products::forward(rec, choices, weight, bias, x, y, true))?,
-                plan(&|rec| products::input_grad(rec, choices, weight, x, d_y, d_x, true))?,
-                plan(&|rec| products::weight_grad(rec, choices, index, &grad, bias, x, d_y))?,
+                plan(&|rec| {
+                    let x = &on_grid(rec, index.grids()[0], x)?;
+                    products::forward(rec, choices, weight, bias, x, y, true)
+                })?,
+                plan(&|rec| {
+                    let d_y = &on_grid(rec, index.grids()[1], d_y)?;
+                    products::input_grad(rec, choices, weight, x, d_y, d_x, true)
+                })?,
+                plan(&|rec| {
+                    let x = &on_grid(rec, index.grids()[0], x)?;
+                    products::weight_grad(rec, choices, index, &grad, bias, x, d_y)
+                })?,
             ],
             repeats,
         )
@@ -187,17 +203,25 @@ impl Bench {
             (gpu.tensor("values", Dtype::F32, &[kept])?, gpu.tensor("grad", Dtype::F32, &[kept])?);
         let ([x, d_y], y, d_x, bias) = (self.operands(), &self.y, &self.d_x, &self.bias);
         let mut all = Vec::new();
-        let mut index = Index::new(gpu, "weight", pattern.clone(), true, 4)?;
+        let mut index = Index::new(gpu, "weight", pattern.clone(), self.shape.window, true, 4)?;
         for variant in variants {
             if ![0, index.chunk].contains(&variant.chunk()) {
-                index = Index::new(gpu, "weight", pattern.clone(), true, variant.chunk())?;
+                index = Index::new(gpu, "weight", pattern.clone(), self.shape.window, true, variant.chunk())?;
             }
             let weight = Packed { index: &index, values: &values };
             let mut rec = Recorder::new(gpu);
+            let [x_grid, d_y_grid] = index.grids();
             match product {
-                Product::Forward => products::forward_by(&mut rec, variant, weight, bias, x, y, true),
-                Product::InputGrad => products::input_grad_by(&mut rec, variant, weight, x, d_y, d_x, true),
+                Product::Forward => {
+                    let x = &on_grid(&mut rec, x_grid, x)?;
+                    products::forward_by(&mut rec, variant, weight, bias, x, y, true)
+                }
+                Product::InputGrad => {
+                    let d_y = &on_grid(&mut rec, d_y_grid, d_y)?;
+                    products::input_grad_by(&mut rec, variant, weight, x, d_y, d_x, true)
+                }
                 Product::WeightGrad => {
+                    let x = &on_grid(&mut rec, x_grid, x)?;
                     products::weight_grad_by(&mut rec, variant, &index, &grad, bias, x, d_y)
                 }
             }?;
@@ -256,6 +280,14 @@ fn scale(density: f64) -> f64 {
         if kept(middle) < density { low = middle } else { high = middle }
     }
     high
+}
+
+/// Records the copy of x to its grid, if products read that.
+fn on_grid(rec: &mut Recorder, grid: Option<Grid>, x: &Tensor) -> Result<Tensor> {
+    let Some(grid) = grid else { return Ok(x.clone()) };
+    let y = grid.tensor(&rec.gpu, x)?;
+    border::record(rec, grid, x, &y)?;
+    Ok(y)
 }
 
 fn recorded(gpu: &Gpu, record: &dyn Fn(&mut Recorder) -> Result<()>) -> Result<Plan> {

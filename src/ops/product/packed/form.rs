@@ -37,6 +37,13 @@ impl Form {
     pub fn is_packable(self) -> bool {
         !matches!(self, Form::Tile { .. })
     }
+    /// What is stored together where it is packed: products of convolutions read N:M weights one by one.
+    pub fn packed(self, windowed: bool) -> Form {
+        match self {
+            Form::Groups { .. } if windowed => Form::Free,
+            form => form,
+        }
+    }
     /// N and M where a packed entry is a byte, its place within its group; other entries are words, the input itself.
     pub fn by_bytes(self) -> Option<(usize, usize)> {
         match self {

@@ -3,6 +3,9 @@
 use super::pattern::{Pattern, most_chunks};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Tensor};
+use crate::ops::border::Grid;
+use crate::ops::variants::Shape;
+use crate::ops::window::Window;
 
 /// The row of a chunk that is not used.
 pub const NONE: u32 = u32::MAX;
@@ -15,6 +18,8 @@ pub struct Index {
     pub starts: Tensor,
     /// The input of each entry; of an N:M weight of small groups, bytes.
     pub columns: Tensor,
+    /// Of a convolution.
+    pub slid: Option<Slid>,
     /// (most chunks, 2): row and first entry.
     pub chunks: Tensor,
     /// Entries of a chunk, at most.
@@ -22,12 +27,20 @@ pub struct Index {
     pub transposed: Option<Transposed>,
 }
 
-/// The entries in order of input.
+/// What the weight of a convolution has besides.
+#[derive(Clone)]
+pub struct Slid {
+    pub window: Window,
+    /// Where each entry reads: see `shaders/ops/product/packed/sites_window.wgsl`.
+    pub offsets: Tensor,
+}
+
+/// The entries in order of input; of a convolution, of channel and tap.
 #[derive(Clone)]
 pub struct Transposed {
-    /// (inner + 1,).
+    /// (inner + 1,); of a convolution (channels + 1,).
     pub starts: Tensor,
-    /// The row of blocks of each entry; of an N:M weight of small groups also which of its group's entries it is: docs/decisions/0018.
+    /// The row of blocks of each entry, of a convolution where it reads; of an N:M weight of small groups also which of its group's entries it is: docs/decisions/0018.
     pub rows: Tensor,
     /// Its number in row order, which an N:M weight's row and group tell.
     pub from: Option<Tensor>,
@@ -44,11 +57,19 @@ impl Transposed {
 const MOST_ROWS: usize = 1 << 24;
 
 impl Index {
-    /// Uploads a pattern with chunks of so many entries; `transposed` says whether its input gradient will be asked for.
+    /// Uploads a pattern with chunks of so many entries, of a convolution with what it is slid over; `transposed` says whether
+    /// its input gradient will be asked for.
     ///
     /// # Errors
     /// `Kind::Memory` where the device has no room, or a list exceeds one binding.
-    pub fn new(gpu: &Gpu, name: &str, pattern: Pattern, transposed: bool, chunk: usize) -> Result<Self> {
+    pub fn new(
+        gpu: &Gpu,
+        name: &str,
+        pattern: Pattern,
+        window: Option<Window>,
+        transposed: bool,
+        chunk: usize,
+    ) -> Result<Self> {
         let grouped = pattern.form.by_bytes().is_some();
         if grouped && pattern.rows > MOST_ROWS {
             return Err(Error::new(
@@ -62,14 +83,17 @@ impl Index {
         let entries = pattern.entries();
         let columns = if grouped { entries.div_ceil(4) } else { entries };
         let chunks = most_chunks(entries, pattern.heads(), chunk);
+        let lines = lines(&pattern, window);
+        let slid = |window| Ok(Slid { window, offsets: words("offsets", entries)? });
         let index = Self {
             starts: words("starts", pattern.starts.len())?,
             columns: words("columns", columns)?,
             chunks: words("chunks", 2 * chunks)?,
+            slid: window.map(slid).transpose()?,
             transposed: match transposed {
                 false => None,
                 true => Some(Transposed {
-                    starts: words("starts by input", pattern.inner + 1)?,
+                    starts: words("starts by input", lines + 1)?,
                     rows: words("rows by input", entries)?,
                     from: (!grouped).then(|| words("order by input", entries)).transpose()?,
                 }),
@@ -83,8 +107,30 @@ impl Index {
 
     /// Bytes on the device.
     pub fn bytes(&self) -> u64 {
-        let by_row = self.starts.bytes() + self.columns.bytes() + self.chunks.bytes();
+        let slid = self.slid.as_ref().map_or(0, |slid| slid.offsets.bytes());
+        let by_row = self.starts.bytes() + self.columns.bytes() + slid + self.chunks.bytes();
         by_row + self.transposed.as_ref().map_or(0, Transposed::bytes)
+    }
+
+    pub fn window(&self) -> Option<Window> {
+        self.slid.as_ref().map(|slid| slid.window)
+    }
+    /// Lines of the input: inputs, or channels of a convolution.
+    pub fn lines(&self) -> usize {
+        lines(&self.pattern, self.window())
+    }
+    /// The grids of x and of d_y that products read in their place, where they are others than those.
+    pub fn grids(&self) -> [Option<Grid>; 2] {
+        let grids = self.window().map(|window| [window.x_grid(), window.y_grid()]);
+        grids.map_or([None, None], |grids| grids.map(|grid| Some(grid).filter(|grid| !grid.is_plain())))
+    }
+    /// Where products in row order read: the list of inputs, or of offsets.
+    pub fn reads(&self) -> &Tensor {
+        self.slid.as_ref().map_or(&self.columns, |slid| &slid.offsets)
+    }
+    /// The product of the weight with so many columns of its output.
+    pub fn product(&self, cols: usize) -> Shape {
+        Shape { window: self.window(), ..Shape::new(self.pattern.rows, self.pattern.inner, cols) }
     }
 
     /// Takes over another pattern of as many entries, in the same memory.
@@ -101,8 +147,27 @@ impl Index {
         let mut chunks = pattern.chunks(self.chunk).concat();
         chunks.resize(self.chunks.len(), NONE);
         self.chunks.write(&chunks)?;
+        if let Some(Slid { window, offsets }) = &self.slid {
+            let of = |row: usize| {
+                pattern.row(row).iter().map(move |&input| {
+                    let (channel, tap) = reading(pattern, window, row, input as usize);
+                    window.x_offset(tap, channel) as u32
+                })
+            };
+            offsets.write(&(0..pattern.heads()).flat_map(of).collect::<Vec<_>>())?;
+        }
         if let Some(t) = &self.transposed {
-            let (starts, mut rows, from) = pattern.transposed();
+            let (starts, mut rows, from) = match &self.slid {
+                None => pattern.transposed(),
+                Some(Slid { window, .. }) => {
+                    let channel_of = |row, input| reading(pattern, window, row, input);
+                    let (starts, placed, from) = pattern.transposed_by_channel(self.lines(), channel_of);
+                    let height = pattern.form.height();
+                    let offset =
+                        |[row, tap]: [u32; 2]| window.y_offset(tap as usize, row as usize * height) as u32;
+                    (starts, placed.into_iter().map(offset).collect(), from)
+                }
+            };
             match &t.from {
                 Some(of) => of.write(&from)?,
                 None => rows = pattern.rows_and_slots(&rows, &from),
@@ -112,4 +177,16 @@ impl Index {
         }
         Ok(())
     }
+}
+
+/// Lines of the input: inputs, or channels of a convolution, of all groups.
+fn lines(pattern: &Pattern, window: Option<Window>) -> usize {
+    window.map_or(pattern.inner, |window| pattern.inner / window.taps() * window.groups)
+}
+
+/// The channel that an input of a row of blocks is, through all groups, and its tap.
+fn reading(pattern: &Pattern, window: &Window, row: usize, input: usize) -> (usize, usize) {
+    let channels = pattern.inner / window.taps();
+    let group = row * pattern.form.height() * window.groups / pattern.rows;
+    (group * channels + input % channels, input / channels)
 }

@@ -173,6 +173,27 @@ impl Pattern {
         (starts, rows, from)
     }
 
+    /// As [`Pattern::transposed`] by the channel of the input that an entry reads, where `channel_of` says which that is of
+    /// a row of blocks and an input, and its tap; tap by tap. Beside each row stands its tap.
+    pub fn transposed_by_channel(
+        &self,
+        channels: usize,
+        channel_of: impl Fn(usize, usize) -> (usize, usize),
+    ) -> (Vec<u32>, Vec<[u32; 2]>, Vec<u32>) {
+        let mut all: Vec<(u32, u32, u32, u32)> = Vec::with_capacity(self.entries());
+        for row in 0..self.heads() {
+            let first = self.starts[row];
+            for (number, &input) in (first..).zip(self.row(row)) {
+                let (channel, tap) = channel_of(row, input as usize);
+                all.push((channel as u32, tap as u32, row as u32, number));
+            }
+        }
+        all.sort_unstable();
+        let starts = (0..=channels).map(|channel| all.partition_point(|one| one.0 < channel as u32) as u32);
+        let placed = all.iter().map(|&(_, tap, row, _)| [row, tap]);
+        (starts.collect(), placed.collect(), all.iter().map(|one| one.3).collect())
+    }
+
     /// For entries of an N:M weight by their rows and numbers, the row, and in the low byte which of its group's it is.
     pub fn rows_and_slots(&self, rows: &[u32], numbers: &[u32]) -> Vec<u32> {
         let Form::Groups { keep, .. } = self.form else { return rows.to_vec() };

@@ -11,21 +11,44 @@ use super::{Form, Pattern};
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance, Trial};
 use crate::gpu::{Dtype, Recorder, Tensor, Twin};
+use crate::ops::border::{self, Grid};
 use crate::ops::narrow;
 use crate::ops::relu::rectified;
-use crate::ops::variants::{Choices, Product};
+use crate::ops::variants::{Choices, Product, Shape};
+use crate::ops::window::{self, Window};
 use crate::{bind, wgsl_struct};
 
 wgsl_struct! {
     /// See `shaders/ops/product/packed/args.wgsl`.
     pub struct Args { rows: u32, inner: u32, cols: u32, relu: u32, entries: u32, chunks: u32, keep: u32, among: u32, each: u32 }
 }
-fn args(index: &Index, cols: usize, relu: bool) -> Args {
+wgsl_struct! {
+    /// See `shaders/ops/product/packed/sites_window.wgsl`.
+    pub(super) struct Span { quads: u32, width: u32, step: u32, grid_width: u32, grid_sites: u32 }
+}
+
+/// How a product of a convolution walks through the grid that it reads, where its result has so many columns.
+pub(super) fn span(window: Window, product: Product, cols: usize) -> Span {
+    let ([height, width], step, grid) = match product {
+        Product::Forward | Product::WeightGrad => (window.out(), window.stride, window.x_grid()),
+        Product::InputGrad => (window.sites, 1, window.y_grid()),
+    };
+    Span {
+        quads: (cols / (4 * height * width)) as u32,
+        width: width as u32,
+        step: step as u32,
+        grid_width: grid.sites[1] as u32,
+        grid_sites: grid.len() as u32,
+    }
+}
+
+/// `cols`: of the result, of a weight gradient those that it adds up.
+fn args(index: &Index, product: Product, cols: usize, relu: bool) -> Args {
     let pattern = &index.pattern;
     let (keep, among) = pattern.form.by_bytes().unwrap_or((1, 1));
     Args {
         rows: pattern.heads() as u32,
-        inner: pattern.inner as u32,
+        inner: if product == Product::InputGrad { index.lines() } else { pattern.inner } as u32,
         cols: cols as u32,
         relu: relu as u32,
         entries: pattern.entries() as u32,
@@ -44,8 +67,8 @@ pub struct Packed<'a> {
     pub values: &'a Tensor,
 }
 
-/// `y = weight x + bias`, rectified if `relu`. x: (inner, cols), y: (rows, cols), bias: (rows,). Where operands are bf16 the
-/// result can be.
+/// `y = weight x + bias`, rectified if `relu`. x: (inner, cols), of a convolution its grid; y: (rows, cols), bias: (rows,).
+/// Where operands are bf16 the result can be.
 pub fn forward(
     rec: &mut Recorder,
     choices: &Choices,
@@ -55,7 +78,7 @@ pub fn forward(
     y: &Tensor,
     relu: bool,
 ) -> Result<()> {
-    let variant = pick(choices, Product::Forward, weight.index, x.shape[1], is_bf16([x]));
+    let variant = pick(choices, Product::Forward, weight.index, y.shape[1], is_bf16([x]));
     forward_by(rec, variant, weight, bias, x, y, relu)
 }
 
@@ -69,13 +92,14 @@ pub fn forward_by(
     y: &Tensor,
     relu: bool,
 ) -> Result<()> {
-    let (index, cols, out) = (weight.index, x.shape[1], variant.bound(y));
-    let binds = bind! { args: &args(index, cols, relu), starts: &index.starts, columns: &index.columns,
+    let (index, cols, out) = (weight.index, y.shape[1], variant.bound(y));
+    let binds = bind! { args: &args(index, Product::Forward, cols, relu), starts: &index.starts, columns: index.reads(),
     values: weight.values, bias: bias, x: x, out: &out };
     variant.dispatch(rec, index, cols, binds)
 }
 
-/// `d_x = weight^T d_y`, and 0 where `x` is not positive if `relu`. Where operands are bf16 the result can be.
+/// `d_x = weight^T d_y`, and 0 where `x` is not positive if `relu`. d_y: (rows, cols), of a convolution its grid; x, d_x:
+/// (inner, cols), of a convolution (channels, columns). Where operands are bf16 the result can be.
 ///
 /// # Panics
 /// If the index has no transposed order: a fault of the caller.
@@ -88,7 +112,8 @@ pub fn input_grad(
     d_x: &Tensor,
     relu: bool,
 ) -> Result<()> {
-    let variant = pick(choices, Product::InputGrad, weight.index, x.shape[1], is_bf16([x, d_y]));
+    let cols = weight.index.window().map_or(d_x.shape[1], |window| window.y_cols(d_x.shape[1]));
+    let variant = pick(choices, Product::InputGrad, weight.index, cols, is_bf16([x, d_y]));
     input_grad_by(rec, variant, weight, x, d_y, d_x, relu)
 }
 
@@ -102,9 +127,9 @@ pub fn input_grad_by(
     d_x: &Tensor,
     relu: bool,
 ) -> Result<()> {
-    let (index, cols, out) = (weight.index, x.shape[1], &variant.bound(d_x));
+    let (index, cols, out) = (weight.index, d_x.shape[1], &variant.bound(d_x));
     let t = index.transposed.as_ref().expect("an index by input, where gradients flow on");
-    let args = args(index, cols, relu);
+    let args = args(index, Product::InputGrad, cols, relu);
     let Some(from) = &t.from else {
         let binds = bind! { args: &args, starts: &t.starts, columns: &t.rows, values: weight.values, x: x, d_y: d_y,
         out: out };
@@ -115,7 +140,7 @@ pub fn input_grad_by(
     variant.dispatch(rec, index, cols, binds)
 }
 
-/// The gradient of every kept value, and `d_bias`, the sums of d_y over columns.
+/// The gradient of every kept value, and `d_bias`, the sums of d_y over columns. x: (inner, cols), of a convolution its grid.
 pub fn weight_grad(
     rec: &mut Recorder,
     choices: &Choices,
@@ -125,7 +150,7 @@ pub fn weight_grad(
     x: &Tensor,
     d_y: &Tensor,
 ) -> Result<()> {
-    let variant = pick(choices, Product::WeightGrad, index, x.shape[1], is_bf16([x, d_y]));
+    let variant = pick(choices, Product::WeightGrad, index, d_y.shape[1], is_bf16([x, d_y]));
     weight_grad_by(rec, variant, index, d_values, d_bias, x, d_y)
 }
 
@@ -139,9 +164,9 @@ pub fn weight_grad_by(
     x: &Tensor,
     d_y: &Tensor,
 ) -> Result<()> {
-    let cols = x.shape[1];
-    let args = args(index, cols, false);
-    let (starts, columns) = (&index.starts, &index.columns);
+    let cols = d_y.shape[1];
+    let args = args(index, Product::WeightGrad, cols, false);
+    let (starts, columns) = (&index.starts, index.reads());
     if variant.chunk() == 0 {
         let binds = bind! { args: &args, starts: starts, columns: columns, x: x, d_y: d_y, d_values: d_values,
         d_bias: d_bias };
@@ -155,6 +180,37 @@ pub fn weight_grad_by(
 /// Whether operands are bf16: all or none, since kernels read one format.
 fn is_bf16<const N: usize>(operands: [&Tensor; N]) -> bool {
     operands.iter().all(|operand| operand.dtype() == Dtype::Bf16)
+}
+
+/// What twins read: a matrix, or a grid.
+struct Reading {
+    span: Option<Span>,
+    cols: usize,
+}
+
+impl Reading {
+    fn of(t: &Twin) -> Self {
+        let span = t.has("span").then(|| t.get("span"));
+        Self { span, cols: t.get::<Args>("args").cols as usize }
+    }
+    /// Calls for every column of the result with what an entry reads, by its number in the list.
+    fn each(&self, values: &[f32], number: usize, mut f: impl FnMut(usize, f64)) {
+        let Some(span) = &self.span else {
+            let row = &values[number * self.cols..][..self.cols];
+            return row.iter().enumerate().for_each(|(col, &value)| f(col, f64::from(value)));
+        };
+        let (batch, width, step) = (4 * span.quads as usize, span.width as usize, span.step as usize);
+        for site in 0..self.cols / batch {
+            let at = number + (site / width * span.grid_width as usize + site % width) * step;
+            for b in 0..batch {
+                f(site * batch + b, f64::from(values[at * batch + b]));
+            }
+        }
+    }
+    /// The number of row `r` of a block of d_y, whose transposed order says `placed`.
+    fn row(&self, placed: usize, height: usize, r: usize) -> usize {
+        self.span.as_ref().map_or(placed * height + r, |span| placed + r * span.grid_sites as usize)
+    }
 }
 
 /// The input of an entry, as `columns` stores it.
@@ -177,6 +233,7 @@ pub(super) fn twin_forward(t: &Twin) {
     let (bias, cols) = (t.f32("bias"), args.cols as usize);
     let x = t.values("x");
     let (height, grouped) = (bias.len() / (args.rows as usize).max(1), args.among > 1);
+    let reading = Reading::of(t);
     let mut sums = vec![0.0f64; cols];
     let mut out = vec![0.0f32; bias.len() * cols];
     for (o, y) in out.chunks_mut(cols).enumerate() {
@@ -184,8 +241,8 @@ pub(super) fn twin_forward(t: &Twin) {
         sums.fill(bias[o] as f64);
         for entry in starts[row] as usize..starts[row + 1] as usize {
             let w = values[entry * height + o % height] as f64;
-            let x = &x[column(&args, &columns, grouped, &starts, row, entry) * cols..][..cols];
-            sums.iter_mut().zip(x).for_each(|(sum, &x)| *sum += w * x as f64);
+            let number = column(&args, &columns, grouped, &starts, row, entry);
+            reading.each(&x, number, |col, x| sums[col] += w * x);
         }
         for (y, &sum) in y.iter_mut().zip(&sums) {
             *y = if args.relu != 0 { rectified(sum as f32) } else { sum as f32 };
@@ -208,6 +265,7 @@ pub(super) fn twin_input_grad(t: &Twin) {
         }
     };
     let (height, cols) = (height(t, "values", &args), args.cols as usize);
+    let reading = Reading::of(t);
     let x = t.values("x");
     let d_y = t.values("d_y");
     let mut sums = vec![0.0f64; cols];
@@ -218,8 +276,7 @@ pub(super) fn twin_input_grad(t: &Twin) {
             let (row, number) = placed(entry, k);
             for r in 0..height {
                 let w = values[number * height + r] as f64;
-                let d_y = &d_y[(row * height + r) * cols..][..cols];
-                sums.iter_mut().zip(d_y).for_each(|(sum, &d)| *sum += w * d as f64);
+                reading.each(&d_y, reading.row(row, height, r), |col, d| sums[col] += w * d);
             }
         }
         for (c, (d_x, &sum)) in d_x.iter_mut().zip(&sums).enumerate() {
@@ -237,13 +294,15 @@ pub(super) fn twin_weight_grad(t: &Twin) {
     let (mut d_values, mut d_bias) = (t.f32_mut("d_values"), t.f32_mut("d_bias"));
     let x = t.values("x");
     let d_y = t.values("d_y");
+    let reading = Reading::of(t);
     let (height, grouped) = (d_bias.len() / (args.rows as usize).max(1), args.among > 1);
     for (o, d_y) in d_y.chunks(cols).enumerate() {
         d_bias[o] = d_y.iter().map(|&d| d as f64).sum::<f64>() as f32;
         let row = o / height;
         for entry in starts[row] as usize..starts[row + 1] as usize {
-            let x = &x[column(&args, &columns, grouped, &starts, row, entry) * cols..][..cols];
-            let sum: f64 = d_y.iter().zip(x).map(|(&d, &x)| d as f64 * x as f64).sum();
+            let mut sum = 0.0;
+            let number = column(&args, &columns, grouped, &starts, row, entry);
+            reading.each(&x, number, |col, x| sum += f64::from(d_y[col]) * x);
             d_values[entry * height + o % height] = sum as f32;
         }
     }
@@ -274,16 +333,24 @@ fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()> {
     if size == 0 {
         return Ok(()); // a layer has at least one row and one input: the recipe is refused otherwise
     }
-    check_with(t, size, variant, false)?;
-    if variant.narrow() && variant.product != Product::WeightGrad {
-        check_with(t, size, variant, true)
-    } else {
-        Ok(())
+    check_with(t, size, variant, false, false)?;
+    if variant.slides() {
+        check_with(t, size, variant, true, false)?;
     }
+    if variant.narrow() && variant.product != Product::WeightGrad {
+        check_with(t, size, variant, false, true)?;
+    }
+    Ok(())
 }
 
 /// `narrow_result`: the result is bf16, of numbers whose sums are exact, so that no rounding depends on their order.
-fn check_with(t: &mut Trial, size: usize, variant: &Variant, narrow_result: bool) -> Result<()> {
+fn check_with(
+    t: &mut Trial,
+    size: usize,
+    variant: &Variant,
+    windowed: bool,
+    narrow_result: bool,
+) -> Result<()> {
     let form = match variant.kind {
         Kind::Single => Form::Free,
         Kind::Four => Form::Block { height: 4 },
@@ -293,10 +360,22 @@ fn check_with(t: &mut Trial, size: usize, variant: &Variant, narrow_result: bool
     let gpu = t.gpu.clone();
     let widths = if variant.narrow() { [8, 72, 136] } else { [4, 68, 132] };
     let shapes = [(size, size), (size.div_ceil(4), size + 2), (1, size)];
-    for ((heads, inner), cols) in shapes.into_iter().zip(widths) {
-        let pattern = ragged(t, form, heads, inner);
+    let linear = shapes.into_iter().zip(widths).map(|((heads, inner), cols)| Shape::new(heads, inner, cols));
+    let slid = window::shapes(size).into_iter().map(|shape| {
+        let batches = if variant.narrow() { 2 } else { 1 }; // rows of bf16 are of eight samples
+        let in_groups = shape.window.is_some_and(|window| window.groups > 1);
+        // Blocks do not reach from one group into the next.
+        let rows = if in_groups { shape.rows } else { shape.rows.div_ceil(form.height()) };
+        Shape { rows, cols: shape.cols * batches, ..shape }
+    });
+    let shapes: Vec<Shape> = if windowed { slid.collect() } else { linear.collect() };
+    for shape in shapes {
+        let Shape { inner, cols, window, .. } = shape;
+        let pattern = ragged(t, form, shape.rows, inner);
         let rows = pattern.rows;
-        let index = Index::new(&gpu, "weight", pattern, true, variant.chunk().max(1))?;
+        let chunk = variant.chunk().max(1);
+        let index = Index::new(&gpu, "weight", pattern, window, true, chunk)?;
+        let (lines, x_cols) = (shape.x_channels(), shape.x_cols());
         let kept = index.pattern.kept();
         let input = |t: &mut Trial, name: &str, shape: &[usize]| -> Result<Tensor> {
             let values = t.values(shape.iter().product());
@@ -304,7 +383,7 @@ fn check_with(t: &mut Trial, size: usize, variant: &Variant, narrow_result: bool
             gpu.upload_f32(name, shape, &values.into_iter().map(coarse).collect::<Vec<_>>())
         };
         let (values, bias) = (input(t, "values", &[kept])?, input(t, "bias", &[rows])?);
-        let (x, d_y) = (input(t, "x", &[inner, cols])?, input(t, "d_y", &[rows, cols])?);
+        let (x, d_y) = (input(t, "x", &[lines, x_cols])?, input(t, "d_y", &[rows, cols])?);
         let weight = Packed { index: &index, values: &values };
         let read = |t: &mut Trial, wide: Tensor| -> Result<Tensor> {
             if !variant.narrow() {
@@ -315,7 +394,17 @@ fn check_with(t: &mut Trial, size: usize, variant: &Variant, narrow_result: bool
             Ok(copy)
         };
         let (x, d_y) = (&read(t, x)?, &read(t, d_y)?);
-        let output = |t: &mut Trial, name: &str, lines: usize, summed: usize| {
+        let on_grid = |t: &mut Trial, grid: Option<Grid>, x: &Tensor| match grid {
+            None => Ok::<_, crate::error::Error>(x.clone()),
+            Some(grid) => {
+                let y = grid.tensor(&gpu, x)?;
+                border::record(&mut t.rec, grid, x, &y)?;
+                Ok(y)
+            }
+        };
+        let x_grid = &on_grid(t, window.map(|window| window.x_grid()), x)?;
+        let d_y_grid = &on_grid(t, window.map(|window| window.y_grid()), d_y)?;
+        let output = |t: &mut Trial, name: &str, lines: usize, cols: usize, summed: usize| {
             let dtype = if narrow_result { Dtype::Bf16 } else { Dtype::F32 };
             let out = gpu.tensor(name, dtype, &[lines, cols])?;
             t.compare(&out, Tolerance::sum(summed));
@@ -324,21 +413,21 @@ fn check_with(t: &mut Trial, size: usize, variant: &Variant, narrow_result: bool
         for relu in [false, true] {
             match variant.product {
                 Product::Forward => {
-                    let y = output(t, "y", rows, inner)?;
-                    forward_by(&mut t.rec, variant, weight, &bias, x, &y, relu)?;
+                    let y = output(t, "y", rows, cols, inner)?;
+                    forward_by(&mut t.rec, variant, weight, &bias, x_grid, &y, relu)?;
                     if relu {
                         let (bias, y) = t.odd_rows(&[rows, cols], y.dtype(), Tolerance::sum(inner))?;
-                        forward_by(&mut t.rec, variant, weight, &bias, x, &y, relu)?;
+                        forward_by(&mut t.rec, variant, weight, &bias, x_grid, &y, relu)?;
                     }
                 }
                 Product::InputGrad => {
-                    let d_x = output(t, "d_x", inner, rows)?;
-                    input_grad_by(&mut t.rec, variant, weight, x, d_y, &d_x, relu)?;
+                    let d_x = output(t, "d_x", lines, x_cols, rows * shape.taps())?;
+                    input_grad_by(&mut t.rec, variant, weight, x, d_y_grid, &d_x, relu)?;
                 }
                 Product::WeightGrad => {
                     let d_values = t.output("d_values", &[kept], Tolerance::sum(cols))?;
                     let d_bias = t.output("d_bias", &[rows], Tolerance::sum(cols))?;
-                    weight_grad_by(&mut t.rec, variant, &index, &d_values, &d_bias, x, d_y)?;
+                    weight_grad_by(&mut t.rec, variant, &index, &d_values, &d_bias, x_grid, d_y)?;
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use super::Form;
 use super::index::{Index, Transposed};
-use super::products::{twin_forward, twin_input_grad, twin_weight_grad};
+use super::products::{self, twin_forward, twin_input_grad, twin_weight_grad};
 use crate::error::Result;
 use crate::gpu::{Bind, Dtype, Kernel, Recorder, Source, Tensor};
 use crate::ops::variants::Class;
@@ -145,7 +145,11 @@ impl Variant {
     ) -> Result<()> {
         let is_bf16 = |bind: &Bind| matches!(bind, Bind::Tensor(out) if out.dtype() == Dtype::Bf16);
         let narrow = binds.iter().any(|(name, bind)| *name == "out" && is_bf16(bind));
-        let kernel = if narrow { self.kernel().with(&[("NARROW", 1.0)]) } else { self.kernel() };
+        let kernel = self.kernel(index.slid.is_some());
+        let kernel = if narrow { kernel.with(&[("NARROW", 1.0)]) } else { kernel };
+        let span = index.window().map(|window| products::span(window, self.product, cols));
+        let span = span.iter().map(|span| ("span", Bind::from(span)));
+        let binds = &binds.iter().cloned().chain(span).collect::<Vec<_>>();
         let flops = 2 * (index.pattern.kept() * cols) as u64;
         rec.dispatch(&kernel, binds, self.groups(index, cols), flops)?;
         rec.moves(self.bytes(index, cols, narrow));
@@ -156,7 +160,7 @@ impl Variant {
     fn groups(&self, index: &Index, cols: usize) -> u64 {
         let lines = match (self.product, self.body) {
             (WeightGrad, Chunks { .. } | Columns { .. } | Subgroups { .. }) => index.chunks.len() / 2,
-            (InputGrad, _) => index.pattern.inner,
+            (InputGrad, _) => index.lines(),
             (Forward | WeightGrad, _) => index.pattern.heads(),
         };
         let (down, across) = match self.body {
@@ -175,10 +179,15 @@ impl Variant {
 
     /// Bytes that are moved at least: lists, values, operands and results, each once.
     fn bytes(&self, index: &Index, cols: usize, narrow: bool) -> u64 {
-        let (rows, inner) = (index.pattern.rows * cols, index.pattern.inner * cols);
+        let window = index.window();
+        let (y_cols, x_cols) = match self.product {
+            InputGrad => (window.map_or(cols, |window| window.y_cols(cols)), cols),
+            _ => (cols, window.map_or(cols, |window| window.x_cols(cols))),
+        };
+        let (rows, inner) = (index.pattern.rows * y_cols, index.lines() * x_cols);
         let number = |narrow: bool| if narrow { 2 } else { 4 };
         let (operand, result) = (number(self.narrow()), number(narrow));
-        let by_row = index.starts.bytes() + index.columns.bytes();
+        let by_row = index.starts.bytes() + index.reads().bytes();
         let lists = match self.product {
             InputGrad => index.transposed.as_ref().map_or(0, Transposed::bytes),
             WeightGrad if self.chunk() > 0 => by_row + index.chunks.bytes(),
@@ -192,13 +201,28 @@ impl Variant {
         lists + 4 * index.pattern.kept() as u64 + matrices as u64
     }
 
-    pub fn kernel(&self) -> Kernel {
+    /// Whether it serves convolutions, too.
+    pub(super) fn slides(&self) -> bool {
+        self.kind != Groups
+    }
+    /// Its kernels: that of linear layers, and that of convolutions.
+    pub fn kernels(&self) -> impl Iterator<Item = Kernel> {
+        let slid = self.slides().then(|| self.kernel(true));
+        std::iter::once(self.kernel(false)).chain(slid)
+    }
+    pub fn kernel(&self, windowed: bool) -> Kernel {
         let kernel = match self.product {
             Forward => Kernel::own(self.source(), twin_forward),
             InputGrad => Kernel::own(self.source(), twin_input_grad),
             WeightGrad => Kernel::own(self.source(), twin_weight_grad),
         };
-        kernel.variant([self.name, ""], &self.consts(), &self.parts()).proven()
+        let sites = match windowed {
+            true => source!("ops/product/packed/sites_window"),
+            false => source!("ops/product/packed/sites_one"),
+        };
+        let parts = [vec![sites], self.parts()].concat();
+        let suffix = if windowed { "_window" } else { "" };
+        kernel.variant([self.name, suffix], &self.consts(), &parts).proven()
     }
 
     /// The body's file.

@@ -51,9 +51,10 @@ pub struct Case {
 const LONG_ROWS: f64 = 24.0;
 
 impl Case {
-    pub fn of(pattern: &Pattern, cols: usize, narrow: bool) -> Self {
+    /// Of a pattern in a product of this shape.
+    pub fn of(pattern: &Pattern, shape: Shape, narrow: bool) -> Self {
         let density = pattern.kept() as f64 / pattern.len().max(1) as f64;
-        Self { form: pattern.form, shape: Shape::new(pattern.rows, pattern.inner, cols), density, narrow }
+        Self { form: pattern.form, shape, density, narrow }
     }
 
     /// What a measured choice is stored under: product, shape, form, a rounded density, and the width of operands.
@@ -126,5 +127,7 @@ pub fn pick(
     cols: usize,
     narrow: bool,
 ) -> &'static Variant {
-    Case::of(&index.pattern, cols, narrow).pick(index.starts.gpu(), choices, product, index.chunk).0
+    Case::of(&index.pattern, index.product(cols), narrow)
+        .pick(index.starts.gpu(), choices, product, index.chunk)
+        .0
 }
