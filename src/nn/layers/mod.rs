@@ -5,6 +5,7 @@ pub(super) mod add;
 pub(super) mod concat;
 pub(super) mod conv2d;
 pub(super) mod linear;
+pub(super) mod pool;
 mod product;
 pub(super) mod relu;
 pub(super) mod slice;
