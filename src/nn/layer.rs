@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::Value;
 
 use super::extent::Extent;
-use super::layers::{activation, add, concat, conv2d, linear, pad_channels, relu, slice};
+use super::layers::{activation, add, concat, conv2d, linear, pad_channels, pool, relu, slice};
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Recorder, Tensor, Uniform};
 use crate::ops::variants::{Choices, Shape};
@@ -36,6 +36,9 @@ pub const ALL: &[Entry] = &[
     concat::ENTRY,
     slice::ENTRY,
     pad_channels::ENTRY,
+    pool::LARGEST,
+    pool::MEAN,
+    pool::GLOBAL_MEAN,
 ];
 
 /// What a layer is built from.

@@ -12,6 +12,7 @@ pub mod finite;
 pub mod measure;
 pub mod moments;
 pub mod narrow;
+pub mod pool;
 mod product;
 pub mod race;
 pub mod random_words;
@@ -62,6 +63,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(ceilings::checks());
     all.extend(cross_entropy::checks());
     all.extend(finite::checks());
+    all.extend(pool::checks());
     all.extend(product::checks());
     all.extend(narrow::checks());
     all.extend(random_words::checks());

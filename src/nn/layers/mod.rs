@@ -6,6 +6,7 @@ pub(super) mod concat;
 pub(super) mod conv2d;
 pub(super) mod linear;
 pub(super) mod pad_channels;
+pub(super) mod pool;
 mod product;
 pub(super) mod relu;
 pub(super) mod slice;

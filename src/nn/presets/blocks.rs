@@ -59,7 +59,14 @@ pub fn relu6(net: &mut Graph, name: &str, x: Value) -> Value {
     net.layer("relu6", name, &[x], Settings::default())
 }
 
-pub fn max_pool(net: &mut Graph, name: &str, x: Value, kernel: usize, stride: usize, padding: usize) -> Value {
+pub fn max_pool(
+    net: &mut Graph,
+    name: &str,
+    x: Value,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+) -> Value {
     let numbers = [("kernel", kernel), ("stride", stride), ("padding", padding)];
     net.layer("max_pool", name, &[x], settings(numbers))
 }

@@ -12,7 +12,12 @@ pub const ENTRY: Entry = Entry {
         let mut net = Graph::new();
         let mut x = net.data();
         for (number, channels) in [(1, 32), (2, 64)] {
-            x = conv(&mut net, &format!("conv{number}"), x, Conv::of(scaled(settings, channels)?, 3).with_bias());
+            x = conv(
+                &mut net,
+                &format!("conv{number}"),
+                x,
+                Conv::of(scaled(settings, channels)?, 3).with_bias(),
+            );
             x = net.relu(&format!("act{number}"), x);
             x = max_pool(&mut net, &format!("pool{number}"), x, 2, 2, 0);
         }

@@ -55,7 +55,14 @@ fn resnet(settings: &Settings, kind: Kind, blocks: [usize; 4], classes: usize) -
     Ok(net)
 }
 
-fn block(net: &mut Graph, name: &str, x: Value, kind: Kind, [channels, own]: [usize; 2], stride: usize) -> Value {
+fn block(
+    net: &mut Graph,
+    name: &str,
+    x: Value,
+    kind: Kind,
+    [channels, own]: [usize; 2],
+    stride: usize,
+) -> Value {
     let of = |what: &str| format!("{name}.{what}");
     let out = own * kind.expansion();
     let convs = match kind {

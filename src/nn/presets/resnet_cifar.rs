@@ -12,9 +12,12 @@ const fn entry(name: &'static str, about: &'static str, build: Build) -> Entry {
 }
 type Build = fn(&Settings, &crate::nn::Extent, usize) -> Result<Graph>;
 
-pub const RESNET20: Entry = entry("resnet20", "3 stages of 3 residual blocks, 16 to 64 channels", |s, _, c| resnet(s, 3, c));
-pub const RESNET32: Entry = entry("resnet32", "3 stages of 5 residual blocks, 16 to 64 channels", |s, _, c| resnet(s, 5, c));
-pub const RESNET56: Entry = entry("resnet56", "3 stages of 9 residual blocks, 16 to 64 channels", |s, _, c| resnet(s, 9, c));
+pub const RESNET20: Entry =
+    entry("resnet20", "3 stages of 3 residual blocks, 16 to 64 channels", |s, _, c| resnet(s, 3, c));
+pub const RESNET32: Entry =
+    entry("resnet32", "3 stages of 5 residual blocks, 16 to 64 channels", |s, _, c| resnet(s, 5, c));
+pub const RESNET56: Entry =
+    entry("resnet56", "3 stages of 9 residual blocks, 16 to 64 channels", |s, _, c| resnet(s, 9, c));
 
 fn resnet(settings: &Settings, blocks: usize, classes: usize) -> Result<Graph> {
     let mut net = Graph::new();

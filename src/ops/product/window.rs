@@ -37,7 +37,7 @@ wgsl_struct! {
 
 impl Window {
     /// A kernel that is slid over every site, with nothing around.
-    pub fn of(sites: [usize; 2], kernel: [usize; 2]) -> Self {
+    pub const fn of(sites: [usize; 2], kernel: [usize; 2]) -> Self {
         Self { sites, kernel, stride: 1, padding: 0, dilation: 1, groups: 1, skip: 0 }
     }
     /// Positions of the kernel.

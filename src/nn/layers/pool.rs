@@ -1,0 +1,123 @@
+//! Pooling of images: each channel by itself, the largest number of every window or the mean of all.
+
+use toml::Value;
+
+use super::super::extent::Extent;
+use super::super::layer::{Backward, Built, Context, Entry, Extra, Held, Layer, Needs, Site};
+use super::conv2d::image;
+use crate::error::{Error, Result};
+use crate::gpu::{Dtype, Recorder, Tensor};
+use crate::ops::pool;
+use crate::ops::window::Window;
+
+pub const LARGEST: Entry = Entry {
+    name: "max_pool",
+    about: "the largest number of each window of `kernel` x `kernel` sites, `stride` apart (0: as wide as the kernel); nothing in a `padding` counts",
+    required,
+    optional,
+    build: |context| {
+        let window = slide(context)?;
+        if window.taps() > pool::MOST_TAPS {
+            return Err(context.settings.wrong("kernel", "at most 16"));
+        }
+        built(context, Box::new(Largest(window, context.input()?.channels)), window)
+    },
+};
+pub const MEAN: Entry = Entry {
+    name: "average_pool",
+    about: "the mean of each window of `kernel` x `kernel` sites, `stride` apart (0: as wide as the kernel); zeros of a `padding` count",
+    required,
+    optional,
+    build: |context| {
+        let window = slide(context)?;
+        built(context, Box::new(Mean(window)), window)
+    },
+};
+pub const GLOBAL_MEAN: Entry = Entry {
+    name: "global_average_pool",
+    about: "the mean of each channel over all sites",
+    required: Vec::new,
+    optional: Vec::new,
+    build: |context| {
+        let sites = image(context)?;
+        let window = Window::of(sites, sites);
+        let output = Extent::features(context.input()?.channels);
+        Ok(Built { layer: Box::new(Mean(window)), output, params: Vec::new() })
+    },
+};
+
+fn required() -> Vec<(&'static str, Value)> {
+    vec![("kernel", Value::Integer(1))]
+}
+
+fn optional() -> Vec<(&'static str, Value)> {
+    vec![("stride", Value::Integer(0)), ("padding", Value::Integer(0))]
+}
+
+fn built(context: &Context, layer: Box<dyn Layer>, window: Window) -> Result<Built> {
+    let output = Extent { sites: window.out().to_vec(), ..context.input()?.clone() };
+    Ok(Built { layer, output, params: Vec::new() })
+}
+
+/// The windows of a layer.
+fn slide(context: &Context) -> Result<Window> {
+    let settings = context.settings;
+    let number = |key: &str| settings.u32(key).map(|value| value as usize);
+    let (kernel, stride, padding) = (number("kernel")?, number("stride")?, number("padding")?);
+    if kernel == 0 {
+        return Err(settings.wrong("kernel", "at least 1"));
+    }
+    if padding > kernel / 2 {
+        return Err(
+            settings.wrong("padding", "at most half of the kernel: each window has to reach into the image")
+        );
+    }
+    let sites = image(context)?;
+    let stride = if stride == 0 { kernel } else { stride };
+    let window = Window { stride, padding, ..Window::of(sites, [kernel; 2]) };
+    if window.out().contains(&0) {
+        let what = format!("the kernel of layer `{}` does not fit into its input", context.name);
+        let error = Error::usage(what).at(format!(
+            "it reaches over {kernel} sites; the input is {}, with {padding} more on each side",
+            context.input()?
+        ));
+        return Err(settings.locate("kernel", error).hint("a smaller kernel, or `global_average_pool`"));
+    }
+    Ok(window)
+}
+
+/// Its windows, and how many channels there are.
+struct Largest(Window, usize);
+
+impl Layer for Largest {
+    /// Which tap won.
+    fn extras(&self, site: Site) -> Vec<Extra> {
+        let shape = pool::won(&[self.1, site.cols]);
+        vec![Extra { dtype: Dtype::U32, shape, held: Held::Between }]
+    }
+    fn forward(&self, rec: &mut Recorder, site: Site, x: &[&Tensor], y: &Tensor) -> Result<()> {
+        pool::record_largest(rec, &self.0, x[0], y, site.extra(0))
+    }
+    fn backward(&self, rec: &mut Recorder, site: Site, pass: &Backward) -> Result<()> {
+        let Some(d_x) = pass.d_x[0] else { return Ok(()) };
+        pool::record_largest_backward(rec, &self.0, site.extra(0), pass.d_y, d_x.to, d_x.adds)
+    }
+    fn needs(&self, _feeds_back: bool) -> Needs {
+        Needs::default()
+    }
+}
+
+struct Mean(Window);
+
+impl Layer for Mean {
+    fn forward(&self, rec: &mut Recorder, _: Site, x: &[&Tensor], y: &Tensor) -> Result<()> {
+        pool::record_mean(rec, &self.0, x[0], y)
+    }
+    fn backward(&self, rec: &mut Recorder, _: Site, pass: &Backward) -> Result<()> {
+        let Some(d_x) = pass.d_x[0] else { return Ok(()) };
+        pool::record_mean_backward(rec, &self.0, pass.d_y, d_x.to, d_x.adds)
+    }
+    fn needs(&self, _feeds_back: bool) -> Needs {
+        Needs::default()
+    }
+}
