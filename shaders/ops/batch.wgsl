@@ -1,5 +1,6 @@
 // Assembles a batch from a data set that lives on the device: x = sample * scale + shift.
 // samples: (set, features), as bytes four to a word, or as floats. labels: bytes, four to a word.
+// normal: (1 or channels, 2): scale and shift; a channel is `plane` features in a row.
 // order: (set,). x: (features, cols). labels_out: (cols,). Columns without a sample become 0.
 // One invocation per EACH features of four columns: which samples those are is looked up once.
 // `narrow_bytes`: bf16 pairs in place of floats, of a whole set; one invocation per EACH features of eight columns.
@@ -12,12 +13,12 @@ const EACH = 16u;
 
 override WHOLE = false;   // this dispatch holds the whole set
 override ALIGNED = false; // every sample begins at a multiple of four bytes
+override BY_CHANNEL = false; // each channel has its own scale and shift
 
 struct Args {
     features: u32,
     cols: u32,
-    scale: f32,
-    shift: f32,
+    plane: u32,
     begin: u32, // this dispatch holds samples begin .. end of the set
     end: u32,
 }
@@ -29,6 +30,7 @@ struct Args {
 @group(0) @binding(6) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> label: array<u32>;
 @group(0) @binding(8) var<storage, read_write> x_pairs: array<vec4<u32>>;
+@group(0) @binding(9) var<storage, read> normal: array<f32>;
 
 // Four columns side by side, and the first of EACH features of them.
 struct Place {
@@ -65,14 +67,16 @@ fn put_labels(at: Place) {
     }
 }
 
-fn scaled(at: Place, value: vec4<f32>) -> vec4<f32> {
-    return select(vec4<f32>(0.0), value * args.scale + args.shift, at.live);
+fn scaled(at: Place, feature: u32, value: vec4<f32>) -> vec4<f32> {
+    var i = 0u;
+    if BY_CHANNEL { i = 2u * (feature / args.plane); }
+    return select(vec4<f32>(0.0), value * normal[i] + normal[i + 1u], at.live);
 }
 
 // Four columns of one feature; those of another part of the set stay as they are.
 fn put(at: Place, feature: u32, value: vec4<f32>) {
     let i = feature * (args.cols / 4u) + at.quad;
-    let own = scaled(at, value);
+    let own = scaled(at, feature, value);
     if WHOLE || all(at.mine) { x[i] = own; } else { x[i] = select(x[i], own, at.mine); }
 }
 
@@ -131,8 +135,9 @@ fn narrow_bytes(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) g
         let high_bytes = features_of(high, first);
         for (var f = 0u; f < 4u; f++) {
             if ALIGNED || first + f < args.features {
-                x_pairs[(first + f) * octets + octet] =
-                    pairs(scaled(low, byte_of(low_bytes, f)), scaled(high, byte_of(high_bytes, f)));
+                let feature = first + f;
+                x_pairs[feature * octets + octet] = pairs(scaled(low, feature, byte_of(low_bytes, f)),
+                                                          scaled(high, feature, byte_of(high_bytes, f)));
             }
         }
     }

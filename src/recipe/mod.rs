@@ -46,7 +46,7 @@ pub use settings::Settings;
 pub use sparsity::{Distribution, Rule, Sparsity, Storage};
 pub use structure::Structure;
 pub use unfreeze::Unfreeze;
-pub use words::{glob, nearest, unknown};
+pub use words::{glob, named, nearest, unknown};
 
 use crate::error::{Error, Result};
 use section::Section;

@@ -41,8 +41,7 @@ impl Feed {
             labels: gpu.upload_u32("labels", &[labels.len()], &labels)?,
             order: gpu.upload_u32("order", &[order.len()], &order)?,
             features,
-            scale: data.scale,
-            shift: data.shift,
+            normal: Set::normal(gpu, &data.scale, &data.shift)?,
         };
         Ok(Self { set, samples: split.len(), batch })
     }

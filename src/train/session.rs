@@ -83,6 +83,7 @@ pub(super) fn is_narrow(recipe: &Recipe) -> bool {
 /// `Kind::Usage`, with the nearest known name or key.
 pub fn resolve(recipe: &Recipe) -> Result<Recipe> {
     let mut resolved = recipe.clone();
+    resolved.data.settings = crate::data::complete(&recipe.data.name, &recipe.data.settings)?;
     resolved.optim.settings = optim::resolve(&recipe.optim)?.1;
     resolved.sparsity = methods::complete(&recipe.sparsity)?;
     resolved.distill = distill::complete(&recipe.distill)?;

@@ -137,7 +137,11 @@ fn an_unfreeze() -> impl Strategy<Value = Unfreeze> {
 }
 
 fn a_recipe() -> impl Strategy<Value = Recipe> {
-    let data = ("(?s).{1,8}", 0.0..0.99f64).prop_map(|(name, validation)| Data { name, validation });
+    let data = ("(?s).{1,8}", 0.0..0.99f64, some_settings()).prop_map(|(name, validation, settings)| Data {
+        name,
+        validation,
+        settings,
+    });
     let optim = ("[a-z]{1,6}", an_lr(), some_settings()).prop_map(|(name, lr, settings)| Optim {
         name,
         lr,
@@ -193,6 +197,7 @@ proptest! {
         let changed: Vec<String> =
             lines.iter().enumerate().map(|(i, l)| if i == line { format!("q{l}") } else { l.to_string() }).collect();
         let noticed = Recipe::parse(&changed.join("\n"), "x", &[]).and_then(|recipe| {
+            recipe.data.settings.resolve("data set", &[])?;
             recipe.optim.settings.resolve("optimizer", &[])?;
             recipe.sparsity.settings.resolve("method", &[])?;
             recipe.distill.settings.resolve("distillation", &[])
