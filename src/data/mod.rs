@@ -11,6 +11,7 @@ mod fashion;
 mod folder;
 mod idx;
 mod mnist;
+mod npy;
 mod options;
 mod order;
 mod standard;
@@ -58,6 +59,7 @@ pub const ALL: &[Entry] = &[
     fashion::FULL,
     mnist::ENTRY,
     folder::ENTRY,
+    npy::ENTRY,
 ];
 
 /// Opens a data set by its name and holds a share of its training part out for validation.
