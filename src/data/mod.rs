@@ -9,11 +9,15 @@ mod dataset;
 mod digits;
 mod fashion;
 mod folder;
+mod held;
 mod idx;
+mod images;
 mod mnist;
 mod npy;
 mod options;
 mod order;
+mod parallel;
+mod picture;
 mod standard;
 mod statistics;
 
@@ -58,6 +62,7 @@ pub const ALL: &[Entry] = &[
     fashion::MINI,
     fashion::FULL,
     mnist::ENTRY,
+    images::ENTRY,
     folder::ENTRY,
     npy::ENTRY,
 ];
