@@ -4,6 +4,7 @@
 //! functions of numbers alone, so that a resumed run finds everything where it was.
 
 mod check;
+mod cifar;
 mod classes;
 mod dataset;
 mod digits;
@@ -62,6 +63,8 @@ pub const ALL: &[Entry] = &[
     fashion::MINI,
     fashion::FULL,
     mnist::ENTRY,
+    cifar::TEN,
+    cifar::HUNDRED,
     images::ENTRY,
     folder::ENTRY,
     npy::ENTRY,
