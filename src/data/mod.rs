@@ -21,6 +21,7 @@ mod parallel;
 mod picture;
 mod standard;
 mod statistics;
+mod table;
 
 pub use dataset::{Dataset, SPLIT_SEED, Samples, Source, Split};
 pub use order::order;
@@ -68,6 +69,7 @@ pub const ALL: &[Entry] = &[
     images::ENTRY,
     folder::ENTRY,
     npy::ENTRY,
+    table::ENTRY,
 ];
 
 /// Opens a data set by its name and holds a share of its training part out for validation.
