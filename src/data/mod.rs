@@ -139,6 +139,19 @@ mod tests {
     }
 
     #[test]
+    fn the_page_of_data_sets_is_complete() {
+        let page = include_str!("../../docs/DATA.md");
+        for entry in ALL {
+            let keys: Vec<String> = entry.keys.iter().map(|key| format!("`{key}`")).collect();
+            let row = format!("| `{}` | {} | {} |", entry.usage(), entry.about, keys.join(", "));
+            assert!(page.contains(&row.replace("|  |", "| |")), "docs/DATA.md lacks the row\n{row}");
+        }
+        let rows =
+            page.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 4).count();
+        assert_eq!(rows, ALL.len(), "docs/DATA.md has a row too many");
+    }
+
+    #[test]
     fn a_misspelled_name_is_told_the_nearest_one() {
         let error = open("fashion-minist", 0.0).unwrap_err();
         assert_eq!(error.kind, Kind::Usage);
@@ -149,7 +162,7 @@ mod tests {
 
     #[test]
     fn an_argument_that_is_absent_or_not_wanted_is_an_error() {
-        for name in ["idx", "idx:", "digits:8"] {
+        for name in ["idx", "idx:", "digits:8", "cifar10:", "images", "csv:", "npy"] {
             assert_eq!(open(name, 0.0).unwrap_err().kind, Kind::Usage, "{name}");
         }
     }
