@@ -1,5 +1,6 @@
 //! Batches, assembled on the device from a data set that lives there.
 
+use super::augment::{self, Augment};
 use super::{Step, groups};
 use crate::error::{Error, Result};
 use crate::gpu::check::{Check, Tolerance, Trial};
@@ -7,7 +8,7 @@ use crate::gpu::{Dtype, Gpu, Kernel, Recorder, Tensor, Twin, Uniform};
 use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
-    /// See `shaders/ops/batch.wgsl`.
+    /// See `shaders/ops/batch_part.wgsl`.
     pub struct Args { features: u32, cols: u32, plane: u32, begin: u32, end: u32 }
 }
 
@@ -15,9 +16,9 @@ const FROM_BYTES: Kernel = Kernel::own(source!("ops/batch"), twin_bytes).entry("
 const NARROW_BYTES: Kernel =
     Kernel::own(source!("ops/batch"), twin_narrow_bytes).entry("narrow_bytes").proven();
 const FROM_FLOATS: Kernel = Kernel::own(source!("ops/batch"), twin_floats).entry("from_floats").proven();
-const WG: usize = 64;
+pub(super) const WG: usize = 64;
 /// Features of one invocation.
-const EACH: usize = 16;
+pub(super) const EACH: usize = 16;
 /// A set of one part whose samples begin at multiples of four bytes, as most do, needs less.
 const WHOLE: (&str, f64) = ("WHOLE", 1.0);
 const ALIGNED: (&str, f64) = ("ALIGNED", 1.0);
@@ -41,6 +42,8 @@ pub struct Set {
     pub features: usize,
     /// `(channels, 2)`: scale and shift of each channel, or `(1, 2)`: those of all; see [`Set::normal`].
     pub normal: Tensor,
+    /// How samples are varied; plain ones where it is `None`.
+    pub augment: Option<Augment>,
 }
 
 impl Set {
@@ -49,11 +52,20 @@ impl Set {
         let pairs: Vec<f32> = scale.iter().zip(shift).flat_map(|(&scale, &shift)| [scale, shift]).collect();
         gpu.upload_f32("scale and shift", &[pairs.len() / 2, 2], &pairs)
     }
-    fn channels(&self) -> usize {
+    pub(super) fn channels(&self) -> usize {
         self.normal.len() / 2
     }
+    pub(super) fn args(&self, part: &Part, cols: usize) -> Args {
+        Args {
+            features: self.features as u32,
+            cols: cols as u32,
+            plane: (self.features / self.channels()).max(1) as u32,
+            begin: part.begin as u32,
+            end: part.end as u32,
+        }
+    }
     /// What a kernel need not look after.
-    fn constants(&self) -> &'static [(&'static str, f64)] {
+    pub(super) fn constants(&self) -> &'static [(&'static str, f64)] {
         match (self.parts.len() == 1, self.features.is_multiple_of(4), self.channels() > 1) {
             (true, true, true) => &[WHOLE, ALIGNED, BY_CHANNEL],
             (true, true, false) => &[WHOLE, ALIGNED],
@@ -65,26 +77,25 @@ impl Set {
     }
     pub fn bytes(&self) -> u64 {
         let samples = self.parts.iter().map(|part| part.samples.bytes()).sum::<u64>();
-        samples + self.labels.bytes() + self.order.bytes() + self.normal.bytes()
+        let augment = self.augment.as_ref().map_or(0, Augment::bytes);
+        samples + self.labels.bytes() + self.order.bytes() + self.normal.bytes() + augment
     }
     /// Whether batches can be written as bf16 alone.
     pub fn writes_narrow(&self) -> bool {
-        self.parts.len() == 1 && self.parts[0].samples.dtype() == Dtype::U32
+        self.augment.is_none() && self.parts.len() == 1 && self.parts[0].samples.dtype() == Dtype::U32
     }
 }
 
 /// Fills `x` (features, cols) and `label` (cols,) with samples `order[first ..]`; columns from `live` on
-/// become 0. The value of a feature is `sample * scale + shift`, those of its channel.
+/// become 0. The value of a feature is `sample * scale + shift`, those of its channel;
+/// where samples are varied, see [`augment`].
 pub fn record(rec: &mut Recorder, set: &Set, step: &Uniform, x: &Tensor, label: &Tensor) -> Result<()> {
     let cols = label.len();
+    if let Some(how) = &set.augment {
+        return augment::record(rec, set, how, step, x, label);
+    }
     for part in &set.parts {
-        let args = Args {
-            features: set.features as u32,
-            cols: cols as u32,
-            plane: (set.features / set.channels()).max(1) as u32,
-            begin: part.begin as u32,
-            end: part.end as u32,
-        };
+        let args = set.args(part, cols);
         let (together, written) = if x.dtype() == Dtype::Bf16 { (8, 2) } else { (4, 4) };
         let groups = groups(cols / together * set.features.div_ceil(EACH), WG);
         let (labels, order, normal) = (&set.labels, &set.order, &set.normal);
@@ -121,7 +132,7 @@ pub fn pack_bytes(bytes: &[u8]) -> Vec<u32> {
     bytes.chunks(4).map(word).collect()
 }
 
-fn byte(words: &[u32], i: usize) -> u32 {
+pub(super) fn byte(words: &[u32], i: usize) -> u32 {
     words[i / 4] >> (i % 4 * 8) & 0xff
 }
 
@@ -180,7 +191,7 @@ pub fn checks() -> Vec<Check> {
 }
 
 /// Samples of a set in the check.
-const SAMPLES: usize = 37;
+pub(super) const SAMPLES: usize = 37;
 
 fn check(t: &mut Trial, features: usize, floats: bool) -> Result<()> {
     let two = &[(0, 20), (20, SAMPLES)][..];
@@ -216,7 +227,7 @@ fn check_narrow(t: &mut Trial, features: usize, channels: usize) -> Result<()> {
 }
 
 /// A set and its step; each channel has its own scale and shift.
-fn set(
+pub(super) fn set(
     t: &mut Trial,
     features: usize,
     floats: bool,
@@ -239,6 +250,7 @@ fn set(
         order: t.indices("order", &[samples], samples as u32)?,
         features,
         normal: Set::normal(&t.gpu, &scale[..channels], &shift[..channels])?,
+        augment: None,
     };
     Ok((set, step))
 }

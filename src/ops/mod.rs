@@ -4,6 +4,7 @@ use crate::gpu::check::Check;
 
 pub mod activation;
 pub mod add;
+pub mod augment;
 pub mod batch;
 pub mod ceilings;
 pub mod cross_entropy;
@@ -56,6 +57,7 @@ pub fn checks() -> Vec<Check> {
     let mut all = Vec::new();
     all.extend(activation::checks());
     all.extend(add::checks());
+    all.extend(augment::checks());
     all.extend(batch::checks());
     all.extend(ceilings::checks());
     all.extend(cross_entropy::checks());

@@ -223,6 +223,7 @@ impl Network {
             order: gpu.upload_u32("order", &[SAMPLES], &order)?,
             features: INPUTS,
             normal: Set::normal(gpu, &[1.0], &[0.0])?,
+            augment: None,
         };
         let step = gpu.uniform("step", &Step { live: SAMPLES as u32, ..Default::default() })?;
         let u32s = |label: &str| gpu.upload_u32(label, &[SAMPLES], &[0; SAMPLES]);

@@ -142,6 +142,17 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
         validation,
         settings,
     });
+    let augment = (any::<bool>(), 0..9u32, [0.0..0.9f64, 0.0..0.9, 0.0..0.9], 0.0..180.0f64, 0..9u32)
+        .prop_map(|(flip, crop, [shift, zoom, brightness], rotate, cutout)| Augment {
+            flip,
+            crop,
+            shift,
+            rotate,
+            zoom,
+            brightness,
+            contrast: 1.0 - shift,
+            cutout,
+        });
     let optim = ("[a-z]{1,6}", an_lr(), some_settings()).prop_map(|(name, lr, settings)| Optim {
         name,
         lr,
@@ -154,10 +165,11 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
     )
         .prop_map(|(every, tensors, what)| Dump { every, tensors, what });
     let distill = ("[a-z]{1,6}", some_settings()).prop_map(|(method, settings)| Distill { method, settings });
-    (a_run(), data, a_model(), optim, a_sparsity(), distill, an_unfreeze(), dump).prop_map(
-        |(run, data, model, optim, sparsity, distill, unfreeze, dump)| Recipe {
+    (a_run(), (data, augment), a_model(), optim, a_sparsity(), distill, an_unfreeze(), dump).prop_map(
+        |(run, (data, augment), model, optim, sparsity, distill, unfreeze, dump)| Recipe {
             run,
             data,
+            augment,
             model,
             optim,
             sparsity,
