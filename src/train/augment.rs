@@ -50,23 +50,26 @@ pub(super) fn of(gpu: &Gpu, asked: &recipe::Augment, data: &Dataset, cols: usize
     Augment::new(gpu, how, floats, cols).map(Some)
 }
 
-/// The first `count` training samples as an epoch of a run shows them to the model: (features, count).
+/// Some training samples as an epoch of a run shows them to the model: (features, rows.len()).
 ///
 /// # Errors
 /// As those of a run with this recipe.
-pub fn shown(gpu: &Gpu, recipe: &Recipe, data: &Dataset, epoch: u64, count: usize) -> Result<Vec<f32>> {
-    let count = count.min(data.train.len());
-    let cols = count.next_multiple_of(4);
-    let mut feed = Feed::new(gpu, data, &data.train, count)?;
+///
+/// # Panics
+/// If a row is not one of the training part.
+pub fn shown(gpu: &Gpu, recipe: &Recipe, data: &Dataset, epoch: u64, rows: &[u32]) -> Result<Vec<f32>> {
+    let cols = rows.len().next_multiple_of(4);
+    let mut feed = Feed::new(gpu, data, &data.train, rows.len().max(1))?;
     feed.set.augment = of(gpu, &recipe.augment, data, cols)?;
     feed.shuffle(recipe.run.seed, epoch)?;
-    let in_order: Vec<u32> = (0..data.train.len() as u32).collect();
-    feed.set.order.write(&in_order)?;
-    let step = gpu.uniform("step", &Step { live: count as u32, ..Default::default() })?;
+    // These first; the rest is not looked at.
+    let rest = (0..data.train.len() as u32).skip(rows.len());
+    feed.set.order.write(&rows.iter().copied().chain(rest).collect::<Vec<u32>>())?;
+    let step = gpu.uniform("step", &Step { live: rows.len() as u32, ..Default::default() })?;
     let x = gpu.tensor("x", Dtype::F32, &[data.features(), cols])?;
     let label = gpu.tensor("label", Dtype::U32, &[cols])?;
     let mut rec = Recorder::new(gpu);
     batch::record(&mut rec, &feed.set, &step, &x, &label)?;
     rec.finish()?.replay()?;
-    Ok(x.read_f32()?.chunks(cols).flat_map(|row| row[..count].to_vec()).collect())
+    Ok(x.read_f32()?.chunks(cols).flat_map(|row| row[..rows.len()].to_vec()).collect())
 }
