@@ -157,13 +157,11 @@ struct Range {
 }
 
 impl Range {
-    /// Those of bytes; of floats the smallest and the largest among those shown.
+    /// The smallest and the largest among those shown; bytes begin at 0.
     fn of(data: &Dataset, plain: &[f32], cols: usize) -> Self {
-        if matches!(data.train.images, Samples::Bytes(_)) && data.name != "digits" {
-            return Self { least: 0.0, most: 255.0 };
-        }
         let stored = || plain.iter().enumerate().map(|(i, x)| stored(data, i / cols, *x));
-        Self { least: stored().fold(f32::MAX, f32::min), most: stored().fold(f32::MIN, f32::max) }
+        let (least, most) = (stored().fold(f32::MAX, f32::min), stored().fold(f32::MIN, f32::max));
+        Self { least: if matches!(data.train.images, Samples::Bytes(_)) { 0.0 } else { least }, most }
     }
 
     /// A column of (features, cols), from 0 (black) to 1 (white).

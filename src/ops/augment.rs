@@ -225,7 +225,7 @@ fn twin_vary(t: &Twin) {
 
 pub fn checks() -> Vec<Check> {
     vec![
-        Check::new("ops/augment:draw", |t, n| check_draws(t, n)),
+        Check::new("ops/augment:draw", check_draws),
         Check::new("ops/augment:vary", |t, n| {
             for (channels, floats, ranges) in [
                 (1, false, &[(0, batch::SAMPLES)][..]),
