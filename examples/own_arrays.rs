@@ -31,10 +31,7 @@ fn points(number: u32, tensor: u32) -> Split {
 
 fn main() -> coppice::error::Result<()> {
     let (train_part, test) = (points(2000, 0), points(500, 1));
-    let (name, origin) = ("ring".to_string(), "made here".to_string());
-    let source =
-        Source { name, shape: vec![2], classes: 2, scale: 1.0, shift: 0.0, train: train_part, test, origin };
-    let data = Dataset::from_arrays(source, 0.1)?;
+    let data = Dataset::from_arrays(Source::new("ring", vec![2], 2, train_part, test), 0.1)?;
     let recipe = Recipe::parse(RECIPE, "ring", &[])?;
     let gpu = Gpu::open(&Choice::Auto)?;
     let mut run = Session::new(&gpu, &recipe, &data, Choices::default())?;

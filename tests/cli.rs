@@ -1,5 +1,7 @@
 //! The program as a user meets it: commands, exit codes, messages, interruption and resume.
 
+#[path = "cli/data.rs"]
+mod data;
 #[path = "cli/init.rs"]
 mod init;
 #[path = "common/program.rs"]

@@ -138,12 +138,7 @@ fn data() -> Dataset {
         Split::floats(values, labels)
     };
     let (train, test) = (split(160, 0), split(40, 1));
-    let (name, origin) = ("largest".to_string(), "made by the test".to_string());
-    Dataset::from_arrays(
-        Source { name, shape: vec![37], classes: 3, scale: 1.0, shift: 0.0, train, test, origin },
-        0.0,
-    )
-    .unwrap()
+    Dataset::from_arrays(Source::new("largest", vec![37], 3, train, test), 0.0).unwrap()
 }
 
 const METHODS: [&str; 6] = [

@@ -54,12 +54,7 @@ fn data() -> Dataset {
         Split::floats(values, labels)
     };
     let (train, test) = (split(64, 0), split(16, 1));
-    let (name, origin) = ("sums".to_string(), "made by the test".to_string());
-    Dataset::from_arrays(
-        Source { name, shape: vec![16], classes: 2, scale: 1.0, shift: 0.0, train, test, origin },
-        0.0,
-    )
-    .unwrap()
+    Dataset::from_arrays(Source::new("sums", vec![16], 2, train, test), 0.0).unwrap()
 }
 
 fn recipe(sparsity: &str, optimizer: &str) -> Recipe {

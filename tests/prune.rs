@@ -29,13 +29,7 @@ use coppice::sparsity::structure::groups::n_of_m;
 use coppice::train::{Part, Session};
 
 fn source(features: usize, classes: u8, train: Split, test: Split) -> Dataset {
-    let (name, origin) = ("made".to_string(), "made by the test".to_string());
-    let classes = classes as usize;
-    Dataset::from_arrays(
-        Source { name, shape: vec![features], classes, scale: 1.0, shift: 0.0, train, test, origin },
-        0.0,
-    )
-    .unwrap()
+    Dataset::from_arrays(Source::new("made", vec![features], classes.into(), train, test), 0.0).unwrap()
 }
 
 /// 160 random samples of 32 numbers; three classes.

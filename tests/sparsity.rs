@@ -150,12 +150,7 @@ fn data() -> Dataset {
         Split::floats(values, labels)
     };
     let (train, test) = (split(96, 0), split(32, 1));
-    let (name, origin) = ("signs".to_string(), "made by the test".to_string());
-    Dataset::from_arrays(
-        Source { name, shape: vec![12], classes: 2, scale: 1.0, shift: 0.0, train, test, origin },
-        0.0,
-    )
-    .unwrap()
+    Dataset::from_arrays(Source::new("signs", vec![12], 2, train, test), 0.0).unwrap()
 }
 
 fn session(gpu: &Gpu, optim: &str, sparsity: &str) -> Session {

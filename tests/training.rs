@@ -22,16 +22,8 @@ fn data() -> Dataset {
         let labels = values.chunks(20).map(class).collect();
         Split::bytes(values, labels)
     };
-    let source = Source {
-        name: "bytes".into(),
-        shape: vec![20],
-        classes: 3,
-        scale: 1.0 / 128.0,
-        shift: -1.0,
-        train: split(300, 0),
-        test: split(70, 1),
-        origin: "made by the test".into(),
-    };
+    let source = Source::new("bytes", vec![20], 3, split(300, 0), split(70, 1));
+    let source = Source { scale: vec![1.0 / 128.0], shift: vec![-1.0], ..source };
     Dataset::from_arrays(source, 0.1).unwrap()
 }
 

@@ -1,80 +1,20 @@
 // Assembles a batch from a data set that lives on the device: x = sample * scale + shift.
 // samples: (set, features), as bytes four to a word, or as floats. labels: bytes, four to a word.
+// normal: (1 or channels, 2): scale and shift; a channel is `plane` features in a row.
 // order: (set,). x: (features, cols). labels_out: (cols,). Columns without a sample become 0.
 // One invocation per EACH features of four columns: which samples those are is looked up once.
 // `narrow_bytes`: bf16 pairs in place of floats, of a whole set; one invocation per EACH features of eight columns.
 // x_pairs: (features, cols / 2), see ops/bf16.
 //#use common/grid
 //#use common/step
+//#use ops/batch_part
 //#use ops/bf16
 const WG = 64u;
 const EACH = 16u;
 
-override WHOLE = false;   // this dispatch holds the whole set
-override ALIGNED = false; // every sample begins at a multiple of four bytes
-
-struct Args {
-    features: u32,
-    cols: u32,
-    scale: f32,
-    shift: f32,
-    begin: u32, // this dispatch holds samples begin .. end of the set
-    end: u32,
-}
-@group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(2) var<storage, read> samples: array<u32>;
 @group(0) @binding(3) var<storage, read> floats: array<f32>;
-@group(0) @binding(4) var<storage, read> labels: array<u32>;
-@group(0) @binding(5) var<storage, read> order: array<u32>;
-@group(0) @binding(6) var<storage, read_write> x: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read_write> label: array<u32>;
 @group(0) @binding(8) var<storage, read_write> x_pairs: array<vec4<u32>>;
-
-// Four columns side by side, and the first of EACH features of them.
-struct Place {
-    quad: u32,
-    feature: u32,
-    sample: vec4<u32>,
-    live: vec4<bool>, // the column holds a sample
-    mine: vec4<bool>, // it is for this dispatch to write
-}
-
-fn place(quad: u32, feature: u32) -> Place {
-    var at: Place;
-    at.quad = quad;
-    at.feature = feature;
-    for (var c = 0u; c < 4u; c++) {
-        let col = at.quad * 4u + c;
-        let is_live = col < step.live;
-        let sample = order[step.first + min(col, max(step.live, 1u) - 1u)];
-        at.sample[c] = sample - args.begin;
-        at.live[c] = is_live;
-        // The first part of the set clears the empty columns.
-        at.mine[c] = WHOLE || select(args.begin == 0u, sample >= args.begin && sample < args.end, is_live);
-    }
-    return at;
-}
-
-fn put_labels(at: Place) {
-    if at.feature != 0u { return; }
-    for (var c = 0u; c < 4u; c++) {
-        let sample = at.sample[c] + args.begin;
-        if at.mine[c] {
-            label[at.quad * 4u + c] = select(0u, extractBits(labels[sample / 4u], sample % 4u * 8u, 8u), at.live[c]);
-        }
-    }
-}
-
-fn scaled(at: Place, value: vec4<f32>) -> vec4<f32> {
-    return select(vec4<f32>(0.0), value * args.scale + args.shift, at.live);
-}
-
-// Four columns of one feature; those of another part of the set stay as they are.
-fn put(at: Place, feature: u32, value: vec4<f32>) {
-    let i = feature * (args.cols / 4u) + at.quad;
-    let own = scaled(at, value);
-    if WHOLE || all(at.mine) { x[i] = own; } else { x[i] = select(x[i], own, at.mine); }
-}
 
 // The four bytes from byte i on; those past the end of the set are never used.
 fn four_bytes(i: u32) -> u32 {
@@ -109,7 +49,7 @@ fn from_bytes(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) gro
     for (var first = at.feature; first < min(at.feature + EACH, args.features); first += 4u) {
         let bytes = features_of(at, first);
         for (var f = 0u; f < 4u; f++) {
-            if ALIGNED || first + f < args.features { put(at, first + f, byte_of(bytes, f)); }
+            if ALIGNED || first + f < args.features { put(at, first + f, scaled(at, first + f, byte_of(bytes, f))); }
         }
     }
 }
@@ -131,8 +71,9 @@ fn narrow_bytes(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) g
         let high_bytes = features_of(high, first);
         for (var f = 0u; f < 4u; f++) {
             if ALIGNED || first + f < args.features {
-                x_pairs[(first + f) * octets + octet] =
-                    pairs(scaled(low, byte_of(low_bytes, f)), scaled(high, byte_of(high_bytes, f)));
+                let feature = first + f;
+                x_pairs[feature * octets + octet] = pairs(scaled(low, feature, byte_of(low_bytes, f)),
+                                                          scaled(high, feature, byte_of(high_bytes, f)));
             }
         }
     }
@@ -152,6 +93,6 @@ fn from_floats(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) gr
         for (var c = 0u; c < 4u; c++) {
             if at.live[c] && at.mine[c] { value[c] = floats[at.sample[c] * args.features + f]; }
         }
-        put(at, f, value);
+        put(at, f, scaled(at, f, value));
     }
 }

@@ -36,7 +36,7 @@ pub struct Options {
 
 /// Opens the data of a recipe.
 pub fn data(recipe: &Recipe) -> Result<Dataset> {
-    crate::data::open(&recipe.data.name, recipe.data.validation)
+    crate::data::open_with(&recipe.data.name, recipe.data.validation, &recipe.data.settings)
 }
 
 /// Starts a new run in the folder `path`.

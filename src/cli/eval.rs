@@ -47,6 +47,7 @@ impl Eval {
         }
         if let Some(name) = &self.data {
             recipe.data.name = anchored_here(name)?;
+            recipe.data.settings = crate::data::fitting(&recipe.data.name, &recipe.data.settings);
         }
         let data = drive::data(&recipe)?;
         if let Some(meta) = meta.as_ref().filter(|meta| self.data.is_none() && meta.data_hash != data.hash) {

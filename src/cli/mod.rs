@@ -12,6 +12,7 @@ use crate::recipe::built_in;
 
 mod bench;
 mod cache;
+mod data;
 mod demo;
 mod devices;
 mod drive;
@@ -61,6 +62,8 @@ enum Command {
     Eval(eval::Eval),
     /// Show what a recipe will do: budgets, schedule, memory, operations, kernels; trains nothing
     Plan(plan::Plan),
+    /// Show what a recipe trains on, in numbers and as a picture
+    Data(data::Data),
     /// Look into a run, a checkpoint, a dump or any safetensors file
     Inspect(inspect::Inspect),
     /// Write the weights of a run to a file for other programs
@@ -145,6 +148,7 @@ fn run(command: Command) -> Result<()> {
         Command::Plasticity(args) => args.run(),
         Command::Eval(args) => args.run(),
         Command::Plan(args) => args.run(),
+        Command::Data(args) => args.run(),
         Command::Inspect(args) => args.run(),
         Command::Export(args) => args.run(),
         Command::Bench(args) => args.run(),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::train::Common;
 use super::{drive, print_json, say};
-use crate::data::Dataset;
+use crate::data::{self, Dataset};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Choice, Gpu, Identity};
 use crate::recipe::{Difference, Recipe, anchored_here};
@@ -74,6 +74,7 @@ pub fn go_on(
     let (folder, mut recipe, mut meta) = RunFolder::open(path)?;
     if let Some(data) = &changes.data {
         recipe.data.name = anchored_here(data)?;
+        recipe.data.settings = data::fitting(&recipe.data.name, &recipe.data.settings);
     }
     let mut differences = meta.differences(&recipe)?;
     if !changes.accept_changes {

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 
 /// Checks that all parts of a source fit each other; gives the number of values in a sample.
 pub fn source(source: &Source) -> Result<usize> {
-    let Source { name, shape, classes, scale, shift, train, test, .. } = source;
+    let Source { name, shape, classes, class_names, scale, shift, train, test, .. } = source;
     let features = shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent));
     let Some(features) = features.filter(|&features| features > 0 && !shape.is_empty()) else {
         return Err(wrong(
@@ -17,11 +17,19 @@ pub fn source(source: &Source) -> Result<usize> {
     if !(1..=65536).contains(classes) {
         return Err(wrong(name, format!("expected 1 to 65536 classes, found {classes}")));
     }
-    if !(scale.is_finite() && *scale != 0.0 && shift.is_finite()) {
-        return Err(wrong(
-            name,
-            format!("expected a finite scale other than 0, found {scale} and shift {shift}"),
-        ));
+    if !(class_names.is_empty() || class_names.len() == *classes) {
+        return Err(wrong(name, format!("expected {classes} names of classes, found {}", class_names.len())));
+    }
+    if scale.len() != shift.len() || ![1, shape[0]].contains(&scale.len()) {
+        let (scales, shifts) = (scale.len(), shift.len());
+        let found = format!("found {scales} scales and {shifts} shifts");
+        return Err(wrong(name, format!("expected one of each, or {} (one a channel), {found}", shape[0])));
+    }
+    for (scale, shift) in scale.iter().zip(shift) {
+        if !(scale.is_finite() && *scale != 0.0 && shift.is_finite()) {
+            let found = format!("found {scale} and shift {shift}");
+            return Err(wrong(name, format!("expected a finite scale other than 0, {found}")));
+        }
     }
     part(name, "training", train, features, *classes)?;
     part(name, "test", test, features, *classes)?;

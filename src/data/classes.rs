@@ -35,18 +35,26 @@ impl Dataset {
         (0..self.classes).filter(|&class| counts[class] == 0).collect()
     }
 
-    /// What is odd about its classes, with the likely reason.
+    /// The name of a class, or its number where it has none.
+    pub fn class_name(&self, class: usize) -> String {
+        self.class_names.get(class).cloned().unwrap_or_else(|| class.to_string())
+    }
+
+    /// What its loader found odd, and what is odd about its classes, with the likely reason.
     pub fn warnings(&self) -> Vec<Error> {
+        let mut all = self.remarks.clone();
         let empty = self.empty_classes();
         if empty.is_empty() {
-            return Vec::new();
+            return all;
         }
         let what = format!("{} of {} classes have no training samples", empty.len(), self.classes);
-        let error = Error::data(what).at(format!("empty: {}", named(&empty)));
-        vec![match reason(&counts(self)) {
+        let names: Vec<String> = empty.iter().map(|&class| self.class_name(class)).collect();
+        let error = Error::data(what).at(format!("empty: {}", named(&names)));
+        all.push(match reason(&counts(self)).filter(|_| self.class_names.is_empty()) {
             Some(reason) => error.at(reason).hint("labels that count from 0 without gaps"),
             None => error.hint("nothing, if these classes are rare; their outputs are never right"),
-        }]
+        });
+        all
     }
 }
 
@@ -70,10 +78,11 @@ fn reason(counts: &[usize]) -> Option<String> {
     }
 }
 
-fn named(classes: &[usize]) -> String {
-    let mut words: Vec<String> = classes.iter().take(NAMED).map(usize::to_string).collect();
-    if classes.len() > NAMED {
-        words.push(format!("and {} more", classes.len() - NAMED));
+/// The first few, and how many more there are.
+pub fn named(all: &[String]) -> String {
+    let mut words: Vec<String> = all.iter().take(NAMED).cloned().collect();
+    if all.len() > NAMED {
+        words.push(format!("and {} more", all.len() - NAMED));
     }
     words.join(", ")
 }
@@ -85,17 +94,7 @@ mod tests {
 
     fn source(labels: &[u8], classes: usize) -> Source {
         let split = || Split::bytes(vec![0; labels.len()], labels.to_vec());
-        let (name, origin) = ("s".to_string(), String::new());
-        Source {
-            name,
-            shape: vec![1],
-            classes,
-            scale: 1.0,
-            shift: 0.0,
-            train: split(),
-            test: split(),
-            origin,
-        }
+        Source::new("s", vec![1], classes, split(), split())
     }
 
     #[test]

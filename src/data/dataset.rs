@@ -33,13 +33,32 @@ pub struct Source {
     pub shape: Vec<usize>,
     /// From 1 to 65,536; a label is a byte, so that of more than 256 the others have no samples.
     pub classes: usize,
-    /// The model sees `stored * scale + shift`. For values that need none: 1 and 0.
-    pub scale: f32,
-    pub shift: f32,
+    /// What each class is called, or nothing where classes have only numbers.
+    pub class_names: Vec<String>,
+    /// The model sees `stored * scale + shift`: one number each, or one for each of `shape[0]` channels.
+    pub scale: Vec<f32>,
+    pub shift: Vec<f32>,
     pub train: Split,
     pub test: Split,
     /// Where it came from, for people.
     pub origin: String,
+    /// What people should know before they train on it.
+    pub warnings: Vec<Error>,
+}
+
+impl Source {
+    /// Values as the model is to see them, classes without names.
+    pub fn new(
+        name: impl Into<String>,
+        shape: Vec<usize>,
+        classes: usize,
+        train: Split,
+        test: Split,
+    ) -> Self {
+        let (class_names, warnings, origin) = (Vec::new(), Vec::new(), String::new());
+        let (name, scale, shift) = (name.into(), vec![1.0], vec![0.0]);
+        Self { name, shape, classes, class_names, scale, shift, train, test, origin, warnings }
+    }
 }
 
 /// A data set ready for training. Made by [`super::open`] or [`Dataset::from_arrays`], which check it.
@@ -49,18 +68,22 @@ pub struct Dataset {
     /// One sample, for instance `[1, 28, 28]`.
     pub shape: Vec<usize>,
     pub classes: usize,
-    /// The model sees `stored * scale + shift`.
-    pub scale: f32,
-    pub shift: f32,
+    /// What each class is called, or nothing where classes have only numbers.
+    pub class_names: Vec<String>,
+    /// The model sees `stored * scale + shift`: one number each, or one for each of `shape[0]` channels.
+    pub scale: Vec<f32>,
+    pub shift: Vec<f32>,
     /// What is trained on: the training part without what is held out.
     pub train: Split,
     /// What is held out of the training part; empty if nothing is.
     pub validation: Split,
     pub test: Split,
     /// SHA-256, in hexadecimal, over shape, classes, scale, shift and the three parts, with their sizes.
-    /// Name and origin are left out: a copy of the files is the same data.
+    /// Names and origin are left out: a copy of the files is the same data.
     pub hash: String,
     pub origin: String,
+    /// What its loader found odd; see [`Dataset::warnings`].
+    pub(super) remarks: Vec<Error>,
 }
 
 impl Split {
@@ -69,6 +92,15 @@ impl Split {
     }
     pub fn floats(images: Vec<f32>, labels: Vec<u8>) -> Self {
         Self { images: Samples::Floats(images), labels }
+    }
+    /// Adds a sample of bytes.
+    ///
+    /// # Panics
+    /// If the others are floats.
+    pub(super) fn push_bytes(&mut self, values: &[u8], label: u8) {
+        let Samples::Bytes(bytes) = &mut self.images else { panic!("bytes among floats") };
+        bytes.extend_from_slice(values);
+        self.labels.push(label);
     }
     /// The number of samples.
     pub fn len(&self) -> usize {
@@ -125,16 +157,13 @@ impl Dataset {
     /// ```
     /// use coppice::data::{Dataset, Source, Split};
     /// let set = Dataset::from_arrays(
-    ///     Source {
-    ///         name: "xor".into(),
-    ///         shape: vec![2],
-    ///         classes: 2,
-    ///         scale: 1.0,
-    ///         shift: 0.0,
-    ///         train: Split::floats(vec![0., 0., 0., 1., 1., 0., 1., 1.], vec![0, 1, 1, 0]),
-    ///         test: Split::floats(vec![1., 0.], vec![1]),
-    ///         origin: "by hand".into(),
-    ///     },
+    ///     Source::new(
+    ///         "xor",
+    ///         vec![2],
+    ///         2,
+    ///         Split::floats(vec![0., 0., 0., 1., 1., 0., 1., 1.], vec![0, 1, 1, 0]),
+    ///         Split::floats(vec![1., 0.], vec![1]),
+    ///     ),
     ///     0.0,
     /// )?;
     /// assert_eq!(set.columns(&set.train, &[1, 2]), [0., 1., 1., 0.]); // (features, batch)
@@ -142,10 +171,21 @@ impl Dataset {
     /// ```
     pub fn from_arrays(source: Source, validation: f64) -> Result<Self> {
         let features = super::check::source(&source)?;
-        let Source { name, shape, classes, scale, shift, train, test, origin } = source;
-        let (train, validation) = hold_out(train, features, validation)?;
-        let mut set =
-            Self { name, shape, classes, scale, shift, train, validation, test, hash: String::new(), origin };
+        let (train, validation) = hold_out(source.train, features, validation)?;
+        let mut set = Self {
+            name: source.name,
+            shape: source.shape,
+            classes: source.classes,
+            class_names: source.class_names,
+            scale: source.scale,
+            shift: source.shift,
+            train,
+            validation,
+            test: source.test,
+            hash: String::new(),
+            origin: source.origin,
+            remarks: source.warnings,
+        };
         set.hash = set.digest();
         Ok(set)
     }
@@ -161,16 +201,20 @@ impl Dataset {
     /// If a row is not one of `split`, or `split` is not of this data set.
     pub fn columns(&self, split: &Split, rows: &[u32]) -> Vec<f32> {
         let features = self.features();
-        let value =
-            |row: u32, feature| split.images.get(row as usize * features + feature) * self.scale + self.shift;
+        let plane = features / self.scale.len();
+        let value = |row: u32, feature| {
+            let channel: usize = feature / plane;
+            split.images.get(row as usize * features + feature) * self.scale[channel] + self.shift[channel]
+        };
         (0..features).flat_map(|feature| rows.iter().map(move |&row| value(row, feature))).collect()
     }
 
     fn digest(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(format!("coppice data 1 {:?} {}", self.shape, self.classes));
-        hash.update(self.scale.to_le_bytes());
-        hash.update(self.shift.to_le_bytes());
+        for number in self.scale.iter().chain(&self.shift) {
+            hash.update(number.to_le_bytes());
+        }
         for split in [&self.train, &self.validation, &self.test] {
             hash.update((split.len() as u64).to_le_bytes());
             match &split.images {

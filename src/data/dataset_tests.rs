@@ -8,14 +8,9 @@ fn source(samples: u8) -> Source {
         Split::bytes((from..to).flat_map(|v| [v, v]).collect(), (from..to).map(|v| v % 2).collect())
     };
     Source {
-        name: "rows".into(),
-        shape: vec![2],
-        classes: 2,
-        scale: 0.5,
-        shift: -1.0,
-        train: split(0, samples),
-        test: split(200, 204),
-        origin: "a test".into(),
+        scale: vec![0.5],
+        shift: vec![-1.0],
+        ..Source::new("rows", vec![2], 2, split(0, samples), split(200, 204))
     }
 }
 
@@ -78,9 +73,23 @@ fn columns_are_feature_major_and_scaled() {
 }
 
 #[test]
+fn each_channel_has_its_scale() {
+    let image = |from: u8| (from..from + 4).collect::<Vec<u8>>();
+    let train = Split::bytes([image(0), image(10)].concat(), vec![0, 1]);
+    let test = Split::bytes(image(0), vec![0]);
+    let source = Source {
+        scale: vec![1.0, 2.0],
+        shift: vec![0.5, -1.0],
+        ..Source::new("two", vec![2, 1, 2], 2, train, test)
+    };
+    let set = Dataset::from_arrays(source, 0.0).unwrap();
+    assert_eq!(set.columns(&set.train, &[1]), [10.5, 11.5, 23.0, 25.0]);
+}
+
+#[test]
 fn floats_are_taken_as_they_are() {
     let floats = |n: u8| Split::floats((0..2 * n).map(f32::from).collect(), vec![1; n.into()]);
-    let source = Source { scale: 1.0, shift: 0.0, train: floats(8), test: floats(2), ..source(1) };
+    let source = Source::new("rows", vec![2], 2, floats(8), floats(2));
     let set = Dataset::from_arrays(source, 0.25).unwrap();
     assert_eq!((set.train.len(), set.validation.len()), (6, 2));
     assert_eq!(set.columns(&set.test, &[1]), [2.0, 3.0]);
@@ -101,8 +110,12 @@ fn arrays_that_do_not_fit_are_named() {
     assert!(refused(|s| s.shape = vec![usize::MAX / 2]).contains("expected 10 x"));
     assert!(refused(|s| s.classes = 0).contains("found 0"));
     assert!(refused(|s| s.classes = 65537).contains("found 65537"));
-    assert!(refused(|s| s.scale = f32::NAN).contains("NaN"));
-    assert!(refused(|s| s.shift = f32::INFINITY).contains("inf"));
+    assert!(refused(|s| s.scale = vec![f32::NAN]).contains("NaN"));
+    assert!(refused(|s| s.shift = vec![f32::INFINITY]).contains("inf"));
+    assert!(
+        refused(|s| s.scale = vec![1.0, 2.0]).contains("one of each, or 2 (one a channel), found 2 scales")
+    );
+    assert!(refused(|s| s.class_names = vec!["a".into()]).contains("expected 2 names of classes, found 1"));
     assert!(refused(|s| s.test = Split::floats(vec![0.0; 2], vec![0])).contains("both"));
     let nan = |s: &mut Source| s.train = Split::floats(vec![0.0, 0.0, 0.0, f32::NAN], vec![0, 0]);
     assert!(refused(nan).contains("training sample 1, value 1"));
@@ -122,8 +135,8 @@ fn the_hash_covers_everything_but_the_names() {
     let changes: [&dyn Fn(&mut Source); 8] = [
         &|s| s.shape = vec![2, 1],
         &|s| s.classes = 3,
-        &|s| s.scale = 1.0,
-        &|s| s.shift = 0.0,
+        &|s| s.scale = vec![1.0],
+        &|s| s.shift = vec![0.0],
         &|s| s.train.labels[9] = 0,
         &|s| s.test.labels[0] = 1,
         &|s| s.test.images = Samples::Bytes(vec![7; 8]),

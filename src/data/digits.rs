@@ -2,6 +2,7 @@
 //! UCI, *Optical Recognition of Handwritten Digits* (Alpaydin, Kaynak 1998), its test part, as scikit-learn
 //! has it (`assets/README.md`).
 
+use super::statistics::Moments;
 use super::{Entry, Source, Split, folder, idx};
 use crate::error::Result;
 
@@ -9,7 +10,8 @@ pub const ENTRY: Entry = Entry {
     name: "digits",
     argument: "",
     about: "1,437 + 360 handwritten digits, 8x8, 10 classes; embedded",
-    open: |_| open(),
+    keys: &[],
+    open: |_, _| open(),
 };
 
 const CLASSES: usize = 10;
@@ -28,10 +30,10 @@ fn open() -> Result<Source> {
     let labels = idx::read("digits-labels", &labels[..], folder::LABELS)?;
     let (shape, all) = folder::pair(images, labels, CLASSES)?;
     let (train, test) = cut(&all, shape.iter().product());
-    let (scale, shift) = folder::normalised(RANGE, MEAN, DEVIATION);
+    let (scale, shift) = Moments::one(MEAN, DEVIATION).scale_and_shift(RANGE);
     let origin =
         "embedded; UCI Optical Recognition of Handwritten Digits (CC BY 4.0), by way of scikit-learn".into();
-    Ok(Source { name: ENTRY.name.into(), shape, classes: CLASSES, scale, shift, train, test, origin })
+    Ok(Source { scale, shift, origin, ..Source::new(ENTRY.name, shape, CLASSES, train, test) })
 }
 
 /// The source has no test part of its own. The rule: sort by class, equal classes in the order of the file;
@@ -63,9 +65,9 @@ mod tests {
 
     #[test]
     fn constants_are_the_moments_of_the_training_part() {
-        let (mean, deviation) = folder::moments(&open().unwrap().train.images);
-        assert!((mean / RANGE - MEAN).abs() <= 1e-6, "{mean}");
-        assert!((deviation / RANGE - DEVIATION).abs() <= 1e-6, "{deviation}");
+        let Moments { mean, deviation } = Moments::of(&open().unwrap().train.images, 64, 1);
+        assert!((mean[0] / RANGE - MEAN).abs() <= 1e-6, "{mean:?}");
+        assert!((deviation[0] / RANGE - DEVIATION).abs() <= 1e-6, "{deviation:?}");
     }
 
     /// The first row of the source: a zero, `0,0,5,13,9,1,0,0`; it is the first of its class, so for testing.

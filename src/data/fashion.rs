@@ -3,7 +3,9 @@
 //! `fashion-mnist` is the whole of it, 60,000 + 10,000, from files on this machine. `fashion-mini` is the
 //! first 300 + 50 of each class, embedded (`assets/make.py`): a score on it is not a score on the former.
 
+use super::options::SCALED;
 use super::standard::{Part, Standard};
+use super::statistics::Moments;
 use super::{Entry, Source, folder, idx};
 use crate::error::Result;
 
@@ -11,14 +13,16 @@ pub const FULL: Entry = Entry {
     name: "fashion-mnist",
     argument: "",
     about: "60,000 + 10,000 pictures of clothes, 28x28, 10 classes; package dataset-fashion-mnist or $COPPICE_DATA",
-    open: |_| FASHION.open(),
+    keys: SCALED,
+    open: |_, _| FASHION.open(),
 };
 
 pub const MINI: Entry = Entry {
     name: "fashion-mini",
     argument: "",
     about: "3,000 + 500 of Fashion-MNIST, 28x28, 10 classes; embedded",
-    open: |_| mini(),
+    keys: SCALED,
+    open: |_, _| mini(),
 };
 
 const FASHION: Standard = Standard {
@@ -49,17 +53,9 @@ fn mini() -> Result<Source> {
     let (shape, train) = folder::pair(train.0, train.1, FASHION.classes)?;
     let (test_shape, test) = folder::pair(test.0, test.1, FASHION.classes)?;
     folder::same_shape(MINI.name, &shape, &test_shape)?;
-    let (scale, shift) = folder::normalised(255.0, FASHION.mean, FASHION.deviation);
-    Ok(Source {
-        name: MINI.name.into(),
-        shape,
-        classes: FASHION.classes,
-        scale,
-        shift,
-        train,
-        test,
-        origin: "embedded; the first 300 + 50 of each class of Fashion-MNIST (Zalando SE, MIT)".into(),
-    })
+    let (scale, shift) = Moments::one(FASHION.mean, FASHION.deviation).scale_and_shift(255.0);
+    let origin = "embedded; the first 300 + 50 of each class of Fashion-MNIST (Zalando SE, MIT)".into();
+    Ok(Source { scale, shift, origin, ..Source::new(MINI.name, shape, FASHION.classes, train, test) })
 }
 
 #[cfg(test)]
@@ -76,9 +72,9 @@ mod tests {
             assert_eq!((0..10).map(count).collect::<Vec<_>>(), [each; 10]);
         }
         // Mean and deviation are the full set's; a twentieth of it comes close.
-        let (mean, deviation) = folder::moments(&set.train.images);
-        assert!((mean / 255.0 - FASHION.mean).abs() <= 0.005, "{mean}");
-        assert!((deviation / 255.0 - FASHION.deviation).abs() <= 0.005, "{deviation}");
+        let Moments { mean, deviation } = Moments::of(&set.train.images, 784, 1);
+        assert!((mean[0] / 255.0 - FASHION.mean).abs() <= 0.005, "{mean:?}");
+        assert!((deviation[0] / 255.0 - FASHION.deviation).abs() <= 0.005, "{deviation:?}");
     }
 
     /// Where the package is installed: the mini set holds its samples, and its moments are the constants.
@@ -89,9 +85,9 @@ mod tests {
         }
         let (full, mini) = (FASHION.open().unwrap(), mini().unwrap());
         assert_eq!((full.train.len(), full.test.len()), (60_000, 10_000));
-        let (mean, deviation) = folder::moments(&full.train.images);
-        assert!((mean / 255.0 - FASHION.mean).abs() <= 1e-4, "{mean}");
-        assert!((deviation / 255.0 - FASHION.deviation).abs() <= 1e-4, "{deviation}");
+        let Moments { mean, deviation } = Moments::of(&full.train.images, 784, 1);
+        assert!((mean[0] / 255.0 - FASHION.mean).abs() <= 1e-4, "{mean:?}");
+        assert!((deviation[0] / 255.0 - FASHION.deviation).abs() <= 1e-4, "{deviation:?}");
         for (full, mini, each) in [(&full.train, &mini.train, 300), (&full.test, &mini.test, 50)] {
             let mut taken = [0; 10];
             let mut rows = vec![false; full.len()];

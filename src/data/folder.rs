@@ -3,24 +3,31 @@
 use std::path::{Path, PathBuf};
 
 use super::idx::{self, Idx};
-use super::{Entry, Samples, Source, Split};
+use super::options::{Options, SCALED};
+use super::statistics;
+use super::{Entry, Source, Split};
 use crate::error::{Error, Result};
 
 pub const ENTRY: Entry = Entry {
     name: "idx",
     argument: "DIR",
-    about: "your own images: the four files of MNIST in a folder, plain or gzip; scaled to mean 0, variance 1",
+    about: "your own images: the four files of MNIST in a folder, plain or gzip, one channel or more",
+    keys: SCALED,
     open,
 };
 
-/// The rank of a file of images: (samples, height, width), and of labels: (samples).
-pub const IMAGES: u8 = 3;
-pub const LABELS: u8 = 1;
+/// The ranks of a file of images: (samples, height, width) or (samples, channels, height, width), and of labels: (samples).
+pub const IMAGES: &[u8] = &[3, 4];
+pub const LABELS: &[u8] = &[1];
 
-/// Reads the part `train` or `t10k` of a folder: one sample's (1, height, width), and the samples.
+/// Reads the part `train` or `t10k` of a folder: one sample's (channels, height, width), and the samples.
 /// Labels have to be below `classes`, which is 256 at most.
 pub fn part(folder: &Path, part: &str, classes: usize) -> Result<(Vec<usize>, Split)> {
-    let images = file(folder, &format!("{part}-images-idx3-ubyte"), IMAGES)?;
+    let several = format!("{part}-images-idx4-ubyte");
+    let images = match find(folder, &several) {
+        Some(path) => idx::open(&path, IMAGES)?,
+        None => file(folder, &format!("{part}-images-idx3-ubyte"), IMAGES)?,
+    };
     let labels = file(folder, &format!("{part}-labels-idx1-ubyte"), LABELS)?;
     pair(images, labels, classes)
 }
@@ -32,12 +39,12 @@ pub fn find(folder: &Path, name: &str) -> Option<PathBuf> {
     paths.into_iter().find(|path| path.exists())
 }
 
-fn file(folder: &Path, name: &str, rank: u8) -> Result<Idx> {
+fn file(folder: &Path, name: &str, ranks: &[u8]) -> Result<Idx> {
     match find(folder, name) {
-        Some(path) => idx::open(&path, rank),
+        Some(path) => idx::open(&path, ranks),
         None => Err(Error::data(format!("a file of the data set is absent from {}", folder.display()))
             .at(format!("expected {name} or {name}.gz, found neither"))
-            .hint("the four files are {train,t10k}-images-idx3-ubyte and {train,t10k}-labels-idx1-ubyte")),
+            .hint("the four files are {train,t10k}-images-idx3-ubyte (idx4 with channels) and {train,t10k}-labels-idx1-ubyte")),
     }
 }
 
@@ -58,7 +65,10 @@ pub fn pair(images: Idx, labels: Idx, classes: usize) -> Result<(Vec<usize>, Spl
             ))
             .hint("classes count from 0, and the training part has to hold the highest one"));
     }
-    let shape = [&[1], &images.extents[1..]].concat();
+    let shape = match images.extents[1..] {
+        [height, width] => vec![1, height, width],
+        ref shape => shape.to_vec(),
+    };
     Ok((shape, Split::bytes(images.bytes, labels.bytes)))
 }
 
@@ -71,36 +81,20 @@ pub fn same_shape(name: &str, train: &[usize], test: &[usize]) -> Result<()> {
         .at(format!("offset 8 of the images: expected {train:?} as in the training part, found {test:?}")))
 }
 
-/// Scale and shift that take `value / range` to `(value / range - mean) / deviation`.
-pub fn normalised(range: f64, mean: f64, deviation: f64) -> (f32, f32) {
-    ((1.0 / (range * deviation)) as f32, (-mean / deviation) as f32)
-}
-
 /// `idx:DIR`. The number of classes is one more than the highest label of the training part.
-fn open(argument: &str) -> Result<Source> {
+fn open(argument: &str, options: &Options) -> Result<Source> {
     let folder = Path::new(argument);
     let (shape, train) = part(folder, "train", 256)?;
     let classes = train.labels.iter().max().map_or(0, |&label| usize::from(label) + 1);
     let (test_shape, test) = part(folder, "t10k", classes)?;
     same_shape(argument, &shape, &test_shape)?;
-    let (mean, deviation) = moments(&train.images);
-    if deviation == 0.0 {
-        return Err(Error::data(format!("all samples of {argument} are equal"))
-            .at(format!("expected values that differ, found {mean} throughout the training part")));
+    let channels = shape[0];
+    let mut source = Source::new(format!("idx:{argument}"), shape, classes, train, test);
+    source.origin = argument.to_string();
+    if options.moments.is_none() {
+        statistics::measure(&mut source, channels)?;
     }
-    let (scale, shift) = normalised(1.0, mean, deviation);
-    let origin = format!("{argument} (mean {mean:.3}, deviation {deviation:.3} of the training part)");
-    Ok(Source { name: format!("idx:{argument}"), shape, classes, scale, shift, train, test, origin })
-}
-
-/// Mean and standard deviation over all values, of the whole training part: before any of it is held out,
-/// so that the share held out does not change what a pixel means.
-pub fn moments(samples: &Samples) -> (f64, f64) {
-    let count = samples.len() as f64;
-    let sum =
-        |term: &dyn Fn(f64) -> f64| (0..samples.len()).map(|i| term(f64::from(samples.get(i)))).sum::<f64>();
-    let mean = sum(&|value| value) / count;
-    (mean, (sum(&|value| (value - mean).powi(2)) / count).sqrt())
+    Ok(source)
 }
 
 #[cfg(test)]

@@ -79,6 +79,30 @@ fn a_folder_opens_with_measured_scale() {
 }
 
 #[test]
+fn files_of_four_extents_have_channels() {
+    let mut files = small();
+    // Three samples of 2 x 1 x 2: the second channel is four times the first, plus one.
+    files[0] = file_of(&[3, 2, 1, 2], &[0, 4, 1, 17, 8, 4, 33, 17, 0, 8, 1, 33]);
+    files[2] = file_of(&[2, 2, 1, 2], &[1; 8]);
+    let set = open_files(&files).unwrap();
+    assert_eq!((set.shape.as_slice(), set.scale.len()), (&[2, 1, 2][..], 2));
+    let x = set.columns(&set.train, &[0, 1, 2]);
+    assert!(x[..6].iter().zip(&x[6..]).all(|(a, b)| (a - b).abs() <= 1e-6), "{x:?}");
+    // By the name that their rank gives them, too.
+    let folder = folder(&files);
+    let old = folder.path().join(format!("{}.gz", NAMES[0]));
+    std::fs::rename(old, folder.path().join("train-images-idx4-ubyte.gz")).unwrap();
+    let again = open_set(&format!("idx:{}", folder.path().display()), 0.0).unwrap();
+    assert_eq!(again.hash, set.hash);
+    let given = super::super::open_with(
+        &format!("idx:{}", folder.path().display()),
+        0.0,
+        &toml::from_str::<toml::Table>("mean = [0.1, 0.2]\ndeviation = [1, 2]").unwrap().into(),
+    );
+    assert_ne!(given.unwrap().hash, set.hash, "other statistics are other data");
+}
+
+#[test]
 fn every_cut_of_every_file_is_a_named_error() {
     for (i, name) in NAMES.iter().enumerate() {
         for length in 0..small()[i].len() {

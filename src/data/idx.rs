@@ -38,41 +38,42 @@ impl Idx {
     }
 }
 
-/// Reads the file `path`, which holds an array of `rank` extents.
-pub fn open(path: &Path, rank: u8) -> Result<Idx> {
+/// Reads the file `path`, which holds an array of as many extents as one of `ranks`.
+pub fn open(path: &Path, ranks: &[u8]) -> Result<Idx> {
     let name = path.display().to_string();
     match File::open(path) {
-        Ok(file) => read(&name, BufReader::new(file), rank),
+        Ok(file) => read(&name, BufReader::new(file), ranks),
         Err(error) => Err(Error::data(format!("cannot open {name}")).at(error.to_string())),
     }
 }
 
-/// Reads an array of `rank` extents from `source`. Whether it is packed is seen from its first two bytes,
+/// Reads an array of as many extents as one of `ranks` from `source`. Whether it is packed is seen from its first two bytes,
 /// which differ between IDX and gzip, and not from its name.
-pub fn read(name: &str, mut source: impl BufRead, rank: u8) -> Result<Idx> {
+pub fn read(name: &str, mut source: impl BufRead, ranks: &[u8]) -> Result<Idx> {
     let mut start = Vec::new();
     source.by_ref().take(2).read_to_end(&mut start).map_err(|error| unreadable(name, 0, &error))?;
     if start == GZIP_MAGIC {
-        unpacked(name, MultiGzDecoder::new(start.chain(source)), rank)
+        unpacked(name, MultiGzDecoder::new(start.chain(source)), ranks)
     } else {
-        unpacked(name, start.chain(source), rank)
+        unpacked(name, start.chain(source), ranks)
     }
 }
 
-fn unpacked(name: &str, mut source: impl Read, rank: u8) -> Result<Idx> {
+fn unpacked(name: &str, mut source: impl Read, ranks: &[u8]) -> Result<Idx> {
     let mut input = Input { name, source: &mut source, offset: 0 };
     let magic = input.take(4, "magic number")?;
-    let expected = [0, 0, UNSIGNED_BYTES, rank];
-    if magic != expected {
+    let known = ranks.iter().find(|&&rank| magic == [0, 0, UNSIGNED_BYTES, rank]);
+    let Some(&rank) = known else {
         let show = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let expected: Vec<String> = ranks.iter().map(|&rank| show(&[0, 0, UNSIGNED_BYTES, rank])).collect();
         let error = Error::data(format!("{name} is not the IDX file it should be")).at(format!(
             "offset 0: expected the magic number {}, found {}",
-            show(&expected),
+            expected.join(" or "),
             show(&magic)
         ));
-        let (is, advice) = found(&magic, rank);
+        let (is, advice) = found(&magic, ranks);
         return Err(error.at(format!("it {is}")).hint(advice));
-    }
+    };
     let extents: Vec<u32> = input
         .take(4 * u64::from(rank), "extents")?
         .chunks_exact(4)
@@ -88,19 +89,16 @@ fn unpacked(name: &str, mut source: impl Read, rank: u8) -> Result<Idx> {
     })
 }
 
-/// What a file is that begins with these bytes, and what to do where an array of `rank` extents was to be there.
-fn found(magic: &[u8], rank: u8) -> (String, &'static str) {
+/// What a file is that begins with these bytes, and what to do where an array of one of `ranks` was to be there.
+fn found(magic: &[u8], ranks: &[u8]) -> (String, &'static str) {
     let of = |what: &str| format!("is {what}");
     match *magic {
-        [0, 0, UNSIGNED_BYTES, 1] if rank != 1 => {
+        [0, 0, UNSIGNED_BYTES, 1] if !ranks.contains(&1) => {
             (of("IDX of one extent, as labels are"), "are images and labels in each other's place?")
         }
-        [0, 0, UNSIGNED_BYTES, 3] if rank != 3 => {
-            (of("IDX of three extents, as images are"), "are images and labels in each other's place?")
-        }
-        [0, 0, UNSIGNED_BYTES, 4] => (
-            of("IDX of four extents, as colour images are"),
-            "images of one channel: (samples, height, width)",
+        [0, 0, UNSIGNED_BYTES, extents @ (3 | 4)] if !ranks.contains(&extents) => (
+            of("IDX of three or four extents, as images are"),
+            "are images and labels in each other's place?",
         ),
         [0, 0, UNSIGNED_BYTES, extents] => (format!("is IDX of {extents} extents"), AGAIN),
         [0, 0, kind, _] if (0x09..=0x0e).contains(&kind) && kind != 0x0a => {

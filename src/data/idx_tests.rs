@@ -6,6 +6,7 @@ use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
 
 use super::*;
+use crate::data::folder::{IMAGES, LABELS};
 use crate::error::Kind;
 
 /// Two samples of 2 x 3.
@@ -23,7 +24,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 /// The message of the error that must come.
 fn refused(file: &[u8]) -> String {
-    let error = read("some-file", file, 3).expect_err("a damaged file was accepted");
+    let error = read("some-file", file, IMAGES).expect_err("a damaged file was accepted");
     assert_eq!(error.kind, Kind::Data);
     let text = error.to_string();
     assert!(text.contains("some-file") && text.contains("offset"), "{text}");
@@ -33,8 +34,8 @@ fn refused(file: &[u8]) -> String {
 #[test]
 fn plain_and_packed_files_read_alike() {
     let want = Idx { name: "some-file".into(), extents: vec![2, 2, 3], bytes: (1..=12).collect() };
-    assert_eq!(read("some-file", &small()[..], 3).unwrap(), want);
-    assert_eq!(read("some-file", &gzip(&small())[..], 3).unwrap(), want);
+    assert_eq!(read("some-file", &small()[..], IMAGES).unwrap(), want);
+    assert_eq!(read("some-file", &gzip(&small())[..], IMAGES).unwrap(), want);
     assert_eq!(want.header_bytes(), 16);
 }
 
@@ -62,12 +63,12 @@ fn every_flipped_bit_of_the_header_is_a_named_error() {
 /// The check sum of gzip covers the data; a flipped time stamp or file system in its header is harmless.
 #[test]
 fn a_flipped_bit_of_a_packed_file_is_an_error_or_changes_nothing() {
-    let (want, packed) = (read("some-file", &small()[..], 3).unwrap(), gzip(&small()));
+    let (want, packed) = (read("some-file", &small()[..], IMAGES).unwrap(), gzip(&small()));
     let mut errors = 0;
     for bit in 0..packed.len() * 8 {
         let mut file = packed.clone();
         file[bit / 8] ^= 1 << (bit % 8);
-        match read("some-file", &file[..], 3) {
+        match read("some-file", &file[..], IMAGES) {
             Ok(got) => assert_eq!(got, want, "bit {bit}"),
             Err(error) => {
                 assert_eq!(error.kind, Kind::Data, "bit {bit}: {error}");
@@ -92,7 +93,7 @@ fn trailing_bytes_are_an_error() {
 fn wrong_magic_says_what_was_found() {
     let labels = [0, 0, 8, 1, 0, 0, 0, 1, 7];
     let text = refused(&labels);
-    assert!(text.contains("expected the magic number 00000803, found 00000801"), "{text}");
+    assert!(text.contains("expected the magic number 00000803 or 00000804, found 00000801"), "{text}");
     refused(b"<!DOCTYPE html><html></html>");
 }
 
@@ -117,14 +118,14 @@ fn extents_of_zero_and_extents_that_overflow_are_errors() {
 fn no_more_is_read_than_declared() {
     let file = small();
     let endless = file.chain(std::io::repeat(0));
-    let error = read("some-file", BufReader::new(endless), 3).unwrap_err();
+    let error = read("some-file", BufReader::new(endless), IMAGES).unwrap_err();
     assert!(error.to_string().contains("goes on after its last value"), "{error}");
     let mut bomb = small();
     bomb.resize(64 << 20, 0);
     let packed = gzip(&bomb);
     assert!(packed.len() < 128 << 10);
     let mut left = &packed[..];
-    let error = read("some-file", BufReader::with_capacity(256, &mut left), 3).unwrap_err();
+    let error = read("some-file", BufReader::with_capacity(256, &mut left), IMAGES).unwrap_err();
     assert!(error.to_string().contains("goes on after its last value"), "{error}");
     assert!(
         left.len() > packed.len() / 2,
@@ -136,18 +137,18 @@ fn no_more_is_read_than_declared() {
 
 #[test]
 fn an_absent_file_is_a_data_error() {
-    let error = open(Path::new("no/such/file"), 3).unwrap_err();
+    let error = open(Path::new("no/such/file"), IMAGES).unwrap_err();
     assert_eq!(error.kind, Kind::Data);
     assert!(error.to_string().contains("no/such/file"));
 }
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_never_panic(bytes: Vec<u8>, rank in 1u8..4) {
+    fn arbitrary_bytes_never_panic(bytes: Vec<u8>, rank in 1u8..5) {
         let mut file = vec![0, 0, 8, rank];
         file.extend(&bytes);
         for file in [&bytes, &file, &gzip(&file)] {
-            if let Ok(idx) = read("some-file", &file[..], rank) {
+            if let Ok(idx) = read("some-file", &file[..], &[rank]) {
                 prop_assert_eq!(idx.extents.iter().product::<usize>(), idx.bytes.len());
             }
         }
@@ -156,17 +157,21 @@ proptest! {
 
 #[test]
 fn a_file_that_is_something_else_is_told_what_it_is() {
-    for (start, rank, words) in [
-        (&b"<!DOCTYPE html>"[..], 3, "it is a web page, or XML\n  try: the download failed"),
-        (b"PK\x03\x04", 3, "it is a zip archive"),
-        (&[0, 0, 0x0c, 3], 3, "it is IDX of int32\n  try: values from 0 to 255"),
-        (&[0, 0, 0x0e, 1], 1, "it is IDX of float64"),
-        (&[0, 0, 8, 4], 3, "it is IDX of four extents, as colour images are"),
-        (&[0, 0, 8, 1], 3, "as labels are\n  try: are images and labels in each other's place?"),
-        (&[0, 0, 8, 3], 1, "as images are\n  try: are images and labels in each other's place?"),
-        (b"3,4,5", 3, "begins as no IDX file does: as a text, \"3,4,..\""),
+    for (start, ranks, words) in [
+        (&b"<!DOCTYPE html>"[..], IMAGES, "it is a web page, or XML\n  try: the download failed"),
+        (b"PK\x03\x04", IMAGES, "it is a zip archive"),
+        (&[0, 0, 0x0c, 3], IMAGES, "it is IDX of int32\n  try: values from 0 to 255"),
+        (&[0, 0, 0x0e, 1], LABELS, "it is IDX of float64"),
+        (
+            &[0, 0, 8, 2],
+            IMAGES,
+            "expected the magic number 00000803 or 00000804, found 00000802\n  it is IDX of 2 extents",
+        ),
+        (&[0, 0, 8, 1], IMAGES, "as labels are\n  try: are images and labels in each other's place?"),
+        (&[0, 0, 8, 3], LABELS, "as images are\n  try: are images and labels in each other's place?"),
+        (b"3,4,5", IMAGES, "begins as no IDX file does: as a text, \"3,4,..\""),
     ] {
-        let text = read("some-file", start, rank).unwrap_err().to_string();
+        let text = read("some-file", start, ranks).unwrap_err().to_string();
         assert!(text.contains(words), "{words} is not in {text}");
         assert_eq!(text.contains("each other's place"), words.contains("place"), "{text}");
     }

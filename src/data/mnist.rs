@@ -1,13 +1,15 @@
 //! MNIST: 28 x 28 handwritten digits. LeCun, Cortes, Burges 1998. Never embedded, never downloaded.
 
 use super::Entry;
+use super::options::SCALED;
 use super::standard::{Part, Standard};
 
 pub const ENTRY: Entry = Entry {
     name: "mnist",
     argument: "",
     about: "60,000 + 10,000 handwritten digits, 28x28, 10 classes; from $COPPICE_DATA",
-    open: |_| MNIST.open(),
+    keys: SCALED,
+    open: |_, _| MNIST.open(),
 };
 
 const MNIST: Standard = Standard {

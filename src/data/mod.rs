@@ -4,45 +4,73 @@
 //! functions of numbers alone, so that a resumed run finds everything where it was.
 
 mod check;
+mod cifar;
 mod classes;
 mod dataset;
 mod digits;
 mod fashion;
 mod folder;
+mod held;
 mod idx;
+mod images;
 mod mnist;
+mod npy;
+mod options;
 mod order;
+mod parallel;
+mod picture;
 mod standard;
+mod statistics;
+mod table;
 
 pub use dataset::{Dataset, SPLIT_SEED, Samples, Source, Split};
 pub use order::order;
 
 use crate::error::{Error, Result};
+use crate::recipe::Settings;
+use options::Options;
 
 /// One kind of data set.
 pub struct Entry {
     /// The word a recipe uses.
     pub name: &'static str,
-    /// What follows the name after a colon, in capitals; empty when nothing does.
+    /// What follows the name after a colon, in capitals; in brackets when it may be left out, empty when nothing does.
     pub argument: &'static str,
     /// One line for lists and help.
     pub about: &'static str,
+    /// Keys of `[data]` that it takes beside `name` and `validation`.
+    pub keys: &'static [&'static str],
     /// Reads it, given the argument.
-    pub open: fn(&str) -> Result<Source>,
+    pub open: fn(&str, &Options) -> Result<Source>,
 }
 
 impl Entry {
-    /// How a recipe writes it: `digits`, `idx:DIR`.
+    /// How a recipe writes it: `digits`, `idx:DIR`, `cifar10[:DIR]`.
     pub fn usage(&self) -> String {
-        match self.argument {
-            "" => self.name.to_string(),
-            argument => format!("{}:{argument}", self.name),
+        match (self.argument, self.argument.strip_prefix('[')) {
+            ("", _) => self.name.to_string(),
+            (_, Some(optional)) => format!("{}[:{optional}", self.name),
+            (argument, None) => format!("{}:{argument}", self.name),
         }
+    }
+    fn takes(&self, argument: &str) -> bool {
+        self.argument.starts_with('[') || self.argument.is_empty() == argument.is_empty()
     }
 }
 
 /// Every data set. Parsing, help and tests walk this list.
-pub const ALL: &[Entry] = &[digits::ENTRY, fashion::MINI, fashion::FULL, mnist::ENTRY, folder::ENTRY];
+pub const ALL: &[Entry] = &[
+    digits::ENTRY,
+    fashion::MINI,
+    fashion::FULL,
+    mnist::ENTRY,
+    cifar::TEN,
+    cifar::HUNDRED,
+    images::ENTRY,
+    folder::ENTRY,
+    npy::ENTRY,
+    table::ENTRY,
+];
 
 /// Opens a data set by its name and holds a share of its training part out for validation.
 ///
@@ -51,15 +79,40 @@ pub const ALL: &[Entry] = &[digits::ENTRY, fashion::MINI, fashion::FULL, mnist::
 /// out depends on the data set alone ([`SPLIT_SEED`]), so that runs of different seeds compare on the
 /// same split. An unknown name or share is a usage error; absent or damaged files are data errors.
 pub fn open(name: &str, validation: f64) -> Result<Dataset> {
+    open_with(name, validation, &Settings::default())
+}
+
+/// As [`open`], with the other keys of `[data]`.
+pub fn open_with(name: &str, validation: f64, settings: &Settings) -> Result<Dataset> {
     let (word, argument) = name.split_once(':').unwrap_or((name, ""));
-    let entry = ALL.iter().find(|entry| entry.name == word).ok_or_else(|| unknown(word))?;
-    if entry.argument.is_empty() != argument.is_empty() {
+    let entry = find(name).ok_or_else(|| unknown(word))?;
+    if !entry.takes(argument) || name.ends_with(':') {
         return Err(Error::usage(format!("data set \"{name}\" is not complete or says too much"))
             .at(format!("expected \"{}\", found \"{name}\"", entry.usage())));
     }
-    let source = (entry.open)(argument)?;
+    let options = Options::read(entry, settings)?;
+    let mut source = (entry.open)(argument, &options)?;
+    if let Some(moments) = &options.moments {
+        statistics::give(&mut source, moments).map_err(|error| settings.locate("mean", error))?;
+    }
     classes::check(&source)?;
     Dataset::from_arrays(source, validation)
+}
+
+/// The keys of `[data]` as resolved: those with a default are written out. A set that is none of [`ALL`] comes as arrays,
+/// and its keys stay as they are.
+pub fn complete(name: &str, settings: &Settings) -> Result<Settings> {
+    find(name).map_or(Ok(settings.clone()), |entry| options::complete(entry, settings))
+}
+
+/// Those keys of one data set that another one takes as well.
+pub fn fitting(name: &str, settings: &Settings) -> Settings {
+    find(name).map_or(settings.clone(), |entry| settings.among(entry.keys))
+}
+
+fn find(name: &str) -> Option<&'static Entry> {
+    let word = name.split_once(':').map_or(name, |(word, _)| word);
+    ALL.iter().find(|entry| entry.name == word)
 }
 
 fn unknown(word: &str) -> Error {
@@ -86,6 +139,19 @@ mod tests {
     }
 
     #[test]
+    fn the_page_of_data_sets_is_complete() {
+        let page = include_str!("../../docs/DATA.md");
+        for entry in ALL {
+            let keys: Vec<String> = entry.keys.iter().map(|key| format!("`{key}`")).collect();
+            let row = format!("| `{}` | {} | {} |", entry.usage(), entry.about, keys.join(", "));
+            assert!(page.contains(&row.replace("|  |", "| |")), "docs/DATA.md lacks the row\n{row}");
+        }
+        let rows =
+            page.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 4).count();
+        assert_eq!(rows, ALL.len(), "docs/DATA.md has a row too many");
+    }
+
+    #[test]
     fn a_misspelled_name_is_told_the_nearest_one() {
         let error = open("fashion-minist", 0.0).unwrap_err();
         assert_eq!(error.kind, Kind::Usage);
@@ -96,7 +162,7 @@ mod tests {
 
     #[test]
     fn an_argument_that_is_absent_or_not_wanted_is_an_error() {
-        for name in ["idx", "idx:", "digits:8"] {
+        for name in ["idx", "idx:", "digits:8", "cifar10:", "images", "csv:", "npy"] {
             assert_eq!(open(name, 0.0).unwrap_err().kind, Kind::Usage, "{name}");
         }
     }

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::folder;
+use super::statistics::Moments;
 use super::{Source, Split};
 use crate::error::{Error, Result};
 
 /// The variable that names a folder of data sets.
-const VARIABLE: &str = "COPPICE_DATA";
+pub const VARIABLE: &str = "COPPICE_DATA";
 
 /// What is known of a published data set with the four files of MNIST.
 pub struct Standard {
@@ -50,26 +51,14 @@ impl Standard {
         let first = "train-images-idx3-ubyte";
         let holds = |place: &&PathBuf| folder::find(place, first).is_some();
         let Some(place) = places.iter().find(holds) else {
-            let places =
-                places.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(", ");
-            return Err(Error::data(format!("{} is not on this machine", self.name))
-                .at(format!("looked for {first} or {first}.gz in: {places} (${VARIABLE} adds a folder)"))
-                .hint(self.hint)
-                .hint("name = \"fashion-mini\" or \"digits\", which need no files"));
+            return Err(absent(self.name, &format!("{first} or {first}.gz"), places, self.hint));
         };
         let train = self.part(place, "train", &self.train)?;
         let test = self.part(place, "t10k", &self.test)?;
-        let (scale, shift) = folder::normalised(255.0, self.mean, self.deviation);
-        Ok(Source {
-            name: self.name.into(),
-            shape: vec![1, self.extents[0], self.extents[1]],
-            classes: self.classes,
-            scale,
-            shift,
-            train,
-            test,
-            origin: place.display().to_string(),
-        })
+        let (scale, shift) = Moments::one(self.mean, self.deviation).scale_and_shift(255.0);
+        let shape = vec![1, self.extents[0], self.extents[1]];
+        let origin = place.display().to_string();
+        Ok(Source { scale, shift, origin, ..Source::new(self.name, shape, self.classes, train, test) })
     }
 
     fn part(&self, place: &Path, name: &str, known: &Part) -> Result<Split> {
@@ -94,6 +83,15 @@ impl Standard {
         }
         Ok(split)
     }
+}
+
+/// The error for a data set that lies in none of `places`.
+pub fn absent(name: &str, file: &str, places: &[PathBuf], hint: &str) -> Error {
+    let places = places.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(", ");
+    Error::data(format!("{name} is not on this machine"))
+        .at(format!("looked for {file} in: {places} (${VARIABLE} adds a folder)"))
+        .hint(hint)
+        .hint("name = \"fashion-mini\" or \"digits\", which need no files")
 }
 
 #[cfg(test)]
@@ -134,7 +132,7 @@ mod tests {
         write(&data.path().join("small"), 10, &LABELS);
         let source = SMALL.open_among(&places).unwrap();
         assert_eq!(source.origin, data.path().join("small").display().to_string());
-        assert_eq!(255.0 * source.scale + source.shift, 2.0);
+        assert_eq!(255.0 * source.scale[0] + source.shift[0], 2.0);
     }
 
     #[test]

@@ -27,6 +27,7 @@ const PARTS: &[Source] = &[
     source!("common/philox"),
     source!("common/step"),
     source!("common/tree"),
+    source!("ops/batch_part"),
     source!("ops/bf16"),
     source!("ops/product/args"),
     source!("ops/product/packed/args"),

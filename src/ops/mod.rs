@@ -4,6 +4,7 @@ use crate::gpu::check::Check;
 
 pub mod activation;
 pub mod add;
+pub mod augment;
 pub mod batch;
 pub mod border;
 pub mod ceilings;
@@ -58,6 +59,7 @@ pub fn checks() -> Vec<Check> {
     let mut all = Vec::new();
     all.extend(activation::checks());
     all.extend(add::checks());
+    all.extend(augment::checks());
     all.extend(batch::checks());
     all.extend(border::checks());
     all.extend(ceilings::checks());

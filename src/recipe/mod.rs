@@ -5,6 +5,7 @@
 //! them.
 
 mod anneal;
+mod augment;
 mod built_in;
 mod difference;
 mod distill;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 pub use anneal::{
     cosine, drop_constant, drop_cosine, drop_exponential, jaxpruner_polynomial, polynomial, progress,
 };
+pub use augment::Augment;
 pub use built_in::{BUILT_IN, built_in};
 pub use difference::Difference;
 pub use distill::Distill;
@@ -46,7 +48,7 @@ pub use settings::Settings;
 pub use sparsity::{Distribution, Rule, Sparsity, Storage};
 pub use structure::Structure;
 pub use unfreeze::Unfreeze;
-pub use words::{glob, nearest, unknown};
+pub use words::{glob, named, nearest, unknown};
 
 use crate::error::{Error, Result};
 use section::Section;
@@ -54,13 +56,15 @@ use source::Places;
 use writer::Writer;
 
 /// The tables of a recipe.
-const TABLES: [&str; 8] = ["run", "data", "model", "optim", "sparsity", "distill", "unfreeze", "dump"];
+const TABLES: [&str; 9] =
+    ["run", "data", "augment", "model", "optim", "sparsity", "distill", "unfreeze", "dump"];
 
 /// A run before it is run; every default is filled in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
     pub run: Run,
     pub data: Data,
+    pub augment: Augment,
     pub model: Model,
     pub optim: Optim,
     pub sparsity: Sparsity,
@@ -99,6 +103,7 @@ impl Recipe {
         let recipe = Recipe {
             run: Run::read(root.section("run")?, &default_name(origin))?,
             data: Data::read(root.section("data")?)?,
+            augment: Augment::read(root.section("augment")?)?,
             model: Model::read(root.section("model")?)?,
             optim: Optim::read(root.section("optim")?)?,
             sparsity: Sparsity::read(root.section("sparsity")?)?,
@@ -138,6 +143,7 @@ impl Recipe {
         let mut w = Writer::default();
         self.run.write(&mut w);
         self.data.write(&mut w);
+        self.augment.write(&mut w);
         self.model.write(&mut w);
         self.optim.write(&mut w);
         self.sparsity.write(&mut w);

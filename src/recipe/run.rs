@@ -2,6 +2,7 @@
 
 use super::duration::{self, Duration};
 use super::section::Section;
+use super::settings::Settings;
 use super::words;
 use super::writer::Writer;
 use crate::error::Result;
@@ -107,6 +108,8 @@ pub struct Data {
     pub name: String,
     /// Share of the training set that is held out, 0 up to (not including) 1; 0 holds nothing out.
     pub validation: f64,
+    /// Its other keys, which the data set checks.
+    pub settings: Settings,
 }
 
 impl Data {
@@ -116,14 +119,14 @@ impl Data {
         })?;
         let validation = section
             .number("validation", "a number from 0 up to, not including, 1", |x| (0.0..1.0).contains(&x))?;
-        section.finish()?;
-        Ok(Data { name, validation: validation.unwrap_or(0.1) })
+        Ok(Data { name, validation: validation.unwrap_or(0.1), settings: section.rest() })
     }
 
     pub(super) fn write(&self, w: &mut Writer) {
         w.section("[data]");
         w.key("name", self.name.as_str());
         w.key("validation", self.validation);
+        w.keys(self.settings.values());
     }
 }
 

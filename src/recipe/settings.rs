@@ -63,11 +63,8 @@ impl Settings {
         required: &[(&str, Value)],
         defaults: &[(&str, Value)],
     ) -> Result<Settings> {
-        let keys = || required.iter().chain(defaults).map(|(key, _)| *key);
-        if let Some(key) = self.values.keys().find(|key| !keys().any(|known| known == *key)) {
-            let known: Vec<&str> = keys().chain(self.siblings.iter().copied()).collect();
-            return Err(unknown_key(&self.path, key, &format!(" of {context}"), &known, &self.places));
-        }
+        let keys: Vec<&str> = required.iter().chain(defaults).map(|(key, _)| *key).collect();
+        self.only(context, &keys)?;
         let mut values = Table::new();
         for (i, (key, sample)) in required.iter().chain(defaults).enumerate() {
             let path = join(&self.path, key);
@@ -83,6 +80,33 @@ impl Settings {
             values.insert(key.to_string(), value);
         }
         Ok(Settings { values, ..self.clone() })
+    }
+
+    /// Refuses keys that are none of `known`; `context` names the owner, as for [`Settings::resolve`].
+    pub fn only(&self, context: &str, known: &[&str]) -> Result<()> {
+        match self.values.keys().find(|key| !known.contains(&key.as_str())) {
+            Some(key) => {
+                let known = [known, &self.siblings].concat();
+                Err(unknown_key(&self.path, key, &format!(" of {context}"), &known, &self.places))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Those whose keys are among `known`.
+    pub fn among(&self, known: &[&str]) -> Settings {
+        let mut few = self.clone();
+        few.values.retain(|key, _| known.contains(&key));
+        few
+    }
+
+    /// With the values of `defaults` where nothing was written.
+    pub fn completed(&self, defaults: &Table) -> Settings {
+        let mut all = self.clone();
+        for (key, value) in defaults {
+            all.values.entry(key.as_str()).or_insert_with(|| value.clone());
+        }
+        all
     }
 
     /// `value`, if it is of the type of `sample`.
@@ -114,6 +138,16 @@ impl Settings {
             _ if sample.same_type(value) => Ok(value.clone()),
             _ => Err(refused()),
         }
+    }
+
+    /// What was written, by way of `read`, which answers `None` for what does not fit `expected`.
+    pub fn optional<T>(
+        &self,
+        key: &str,
+        expected: &str,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Option<T>> {
+        if self.values.contains_key(key) { self.get(key, expected, read).map(Some) } else { Ok(None) }
     }
 
     /// A number. Like the readers below: errors if the key is absent or of another type.

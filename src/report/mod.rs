@@ -16,5 +16,6 @@ pub mod mosaic;
 pub mod overlap;
 pub mod picture;
 pub mod plot;
+pub mod sheet;
 pub mod stats;
 pub mod table;

@@ -41,8 +41,8 @@ impl Feed {
             labels: gpu.upload_u32("labels", &[labels.len()], &labels)?,
             order: gpu.upload_u32("order", &[order.len()], &order)?,
             features,
-            scale: data.scale,
-            shift: data.shift,
+            normal: Set::normal(gpu, &data.scale, &data.shift)?,
+            augment: None,
         };
         Ok(Self { set, samples: split.len(), batch })
     }
@@ -56,13 +56,17 @@ impl Feed {
         let first = batch * self.batch;
         (first, self.batch.min(self.samples - first))
     }
-    /// Puts the samples into the order of an epoch: a function of (seed, epoch) alone.
+    /// Puts the samples into the order of an epoch, and chooses how they are varied: functions of (seed, epoch) alone.
     pub fn shuffle(&self, seed: u64, epoch: u64) -> Result<()> {
+        self.set.augment.as_ref().map_or(Ok(()), |augment| augment.enter(seed, number(epoch)?))?;
         self.set.order.write(&self.order(seed, epoch)?)
     }
     /// The order of an epoch.
     pub fn order(&self, seed: u64, epoch: u64) -> Result<Vec<u32>> {
-        let epoch = u32::try_from(epoch).map_err(|_| Error::usage("a run has at most 2^32 epochs"))?;
-        Ok(data::order(seed, epoch, self.samples))
+        Ok(data::order(seed, number(epoch)?, self.samples))
     }
+}
+
+fn number(epoch: u64) -> Result<u32> {
+    u32::try_from(epoch).map_err(|_| Error::usage("a run has at most 2^32 epochs"))
 }

@@ -1,5 +1,6 @@
 //! The training loop, its events and its checkpoints.
 
+mod augment;
 pub mod baseline;
 mod branch;
 pub mod checkpoint;
@@ -30,6 +31,7 @@ mod unfreeze;
 mod warnings;
 mod watch;
 
+pub use augment::shown;
 pub use compact::expand_described;
 pub use confidence::Confidence;
 pub use course::Turn;

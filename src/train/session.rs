@@ -1,5 +1,6 @@
 //! A run in memory: model, optimizer, pruning and data on a device, and the plans that make a step.
 
+use super::augment;
 use super::event::Log;
 use super::exam::Exam;
 use super::feed::Feed;
@@ -84,6 +85,7 @@ pub(super) fn is_narrow(recipe: &Recipe) -> bool {
 /// `Kind::Usage`, with the nearest known name or key.
 pub fn resolve(recipe: &Recipe) -> Result<Recipe> {
     let mut resolved = recipe.clone();
+    resolved.data.settings = crate::data::complete(&recipe.data.name, &recipe.data.settings)?;
     resolved.optim.settings = optim::resolve(&recipe.optim)?.1;
     resolved.sparsity = methods::complete(&recipe.sparsity)?;
     resolved.distill = distill::complete(&recipe.distill)?;
@@ -117,7 +119,8 @@ impl Session {
         let batch = recipe.run.batch as usize;
         // Those without a sample stay empty.
         let cols = columns(&recipe, data);
-        let feed = Feed::new(gpu, data, &data.train, batch)?;
+        let mut feed = Feed::new(gpu, data, &data.train, batch)?;
+        feed.set.augment = augment::of(gpu, &recipe.augment, data, cols)?;
         let per_epoch = feed.batches() as u64;
         let length = Length { steps: per_epoch * recipe.run.epochs as u64, steps_per_epoch: per_epoch };
         if length.steps > u32::MAX as u64 / 2 {

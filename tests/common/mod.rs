@@ -67,16 +67,8 @@ pub fn bytes() -> Dataset {
         let labels = values.chunks(24).map(class).collect();
         Split::bytes(values, labels)
     };
-    let source = Source {
-        name: "bytes".into(),
-        shape: vec![24],
-        classes: 4,
-        scale: 1.0 / 128.0,
-        shift: -1.0,
-        train: split(200, 0),
-        test: split(50, 1),
-        origin: "made by the test".into(),
-    };
+    let source = Source::new("bytes", vec![24], 4, split(200, 0), split(50, 1));
+    let source = Source { scale: vec![1.0 / 128.0], shift: vec![-1.0], ..source };
     Dataset::from_arrays(source, 0.0).unwrap()
 }
 

@@ -269,8 +269,8 @@ impl Network {
             labels: gpu.upload_u32("labels", &[SAMPLES / 4], &pack_bytes(&labels))?,
             order: gpu.upload_u32("order", &[SAMPLES], &order)?,
             features,
-            scale: 1.0,
-            shift: 0.0,
+            normal: Set::normal(gpu, &[1.0], &[0.0])?,
+            augment: None,
         };
         let step = gpu.uniform("step", &Step { live: SAMPLES as u32, ..Default::default() })?;
         let u32s = |label: &str| gpu.upload_u32(label, &[SAMPLES], &[0; SAMPLES]);

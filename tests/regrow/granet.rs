@@ -141,10 +141,7 @@ const WORKED: [f32; 10] = [0.05, -0.9, 0.4, -0.02, 0.7, -0.3, 0.15, -0.6, 0.08, 
 fn first_mask(gpu: &Gpu, reference: bool, storage: &str) -> Vec<u32> {
     let split =
         || Split::floats((0..640).map(|i| uniform(2, Stream::Test, 0, 0, i)).collect(), [0, 1].repeat(64));
-    let (name, origin) = ("made".to_string(), "made by the test".to_string());
-    let shape = vec![5];
-    let source =
-        Source { name, shape, classes: 2, scale: 1.0, shift: 0.0, train: split(), test: split(), origin };
+    let source = Source::new("made", vec![5], 2, split(), split());
     let (begin, end) = if reference { (0, 2) } else { (0, 1) };
     let target = if reference { 0.8 } else { 0.4 };
     let text = format!(

@@ -17,7 +17,7 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("optim", &["recipe", "gpu", "ops", "param"]),
     ("sparsity", &["recipe", "gpu", "ops", "param", "random"]),
     ("distill", &["recipe", "gpu", "ops"]),
-    ("data", &["random"]),
+    ("data", &["random", "store", "recipe"]),
     (
         "train",
         &["random", "store", "recipe", "gpu", "ops", "param", "nn", "optim", "sparsity", "distill", "data"],

@@ -24,13 +24,8 @@ pub(super) fn data(features: usize) -> Result<Dataset> {
         let bytes = (0..words).flat_map(|i| word(1, Stream::Synthetic, 0, tensor, i).to_le_bytes()).collect();
         Split::bytes(bytes, (0..samples).map(|i| (i % features as u32) as u8).collect())
     };
-    let name = "random".to_string();
-    let (train, test, origin) = (split(SAMPLES, 0), split(128, 1), "made by the benchmark".to_string());
-    let (shape, classes) = (vec![features], features);
-    Dataset::from_arrays(
-        Source { name, shape, classes, scale: 1.0 / 128.0, shift: -1.0, train, test, origin },
-        0.0,
-    )
+    let source = Source::new("random", vec![features], features, split(SAMPLES, 0), split(128, 1));
+    Dataset::from_arrays(Source { scale: vec![1.0 / 128.0], shift: vec![-1.0], ..source }, 0.0)
 }
 
 pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {

@@ -22,19 +22,8 @@ pub(super) fn data() -> Result<Dataset> {
             .collect();
         Split::bytes(images, (0..samples).map(|i| (i % 10) as u8).collect())
     };
-    Dataset::from_arrays(
-        Source {
-            name: "random".into(),
-            shape: vec![784],
-            classes: 10,
-            scale: 1.0 / 128.0,
-            shift: -1.0,
-            train: split(1280, 0),
-            test: split(128, 1),
-            origin: "made by the benchmark".into(),
-        },
-        0.0,
-    )
+    let source = Source::new("random", vec![784], 10, split(1280, 0), split(128, 1));
+    Dataset::from_arrays(Source { scale: vec![1.0 / 128.0], shift: vec![-1.0], ..source }, 0.0)
 }
 
 pub(super) fn recipe(width: usize, sparsity: &str, activations: &str) -> Result<Recipe> {

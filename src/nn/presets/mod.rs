@@ -86,7 +86,12 @@ mod tests {
     fn networks_are_as_large_as_elsewhere() {
         let trained = |name, sample, classes| -> usize {
             let model = model(name, sample, classes);
-            model.params.iter().filter(|param| !param.name.contains("running_")).map(|param| param.len()).sum()
+            model
+                .params
+                .iter()
+                .filter(|param| !param.name.contains("running_"))
+                .map(|param| param.len())
+                .sum()
         };
         assert_eq!(trained("cnn", [1, 28, 28], 10), 421_642);
         assert_eq!(trained("lenet5", [1, 28, 28], 10), 61_706);

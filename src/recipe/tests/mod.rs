@@ -39,6 +39,16 @@ baseline = true
 name = "digits"
 validation = 0.1
 
+[augment]
+flip = false
+crop = 0
+shift = 0.0
+rotate = 0.0
+zoom = 0.0
+brightness = 0.0
+contrast = 0.0
+cutout = 0
+
 [model]
 preset = "mlp"
 hidden = [8]

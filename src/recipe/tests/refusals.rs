@@ -26,6 +26,8 @@ fn unknown_keys_name_place_path_and_the_nearest() {
     );
     for (more, key, near) in [
         ("[sparsty]", "sparsty", "sparsity"),
+        ("[augmet]", "augmet", "augment"),
+        ("[augment]\ncutoff = 8", "augment.cutoff", "cutout"),
         ("[dump]\nwhats = ['mask']", "dump.whats", "what"),
         ("[sparsity]\nschedule = { ends = '5ep' }", "sparsity.schedule.ends", "end"),
         (
@@ -81,6 +83,16 @@ fn wrong_types_and_ranges_are_refused() {
         "data.validation=1",
         "data.validation=-0.1",
         "data.validation=nan",
+        "augment.flip=1",
+        "augment.crop=-1",
+        "augment.crop=1.5",
+        "augment.shift=1.1",
+        "augment.rotate=181",
+        "augment.rotate=-1",
+        "augment.zoom=1",
+        "augment.brightness=2",
+        "augment.contrast=nan",
+        "augment.cutout=20000",
         "model.hidden=[0]",
         "model.hidden=[1.5]",
         "model.hidden=8",

@@ -137,7 +137,22 @@ fn an_unfreeze() -> impl Strategy<Value = Unfreeze> {
 }
 
 fn a_recipe() -> impl Strategy<Value = Recipe> {
-    let data = ("(?s).{1,8}", 0.0..0.99f64).prop_map(|(name, validation)| Data { name, validation });
+    let data = ("(?s).{1,8}", 0.0..0.99f64, some_settings()).prop_map(|(name, validation, settings)| Data {
+        name,
+        validation,
+        settings,
+    });
+    let augment = (any::<bool>(), 0..9u32, [0.0..0.9f64, 0.0..0.9, 0.0..0.9], 0.0..180.0f64, 0..9u32)
+        .prop_map(|(flip, crop, [shift, zoom, brightness], rotate, cutout)| Augment {
+            flip,
+            crop,
+            shift,
+            rotate,
+            zoom,
+            brightness,
+            contrast: 1.0 - shift,
+            cutout,
+        });
     let optim = ("[a-z]{1,6}", an_lr(), some_settings()).prop_map(|(name, lr, settings)| Optim {
         name,
         lr,
@@ -150,10 +165,11 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
     )
         .prop_map(|(every, tensors, what)| Dump { every, tensors, what });
     let distill = ("[a-z]{1,6}", some_settings()).prop_map(|(method, settings)| Distill { method, settings });
-    (a_run(), data, a_model(), optim, a_sparsity(), distill, an_unfreeze(), dump).prop_map(
-        |(run, data, model, optim, sparsity, distill, unfreeze, dump)| Recipe {
+    (a_run(), (data, augment), a_model(), optim, a_sparsity(), distill, an_unfreeze(), dump).prop_map(
+        |(run, (data, augment), model, optim, sparsity, distill, unfreeze, dump)| Recipe {
             run,
             data,
+            augment,
             model,
             optim,
             sparsity,
@@ -193,6 +209,7 @@ proptest! {
         let changed: Vec<String> =
             lines.iter().enumerate().map(|(i, l)| if i == line { format!("q{l}") } else { l.to_string() }).collect();
         let noticed = Recipe::parse(&changed.join("\n"), "x", &[]).and_then(|recipe| {
+            recipe.data.settings.resolve("data set", &[])?;
             recipe.optim.settings.resolve("optimizer", &[])?;
             recipe.sparsity.settings.resolve("method", &[])?;
             recipe.distill.settings.resolve("distillation", &[])

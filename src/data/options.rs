@@ -1,0 +1,240 @@
+//! Settings of `[data]` beside name and share: how files are read and what their values mean.
+
+use toml::{Table, Value};
+
+use super::Entry;
+use super::statistics::Moments;
+use crate::error::{Error, Result};
+use crate::recipe::{Settings, named};
+
+/// Keys of sets whose values may be scaled otherwise.
+pub const SCALED: &[&str] = &["mean", "deviation"];
+
+/// The largest side of a picture.
+pub const LARGEST_SIDE: usize = 16384;
+
+/// Channels of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    Grey,
+    Rgb,
+}
+
+impl Colour {
+    const ALL: &[Colour] = &[Colour::Grey, Colour::Rgb];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Colour::Grey => "grey",
+            Colour::Rgb => "rgb",
+        }
+    }
+}
+
+/// How a picture comes to another size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fit {
+    /// Height and width each by themselves.
+    #[default]
+    Stretch,
+    /// Both alike, until the picture fills the size; then what juts out is cut off, on both sides alike.
+    Crop,
+}
+
+impl Fit {
+    const ALL: &[Fit] = &[Fit::Stretch, Fit::Crop];
+
+    fn name(self) -> &'static str {
+        match self {
+            Fit::Stretch => "stretch",
+            Fit::Crop => "crop",
+        }
+    }
+}
+
+/// What a recipe says; what it leaves open is `None`, and is then seen from the files.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// (height, width).
+    pub size: Option<[usize; 2]>,
+    pub fit: Fit,
+    pub colour: Option<Colour>,
+    /// Whether damaged files are left out, and counted, or refused.
+    pub skip_damaged: bool,
+    /// The share of each class that is for testing, of a set without a test part.
+    pub test: f64,
+    /// The column of a table that holds the labels.
+    pub label: Option<String>,
+    /// Whether the first line of a table names its columns.
+    pub header: Option<bool>,
+    pub moments: Option<Moments>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            size: None,
+            fit: Fit::Stretch,
+            colour: None,
+            skip_damaged: false,
+            test: 0.2,
+            label: None,
+            header: None,
+            moments: None,
+        }
+    }
+}
+
+impl Options {
+    /// # Errors
+    /// `Kind::Usage` for keys that the set does not take, and for values out of range.
+    pub fn read(entry: &Entry, settings: &Settings) -> Result<Options> {
+        settings.only(&format!("data set `{}`", entry.name), entry.keys)?;
+        let default = Options::default();
+        let size =
+            settings.optional("size", "a side, such as 64, or [height, width], each 1 to 16384", size)?;
+        let test = settings.optional("test", "a number between 0 and 1", |v| {
+            v.as_float().filter(|share| *share > 0.0 && *share < 1.0)
+        })?;
+        let word = |value: &Value| value.as_str().filter(|word| !word.is_empty()).map(String::from);
+        Ok(Options {
+            size,
+            fit: choice(settings, "fit", "way to fit", Fit::ALL, Fit::name)?.unwrap_or_default(),
+            colour: choice(settings, "colour", "colour", Colour::ALL, Colour::name)?,
+            skip_damaged: settings
+                .optional("skip_damaged", "true or false", Value::as_bool)?
+                .unwrap_or(default.skip_damaged),
+            test: test.unwrap_or(default.test),
+            label: settings.optional("label", "the name of a column, in quotes", word)?,
+            header: settings.optional("header", "true or false", Value::as_bool)?,
+            moments: moments(settings)?,
+        })
+    }
+}
+
+/// Every key that a set takes and that has a default, written out.
+pub fn complete(entry: &Entry, settings: &Settings) -> Result<Settings> {
+    let options = Options::read(entry, settings)?;
+    let all: [(&str, Value); 3] = [
+        ("fit", options.fit.name().into()),
+        ("skip_damaged", options.skip_damaged.into()),
+        ("test", options.test.into()),
+    ];
+    let taken = all.into_iter().filter(|(key, _)| entry.keys.contains(key));
+    let defaults: Table = taken.map(|(key, value)| (key.to_string(), value)).collect();
+    Ok(settings.completed(&defaults))
+}
+
+fn choice<T: Copy>(
+    settings: &Settings,
+    key: &str,
+    what: &str,
+    all: &[T],
+    name: fn(T) -> &'static str,
+) -> Result<Option<T>> {
+    let word = settings.optional(key, "a word in quotes", |value| value.as_str().map(String::from))?;
+    let found = word.map(|word| named(what, &word, all, name));
+    found.transpose().map_err(|error| settings.locate(key, error))
+}
+
+fn size(value: &Value) -> Option<[usize; 2]> {
+    let side = |value: &Value| {
+        value.as_integer().and_then(|i| usize::try_from(i).ok()).filter(|i| (1..=LARGEST_SIDE).contains(i))
+    };
+    match value.as_array().map(Vec::as_slice) {
+        None => side(value).map(|side| [side, side]),
+        Some([height, width]) => Some([side(height)?, side(width)?]),
+        Some(_) => None,
+    }
+}
+
+fn moments(settings: &Settings) -> Result<Option<Moments>> {
+    let list = |value: &Value| -> Option<Vec<f64>> {
+        let number = |v: &Value| v.as_float().or(v.as_integer().map(|i| i as f64)).filter(|x| x.is_finite());
+        value.as_array()?.iter().map(number).collect::<Option<Vec<f64>>>().filter(|list| !list.is_empty())
+    };
+    let mean = settings.optional("mean", "a list of numbers, one a channel or one for all", list)?;
+    let expected = "a list of numbers above 0, one a channel or one for all";
+    let positive = |value: &Value| list(value).filter(|list| list.iter().all(|x| *x > 0.0));
+    let deviation = settings.optional("deviation", expected, positive)?;
+    match (mean, deviation) {
+        (None, None) => Ok(None),
+        (Some(mean), Some(deviation)) if mean.len() == deviation.len() => {
+            Ok(Some(Moments { mean, deviation }))
+        }
+        (Some(mean), Some(deviation)) => {
+            let error = Error::usage("`data.mean` and `data.deviation` differ in number").at(format!(
+                "expected: as many; found: {} and {}",
+                mean.len(),
+                deviation.len()
+            ));
+            Err(settings.locate("deviation", error))
+        }
+        (mean, _) => {
+            let (written, other) = if mean.is_some() { ("mean", "deviation") } else { ("deviation", "mean") };
+            let error = Error::usage(format!("`data.{written}` stands without `data.{other}`"));
+            Err(settings.locate(written, error).hint("both, or neither"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ALL;
+    use super::*;
+
+    fn read(name: &str, text: &str) -> Result<Options> {
+        let entry = ALL.iter().find(|entry| entry.name == name).unwrap();
+        Options::read(entry, &toml::from_str::<Table>(text).unwrap().into())
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let all = "size = [3, 5]\nfit = 'crop'\ncolour = 'grey'\nskip_damaged = true\ntest = 0.5\n\
+                   mean = [0.5]\ndeviation = [1]";
+        let want = Options {
+            size: Some([3, 5]),
+            fit: Fit::Crop,
+            colour: Some(Colour::Grey),
+            skip_damaged: true,
+            test: 0.5,
+            moments: Some(Moments::one(0.5, 1.0)),
+            ..Options::default()
+        };
+        assert_eq!(read("images", all).unwrap(), want);
+        assert_eq!(read("images", "size = 7").unwrap().size, Some([7, 7]));
+        assert_eq!(read("csv", "label = 'x'\nheader = true").unwrap().label.as_deref(), Some("x"));
+        assert_eq!(read("digits", "").unwrap(), Options::default());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        for (name, text, words) in [
+            ("digits", "size = 8", "unknown key `size` of data set `digits`"),
+            ("images", "sise = 8", "did you mean `size`?"),
+            ("images", "size = 0", "wrong value for `size`"),
+            ("images", "size = [1, 2, 3]", "wrong value for `size`"),
+            ("images", "size = 16385", "wrong value for `size`"),
+            ("images", "colour = 'gray'", "did you mean `grey`?"),
+            ("images", "test = 1.0", "wrong value for `test`"),
+            ("images", "mean = [0.5]", "`data.mean` stands without `data.deviation`"),
+            ("images", "deviation = [0.5]", "`data.deviation` stands without `data.mean`"),
+            ("images", "mean = [0.5]\ndeviation = [0.0]", "wrong value for `deviation`"),
+            ("images", "mean = [0.5]\ndeviation = [1.0, 1.0]", "found: 1 and 2"),
+            ("images", "mean = []\ndeviation = []", "wrong value for `mean`"),
+            ("csv", "header = 1", "wrong value for `header`"),
+        ] {
+            let error = read(name, text).expect_err(text);
+            assert_eq!(error.kind, crate::error::Kind::Usage);
+            assert!(error.to_string().contains(words), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn defaults_are_written_out() {
+        let entry = ALL.iter().find(|entry| entry.name == "images").unwrap();
+        let all = complete(entry, &Settings::default()).unwrap();
+        assert_eq!(all.values().to_string(), "fit = \"stretch\"\nskip_damaged = false\ntest = 0.2\n");
+        assert_eq!(complete(entry, &all).unwrap(), all);
+    }
+}
