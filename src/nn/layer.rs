@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::Value;
 
 use super::extent::Extent;
-use super::layers::{activation, add, concat, conv2d, linear, pool, relu, slice};
+use super::layers::{activation, add, batch_norm, concat, conv2d, linear, pool, relu, slice};
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Recorder, Tensor, Uniform};
 use crate::ops::variants::{Choices, Shape};
@@ -35,6 +35,7 @@ pub const ALL: &[Entry] = &[
     add::ENTRY,
     concat::ENTRY,
     slice::ENTRY,
+    batch_norm::ENTRY,
     pool::LARGEST,
     pool::MEAN,
     pool::GLOBAL_MEAN,

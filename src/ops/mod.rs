@@ -5,6 +5,7 @@ use crate::gpu::check::Check;
 pub mod activation;
 pub mod add;
 pub mod batch;
+pub mod batch_norm;
 pub mod ceilings;
 pub mod cross_entropy;
 pub mod finite;
@@ -16,6 +17,7 @@ mod product;
 pub mod race;
 pub mod random_words;
 pub mod relu;
+pub mod running;
 pub mod sum;
 pub mod tally;
 
@@ -58,6 +60,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(activation::checks());
     all.extend(add::checks());
     all.extend(batch::checks());
+    all.extend(batch_norm::checks());
     all.extend(ceilings::checks());
     all.extend(cross_entropy::checks());
     all.extend(finite::checks());
@@ -66,6 +69,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(narrow::checks());
     all.extend(random_words::checks());
     all.extend(relu::checks());
+    all.extend(running::checks());
     all.extend(moments::checks());
     all.extend(sum::checks());
     all.extend(tally::checks());

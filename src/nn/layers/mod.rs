@@ -2,6 +2,7 @@
 
 pub(super) mod activation;
 pub(super) mod add;
+pub(super) mod batch_norm;
 pub(super) mod concat;
 pub(super) mod conv2d;
 pub(super) mod linear;
