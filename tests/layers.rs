@@ -151,6 +151,66 @@ fn layers_agree_with_jax() {
     common::side_by_side(common::everywhere(), |gpu| cases().iter().for_each(|case| compare(gpu, case)));
 }
 
+fn refused(extent: Extent, layers: &str) -> String {
+    let head = "{ type = 'linear', name = 'head', out = 3 }";
+    let text = format!(
+        "data = {{ name = 'digits' }}\noptim = {{ name = 'sgd', lr = 1 }}\nmodel = {{ layer = [{layers}, {head}] }}"
+    );
+    let recipe = Recipe::parse(&text, "net.toml", &[]).unwrap();
+    Model::new(&recipe.model, extent, CLASSES, 0).err().map_or("built".into(), |error| error.to_string())
+}
+
+#[test]
+fn what_no_layer_can_do_is_refused_by_name() {
+    let image = || Extent { channels: 2, sites: vec![5, 4] };
+    for (layers, wanted) in [
+        ("{ type = 'max_pool', kernel = 0 }", "at least 1"),
+        ("{ type = 'max_pool', kernel = 16, padding = 8 }", "at most 15"),
+        ("{ type = 'max_pool', kernel = 3, padding = 2 }", "at most half of the kernel"),
+        (
+            "{ type = 'average_pool', kernel = 5 }",
+            "the kernel of layer `average_pool0` does not fit into its input",
+        ),
+        ("{ type = 'average_pool' }", "`model.layer.0.kernel` is missing"),
+        (
+            "{ type = 'global_average_pool' }, { type = 'max_pool', kernel = 2 }",
+            "layer `max_pool1` reads images",
+        ),
+        ("{ type = 'flatten' }, { type = 'global_average_pool' }", "`flatten0` has 40"),
+        ("{ type = 'batch_norm', epsilon = 0.0 }", "a number above 1.2e-38"),
+        ("{ type = 'batch_norm', momentum = 0.0 }", "a number above 0, up to 1"),
+        ("{ type = 'batch_norm', momentum = 1.5 }", "a number above 0, up to 1"),
+        ("{ type = 'batch_norm', momentun = 0.1 }", "did you mean `momentum`"),
+        ("{ type = 'dropout', p = 1.0 }", "a number from 0 up to, not including, 1"),
+        ("{ type = 'scale' }", "layer `scale0` reads a value and its gates"),
+        ("{ type = 'scale', from = ['data', 'data'] }", "`data` has 2x5x4, `data` has 2x5x4"),
+    ] {
+        let error = refused(image(), layers);
+        assert!(error.contains(wanted), "{layers}: {error}");
+    }
+    assert_eq!(refused(image(), "{ type = 'max_pool', kernel = 2 }"), "built");
+    assert!(refused(Extent::features(6), "{ type = 'max_pool', kernel = 2 }").contains("`data` has 6"));
+}
+
+/// Dispatches of a layer in a case's forward and backward pass.
+fn dispatches(name: &str, layer: &str) -> usize {
+    let case = cases().into_iter().find(|case| case["name"] == *name).unwrap();
+    let network = Network::new(&Gpu::counted(), &case);
+    let plans = [&network.forward, &network.backward];
+    plans.iter().flat_map(|plan| &plan.dispatches).filter(|one| one.label.starts_with(layer)).count()
+}
+
+#[test]
+fn what_is_a_view_or_fused_costs_nothing() {
+    assert_eq!(dispatches("flatten", "flatten"), 2);
+    assert_eq!(dispatches("flatten, passed by", "flatten"), 0);
+    // ReLU goes with batch normalisation, and its gradient with pooling.
+    assert_eq!(dispatches("batch_norm", "relu"), 0);
+    assert_eq!(dispatches("batch_norm", "batch_norm"), 6);
+    assert_eq!(dispatches("max_pool", "relu") + dispatches("max_pool", "conv ops/relu"), 0);
+    assert_eq!(dispatches("max_pool", "max_pool"), 2);
+}
+
 /// The slope of the loss by every number of a parameter, by central differences.
 fn differences(network: &Network, param: &Param) -> Vec<f32> {
     let start = param.read().unwrap();

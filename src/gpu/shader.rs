@@ -27,6 +27,8 @@ const PARTS: &[Source] = &[
     source!("common/step"),
     source!("common/tree"),
     source!("ops/bf16"),
+    source!("ops/exp_less_one"),
+    source!("ops/logistic"),
     source!("ops/product/args"),
     source!("ops/product/packed/args"),
     source!("ops/product/packed/lanes"),

@@ -42,6 +42,7 @@ impl Model {
         }
         model.heads = heads(&model, &names, &network)?;
         model.check_read(&names, &network)?;
+        fuse::flattens(&mut model);
         fuse::relus(&mut model);
         model.place_params();
         Ok(model)

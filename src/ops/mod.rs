@@ -8,6 +8,7 @@ pub mod batch;
 pub mod batch_norm;
 pub mod ceilings;
 pub mod cross_entropy;
+pub mod dropout;
 pub mod finite;
 pub mod measure;
 pub mod moments;
@@ -18,6 +19,7 @@ pub mod race;
 pub mod random_words;
 pub mod relu;
 pub mod running;
+pub mod scale;
 pub mod sum;
 pub mod tally;
 
@@ -63,6 +65,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(batch_norm::checks());
     all.extend(ceilings::checks());
     all.extend(cross_entropy::checks());
+    all.extend(dropout::checks());
     all.extend(finite::checks());
     all.extend(pool::checks());
     all.extend(product::checks());
@@ -70,6 +73,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(random_words::checks());
     all.extend(relu::checks());
     all.extend(running::checks());
+    all.extend(scale::checks());
     all.extend(moments::checks());
     all.extend(sum::checks());
     all.extend(tally::checks());

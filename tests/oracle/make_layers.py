@@ -58,6 +58,13 @@ CASES = [
         CONV, layer("batch_norm", "first"), layer("batch_norm", "second", **{"from": "conv"}), layer("relu"),
         layer("add", **{"from": ["relu", "conv", "first"]}), HEAD,
     ]),
+    ("flatten", IMAGE, [CONV, layer("flatten"), layer("tanh"), HEAD]),
+    ("flatten, passed by", IMAGE, [CONV, layer("relu"), layer("flatten"), HEAD]),
+    ("squeeze and excitation", IMAGE, [
+        CONV, layer("global_average_pool"), layer("linear", "squeeze", out=2), layer("selu"),
+        layer("linear", "excite", out=4), layer("sigmoid"), layer("scale", **{"from": ["conv", "sigmoid"]}),
+        layer("global_average_pool", "pool"), layer("add", **{"from": ["pool", "sigmoid"]}), HEAD,
+    ]),
 ]
 
 
@@ -128,6 +135,22 @@ class Network:
             self.observed |= zip(running, [(mean, rate), (variance * n / (n - 1), rate)])
         y = (x - of_channels(mean, x)) / jnp.sqrt(of_channels(variance, x) + spec.get("epsilon", 1e-5))
         return y * of_channels(scale[0], x) + of_channels(scale[1], x) if scale else y
+
+    def flatten(self, _, x):
+        return x.reshape(len(x), -1)
+
+    def scale(self, _, x, gate):
+        return x * gate[:, :, None, None]
+
+    def sigmoid(self, _, x):
+        return jax.nn.sigmoid(x)
+
+    def tanh(self, _, x):
+        return jnp.tanh(x)
+
+    def selu(self, _, x):
+        self.kinks.append(jnp.abs(x).ravel())
+        return jax.nn.selu(x)
 
     def max_pool(self, spec, x):
         kernel = spec["kernel"]
