@@ -150,8 +150,8 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
     )
         .prop_map(|(every, tensors, what)| Dump { every, tensors, what });
     let distill = ("[a-z]{1,6}", some_settings()).prop_map(|(method, settings)| Distill { method, settings });
-    (a_run(), data, a_model(), optim, a_sparsity(), distill, an_unfreeze(), dump).prop_map(
-        |(run, data, model, optim, sparsity, distill, unfreeze, dump)| Recipe {
+    (a_run(), data, a_model(), optim, a_sparsity(), distill, an_unfreeze(), any::<u32>(), dump).prop_map(
+        |(run, data, model, optim, sparsity, distill, unfreeze, recalibrate, dump)| Recipe {
             run,
             data,
             model,
@@ -159,6 +159,7 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
             sparsity,
             distill,
             unfreeze,
+            finish: Finish { recalibrate },
             dump,
         },
     )
