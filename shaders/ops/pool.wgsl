@@ -1,6 +1,7 @@
 // Pooling of images: the largest number of each window, or the mean of all.
 //   largest: y = the largest x of a window, and won = its tap: of equal ones the first in the order of rows, and NaN before
-//            any number, as in PyTorch. largest_backward: d_x = the sum of d_y over the windows that x won (+= if ADDS).
+//            any number, as in PyTorch; NO_TAP where that is not above 0 if RECTIFIES, so that no gradient passes into what a
+//            ReLU has made 0. largest_backward: d_x = the sum of d_y over the windows that x won (+= if ADDS).
 //   mean:    y = the sum of a window over the number of its taps: zeros around x count. mean_backward: d_x = the sum of d_y
 //            over all windows that x lies in, over the number of taps (+= if ADDS).
 // x, d_x: (channels, height, width, batch). y, d_y: (channels, out_height, out_width, batch). won: as y, one byte each.
@@ -11,7 +12,10 @@ const WG = 64u;
 const SIGN = 0x80000000u;
 const INFINITY = 0x7f800000u;
 
+const NO_TAP = 255u;
+
 override ADDS = false;
+override RECTIFIES = false;
 
 struct Args {
     len: u32, // quads that are written
@@ -92,6 +96,7 @@ fn largest(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups
         }
     }
     y[i] = best;
+    if RECTIFIES { taps = select(vec4<u32>(NO_TAP), taps, best > vec4<f32>(0.0)); }
     won[i] = bytes_of(taps);
 }
 

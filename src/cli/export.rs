@@ -8,6 +8,9 @@ use crate::report::load::{check_numbers, load_any};
 use crate::store::safetensors;
 use crate::train::checkpoint::{self, Which};
 
+/// The last words of what belongs to a network; slots and masks have others.
+const PARAMETERS: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
+
 #[derive(clap::Args)]
 pub struct Export {
     /// The folder of a run, or a checkpoint
@@ -36,7 +39,7 @@ impl Export {
         for error in damaged {
             eprintln!("warning: {error}");
         }
-        let is_parameter = |name: &str| name.ends_with(".weight") || name.ends_with(".bias");
+        let is_parameter = |name: &str| PARAMETERS.contains(&name.rsplit('.').next().unwrap_or_default());
         let mut weights = crate::report::mask::applied(&arrays)?;
         weights.retain(|name, _| is_parameter(name));
         check_numbers(&weights, &self.run)?;

@@ -24,6 +24,7 @@ mod inspect;
 mod list;
 mod plan;
 mod plasticity;
+mod recalibrate;
 mod resume;
 mod selftest;
 mod sweep;
@@ -58,6 +59,8 @@ enum Command {
     Sweep(sweep::Sweep),
     /// Prune a dense run at several epochs and rates, train on, and say how well it recovers
     Plasticity(plasticity::Plasticity),
+    /// Compute the running statistics of a trained network anew, over training batches
+    Recalibrate(recalibrate::Recalibrate),
     /// Measure a trained network on the validation and test parts
     Eval(eval::Eval),
     /// Show what a recipe will do: budgets, schedule, memory, operations, kernels; trains nothing
@@ -146,6 +149,7 @@ fn run(command: Command) -> Result<()> {
         Command::Resume(args) => args.run(),
         Command::Sweep(args) => args.run(),
         Command::Plasticity(args) => args.run(),
+        Command::Recalibrate(args) => args.run(),
         Command::Eval(args) => args.run(),
         Command::Plan(args) => args.run(),
         Command::Data(args) => args.run(),

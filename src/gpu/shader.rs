@@ -29,6 +29,8 @@ const PARTS: &[Source] = &[
     source!("common/tree"),
     source!("ops/batch_part"),
     source!("ops/bf16"),
+    source!("ops/exp_less_one"),
+    source!("ops/logistic"),
     source!("ops/product/args"),
     source!("ops/product/packed/args"),
     source!("ops/product/packed/lanes"),

@@ -45,6 +45,7 @@ impl Model {
         }
         model.heads = heads(&model, &names, &network)?;
         model.check_read(&names, &network)?;
+        fuse::flattens(&mut model);
         fuse::relus(&mut model);
         model.place_params();
         Ok(model)
@@ -115,7 +116,7 @@ impl Model {
                 let param = &mut self.params[id];
                 // Of a shared one: of any of its layers.
                 param.feeds_back = feeds_back || !self.nodes[node].owns && param.feeds_back;
-                param.before = if position == 0 { before } else { None };
+                param.before = before.filter(|_| position == 0 && param.prunable);
             }
         }
     }
@@ -136,7 +137,9 @@ impl Model {
             }
             match producer.params[..] {
                 [weight, bias]
-                    if !shared(weight) && !self.nodes[node].params.iter().any(|&id| shared(id)) =>
+                    if self.params[weight].prunable
+                        && !shared(weight)
+                        && !self.nodes[node].params.iter().any(|&id| shared(id)) =>
                 {
                     return Some([weight, bias]);
                 }

@@ -1,11 +1,51 @@
-//! ReLUs that the layer before them takes over: a rewrite of the model before anything is scheduled.
+//! Rewrites of the model before anything is scheduled: layers that need no pass of their own go.
 //!
+//! A `flatten` goes where all who read it can read the image in its place, as linear layers can.
+//!
+//! A ReLU goes where the layer before it can take it over.
 //! Where the value between the two has one reader, the layer writes the rectified value at once. The gradient of that value
 //! becomes 0 where it is not positive: in the layer's own backward pass, in all of those who write the gradient if all can,
 //! or else in a pass over it.
 
 use super::layer::Rectifies;
 use super::model::{Model, NodeId, ValueId};
+
+/// Takes out every `flatten` whose readers can all read what it reads.
+pub(super) fn flattens(model: &mut Model) {
+    let mut id = 0;
+    while id < model.nodes.len() {
+        id += usize::from(!pass_by(model, id));
+    }
+}
+
+fn pass_by(model: &mut Model, flatten: NodeId) -> bool {
+    let (input, output) = (model.nodes[flatten].inputs[0], model.nodes[flatten].output);
+    let is_head = model.heads.iter().any(|head| head.value == output);
+    if !model.nodes[flatten].layer.is_flatten() || is_head {
+        return false;
+    }
+    let image = model.values[input].extent.clone();
+    for reader in model.readers(output).collect::<Vec<_>>() {
+        let node = &mut model.nodes[reader];
+        if node.layer.read_image(&image) {
+            node.inputs.iter_mut().filter(|read| **read == output).for_each(|read| *read = input);
+        }
+    }
+    let is_free = model.readers(output).next().is_none();
+    if is_free {
+        take_out(model, flatten);
+        model.values[output].producer = None;
+    }
+    is_free
+}
+
+/// Takes out a node; those behind it move up.
+fn take_out(model: &mut Model, node: NodeId) {
+    model.nodes.remove(node);
+    for value in &mut model.values {
+        value.producer = value.producer.filter(|&id| id != node).map(|id| id - usize::from(id > node));
+    }
+}
 
 /// Joins every ReLU with the layer before it where that can be.
 pub(super) fn relus(model: &mut Model) {
@@ -25,10 +65,7 @@ fn absorb(model: &mut Model, relu: NodeId) -> bool {
     let Some(before) = model.values[input].producer.filter(|_| alone) else { return false };
     let Some(rectifies) = model.nodes[before].layer.rectify_output() else { return false };
     model.nodes[before].output = output;
-    model.nodes.remove(relu);
-    for value in &mut model.values {
-        value.producer = value.producer.filter(|&id| id != relu).map(|id| id - usize::from(id > relu));
-    }
+    take_out(model, relu);
     (model.values[input].producer, model.values[output].producer) = (None, Some(before));
     model.values[output].is_gated = rectifies == Rectifies::Before && !writers_rectify(model, output);
     true

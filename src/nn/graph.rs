@@ -14,6 +14,32 @@
 //! net.output(logits, 1.0);
 //! let model: coppice::recipe::Model = net.into();
 //! ```
+//!
+//! A network of images, with a residual block:
+//!
+//! ```
+//! use coppice::nn::{Extent, Graph, Model};
+//!
+//! let mut net = Graph::new();
+//! let x = net.data();
+//! let x = net.conv2d("stem", x, 16, 3, 1, 1, false);
+//! let x = net.batch_norm("stem_norm", x);
+//! let x = net.relu("stem_act", x);
+//! let x = net.max_pool("pool", x, 2, 2, 0);
+//! let y = net.conv2d("conv", x, 16, 3, 1, 1, false);
+//! let y = net.batch_norm("norm", y);
+//! let y = net.squeeze_excite("attend", y, 4);
+//! let x = net.add("sum", &[x, y]);
+//! let x = net.relu("act", x);
+//! let x = net.global_average_pool("mean", x);
+//! let x = net.dropout("drop", x, 0.2);
+//! let logits = net.linear("head", x, 10);
+//! net.output(logits, 1.0);
+//! let image = Extent { channels: 1, sites: vec![28, 28] };
+//! let model = Model::new(&net.into(), image, 10, 0)?;
+//! assert_eq!(model.params.len(), 14);
+//! # Ok::<(), coppice::error::Error>(())
+//! ```
 
 use toml::{Table, Value as Toml};
 
@@ -60,8 +86,89 @@ impl Graph {
         let out = out.unwrap_or(Toml::Integer(0)); // refused, with the layer's name, when the model is built
         self.layer("linear", name, &[x], settings([("out", out), ("share", Toml::String(other))]))
     }
+    /// A convolution with `out` channels by square kernels, over zeros of width `padding` around the image.
+    #[expect(clippy::too_many_arguments, reason = "what a convolution is, in the order of PyTorch")]
+    pub fn conv2d(
+        &mut self,
+        name: &str,
+        x: Value,
+        out: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+        bias: bool,
+    ) -> Value {
+        let [out, kernel, stride, padding] = [out, kernel, stride, padding].map(|n| Toml::Integer(n as i64));
+        let bias = Toml::Boolean(bias);
+        let all =
+            [("out", out), ("kernel", kernel), ("stride", stride), ("padding", padding), ("bias", bias)];
+        self.layer("conv2d", name, &[x], settings(all))
+    }
+    /// Each channel to mean 0 and variance 1, then scaled and shifted; with PyTorch's epsilon and momentum.
+    pub fn batch_norm(&mut self, name: &str, x: Value) -> Value {
+        self.plain("batch_norm", name, x)
+    }
+    /// The largest number of each window.
+    pub fn max_pool(&mut self, name: &str, x: Value, kernel: usize, stride: usize, padding: usize) -> Value {
+        self.pool("max_pool", name, x, [kernel, stride, padding])
+    }
+    /// The mean of each window; zeros around the image count.
+    pub fn average_pool(
+        &mut self,
+        name: &str,
+        x: Value,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+    ) -> Value {
+        self.pool("average_pool", name, x, [kernel, stride, padding])
+    }
+    fn pool(&mut self, kind: &str, name: &str, x: Value, numbers: [usize; 3]) -> Value {
+        let [kernel, stride, padding] = numbers.map(|n| Toml::Integer(n as i64));
+        let all = [("kernel", kernel), ("stride", stride), ("padding", padding)];
+        self.layer(kind, name, &[x], settings(all))
+    }
+    /// The mean of each channel over all sites.
+    pub fn global_average_pool(&mut self, name: &str, x: Value) -> Value {
+        self.plain("global_average_pool", name, x)
+    }
+    /// All numbers of an image as features.
+    pub fn flatten(&mut self, name: &str, x: Value) -> Value {
+        self.plain("flatten", name, x)
+    }
+    /// In training 0 with probability `p`, else x / (1 - p).
+    pub fn dropout(&mut self, name: &str, x: Value, p: f64) -> Value {
+        self.layer("dropout", name, &[x], settings([("p", Toml::Float(p))]))
+    }
+    /// Each channel of `x` times its gate, at every site.
+    pub fn scale(&mut self, name: &str, x: Value, gate: Value) -> Value {
+        self.layer("scale", name, &[x, gate], Settings::default())
+    }
+    /// Squeeze and excitation (Hu, Shen & Sun 2018): the means of all channels, `reduction` times fewer ReLUs, and a sigmoid
+    /// for each channel, which scales it. Its layers are called `name` and, before that, `name_mean`, `name_squeeze`,
+    /// `name_relu`, `name_excite` and `name_gate`.
+    pub fn squeeze_excite(&mut self, name: &str, x: Value, reduction: usize) -> Value {
+        // Of what has no known channels: 0 outputs, which are refused, with the layer's name, when the model is built.
+        let channels = self.channels_of(x).unwrap_or(0);
+        let part = |what: &str| format!("{name}_{what}");
+        let mean = self.global_average_pool(&part("mean"), x);
+        let fewer = if channels == 0 { 0 } else { (channels / reduction.max(1)).max(1) };
+        let squeezed = self.linear(&part("squeeze"), mean, fewer);
+        let squeezed = self.relu(&part("relu"), squeezed);
+        let excited = self.linear(&part("excite"), squeezed, channels);
+        let gate = self.plain("sigmoid", &part("gate"), excited);
+        self.scale(name, x, gate)
+    }
+    /// An activation, by its name.
+    pub fn activation(&mut self, kind: &str, name: &str, x: Value) -> Value {
+        self.plain(kind, name, x)
+    }
     pub fn relu(&mut self, name: &str, x: Value) -> Value {
-        self.layer("relu", name, &[x], Settings::default())
+        self.plain("relu", name, x)
+    }
+    /// A layer of one input and no settings.
+    fn plain(&mut self, kind: &str, name: &str, x: Value) -> Value {
+        self.layer(kind, name, &[x], Settings::default())
     }
     /// The sum of at least two values.
     pub fn add(&mut self, name: &str, values: &[Value]) -> Value {
@@ -85,6 +192,22 @@ impl Graph {
             .push(recipe::Output { from, settings: settings([("weight", Toml::Float(weight))]) });
     }
 
+    /// The channels of a value, where they follow from the layers before it and not from the data.
+    fn channels_of(&self, value: Value) -> Option<usize> {
+        let spec = &self.network.layers[value.0?];
+        let number = |key: &str| spec.settings.values().get(key)?.as_integer()?.try_into().ok();
+        let named = |name: &String| {
+            let at = self.network.layers.iter().position(|layer| layer.name.as_ref() == Some(name));
+            self.channels_of(Value(at))
+        };
+        match spec.kind.as_str() {
+            "conv2d" | "linear" => number("out"),
+            "slice" => number("end")?.checked_sub(number("first")?),
+            "concat" => spec.from.iter().map(named).sum(),
+            "flatten" => None,
+            _ => named(spec.from.first()?),
+        }
+    }
     fn name_of(&self, value: Value) -> &str {
         value.0.map_or(DATA, |layer| self.network.layers[layer].name.as_deref().unwrap_or(DATA))
     }

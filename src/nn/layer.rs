@@ -5,7 +5,10 @@ use std::ops::Range;
 use toml::Value;
 
 use super::extent::Extent;
-use super::layers::{activation, add, concat, conv2d, linear, pad_channels, pool, relu, slice};
+use super::layers::{
+    activation, add, batch_norm, concat, conv2d, dropout, flatten, linear, pad_channels, pool, relu, scale,
+    slice,
+};
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Recorder, Tensor, Uniform};
 use crate::ops::variants::{Choices, Shape};
@@ -32,10 +35,20 @@ pub const ALL: &[Entry] = &[
     activation::HARD_SWISH,
     activation::SILU,
     activation::GELU,
+    activation::SIGMOID,
+    activation::HARD_SIGMOID,
+    activation::TANH,
+    activation::LEAKY_RELU,
+    activation::ELU,
+    activation::SELU,
     add::ENTRY,
     concat::ENTRY,
     slice::ENTRY,
     pad_channels::ENTRY,
+    scale::ENTRY,
+    flatten::ENTRY,
+    dropout::ENTRY,
+    batch_norm::ENTRY,
     pool::LARGEST,
     pool::MEAN,
     pool::GLOBAL_MEAN,
@@ -243,6 +256,14 @@ pub trait Layer {
         false
     }
     fn is_relu(&self) -> bool {
+        false
+    }
+    /// Whether its output is its input in memory, too, as plain features.
+    fn is_flatten(&self) -> bool {
+        false
+    }
+    /// Reads an image from now on in place of its features, if it can.
+    fn read_image(&mut self, _image: &Extent) -> bool {
         false
     }
     /// Takes over the ReLU behind it, if it can: how its output's gradient is rectified from then on.

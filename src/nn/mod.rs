@@ -16,6 +16,7 @@ mod planner;
 pub mod presets;
 pub mod reach;
 mod schedule;
+mod statistics;
 
 pub use arena::{Arena, Placement, Room, place};
 pub use extent::Extent;

@@ -86,8 +86,9 @@ impl Model {
     pub fn needs_grad(&self, trains: impl Fn(ParamId) -> bool) -> Vec<bool> {
         let mut needs = vec![false; self.values.len()];
         for node in &self.nodes {
+            let learns = |&id: &ParamId| self.params[id].learns() && trains(id);
             needs[node.output] =
-                node.params.iter().any(|&id| trains(id)) || node.inputs.iter().any(|&input| needs[input]);
+                node.params.iter().any(learns) || node.inputs.iter().any(|&input| needs[input]);
         }
         needs
     }

@@ -181,8 +181,8 @@ impl Schedule {
     pub fn new(model: &Model, gpu: &Gpu, choices: &Choices, batch: usize, wish: Wish) -> Self {
         let trains = |id: ParamId| match wish.gradients {
             Gradients::None => false,
-            Gradients::Trained => !model.params[id].frozen,
-            Gradients::All => true,
+            Gradients::Trained => model.params[id].trains(),
+            Gradients::All => model.params[id].learns(),
         };
         let mut planner = Planner::new(model, gpu, choices, batch, wish, &trains);
         planner.forward();

@@ -127,7 +127,9 @@ fn random_network(words: &[u32]) -> (Graph, usize) {
         let (at, other) = (pick(8), pick(512));
         let ((x, width), name) = (values[at], format!("n{number}"));
         let shared = linears.iter().find(|(_, inner, _)| *inner == width).copied();
-        let made = match (word % 8, shared) {
+        let made = match (word % 10, shared) {
+            (8, _) => (net.batch_norm(&format!("norm{number}"), x), width),
+            (9, _) => (net.dropout(&name, x, 0.3), width),
             (0, _) => (net.relu(&name, x), width),
             (1, _) => {
                 let kind = ["relu6", "hard_swish", "silu", "gelu"][(word / 64) as usize % 4];
@@ -207,7 +209,9 @@ proptest! {
     ) {
         let (gpu, choices) = (Gpu::twin(), Choices::default());
         let (net, features) = random_network(&words);
-        let packs = |name: &str| packed && name.ends_with("weight") && name.len().is_multiple_of(2);
+        let packs = |name: &str| {
+            packed && name.ends_with("weight") && name.len().is_multiple_of(2) && !name.starts_with("norm")
+        };
         let model = model(&gpu, &net.into(), features, packs);
         let wish = Wish { gradients: Gradients::All, keeps, narrow, narrow_batch: narrow };
         let schedule = || Schedule::new(&model, &gpu, &choices, 8, wish);

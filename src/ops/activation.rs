@@ -50,6 +50,21 @@ const GELU_OF: Function = (
     |x| distribution(x) + x * (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt(),
 );
 
+const SIGMOID_OF: Function = (sigmoid, |x| sigmoid(x) * sigmoid(-x));
+const HARD_SIGMOID_OF: Function =
+    (|x| ((x + 3.0) / 6.0).clamp(0.0, 1.0), |x| if x > -3.0 && x < 3.0 { 1.0 / 6.0 } else { 0.0 });
+const TANH_OF: Function = (f64::tanh, |x| 1.0 / x.cosh().powi(2));
+const LEAK: f64 = 0.01;
+const LEAKY_RELU_OF: Function =
+    (|x| if x > 0.0 { x } else { LEAK * x }, |x| if x > 0.0 { 1.0 } else { LEAK });
+const ELU_OF: Function = (|x| if x > 0.0 { x } else { x.exp_m1() }, |x| if x > 0.0 { 1.0 } else { x.exp() });
+const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
+const SELU_OF: Function = (
+    |x| SELU_SCALE * if x > 0.0 { x } else { SELU_ALPHA * x.exp_m1() },
+    |x| SELU_SCALE * if x > 0.0 { 1.0 } else { SELU_ALPHA * x.exp() },
+);
+
 fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
@@ -68,32 +83,33 @@ fn distribution(x: f64) -> f64 {
     0.5 + sum * (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt()
 }
 
-pub const RELU6: Activation = Activation {
-    name: "relu6",
-    part: source!("ops/activation/relu6"),
-    twins: [|t| forward(t, RELU6_OF), |t| backward(t, RELU6_OF, false), |t| backward(t, RELU6_OF, true)],
-};
-pub const HARD_SWISH: Activation = Activation {
-    name: "hard_swish",
-    part: source!("ops/activation/hard_swish"),
-    twins: [
-        |t| forward(t, HARD_SWISH_OF),
-        |t| backward(t, HARD_SWISH_OF, false),
-        |t| backward(t, HARD_SWISH_OF, true),
-    ],
-};
-pub const SILU: Activation = Activation {
-    name: "silu",
-    part: source!("ops/activation/silu"),
-    twins: [|t| forward(t, SILU_OF), |t| backward(t, SILU_OF, false), |t| backward(t, SILU_OF, true)],
-};
-pub const GELU: Activation = Activation {
-    name: "gelu",
-    part: source!("ops/activation/gelu"),
-    twins: [|t| forward(t, GELU_OF), |t| backward(t, GELU_OF, false), |t| backward(t, GELU_OF, true)],
-};
+/// An activation by its name, its part and its function.
+macro_rules! activation {
+    ($name:literal, $part:expr, $of:expr) => {
+        Activation {
+            name: $name,
+            part: $part,
+            twins: [|t| forward(t, $of), |t| backward(t, $of, false), |t| backward(t, $of, true)],
+        }
+    };
+}
 
-pub const ALL: [&Activation; 4] = [&RELU6, &HARD_SWISH, &SILU, &GELU];
+pub const RELU6: Activation = activation!("relu6", source!("ops/activation/relu6"), RELU6_OF);
+pub const HARD_SWISH: Activation =
+    activation!("hard_swish", source!("ops/activation/hard_swish"), HARD_SWISH_OF);
+pub const SILU: Activation = activation!("silu", source!("ops/activation/silu"), SILU_OF);
+pub const GELU: Activation = activation!("gelu", source!("ops/activation/gelu"), GELU_OF);
+pub const SIGMOID: Activation = activation!("sigmoid", source!("ops/activation/sigmoid"), SIGMOID_OF);
+pub const HARD_SIGMOID: Activation =
+    activation!("hard_sigmoid", source!("ops/activation/hard_sigmoid"), HARD_SIGMOID_OF);
+pub const TANH: Activation = activation!("tanh", source!("ops/activation/tanh"), TANH_OF);
+pub const LEAKY_RELU: Activation =
+    activation!("leaky_relu", source!("ops/activation/leaky_relu"), LEAKY_RELU_OF);
+pub const ELU: Activation = activation!("elu", source!("ops/activation/elu"), ELU_OF);
+pub const SELU: Activation = activation!("selu", source!("ops/activation/selu"), SELU_OF);
+
+pub const ALL: [&Activation; 10] =
+    [&RELU6, &HARD_SWISH, &SILU, &GELU, &SIGMOID, &HARD_SIGMOID, &TANH, &LEAKY_RELU, &ELU, &SELU];
 
 const WG: usize = 256;
 
@@ -194,7 +210,19 @@ mod tests {
 
     #[test]
     fn slopes_are_those_of_the_functions() {
-        for (f, slope) in [RELU6_OF, HARD_SWISH_OF, SILU_OF, GELU_OF] {
+        let all = [
+            RELU6_OF,
+            HARD_SWISH_OF,
+            SILU_OF,
+            GELU_OF,
+            SIGMOID_OF,
+            HARD_SIGMOID_OF,
+            TANH_OF,
+            LEAKY_RELU_OF,
+            ELU_OF,
+            SELU_OF,
+        ];
+        for (f, slope) in all {
             for x in (-90..90).map(|i| f64::from(i) / 10.0 + 0.037) {
                 let difference = (f(x + 1e-5) - f(x - 1e-5)) / 2e-5;
                 assert!((difference - slope(x)).abs() <= 1e-6, "{x}: {difference} {}", slope(x));

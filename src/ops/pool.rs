@@ -19,7 +19,11 @@ const fn kernel(entry: &'static str, twin: fn(&Twin)) -> Kernel {
     Kernel::own(source!("ops/pool"), twin).entry(entry).proven()
 }
 
-const LARGEST: Kernel = kernel("largest", twin_largest);
+/// By whether no gradient passes where the largest number is not above 0.
+const LARGEST: [Kernel; 2] = [
+    kernel("largest", |t| twin_largest(t, false)),
+    kernel("largest", |t| twin_largest(t, true)).with(&[("RECTIFIES", 1.0)]),
+];
 const LARGEST_BACKWARD: [Kernel; 2] = [
     kernel("largest_backward", |t| twin_largest_backward(t, false)),
     kernel("largest_backward", |t| twin_largest_backward(t, true)).with(&[("ADDS", 1.0)]),
@@ -30,8 +34,9 @@ const MEAN_BACKWARD: [Kernel; 2] = [
     kernel("mean_backward", |t| twin_mean_backward(t, true)).with(&[("ADDS", 1.0)]),
 ];
 const WG: usize = 64;
-/// Taps that a byte can name.
-pub const MOST_TAPS: usize = 256;
+/// Taps that a byte can name, beside none.
+pub const MOST_TAPS: usize = NO_TAP as usize;
+const NO_TAP: u32 = 255;
 
 /// Words that say which tap won, of `y` (channels, cols).
 pub fn won(y: &[usize]) -> Vec<usize> {
@@ -62,17 +67,20 @@ fn flops(window: &Window, y: &Tensor) -> u64 {
     (y.len() * window.taps()) as u64
 }
 
-/// `y` (channels, cols) = the largest number of each window of `x`; `won` says by which tap: see [`won`]. The window has no
-/// dilation, a padding of at most half of its kernel, and at most [`MOST_TAPS`].
+/// `y` (channels, cols) = the largest number of each window of `x`; `won` says by which tap: see [`won`]. If `rectifies`, it
+/// says none where that number is not above 0. The window has no dilation, a padding of at most half of its kernel, and at
+/// most [`MOST_TAPS`].
 pub fn record_largest(
     rec: &mut Recorder,
     window: &Window,
     x: &Tensor,
     y: &Tensor,
     won: &Tensor,
+    rectifies: bool,
 ) -> Result<()> {
     let binds = bind! { args: &args(window, y, y), x: x, y: y, won: won };
-    rec.dispatch(&LARGEST, binds, groups(y.len() / 4, WG), flops(window, y))
+    let kernel = &LARGEST[usize::from(rectifies)];
+    rec.dispatch(kernel, binds, groups(y.len() / 4, WG), flops(window, y))
 }
 
 /// `d_x` = the sum of `d_y` over the windows that x won, or `+=` if `adds`.
@@ -135,7 +143,7 @@ fn each(t: &Twin, len: usize, mut with: impl FnMut(usize, &mut dyn Iterator<Item
     }
 }
 
-fn twin_largest(t: &Twin) {
+fn twin_largest(t: &Twin, rectifies: bool) {
     let (x, mut y, mut won) = (t.f32("x"), t.f32_mut("y"), t.u32_mut("won"));
     won.fill(0);
     each(t, y.len(), |i, taps| {
@@ -146,7 +154,8 @@ fn twin_largest(t: &Twin) {
             }
         }
         y[i] = x[from];
-        won[i / 4] |= (best as u32) << (i % 4 * 8);
+        let best = if rectifies && !(x[from] > 0.0) { NO_TAP } else { best as u32 };
+        won[i / 4] |= best << (i % 4 * 8);
     });
 }
 
@@ -204,7 +213,7 @@ pub fn checks() -> Vec<Check> {
                     let [x, y] = shapes(n);
                     let (x, y) = (t.input("x", &x)?, t.output("y", &y, Tolerance::EXACT)?);
                     let won = t.output_u32("won", &won(&y.shape))?;
-                    record_largest(&mut t.rec, &window, &x, &y, &won)
+                    record_largest(&mut t.rec, &window, &x, &y, &won, false)
                 }),
             ),
             check(
@@ -215,7 +224,7 @@ pub fn checks() -> Vec<Check> {
                     let y = t.gpu.tensor("y", Dtype::F32, &y)?;
                     t.compare_odd(&y, Tolerance::EXACT);
                     let won = t.output_u32("won", &won(&y.shape))?;
-                    record_largest(&mut t.rec, &window, &x, &y, &won)
+                    record_largest(&mut t.rec, &window, &x, &y, &won, true)
                 }),
             ),
             check(
@@ -273,7 +282,7 @@ mod tests {
             let y = gpu.tensor("y", Dtype::F32, &[1, 24]).unwrap();
             let words = gpu.tensor("won", Dtype::U32, &won(&y.shape)).unwrap();
             let mut rec = Recorder::new(&gpu);
-            record_largest(&mut rec, &window, &x, &y, &words).unwrap();
+            record_largest(&mut rec, &window, &x, &y, &words, false).unwrap();
             let d_y = gpu.upload_f32("d_y", &[1, 24], &[1.0; 24]).unwrap();
             let d_x = gpu.tensor("d_x", Dtype::F32, &[1, 48]).unwrap();
             record_largest_backward(&mut rec, &window, &words, &d_y, &d_x, false).unwrap();

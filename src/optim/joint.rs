@@ -73,7 +73,7 @@ impl Optimizer {
     /// All parameters but frozen ones, those that follow each other in memory as one.
     pub(super) fn joints(&self, params: &ParamSet) -> Vec<Joint> {
         let mut joints: Vec<Joint> = Vec::new();
-        for param in params.iter().filter(|param| !param.frozen) {
+        for param in params.iter().filter(|param| param.trains()) {
             let parts = self.parts(param);
             let joins = param.is_small() && !self.rule.mixes();
             if joins && joints.iter_mut().any(|joint| joint.extend(&param.name, &parts[0])) {

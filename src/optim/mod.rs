@@ -79,11 +79,11 @@ pub fn resolve(recipe: &Optim) -> Result<(&'static Entry, Settings)> {
 }
 
 impl Optimizer {
-    /// Gives each parameter its slots, all zero.
+    /// Gives each parameter that learns its slots, all zero.
     pub fn new(gpu: &Gpu, recipe: &Optim, params: &mut ParamSet) -> Result<Self> {
         let (entry, settings) = resolve(recipe)?;
         let rule = (entry.build)(&settings)?;
-        for param in params.iter_mut() {
+        for param in params.iter_mut().filter(|param| param.learns()) {
             entry.slots.iter().try_for_each(|slot| param.accompany(gpu, slot, Like::Values))?;
         }
         Ok(Self { entry, rule })

@@ -64,8 +64,10 @@ pub struct Param {
     pub feeds_back: bool,
     /// The weight and bias whose outputs are this weight's inputs, one by one, where nobody else reads those on the way.
     pub before: Option<[ParamId; 2]>,
-    /// No gradient of it is computed, and no optimizer moves it.
+    /// Its layer does not train: no gradient of it is computed, no optimizer moves it, and a statistic stays as it is.
     pub frozen: bool,
+    /// Of a running statistic, the share of each step's own that it takes over. What a step observes stands in its gradient.
+    pub momentum: Option<f32>,
     /// How the rows of a packed weight are split for its gradient: as measured, once choices are known.
     pub chunk: Chunk,
     initial: Initial,
@@ -90,6 +92,7 @@ impl Param {
             feeds_back: true,
             before: None,
             frozen: false,
+            momentum: None,
             chunk: Box::new(|pattern| {
                 let shape = Shape::new(pattern.rows, pattern.inner, 0);
                 Case::of(pattern, shape, false).chunk(&Choices::default())
@@ -222,6 +225,14 @@ impl Param {
     /// Whether weights of it may be pruned, however it is stored.
     pub fn is_masked(&self) -> bool {
         !matches!(self.storage, Storage::Dense)
+    }
+    /// Whether it has a gradient, where its layer trains: all but running statistics have.
+    pub fn learns(&self) -> bool {
+        self.momentum.is_none()
+    }
+    /// Whether its gradient is computed now, and an optimizer moves it.
+    pub fn trains(&self) -> bool {
+        self.learns() && !self.frozen
     }
     /// The packed storage, if it is that.
     pub fn packed(&self) -> Option<&Packed> {

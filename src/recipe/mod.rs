@@ -10,6 +10,7 @@ mod built_in;
 mod difference;
 mod distill;
 mod duration;
+mod finish;
 mod learning_rate;
 mod model;
 mod optim;
@@ -38,6 +39,7 @@ pub use built_in::{BUILT_IN, built_in};
 pub use difference::Difference;
 pub use distill::Distill;
 pub use duration::Duration;
+pub use finish::Finish;
 pub use learning_rate::{LrSchedule, Shape};
 pub use model::{Layer, Model, Network, Output};
 pub use optim::Optim;
@@ -56,8 +58,8 @@ use source::Places;
 use writer::Writer;
 
 /// The tables of a recipe.
-const TABLES: [&str; 9] =
-    ["run", "data", "augment", "model", "optim", "sparsity", "distill", "unfreeze", "dump"];
+const TABLES: [&str; 10] =
+    ["run", "data", "augment", "model", "optim", "sparsity", "distill", "unfreeze", "finish", "dump"];
 
 /// A run before it is run; every default is filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +72,7 @@ pub struct Recipe {
     pub sparsity: Sparsity,
     pub distill: Distill,
     pub unfreeze: Unfreeze,
+    pub finish: Finish,
     pub dump: Dump,
 }
 
@@ -109,6 +112,7 @@ impl Recipe {
             sparsity: Sparsity::read(root.section("sparsity")?)?,
             distill: Distill::read(root.section("distill")?)?,
             unfreeze: Unfreeze::read(root.section("unfreeze")?)?,
+            finish: Finish::read(root.section("finish")?)?,
             dump: Dump::read(root.section("dump")?)?,
         };
         root.finish()?;
@@ -149,6 +153,7 @@ impl Recipe {
         self.sparsity.write(&mut w);
         self.distill.write(&mut w);
         self.unfreeze.write(&mut w);
+        self.finish.write(&mut w);
         self.dump.write(&mut w);
         w.finish()
     }

@@ -164,7 +164,9 @@ fn by_number(arrays: Arrays, params: &ParamSet) -> Arrays {
 }
 
 /// The tensor of each parameter, by the parameter's name.
-fn matched(arrays: Arrays, params: &ParamSet) -> Result<Arrays> {
+fn matched(mut arrays: Arrays, params: &ParamSet) -> Result<Arrays> {
+    // PyTorch counts batches beside running statistics; with a momentum nothing depends on how many there were.
+    arrays.retain(|name, _| !name.ends_with(".num_batches_tracked"));
     let mut arrays = by_number(arrays, params);
     let prefix = prefix(&arrays, params);
     let mut all = Arrays::new();

@@ -22,6 +22,7 @@ mod noise;
 mod numbers;
 mod passes;
 mod plans;
+mod recalibrate;
 mod rewind;
 mod run;
 mod session;

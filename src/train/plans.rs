@@ -114,6 +114,7 @@ impl Session {
                 Stage::Update => {
                     let params = &self.model.params;
                     self.optimizer.record(&mut rec, params, &self.step_uniform, &self.totals)?;
+                    self.model.record_statistics(&mut rec, &self.totals)?;
                     sparsity::record_effective(&mut rec, params)?;
                     if let Some(pruner) = &self.pruner {
                         pruner.record_update(&mut rec, params, &self.step_uniform, &self.totals)?;

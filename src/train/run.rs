@@ -81,6 +81,9 @@ pub fn train(
             watch.pause(run)?;
             run.check_weights()?;
         }
+        if run.is_done() && run.recipe.finish.recalibrate > 0 {
+            run.recalibrate(run.recipe.finish.recalibrate)?;
+        }
         let mut best = false;
         // Not where `stop_at` ends it: what is the best must not depend on when a run was stopped.
         if run.is_done() || due(run, Some(run.recipe.run.eval_every)) {

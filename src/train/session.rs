@@ -128,6 +128,11 @@ impl Session {
         }
 
         let mut model = model(&recipe, data, initial)?;
+        if recipe.finish.recalibrate > 0 && model.params.iter().all(|param| param.learns()) {
+            return Err(Error::usage("`finish.recalibrate` is for networks with running statistics")
+                .at(format!("finish.recalibrate = {}", recipe.finish.recalibrate))
+                .hint("a `batch_norm` layer, or leave it out"));
+        }
         let heads = model.heads().len();
         if recipe.distill.method != "none" && heads > 1 {
             return Err(Error::usage(format!("distillation is for one output; the model has {heads}"))

@@ -20,6 +20,12 @@ FUNCTIONS = {
     "hard_swish": jax.nn.hard_swish,
     "silu": jax.nn.silu,
     "gelu": lambda x: jax.nn.gelu(x, approximate=False),
+    "sigmoid": jax.nn.sigmoid,
+    "hard_sigmoid": jax.nn.hard_sigmoid,
+    "tanh": jax.numpy.tanh,
+    "leaky_relu": jax.nn.leaky_relu,
+    "elu": jax.nn.elu,
+    "selu": jax.nn.selu,
 }
 POINTS = (np.arange(-40, 41) / 4 + 1 / 32).tolist()
 

@@ -1,8 +1,5 @@
 // SiLU, or swish: x s(x), with s the sigmoid; its slope is s(x) (1 + x (1 - s(x))).   Elfwing, Uchibe & Doya, 2017.
-
-// exp of a large number is infinite, and the quotient 0.
-fn sigmoid_of(x: f32) -> f32 { return 1.0 / (1.0 + exp(-x)); }
-
+//#use ops/logistic
 fn activated(x: f32) -> f32 { return x * sigmoid_of(x); }
 
 fn slope(x: f32) -> f32 {

@@ -5,34 +5,36 @@ use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::ops::activation::{self, Activation};
 
-pub const RELU6: Entry = Entry {
-    name: "relu6",
-    about: "y = min(max(x, 0), 6)",
-    required: Vec::new,
-    optional: Vec::new,
-    build: |context| build(context, &activation::RELU6),
-};
-pub const HARD_SWISH: Entry = Entry {
-    name: "hard_swish",
-    about: "y = x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)",
-    required: Vec::new,
-    optional: Vec::new,
-    build: |context| build(context, &activation::HARD_SWISH),
-};
-pub const SILU: Entry = Entry {
-    name: "silu",
-    about: "y = x sigmoid(x), also known as swish (Elfwing, Uchibe & Doya 2017)",
-    required: Vec::new,
-    optional: Vec::new,
-    build: |context| build(context, &activation::SILU),
-};
-pub const GELU: Entry = Entry {
-    name: "gelu",
-    about: "y = x P(x), with P the normal distribution (Hendrycks & Gimpel 2016)",
-    required: Vec::new,
-    optional: Vec::new,
-    build: |context| build(context, &activation::GELU),
-};
+/// The entry of an activation; none has settings.
+macro_rules! entry {
+    ($activation:expr, $about:literal) => {
+        Entry {
+            name: $activation.name,
+            about: $about,
+            required: Vec::new,
+            optional: Vec::new,
+            build: |context| build(context, &$activation),
+        }
+    };
+}
+
+pub const RELU6: Entry = entry!(activation::RELU6, "y = min(max(x, 0), 6)");
+pub const HARD_SWISH: Entry =
+    entry!(activation::HARD_SWISH, "y = x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)");
+pub const SILU: Entry =
+    entry!(activation::SILU, "y = x sigmoid(x), also known as swish (Elfwing, Uchibe & Doya 2017)");
+pub const GELU: Entry =
+    entry!(activation::GELU, "y = x P(x), with P the normal distribution (Hendrycks & Gimpel 2016)");
+pub const SIGMOID: Entry = entry!(activation::SIGMOID, "y = 1 / (1 + exp(-x))");
+pub const HARD_SIGMOID: Entry =
+    entry!(activation::HARD_SIGMOID, "y = min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)");
+pub const TANH: Entry = entry!(activation::TANH, "the hyperbolic tangent");
+pub const LEAKY_RELU: Entry =
+    entry!(activation::LEAKY_RELU, "x above 0, else x / 100 (Maas, Hannun & Ng 2013)");
+pub const ELU: Entry =
+    entry!(activation::ELU, "x above 0, else exp(x) - 1 (Clevert, Unterthiner & Hochreiter 2015)");
+pub const SELU: Entry =
+    entry!(activation::SELU, "1.0507 x above 0, else 1.7581 (exp(x) - 1) (Klambauer et al. 2017)");
 
 fn build(context: &mut Context, activation: &'static Activation) -> Result<Built> {
     Ok(Built { layer: Box::new(Alone(activation)), output: context.input()?.clone(), params: Vec::new() })

@@ -18,9 +18,11 @@ pub const LARGEST: Entry = Entry {
     build: |context| {
         let window = slide(context)?;
         if window.taps() > pool::MOST_TAPS {
-            return Err(context.settings.wrong("kernel", "at most 16"));
+            return Err(context.settings.wrong("kernel", "at most 15"));
         }
-        built(context, Box::new(Largest(window, context.input()?.channels)), window)
+        let channels = context.input()?.channels;
+        let layer = Largest { window, channels, rectifies_input_grad: false };
+        built(context, Box::new(layer), window)
     },
 };
 pub const MEAN: Entry = Entry {
@@ -86,24 +88,34 @@ fn slide(context: &Context) -> Result<Window> {
     Ok(window)
 }
 
-/// Its windows, and how many channels there are.
-struct Largest(Window, usize);
+struct Largest {
+    window: Window,
+    channels: usize,
+    rectifies_input_grad: bool,
+}
 
 impl Layer for Largest {
     /// Which tap won.
     fn extras(&self, site: Site) -> Vec<Extra> {
-        let shape = pool::won(&[self.1, site.cols]);
+        let shape = pool::won(&[self.channels, site.cols]);
         vec![Extra { dtype: Dtype::U32, shape, held: Held::Between }]
     }
     fn forward(&self, rec: &mut Recorder, site: Site, x: &[&Tensor], y: &Tensor) -> Result<()> {
-        pool::record_largest(rec, &self.0, x[0], y, site.extra(0))
+        pool::record_largest(rec, &self.window, x[0], y, site.extra(0), self.rectifies_input_grad)
     }
     fn backward(&self, rec: &mut Recorder, site: Site, pass: &Backward) -> Result<()> {
         let Some(d_x) = pass.d_x[0] else { return Ok(()) };
-        pool::record_largest_backward(rec, &self.0, site.extra(0), pass.d_y, d_x.to, d_x.adds)
+        pool::record_largest_backward(rec, &self.window, site.extra(0), pass.d_y, d_x.to, d_x.adds)
     }
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs::default()
+    }
+    /// Where the largest number of a window is not above 0, its gradient goes nowhere.
+    fn can_rectify_input_grad(&self) -> bool {
+        true
+    }
+    fn rectify_input_grad(&mut self) {
+        self.rectifies_input_grad = true;
     }
 }
 

@@ -200,6 +200,14 @@ impl Layer for Product {
         let products = self.products(site.set, site.params, site.batch);
         site.weight().packed().is_some() || site.choices.passes_narrow(site.gpu, &products, reads.x)
     }
+    /// A linear layer reads all sites of an image as features.
+    fn read_image(&mut self, image: &Extent) -> bool {
+        let reads = self.window.is_none() && self.input.numbers() == image.numbers();
+        if reads {
+            self.input = image.clone();
+        }
+        reads
+    }
     fn rectify_output(&mut self) -> Option<Rectifies> {
         self.relu = true;
         Some(Rectifies::Before)

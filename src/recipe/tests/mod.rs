@@ -85,6 +85,9 @@ groups = []
 phases = []
 lr = []
 
+[finish]
+recalibrate = 0
+
 [dump]
 every = "off"
 tensors = ["*"]

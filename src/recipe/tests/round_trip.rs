@@ -165,19 +165,21 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
     )
         .prop_map(|(every, tensors, what)| Dump { every, tensors, what });
     let distill = ("[a-z]{1,6}", some_settings()).prop_map(|(method, settings)| Distill { method, settings });
-    (a_run(), (data, augment), a_model(), optim, a_sparsity(), distill, an_unfreeze(), dump).prop_map(
-        |(run, (data, augment), model, optim, sparsity, distill, unfreeze, dump)| Recipe {
-            run,
-            data,
-            augment,
-            model,
-            optim,
-            sparsity,
-            distill,
-            unfreeze,
-            dump,
-        },
-    )
+    (a_run(), (data, augment), a_model(), optim, a_sparsity(), distill, an_unfreeze(), any::<u32>(), dump)
+        .prop_map(|(run, (data, augment), model, optim, sparsity, distill, unfreeze, recalibrate, dump)| {
+            Recipe {
+                run,
+                data,
+                augment,
+                model,
+                optim,
+                sparsity,
+                distill,
+                unfreeze,
+                finish: Finish { recalibrate },
+                dump,
+            }
+        })
 }
 
 proptest! {

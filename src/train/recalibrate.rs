@@ -1,0 +1,55 @@
+//! Running statistics computed anew, over training batches and by the weights as they are.
+//!
+//! While training they lag behind the weights, most of all where many weights were just pruned.
+
+use super::session::Session;
+use crate::error::{Error, Result};
+use crate::gpu::Recorder;
+use crate::ops::Step;
+use crate::ops::running::Pace;
+use crate::sparsity::Pruner;
+
+impl Session {
+    /// Whether the network has statistics that a step moves.
+    pub fn has_statistics(&self) -> bool {
+        self.model.params.iter().any(|param| !param.learns())
+    }
+
+    /// Sets running statistics to the means of those of `batches` batches of the training part, in the order of the epoch that
+    /// comes next and of those after it. By the masks of the end where masks flow; those of frozen layers stay.
+    ///
+    /// # Errors
+    /// `Kind::Usage` where there are none; `Kind::Numbers` if one is not finite.
+    pub fn recalibrate(&mut self, batches: u32) -> Result<()> {
+        if !self.has_statistics() {
+            return Err(Error::usage("the network has no running statistics").hint("a `batch_norm` layer"));
+        }
+        // Which layers train is that of the next step; after the last one all do.
+        self.enter_phase()?;
+        self.pruner.as_ref().map_or(Ok(()), Pruner::show_hard)?;
+        let pace = self.gpu.uniform("pace", &Pace::default())?;
+        let mut rec = Recorder::new(&self.gpu);
+        self.forward(&mut rec, &self.feed, self.passes.step())?;
+        self.model.record_statistics_by(&mut rec, &self.totals, &pace)?;
+        let plan = rec.finish()?;
+        let per_epoch = self.length.steps_per_epoch;
+        let first = self.step.div_ceil(per_epoch);
+        for batch in 0..u64::from(batches) {
+            if batch.is_multiple_of(per_epoch) {
+                self.feed.shuffle(self.recipe.run.seed, first + batch / per_epoch)?;
+            }
+            let (begin, live) = self.feed.range((batch % per_epoch) as usize);
+            let step = (self.step + batch) as u32;
+            self.step_uniform.write(&Step {
+                step,
+                first: begin as u32,
+                live: live as u32,
+                ..Default::default()
+            })?;
+            pace.write(&Pace { momentum: 1.0 / (batch + 1) as f32 })?;
+            plan.replay()?;
+        }
+        self.enter()?;
+        self.check_weights()
+    }
+}
