@@ -4,6 +4,7 @@ use super::schedule::PruneSchedule;
 use super::section::Section;
 use super::settings::Settings;
 use super::structure::{self, Structure};
+use super::words;
 use super::writer::Writer;
 use crate::error::{Error, Result};
 
@@ -28,10 +29,33 @@ pub struct Sparsity {
     pub storage: Storage,
     /// Whether an N:M pattern that leaves a shorter group at the end of rows is refused.
     pub strict: bool,
+    /// Kinds of convolutions that stay dense, unless a rule for the layer says otherwise.
+    pub keep_dense: Vec<KeepDense>,
     /// Exceptions by layer; later ones win.
     pub rules: Vec<Rule>,
     /// All other keys.
     pub settings: Settings,
+}
+
+/// A kind of convolution that papers leave dense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepDense {
+    /// The first one of the network.
+    FirstConvolution,
+    /// Those of one channel a group: few weights, on which much depends (Zhu & Gupta 2017, 4.2).
+    Depthwise,
+}
+
+impl KeepDense {
+    pub const ALL: &[KeepDense] = &[KeepDense::FirstConvolution, KeepDense::Depthwise];
+
+    /// As recipes write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            KeepDense::FirstConvolution => "first-convolution",
+            KeepDense::Depthwise => "depthwise",
+        }
+    }
 }
 
 /// How one overall sparsity becomes one per tensor.
@@ -139,6 +163,7 @@ impl Sparsity {
             latent: false,
             storage: Storage::Auto,
             strict: false,
+            keep_dense: vec![KeepDense::Depthwise],
             rules: Vec::new(),
             settings: Settings::default(),
         }
@@ -163,6 +188,7 @@ impl Sparsity {
                 .choice("storage", "storage", Storage::ALL, Storage::name)?
                 .unwrap_or(Storage::Auto),
             strict: section.flag("strict", false)?,
+            keep_dense: read_kinds(&mut section)?,
             rules: section.sections("rule")?.into_iter().map(Rule::read).collect::<Result<_>>()?,
             settings: section.rest(),
         };
@@ -186,6 +212,7 @@ impl Sparsity {
         w.key("latent", self.latent);
         w.key("storage", self.storage.name());
         w.key("strict", self.strict);
+        w.key("keep_dense", self.keep_dense.iter().map(|kind| kind.name()).collect::<Vec<_>>());
         w.keys(self.settings.values());
         self.schedule.write(w);
         for rule in &self.rules {
@@ -200,6 +227,18 @@ impl Sparsity {
             }
         }
     }
+}
+
+fn read_kinds(section: &mut Section) -> Result<Vec<KeepDense>> {
+    let list = |value: &toml::Value| -> Option<Vec<String>> {
+        value.as_array()?.iter().map(|word| word.as_str().map(String::from)).collect()
+    };
+    let Some(found) = section.take("keep_dense", "a list of words", list)? else {
+        return Ok(Sparsity::none().keep_dense);
+    };
+    let kind = |word: &String| words::named("kind of convolution", word, KeepDense::ALL, KeepDense::name);
+    let kinds: Result<_> = found.iter().map(kind).collect();
+    kinds.map_err(|error| section.locate("keep_dense", error))
 }
 
 impl Rule {

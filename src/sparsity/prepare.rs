@@ -15,7 +15,7 @@ use crate::ops::packed::crossover::Products;
 use crate::ops::packed::variants::Case;
 use crate::ops::variants::{Choices, Shape};
 use crate::param::{BACKWARD_SET, Chunk, EVER, Like, MEAN, MaskMode, Param, ParamId, ParamSet};
-use crate::recipe::{Curve, Distribution, Rule, Sparsity, Storage};
+use crate::recipe::{Curve, Distribution, KeepDense, Rule, Sparsity, Storage};
 
 /// What a network is pruned for, besides its recipe.
 pub struct Setting<'a> {
@@ -169,15 +169,27 @@ pub(super) fn budget_of(
     params: &ParamSet,
 ) -> Result<(Vec<ParamId>, Budget)> {
     let maskable: Vec<ParamId> = params.ids().filter(|&i| params[i].prunable).collect();
+    let is_dense = |i: ParamId| {
+        let first = maskable.iter().find(|&&i| params[i].window.is_some()) == Some(&i);
+        let depthwise =
+            params[i].window.is_some_and(|window| window.groups > 1) && params[i].matrix().channels == 1;
+        recipe.keep_dense.iter().any(|kind| match kind {
+            KeepDense::FirstConvolution => first,
+            KeepDense::Depthwise => depthwise,
+        })
+    };
+    let dense = |name: &str| Rule { matches: name.to_string(), dense: true, target: None, pattern: None };
+    // Before all others, which win.
+    let kept = maskable.iter().filter(|&&i| is_dense(i)).map(|&i| dense(&params[i].name));
+    let mut rules: Vec<Rule> = kept.chain(recipe.rules.iter().cloned()).collect();
     let tensor = |&i: &ParamId| -> Result<budget::Tensor> {
         let (name, shape) = (&params[i].name, &params[i].shape);
-        let form = budget::form(name, params[i].matrix(), recipe.pattern, &recipe.rules)?;
+        let form = budget::form(name, params[i].matrix(), recipe.pattern, &rules)?;
         Ok(budget::Tensor { name: name.clone(), shape: shape.clone(), form })
     };
     let tensors = maskable.iter().map(tensor).collect::<Result<Vec<_>>>()?;
-    let mut rules = recipe.rules.clone();
     for tensor in tensors.iter().filter(|tensor| method.skips(tensor.matrix())) {
-        rules.push(Rule { matches: tensor.name.clone(), dense: true, target: None, pattern: None });
+        rules.push(dense(&tensor.name));
     }
     let budget = Budget::new(tensors, recipe.spread(), &rules)?.with_least(recipe.min_density);
     Ok((maskable, budget))

@@ -69,6 +69,7 @@ pattern = "free"
 latent = false
 storage = "auto"
 strict = false
+keep_dense = ["depthwise"]
 
 [sparsity.schedule]
 type = "cubic"

@@ -94,6 +94,7 @@ fn a_sparsity() -> impl Strategy<Value = Sparsity> {
             schedule,
             latent,
             strict: latent,
+            keep_dense: KeepDense::ALL[..distribution % 3].to_vec(),
             storage: Storage::ALL[distribution % 3],
             rules,
             settings,
