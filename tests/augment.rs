@@ -127,6 +127,42 @@ fn what_is_shown_is_plain_without_variations_and_the_same_on_every_device() {
     }
 }
 
+/// `tests/oracle/make_augment.py` says how these pictures came about.
+#[test]
+fn varied_pictures_are_those_of_another_implementation() {
+    let golden: serde_json::Value = serde_json::from_str(include_str!("oracle/augment.json")).expect("JSON");
+    let picture = |n: usize| (0..90usize).map(move |i| (31 * i + 17 * n + i * i) as u8);
+    let split = || Split::bytes((0..12).flat_map(picture).collect(), [0, 1].repeat(6));
+    let source = Source::new("pictures", vec![3, 5, 6], 2, split(), split());
+    let (scale, shift) = (vec![1.0 / 64.0, 1.0 / 32.0, 1.0 / 128.0], vec![-2.0, -4.0, -1.0]);
+    let data = Dataset::from_arrays(Source { scale, shift, ..source }, 0.0).unwrap();
+    let samples: Vec<u32> = serde_json::from_value(golden["samples"].clone()).unwrap();
+    for gpu in common::everywhere() {
+        for case in golden["cases"].as_array().unwrap() {
+            let keys = case["augment"]
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(key, value)| format!("augment.{key}={value}"));
+            let keys: Vec<String> = keys.chain([format!("run.seed={}", golden["seed"])]).collect();
+            let recipe = recipe(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+            let found = shown(&gpu, &recipe, &data, case["epoch"].as_u64().unwrap(), &samples).unwrap();
+            let want: Vec<Vec<f32>> = serde_json::from_value(case["pictures"].clone()).unwrap();
+            for (col, want) in want.iter().enumerate() {
+                for (feature, want) in want.iter().enumerate() {
+                    let found = found[feature * samples.len() + col];
+                    // As between devices: the place is in f32 here.
+                    assert!(
+                        (found - want).abs() <= 2e-3,
+                        "{}, {col}, {feature}: {found}, not {want}",
+                        case["name"]
+                    );
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_varied_is_refused() {
     let gpu = Gpu::twin();

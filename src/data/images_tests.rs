@@ -5,7 +5,7 @@ use std::io::Cursor;
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use toml::Table;
 
-use super::super::{Dataset, Samples, open_with};
+use super::super::{Dataset, Samples, open_with, options};
 use super::*;
 
 fn rgb(width: u32, height: u32, seed: u8) -> DynamicImage {
@@ -208,6 +208,24 @@ fn damaged_files_are_named_or_counted() {
     }
     let all: Vec<(&str, Vec<u8>)> = small().into_iter().map(|(name, _)| (name, Vec::new())).collect();
     refused(&all, "skip_damaged = true", &["has no pictures to train or to test on", "1.png is empty"]);
+}
+
+#[test]
+fn changed_bytes_are_an_error_or_a_picture_and_never_a_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x");
+    for whole in [png(&rgb(5, 4, 1)), encoded(&rgb(17, 9, 1), ImageFormat::Jpeg)] {
+        let mut read = 0;
+        for (at, bit) in (0..whole.len()).flat_map(|at| [(at, 1u8), (at, 0x80), (at, 0xff)]) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= bit;
+            std::fs::write(&path, &bytes).unwrap();
+            let mut place = vec![0; 3 * 3 * 3];
+            let pixels = picture::pixels(&path, [3, 3], options::Fit::Crop, Colour::Rgb, &mut place);
+            read += usize::from(picture::head(&path).is_ok() && pixels.is_ok());
+        }
+        assert!(read < 3 * whole.len(), "some are noticed");
+    }
 }
 
 /// The sum of PNG's chunks, bit by bit.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use image::imageops::FilterType;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
 use super::options::{Colour, Fit, LARGEST_SIDE};
 use crate::error::{Error, Result};
@@ -49,7 +49,7 @@ pub fn pixels(
 ) -> Result<()> {
     let mut decoder = decoder(path)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| damaged(path, &error.to_string()))?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| undecoded(path, &error))?;
     image.apply_orientation(orientation);
     let image = match colour {
         Colour::Rgb => DynamicImage::ImageRgb8(image.into_rgb8()),
@@ -89,7 +89,7 @@ fn decoder(path: &Path) -> Result<impl ImageDecoder + use<>> {
     let mut limits = image::Limits::no_limits();
     limits.max_alloc = Some(LARGEST_BYTES);
     reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(|error| damaged(path, &error.to_string()))?;
+    let decoder = reader.into_decoder().map_err(|error| undecoded(path, &error))?;
     let (width, height) = decoder.dimensions();
     let largest = LARGEST_SIDE as u32;
     if width > largest || height > largest {
@@ -114,6 +114,14 @@ fn whole_jpeg(path: &Path) -> Result<()> {
 fn turned(decoder: &mut impl ImageDecoder) -> bool {
     use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
     matches!(decoder.orientation(), Ok(Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH))
+}
+
+fn undecoded(path: &Path, error: &ImageError) -> Error {
+    match error {
+        ImageError::Limits(_) => Error::data(format!("{} is too large", path.display()))
+            .at(format!("decoding it takes more than {} MiB", LARGEST_BYTES >> 20)),
+        other => damaged(path, &other.to_string()),
+    }
 }
 
 fn damaged(path: &Path, why: &str) -> Error {

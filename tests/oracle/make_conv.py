@@ -37,7 +37,7 @@ CONVOLUTIONS = {
     "c3": ((8, 3, 3, 2), 1, 2, 2, 4, True),
 }
 HEAD = (5, 96)
-RATE, MOMENTUM = 0.1, 0.9
+RATE, MOMENTUM = 0.5, 0.9
 FIRST = 401
 
 
