@@ -19,6 +19,7 @@ mod crossover;
 mod growth;
 mod kernels;
 mod methods;
+mod networks;
 mod report;
 mod rows;
 mod scale;
@@ -37,6 +38,7 @@ const ALL: &[(&str, Measure)] = &[
     ("sparse", sparse::measure),
     ("scale", scale::measure),
     ("methods", methods::measure),
+    ("networks", networks::measure),
     ("growth", growth::measure),
     ("topk", topk::measure),
 ];

@@ -143,7 +143,7 @@ pub const ALL: &[Variant] = &[
     gpu("weight_grad/tile_64x64_any", WeightGrad, MIDDLE, Scalars),
     gpu("weight_grad/tile_32x32_any", WeightGrad, SMALL, Scalars),
     software("weight_grad/1x3_across", WeightGrad, Across { rows: 1, inputs: 3, across: 8 }, Texels),
-    gpu("weight_grad/1x3_across_64", WeightGrad, Across { rows: 1, inputs: 3, across: 64 }, Quads),
+    gpu("weight_grad/1x2_across_64", WeightGrad, Across { rows: 1, inputs: 2, across: 64 }, Quads),
     plain("weight_grad/plain", WeightGrad),
 ];
 
