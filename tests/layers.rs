@@ -229,6 +229,35 @@ fn differences(network: &Network, param: &Param) -> Vec<f32> {
     slopes
 }
 
+/// Dropout in the middle of a network, and that network without it.
+fn with_and_without_dropout() -> [Value; 2] {
+    let conv = serde_json::json!({ "type": "conv2d", "name": "conv", "out": 4, "kernel": 3, "padding": 1 });
+    let drop = serde_json::json!({ "type": "dropout", "name": "drop", "p": 0.4 });
+    let head = serde_json::json!({ "type": "linear", "name": "head", "out": CLASSES });
+    let case = |layers: &[&Value]| serde_json::json!({ "name": "dropout", "extent": [2, 5, 4], "first": 2, "layers": layers });
+    [case(&[&conv, &drop, &head]), case(&[&conv, &head])]
+}
+
+#[test]
+fn dropout_drops_the_same_in_both_passes_and_nothing_in_evaluations() {
+    for gpu in common::everywhere() {
+        let [with, without] = with_and_without_dropout().map(|case| Network::new(&gpu, &case));
+        let evaluated = Network::logits(&with.evaluation, &with.evaluate);
+        assert_eq!(evaluated, Network::logits(&without.evaluation, &without.evaluate));
+        assert_ne!(evaluated, Network::logits(&with.pass, &with.forward));
+    }
+    let [with, without] = with_and_without_dropout().map(|case| Network::new(&Gpu::twin(), &case));
+    with.differentiate();
+    without.differentiate();
+    let grads: Vec<Vec<f32>> = with.learned().map(|param| param.read_grad().unwrap()).collect();
+    for ((param, grad), other) in with.learned().zip(grads).zip(without.learned()) {
+        let slopes = differences(&with, param);
+        compare_f32(&param.name, &grad, &slopes, DIFFERENCE).unwrap();
+        let whole = compare_f32(&param.name, &other.read_grad().unwrap(), &slopes, DIFFERENCE);
+        assert_eq!(whole.is_ok(), param.name == "head.bias", "{}", param.name);
+    }
+}
+
 #[test]
 fn gradients_agree_with_finite_differences_and_wrong_ones_do_not() {
     for case in cases() {

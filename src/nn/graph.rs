@@ -37,7 +37,7 @@
 //! net.output(logits, 1.0);
 //! let image = Extent { channels: 1, sites: vec![28, 28] };
 //! let model = Model::new(&net.into(), image, 10, 0)?;
-//! assert_eq!(model.params.len(), 14);
+//! assert_eq!(model.params.len(), 16);
 //! # Ok::<(), coppice::error::Error>(())
 //! ```
 

@@ -137,12 +137,13 @@ impl Call {
                 // A layer that reads a value twice sets its gradient first and adds to it then.
                 let added = d_x.iter().flatten().filter(|(key, adds)| *adds && !set.contains(key));
                 let read = x.iter().chain(y).chain([d_y]).copied().chain(added.map(|(key, _)| *key));
-                let read = read.chain(extras.iter().flatten().copied()).collect();
+                // What a layer takes in this call alone it writes first.
+                let extras: Vec<Key> = extras.iter().flatten().copied().collect();
                 let shares = match grads {
                     Grads::Shares(all) => all.concat(),
                     _ => Vec::new(),
                 };
-                [read, [set, shares].concat()]
+                [read.collect(), [set, shares, extras].concat()]
             }
             Call::Add { from, to, .. } => [vec![*from, *to], vec![]],
         }

@@ -22,6 +22,7 @@ pub mod random_words;
 pub mod relu;
 pub mod running;
 pub mod scale;
+pub mod sites;
 pub mod sum;
 pub mod tally;
 
@@ -78,6 +79,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(relu::checks());
     all.extend(running::checks());
     all.extend(scale::checks());
+    all.extend(sites::checks());
     all.extend(moments::checks());
     all.extend(sum::checks());
     all.extend(tally::checks());

@@ -15,37 +15,15 @@ const MAIN: [Kernel; 2] = [
     Kernel::own(source!("ops/scale"), |t| twin_main(t, false)).proven(),
     Kernel::own(source!("ops/scale"), |t| twin_main(t, true)).with(&[("ADDS", 1.0)]).proven(),
 ];
-const GATE_BACKWARD: [Kernel; 2] = [
-    Kernel::own(source!("ops/scale"), |t| twin_gate_backward(t, false)).entry("gate_backward").proven(),
-    Kernel::own(source!("ops/scale"), |t| twin_gate_backward(t, true))
-        .entry("gate_backward")
-        .with(&[("ADDS", 1.0)])
-        .proven(),
-];
 const WG: usize = 64;
 
-fn args(x: &Tensor, gate: &Tensor, to: &Tensor) -> Args {
-    let sites = if gate.is_empty() { 1 } else { x.len() / gate.len() };
-    Args { len: (to.len() / 4) as u32, sites: sites as u32, quads: (gate.shape[1] / 4) as u32 }
-}
-
 /// `y` (channels, sites of a batch) = `x` times `gate` (channels, batch), or `+=` if `adds`. The gradient of x is the same of
-/// that of y.
+/// that of y; that of the gate is [`super::sites::record_products`].
 pub fn record(rec: &mut Recorder, x: &Tensor, gate: &Tensor, y: &Tensor, adds: bool) -> Result<()> {
-    let binds = bind! { args: &args(x, gate, y), x: x, gate: gate, y: y };
+    let sites = if gate.is_empty() { 1 } else { x.len() / gate.len() };
+    let args = Args { len: (y.len() / 4) as u32, sites: sites as u32, quads: (gate.shape[1] / 4) as u32 };
+    let binds = bind! { args: &args, x: x, gate: gate, y: y };
     rec.dispatch(&MAIN[usize::from(adds)], binds, groups(y.len() / 4, WG), y.len() as u64)
-}
-
-/// `d_gate` = the sum of `d_y x` over the sites, or `+=` if `adds`.
-pub fn record_gate_backward(
-    rec: &mut Recorder,
-    x: &Tensor,
-    d_y: &Tensor,
-    d_gate: &Tensor,
-    adds: bool,
-) -> Result<()> {
-    let binds = bind! { args: &args(x, d_gate, d_gate), x: x, d_y: d_y, d_gate: d_gate };
-    rec.dispatch(&GATE_BACKWARD[usize::from(adds)], binds, groups(d_gate.len() / 4, WG), 2 * x.len() as u64)
 }
 
 /// The number of a gate that scales number `i` of x.
@@ -62,37 +40,17 @@ fn twin_main(t: &Twin, adds: bool) {
     }
 }
 
-fn twin_gate_backward(t: &Twin, adds: bool) {
-    let (args, x, d_y): (Args, _, _) = (t.get("args"), t.f32("x"), t.f32("d_y"));
-    let mut d_gate = t.f32_mut("d_gate");
-    let mut sums = vec![0.0; d_gate.len()];
-    for (i, (&x, &d)) in x.iter().zip(d_y.iter()).enumerate() {
-        sums[gate_of(&args, i)] += f64::from(x) * f64::from(d);
-    }
-    d_gate.iter_mut().zip(sums).for_each(|(d, sum)| *d = if adds { *d + sum as f32 } else { sum as f32 });
-}
-
 pub fn checks() -> Vec<Check> {
     let shapes = |n: usize| {
         let (channels, sites, batch) = (n.min(67), 1 + n % 50, 4 * (1 + n % 3));
         [[channels, sites * batch], [channels, batch]]
     };
-    vec![
-        Check::new("ops/scale", move |t: &mut Trial, n| {
-            let [whole, each] = shapes(n);
-            let (x, gate, more) = (t.input("x", &whole)?, t.input("gate", &each)?, t.input("more", &whole)?);
-            let y = t.output("y", &whole, Tolerance::EXACT)?;
-            t.compare(&more, Tolerance::ROUNDING);
-            record(&mut t.rec, &x, &gate, &y, false)?;
-            record(&mut t.rec, &x, &gate, &more, true)
-        }),
-        Check::new("ops/scale:gate_backward", move |t: &mut Trial, n| {
-            let [whole, each] = shapes(n);
-            let (x, d_y, more) = (t.input("x", &whole)?, t.input("d_y", &whole)?, t.input("more", &each)?);
-            let d_gate = t.output("d_gate", &each, Tolerance::sum(50))?;
-            t.compare(&more, Tolerance::sum(50));
-            record_gate_backward(&mut t.rec, &x, &d_y, &d_gate, false)?;
-            record_gate_backward(&mut t.rec, &x, &d_y, &more, true)
-        }),
-    ]
+    vec![Check::new("ops/scale", move |t: &mut Trial, n| {
+        let [whole, each] = shapes(n);
+        let (x, gate, more) = (t.input("x", &whole)?, t.input("gate", &each)?, t.input("more", &whole)?);
+        let y = t.output("y", &whole, Tolerance::EXACT)?;
+        t.compare(&more, Tolerance::ROUNDING);
+        record(&mut t.rec, &x, &gate, &y, false)?;
+        record(&mut t.rec, &x, &gate, &more, true)
+    })]
 }

@@ -7,8 +7,8 @@ use super::super::layer::{Backward, Built, Context, Entry, Extra, Held, Layer, N
 use super::conv2d::image;
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Recorder, Tensor};
-use crate::ops::pool;
 use crate::ops::window::Window;
+use crate::ops::{pool, sites};
 
 pub const LARGEST: Entry = Entry {
     name: "max_pool",
@@ -44,7 +44,7 @@ pub const GLOBAL_MEAN: Entry = Entry {
         let sites = image(context)?;
         let window = Window::of(sites, sites);
         let output = Extent::features(context.input()?.channels);
-        Ok(Built { layer: Box::new(Mean(window)), output, params: Vec::new() })
+        Ok(Built { layer: Box::new(GlobalMean(window)), output, params: Vec::new() })
     },
 };
 
@@ -128,6 +128,21 @@ impl Layer for Mean {
     fn backward(&self, rec: &mut Recorder, _: Site, pass: &Backward) -> Result<()> {
         let Some(d_x) = pass.d_x[0] else { return Ok(()) };
         pool::record_mean_backward(rec, &self.0, pass.d_y, d_x.to, d_x.adds)
+    }
+    fn needs(&self, _feeds_back: bool) -> Needs {
+        Needs::default()
+    }
+}
+
+/// A window that is the image.
+struct GlobalMean(Window);
+
+impl Layer for GlobalMean {
+    fn forward(&self, rec: &mut Recorder, _: Site, x: &[&Tensor], y: &Tensor) -> Result<()> {
+        sites::record_mean(rec, x[0], y)
+    }
+    fn backward(&self, rec: &mut Recorder, site: Site, pass: &Backward) -> Result<()> {
+        Mean(self.0).backward(rec, site, pass)
     }
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs::default()

@@ -4,7 +4,7 @@ use super::super::extent::Extent;
 use super::super::layer::{Backward, Built, Entry, Layer, Needs, Site};
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
-use crate::ops::scale;
+use crate::ops::{scale, sites};
 
 pub const ENTRY: Entry = Entry {
     name: "scale",
@@ -39,7 +39,7 @@ impl Layer for Scale {
             scale::record(rec, pass.d_y, pass.x[1], d_x.to, d_x.adds)?;
         }
         let Some(d_gate) = d_gate else { return Ok(()) };
-        scale::record_gate_backward(rec, pass.x[0], pass.d_y, d_gate.to, d_gate.adds)
+        sites::record_products(rec, pass.d_y, pass.x[0], d_gate.to, d_gate.adds)
     }
     fn needs(&self, feeds_back: bool) -> Needs {
         Needs { x: feeds_back, y: false }
