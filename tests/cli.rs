@@ -192,7 +192,7 @@ fn what_is_wrong_is_said_with_its_exit_code() {
 fn the_lists_are_complete() {
     let home = tempfile::tempdir().unwrap();
     let lists = json(home.path(), &["ls", "--json"]);
-    for list in ["recipes", "layers", "data", "optimizers", "methods", "distillation"] {
+    for list in ["recipes", "presets", "layers", "data", "optimizers", "methods", "distillation"] {
         assert!(!lists[list].as_array().unwrap().is_empty(), "{list}");
     }
     assert!(run(home.path(), &["cp", "digits-gmp-90"]).status.success());

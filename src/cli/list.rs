@@ -10,7 +10,7 @@ use crate::{data, distill, nn, optim, sparsity};
 #[derive(clap::Args)]
 pub struct Ls {
     /// Only this list
-    #[arg(value_parser = ["recipes", "layers", "data", "optimizers", "methods", "distillation"])]
+    #[arg(value_parser = ["recipes", "presets", "layers", "data", "optimizers", "methods", "distillation"])]
     what: Option<String>,
     /// Print one JSON object
     #[arg(long)]
@@ -35,12 +35,21 @@ fn lists() -> Vec<(&'static str, Vec<(String, String)>)> {
     };
     vec![
         ("recipes", BUILT_IN.iter().map(recipe).collect()),
+        ("presets", presets()),
         ("layers", nn::layer::ALL.iter().map(|e| (e.name.into(), e.about.into())).collect()),
         ("data", data::ALL.iter().map(|e| (e.usage(), e.about.into())).collect()),
         ("optimizers", optim::ALL.iter().map(|e| (e.name.into(), with(e.about, e.paper))).collect()),
         ("methods", sparsity::methods::ALL.iter().map(|e| (e.name.into(), with(e.about, e.paper))).collect()),
         ("distillation", distill::ALL.iter().map(|e| (e.name.into(), with(e.about, e.paper))).collect()),
     ]
+}
+
+/// Networks by name.
+fn presets() -> Vec<(String, String)> {
+    let mlp =
+        ("mlp".into(), "linear layers of the widths of `hidden`, with an `activation` after each".into());
+    let others = nn::presets::ALL.iter().map(|e| (e.name.into(), e.about.into()));
+    std::iter::once(mlp).chain(others).collect()
 }
 
 impl Ls {
