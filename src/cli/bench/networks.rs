@@ -1,5 +1,6 @@
 //! Training steps of networks of convolutions, dense and sparse, in turns in the same run on the same device.
 
+use super::rows::Rows;
 use super::sparse::block;
 use super::step::dispatches;
 use super::{Sheet, Times, cache, tune};
@@ -36,12 +37,12 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
     let data = data()?;
     let header =
         &["network", "what", "kept", "ms / step", "spread", "to dense", "spread of that", "device bytes"];
-    let (mut rows, mut steps) = (Vec::new(), Vec::new());
+    let (mut rows, mut steps) = (Rows::new(header, NETWORKS.len() * (SPARSITIES.len() + 1)), Vec::new());
     for (preset, settings) in NETWORKS {
         let name = format!("{preset}{settings}");
         let (mut dense, dense_bytes) = session(gpu, &data, preset, settings, "")?;
-        let mut base = Vec::new();
-        let mut sparse_rows = Vec::new();
+        let base = (0..repeats).map(|_| block(gpu, &mut dense, BLOCK)).collect::<Result<_>>()?;
+        rows.push(row(&name, "dense", &dense, dense_bytes, [Times::of(base), Times::of(vec![1.0])])?);
         for sparsity in SPARSITIES {
             let text = format!("method = 'rigl'\ntarget = {sparsity}\ndistribution = 'erk'");
             let (mut run, bytes) = session(gpu, &data, preset, settings, &text)?;
@@ -50,13 +51,12 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
             for _ in 0..repeats {
                 let of_dense = block(gpu, &mut dense, BLOCK)?;
                 let ms = block(gpu, &mut run, BLOCK)?;
-                (base.push(of_dense), all.push(ms), ratios.push(ms / of_dense));
+                all.push(ms);
+                ratios.push(ms / of_dense);
             }
             let what = format!("rigl {:.0} %", 100.0 * sparsity);
-            sparse_rows.push(row(&name, &what, &run, bytes, [Times::of(all), Times::of(ratios)])?);
+            rows.push(row(&name, &what, &run, bytes, [Times::of(all), Times::of(ratios)])?);
         }
-        rows.push(row(&name, "dense", &dense, dense_bytes, [Times::of(base), Times::of(vec![1.0])])?);
-        rows.extend(sparse_rows);
         if *preset == IN_DETAIL {
             steps.push(dispatches(&mut dense, &format!("{name}, dense"), repeats)?);
         }
@@ -64,7 +64,7 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
     let title = "training steps of networks of convolutions, 28x28 images, batch 128, SGD with momentum, between mask \
         updates; ms by wall clock, in turns with dense steps"
         .to_string();
-    steps.insert(0, Sheet { name: "networks", title, header, rows });
+    steps.insert(0, Sheet { name: "networks", title, header, rows: rows.done() });
     Ok(steps)
 }
 
