@@ -1,7 +1,7 @@
 // y = bias + weight x, then ReLU if args.relu. In tiles through workgroup memory: for GPUs.
 // weight: (rows, taps, channels). bias: (rows,). x: (channels, its columns). y: (rows, cols).
 // Workgroups: ceil(rows / LINES) * ceil(cols / COLUMNS) * slices.
-// Left open: LINES, COLUMNS, SUMS, QUADS, DEPTH; parts sites_*, weight_*, tile_whole or tile_slices.
+// Left open: LINES, COLUMNS, SUMS, QUADS, DEPTH; parts sites_*, steps_*, weight_*, tile_whole or tile_slices.
 //#use common/grid
 //#use ops/rectify
 //#use ops/product/args
@@ -27,6 +27,9 @@ fn place_of(w: Work, lane: u32) -> Place {
 }
 
 fn load(w: Work, place: Place, k: u32, lane: u32) -> Load {
+    // Past the last depth the last step is read again; weights are 0 there.
+    let first = depth_of(min(k, args.inner - min(args.inner, DEPTH)), channels());
+    let source = x_from(place, first.tap);
     var all: Load;
     for (var j = 0u; j < 4u; j++) {
         if lane < LEFT {
@@ -35,9 +38,8 @@ fn load(w: Work, place: Place, k: u32, lane: u32) -> Load {
             all[j] = select(vec4<f32>(0.0), weight_quad(w.line + at.line, depth, args.inner), depth < w.end);
         } else if lane < LEFT + RIGHT {
             let at = right_part(lane - LEFT, j);
-            let own = depth_of(min(k + at.depth, args.inner - 1u), channels());
-            let source = x_from(place, own.tap);
-            all[j] = held(x[own.within * (x_cols() / 4u) + source.at], source.open);
+            let own = x_input(place, first, source, k, at.depth);
+            all[j] = held(x[own.within * (x_cols() / 4u) + own.source.at], own.source.open);
         }
     }
     return all;

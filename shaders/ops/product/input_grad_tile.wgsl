@@ -2,7 +2,7 @@
 // weight: (rows, taps, channels). d_y: (rows, cols). x, d_x: (channels, their columns). In tiles through workgroup memory:
 // for GPUs. The depth is (tap, row).
 // Workgroups: ceil(channels / LINES) * ceil(columns of x / COLUMNS) * slices.
-// Left open: LINES, COLUMNS, SUMS, QUADS, DEPTH; parts sites_*, weight_*, tile_whole or tile_slices.
+// Left open: LINES, COLUMNS, SUMS, QUADS, DEPTH; parts sites_*, steps_*, weight_*, tile_whole or tile_slices.
 //#use common/grid
 //#use ops/product/args
 //#use ops/product/tile
@@ -31,20 +31,22 @@ fn place_of(w: Work, lane: u32) -> Place {
 
 fn load(w: Work, place: Place, k: u32, lane: u32) -> Load {
     let last = taps() * args.rows - 1u;
+    // As in forward_tile.
+    let first = depth_of(min(k, last + 1u - min(last + 1u, DEPTH)), args.rows);
+    let source = y_from(place, first.tap);
     var all: Load;
     for (var j = 0u; j < 4u; j++) {
         if lane < LEFT {
             let at = left_part(lane, j);
             let depth = k + at.depth;
-            let own = depth_of(min(depth, last), args.rows);
-            let first = own.tap * channels() + w.line + at.line;
+            let own = w_input(first, k, at.depth);
+            let number = own.tap * channels() + w.line + at.line;
             let end = (own.tap + 1u) * channels();
-            all[j] = select(vec4<f32>(0.0), weight_quad(own.within, first, end), depth < w.end);
+            all[j] = select(vec4<f32>(0.0), weight_quad(own.within, number, end), depth < w.end);
         } else if lane < LEFT + RIGHT {
             let at = right_part(lane - LEFT, j);
-            let own = depth_of(min(k + at.depth, last), args.rows);
-            let source = y_from(place, own.tap);
-            all[j] = held(d_y[own.within * (args.cols / 4u) + source.at], source.open);
+            let own = y_input(place, first, source, k, at.depth);
+            all[j] = held(d_y[own.within * (args.cols / 4u) + own.source.at], own.source.open);
         }
     }
     return all;

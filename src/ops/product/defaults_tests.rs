@@ -4,6 +4,7 @@ use crate::gpu::{Gpu, Identity};
 use crate::ops::packed::Form;
 use crate::ops::packed::variants::{Case, suitable};
 use crate::ops::variants::{ALL, Class, FILL, Product, Shape, default, fitting};
+use crate::ops::window::Window;
 
 fn device(class: &str, subgroups: bool) -> Gpu {
     Gpu::counted_as(&Identity {
@@ -44,6 +45,33 @@ fn dense_products_fill_a_gpu_or_have_nothing_better() {
             assert!(filled || Some(chosen.groups(shape)) == most, "{} {shape:?}", chosen.name);
         }
     }
+}
+
+/// A convolution of 3x3 kernels over 14x14 sites, batch 128.
+fn convolution(rows: usize, channels: usize, groups: usize) -> Shape {
+    let window = Window { padding: 1, groups, ..Window::of([14; 2], [3; 2]) };
+    let inner = channels / groups * window.taps();
+    Shape { window: Some(window), ..Shape::new(rows, inner, 14 * 14 * 128) }
+}
+
+#[test]
+fn convolutions_have_kernels_of_the_device_s_class() {
+    let names = |class, rows, channels, groups| dense(class, convolution(rows, channels, groups));
+    let [forward, input_grad, weight_grad] = names("discrete", 64, 64, 1);
+    assert_eq!([forward, input_grad], ["forward/tile_64x64", "input_grad/tile_64x64"]);
+    assert_eq!(weight_grad, "weight_grad/tile_slices", "the result is small, and the depth long");
+    // A step of a tile lies within one tap: other numbers of channels are read one by one.
+    assert_eq!(names("discrete", 64, 3, 1)[0], "forward/tile_64x64_any");
+    assert_eq!(names("discrete", 64, 24, 1)[0], "forward/tile_64x64_any");
+    let depthwise = |weight_grad| ["forward/direct", "input_grad/direct", weight_grad];
+    assert_eq!(names("discrete", 64, 64, 64), depthwise("weight_grad/1x2_across_64"));
+    assert_eq!(names("cpu", 64, 64, 64), depthwise("weight_grad/1x3_across"));
+    assert_eq!(
+        names("cpu", 64, 64, 1),
+        ["forward/16x4_texels", "input_grad/4x4_texels", "weight_grad/16x4_texels"]
+    );
+    let first = names("cpu", 32, 1, 1);
+    assert_eq!([first[0], first[2]], ["forward/16x4_any", "weight_grad/8x3_across"]);
 }
 
 #[test]

@@ -226,7 +226,17 @@ impl Variant {
             Across { rows: 1, .. } => in_groups,
             _ if in_groups => false,
             Across { inputs, .. } => shape.inner <= 4 * inputs as usize,
-            _ => self.reads == Scalars || shape.channels().is_multiple_of(4),
+            _ if self.reads == Scalars => true,
+            // A step of a tile lies within one tap.
+            Tile(_) | Sliced(_) if shape.window.is_some() => {
+                let depths = match self.product {
+                    Product::Forward => shape.channels(),
+                    Product::InputGrad => shape.rows,
+                    Product::WeightGrad => slices::STEP,
+                };
+                depths.is_multiple_of(slices::STEP) && shape.channels().is_multiple_of(4)
+            }
+            _ => shape.channels().is_multiple_of(4),
         }
     }
 
@@ -382,13 +392,18 @@ impl Variant {
         }
     }
 
-    /// How the inputs of a row are walked through, where the body leaves it open.
+    /// How inputs and depths are walked through, where the body leaves it open.
     fn inputs(&self, windowed: bool) -> Vec<Source> {
         match (self.body, self.product) {
             (Block(..), Product::Forward) if windowed && self.reads == Scalars => {
                 vec![source!("ops/product/inputs_flat")]
             }
             (Block(..), Product::Forward) => vec![source!("ops/product/inputs_by_tap")],
+            (Tile(_) | Sliced(_), Product::WeightGrad) => vec![],
+            (Tile(_) | Sliced(_), _) if windowed && self.reads == Quads => {
+                vec![source!("ops/product/steps_of_taps")]
+            }
+            (Tile(_) | Sliced(_), _) => vec![source!("ops/product/steps_any")],
             _ => vec![],
         }
     }

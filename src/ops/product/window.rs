@@ -284,7 +284,7 @@ pub(in crate::ops) fn shapes(size: usize) -> Vec<Shape> {
     let grouped = |groups| Window { stride: 2, groups, ..near };
     let channels = size.min(20);
     vec![
-        shape(channels.next_multiple_of(4), 8, near),
+        Shape { rows: rows.next_multiple_of(16), ..shape(channels.next_multiple_of(16), 8, near) },
         shape(channels.next_multiple_of(4), 4, far),
         shape(channels.abs_diff(1).max(1), 4, Window { stride: 2, padding: 0, ..near }),
         shape(1, 4, grouped(rows)),
