@@ -9,6 +9,7 @@ pub mod font;
 pub mod history;
 pub mod inspect;
 pub mod journal;
+pub mod kernels;
 pub mod life;
 pub mod load;
 pub mod mask;
