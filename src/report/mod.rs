@@ -1,6 +1,8 @@
 //! What a person sees: inspection, pictures, dumps. Listeners to events; nothing here changes a run.
 
 pub mod axis;
+pub mod bars;
+pub mod channels;
 pub mod console;
 pub mod diff;
 pub mod dump;
