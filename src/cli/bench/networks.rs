@@ -50,7 +50,9 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
             for _ in 0..repeats {
                 let of_dense = block(gpu, &mut dense, BLOCK)?;
                 let ms = block(gpu, &mut run, BLOCK)?;
-                (base.push(of_dense), all.push(ms), ratios.push(ms / of_dense));
+                base.push(of_dense);
+                all.push(ms);
+                ratios.push(ms / of_dense);
             }
             let what = format!("rigl {:.0} %", 100.0 * sparsity);
             sparse_rows.push(row(&name, &what, &run, bytes, [Times::of(all), Times::of(ratios)])?);
