@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use super::{Device, drive, print_json, runs, say};
 use crate::error::Result;
 use crate::ops::measure::Effort;
-use crate::param::Matrix;
 use crate::recipe::Recipe;
-use crate::report::{mosaic, picture, table};
+use crate::report::{kernels, mosaic, picture, table};
 use crate::store::Arrays;
 use crate::train::checkpoint::{self, Which};
 use crate::train::{RunFolder, Summary};
@@ -69,13 +68,13 @@ fn row(heading: &str, summary: &Summary) -> Result<mosaic::Row> {
     let arrays = checkpoint::load(run, Which::Last)?.0.dense()?;
     let pictures = summary.layers.iter().map(|layer| {
         let label = format!("{} {}/{}", layer.name, layer.kept, layer.total);
-        Ok((label, draw(&arrays, &layer.name, &layer.shape)?))
+        Ok((label, draw(&arrays, &layer.name)?))
     });
     Ok(mosaic::Row { heading, pictures: pictures.collect::<Result<_>>()? })
 }
 
-fn draw(arrays: &Arrays, name: &str, shape: &[usize]) -> Result<picture::Image> {
-    let (values, matrix) = (arrays[name].to_f32(), Matrix::of(shape));
+fn draw(arrays: &Arrays, name: &str) -> Result<picture::Image> {
+    let values = arrays[name].to_f32();
     let kept = crate::report::mask::kept(arrays, name, &values)?;
-    Ok(picture::mask_picture(Some(&values), &kept, matrix.rows, matrix.inner()))
+    Ok(kernels::weight_picture(&arrays[name].shape, Some(&values), &kept))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::say;
 use crate::error::{Error, Kind, Result};
 use crate::report::load::{check_numbers, load_any};
-use crate::store::safetensors;
+use crate::store::{Array, Arrays, Dtype, safetensors};
 use crate::train::checkpoint::{self, Which};
 
 /// The last words of what belongs to a network; slots and masks have others.
@@ -26,7 +26,8 @@ pub struct Export {
 }
 
 impl Export {
-    /// Dense tensors with their zeros in place, (out, in) row-major, as PyTorch names and lays them out.
+    /// Dense tensors with their zeros in place, as PyTorch names and lays them out: (out, in), and (out, in, height,
+    /// width) of a convolution.
     pub fn run(&self) -> Result<()> {
         if self.out.exists() {
             return Err(Error::new(Kind::FileSystem, format!("{} exists already", self.out.display()))
@@ -43,6 +44,7 @@ impl Export {
         let mut weights = crate::report::mask::applied(&arrays)?;
         weights.retain(|name, _| is_parameter(name));
         check_numbers(&weights, &self.run)?;
+        weights.extend(batch_counts(&weights));
         safetensors::write(&self.out, &weights, &[("format", "pt")])?;
         say(&format!("{}: {} tensors", self.out.display(), weights.len()))
     }
@@ -61,4 +63,12 @@ impl Export {
         safetensors::write(&self.out, &weights, &[("format", "coppice-packed")])?;
         say(&format!("{}: {} tensors", self.out.display(), weights.len()))
     }
+}
+
+/// What PyTorch keeps beside running statistics, so that a strict `load_state_dict` finds all that it looks for. With a
+/// momentum, which Coppice has, nothing depends on how many batches there were.
+fn batch_counts(weights: &Arrays) -> Arrays {
+    let layers = weights.keys().filter_map(|name| name.strip_suffix("running_mean"));
+    let none = Array::new(Dtype::I64, [], vec![0; Dtype::I64.bytes()]);
+    layers.map(|layer| (format!("{layer}num_batches_tracked"), none.clone())).collect()
 }

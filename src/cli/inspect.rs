@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use super::history::{self, Show};
 use super::{print_json, say};
 use crate::error::{Error, Result};
-use crate::param::Matrix;
+use crate::report::bars::{Bar, Bars};
 use crate::report::diff::diff;
-use crate::report::inspect::{Options, inspect, selected};
+use crate::report::history::short;
+use crate::report::inspect::{Inspection, Options, Tensor, inspect, selected};
 use crate::report::load::{check_numbers, load_any};
 use crate::report::stats::Pattern;
-use crate::report::{mask, picture};
+use crate::report::{kernels, mask};
 use crate::store::Arrays;
 
 #[derive(clap::Args)]
@@ -26,15 +27,20 @@ pub struct Inspect {
     /// Compare with another one
     #[arg(long, value_name = "OTHER")]
     diff: Option<PathBuf>,
-    /// Draw every weight of rank 2 or more into this folder
+    /// Draw every weight of rank 2 or more into this folder; of a convolution each kernel, a row of them for each output
+    /// channel
     #[arg(long, value_name = "DIR")]
     png: Option<PathBuf>,
+    /// Draw the sparsity of every weight as a bar into this file, as SVG
+    #[arg(long, value_name = "FILE", conflicts_with = "diff")]
+    bars: Option<PathBuf>,
     /// What pruning did over time: kept weights, churn and weights ever kept, of a run's folder; with --diff, how far
     /// the masks of two runs agree
-    #[arg(long, conflicts_with_all = ["nm", "png", "all"])]
+    #[arg(long, conflicts_with_all = ["nm", "png", "bars", "all"])]
     history: bool,
-    /// The life of one weight of a run: layer, row (output) and column (input) from 0, such as 'fc1[12,345]'
-    #[arg(long, value_name = "WEIGHT", conflicts_with_all = ["nm", "png", "all", "layer", "diff", "history"])]
+    /// The life of one weight of a run: layer, row (output) and column (input) from 0, such as 'fc1[12,345]'; of a
+    /// convolution output channel, input channel, row and column of the kernel, such as 'conv1[5,0,2,1]'
+    #[arg(long, value_name = "WEIGHT", conflicts_with_all = ["nm", "png", "bars", "all", "layer", "diff", "history"])]
     weight: Option<String>,
     /// Draw --history or --weight into this folder, as SVG
     #[arg(long, value_name = "DIR")]
@@ -85,6 +91,10 @@ impl Inspect {
             }
             None => {
                 let found = inspect(&arrays, &options)?;
+                if let Some(file) = &self.bars {
+                    bars(&found).save(file)?;
+                    eprintln!("drew {}", file.display());
+                }
                 if self.json { print_json(&found) } else { say(&found.table()) }?;
             }
         }
@@ -110,10 +120,17 @@ fn draw(arrays: &Arrays, options: &Options, folder: &Path) -> Result<()> {
         }
         let values = array.to_f32();
         let kept = mask::kept(arrays, name, &values)?;
-        let matrix = Matrix::of(&array.shape);
         let path = folder.join(format!("{}.png", name.replace(['/', '\\'], "_")));
-        picture::mask_picture(Some(&values), &kept, matrix.rows, matrix.inner()).save_png(&path)?;
+        kernels::weight_picture(&array.shape, Some(&values), &kept).save_png(&path)?;
         eprintln!("drew {}", path.display());
     }
     Ok(())
+}
+
+/// The sparsity of all weights of rank 2 and more, in the order of the table.
+fn bars(found: &Inspection) -> Bars {
+    let weights = found.tensors.iter().filter(|tensor| tensor.shape.len() > 1);
+    let bar =
+        |tensor: &Tensor| Bar { name: short(&tensor.name).into(), kept: tensor.kept, total: tensor.total };
+    Bars { bars: weights.map(bar).collect(), kept: found.kept, total: found.total }
 }

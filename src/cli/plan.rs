@@ -11,6 +11,7 @@ use crate::ops::variants::Choices;
 use crate::param::{MaskMode, ParamId};
 use crate::recipe::{Recipe, Sparsity, Storage, Unfreeze};
 use crate::report::table;
+use crate::train::layout::torch_shape;
 use crate::train::{Session, TrainFlops, Turn};
 
 mod kernels;
@@ -86,7 +87,7 @@ impl Plan {
                 .params
                 .pairs()
                 .map(|(i, p)| {
-                    json!({ "name": p.name, "shape": p.shape, "total": p.len(), "maskable": p.prunable,
+                    json!({ "name": p.name, "shape": torch_shape(&p.shape), "total": p.len(), "maskable": p.prunable,
                             "pattern": p.form.name(), "storage": p.storage.name(), "why": why(&run, i) })
                 })
                 .collect();
@@ -130,7 +131,7 @@ impl Plan {
             .map(|(i, p)| {
                 vec![
                     p.name.clone(),
-                    format!("{:?}", p.shape),
+                    format!("{:?}", torch_shape(&p.shape)),
                     p.len().to_string(),
                     p.storage.name().into(),
                     why(&run, i),

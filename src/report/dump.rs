@@ -1,4 +1,5 @@
-//! Dumps: the tensors of one step as files that NumPy and a picture viewer open.
+//! Dumps: the tensors of one step as files that NumPy and a picture viewer open. Convolutions lie as PyTorch has them:
+//! (out, in, height, width).
 //!
 //! `RUN/dumps/step-000001200/` holds one `.npy` per tensor, a `.png` per mask, and `index.json`:
 //! `{"schema": 1, "step": .., "tensors": [{"name", "what", "file", "shape", "picture"?}], "samples": [..]}`.
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::report::{mask, picture};
+use crate::report::{kernels, mask, picture};
 use crate::store::array::{Array, Arrays, Dtype};
 use crate::store::{folder, npy};
 
@@ -103,9 +104,7 @@ fn flags(name: &str, mask: &Array, values: Option<&Array>) -> Result<Array> {
 
 fn draw(mask: &Array, values: Option<&Array>) -> picture::Image {
     let kept: Vec<bool> = mask.bytes.iter().map(|&flag| flag != 0).collect();
-    let rows = if mask.shape.len() > 1 { mask.shape[0] } else { 1 };
-    let columns = kept.len().checked_div(rows).unwrap_or(0);
-    picture::mask_picture(values.map(Array::to_f32).as_deref(), &kept, rows, columns)
+    kernels::weight_picture(&mask.shape, values.map(Array::to_f32).as_deref(), &kept)
 }
 
 #[cfg(test)]

@@ -15,11 +15,12 @@ use crate::report::journal::Reader;
 use crate::report::plot::{Plot, Series, Stroke, stairs};
 use crate::train::LayerMask;
 use crate::train::checkpoint;
+use crate::train::layout::torch_shape;
 
 /// Rows of a table over time; what lies between is summed up.
-const ROWS: usize = 20;
+pub(super) const ROWS: usize = 20;
 /// With more layers than this, a table over time has no column for each.
-const COLUMNS: usize = 6;
+pub(super) const COLUMNS: usize = 6;
 
 /// Masks after an update; of the first point, those of the start.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -80,7 +81,7 @@ pub fn history(folder: &Path, layer: Option<&str>) -> Result<(History, Option<Er
         .map(own)
         .map(|l| LayerHistory {
             name: l.name.clone(),
-            shape: l.shape.clone(),
+            shape: torch_shape(&l.shape),
             total: l.len(),
             points: vec![Point::new(reader.masks.step, l.len(), [l.kept(), 0, 0, l.explored()])],
         })
@@ -122,7 +123,8 @@ pub fn matching(layers: &[LayerMask], pattern: Option<&str>) -> Result<Vec<usize
 
 /// `fc1 (128 x 64), head (10 x 64)`.
 pub fn listed(layers: &[LayerMask]) -> String {
-    let one = |layer: &LayerMask| format!("{} ({})", short(&layer.name), shape_text(&layer.shape));
+    let one =
+        |layer: &LayerMask| format!("{} ({})", short(&layer.name), shape_text(&torch_shape(&layer.shape)));
     layers.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
@@ -131,9 +133,9 @@ pub fn short(name: &str) -> &str {
     name.strip_suffix(".weight").unwrap_or(name)
 }
 
-/// At most [`ROWS`] of `count` numbers, the first and the last among them.
-pub fn shown(count: usize) -> Vec<usize> {
-    let rows = count.min(ROWS);
+/// At most `most` of `count` numbers, the first and the last among them.
+pub fn shown(count: usize, most: usize) -> Vec<usize> {
+    let rows = count.min(most);
     (0..rows).map(|row| if rows < 2 { 0 } else { row * (count - 1) / (rows - 1) }).collect()
 }
 
@@ -148,7 +150,7 @@ impl History {
         let heads = heads.chain(["kept", "sparsity", "grown", "dropped", "churn / update", "R_s"]);
         let mut table = new_table(heads, 0);
         let mut after = 0;
-        for at in shown(self.all.len()) {
+        for at in shown(self.all.len(), ROWS) {
             let point = &self.all[at];
             let updates = if at == 0 { &[][..] } else { &self.all[after + 1..=at] };
             let columns = names.iter().zip(&self.layers).map(|(_, layer)| layer.points[at].kept.to_string());
@@ -267,8 +269,8 @@ mod tests {
 
     #[test]
     fn rows_are_few_and_sum_up_what_lies_between() {
-        assert_eq!((shown(1), shown(3)), (vec![0], vec![0, 1, 2]));
-        let rows = shown(101);
+        assert_eq!((shown(1, ROWS), shown(3, ROWS)), (vec![0], vec![0, 1, 2]));
+        let rows = shown(101, ROWS);
         assert_eq!((rows.len(), rows[0], rows[19]), (ROWS, 0, 100));
         let history = two_layers(100);
         let table = history.table();

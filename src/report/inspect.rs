@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::recipe::glob;
+use crate::report::channels::{self, Channels};
 use crate::report::mask;
 use crate::report::stats::{self, Conformance, Pattern, Quantiles};
 use crate::store::Arrays;
@@ -43,6 +44,8 @@ pub struct Tensor {
     pub empty_rows: Option<usize>,
     pub empty_columns: Option<usize>,
     pub patterns: Option<Vec<Conformance>>,
+    /// Of a convolution's weight, (out, in, height, width).
+    pub channels: Option<Channels>,
     pub magnitude: Option<Quantiles>,
     /// Over all finite entries.
     pub min: Option<f64>,
@@ -90,7 +93,8 @@ pub fn selected<'a>(arrays: &'a Arrays, options: &Options) -> Vec<&'a str> {
     names
         .filter(|name| match mask::owner(arrays, name) {
             Some(owner) => options.companions && *name != format!("{owner}{}", mask::SUFFIX),
-            None => true,
+            // PyTorch's count of batches is neither weight nor statistic.
+            None => options.companions || !name.ends_with(".num_batches_tracked"),
         })
         .filter(|name| matches(name))
         .collect()
@@ -115,6 +119,7 @@ fn tensor(arrays: &Arrays, name: &str, patterns: &[Pattern]) -> Result<Tensor> {
         empty_rows: empty.map(|(rows, _)| rows),
         empty_columns: empty.map(|(_, columns)| columns),
         patterns: (shape.len() > 1).then(conformances),
+        channels: Channels::of(shape, &flags),
         magnitude: stats::quantiles(&values, &flags),
         min: finite().reduce(f32::min).map(f64::from),
         max: finite().reduce(f32::max).map(f64::from),
@@ -129,7 +134,7 @@ fn sparsity(kept: usize, total: usize) -> f64 {
 
 impl Inspection {
     /// A table for people. With one or two patterns it gives the share of groups that conform to each; with more
-    /// it names those to which all groups do.
+    /// it names those to which all groups do. Below it stands what convolutions keep of each filter and input channel.
     pub fn table(&self) -> String {
         let heads = ["tensor", "shape", "total", "kept", "sparsity", "empty rows", "empty cols", "N:M"];
         let numbers = ["|w| 5 %", "50 %", "95 %", "max", "NaN/Inf"];
@@ -158,7 +163,12 @@ impl Inspection {
         }
         let (total, kept) = (self.total.to_string(), self.kept.to_string());
         table.add_row(["all of rank 2 and more", "", &total, &kept, &percent(self.sparsity)]);
-        table.to_string()
+        let convolutions =
+            self.tensors.iter().filter_map(|tensor| Some((&*tensor.name, tensor.channels.as_ref()?)));
+        match channels::table(convolutions) {
+            Some(channels) => format!("{table}\n\n{channels}"),
+            None => table.to_string(),
+        }
     }
 }
 

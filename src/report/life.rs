@@ -14,6 +14,7 @@ use crate::report::journal::Reader;
 use crate::report::plot::{Plot, Series};
 use crate::store::Arrays;
 use crate::train::checkpoint::{self, Which};
+use crate::train::layout;
 
 /// Something that happened to a weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -75,13 +76,14 @@ pub fn life(folder: &Path, weight: &str) -> Result<(Life, Vec<Error>)> {
                 .at(format!("there are: {}", listed(layers))));
         }
     };
-    let (name, shape) = (layers[number].name.clone(), layers[number].shape.clone());
+    let name = layers[number].name.clone();
+    let shape = layout::torch_shape(&layers[number].shape);
     let fits = index.len() == shape.len() && index.iter().zip(&shape).all(|(i, extent)| i < extent);
     if !fits {
         return Err(Error::usage(format!("there is no weight {weight}"))
             .at(format!("`{name}` is {}, counted from 0", shape_text(&shape))));
     }
-    let flat = index.iter().zip(&shape).fold(0, |flat, (i, extent)| flat * extent + i);
+    let flat = flat_index(&layout::device_index(&index), &layers[number].shape);
 
     let first_step = reader.masks.step;
     let mut kept = layers[number].keeps(flat);
@@ -108,7 +110,7 @@ pub fn life(folder: &Path, weight: &str) -> Result<(Life, Vec<Error>)> {
     };
     life.kept_steps = life.spans().iter().map(|(from, to)| to - from).sum();
     let mut warnings: Vec<Error> = reader.warning().into_iter().collect();
-    life.values = values(folder, &life, flat, &mut warnings)?;
+    life.values = values(folder, &life, &mut warnings)?;
     Ok((life, warnings))
 }
 
@@ -122,12 +124,18 @@ fn parse(weight: &str) -> Result<(&str, Vec<usize>)> {
     numbers.ok_or_else(|| {
         Error::usage(format!("{weight:?} does not name a weight"))
             .at("expected: a layer, and row (output) and column (input), counted from 0")
-            .hint("--weight 'fc1[12,345]'")
+            .at("of a convolution: output channel, input channel, row and column of the kernel")
+            .hint("--weight 'fc1[12,345]' or 'conv1[5,0,2,1]'")
     })
 }
 
+fn flat_index(index: &[usize], shape: &[usize]) -> usize {
+    index.iter().zip(shape).fold(0, |flat, (i, extent)| flat * extent + i)
+}
+
 /// The value in every checkpoint and dump that can be read, by step.
-fn values(folder: &Path, life: &Life, flat: usize, warnings: &mut Vec<Error>) -> Result<Vec<Value>> {
+fn values(folder: &Path, life: &Life, warnings: &mut Vec<Error>) -> Result<Vec<Value>> {
+    let flat = flat_index(&life.index, &life.shape);
     let mut saved: Vec<(u64, &'static str, Result<Arrays>)> = Vec::new();
     for step in checkpoint::list(folder)? {
         let arrays = checkpoint::load(folder, Which::Step(step)).and_then(|(snapshot, _)| snapshot.dense());

@@ -1,6 +1,8 @@
 //! What a person sees: inspection, pictures, dumps. Listeners to events; nothing here changes a run.
 
 pub mod axis;
+pub mod bars;
+pub mod channels;
 pub mod console;
 pub mod diff;
 pub mod dump;
@@ -9,6 +11,7 @@ pub mod font;
 pub mod history;
 pub mod inspect;
 pub mod journal;
+pub mod kernels;
 pub mod life;
 pub mod load;
 pub mod mask;

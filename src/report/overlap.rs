@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use comfy_table::Table;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::report::axis::Axis;
 use crate::report::diff::{by_chance, overlap};
-use crate::report::history::{last_step, listed, matching, short, shown};
+use crate::report::history::{COLUMNS, ROWS, last_step, listed, matching, short, shown};
 use crate::report::inspect::{new_table, percent};
 use crate::report::journal::Reader;
 use crate::report::plot::{Plot, Series, Stroke, stairs};
@@ -24,6 +25,12 @@ pub struct Point {
     pub overlap: f64,
     /// The same of two random masks that keep as many.
     pub by_chance: f64,
+}
+
+impl Point {
+    fn cell(&self) -> String {
+        format!("{} ({})", percent(self.overlap), percent(self.by_chance))
+    }
 }
 
 /// Agreement of one layer's masks over time.
@@ -94,17 +101,9 @@ pub fn compare(first: &Path, second: &Path, layer: Option<&str>) -> Result<(Over
 }
 
 impl Overlap {
-    /// A table for people, a column for each layer.
+    /// A table for people: a column for each layer, or, where layers are many, a row for each.
     pub fn table(&self) -> String {
-        let heads = ["step"].into_iter().chain(self.layers.iter().map(|layer| short(&layer.name)));
-        let mut table = new_table(heads, 0);
-        for at in shown(self.layers[0].points.len()) {
-            let cell = |layer: &LayerOverlap| {
-                format!("{} ({})", percent(layer.points[at].overlap), percent(layer.points[at].by_chance))
-            };
-            let cells = self.layers.iter().map(cell);
-            table.add_row([self.layers[0].points[at].step.to_string()].into_iter().chain(cells));
-        }
+        let table = if self.layers.len() > COLUMNS { self.by_layer() } else { self.by_step() };
         let mut text = format!(
             "{table}\nkept in both runs, of those kept in either (in brackets: by random masks of these sizes)"
         );
@@ -113,6 +112,28 @@ impl Overlap {
                 &format!("\nnot compared, being absent or of another shape: {}", self.not_compared.join(" "));
         }
         text
+    }
+
+    fn by_step(&self) -> Table {
+        let heads = ["step"].into_iter().chain(self.layers.iter().map(|layer| short(&layer.name)));
+        let mut table = new_table(heads, 0);
+        for at in shown(self.layers[0].points.len(), ROWS) {
+            let cells = self.layers.iter().map(|layer| layer.points[at].cell());
+            table.add_row([self.layers[0].points[at].step.to_string()].into_iter().chain(cells));
+        }
+        table
+    }
+
+    fn by_layer(&self) -> Table {
+        let points = &self.layers[0].points;
+        let steps = shown(points.len(), COLUMNS);
+        let heads: Vec<String> = steps.iter().map(|&at| format!("step {}", points[at].step)).collect();
+        let mut table = new_table(["layer"].into_iter().chain(heads.iter().map(String::as_str)), 1);
+        for layer in &self.layers {
+            let cells = steps.iter().map(|&at| layer.points[at].cell());
+            table.add_row([short(&layer.name).to_string()].into_iter().chain(cells));
+        }
+        table
     }
 
     /// The picture: a line for each layer, and a dashed one for chance.

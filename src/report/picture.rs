@@ -19,9 +19,9 @@ pub const POSITIVE: [Rgb; 2] = [[132, 58, 32], [255, 190, 105]];
 pub const KEPT: Rgb = [226, 226, 216];
 
 /// The longest side of a picture of one tensor, in pixels.
-const LARGEST: usize = 1024;
+pub(super) const LARGEST: usize = 1024;
 /// Small tensors are enlarged until their longest side comes near this.
-const COMFORTABLE: usize = 400;
+pub(super) const COMFORTABLE: usize = 400;
 
 /// A picture, three bytes a pixel, row by row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,7 +124,7 @@ pub fn mask_picture(weights: Option<&[f32]>, kept: &[bool], rows: usize, columns
 
 /// The colour of the weights in one pixel: the mean colour of the kept ones, over the dark of the pruned ones.
 /// The root of the density keeps single weights visible in a sparse block.
-fn block_colour(
+pub(super) fn block_colour(
     inside: impl Iterator<Item = usize>,
     weights: Option<&[f32]>,
     kept: &[bool],
@@ -160,7 +160,7 @@ fn mix(from: Rgb, to: Rgb, share: f64) -> Rgb {
 }
 
 /// The 95 % quantile of the kept magnitudes: a few outliers do not darken all others.
-fn large_magnitude(weights: &[f32], kept: &[bool]) -> f32 {
+pub(super) fn large_magnitude(weights: &[f32], kept: &[bool]) -> f32 {
     let finite = weights.iter().zip(kept).filter(|(weight, kept)| **kept && weight.is_finite());
     let mut sizes: Vec<f32> = finite.map(|(weight, _)| weight.abs()).collect();
     let Some(last) = sizes.len().checked_sub(1) else { return 0.0 };

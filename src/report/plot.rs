@@ -16,11 +16,14 @@ use crate::report::axis::Span;
 use crate::store::folder::write_file_atomic;
 
 const WIDTH: u32 = 960;
+/// Without a legend that needs more.
 const HEIGHT: u32 = 520;
-const FONT: &str = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif";
-const INK: RGBColor = RGBColor(34, 34, 34);
-const GRID: RGBColor = RGBColor(226, 226, 226);
-const COLOURS: [RGBColor; 8] = [
+/// Where the legend begins, and from one of its lines to the next.
+const LEGEND: [i32; 2] = [60, 22];
+pub(super) const FONT: &str = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif";
+pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
+pub(super) const GRID: RGBColor = RGBColor(226, 226, 226);
+pub(super) const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -98,7 +101,9 @@ impl Plot {
     /// The picture as SVG.
     pub fn svg(&self) -> Result<String> {
         let mut text = String::new();
-        let root = SVGBackend::with_string(&mut text, (WIDTH, HEIGHT)).into_drawing_area();
+        let lines = (self.series.len() + usize::from(self.bands.is_some())) as u32;
+        let height = HEIGHT.max(LEGEND[0] as u32 + LEGEND[1] as u32 * lines);
+        let root = SVGBackend::with_string(&mut text, (WIDTH, height)).into_drawing_area();
         let drawn = self.draw(&root).and_then(|()| root.present().map_err(|e| e.to_string()));
         drop(root);
         drawn.map_err(|e| Error::internal("a plot cannot be drawn").at(e))?;
@@ -181,7 +186,7 @@ impl Plot {
         area: &DrawingArea<DB, Shift>,
     ) -> Result<(), DrawingAreaErrorKind<DB::ErrorType>> {
         let text = (FONT, 16).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
-        let (left, line, top) = (4, 22, 60);
+        let (left, [top, line]) = (4, LEGEND);
         let mut y = top;
         for series in &self.series {
             let style = series.style();

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::compact::{self, expand};
+use super::layout;
 use crate::error::{Error, Result};
 use crate::store::{Arrays, folder, safetensors};
 
@@ -36,7 +37,8 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Weights and biases as they are stored, without slots, each packed one with its shape as `NAME.shape`.
+    /// Weights and biases as they are stored, without slots, each packed one with its shape as `NAME.shape`. Whole
+    /// ones lie as PyTorch has them ([`layout`]).
     ///
     /// # Errors
     /// `Kind::Checkpoint` where the shapes are not recorded.
@@ -53,11 +55,11 @@ impl Snapshot {
                 compact::insert_shape(&mut all, &name, &shape);
             }
         }
-        Ok(all)
+        Ok(layout::all_to_torch(&all))
     }
 
-    /// Parameters and their slots laid out: every tensor in its shape, with its zeros, and a mask of bits where there
-    /// is one.
+    /// Parameters and their slots laid out: every tensor with its zeros, in the shape that PyTorch has ([`layout`]), and a
+    /// mask of bits where there is one.
     ///
     /// # Errors
     /// `Kind::Checkpoint` where a mask and its values disagree.
@@ -65,7 +67,7 @@ impl Snapshot {
         let mut all =
             expand(&self.arrays, |name| serde_json::from_value(self.state["shapes"][name].clone()).ok())?;
         all.retain(|name, _| !name.starts_with(crate::distill::PREFIX));
-        Ok(all)
+        Ok(layout::all_to_torch(&all))
     }
 }
 

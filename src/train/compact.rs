@@ -4,6 +4,7 @@
 //! Masked and packed weights look alike.
 
 use super::indices::{self, MASK};
+use super::layout;
 use crate::error::{Error, Result};
 use crate::param::mask_of;
 use crate::store::array::elements;
@@ -23,7 +24,7 @@ pub fn insert_shape(arrays: &mut Arrays, weight: &str, shape: &[u32]) {
     arrays.insert(format!("{weight}{SHAPE}"), Array::u32(vec![shape.len()], shape));
 }
 
-/// Lays out what [`insert_shape`] describes; other arrays stay as they are.
+/// Lays out what [`insert_shape`] describes, as PyTorch has it; other arrays stay as they are.
 ///
 /// # Errors
 /// `Kind::Checkpoint` where shape, indices and values disagree.
@@ -32,16 +33,17 @@ pub fn expand_described(arrays: Arrays) -> Result<Arrays> {
         let shape = arrays.get(&format!("{weight}{SHAPE}"))?.to_u32().ok()?;
         Some(shape.into_iter().map(|extent| extent as usize).collect())
     };
-    let is_packed = |name: &str| {
-        let weight = name.strip_suffix(SHAPE).unwrap_or_default();
-        arrays.contains_key(&format!("{weight}{KEPT}"))
-    };
-    if !arrays.keys().any(|name| is_packed(name)) {
+    let is_packed = |weight: &str| arrays.contains_key(&format!("{weight}{KEPT}"));
+    let is_shape = |name: &str| name.strip_suffix(SHAPE).is_some_and(is_packed);
+    if !arrays.keys().any(|name| is_shape(name)) {
         return Ok(arrays);
     }
     let mut all = expand(&arrays, shape_of)?;
-    all.retain(|name, _| !is_packed(name));
-    Ok(all)
+    all.retain(|name, _| !is_shape(name));
+    // Indices count the weights as they lie on the device. What was whole lies as PyTorch has it already.
+    let (whole, laid_out): (Arrays, Arrays) =
+        all.into_iter().partition(|(name, _)| arrays.get(name).is_some_and(|array| array.shape.len() > 2));
+    Ok(layout::all_to_torch(&laid_out).into_iter().chain(whole).collect())
 }
 
 /// The weight that a tensor belongs to, if that weight has a mask: itself, or the one whose slot it is.

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::layout;
 use crate::data::Dataset;
 use crate::error::{Error, Kind, Result};
 use crate::nn::{Extent, Model};
-use crate::param::{Param, ParamSet};
+use crate::param::ParamSet;
 use crate::recipe::Recipe;
 use crate::store::array::Dtype;
 use crate::store::{Array, Arrays, digest, safetensors};
@@ -14,7 +15,7 @@ use crate::store::{Array, Arrays, digest, safetensors};
 /// The file of a run's folder that keeps them, so that the run goes on without the file they came from.
 const FILE: &str = "init.safetensors";
 
-/// Values before the first step, one tensor for each parameter.
+/// Values before the first step, one tensor for each parameter, as PyTorch has them ([`layout`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Initial {
     arrays: Arrays,
@@ -80,12 +81,13 @@ impl Initial {
     /// Lets the parameters of a model begin with them.
     pub(super) fn hand_out(&self, params: &mut ParamSet) -> Result<()> {
         for param in params.iter_mut() {
-            let own = self.arrays.get(&param.name).filter(|array| array.shape == param.shape);
+            let shape = layout::torch_shape(&param.shape);
+            let own = self.arrays.get(&param.name).filter(|array| array.shape == shape);
             let own = own.ok_or_else(|| {
-                Error::checkpoint(format!("there is no initial `{}` of shape {:?}", param.name, param.shape))
+                Error::checkpoint(format!("there is no initial `{}` of shape {shape:?}", param.name))
                     .hint("the recipe that these weights were matched with")
             })?;
-            param.begin_with(own.to_f32());
+            param.begin_with(layout::from_torch(own).to_f32());
         }
         Ok(())
     }
@@ -172,12 +174,13 @@ fn matched(mut arrays: Arrays, params: &ParamSet) -> Result<Arrays> {
     let mut all = Arrays::new();
     let mut mismatches = Vec::new();
     for param in params {
+        let shape = layout::torch_shape(&param.shape);
         match arrays.remove(&format!("{prefix}{}", param.name)) {
-            None => mismatches.push(format!("missing: `{}` {:?}", param.name, param.shape)),
-            Some(array) => match misfit(&array, param) {
+            None => mismatches.push(format!("missing: `{}` {shape:?}", param.name)),
+            Some(array) => match misfit(&array, &shape) {
                 Some(why) => mismatches.push(format!("`{prefix}{}`: {why}", param.name)),
                 None => {
-                    all.insert(param.name.clone(), Array::f32(param.shape.clone(), &array.to_f32()));
+                    all.insert(param.name.clone(), Array::f32(shape, &array.to_f32()));
                 }
             },
         }
@@ -189,13 +192,13 @@ fn matched(mut arrays: Arrays, params: &ParamSet) -> Result<Arrays> {
     let what = "the weights do not fit the model of the recipe";
     let error = mismatches.into_iter().fold(Error::checkpoint(what), Error::at);
     Err(error.hint(
-        "the recipe's layers, named and shaped as in the file: weights are (out, in); `coppice inspect FILE` lists its tensors",
+        "the recipe's layers, named and shaped as in the file: weights are (out, in), of convolutions (out, in of a group, height, width); `coppice inspect FILE` lists its tensors",
     ))
 }
 
-fn misfit(array: &Array, param: &Param) -> Option<String> {
-    if array.shape != param.shape {
-        return Some(format!("expected shape {:?}; found: {:?}", param.shape, array.shape));
+fn misfit(array: &Array, shape: &[usize]) -> Option<String> {
+    if array.shape != shape {
+        return Some(format!("expected shape {shape:?}; found: {:?}", array.shape));
     }
     let is_real = matches!(array.dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64);
     (!is_real).then(|| format!("expected real numbers; found: {}", array.dtype.name()))
@@ -219,6 +222,7 @@ fn prefix(arrays: &Arrays, params: &ParamSet) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::param::Param;
 
     const NAMES: [(&str, [usize; 2]); 2] = [("fc1.weight", [2, 3]), ("head.weight", [2, 2])];
 

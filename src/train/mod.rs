@@ -15,6 +15,7 @@ mod flops;
 mod folder;
 mod indices;
 mod initial;
+pub mod layout;
 mod masks;
 mod memory;
 mod moved;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::checkpoint;
 use super::event::{Evaluation, Event, Log, Part, Summary};
 use super::exam::Marks;
+use super::layout;
 use super::session::Session;
 use super::summary::summarise;
 use super::warnings::Told;
@@ -173,13 +174,13 @@ fn dump(run: &Session, step: u64, control: &Control) -> Result<Event<'static>> {
                 What::Grad => grads[&param.name].clone(),
                 What::Score => {
                     let scores: Vec<f32> = weights[&param.name].to_f32().iter().map(|w| w.abs()).collect();
-                    Array::f32(param.shape.clone(), &scores)
+                    Array::f32(weights[&param.name].shape.clone(), &scores)
                 }
                 What::Mask if param.prunable => {
                     let words = param.read_mask()?;
                     let bits: Vec<u8> =
                         (0..param.len()).map(|i| (words[i / 32] >> (i % 32) & 1) as u8).collect();
-                    Array::u8(param.shape.clone(), &bits)
+                    layout::to_torch(&Array::u8(param.shape.clone(), &bits))
                 }
                 What::Mask => continue,
             };

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::checkpoint::Snapshot;
 use super::session::Session;
-use super::{compact, indices, numbers};
+use super::{compact, indices, layout, numbers};
 use crate::distill;
 use crate::error::{Error, Result};
 use crate::gpu::Tensor;
@@ -16,7 +16,7 @@ use crate::store::{Array, Arrays, digest};
 impl Session {
     /// Weights, biases and masks, as people know them: `fc1.weight`, `fc1.weight.mask`. Masks are bits,
     /// i % 32 of word i / 32. A latent weight is stored as such, with its mask; where a threshold is learned, what the
-    /// forward pass makes of it. What is packed is laid out.
+    /// forward pass makes of it. What is packed is laid out. Convolutions lie as PyTorch has them ([`layout`]).
     pub fn weights(&self) -> Result<Arrays> {
         self.pruner.as_ref().map_or(Ok(()), sparsity::Pruner::show_hard)?;
         let mut all = Arrays::new();
@@ -29,15 +29,15 @@ impl Session {
                 insert_words(&mut all, format!("{}.mask", param.name), &param.read_mask()?);
             }
         }
-        Ok(all)
+        Ok(layout::all_to_torch(&all))
     }
 
-    /// Gradients of the last step, by parameter.
+    /// Gradients of the last step, by parameter, as [`Session::weights`] lie.
     pub fn grads(&self) -> Result<Arrays> {
         let params = &self.model.params;
         let grad =
             |param: &Param| Ok((param.name.clone(), Array::f32(param.shape.clone(), &param.read_grad()?)));
-        params.iter().map(grad).collect()
+        Ok(layout::all_to_torch(&params.iter().map(grad).collect::<Result<_>>()?))
     }
 
     /// Weights, biases and masks as files hold them, without the zeros of held masks: the same for masked and for
@@ -176,14 +176,15 @@ impl Session {
         self.enter()
     }
 
-    /// Takes over weights alone, for evaluation: all values, with zeros in place.
+    /// Takes over weights alone, for evaluation: all values, with zeros in place, as [`Session::weights`] lie.
     ///
     /// # Errors
     /// As those of [`Session::restore`].
     pub fn load_weights(&mut self, arrays: &Arrays) -> Result<()> {
         self.check_read(|name| arrays.get(name))?;
         for param in &self.model.params {
-            param.write(&find(arrays, &param.name, &param.shape)?.to_f32())?;
+            let own = find(arrays, &param.name, &layout::torch_shape(&param.shape))?;
+            param.write(&layout::from_torch(own).to_f32())?;
         }
         Ok(())
     }

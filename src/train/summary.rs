@@ -2,6 +2,7 @@
 
 use super::compact;
 use super::event::{Event, Layer, Summary};
+use super::layout::torch_shape;
 use super::run::{Control, evaluate_all};
 use super::session::Session;
 use crate::error::{Error, Result};
@@ -67,7 +68,7 @@ fn layers(run: &Session) -> Result<Vec<Layer>> {
         if let Some(packed) = param.packed() {
             all.push(Layer {
                 name: param.name.clone(),
-                shape: param.shape.clone(),
+                shape: torch_shape(&param.shape),
                 kept: packed.index.pattern.kept(),
                 total: param.len(),
                 storage: param.storage.name(),
@@ -89,7 +90,7 @@ fn layers(run: &Session) -> Result<Vec<Layer>> {
         }
         all.push(Layer {
             name: param.name.clone(),
-            shape: param.shape.clone(),
+            shape: torch_shape(&param.shape),
             kept: kept(&mask),
             total: param.len(),
             storage: param.storage.name(),

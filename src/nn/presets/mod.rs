@@ -103,14 +103,18 @@ mod tests {
         assert_eq!(trained("resnet50", [3, 224, 224], 1000), 25_557_032);
         assert_eq!(trained("mobilenet-v1", [3, 224, 224], 1000), 4_231_976);
         assert_eq!(trained("mobilenet-v2", [3, 224, 224], 1000), 3_504_872);
-        assert_eq!(trained("vgg19-bn", [3, 32, 32], 10), 20_040_522);
+        // 20,040,522 elsewhere, where convolutions have biases besides.
+        assert_eq!(trained("vgg19-bn", [3, 32, 32], 10), 20_040_522 - 5_504);
     }
 
     #[test]
     fn what_cannot_be_is_refused() {
         let build = |name: &str, text: &str, input: &Extent| {
             let settings: toml::Table = text.parse().unwrap();
-            build(name, &settings.into(), input, 10).err().expect("it is refused").to_string()
+            match build(name, &settings.into(), input, 10) {
+                Ok(_) => panic!("{name} is built"),
+                Err(error) => error.to_string(),
+            }
         };
         let image = Extent::of_samples(&[1, 28, 28]);
         assert!(build("resnet21", "", &image).contains("resnet20"));
