@@ -446,25 +446,24 @@ fn wait_for(path: &Path) {
     panic!("{} did not appear", path.display());
 }
 
+/// Kills a run with these settings at pseudo-random instants, the same on every run of this test, and lets it go on each time:
+/// all that it leaves is what a run leaves that never stopped.
 #[cfg(unix)]
-#[test]
-fn killed_at_any_instant_a_run_goes_on_to_the_same_end() {
+fn goes_on_killed(train: &[&str], kills: u64) {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
-    let often = ["-s", "run.checkpoint_every=2"];
-    let whole = json(home, &with(&[&often[..], &["--out", "whole"]].concat()));
-    let mut child =
-        coppice(home, &with(&[&often[..], &["--out", "r"]].concat())).stdout(Stdio::null()).spawn().unwrap();
+    let train = |out| [train, &["-q", "--json", "--no-autotune", "--out", out]].concat();
+    let whole = json(home, &train("whole"));
+    let mut child = coppice(home, &train("r")).stdout(Stdio::null()).spawn().unwrap();
     wait_for(&home.join("r/metrics.jsonl"));
-    for instant in 0..20u64 {
-        // Pseudo-random pauses, the same on every run of this test.
+    for instant in 0..kills {
         std::thread::sleep(Duration::from_millis(40 + instant * 2654435761 % 157));
         child.kill().unwrap();
         child.wait().unwrap();
         child = coppice(home, &["resume", "r", "-q", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
     }
     let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let last: Value =
         serde_json::from_str(String::from_utf8_lossy(&output.stdout).lines().last().unwrap()).unwrap();
     assert_eq!(last["digest"], whole["digest"]);
@@ -475,4 +474,28 @@ fn killed_at_any_instant_a_run_goes_on_to_the_same_end() {
     assert_eq!(steps("r"), steps("whole"), "the metrics are those of a run that never stopped");
     let journal = |folder: &str| std::fs::read(home.join(folder).join("masks/journal.bin")).unwrap();
     assert!(journal("r") == journal("whole"), "so is the journal of masks");
+}
+
+#[cfg(unix)]
+#[test]
+fn killed_at_any_instant_a_run_goes_on_to_the_same_end() {
+    goes_on_killed(&["train", "digits-gmp-90", "-s", "run.epochs=3", "-s", "run.checkpoint_every=2"], 20);
+}
+
+#[cfg(unix)]
+#[test]
+fn killed_a_run_of_convolutions_goes_on_to_the_same_end() {
+    let mut train = vec!["train", "fashion-cnn-rigl-95"];
+    for setting in [
+        "data.name=fashion-mini",
+        "model.width=0.25",
+        "run.epochs=1",
+        "run.batch=100",
+        "run.checkpoint_every=1",
+        "run.log_every=1",
+        "sparsity.schedule={end='20',every='3'}",
+    ] {
+        train.extend(["-s", setting]);
+    }
+    goes_on_killed(&train, 4);
 }

@@ -1,14 +1,16 @@
 //! Small networks against PyTorch and JAX: ten training steps of each optimizer, dense, masked and packed, and the
 //! gradients of every parameter, on every adapter of this machine and on the CPU twins; the same gradients against
 //! finite differences; and all three comparisons against wrong answers. One network is an MLP, another has two inputs,
-//! a shared weight, a residual connection, a concatenation and two outputs, the third is of convolutions.
+//! a shared weight, a residual connection, a concatenation and two outputs, the third is of convolutions; others are presets.
 //!
-//! `tests/oracle/make_golden.py`, `make_graph.py` and `make_conv.py` made the golden files and say how inputs and weights follow from
-//! integers.
+//! `tests/oracle/make_golden.py`, `make_graph.py`, `make_conv.py` and `make_presets.py` made the golden files and say how inputs
+//! and weights follow from integers.
 
 mod common;
 #[path = "oracle/network.rs"]
 mod network;
+#[path = "golden/presets.rs"]
+mod presets;
 
 use coppice::error::Result;
 use coppice::gpu::check::{Tolerance, compare_f32};
@@ -114,7 +116,8 @@ fn another_optimizer_or_mask_is_noticed() {
 fn computed(gpu: &Gpu, net: Net) -> Vec<(String, Vec<f32>)> {
     let network = Network::new(gpu, &Setting::dense(net)).unwrap();
     network.differentiate().unwrap();
-    network.model.params.iter().map(|p| (p.name.clone(), p.read_grad().unwrap())).collect()
+    let learned = network.model.params.iter().filter(|param| param.learns());
+    learned.map(|p| (p.name.clone(), p.read_grad().unwrap())).collect()
 }
 
 #[test]
@@ -135,7 +138,7 @@ fn gradients_agree_with_pytorch_and_jax() {
 fn differences(net: Net) -> Vec<(String, Vec<f32>)> {
     let network = Network::new(&Gpu::twin(), &Setting::dense(net)).unwrap();
     let mut all = Vec::new();
-    for param in &network.model.params {
+    for param in network.model.params.iter().filter(|param| param.learns()) {
         let start = param.read().unwrap();
         let slope = |i: usize| {
             let at = |by: f32| {
@@ -155,7 +158,7 @@ fn differences(net: Net) -> Vec<(String, Vec<f32>)> {
 
 #[test]
 fn gradients_agree_with_finite_differences() {
-    for net in NETS {
+    for net in NETS.into_iter().chain([Net::Smooth]) {
         for ((name, got), (_, want)) in computed(&Gpu::twin(), net).iter().zip(&differences(net)) {
             compare_f32(name, got, want, DIFFERENCE).unwrap();
         }

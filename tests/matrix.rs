@@ -2,6 +2,8 @@
 //! their slots are exactly 0 after every step, and the same seed gives the same masks.
 
 mod common;
+#[path = "matrix/convolutions.rs"]
+mod convolutions;
 
 use std::collections::BTreeMap;
 
@@ -152,7 +154,10 @@ fn goes_on_from(
     chains: &[&[u64]],
     context: &str,
 ) -> Vec<Vec<u32>> {
-    let build = || build(gpu, recipe, data);
+    goes_on_built(&|| build(gpu, recipe, data), gpu, chains, context)
+}
+
+fn goes_on_built(build: &dyn Fn() -> Session, gpu: &Gpu, chains: &[&[u64]], context: &str) -> Vec<Vec<u32>> {
     let mut whole = build();
     let mut digests = BTreeMap::new();
     while !whole.is_done() {

@@ -182,6 +182,7 @@ pub struct Budget {
     dense: usize,
     /// The density that each tensor keeps at least, unless a rule or its form says otherwise.
     least: f64,
+    rules: Vec<Rule>,
 }
 
 impl Budget {
@@ -231,7 +232,12 @@ impl Budget {
         if groups.is_empty() {
             return Err(Error::usage("nothing is left to prune: rules keep every layer dense"));
         }
-        Ok(Self { groups, tensors, distribution, dense, least: 0.0 })
+        Ok(Self { groups, tensors, distribution, dense, least: 0.0, rules: rules.to_vec() })
+    }
+
+    /// The same tensors and rules, spread otherwise.
+    pub fn spread(&self, distribution: Distribution) -> Result<Self> {
+        Ok(Self::new(self.tensors.clone(), distribution, &self.rules)?.with_least(self.least))
     }
 
     /// With a density that each tensor keeps at least.

@@ -356,8 +356,7 @@ impl Pruner {
                     Distribution::Global => Distribution::Erk,
                     other => other,
                 };
-                let budget = Budget::new(self.budget.tensors().to_vec(), spread, &recipe.rules)?
-                    .with_least(recipe.min_density);
+                let budget = self.budget.spread(spread)?;
                 let id = |name: &str| {
                     ParamId(self.names.iter().position(|own| own == name).expect("of the model"))
                 };

@@ -1,9 +1,11 @@
-//! The networks of the golden files, in Coppice, and the files themselves. `make_golden.py`, `make_graph.py` and
-//! `make_conv.py` are their twins.
+//! The networks of the golden files, in Coppice, and the files themselves. `make_golden.py`, `make_graph.py`, `make_conv.py`
+//! and `make_presets.py` are their twins.
+
+use std::collections::BTreeMap;
 
 use coppice::error::Result;
 use coppice::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
-use coppice::nn::{Arena, Extent, Gradients, Graph, Model, Pass, Schedule, Wish};
+use coppice::nn::{Arena, Extent, Gradients, Graph, Model, Pass, Schedule, Wish, presets};
 use coppice::ops::Step;
 use coppice::ops::batch::{self, Part, Set, pack_bytes};
 use coppice::ops::cross_entropy::{self, Share, Target};
@@ -11,17 +13,26 @@ use coppice::ops::packed::{Form, Pattern};
 use coppice::ops::tally::{self, Totals};
 use coppice::ops::variants::Choices;
 use coppice::optim::Optimizer;
-use coppice::param::{MaskMode, Storage, mask_of};
+use coppice::param::{MaskMode, Param, Storage, mask_of};
 use coppice::recipe;
 
 const HIDDEN: [u32; 2] = [16, 8];
 const CLASSES: usize = 5;
-const SAMPLES: usize = 16;
 
 /// As `make_golden.py`: (23 i^2 + 7919 i + 757 t) mod 1000 - 500, over `divisor`, rounded once.
 fn value(t: usize, i: usize, divisor: f32) -> f32 {
     let number = (23 * i * i + 7919 * i + 757 * t) % 1000;
     (number as i32 - 500) as f32 / divisor
+}
+
+/// As `make_presets.py`: a number in [-0.5, 0.5) on a grid of 2^-24.
+pub fn hashed(t: usize, i: usize) -> f32 {
+    let mut x = (i as u32).wrapping_mul(0x9e37_79b1).wrapping_add((t as u32).wrapping_mul(0x85eb_ca6b));
+    for (shift, factor) in [(16, 0x7feb_352d), (15, 0x846c_a68b)] {
+        x = (x ^ (x >> shift)).wrapping_mul(factor);
+    }
+    x ^= x >> 16;
+    (x >> 8) as f32 / (1 << 24) as f32 - 0.5
 }
 
 /// Whether a mask keeps weight `i` of its matrix.
@@ -38,6 +49,20 @@ pub enum Net {
     Branches,
     /// Of `make_conv.py`: strides, borders, dilations, groups, one depthwise, one without bias.
     Convolutions,
+    /// Of `make_presets.py`.
+    Preset(Preset),
+    /// Convolutions with batch norm, a residual connection and poolings, all of them smooth: for differences alone.
+    Smooth,
+}
+
+/// A preset on small images.
+#[derive(Clone, Copy, PartialEq)]
+pub struct Preset {
+    pub name: &'static str,
+    pub image: [usize; 3],
+    pub width: f64,
+    /// Of its samples; its parameters have the following ones.
+    pub number: usize,
 }
 
 impl Net {
@@ -47,6 +72,41 @@ impl Net {
             Net::Mlp => 1,
             Net::Branches => 173,
             Net::Convolutions => 401,
+            Net::Preset(preset) => preset.number + 1,
+            Net::Smooth => 601,
+        }
+    }
+    /// Whether a masked run masks this parameter.
+    pub fn masks(self, param: &Param) -> bool {
+        let depthwise = param.window.is_some_and(|window| window.groups > 1);
+        param.prunable && !(depthwise && matches!(self, Net::Preset(_)))
+    }
+    fn samples(self) -> usize {
+        if matches!(self, Net::Preset(_)) { 8 } else { 16 }
+    }
+    /// Value `i` of the samples.
+    fn sample(self, i: usize) -> f32 {
+        match self {
+            Net::Preset(preset) => hashed(preset.number, i) * 2.0,
+            _ => value(0, i, 500.0),
+        }
+    }
+    /// Value `i` of parameter `t` at the start.
+    fn start(self, t: usize, param: &Param, i: usize) -> f32 {
+        let Net::Preset(_) = self else {
+            let is_scale = param.name.starts_with("bn") && param.name.ends_with(".weight");
+            return f32::from(u8::from(is_scale)) + value(t, i, if param.prunable { 1000.0 } else { 5000.0 });
+        };
+        if param.prunable {
+            let inputs = param.len() / param.shape[0];
+            return hashed(t, i) * 4.0 / (1 << (inputs.ilog2() / 2)) as f32;
+        }
+        match param.name.rsplit_once('.').expect("a layer's parameter").1 {
+            "running_mean" => 0.0,
+            "running_var" => 1.0,
+            "weight" => hashed(t, i) * 0.5 + 1.0,
+            _ if param.name.contains("bn") => hashed(t, i) * 0.5 + 0.75,
+            _ => hashed(t, i) * 0.5,
         }
     }
     /// What a sample is.
@@ -54,6 +114,8 @@ impl Net {
         match self {
             Net::Mlp | Net::Branches => Extent::features(12),
             Net::Convolutions => Extent::of_samples(&[2, 5, 4]),
+            Net::Preset(preset) => Extent::of_samples(&preset.image),
+            Net::Smooth => Extent::of_samples(&[2, 6, 6]),
         }
     }
     /// The golden file, but for the networks of several.
@@ -62,6 +124,8 @@ impl Net {
             Net::Mlp => include_str!("gradients.json"),
             Net::Branches => include_str!("graph.json"),
             Net::Convolutions => include_str!("conv.json"),
+            Net::Preset(_) => include_str!("presets.json"),
+            Net::Smooth => panic!("it has none"),
         };
         serde_json::from_str(text).expect("JSON")
     }
@@ -70,7 +134,35 @@ impl Net {
             Net::Mlp => recipe::Model::Mlp { hidden: HIDDEN.to_vec(), activation: "relu".into() },
             Net::Branches => Self::branches(),
             Net::Convolutions => Self::convolutions(),
+            Net::Preset(preset) => {
+                let width = ("width".to_string(), preset.width.into());
+                let settings = toml::Table::from_iter([width]).into();
+                recipe::Model::Preset { name: preset.name.into(), settings }
+            }
+            Net::Smooth => Self::smooth(),
         }
+    }
+    fn smooth() -> recipe::Model {
+        let mut net = Graph::new();
+        let layer = |net: &mut Graph, kind: &str, name: &str, x, settings: &str| {
+            net.layer(kind, name, &[x], settings.parse::<toml::Table>().expect("settings").into())
+        };
+        let x = net.data();
+        let x =
+            layer(&mut net, "conv2d", "c1", x, "out = 6\nkernel = 3\npadding = 1\nstride = 2\nbias = false");
+        let x = layer(&mut net, "batch_norm", "bn1", x, "");
+        let a = layer(&mut net, "silu", "a", x, "");
+        let x = layer(&mut net, "conv2d", "dw", a, "out = 6\nkernel = 3\npadding = 1\ngroups = 6");
+        let x = layer(&mut net, "batch_norm", "bn2", x, "");
+        let x = net.add("sum", &[x, a]);
+        let x = layer(&mut net, "tanh", "b", x, "");
+        let x = layer(&mut net, "conv2d", "pw", x, "out = 8\nkernel = 1\nbias = false");
+        let x = layer(&mut net, "batch_norm", "bn3", x, "");
+        let x = layer(&mut net, "silu", "d", x, "");
+        let x = layer(&mut net, "average_pool", "halve", x, "kernel = 2\nstride = 1");
+        let x = layer(&mut net, "global_average_pool", "mean", x, "");
+        net.linear("out", x, CLASSES);
+        net.into()
     }
     fn convolutions() -> recipe::Model {
         let mut net = Graph::new();
@@ -214,6 +306,60 @@ fn runs_of(net: Net, called: &str) -> Vec<Run> {
     all
 }
 
+/// What is known of a tensor: its sum and its product with hashed numbers, both over the root of how many there are, its norm
+/// between them, and up to eight of its numbers. An error of norm e moves none of them by more than e.
+pub type Summary = Vec<f32>;
+
+/// One run of `presets.json`.
+pub struct PresetRun {
+    pub name: String,
+    pub setting: Setting,
+    pub losses: Vec<f64>,
+    /// By parameter: before the first step, of what a mask keeps.
+    pub gradients: BTreeMap<String, Summary>,
+    /// After the last step.
+    pub parameters: BTreeMap<String, Summary>,
+    pub statistics: BTreeMap<String, Summary>,
+}
+
+pub fn preset_runs() -> Vec<PresetRun> {
+    let file: serde_json::Value = serde_json::from_str(include_str!("presets.json")).expect("JSON");
+    let number = |value: &serde_json::Value| value.as_f64().expect("a number");
+    let run = |run: &serde_json::Value| {
+        let name = run["preset"].as_str().expect("a name");
+        let preset = Preset {
+            name: presets::ALL.iter().find(|entry| entry.name == name).expect("a preset").name,
+            image: serde_json::from_value(run["image"].clone()).expect("an image"),
+            width: number(&file["width"]),
+            number: number(&run["number"]) as usize,
+        };
+        let mut optimizer = toml::Table::from_iter([("name".to_string(), "sgd".into())]);
+        optimizer.insert("lr".into(), number(&run["rate"]).into());
+        optimizer.insert("momentum".into(), number(&file["momentum"]).into());
+        let masked = run["masked"].as_bool().expect("yes or no");
+        let of = |what: &str| serde_json::from_value(run[what].clone()).expect("numbers by name");
+        PresetRun {
+            name: format!("{name}, masked {masked}"),
+            setting: Setting { net: Net::Preset(preset), optimizer, masked, packed: false },
+            losses: numbers(&run["losses"]),
+            gradients: of("gradients"),
+            parameters: of("parameters"),
+            statistics: of("statistics"),
+        }
+    };
+    file["runs"].as_array().expect("a list of runs").iter().map(run).collect()
+}
+
+/// A tensor as `make_presets.py` stores it.
+pub fn summary(t: usize, values: &[f32]) -> Summary {
+    let (n, root) = (values.len(), (values.len() as f64).sqrt());
+    let sum = |of: &dyn Fn(usize) -> f64| (0..n).map(|i| f64::from(values[i]) * of(i)).sum::<f64>();
+    let norm = sum(&|i| f64::from(values[i])).sqrt();
+    let product = sum(&|i| f64::from(hashed(t, i)));
+    let some = (0..n.min(8)).map(|k| values[k * n / 8]);
+    [sum(&|_| 1.0) / root, norm, product / root].map(|x| x as f32).into_iter().chain(some).collect()
+}
+
 /// The gradients of a network, by parameter, from the input to the output.
 pub fn gradients(net: Net) -> Vec<(String, Vec<f32>)> {
     let file = net.file();
@@ -225,6 +371,7 @@ pub fn gradients(net: Net) -> Vec<(String, Vec<f32>)> {
 /// The network with everything that a step touches, as three plans.
 pub struct Network {
     pub model: Model,
+    first: usize,
     optimizer: Optimizer,
     rate: f32,
     step: Uniform,
@@ -239,7 +386,7 @@ impl Network {
     pub fn new(gpu: &Gpu, setting: &Setting) -> Result<Self> {
         let mut model = Model::new(&setting.net.recipe(), setting.net.input(), CLASSES, 0)?;
         for (t, param) in (setting.net.first()..).zip(model.params.iter_mut()) {
-            let is_masked = setting.masked && param.prunable;
+            let is_masked = setting.masked && setting.net.masks(param);
             if is_masked {
                 param.storage = Storage::Masked(MaskMode::Held);
             }
@@ -253,33 +400,32 @@ impl Network {
             if is_masked && !setting.packed {
                 param.write_mask(&mask_of(&kept, param.len()))?;
             }
-            let divisor = if param.prunable { 1000.0 } else { 5000.0 };
-            let start = |i| if is_masked && !keeps(i) { 0.0 } else { value(t, i, divisor) };
+            let start = |i| if is_masked && !keeps(i) { 0.0 } else { setting.net.start(t, param, i) };
             param.write(&(0..param.len()).map(start).collect::<Vec<_>>())?;
         }
         let optimizer = Optimizer::new(gpu, &setting.recipe(), &mut model.params)?;
 
-        let features = setting.net.input().numbers();
-        let samples: Vec<f32> = (0..SAMPLES * features).map(|i| value(0, i, 500.0)).collect();
-        let samples = gpu.upload_f32("samples", &[SAMPLES, features], &samples)?;
-        let labels: Vec<u8> = (0..SAMPLES).map(|i| (i % CLASSES) as u8).collect();
-        let order: Vec<u32> = (0..SAMPLES as u32).collect();
+        let (features, count) = (setting.net.input().numbers(), setting.net.samples());
+        let samples: Vec<f32> = (0..count * features).map(|i| setting.net.sample(i)).collect();
+        let samples = gpu.upload_f32("samples", &[count, features], &samples)?;
+        let labels: Vec<u8> = (0..count).map(|i| (i % CLASSES) as u8).collect();
+        let order: Vec<u32> = (0..count as u32).collect();
         let set = Set {
-            parts: vec![Part { begin: 0, end: SAMPLES, samples }],
-            labels: gpu.upload_u32("labels", &[SAMPLES / 4], &pack_bytes(&labels))?,
-            order: gpu.upload_u32("order", &[SAMPLES], &order)?,
+            parts: vec![Part { begin: 0, end: count, samples }],
+            labels: gpu.upload_u32("labels", &[count / 4], &pack_bytes(&labels))?,
+            order: gpu.upload_u32("order", &[count], &order)?,
             features,
             normal: Set::normal(gpu, &[1.0], &[0.0])?,
             augment: None,
         };
-        let step = gpu.uniform("step", &Step { live: SAMPLES as u32, ..Default::default() })?;
-        let u32s = |label: &str| gpu.upload_u32(label, &[SAMPLES], &[0; SAMPLES]);
+        let step = gpu.uniform("step", &Step { live: count as u32, ..Default::default() })?;
+        let u32s = |label: &str| gpu.upload_u32(label, &[count], &vec![0; count]);
         let (label, hit, other_hit) = (u32s("label")?, u32s("hit")?, u32s("other hit")?);
-        let loss = gpu.upload_f32("loss", &[SAMPLES], &[0.0; SAMPLES])?;
+        let loss = gpu.upload_f32("loss", &[count], &vec![0.0; count])?;
         let totals = Totals::tensor(gpu)?;
         let choices = Choices::default();
         let wish = Wish { gradients: Gradients::All, ..Wish::default() };
-        let schedule = Schedule::new(&model, gpu, &choices, SAMPLES, wish);
+        let schedule = Schedule::new(&model, gpu, &choices, count, wish);
         let (_, mut passes) = Arena::new(gpu, vec![schedule])?;
         let pass: Pass = passes.remove(0);
 
@@ -302,16 +448,28 @@ impl Network {
         let mut rec = Recorder::new(gpu);
         tally::record(&mut rec, &step, &loss, &hit, &totals)?;
         optimizer.record(&mut rec, &model.params, &step, &totals)?;
+        model.record_statistics(&mut rec, &totals)?;
         let update = rec.finish()?;
         let rate = setting.rate() as f32;
-        Ok(Self { model, optimizer, rate, step, loss, totals, forward, backward, update })
+        Ok(Self {
+            model,
+            first: setting.net.first(),
+            optimizer,
+            rate,
+            step,
+            loss,
+            totals,
+            forward,
+            backward,
+            update,
+        })
     }
 
     /// The mean loss of the samples.
     pub fn evaluate(&self) -> Result<f64> {
         self.forward.replay()?;
         let loss = self.loss.read_f32()?;
-        Ok(loss.iter().map(|&v| v as f64).sum::<f64>() / SAMPLES as f64)
+        Ok(loss.iter().map(|&v| v as f64).sum::<f64>() / loss.len() as f64)
     }
     /// Computes all gradients; returns the mean loss.
     pub fn differentiate(&self) -> Result<f64> {
@@ -321,12 +479,21 @@ impl Network {
     }
     /// One training step; returns the mean loss before it. `step` counts from 0.
     pub fn step(&self, step: u32) -> Result<f64> {
-        let number =
-            Step { step, live: SAMPLES as u32, rate: self.rate, update: step + 1, ..Default::default() };
+        let number = Step {
+            step,
+            live: self.loss.len() as u32,
+            rate: self.rate,
+            update: step + 1,
+            ..Default::default()
+        };
         self.step.write(&self.optimizer.corrected(number))?;
         let loss = self.differentiate()?;
         self.update.replay()?;
         Ok(loss)
+    }
+    /// The number that says where the values of parameter `index` are from.
+    pub fn number(&self, index: usize) -> usize {
+        self.first + index
     }
     /// All weights and biases, end to end.
     pub fn parameters(&self) -> Result<Vec<f32>> {
