@@ -4,6 +4,8 @@
 mod data;
 #[path = "cli/init.rs"]
 mod init;
+#[path = "cli/plan.rs"]
+mod plan;
 #[path = "common/program.rs"]
 mod program;
 
@@ -297,28 +299,6 @@ fn a_plan_is_short_whatever_it_repeats() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.lines().count() < 150, "{text}");
     assert!(text.contains("one round"), "{text}");
-}
-
-/// What a plan says that training takes is what its report says it took.
-#[test]
-fn a_plan_knows_the_operations_of_the_whole_run() {
-    let home = tempfile::tempdir().unwrap();
-    let same = ["-s", "run.epochs=2", "--json"];
-    let own = ["-s", "run.baseline=false", "--no-autotune", "-q", "--out"];
-    for recipe in ["digits-gmp-90", "digits-rigl-90"] {
-        let plan = json(home.path(), &[&["plan", recipe], &same[..]].concat());
-        let report = json(home.path(), &[&["train", recipe], &same[..], &own, &[recipe]].concat());
-        let of = |all: &Value, what: &str| all["train_flops"][what].as_f64().unwrap();
-        // Three products a weight and column, but for the layer that gives no gradient to its input.
-        let dense = 2.0 * 64.0 * (3.0 * 17024.0 - 64.0 * 128.0) * plan["steps"].as_f64().unwrap();
-        assert_eq!((of(&plan, "dense"), of(&report, "dense")), (dense, dense), "{recipe}");
-        assert_eq!(of(&plan, "kept"), of(&report, "kept"), "{recipe}");
-        assert!(of(&plan, "kept") > 0.1 * dense && of(&plan, "kept") < 0.9 * dense, "{recipe}: {plan}");
-    }
-    let text = String::from_utf8(run(home.path(), &["plan", "digits-rigl-90"]).stdout).unwrap();
-    assert!(text.contains("products of all steps: "), "{text}");
-    let learned = json(home.path(), &["plan", "fashion-str", "-s", "data.name=digits", "--json"]);
-    assert_eq!(learned["train_flops"], Value::Null);
 }
 
 /// 21 steps an epoch, six epochs: half a cosine after a warm-up of an epoch, twice where `asp` trains again, and with the

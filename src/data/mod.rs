@@ -19,6 +19,7 @@ mod options;
 mod order;
 mod parallel;
 mod picture;
+mod random;
 mod standard;
 mod statistics;
 mod table;
@@ -70,6 +71,7 @@ pub const ALL: &[Entry] = &[
     folder::ENTRY,
     npy::ENTRY,
     table::ENTRY,
+    random::ENTRY,
 ];
 
 /// Opens a data set by its name and holds a share of its training part out for validation.

@@ -1,5 +1,7 @@
 //! Settings of `[data]` beside name and share: how files are read and what their values mean.
 
+use std::ops::RangeInclusive;
+
 use toml::{Table, Value};
 
 use super::Entry;
@@ -67,6 +69,9 @@ pub struct Options {
     pub label: Option<String>,
     /// Whether the first line of a table names its columns.
     pub header: Option<bool>,
+    /// Classes and training samples of random numbers.
+    pub classes: usize,
+    pub samples: usize,
     pub moments: Option<Moments>,
 }
 
@@ -80,6 +85,8 @@ impl Default for Options {
             test: 0.2,
             label: None,
             header: None,
+            classes: 10,
+            samples: 256,
             moments: None,
         }
     }
@@ -107,6 +114,8 @@ impl Options {
             test: test.unwrap_or(default.test),
             label: settings.optional("label", "the name of a column, in quotes", word)?,
             header: settings.optional("header", "true or false", Value::as_bool)?,
+            classes: number(settings, "classes", 2..=65536)?.unwrap_or(default.classes),
+            samples: number(settings, "samples", 2..=1 << 24)?.unwrap_or(default.samples),
             moments: moments(settings)?,
         })
     }
@@ -115,10 +124,12 @@ impl Options {
 /// Every key that a set takes and that has a default, written out.
 pub fn complete(entry: &Entry, settings: &Settings) -> Result<Settings> {
     let options = Options::read(entry, settings)?;
-    let all: [(&str, Value); 3] = [
+    let all: [(&str, Value); 5] = [
         ("fit", options.fit.name().into()),
         ("skip_damaged", options.skip_damaged.into()),
         ("test", options.test.into()),
+        ("classes", Value::Integer(options.classes as i64)),
+        ("samples", Value::Integer(options.samples as i64)),
     ];
     let taken = all.into_iter().filter(|(key, _)| entry.keys.contains(key));
     let defaults: Table = taken.map(|(key, value)| (key.to_string(), value)).collect();
@@ -135,6 +146,12 @@ fn choice<T: Copy>(
     let word = settings.optional(key, "a word in quotes", |value| value.as_str().map(String::from))?;
     let found = word.map(|word| named(what, &word, all, name));
     found.transpose().map_err(|error| settings.locate(key, error))
+}
+
+fn number(settings: &Settings, key: &str, range: RangeInclusive<i64>) -> Result<Option<usize>> {
+    let expected = format!("a whole number from {} to {}", range.start(), range.end());
+    let within = |value: &Value| value.as_integer().filter(|number| range.contains(number));
+    Ok(settings.optional(key, &expected, within)?.map(|number| number as usize))
 }
 
 fn size(value: &Value) -> Option<[usize; 2]> {

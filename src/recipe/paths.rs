@@ -5,12 +5,16 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
 
+/// Names of data sets after whose colon stands no path.
+const NO_PATH: &[&str] = &["random"];
+
 /// `idx:DIR` with an absolute path in place of one relative to `folder`; other names as they are.
 ///
 /// # Errors
 /// `Kind::Usage` where the folder's name is not Unicode, as a recipe is.
 pub fn anchored(name: &str, folder: &Path) -> Result<String> {
-    let Some((word, path)) = name.split_once(':').filter(|(_, path)| !path.is_empty()) else {
+    let is_path = |(word, path): &(&str, &str)| !path.is_empty() && !NO_PATH.contains(word);
+    let Some((word, path)) = name.split_once(':').filter(is_path) else {
         return Ok(name.to_string());
     };
     let path = folder.join(path);

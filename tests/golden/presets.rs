@@ -1,11 +1,14 @@
 //! Presets against JAX: ten training steps and the gradients of every parameter, dense, masked and packed.
 
+use std::collections::BTreeMap;
+
 use coppice::error::Result;
 use coppice::gpu::Gpu;
 use coppice::gpu::check::{Tolerance, compare_f32};
+use coppice::nn::presets;
 use coppice::param::Param;
 
-use super::network::{Network, PresetRun, Setting, Summary, keeps, preset_runs, summary};
+use super::network::{Net, Network, Preset, Setting, hashed, keeps, numbers};
 use super::{common, devices};
 
 /// `make_presets.py` prints that f32 alone moves these losses by 6e-6 at most, and a start that is off by 1e-7 by as much. A
@@ -16,6 +19,60 @@ const STATISTIC: f32 = 1e-5;
 const PARAMETER: f32 = 2e-6;
 /// Of the norm of a gradient: 3e-5, likewise, in `mobilenet-v1`, whose last norms are over eight samples and little else.
 const GRADIENT: f32 = 1e-4;
+
+/// What is known of a tensor: its sum and its product with hashed numbers, both over the root of how many there are, its norm
+/// between them, and up to eight of its numbers. An error of norm e moves none of them by more than e.
+type Summary = Vec<f32>;
+
+/// One run of `presets.json`.
+struct PresetRun {
+    name: String,
+    setting: Setting,
+    losses: Vec<f64>,
+    /// By parameter: before the first step, of what a mask keeps.
+    gradients: BTreeMap<String, Summary>,
+    /// After the last step.
+    parameters: BTreeMap<String, Summary>,
+    statistics: BTreeMap<String, Summary>,
+}
+
+fn preset_runs() -> Vec<PresetRun> {
+    let file: serde_json::Value = serde_json::from_str(include_str!("../oracle/presets.json")).expect("JSON");
+    let number = |value: &serde_json::Value| value.as_f64().expect("a number");
+    let run = |run: &serde_json::Value| {
+        let name = run["preset"].as_str().expect("a name");
+        let preset = Preset {
+            name: presets::ALL.iter().find(|entry| entry.name == name).expect("a preset").name,
+            image: serde_json::from_value(run["image"].clone()).expect("an image"),
+            width: number(&file["width"]),
+            number: number(&run["number"]) as usize,
+        };
+        let mut optimizer = toml::Table::from_iter([("name".to_string(), "sgd".into())]);
+        optimizer.insert("lr".into(), number(&run["rate"]).into());
+        optimizer.insert("momentum".into(), number(&file["momentum"]).into());
+        let masked = run["masked"].as_bool().expect("yes or no");
+        let of = |what: &str| serde_json::from_value(run[what].clone()).expect("numbers by name");
+        PresetRun {
+            name: format!("{name}, masked {masked}"),
+            setting: Setting { net: Net::Preset(preset), optimizer, masked, packed: false },
+            losses: numbers(&run["losses"]),
+            gradients: of("gradients"),
+            parameters: of("parameters"),
+            statistics: of("statistics"),
+        }
+    };
+    file["runs"].as_array().expect("a list of runs").iter().map(run).collect()
+}
+
+/// A tensor as `make_presets.py` stores it.
+fn summary(t: usize, values: &[f32]) -> Summary {
+    let (n, root) = (values.len(), (values.len() as f64).sqrt());
+    let sum = |of: &dyn Fn(usize) -> f64| (0..n).map(|i| f64::from(values[i]) * of(i)).sum::<f64>();
+    let norm = sum(&|i| f64::from(values[i])).sqrt();
+    let product = sum(&|i| f64::from(hashed(t, i)));
+    let some = (0..n.min(8)).map(|k| values[k * n / 8]);
+    [sum(&|_| 1.0) / root, norm, product / root].map(|x| x as f32).into_iter().chain(some).collect()
+}
 
 /// Parameters that learn, or running statistics, as they are now.
 fn kept(network: &Network, learns: bool, of: impl Fn(&Param) -> Vec<f32>) -> Vec<(String, Summary)> {

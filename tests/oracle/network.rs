@@ -1,11 +1,9 @@
 //! The networks of the golden files, in Coppice, and the files themselves. `make_golden.py`, `make_graph.py`, `make_conv.py`
 //! and `make_presets.py` are their twins.
 
-use std::collections::BTreeMap;
-
 use coppice::error::Result;
 use coppice::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
-use coppice::nn::{Arena, Extent, Gradients, Graph, Model, Pass, Schedule, Wish, presets};
+use coppice::nn::{Arena, Extent, Gradients, Graph, Model, Pass, Schedule, Wish};
 use coppice::ops::Step;
 use coppice::ops::batch::{self, Part, Set, pack_bytes};
 use coppice::ops::cross_entropy::{self, Share, Target};
@@ -208,7 +206,7 @@ impl Net {
 #[derive(Clone)]
 pub struct Setting {
     pub net: Net,
-    optimizer: toml::Table,
+    pub optimizer: toml::Table,
     pub masked: bool,
     /// Whether only what the mask keeps is stored.
     pub packed: bool,
@@ -253,7 +251,7 @@ pub struct Run {
     pub norm: f64,
 }
 
-fn numbers(value: &serde_json::Value) -> Vec<f64> {
+pub fn numbers(value: &serde_json::Value) -> Vec<f64> {
     value.as_array().expect("a list").iter().map(|v| v.as_f64().expect("a number")).collect()
 }
 
@@ -304,60 +302,6 @@ fn runs_of(net: Net, called: &str) -> Vec<Run> {
     let all: Vec<_> = file["runs"].as_array().expect("a list of runs").iter().map(run).collect();
     assert!(all.len() == 2 && all.iter().all(|run| run.losses.len() == 10), "the file of {called} was cut");
     all
-}
-
-/// What is known of a tensor: its sum and its product with hashed numbers, both over the root of how many there are, its norm
-/// between them, and up to eight of its numbers. An error of norm e moves none of them by more than e.
-pub type Summary = Vec<f32>;
-
-/// One run of `presets.json`.
-pub struct PresetRun {
-    pub name: String,
-    pub setting: Setting,
-    pub losses: Vec<f64>,
-    /// By parameter: before the first step, of what a mask keeps.
-    pub gradients: BTreeMap<String, Summary>,
-    /// After the last step.
-    pub parameters: BTreeMap<String, Summary>,
-    pub statistics: BTreeMap<String, Summary>,
-}
-
-pub fn preset_runs() -> Vec<PresetRun> {
-    let file: serde_json::Value = serde_json::from_str(include_str!("presets.json")).expect("JSON");
-    let number = |value: &serde_json::Value| value.as_f64().expect("a number");
-    let run = |run: &serde_json::Value| {
-        let name = run["preset"].as_str().expect("a name");
-        let preset = Preset {
-            name: presets::ALL.iter().find(|entry| entry.name == name).expect("a preset").name,
-            image: serde_json::from_value(run["image"].clone()).expect("an image"),
-            width: number(&file["width"]),
-            number: number(&run["number"]) as usize,
-        };
-        let mut optimizer = toml::Table::from_iter([("name".to_string(), "sgd".into())]);
-        optimizer.insert("lr".into(), number(&run["rate"]).into());
-        optimizer.insert("momentum".into(), number(&file["momentum"]).into());
-        let masked = run["masked"].as_bool().expect("yes or no");
-        let of = |what: &str| serde_json::from_value(run[what].clone()).expect("numbers by name");
-        PresetRun {
-            name: format!("{name}, masked {masked}"),
-            setting: Setting { net: Net::Preset(preset), optimizer, masked, packed: false },
-            losses: numbers(&run["losses"]),
-            gradients: of("gradients"),
-            parameters: of("parameters"),
-            statistics: of("statistics"),
-        }
-    };
-    file["runs"].as_array().expect("a list of runs").iter().map(run).collect()
-}
-
-/// A tensor as `make_presets.py` stores it.
-pub fn summary(t: usize, values: &[f32]) -> Summary {
-    let (n, root) = (values.len(), (values.len() as f64).sqrt());
-    let sum = |of: &dyn Fn(usize) -> f64| (0..n).map(|i| f64::from(values[i]) * of(i)).sum::<f64>();
-    let norm = sum(&|i| f64::from(values[i])).sqrt();
-    let product = sum(&|i| f64::from(hashed(t, i)));
-    let some = (0..n.min(8)).map(|k| values[k * n / 8]);
-    [sum(&|_| 1.0) / root, norm, product / root].map(|x| x as f32).into_iter().chain(some).collect()
 }
 
 /// The gradients of a network, by parameter, from the input to the output.

@@ -1,0 +1,57 @@
+//! Plans beside what training takes, and of networks that nobody trains here.
+
+use serde_json::Value;
+
+use super::program::{json, run};
+
+/// What a plan says that training takes is what its report says it took.
+#[test]
+fn a_plan_knows_the_operations_of_the_whole_run() {
+    let home = tempfile::tempdir().unwrap();
+    let same = ["-s", "run.epochs=2", "--json"];
+    let own = ["-s", "run.baseline=false", "--no-autotune", "-q", "--out"];
+    for recipe in ["digits-gmp-90", "digits-rigl-90"] {
+        let plan = json(home.path(), &[&["plan", recipe], &same[..]].concat());
+        let report = json(home.path(), &[&["train", recipe], &same[..], &own, &[recipe]].concat());
+        let of = |all: &Value, what: &str| all["train_flops"][what].as_f64().unwrap();
+        // Three products a weight and column, but for the layer that gives no gradient to its input.
+        let dense = 2.0 * 64.0 * (3.0 * 17024.0 - 64.0 * 128.0) * plan["steps"].as_f64().unwrap();
+        assert_eq!((of(&plan, "dense"), of(&report, "dense")), (dense, dense), "{recipe}");
+        assert_eq!(of(&plan, "kept"), of(&report, "kept"), "{recipe}");
+        assert!(of(&plan, "kept") > 0.1 * dense && of(&plan, "kept") < 0.9 * dense, "{recipe}: {plan}");
+    }
+    let text = String::from_utf8(run(home.path(), &["plan", "digits-rigl-90"]).stdout).unwrap();
+    assert!(text.contains("products of all steps: "), "{text}");
+    let learned = json(home.path(), &["plan", "fashion-str", "-s", "data.name=digits", "--json"]);
+    assert_eq!(learned["train_flops"], Value::Null);
+}
+
+/// Networks as they are in papers, at the size of their images, without a device and without a data set.
+#[test]
+fn large_networks_are_planned_for_the_input_that_is_asked_for() {
+    let home = tempfile::tempdir().unwrap();
+    for (preset, learned, gmacs) in [("resnet50", 25_557_032, 4.089), ("mobilenet-v2", 3_504_872, 0.3008)] {
+        let preset_key = format!("model.preset={preset}");
+        let keys = ["data.name=random:3x224x224", "data.classes=1000", "data.samples=64", "run.batch=16"];
+        let mut plan = vec!["plan", "fashion-cnn", "--for", "20,500", "-s", &preset_key];
+        keys.iter().for_each(|key| plan.extend(["-s", key]));
+        let text = String::from_utf8(run(home.path(), &plan).stdout).unwrap();
+        assert!(text.contains("1000 classes") && text.contains("device memory"), "{text}");
+        let json = json(home.path(), &[&plan[..], &["--json"]].concat());
+        let layers = json["layers"].as_array().unwrap();
+        let statistic = |layer: &&Value| layer["name"].as_str().unwrap().contains(".running_");
+        let trained =
+            layers.iter().filter(|layer| !statistic(layer)).map(|layer| layer["total"].as_u64().unwrap());
+        assert_eq!(trained.sum::<u64>(), learned, "{preset}");
+        let forward = json["dispatches"].as_array().unwrap().iter().filter(|d| d["phase"] == "forward");
+        let flops: f64 = forward.map(|d| d["times"].as_f64().unwrap() * d["flops"].as_f64().unwrap()).sum();
+        // Batch norms, activations and poolings are operations, too.
+        let found = flops / 2.0 / 16.0 / 1e9;
+        assert!(
+            found >= gmacs && found < 1.3 * gmacs,
+            "{preset}: {found} billions of multiply-adds a picture"
+        );
+        let bytes = json["device_bytes"].as_f64().unwrap() / 1e9;
+        assert!((0.5..4.0).contains(&bytes), "{preset}: {bytes} GB");
+    }
+}
