@@ -111,10 +111,7 @@ mod tests {
     fn what_cannot_be_is_refused() {
         let build = |name: &str, text: &str, input: &Extent| {
             let settings: toml::Table = text.parse().unwrap();
-            match build(name, &settings.into(), input, 10) {
-                Ok(_) => panic!("{name} is built"),
-                Err(error) => error.to_string(),
-            }
+            build(name, &settings.into(), input, 10).expect_err("it is refused").to_string()
         };
         let image = Extent::of_samples(&[1, 28, 28]);
         assert!(build("resnet21", "", &image).contains("resnet20"));
