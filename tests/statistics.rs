@@ -265,8 +265,9 @@ fn a_run_is_recalibrated_on_the_command_line_and_exported_with_its_statistics() 
     assert!(exported.status.success());
     let arrays = coppice::store::safetensors::read(&here.join("net.safetensors")).unwrap();
     let names: Vec<&str> = arrays.keys().map(String::as_str).collect();
-    let first = ["first.running_mean", "first.running_var"];
-    let norm = ["norm.bias", "norm.running_mean", "norm.running_var", "norm.weight"];
+    let first = ["first.num_batches_tracked", "first.running_mean", "first.running_var"];
+    let norm =
+        ["norm.bias", "norm.num_batches_tracked", "norm.running_mean", "norm.running_var", "norm.weight"];
     assert_eq!(names, [&["conv.weight"], &first[..], &["head.bias", "head.weight"], &norm].concat());
     let resumed = program::json(here, &["resume", "runs/net", "--json"]);
     assert_eq!(resumed["steps"], 39);

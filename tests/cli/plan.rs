@@ -33,7 +33,7 @@ fn large_networks_are_planned_for_the_input_that_is_asked_for() {
     for (preset, learned, gmacs) in [("resnet50", 25_557_032, 4.089), ("mobilenet-v2", 3_504_872, 0.3008)] {
         let preset_key = format!("model.preset={preset}");
         let keys = ["data.name=random:3x224x224", "data.classes=1000", "data.samples=64", "run.batch=16"];
-        let mut plan = vec!["plan", "fashion-cnn", "--for", "20,500", "-s", &preset_key];
+        let mut plan = vec!["plan", "fashion-cnn-dense", "--for", "20,500", "-s", &preset_key];
         keys.iter().for_each(|key| plan.extend(["-s", key]));
         let text = String::from_utf8(run(home.path(), &plan).stdout).unwrap();
         assert!(text.contains("1000 classes") && text.contains("device memory"), "{text}");

@@ -63,13 +63,12 @@ fn build(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Session {
     }
     let dense = Recipe { sparsity: coppice::recipe::Sparsity::none(), ..recipe.clone() };
     let start = Session::new(&Gpu::twin(), &dense, data, Choices::default()).unwrap();
-    let mut arrays = Arrays::new();
-    for param in &start.model.params {
-        let mut values = param.read().unwrap();
-        if param.prunable {
-            values.iter_mut().enumerate().filter(|(i, _)| i % 3 != 0).for_each(|(_, value)| *value = 0.0);
-        }
-        arrays.insert(param.name.clone(), Array::f32(param.shape.clone(), &values));
+    let mut arrays = start.weights().unwrap();
+    for param in start.model.params.iter().filter(|param| param.prunable) {
+        let array = arrays.get_mut(&param.name).expect("every parameter is there");
+        let mut values = array.to_f32();
+        values.iter_mut().enumerate().filter(|(i, _)| i % 3 != 0).for_each(|(_, value)| *value = 0.0);
+        *array = Array::f32(array.shape.clone(), &values);
     }
     let initial = Initial::matched(arrays, recipe, data).unwrap();
     Session::starting_from(gpu, recipe, data, Choices::default(), Some(&initial)).unwrap()
