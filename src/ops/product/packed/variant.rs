@@ -2,7 +2,8 @@
 
 use super::Form;
 use super::index::{Index, Transposed};
-use super::products::{self, twin_forward, twin_input_grad, twin_weight_grad};
+use super::products;
+use super::twins::{twin_forward, twin_input_grad, twin_weight_grad};
 use crate::error::Result;
 use crate::gpu::{Bind, Dtype, Kernel, Recorder, Source, Tensor};
 use crate::ops::variants::Class;

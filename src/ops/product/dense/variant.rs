@@ -1,0 +1,340 @@
+//! What a variant of a dense product is: what computes it, how it reads, and what it can do in bf16.
+
+use super::super::variants::{Class, Product, Shape};
+use super::super::{linear, slices, window};
+use super::{FILL, LARGE, LARGEST};
+use crate::error::Result;
+use crate::gpu::{Bind, Dtype, Kernel, Recorder, Source, Twin};
+use crate::source;
+
+/// What a kernel reads and writes; all else is f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct Formats {
+    /// The layer's input.
+    pub x: Dtype,
+    /// The input's gradient, which only that product has.
+    pub d_x: Dtype,
+}
+
+pub(super) const WIDE: Formats = Formats { x: Dtype::F32, d_x: Dtype::F32 };
+pub(super) const X: Formats = Formats { x: Dtype::Bf16, ..WIDE };
+pub(super) const D_X: Formats = Formats { d_x: Dtype::Bf16, ..WIDE };
+pub(super) const BOTH: Formats = Formats { x: Dtype::Bf16, d_x: Dtype::Bf16 };
+
+/// What computes a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    /// Sums in registers, so many by so many an invocation, for software adapters: rows by quads of columns, or quads of
+    /// inputs by quads of columns, or rows by quads of inputs.
+    Block(u32, u32),
+    /// A weight gradient's sums in registers, rows by quads of inputs, with invocations side by side along the columns: for
+    /// rows of few inputs on software adapters, and with one row for convolutions in groups.
+    Across { rows: u32, inputs: u32, across: u32 },
+    /// One invocation four columns of an output: for convolutions in groups.
+    Direct,
+    /// Tiles through workgroup memory.
+    Tile(Size),
+    /// As tiles, with the depth cut into slices, where tiles alone would leave most of a GPU idle.
+    Sliced(Size),
+    /// One invocation an output: the yardstick.
+    Plain,
+}
+use Body::{Across, Block, Direct, Plain, Sliced, Tile};
+
+/// Lines and columns of a tile; an invocation's sums: lines by quads of columns; the depth that is taken at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Size {
+    pub lines: u32,
+    pub columns: u32,
+    pub sums: u32,
+    pub quads: u32,
+    pub depth: u32,
+}
+
+pub(super) const fn size(lines: u32, columns: u32, sums: u32) -> Size {
+    Size { lines, columns, sums, quads: 1, depth: slices::STEP as u32 }
+}
+
+/// How operands are read, and a weight's gradient is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reads {
+    /// Through textures, weights four inputs at a time.
+    Texels,
+    /// From buffers, weights four inputs at a time.
+    Quads,
+    /// From buffers, weights one by one: any number of inputs.
+    Scalars,
+}
+use Reads::{Quads, Scalars, Texels};
+
+/// One way to compute a product.
+pub struct Variant {
+    /// As choices name it.
+    pub name: &'static str,
+    pub product: Product,
+    /// The devices that it is for.
+    pub class: Class,
+    pub(super) body: Body,
+    pub(super) reads: Reads,
+    /// What it reads and writes besides f32 alone: kernels of the same workgroups.
+    pub(super) besides: &'static [Formats],
+}
+
+pub(super) const fn software(name: &'static str, product: Product, body: Body, reads: Reads) -> Variant {
+    Variant { name, product, class: Class::Software, body, reads, besides: &[] }
+}
+pub(super) const fn gpu(name: &'static str, product: Product, body: Body, reads: Reads) -> Variant {
+    Variant { class: Class::Gpu, ..software(name, product, body, reads) }
+}
+pub(super) const fn plain(name: &'static str, product: Product) -> Variant {
+    Variant { class: Class::Any, ..software(name, product, Plain, Scalars) }
+}
+
+impl Variant {
+    /// All that it can read and write: f32 alone first.
+    pub(in super::super) fn formats(&self) -> impl Iterator<Item = Formats> {
+        std::iter::once(WIDE).chain(self.besides.iter().copied())
+    }
+    pub fn kernels(&self) -> impl Iterator<Item = Kernel> {
+        let linear = self.formats().map(|formats| self.kernel(formats, false));
+        let slices = [false, true].into_iter().filter_map(|windowed| self.adds_slices(windowed));
+        linear.chain([self.wide(true)]).chain(slices)
+    }
+    /// That of f32 alone, of a linear layer or of a convolution.
+    pub(in crate::ops) fn wide(&self, windowed: bool) -> Kernel {
+        self.kernel(WIDE, windowed)
+    }
+    /// Whether it can read and write that.
+    pub(in super::super) fn has(&self, formats: Formats) -> bool {
+        self.formats().any(|own| own == formats)
+    }
+    /// Whether it reads x as bf16 where x is.
+    pub(in super::super) fn reads_narrow(&self) -> bool {
+        self.has(X)
+    }
+    /// Whether it can do this shape at all.
+    pub(in crate::ops) fn fits(&self, shape: Shape) -> bool {
+        let in_groups = shape.window.is_some_and(|window| window.groups > 1);
+        match self.body {
+            Plain => true,
+            Direct => in_groups,
+            Across { rows: 1, .. } => in_groups,
+            _ if in_groups => false,
+            Across { inputs, .. } => shape.inner <= 4 * inputs as usize,
+            _ if self.reads == Scalars => true,
+            // A step of a tile lies within one tap.
+            Tile(_) | Sliced(_) if shape.window.is_some() => {
+                let depths = match self.product {
+                    Product::Forward => shape.channels(),
+                    Product::InputGrad => shape.rows,
+                    Product::WeightGrad => slices::STEP,
+                };
+                depths.is_multiple_of(slices::STEP) && shape.channels().is_multiple_of(4)
+            }
+            _ => shape.channels().is_multiple_of(4),
+        }
+    }
+
+    /// By the kernel for the formats of what is bound as `x` and `d_x`.
+    ///
+    /// # Panics
+    /// If there is none for them: a fault of the caller, who can ask first.
+    pub(in crate::ops) fn dispatch(
+        &self,
+        rec: &mut Recorder,
+        binds: &[(&str, Bind)],
+        shape: Shape,
+    ) -> Result<()> {
+        self.dispatch_part(rec, binds, shape, shape)
+    }
+
+    /// As [`Variant::dispatch`] for some rows of a matrix of shape `whole`: sums have the order that they have there.
+    pub(in super::super) fn dispatch_part(
+        &self,
+        rec: &mut Recorder,
+        binds: &[(&str, Bind)],
+        shape: Shape,
+        whole: Shape,
+    ) -> Result<()> {
+        let mut formats = WIDE;
+        for (name, bind) in binds {
+            match (*name, bind) {
+                ("x", Bind::Tensor(x)) => formats.x = x.dtype(),
+                ("d_x", Bind::Tensor(d_x)) => formats.d_x = d_x.dtype(),
+                _ => {}
+            }
+        }
+        let windowed = shape.window.is_some();
+        debug_assert!(self.fits(shape), "{} cannot do {shape}", self.name);
+        assert!(
+            self.has(formats) && (!windowed || formats == WIDE),
+            "{} has no kernel for {formats:?}",
+            self.name
+        );
+        let kernel = self.kernel(formats, windowed);
+        let geometry = shape.window.map(|window| window.geometry(whole.rows, shape.channels(), shape.cols));
+        let geometry = geometry.iter().map(|geometry| ("window", Bind::from(geometry)));
+        let binds = &binds.iter().cloned().chain(geometry).collect::<Vec<_>>();
+        match self.adds_slices(windowed) {
+            None => rec.dispatch(&kernel, binds, self.groups(shape), shape.flops()),
+            Some(add) => {
+                let cut = slices::Cut::of(self.product, whole, self.tiles(whole));
+                slices::dispatch(rec, [kernel, add], binds, (self.product, shape), (self.tiles(shape), cut))
+            }
+        }
+    }
+
+    /// The kernel that adds up what slices of the depth came to.
+    fn adds_slices(&self, windowed: bool) -> Option<Kernel> {
+        let suffix = if windowed { "_window:add_slices" } else { ":add_slices" };
+        let kernel = || self.made(slices::sum_twin(self.product), suffix, WIDE, windowed).entry("add_slices");
+        matches!(self.body, Sliced(_)).then(kernel)
+    }
+    /// Workgroups from which on it is taken on a GPU where nothing was measured.
+    pub(super) fn wants(&self) -> u64 {
+        match self.body {
+            // Other workgroups of a unit hide its waits; this one has few beside it.
+            LARGE => 4 * FILL,
+            LARGEST => u64::MAX,
+            _ => FILL,
+        }
+    }
+
+    /// Workgroups in the row.
+    pub fn groups(&self, shape: Shape) -> u64 {
+        let tiles = self.tiles(shape);
+        match self.body {
+            Sliced(_) => tiles * u64::from(slices::Cut::of(self.product, shape, tiles).slices),
+            _ => tiles,
+        }
+    }
+    /// Tiles of the result. A workgroup of blocks is 8 invocations side by side.
+    fn tiles(&self, shape: Shape) -> u64 {
+        let (lines, across) = self.product.result(shape);
+        let tile = match (self.body, self.product) {
+            (Plain, _) => return (lines * across).div_ceil(64) as u64,
+            (Tile(size) | Sliced(size), _) => (size.lines, size.columns),
+            (Block(inputs, quads), Product::InputGrad) => (4 * inputs, 32 * quads),
+            (Direct, _) => return (lines * across / 4).div_ceil(64) as u64,
+            (Across { rows, inputs, .. }, _) => (rows, 4 * inputs),
+            (Block(rows, quads), _) => (rows, 32 * quads),
+        };
+        (lines.div_ceil(tile.0 as usize) * across.div_ceil(tile.1 as usize)) as u64
+    }
+
+    fn kernel(&self, formats: Formats, windowed: bool) -> Kernel {
+        let twin = match (self.body, self.product, windowed) {
+            (Sliced(_), product, _) => slices::twin(product),
+            (_, Product::Forward, false) => linear::twin_forward,
+            (_, Product::InputGrad, false) => linear::twin_input_grad,
+            (_, Product::WeightGrad, false) => linear::twin_weight_grad,
+            (_, Product::Forward, true) => window::twin_forward,
+            (_, Product::InputGrad, true) => window::twin_input_grad,
+            (_, Product::WeightGrad, true) => window::twin_weight_grad,
+        };
+        let suffix = match (formats.x == Dtype::Bf16, formats.d_x == Dtype::Bf16) {
+            (false, false) if windowed => "_window",
+            (false, false) => "",
+            (true, false) => "_x_bf16",
+            (false, true) => "_d_x_bf16",
+            (true, true) => "_x_d_x_bf16",
+        };
+        self.made(twin, suffix, formats, windowed)
+    }
+    fn made(&self, twin: fn(&Twin), suffix: &'static str, formats: Formats, windowed: bool) -> Kernel {
+        let (source, consts) = self.source();
+        let sites =
+            if windowed { source!("ops/product/sites_window") } else { source!("ops/product/sites_one") };
+        let parts = [vec![sites], self.inputs(windowed), self.parts(formats)].concat();
+        let kernel = Kernel::own(source, twin).variant([self.name, suffix], &consts, &parts);
+        if self.body == Plain { kernel.entry(self.product.name()) } else { kernel.proven() }
+    }
+
+    /// The body's file, and the constants that it leaves open.
+    fn source(&self) -> (Source, Vec<(&'static str, u32)>) {
+        match (self.body, self.product) {
+            (Plain, _) => (source!("ops/product/plain"), vec![]),
+            (Tile(size) | Sliced(size), product) => {
+                let source = match product {
+                    Product::Forward => source!("ops/product/forward_tile"),
+                    Product::InputGrad => source!("ops/product/input_grad_tile"),
+                    Product::WeightGrad => source!("ops/product/weight_grad_tile"),
+                };
+                let consts = vec![
+                    ("LINES", size.lines),
+                    ("COLUMNS", size.columns),
+                    ("SUMS", size.sums),
+                    ("QUADS", size.quads),
+                    ("DEPTH", size.depth),
+                ];
+                (source, consts)
+            }
+            (Block(rows, quads), Product::Forward) => {
+                (source!("ops/product/forward_block"), vec![("ROWS", rows), ("QUADS", quads)])
+            }
+            (Block(inputs, quads), Product::InputGrad) => {
+                (source!("ops/product/input_grad_block"), vec![("INPUTS", inputs), ("QUADS", quads)])
+            }
+            (Direct, Product::Forward) => (source!("ops/product/forward_direct"), vec![("WG", 64)]),
+            (Direct, _) => (source!("ops/product/input_grad_direct"), vec![("WG", 64)]),
+            (Across { rows, inputs, across }, _) => {
+                let consts = vec![("ROWS", rows), ("INPUTS", inputs), ("ACROSS", across)];
+                (source!("ops/product/weight_grad_across"), consts)
+            }
+            (Block(rows, inputs), Product::WeightGrad) => {
+                (source!("ops/product/weight_grad_block"), vec![("ROWS", rows), ("INPUTS", inputs)])
+            }
+        }
+    }
+
+    /// How inputs and depths are walked through, where the body leaves it open.
+    fn inputs(&self, windowed: bool) -> Vec<Source> {
+        match (self.body, self.product) {
+            (Block(..), Product::Forward) if windowed && self.reads == Scalars => {
+                vec![source!("ops/product/inputs_flat")]
+            }
+            (Block(..), Product::Forward) => vec![source!("ops/product/inputs_by_tap")],
+            (Tile(_) | Sliced(_), Product::WeightGrad) => vec![],
+            (Tile(_) | Sliced(_), _) if windowed && self.reads == Quads => {
+                vec![source!("ops/product/steps_of_taps")]
+            }
+            (Tile(_) | Sliced(_), _) => vec![source!("ops/product/steps_any")],
+            _ => vec![],
+        }
+    }
+
+    /// What the body leaves open besides sites: weights of all but the plain kernels, and of blocks the other operands.
+    fn parts(&self, formats: Formats) -> Vec<Source> {
+        let weight = match (self.product, self.reads) {
+            (Product::WeightGrad, Scalars) => source!("ops/product/d_weight_scalars"),
+            _ if matches!(self.body, Across { .. }) => source!("ops/product/d_weight_scalars"),
+            (Product::WeightGrad, _) => source!("ops/product/d_weight_quads"),
+            (_, Texels) => source!("ops/product/weight_texels"),
+            (_, Quads) => source!("ops/product/weight_quads"),
+            (_, Scalars) => source!("ops/product/weight_scalars"),
+        };
+        let x = match self.reads {
+            _ if formats.x == Dtype::Bf16 => source!("ops/product/x_bf16"),
+            Texels => source!("ops/product/x_texels"),
+            Quads | Scalars => source!("ops/product/x_quads"),
+        };
+        let d_y = match self.reads {
+            Texels => source!("ops/product/d_y_texels"),
+            Quads | Scalars => source!("ops/product/d_y_quads"),
+        };
+        let d_x = if formats.d_x == Dtype::Bf16 {
+            source!("ops/product/d_x_bf16")
+        } else {
+            source!("ops/product/d_x_f32")
+        };
+        match (self.body, self.product) {
+            (Plain, _) => vec![],
+            (Tile(_), _) => vec![weight, source!("ops/product/tile_whole")],
+            (Sliced(_), _) => vec![weight, source!("ops/product/tile_slices")],
+            (Block(..), Product::Forward) => vec![weight, x],
+            (Block(..), Product::InputGrad) => vec![weight, x, d_y, d_x],
+            (Direct, _) => vec![],
+            (Block(..) | Across { .. }, _) => vec![weight, x, d_y],
+        }
+    }
+}
