@@ -7,6 +7,7 @@
 // x, d_x: (channels, height, width, batch). y, d_y: (channels, out_height, out_width, batch). won: as y, one byte each.
 // One invocation per quad of the batch in what is written. Padding is at most half of the kernel, so that each window has a
 // tap inside.
+//#use common/divided
 //#use common/grid
 const WG = 64u;
 const SIGN = 0x80000000u;
@@ -40,9 +41,10 @@ struct Args {
 struct Site { channel: u32, h: u32, w: u32, b: u32 }
 
 fn site_of(i: u32, height: u32, width: u32) -> Site {
-    let at = i / args.quads;
-    let row = at / width;
-    return Site(row / height, row % height, at % width, i % args.quads);
+    let at = divided(i, args.quads);
+    let row = divided(at, width);
+    let channel = divided(row, height);
+    return Site(channel, row - channel * height, at - row * width, i - at * args.quads);
 }
 
 fn quad_of(site: Site, height: u32, width: u32) -> u32 {
@@ -65,10 +67,10 @@ fn taps_of(word: u32) -> vec4<u32> {
 // The first and the last window along an axis that a site lies in.
 fn first_window(at: u32, kernel: u32) -> u32 {
     let end = at + args.padding;
-    return select(0u, (end - kernel) / args.stride + 1u, end >= kernel);
+    return select(0u, divided(max(end, kernel) - kernel, args.stride) + 1u, end >= kernel);
 }
 fn last_window(at: u32, out: u32) -> u32 {
-    return min((at + args.padding) / args.stride, out - 1u);
+    return min(divided(at + args.padding, args.stride), out - 1u);
 }
 
 @compute @workgroup_size(WG)
@@ -107,10 +109,12 @@ fn largest_backward(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroup
     let i = group * WG + lane;
     if !(group < grid.end && i < args.len) { return; }
     let own = site_of(i, args.height, args.width);
+    let last = vec2<u32>(last_window(own.h, args.out_height), last_window(own.w, args.out_width));
+    let first_w = first_window(own.w, args.kernel_width);
     var sum = vec4<f32>(0.0);
-    for (var h = first_window(own.h, args.kernel_height); h <= last_window(own.h, args.out_height); h++) {
+    for (var h = first_window(own.h, args.kernel_height); h <= last.x; h++) {
         let down = own.h + args.padding - h * args.stride;
-        for (var w = first_window(own.w, args.kernel_width); w <= last_window(own.w, args.out_width); w++) {
+        for (var w = first_w; w <= last.y; w++) {
             let across = own.w + args.padding - w * args.stride;
             let at = quad_of(Site(own.channel, h, w, own.b), args.out_height, args.out_width);
             let is_own = taps_of(winner[at]) == vec4<u32>(down * args.kernel_width + across);
@@ -153,9 +157,11 @@ fn mean_backward(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) 
     let i = group * WG + lane;
     if !(group < grid.end && i < args.len) { return; }
     let own = site_of(i, args.height, args.width);
+    let last = vec2<u32>(last_window(own.h, args.out_height), last_window(own.w, args.out_width));
+    let first_w = first_window(own.w, args.kernel_width);
     var sum = vec4<f32>(0.0);
-    for (var h = first_window(own.h, args.kernel_height); h <= last_window(own.h, args.out_height); h++) {
-        for (var w = first_window(own.w, args.kernel_width); w <= last_window(own.w, args.out_width); w++) {
+    for (var h = first_window(own.h, args.kernel_height); h <= last.x; h++) {
+        for (var w = first_w; w <= last.y; w++) {
             sum += d_y[quad_of(Site(own.channel, h, w, own.b), args.out_height, args.out_width)];
         }
     }
