@@ -58,6 +58,8 @@ pub struct Param {
     pub storage: Storage,
     /// Of a convolution's weight, what it is slid over.
     pub window: Option<Window>,
+    /// Of a recurrent weight, steps of a sequence. Its products read f32 alone.
+    pub steps: Option<usize>,
     /// What of it is kept together.
     pub form: Form,
     /// Whether gradients flow on to its input.
@@ -88,6 +90,7 @@ impl Param {
             prunable: false,
             storage: Storage::Dense,
             window: None,
+            steps: None,
             form: Form::Free,
             feeds_back: true,
             before: None,
@@ -191,11 +194,16 @@ impl Param {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Its product for so many samples.
+    /// Its product for so many samples: of a recurrent weight, of all steps.
     pub fn product(&self, batch: usize) -> Shape {
-        let matrix = self.matrix();
-        let sites = self.window.map_or(1, |window| window.out().iter().product());
-        Shape { window: self.window, ..Shape::new(matrix.rows, matrix.inner(), sites * batch) }
+        let (matrix, steps) = (self.matrix(), self.steps.unwrap_or(1));
+        let sites: usize = self.window.map_or(steps, |window| window.out().iter().product());
+        let shape = Shape::new(matrix.rows, matrix.inner(), sites * batch);
+        Shape { window: self.window, steps: self.steps, ..shape }
+    }
+    /// Whether its packed products read bf16, in a run that has it if `narrow`.
+    pub fn is_narrow(&self, narrow: bool) -> bool {
+        narrow && self.steps.is_none()
     }
     /// Which weights a mask keeps, where they are of the parameter's form.
     pub fn pattern(&self, mask: &[u32]) -> Option<Pattern> {

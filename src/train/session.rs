@@ -14,7 +14,7 @@ use crate::data::Dataset;
 use crate::distill;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Plan, Tensor, Timing, Uniform};
-use crate::nn::{Extent, Model};
+use crate::nn::{Carried, Extent, Model};
 use crate::ops::Step;
 use crate::ops::measure::Weight;
 use crate::ops::packed::crossover::Products;
@@ -58,6 +58,8 @@ pub struct Session {
     /// The tensors of one batch.
     pub(super) columns: Columns,
     pub(super) passes: Passes,
+    /// What layers carry from one training batch to the next, once passes are laid out.
+    pub(super) carried: Option<Carried>,
     pub(super) plans: Plans,
 }
 
@@ -166,6 +168,7 @@ impl Session {
             validation,
             columns: Columns::new(gpu, cols)?,
             passes: Passes::none(),
+            carried: None,
             plans: Plans::none(gpu)?,
             gpu: gpu.clone(),
             recipe,
@@ -211,7 +214,8 @@ impl Session {
         let sparsity = methods::complete(&recipe.sparsity)?;
         let prospect = |Outline { param, form, densities, dense_grad }: Outline| {
             let (shape, feeds_back) = (params[param].product(cols), params[param].feeds_back);
-            let products = Products { form, shape, narrow: is_narrow(recipe), feeds_back, dense_grad };
+            let narrow = params[param].is_narrow(is_narrow(recipe));
+            let products = Products { form, shape, narrow, feeds_back, dense_grad };
             Weight { products, densities, choose: sparsity.storage == Storage::Auto }
         };
         let per_epoch = data.train.len().div_ceil(recipe.run.batch as usize) as u64;
@@ -341,12 +345,19 @@ impl Session {
     pub fn look(&self, look: Look) -> Result<()> {
         let totals = self.totals.read_u32()?;
         self.write_batch(self.step + look.ahead)?;
-        match &self.plans.tempered {
-            Some(plan) if look.tempered => plan.replay()?,
-            _ => self.plans.updating.as_ref().unwrap_or(&self.plans.before).plan.replay()?,
-        }
+        self.aside(|run| match &run.plans.tempered {
+            Some(plan) if look.tempered => plan.replay(),
+            _ => run.plans.updating.as_ref().unwrap_or(&run.plans.before).plan.replay(),
+        })?;
         self.totals.write(&totals)?;
         self.write_batch(self.step)
+    }
+    /// Does something beside the order of training: what layers carry from batch to batch is as before.
+    pub(super) fn aside<T>(&self, with: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+        let before = self.carried.as_ref().map(Carried::read).transpose()?;
+        let done = with(self)?;
+        self.carried.iter().zip(&before).try_for_each(|(carried, values)| carried.write(values))?;
+        Ok(done)
     }
     /// Samples in each part: training, validation, test.
     pub fn samples(&self) -> [usize; 3] {

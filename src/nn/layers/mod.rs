@@ -11,6 +11,7 @@ pub(super) mod linear;
 pub(super) mod pad_channels;
 pub(super) mod pool;
 mod product;
+pub(super) mod recurrent;
 pub(super) mod relu;
 pub(super) mod scale;
 pub(super) mod slice;

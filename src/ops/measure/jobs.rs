@@ -112,7 +112,7 @@ impl What {
     /// Returns whether all that was asked for is known now.
     fn make(self, meter: &mut Meter, choices: &mut Choices) -> Result<bool> {
         match self {
-            What::Dense(product, shape) => dense::choose(meter, choices, product, shape),
+            What::Dense(product, shape) => dense::choose(meter, choices, product, shape.once(product)),
             What::Packed(products, density) => packed::choose(meter, choices, products, density),
             What::Crossover(products) => packed::find_crossover(meter, choices, products),
         }

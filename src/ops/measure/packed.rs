@@ -82,7 +82,7 @@ fn compiling(meter: &Meter, choices: &Choices, products: Products, density: f64)
     let (gpu, case) = (meter.gpu(), products.case(density));
     let dense = products
         .asked()
-        .map(|product| choices.pick(gpu, product, products.shape).wide(products.shape.window.is_some()));
+        .map(|product| choices.pick(gpu, product, products.shape.once(product)).wide(products.shape.window.is_some()));
     let chunk = case.chunk(choices);
     let packed = products
         .asked()
