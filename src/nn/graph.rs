@@ -78,6 +78,17 @@ impl Graph {
     pub fn linear(&mut self, name: &str, x: Value, out: usize) -> Value {
         self.layer("linear", name, &[x], settings([("out", Toml::Integer(out as i64))]))
     }
+    /// As [`Graph::linear`], by a named distribution of first values, such as `"xavier"` or `"normal:0.02"`, and with a bias
+    /// or without.
+    pub fn linear_from(&mut self, name: &str, x: Value, out: usize, init: &str, bias: bool) -> Value {
+        let [init, bias] = [Toml::String(init.into()), Toml::Boolean(bias)];
+        self.layer(
+            "linear",
+            name,
+            &[x],
+            settings([("out", Toml::Integer(out as i64)), ("init", init), ("bias", bias)]),
+        )
+    }
     /// As [`Graph::linear`], with the weight and the bias of another linear layer.
     pub fn linear_shared(&mut self, name: &str, x: Value, of: Value) -> Value {
         let other = self.name_of(of).to_string();
