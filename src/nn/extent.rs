@@ -22,6 +22,10 @@ impl Extent {
             _ => Self::features(shape.iter().product()),
         }
     }
+    /// Whether its sites are steps in time.
+    pub fn is_sequence(&self) -> bool {
+        self.sites.len() == 1
+    }
     /// Numbers of a sample.
     pub fn numbers(&self) -> usize {
         self.channels * self.cols(1)

@@ -6,8 +6,8 @@ use toml::Value;
 
 use super::extent::Extent;
 use super::layers::{
-    activation, add, batch_norm, concat, conv2d, dropout, flatten, linear, pad_channels, pool, recurrent, relu,
-    scale, slice,
+    activation, add, batch_norm, concat, conv2d, dropout, flatten, linear, pad_channels, pool, recurrent,
+    relu, scale, slice,
 };
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Recorder, Tensor, Uniform};

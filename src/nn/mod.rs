@@ -9,6 +9,7 @@ mod carried;
 mod extent;
 mod fuse;
 mod graph;
+mod init;
 pub mod layer;
 mod layers;
 mod model;

@@ -121,7 +121,8 @@ impl Model {
 
     /// By layer that multiplies by this weight: what its dense gradient is a product of.
     pub fn operands(&self, weight: ParamId) -> impl DoubleEndedIterator<Item = (&Node, [Item; 2])> {
-        let nodes = self.nodes.iter().enumerate().filter(move |(_, node)| node.params.first() == Some(&weight));
+        let nodes =
+            self.nodes.iter().enumerate().filter(move |(_, node)| node.params.first() == Some(&weight));
         nodes.map(|(id, node)| {
             let item = |operand| match operand {
                 Operand::Input => Item::Value(node.inputs[0]),

@@ -107,7 +107,8 @@ pub fn checks() -> Vec<Check> {
                 true => t.odd_input("x", cell.of_all(3).iter().product(), 0, true)?.first(&cell.of_all(3)),
                 false => t.input("x", &cell.of_all(3))?,
             };
-            let (product, state) = (t.input("product", &cell.of_step(3))?, t.input("state", &cell.of_step(1))?);
+            let (product, state) =
+                (t.input("product", &cell.of_step(3))?, t.input("state", &cell.of_step(1))?);
             let (gates, h_before, y) = (of(t, 4)?, of(t, 1)?, of(t, 1)?);
             [&gates, &h_before, &y, &state].into_iter().for_each(|tensor| match odd {
                 true => t.compare_odd(tensor, CLOSE),

@@ -115,7 +115,8 @@ pub fn checks() -> Vec<Check> {
                 true => t.odd_input("x", cell.of_all(4).iter().product(), 0, true)?.first(&cell.of_all(4)),
                 false => t.input("x", &cell.of_all(4))?,
             };
-            let (product, state) = (t.input("product", &cell.of_step(4))?, t.input("state", &cell.of_step(2))?);
+            let (product, state) =
+                (t.input("product", &cell.of_step(4))?, t.input("state", &cell.of_step(2))?);
             let kept = [of(t, 4)?, of(t, 1)?, of(t, 1)?];
             let y = of(t, 1)?;
             kept.iter().chain([&state, &y]).for_each(|tensor| match odd {

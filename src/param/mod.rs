@@ -58,8 +58,10 @@ pub struct Param {
     pub storage: Storage,
     /// Of a convolution's weight, what it is slid over.
     pub window: Option<Window>,
-    /// Of a recurrent weight, steps of a sequence. Its products read f32 alone.
-    pub steps: Option<usize>,
+    /// Sites that it multiplies at where it is not slid: the steps of a sequence.
+    pub sites: usize,
+    /// Whether its product with one step needs that with the step before. Such products read f32 alone.
+    pub recurrent: bool,
     /// What of it is kept together.
     pub form: Form,
     /// Whether gradients flow on to its input.
@@ -90,7 +92,8 @@ impl Param {
             prunable: false,
             storage: Storage::Dense,
             window: None,
-            steps: None,
+            sites: 1,
+            recurrent: false,
             form: Form::Free,
             feeds_back: true,
             before: None,
@@ -196,14 +199,14 @@ impl Param {
     }
     /// Its product for so many samples: of a recurrent weight, of all steps.
     pub fn product(&self, batch: usize) -> Shape {
-        let (matrix, steps) = (self.matrix(), self.steps.unwrap_or(1));
-        let sites: usize = self.window.map_or(steps, |window| window.out().iter().product());
-        let shape = Shape::new(matrix.rows, matrix.inner(), sites * batch);
-        Shape { window: self.window, steps: self.steps, ..shape }
+        let matrix = self.matrix();
+        let sites = self.window.map_or(self.sites, |window| window.out().iter().product());
+        let steps = self.recurrent.then_some(sites);
+        Shape { window: self.window, steps, ..Shape::new(matrix.rows, matrix.inner(), sites * batch) }
     }
     /// Whether its packed products read bf16, in a run that has it if `narrow`.
     pub fn is_narrow(&self, narrow: bool) -> bool {
-        narrow && self.steps.is_none()
+        narrow && !self.recurrent
     }
     /// Which weights a mask keeps, where they are of the parameter's form.
     pub fn pattern(&self, mask: &[u32]) -> Option<Pattern> {

@@ -117,11 +117,9 @@ pub fn crossover(run: &Session, id: ParamId) -> Crossover {
         let at = times.first()?.0.1;
         // Times at other densities than one cannot be added up.
         let same = times.iter().all(|((_, density), ..)| *density == at);
-        let mut sums = times
-            .iter()
-            .fold([0.0; 2], |sums, ((packed, _), dense, times)| {
-                [sums[0] + times * packed.ms, sums[1] + times * dense.ms]
-            });
+        let mut sums = times.iter().fold([0.0; 2], |sums, ((packed, _), dense, times)| {
+            [sums[0] + times * packed.ms, sums[1] + times * dense.ms]
+        });
         if dense_grad {
             sums[0] += run.choices.dense_race(Product::WeightGrad, shape)?.ms;
         }

@@ -12,9 +12,8 @@ use std::ops::Range;
 use toml::Value;
 
 use super::super::extent::Extent;
-use super::super::layer::{
-    Backward, Built, Context, Entry, Extra, Held, Layer, Needs, Operand, Site,
-};
+use super::super::init::{Fans, Init};
+use super::super::layer::{Backward, Built, Context, Entry, Extra, Held, Layer, Needs, Operand, Site};
 use super::super::reach;
 use super::product::{packed, rows, unused_bias};
 use crate::error::{Error, Result};
@@ -26,7 +25,6 @@ use crate::ops::packed::products;
 use crate::ops::variants::{Product, Shape};
 use crate::ops::{carry, gru, lstm};
 use crate::param::{Param, ParamId, ParamSet};
-use crate::random::{self, Stream};
 
 pub const LSTM: Entry = Entry {
     name: "lstm",
@@ -44,7 +42,7 @@ pub const GRU: Entry = Entry {
 };
 
 fn settings() -> Vec<(&'static str, Value)> {
-    vec![("reverse", Value::Boolean(false)), ("carry", Value::Boolean(false))]
+    vec![Init::setting("uniform"), ("reverse", Value::Boolean(false)), ("carry", Value::Boolean(false))]
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -76,26 +74,27 @@ fn build(context: &mut Context, kind: Kind) -> Result<Built> {
     }
     let (reverse, carry) = (context.settings.bool("reverse")?, context.settings.bool("carry")?);
     if reverse && carry {
-        return Err(context.settings.wrong("carry", "false where `reverse` is true: what comes later is not known"));
+        return Err(context
+            .settings
+            .wrong("carry", "false where `reverse` is true: what comes later is not known"));
     }
     let units = input.channels / gates;
     let shapes: &[(&str, &[usize])] = match kind {
         Kind::Lstm => &[("weight", &[gates * units, units])],
         Kind::Gru => &[("weight", &[gates * units, units]), ("bias", &[gates * units])],
     };
-    let params = shapes.iter().map(|(what, shape)| declare(context, what, shape, units, steps)).collect();
+    // Of a gate.
+    let (init, fans) = (Init::read(context.settings)?, Fans { inputs: units, outputs: units });
+    let mut params = Vec::new();
+    for (what, shape) in shapes {
+        let mut param = init.param(context, what, shape, fans);
+        let is_weight = shape.len() > 1;
+        (param.prunable, param.recurrent, param.sites) =
+            (is_weight, is_weight, if is_weight { steps } else { 1 });
+        params.push(context.params.declare(param));
+    }
     let layer = Recurrent { kind, units, steps, reverse, carry };
     Ok(Built { layer: Box::new(layer), output: Extent { channels: units, sites: vec![steps] }, params })
-}
-
-/// Uniform in ±1/sqrt(units): PyTorch's default for recurrent layers.
-fn declare(context: &mut Context, what: &str, shape: &[usize], units: usize, steps: usize) -> ParamId {
-    let (seed, number, bound) = (context.seed, context.params.len() as u32, 1.0 / (units as f32).sqrt());
-    let value = move |i: u32| (random::uniform(seed, Stream::Init, 0, number, i) * 2.0 - 1.0) * bound;
-    let mut param = Param::new(&format!("{}.{what}", context.name), shape, Box::new(value));
-    (param.prunable, param.bound) = (shape.len() > 1, Some(bound));
-    param.steps = (shape.len() > 1).then_some(steps);
-    context.params.declare(param)
 }
 
 struct Recurrent {
@@ -151,7 +150,14 @@ impl Recurrent {
     }
 
     /// `d_h = weight^T d_y` of one step. `unread` is of h's shape.
-    fn pass_back(&self, rec: &mut Recorder, site: Site, unread: &Tensor, d_y: &Tensor, d_h: &Tensor) -> Result<()> {
+    fn pass_back(
+        &self,
+        rec: &mut Recorder,
+        site: Site,
+        unread: &Tensor,
+        d_y: &Tensor,
+        d_h: &Tensor,
+    ) -> Result<()> {
         let weight = self.weight(site);
         if let Some(weight) = packed(weight) {
             return products::input_grad(rec, site.choices, weight, unread, d_y, d_h, false);
@@ -192,9 +198,17 @@ impl Recurrent {
         }
     }
 
-    fn backward_step(&self, rec: &mut Recorder, site: Site, at: usize, first: bool, d_y: &Tensor) -> Result<()> {
+    fn backward_step(
+        &self,
+        rec: &mut Recorder,
+        site: Site,
+        at: usize,
+        first: bool,
+        d_y: &Tensor,
+    ) -> Result<()> {
         let (cell, d_product) = (self.cell(site.batch), site.extra(D_PRODUCT));
-        let (d, gates, h_before) = ([D_H, D_PAST].map(|d| site.extra(d)), site.extra(GATES), site.extra(H_BEFORE));
+        let (d, gates, h_before) =
+            ([D_H, D_PAST].map(|d| site.extra(d)), site.extra(GATES), site.extra(H_BEFORE));
         match self.kind {
             Kind::Lstm => {
                 let kept = lstm::Kept { gates, h_before, c_before: site.extra(C_BEFORE) };
@@ -214,7 +228,9 @@ impl Layer for Recurrent {
         let of = |rows: Range<usize>| Shape { rows: rows.len(), ..whole };
         match &weight.segments[..] {
             [] => vec![whole],
-            segments if weight.packed().is_none() => segments.iter().map(|one| of(one.rows.clone())).collect(),
+            segments if weight.packed().is_none() => {
+                segments.iter().map(|one| of(one.rows.clone())).collect()
+            }
             _ => vec![whole],
         }
     }
