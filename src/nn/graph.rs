@@ -35,7 +35,7 @@
 //! let x = net.dropout("drop", x, 0.2);
 //! let logits = net.linear("head", x, 10);
 //! net.output(logits, 1.0);
-//! let image = Extent { channels: 1, sites: vec![28, 28] };
+//! let image = Extent::new(1, vec![28, 28]);
 //! let model = Model::new(&net.into(), image, 10, 0)?;
 //! assert_eq!(model.params.len(), 16);
 //! # Ok::<(), coppice::error::Error>(())

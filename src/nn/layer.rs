@@ -6,8 +6,8 @@ use toml::Value;
 
 use super::extent::Extent;
 use super::layers::{
-    activation, add, batch_norm, concat, conv2d, dropout, flatten, linear, pad_channels, pool, recurrent,
-    relu, scale, slice,
+    activation, add, batch_norm, concat, conv2d, dropout, embedding, flatten, linear, pad_channels, pool,
+    recurrent, relu, scale, slice,
 };
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Recorder, Tensor, Uniform};
@@ -48,6 +48,7 @@ pub const ALL: &[Entry] = &[
     scale::ENTRY,
     flatten::ENTRY,
     dropout::ENTRY,
+    embedding::ENTRY,
     batch_norm::ENTRY,
     pool::LARGEST,
     pool::MEAN,
@@ -279,6 +280,10 @@ pub trait Layer {
         (0..channels).map(|channel| inputs.iter().any(|input| input[channel])).collect()
     }
 
+    /// Whether it reads tokens; all others read numbers.
+    fn reads_tokens(&self) -> bool {
+        false
+    }
     /// Whether it computes the number in the same place of its output from each number of its input.
     fn is_elementwise(&self) -> bool {
         false

@@ -66,6 +66,10 @@ impl Model {
     pub fn heads(&self) -> &[Head] {
         &self.heads
     }
+    /// How often each output answers for a sample: once, or at each step of a sequence.
+    pub fn answers(&self) -> usize {
+        self.values[self.heads[0].value].extent.cols(1)
+    }
     /// The dense products of one step with a batch of so many columns.
     pub fn products(&self, batch: usize) -> Vec<Shape> {
         let of = |node: &Node| node.layer.products(&self.params, &node.params, batch);
@@ -131,6 +135,10 @@ impl Model {
             };
             (node, node.layer.operands().map(item))
         })
+    }
+    /// The first layer that carries something from batch to batch.
+    pub fn carries(&self) -> Option<&Node> {
+        self.nodes.iter().find(|node| !node.layer.carried(4).is_empty())
     }
     /// By node, what its layer carries from batch to batch.
     pub(super) fn carried(&self, batch: usize) -> Vec<Vec<Vec<usize>>> {

@@ -13,6 +13,7 @@ pub mod ceilings;
 pub mod cell;
 pub mod cross_entropy;
 pub mod dropout;
+pub mod embedding;
 pub mod finite;
 pub mod gru;
 pub mod lstm;
@@ -29,6 +30,7 @@ pub mod scale;
 pub mod sites;
 pub mod sum;
 pub mod tally;
+pub mod text;
 
 pub use product::{linear, packed, variants, window};
 
@@ -41,8 +43,10 @@ pub mod step {
             step: u32,
             /// Where this batch begins in the order of samples.
             first: u32,
-            /// Columns of the batch that hold a sample.
+            /// Samples of the batch.
             live: u32,
+            /// Labels of the batch that count: of each sample one, or one at each step.
+            answers: u32,
             /// Learning rate.
             rate: f32,
             /// `t`, the number of this update, from 1; less than `step + 1` after steps without one.
@@ -76,6 +80,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(ceilings::checks());
     all.extend(cross_entropy::checks());
     all.extend(dropout::checks());
+    all.extend(embedding::checks());
     all.extend(finite::checks());
     all.extend(gru::checks());
     all.extend(lstm::checks());
@@ -90,5 +95,6 @@ pub fn checks() -> Vec<Check> {
     all.extend(moments::checks());
     all.extend(sum::checks());
     all.extend(tally::checks());
+    all.extend(text::checks());
     all
 }

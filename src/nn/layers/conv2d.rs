@@ -78,7 +78,7 @@ fn slide(context: &Context) -> Result<(Window, Extent)> {
         ));
         return Err(settings.locate("kernel", error).hint("a smaller kernel, or more padding"));
     }
-    Ok((window, Extent { channels: out, sites: window.out().to_vec() }))
+    Ok((window, Extent::new(out, window.out().to_vec())))
 }
 
 /// Height and width of the only input.

@@ -6,6 +6,7 @@ pub(super) mod batch_norm;
 pub(super) mod concat;
 pub(super) mod conv2d;
 pub(super) mod dropout;
+pub(super) mod embedding;
 pub(super) mod flatten;
 pub(super) mod linear;
 pub(super) mod pad_channels;

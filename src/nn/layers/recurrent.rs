@@ -11,7 +11,6 @@ use std::ops::Range;
 
 use toml::Value;
 
-use super::super::extent::Extent;
 use super::super::init::{Fans, Init};
 use super::super::layer::{Backward, Built, Context, Entry, Extra, Held, Layer, Needs, Operand, Site};
 use super::super::reach;
@@ -94,7 +93,7 @@ fn build(context: &mut Context, kind: Kind) -> Result<Built> {
         params.push(context.params.declare(param));
     }
     let layer = Recurrent { kind, units, steps, reverse, carry };
-    Ok(Built { layer: Box::new(layer), output: Extent { channels: units, sites: vec![steps] }, params })
+    Ok(Built { layer: Box::new(layer), output: input.with(units), params })
 }
 
 struct Recurrent {
