@@ -10,7 +10,7 @@ use coppice::nn::{Arena, Extent, Gradients, Graph, Model, Pass, Schedule, Wish};
 use coppice::ops::Step;
 use coppice::ops::packed::{Form, Pattern};
 use coppice::ops::variants::Choices;
-use coppice::param::{Param, ParamId};
+use coppice::param::{Param, ParamId, mask_of};
 use coppice::recipe::Recipe;
 use serde_json::Value;
 
@@ -337,4 +337,35 @@ fn calls_make_the_layers_that_recipes_name() {
     assert_eq!((whole.cols, whole.flops()), (7 * 8, 2 * 20 * 5 * 7 * 8));
     assert_eq!(model.uses(|_| true)[weight.0], [1, 1]);
     assert!(model.params[weight].feeds_back && model.params[weight].before.is_none());
+}
+
+/// A unit depends on the input by its own gates, or by way of other units.
+#[test]
+fn paths_lead_through_other_units() {
+    let mut net = Graph::new();
+    let x = net.data();
+    let h = net.lstm("core", x, 2);
+    let all = net.flatten("all", h);
+    let logits = net.linear("head", all, CLASSES);
+    net.output(logits, 1.0);
+    let model = Model::new(&net.into(), Extent::new(CHANNELS, vec![2]), CLASSES, 0).unwrap();
+    // Of the input gate of unit 0 a weight is kept; the head reads unit 1 in the last step.
+    let cuts = |recurrent: &[u32]| {
+        let kept: [(&str, &[u32]); 3] =
+            [("core_in.weight", &[0]), ("core.weight", recurrent), ("head.weight", &[3, 7, 11])];
+        let masks: Vec<_> = (model.params.iter())
+            .map(|param| {
+                let own = kept.iter().find(|(name, _)| *name == param.name);
+                own.map(|(_, indices)| mask_of(indices, param.len()))
+            })
+            .collect();
+        model
+            .cuts(&|id| masks[id.0].as_deref())
+            .into_iter()
+            .map(|cut| (cut.name, cut.dead))
+            .collect::<Vec<_>>()
+    };
+    // The forget gate of unit 1 reads unit 0; then that of unit 0 reads unit 1.
+    assert_eq!(cuts(&[6]), []);
+    assert_eq!(cuts(&[5]), [("head".to_string(), 3)]);
 }

@@ -65,7 +65,8 @@ fn some_methods_go_on_on_devices_and_in_bf16() {
     let data = text(Order::Streams);
     common::side_by_side(common::devices().into_iter().filter(Gpu::is_device).collect(), |gpu| {
         for (method, more) in [("rigl", ""), ("rigl", ", activations = 'bf16'"), ("sr-ste", "")] {
-            let storage = if method == "rigl" { ", storage = 'packed', distribution = 'uniform'" } else { "" };
+            let storage =
+                if method == "rigl" { ", storage = 'packed', distribution = 'uniform'" } else { "" };
             let recipe = recipe_with(&format!("{}{storage}", section(method)), more);
             goes_on_built(&|| build(gpu, &recipe, &data), gpu, &[&[8, 13]], method);
         }
