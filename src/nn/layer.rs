@@ -6,8 +6,8 @@ use toml::Value;
 
 use super::extent::Extent;
 use super::layers::{
-    activation, add, attention, batch_norm, concat, conv2d, dropout, flatten, layer_norm, linear, multiply, pad_channels,
-    patches, pool, positions, relu, scale, slice, steps,
+    activation, add, attention, batch_norm, concat, conv2d, dropout, flatten, layer_norm, linear, multiply,
+    pad_channels, patches, pool, positions, relu, scale, slice, steps,
 };
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Recorder, Tensor, Uniform};

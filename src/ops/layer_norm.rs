@@ -104,8 +104,7 @@ impl Norm {
         d_x: &Tensor,
         adds: bool,
     ) -> Result<()> {
-        let binds =
-            bind! { args: &self.args(), x: x, d_y: d_y, weight: weight, moments: moments, d_x: d_x };
+        let binds = bind! { args: &self.args(), x: x, d_y: d_y, weight: weight, moments: moments, d_x: d_x };
         let kernel = &DIFFERENTIATE[usize::from(self.rms)][usize::from(adds)];
         rec.dispatch(kernel, binds, groups(self.cols / 4, QUADS), 11 * self.len())
     }
@@ -171,8 +170,7 @@ fn twin_differentiate(t: &Twin, rms: bool, adds: bool) {
 /// All of a row stands in its first part: how it is divided is the device's affair.
 fn twin_observe(t: &Twin) {
     let args: Args = t.get("args");
-    let (x, d_y, moments, mut parts) =
-        (t.f32("x"), t.f32("d_y"), t.f32("moments"), t.f32_mut("new_parts"));
+    let (x, d_y, moments, mut parts) = (t.f32("x"), t.f32("d_y"), t.f32("moments"), t.f32_mut("new_parts"));
     let cols = 4 * args.quads as usize;
     parts.fill(0.0);
     for channel in 0..args.channels as usize {

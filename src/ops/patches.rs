@@ -87,8 +87,7 @@ pub fn checks() -> Vec<Check> {
         let own = Patches { sites: [2 * patch, 3 * patch], patch, batch };
         let (image, steps) = ([n, 6 * patch * patch * batch], [n * patch * patch, 6 * batch]);
         let (x, d_y) = (t.input("x", &image)?, t.input("d_y", &steps)?);
-        let (y, d_x) =
-            (t.output("y", &steps, Tolerance::EXACT)?, t.output("d_x", &image, Tolerance::EXACT)?);
+        let (y, d_x) = (t.output("y", &steps, Tolerance::EXACT)?, t.output("d_x", &image, Tolerance::EXACT)?);
         let more = t.input("more", &image)?;
         t.compare(&more, Tolerance::EXACT);
         own.record_forward(&mut t.rec, &x, &y)?;

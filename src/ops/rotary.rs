@@ -82,7 +82,8 @@ pub fn checks() -> Vec<Check> {
     vec![Check::new("ops/rotary", |t: &mut Trial, n| {
         let (batch, steps, head) = (4 * (1 + n % 3), 1 + n % 11, 2 * (1 + n % 4));
         let channels = n.div_ceil(head) * head;
-        let own = Rotary { batch, steps, head, turned: channels - channels / head / 3 * head, base: 10_000.0 };
+        let own =
+            Rotary { batch, steps, head, turned: channels - channels / head / 3 * head, base: 10_000.0 };
         let shape = [channels, steps * batch];
         let (x, y) = (t.input("x", &shape)?, t.output("y", &shape, Tolerance::ROUNDING)?);
         let more = t.input("more", &shape)?;

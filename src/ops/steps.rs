@@ -20,10 +20,8 @@ const fn kernel(entry: &'static str, twin: fn(&Twin)) -> Kernel {
 }
 
 /// By whether the result is added.
-const TAKE: [Kernel; 2] = [
-    kernel("take", |t| twin_take(t, false)),
-    kernel("take", |t| twin_take(t, true)).with(&[("ADDS", 1.0)]),
-];
+const TAKE: [Kernel; 2] =
+    [kernel("take", |t| twin_take(t, false)), kernel("take", |t| twin_take(t, true)).with(&[("ADDS", 1.0)])];
 const PLACE: [Kernel; 2] = [
     kernel("place", |t| twin_place(t, false)),
     kernel("place", |t| twin_place(t, true)).with(&[("ADDS", 1.0)]),

@@ -34,7 +34,8 @@ pub const ENTRY: Entry = Entry {
         }
         if causal && lengths[0] != lengths[1] {
             let what = format!("layer `{}` cannot be causal", context.name);
-            let error = Error::usage(what).at(format!("{} queries attend to {} keys", lengths[0], lengths[1]));
+            let error =
+                Error::usage(what).at(format!("{} queries attend to {} keys", lengths[0], lengths[1]));
             return Err(settings.locate("causal", error).hint("causal = false"));
         }
         let p = settings.f64("dropout")?;
@@ -76,7 +77,9 @@ fn operands(context: &Context) -> Result<(usize, [usize; 2])> {
             "layer `{}` reads a sequence of q, k and v, or one of q and one of k and v",
             context.name
         );
-        context.at(Error::usage(what).at(has())).hint("a linear layer with three times as many outputs before it")
+        context
+            .at(Error::usage(what).at(has()))
+            .hint("a linear layer with three times as many outputs before it")
     })
 }
 
@@ -150,11 +153,8 @@ impl Layer for Attends {
         if !self.keeps(site.batch) {
             return vec![extra(&rows, Held::Between), extra(&rows, Held::Backward)];
         }
-        let mut extras = vec![
-            extra(&all, Held::Between),
-            extra(&rows, Held::Backward),
-            extra(&all, Held::Backward),
-        ];
+        let mut extras =
+            vec![extra(&all, Held::Between), extra(&rows, Held::Backward), extra(&all, Held::Backward)];
         if self.p > 0.0 {
             extras.extend([extra(&all, Held::Forward), extra(&all, Held::Backward)]);
         }

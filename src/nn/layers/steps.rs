@@ -67,7 +67,9 @@ pub fn normal(context: &Context) -> Result<Box<dyn Fn(u32) -> f32>> {
         return Err(context.settings.wrong("std", "a number from 0 on"));
     }
     let (seed, number) = (context.seed, context.params.len() as u32);
-    Ok(Box::new(move |i| if std == 0.0 { 0.0 } else { random::normal(seed, Stream::Init, 0, number, i) * std }))
+    Ok(Box::new(
+        move |i| if std == 0.0 { 0.0 } else { random::normal(seed, Stream::Init, 0, number, i) * std },
+    ))
 }
 
 struct Step {

@@ -42,8 +42,7 @@ fn case(t: &mut Trial, n: usize, cross: bool, p: f64) -> Result<Case> {
     let width = heads * depth;
     let step = t.gpu.uniform("step", &Step { step: 5, live: batch as u32, ..Step::default() })?;
     let queries = t.input("queries", &[if cross { width } else { 3 * width }, steps * batch])?;
-    let keys =
-        if cross { t.input("keys", &[2 * width, (steps + 3) * batch])? } else { queries.clone() };
+    let keys = if cross { t.input("keys", &[2 * width, (steps + 3) * batch])? } else { queries.clone() };
     let d_y = t.input("d_y", &[width, steps * batch])?;
     Ok(Case { step, extents, cross, p, queries, keys, d_y })
 }
@@ -233,8 +232,7 @@ mod tests {
         rec.finish().unwrap().replay().unwrap();
         let e = 1f64.exp();
         let second = (3.0 + 5.0 / e) / (1.0 + 1.0 / e);
-        let third =
-            (3.0 + 5.0 * e.powi(2) + 7.0 / e.powi(2)) / (1.0 + e.powi(2) + 1.0 / e.powi(2));
+        let third = (3.0 + 5.0 * e.powi(2) + 7.0 / e.powi(2)) / (1.0 + e.powi(2) + 1.0 / e.powi(2));
         for (got, want) in y.read_f32().unwrap().iter().step_by(4).zip([3.0, second, third]) {
             assert!((f64::from(*got) - want).abs() <= 1e-6, "{got} {want}");
         }

@@ -104,15 +104,18 @@ fn twin(t: &Twin, adds: bool) {
                 continue;
             }
             let first = if args.causal == BEGINS { m / block * block } else { 0 };
-            let end =
-                if args.causal == ENDS { args.inner.min((m / block + 1) * block) } else { args.inner };
+            let end = if args.causal == ENDS { args.inner.min((m / block + 1) * block) } else { args.inner };
             for sample in 0..batch {
-                let left = |k: u32| a[at(args.a_at + head * args.a_head + m * args.a_row + k * args.a_inner, sample)];
-                let right =
-                    |k: u32| b[at(args.b_at + head * args.b_head + k * args.b_inner + n * args.b_column, sample)];
+                let left = |k: u32| {
+                    a[at(args.a_at + head * args.a_head + m * args.a_row + k * args.a_inner, sample)]
+                };
+                let right = |k: u32| {
+                    b[at(args.b_at + head * args.b_head + k * args.b_inner + n * args.b_column, sample)]
+                };
                 let sum: f64 = (first..end).map(|k| f64::from(left(k)) * f64::from(right(k))).sum();
                 let value = (f64::from(args.scale) * sum) as f32;
-                let to = &mut c[at(args.c_at + head * args.c_head + m * args.c_row + n * args.c_column, sample)];
+                let to =
+                    &mut c[at(args.c_at + head * args.c_head + m * args.c_row + n * args.c_column, sample)];
                 *to = if adds { *to + value } else { value };
             }
         }

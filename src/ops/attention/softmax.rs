@@ -50,12 +50,7 @@ pub fn record_differentiate(
         args: &of.args(), step: of.step, probabilities: probabilities, delta_in: delta, d: d
     };
     let all = of.scores().iter().product::<usize>() / 4;
-    rec.dispatch(
-        &DIFFERENTIATE[usize::from(of.dropout.is_some())],
-        binds,
-        groups(all, WG),
-        3 * of.pairs(),
-    )
+    rec.dispatch(&DIFFERENTIATE[usize::from(of.dropout.is_some())], binds, groups(all, WG), 3 * of.pairs())
 }
 
 fn twin_softmax(t: &Twin) {

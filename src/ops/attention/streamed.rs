@@ -15,10 +15,8 @@ const ADDS: &[(&str, f64)] = &[("ADDS", 1.0)];
 const BOTH: &[(&str, f64)] = &[("DROPS", 1.0), ("ADDS", 1.0)];
 
 /// By whether some probabilities are dropped.
-const FORWARD: [Kernel; 2] = [
-    kernel("forward", |t| twin_forward(t, false), &[]),
-    kernel("forward", |t| twin_forward(t, true), DROPS),
-];
+const FORWARD: [Kernel; 2] =
+    [kernel("forward", |t| twin_forward(t, false), &[]), kernel("forward", |t| twin_forward(t, true), DROPS)];
 /// By whether some probabilities are dropped, and whether gradients are added.
 const D_QUERIES: [[Kernel; 2]; 2] = [
     [
@@ -158,9 +156,7 @@ fn twin_forward(t: &Twin, drops: bool) {
         total[row] = (largest + sum.ln()) as f32;
         for c in 0..own.sizes.depth {
             let value = |&(key, score): &(usize, f64)| {
-                (score - largest).exp() / sum
-                    * own.factor(at, key)
-                    * own.key(own.args.value_at, at, key, c)
+                (score - largest).exp() / sum * own.factor(at, key) * own.key(own.args.value_at, at, key, c)
             };
             y[own.sizes.query(at, c)] = scores.iter().map(value).sum::<f64>() as f32;
         }
