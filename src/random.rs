@@ -28,6 +28,8 @@ pub enum Stream {
     Synthetic = 8,
     /// What newly grown weights start with.
     Grown = 9,
+    /// Where the windows of a text begin.
+    Window = 10,
     /// Inputs of unit tests and of measurements.
     Test = 255,
 }

@@ -6,7 +6,7 @@ use coppice::data::{self, Dataset};
 use coppice::distill::{self, Batch, Method, PsKd};
 use coppice::error::Kind;
 use coppice::gpu::{Dtype, Gpu, Recorder};
-use coppice::ops::cross_entropy::{self, Share, Target};
+use coppice::ops::cross_entropy::{self, Labels, Share, Target};
 use coppice::ops::{Step, variants::Choices};
 use coppice::recipe::Recipe;
 use coppice::train::checkpoint::{self, Which};
@@ -34,14 +34,16 @@ fn five_judged_samples_have_the_figures_worked_by_hand() {
         let verdict = gpu.tensor("verdict", Dtype::F32, &[5]).unwrap();
         let (mut nll, mut hits) = (0.0, 0);
         for (first, live) in [(0, 4), (4, 1)] {
-            let step = gpu.uniform("step", &Step { first, live, ..Default::default() }).unwrap();
+            let step =
+                gpu.uniform("step", &Step { first, live, answers: live, ..Default::default() }).unwrap();
             let (from, to) = (first as usize, first as usize + 4);
             let logits = gpu.upload_f32("logits", &[3, 4], &logits_of(&p[from..to.min(5)], 4)).unwrap();
             let label = gpu.upload_u32("label", &[4], &labels[from..to]).unwrap();
+            let label = Labels { tensor: &label, batch: 4 };
             let loss = gpu.tensor("loss", Dtype::F32, &[4]).unwrap();
             let hit = gpu.tensor("hit", Dtype::U32, &[4]).unwrap();
             let mut rec = Recorder::new(&gpu);
-            cross_entropy::record_judgement(&mut rec, &step, &logits, &label, &loss, &hit, &verdict).unwrap();
+            cross_entropy::record_judgement(&mut rec, &step, &logits, label, &loss, &hit, &verdict).unwrap();
             rec.finish().unwrap().replay().unwrap();
             nll += loss.read_f32().unwrap().iter().map(|&l| f64::from(l)).sum::<f64>() / 5.0;
             hits += hit.read_u32().unwrap().iter().sum::<u32>();
@@ -73,7 +75,8 @@ fn a_target_its_loss_and_its_gradient_are_those_worked_by_hand() {
         past[6..9].copy_from_slice(&[0.6, 0.3, 0.1]);
         method.past.write(&past).unwrap();
         method.begin(0, 1).unwrap();
-        let step = gpu.uniform("step", &Step { first: 3, live: 1, ..Default::default() }).unwrap();
+        let step =
+            gpu.uniform("step", &Step { first: 3, live: 1, answers: 1, ..Default::default() }).unwrap();
         let mut logits = vec![0.0; classes * cols];
         (logits[0], logits[cols], logits[2 * cols]) = (2.0, 1.0, 0.0);
         let logits = gpu.upload_f32("logits", &[classes, cols], &logits).unwrap();
@@ -85,7 +88,7 @@ fn a_target_its_loss_and_its_gradient_are_those_worked_by_hand() {
         let mut rec = Recorder::new(&gpu);
         let batch = Batch { step: &step, logits: &logits, label: &label, order: &order };
         method.record(&mut rec, &batch).unwrap();
-        let target = Target::Soft { label: &label, soft: method.soft() };
+        let target = Target::Soft { label: Labels { tensor: &label, batch: cols }, soft: method.soft() };
         cross_entropy::record(&mut rec, &step, &logits, target, Share::WHOLE, &d_logits, &loss, &hit)
             .unwrap();
         rec.finish().unwrap().replay().unwrap();

@@ -72,7 +72,7 @@ impl Network {
         let text = format!("{rest}{}", model.expect("TOML"));
         let recipe = Recipe::parse(&text, "case", &[]).unwrap();
         let extent: Vec<usize> = serde_json::from_value(case["extent"].clone()).expect("an extent");
-        let extent = Extent { channels: extent[0], sites: extent[1..].to_vec() };
+        let extent = Extent::new(extent[0], extent[1..].to_vec());
         let mut model = Model::new(&recipe.model, extent, CLASSES, 0).unwrap();
         let first = case["first"].as_u64().expect("a number") as usize;
         for (number, param) in model.params.iter_mut().enumerate() {
@@ -162,7 +162,7 @@ fn refused(extent: Extent, layers: &str) -> String {
 
 #[test]
 fn what_no_layer_can_do_is_refused_by_name() {
-    let image = || Extent { channels: 2, sites: vec![5, 4] };
+    let image = || Extent::new(2, vec![5, 4]);
     for (layers, wanted) in [
         ("{ type = 'max_pool', kernel = 0 }", "at least 1"),
         ("{ type = 'max_pool', kernel = 16, padding = 8 }", "at most 15"),

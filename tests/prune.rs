@@ -150,7 +150,7 @@ fn snip_sums_scores_over_batches() {
             })
             .collect();
         assert_eq!(kept, want);
-        assert_eq!(run.take_totals().unwrap().samples, 32, "totals count the step's own batch alone");
+        assert_eq!(run.take_totals().unwrap().answers, 32, "totals count the step's own batch alone");
         let after = weights(&run);
         assert!((0..after.len()).all(|i| after[i] == if want[i] { before[i] } else { 0.0 }));
         // The mask aside, the step's gradients are those of its own batch.

@@ -2,7 +2,8 @@
 struct Step {
     step: u32,          // counts from 0
     first: u32,         // where this batch begins in the order of samples
-    live: u32,          // columns of the batch that hold a sample
+    live: u32,          // samples of the batch
+    answers: u32,       // labels of the batch that count: of each sample one, or one at each step
     rate: f32,          // learning rate
     update: u32,        // t, the number of this update, from 1; less than step + 1 after steps without one
     correction1: f32,   // 1 - beta1^t of Adam and its kin

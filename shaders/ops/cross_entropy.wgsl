@@ -1,10 +1,12 @@
 // Softmax cross-entropy by log-sum-exp, its gradient, and whether the arg max is right.
 // loss = -sum_k t_k log p_k, p = softmax(sharpness * logits);  d_logits = sharpness * (p - t) / live.
-// logits, soft, d_logits: (classes, cols). label, loss, hit: (cols,). verdict: (samples,).
+// logits, soft, d_logits: (classes, cols). label, loss, hit: (cols,), steps by samples of a batch. verdict: (samples, steps).
+// A label IGNORED counts for nothing.
 // One invocation per column.
 //#use common/grid
 //#use common/step
 const WG = 64u;
+const IGNORED = 0xffffffffu;
 
 override TEMPERED = false; // without, the product that sharpens is left out: it costs a software adapter a millisecond
 override WEIGHTED = false; // the loss counts args.weight times, beside that of other outputs
@@ -16,6 +18,7 @@ struct Args {
     sharpness: f32, // 1 / temperature; 1 in training and where soft targets are
     weight: f32, // of this loss among those of several outputs
     adds: u32, // 1: it is added to the losses of outputs before this one
+    batch: u32, // samples at each step, with those that are missing
 }
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(2) var<storage, read> logits: array<f32>;
@@ -47,8 +50,12 @@ fn column(col: u32) -> Column {
     return c;
 }
 
+fn counts(col: u32) -> bool {
+    return col % args.batch < step.live && label[col] != IGNORED;
+}
+
 fn finish(col: u32, loss_value: f32, hit_value: bool) {
-    let live = col < step.live;
+    let live = counts(col);
     var value = loss_value;
     if WEIGHTED {
         value *= args.weight;
@@ -68,7 +75,7 @@ fn hard(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let log_total = c.peak + log(c.total);
     let off = args.smoothing / f32(args.classes);
     let on = 1.0 - args.smoothing + off;
-    var share = select(0.0, 1.0 / f32(step.live), col < step.live);
+    var share = select(0.0, 1.0 / f32(step.answers), counts(col));
     if TEMPERED { share *= args.sharpness; }
     if WEIGHTED { share *= args.weight; }
     var value = 0.0;
@@ -82,7 +89,8 @@ fn hard(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
 }
 
 // As `hard` without a gradient: for evaluation. The verdict on a sample is the confidence in the answer, its
-// probability, with a minus sign where the answer is wrong. Samples come in the order of their numbers.
+// probability, with a minus sign where the answer is wrong, and 0 where none was asked. Samples come in the order of their
+// numbers.
 @compute @workgroup_size(WG)
 fn judge(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
          @builtin(local_invocation_index) lane: u32) {
@@ -92,9 +100,10 @@ fn judge(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: 
     let c = column(col);
     let right = c.best == label[col];
     finish(col, c.peak + log(c.total) - logits[min(label[col], args.classes - 1u) * args.cols + col], right);
-    let sample = step.first + col;
-    if col < step.live && sample < arrayLength(&verdict) {
-        verdict[sample] = select(-1.0, 1.0, right) / c.total; // exp(peak - peak) / total
+    let at = (step.first + col % args.batch) * (args.cols / args.batch) + col / args.batch;
+    if col % args.batch < step.live && at < arrayLength(&verdict) {
+        // exp(peak - peak) / total; nothing where nothing was asked
+        verdict[at] = select(0.0, select(-1.0, 1.0, right) / c.total, counts(col));
     }
 }
 
@@ -106,7 +115,7 @@ fn by_soft(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups
     if !(group < grid.end && col < args.cols) { return; }
     let c = column(col);
     let log_total = c.peak + log(c.total);
-    var share = select(0.0, 1.0 / f32(step.live), col < step.live);
+    var share = select(0.0, 1.0 / f32(step.answers), counts(col));
     if WEIGHTED { share *= args.weight; }
     var value = 0.0;
     for (var k = 0u; k < args.classes; k++) {

@@ -4,7 +4,7 @@
 //   differentiate:   d_x = (g - mean of g - x' mean of g x') / deviation (+= if ADDS), with g = d_y weight and
 //                    x' = (x - mean) / deviation; without the mean of g if RMS.
 //   observe, gather: d_weight = sum of d_y x' over the columns, d_bias = sum of d_y.
-// x, y, d_y, d_x: (channels, cols). weight, bias, d_weight, d_bias: (channels,). moments: (2, cols). parts: (channels, parts).
+// x, y, d_y, d_x: (channels, cols). weight, bias, d_weight, d_bias: (channels,). moments: (2, cols). parts: (channels, parts, 2).
 // `normalise` and `differentiate`: a workgroup for QUADS quads of columns, whose channels LANES invocations share, so that
 // neighbours read neighbours; `observe`: one a part of a row, `gather`: one a row.
 //#use common/grid
@@ -31,9 +31,9 @@ struct Args {
 @group(0) @binding(4) var<storage, read> weight: array<f32>;
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 @group(0) @binding(6) var<storage, read> moments: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read> parts: array<vec2<f32>>;
+@group(0) @binding(7) var<storage, read> parts: array<f32>;
 @group(0) @binding(8) var<storage, read_write> new_moments: array<vec4<f32>>;
-@group(0) @binding(9) var<storage, read_write> new_parts: array<vec2<f32>>;
+@group(0) @binding(9) var<storage, read_write> new_parts: array<f32>;
 @group(0) @binding(10) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(11) var<storage, read_write> d_x: array<vec4<f32>>;
 @group(0) @binding(12) var<storage, read_write> d_weight: array<f32>;
@@ -57,8 +57,8 @@ fn normalise(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) grou
     }
     var squares = vec4<f32>(0.0);
     for (var channel = first; channel < args.channels; channel += LANES) {
-        let from = x[channel * args.quads + at] - center;
-        squares += from * from;
+        let off = x[channel * args.quads + at] - center;
+        squares += off * off;
     }
     let scale = 1.0 / sqrt(total(lane, squares) / n + args.epsilon);
     if quad >= args.quads { return; }
@@ -132,7 +132,10 @@ fn observe(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups
         }
     }
     let whole = tree(lane, own);
-    if lane == 0u { new_parts[group] = whole; }
+    if lane == 0u {
+        new_parts[2u * group] = whole.x;
+        new_parts[2u * group + 1u] = whole.y;
+    }
 }
 
 @compute @workgroup_size(WG)
@@ -141,7 +144,10 @@ fn gather(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups:
     let channel = group_index(id, groups);
     if !(channel < grid.end) { return; }
     var own = vec2<f32>(0.0);
-    for (var part = lane; part < args.parts; part += WG) { own += parts[channel * args.parts + part]; }
+    for (var part = lane; part < args.parts; part += WG) {
+        let at = 2u * (channel * args.parts + part);
+        own += vec2<f32>(parts[at], parts[at + 1u]);
+    }
     let whole = tree(lane, own);
     if lane == 0u {
         d_weight[channel] = whole.x;

@@ -14,7 +14,7 @@ struct Args {
     batch_quads: u32, // of a site
     height: u32,
     width: u32,
-    patch: u32,       // P
+    size: u32,        // P
 }
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
@@ -29,12 +29,12 @@ fn in_y(i: u32) -> u32 {
     let channel = divided(line, args.height);
     let row = line - channel * args.height;
     let column = site - line * args.width;
-    let down = divided(row, args.patch);
-    let right = divided(column, args.patch);
-    let across = args.width / args.patch;
-    let tap = (channel * args.patch + row - down * args.patch) * args.patch + column - right * args.patch;
+    let down = divided(row, args.size);
+    let right = divided(column, args.size);
+    let across = args.width / args.size;
+    let tap = (channel * args.size + row - down * args.size) * args.size + column - right * args.size;
     let step = down * across + right;
-    return (tap * (args.height / args.patch * across) + step) * args.batch_quads + i - site * args.batch_quads;
+    return (tap * (args.height / args.size * across) + step) * args.batch_quads + i - site * args.batch_quads;
 }
 
 @compute @workgroup_size(WG)

@@ -18,7 +18,7 @@ struct Args {
 }
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> turns: array<vec2<f32>>;
+@group(0) @binding(3) var<storage, read> turns: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
 
 @compute @workgroup_size(WG)
@@ -32,11 +32,11 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     var value = x[i];
     if channel < args.turned {
         let of_half = divided(channel, args.half);
-        let turn = turns[(channel - of_half * args.half) * args.steps + row - channel * args.steps];
+        let turn = 2u * ((channel - of_half * args.half) * args.steps + row - channel * args.steps);
         let apart = args.half * args.steps * args.batch_quads;
         let is_first = of_half % 2u == 0u;
         let other = x[select(i - apart, i + apart, is_first)];
-        value = value * turn.x + other * (select(args.sign, -args.sign, is_first) * turn.y);
+        value = value * turns[turn] + other * (select(args.sign, -args.sign, is_first) * turns[turn + 1u]);
     }
     if ADDS {
         y[i] += value;

@@ -5,7 +5,7 @@
 const WG = 64u;
 const LOSS = 0u;    // bits of the f32 sum of losses
 const HITS = 1u;    // right answers
-const SAMPLES = 2u;
+const ANSWERS = 2u; // labels that counted
 const BATCHES = 3u;
 const BROKEN = 4u;  // 1 + the first step whose loss was not finite, or 0
 
@@ -45,7 +45,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     if lane == 0u {
         totals[LOSS] = bitcast<u32>(bitcast<f32>(totals[LOSS]) + losses[0]);
         totals[HITS] += hits[0];
-        totals[SAMPLES] += step.live;
+        totals[ANSWERS] += step.answers;
         totals[BATCHES] += 1u;
         if broken[0] != 0u && totals[BROKEN] == 0u { totals[BROKEN] = step.step + 1u; }
     }

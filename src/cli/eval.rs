@@ -80,7 +80,7 @@ impl Eval {
         if self.json {
             let validation = found.iter().find(|e| e.part == Part::Validation);
             print_json(&json!({
-                "schema": 1, "data": data.name, "data_hash": data.hash, "changes": differences, "samples": test.samples,
+                "schema": 1, "data": data.name, "data_hash": data.hash, "changes": differences, "answers": test.answers,
                 "test_loss": test.loss, "test_accuracy": test.accuracy,
                 "test_nll": test.loss, "test_ece": test.ece, "test_aurc": test.aurc, "test_e_aurc": test.e_aurc,
                 "val_loss": validation.map(|e| e.loss), "val_accuracy": validation.map(|e| e.accuracy),
@@ -90,10 +90,10 @@ impl Eval {
             for e in &found {
                 let part = if e.part == Part::Test { "test" } else { "validation" };
                 say(&format!(
-                    "{part}: accuracy {:.2} %, loss {:.4}, {} samples of {}",
+                    "{part}: accuracy {:.2} %, loss {:.4}, {} answers of {}",
                     e.accuracy * 100.0,
                     e.loss,
-                    e.samples,
+                    e.answers,
                     data.name
                 ))?;
                 // In the units of papers.

@@ -62,10 +62,10 @@ impl Recalibrate {
         }
         for (when, found) in [("before", before), ("after", after)] {
             say(&format!(
-                "{when}: test accuracy {:.2} %, loss {:.4}, {} samples of {}",
+                "{when}: test accuracy {:.2} %, loss {:.4}, {} answers of {}",
                 found.accuracy * 100.0,
                 found.loss,
-                found.samples,
+                found.answers,
                 data.name
             ))?;
         }

@@ -14,7 +14,7 @@ pub fn source(source: &Source) -> Result<usize> {
         ));
     };
     // A label is a byte: of more classes than 256, the others have no samples.
-    if !(1..=65536).contains(classes) {
+    if !(1..=65536).contains(classes) && train.tokens().is_none() {
         return Err(wrong(name, format!("expected 1 to 65536 classes, found {classes}")));
     }
     if !(class_names.is_empty() || class_names.len() == *classes) {
@@ -33,14 +33,30 @@ pub fn source(source: &Source) -> Result<usize> {
     }
     part(name, "training", train, features, *classes)?;
     part(name, "test", test, features, *classes)?;
-    if matches!(train.images, Samples::Bytes(_)) != matches!(test.images, Samples::Bytes(_)) {
-        return Err(wrong(name, "expected both parts as bytes or both as floats".into()));
+    if std::mem::discriminant(&train.images) != std::mem::discriminant(&test.images) {
+        return Err(wrong(name, "expected both parts as bytes, both as floats, or both as tokens".into()));
     }
     Ok(features)
 }
 
 fn part(name: &str, part: &str, split: &Split, features: usize, classes: usize) -> Result<()> {
     let samples = split.len();
+    if let Samples::Tokens(tokens) = &split.images {
+        tokens.check().map_err(|error| error.at(format!("{part} part of data set \"{name}\"")))?;
+        if (tokens.reads, tokens.vocabulary) != (features, classes) {
+            let found = format!("found {} of {}", tokens.reads, tokens.vocabulary);
+            return Err(wrong(
+                name,
+                format!("{part} part: expected {features} tokens of {classes}, {found}"),
+            ));
+        }
+        return match samples {
+            0 => Err(Error::data(format!("the {part} part of data set \"{name}\" is shorter than a sample"))
+                .at(format!("{} tokens; a sample takes {}", tokens.stream.len(), tokens.reads + 1))
+                .hint("a longer text, or a smaller `context`")),
+            _ => Ok(()),
+        };
+    }
     if samples == 0 || samples > u32::MAX as usize {
         return Err(wrong(name, format!("{part} part: expected 1 to {} samples, found {samples}", u32::MAX)));
     }

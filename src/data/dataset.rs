@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::tokens::Tokens;
 use crate::error::{Error, Kind, Result};
 use crate::random::{Stream, permutation};
 
@@ -14,6 +15,8 @@ pub const SPLIT_SEED: u64 = 0x5EED_0F5E_1EC7;
 pub enum Samples {
     Bytes(Vec<u8>),
     Floats(Vec<f32>),
+    /// Rows of tokens, which have their labels in them.
+    Tokens(Tokens),
 }
 
 /// Some samples and their classes.
@@ -21,7 +24,7 @@ pub enum Samples {
 pub struct Split {
     /// (samples, features...), row-major.
     pub images: Samples,
-    /// (samples): the class of each.
+    /// (samples): the class of each; nothing where samples are tokens.
     pub labels: Vec<u8>,
 }
 
@@ -93,6 +96,13 @@ impl Split {
     pub fn floats(images: Vec<f32>, labels: Vec<u8>) -> Self {
         Self { images: Samples::Floats(images), labels }
     }
+    pub fn of_tokens(tokens: Tokens) -> Self {
+        Self { images: Samples::Tokens(tokens), labels: Vec::new() }
+    }
+    /// Its samples, where they are rows of tokens.
+    pub fn tokens(&self) -> Option<&Tokens> {
+        if let Samples::Tokens(tokens) = &self.images { Some(tokens) } else { None }
+    }
     /// Adds a sample of bytes.
     ///
     /// # Panics
@@ -104,18 +114,22 @@ impl Split {
     }
     /// The number of samples.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.tokens().map_or(self.labels.len(), Tokens::len)
     }
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.len() == 0
     }
 
     /// The samples whose number passes `chosen`, in their order.
     pub(super) fn filter(&self, features: usize, chosen: impl Fn(usize) -> bool) -> Self {
+        if let Samples::Tokens(tokens) = &self.images {
+            return Self::of_tokens(tokens.filter(chosen));
+        }
         let rows: Vec<usize> = (0..self.len()).filter(|&row| chosen(row)).collect();
         let images = match &self.images {
             Samples::Bytes(values) => Samples::Bytes(select(values, &rows, features)),
             Samples::Floats(values) => Samples::Floats(select(values, &rows, features)),
+            Samples::Tokens(_) => unreachable!("they were filtered above"),
         };
         Self { images, labels: rows.iter().map(|&row| self.labels[row]).collect() }
     }
@@ -133,6 +147,7 @@ impl Samples {
         match self {
             Samples::Bytes(values) => values.len(),
             Samples::Floats(values) => values.len(),
+            Samples::Tokens(tokens) => tokens.len() * tokens.reads,
         }
     }
     pub fn is_empty(&self) -> bool {
@@ -143,6 +158,7 @@ impl Samples {
         match self {
             Samples::Bytes(values) => f32::from(values[index]),
             Samples::Floats(values) => values[index],
+            Samples::Tokens(tokens) => tokens.row(index / tokens.reads, 0)[index % tokens.reads] as f32,
         }
     }
 }
@@ -222,6 +238,11 @@ impl Dataset {
                     hash.update(b"bytes");
                     hash.update(values);
                 }
+                Samples::Tokens(tokens) => {
+                    let Tokens { every, reads, skips, padding, order, .. } = tokens;
+                    hash.update(format!("tokens {every} {reads} {skips} {padding:?} {order:?}"));
+                    tokens.stream.iter().for_each(|token| hash.update(token.to_le_bytes()));
+                }
                 Samples::Floats(values) => {
                     hash.update(b"floats");
                     for chunk in values.chunks(1024) {
@@ -251,6 +272,13 @@ fn hold_out(train: Split, features: usize, share: f64) -> Result<(Split, Split)>
                 1 => "validation = 0 holds nothing out".to_string(),
                 _ => format!("validation = {:.2}, or 0 for none", (1.0 / samples as f64).max(0.1)),
             }));
+    }
+    // Of a text the end: windows elsewhere would overlap with what stays.
+    if let Some(text) = train.tokens().filter(|tokens| tokens.is_text()) {
+        let cut = text.stream.len() - (held as usize * text.every + 1);
+        let parts = [text.part(0, cut), text.part(cut, text.stream.len())];
+        let [train, held] = parts.map(Split::of_tokens);
+        return Ok((train, held));
     }
     let mut is_held = vec![false; samples];
     for &row in &permutation(SPLIT_SEED, Stream::Split, 0, samples as u32)[..held as usize] {

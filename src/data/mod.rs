@@ -23,9 +23,12 @@ mod random;
 mod standard;
 mod statistics;
 mod table;
+mod text;
+mod tokens;
 
 pub use dataset::{Dataset, SPLIT_SEED, Samples, Source, Split};
 pub use order::order;
+pub use tokens::{Order, Tokens};
 
 use crate::error::{Error, Result};
 use crate::recipe::Settings;
@@ -72,6 +75,9 @@ pub const ALL: &[Entry] = &[
     npy::ENTRY,
     table::ENTRY,
     random::ENTRY,
+    text::SHAKESPEARE,
+    text::TEXT,
+    text::TOKENS,
 ];
 
 /// Opens a data set by its name and holds a share of its training part out for validation.

@@ -6,6 +6,7 @@ use toml::{Table, Value};
 
 use super::Entry;
 use super::statistics::Moments;
+use super::tokens::Order;
 use crate::error::{Error, Result};
 use crate::recipe::{Settings, named};
 
@@ -54,6 +55,36 @@ impl Fit {
     }
 }
 
+/// What a text is cut into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unit {
+    #[default]
+    Bytes,
+    Characters,
+}
+
+impl Unit {
+    const ALL: &[Unit] = &[Unit::Bytes, Unit::Characters];
+
+    fn name(self) -> &'static str {
+        match self {
+            Unit::Bytes => "bytes",
+            Unit::Characters => "characters",
+        }
+    }
+}
+
+impl Order {
+    const ALL: &[Order] = &[Order::Shuffled, Order::Streams];
+
+    fn name(self) -> &'static str {
+        match self {
+            Order::Shuffled => "shuffled",
+            Order::Streams => "streams",
+        }
+    }
+}
+
 /// What a recipe says; what it leaves open is `None`, and is then seen from the files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
@@ -63,8 +94,14 @@ pub struct Options {
     pub colour: Option<Colour>,
     /// Whether damaged files are left out, and counted, or refused.
     pub skip_damaged: bool,
-    /// The share of each class that is for testing, of a set without a test part.
+    /// The share of each class, or of a text its end, that is for testing, of a set without a test part.
     pub test: f64,
+    pub unit: Unit,
+    /// Tokens of a window.
+    pub context: usize,
+    pub order: Order,
+    /// The number of different tokens.
+    pub vocabulary: Option<usize>,
     /// The column of a table that holds the labels.
     pub label: Option<String>,
     /// Whether the first line of a table names its columns.
@@ -83,6 +120,10 @@ impl Default for Options {
             colour: None,
             skip_damaged: false,
             test: 0.2,
+            unit: Unit::Bytes,
+            context: 128,
+            order: Order::Shuffled,
+            vocabulary: None,
             label: None,
             header: None,
             classes: 10,
@@ -97,7 +138,10 @@ impl Options {
     /// `Kind::Usage` for keys that the set does not take, and for values out of range.
     pub fn read(entry: &Entry, settings: &Settings) -> Result<Options> {
         settings.only(&format!("data set `{}`", entry.name), entry.keys)?;
-        let default = Options::default();
+        let mut default = Options::default();
+        if entry.keys.contains(&"context") {
+            default.test = 0.1; // a text has many tokens
+        }
         let size =
             settings.optional("size", "a side, such as 64, or [height, width], each 1 to 16384", size)?;
         let test = settings.optional("test", "a number between 0 and 1", |v| {
@@ -112,6 +156,10 @@ impl Options {
                 .optional("skip_damaged", "true or false", Value::as_bool)?
                 .unwrap_or(default.skip_damaged),
             test: test.unwrap_or(default.test),
+            unit: choice(settings, "unit", "unit", Unit::ALL, Unit::name)?.unwrap_or_default(),
+            context: number(settings, "context", 1..=1 << 20)?.unwrap_or(default.context),
+            order: choice(settings, "order", "order", Order::ALL, Order::name)?.unwrap_or(default.order),
+            vocabulary: number(settings, "vocabulary", 2..=1 << 24)?,
             label: settings.optional("label", "the name of a column, in quotes", word)?,
             header: settings.optional("header", "true or false", Value::as_bool)?,
             classes: number(settings, "classes", 2..=65536)?.unwrap_or(default.classes),
@@ -124,10 +172,13 @@ impl Options {
 /// Every key that a set takes and that has a default, written out.
 pub fn complete(entry: &Entry, settings: &Settings) -> Result<Settings> {
     let options = Options::read(entry, settings)?;
-    let all: [(&str, Value); 5] = [
+    let all: [(&str, Value); 8] = [
         ("fit", options.fit.name().into()),
         ("skip_damaged", options.skip_damaged.into()),
         ("test", options.test.into()),
+        ("unit", options.unit.name().into()),
+        ("context", Value::Integer(options.context as i64)),
+        ("order", options.order.name().into()),
         ("classes", Value::Integer(options.classes as i64)),
         ("samples", Value::Integer(options.samples as i64)),
     ];

@@ -6,7 +6,7 @@ use toml::Value as Toml;
 
 use super::extent::Extent;
 use super::graph::DATA;
-use super::layer::{self, Context};
+use super::layer::{self, Context, Layer};
 use super::model::{Head, Model, Node, Value, ValueId};
 use super::{fuse, presets};
 use crate::error::{Error, Result};
@@ -79,6 +79,7 @@ impl Model {
             params_of: &params_of,
         };
         let built = (entry.build)(&mut context)?;
+        check_reads(&context, &*built.layer)?;
         let owns = self.params.len() > declared;
         self.values.push(Value { producer: Some(index), extent: built.output, is_gated: false });
         self.nodes.push(Node {
@@ -150,6 +151,22 @@ impl Model {
     }
 }
 
+/// Layers that read tokens read nothing else, and all others none.
+fn check_reads(context: &Context, layer: &dyn Layer) -> Result<()> {
+    let wanted = layer.reads_tokens();
+    let Some((name, extent)) = context.inputs.iter().find(|(_, input)| input.vocabulary.is_some() != wanted)
+    else {
+        return Ok(());
+    };
+    let (what, hint) = if wanted {
+        ("tokens", "a data set of text or tokens, such as \"shakespeare\"")
+    } else {
+        ("numbers", "an `embedding` layer, which has a row of numbers for each token, between the two")
+    };
+    let error = Error::usage(format!("layer `{}` reads {what}", context.name));
+    Err(context.at(error.at(format!("`{name}` has {extent}"))).hint(hint))
+}
+
 /// The outputs with their losses.
 fn heads(model: &Model, names: &Names, network: &Network) -> Result<Vec<Head>> {
     let last =
@@ -170,7 +187,9 @@ fn heads(model: &Model, names: &Names, network: &Network) -> Result<Vec<Head>> {
         }
         let value = names.find(&output.from, network.layers.len()).map_err(at)?;
         let extent = &model.values[value].extent;
-        if value == 0 || *extent != Extent::features(model.classes) {
+        let answers =
+            extent.channels == model.classes && extent.sites.len() <= 1 && extent.vocabulary.is_none();
+        if value == 0 || !answers {
             let which = if network.outputs.is_empty() {
                 "the last layer".into()
             } else {
@@ -181,6 +200,12 @@ fn heads(model: &Model, names: &Names, network: &Network) -> Result<Vec<Head>> {
                 model.classes
             )))
             .hint(format!("a last [[model.layer]] of type \"linear\" with out = {}", model.classes)));
+        }
+        if heads.first().is_some_and(|head| model.values[head.value].extent != *extent) {
+            return Err(at(Error::usage(format!(
+                "output `{}` answers another number of times",
+                output.from
+            ))));
         }
         if heads.iter().any(|head| head.value == value) {
             return Err(at(Error::usage(format!("`{}` is an output twice", output.from))));

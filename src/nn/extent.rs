@@ -8,19 +8,34 @@ use std::fmt;
 pub struct Extent {
     pub channels: usize,
     pub sites: Vec<usize>,
+    /// Of tokens, how many different ones there are: a token is a whole number below that, a u32 in memory, and has one
+    /// channel.
+    pub vocabulary: Option<usize>,
 }
 
 impl Extent {
+    /// Numbers at sites.
+    pub fn new(channels: usize, sites: Vec<usize>) -> Self {
+        Self { channels, sites, vocabulary: None }
+    }
     /// Plain features.
     pub fn features(channels: usize) -> Self {
-        Self { channels, sites: Vec::new() }
+        Self::new(channels, Vec::new())
+    }
+    /// A sequence of tokens.
+    pub fn tokens(vocabulary: usize, steps: usize) -> Self {
+        Self { vocabulary: Some(vocabulary), ..Self::new(1, vec![steps]) }
     }
     /// That of a data set's samples: an image has channels, height and width; all else is plain features.
     pub fn of_samples(shape: &[usize]) -> Self {
         match *shape {
-            [channels, height, width] => Self { channels, sites: vec![height, width] },
+            [channels, height, width] => Self::new(channels, vec![height, width]),
             _ => Self::features(shape.iter().product()),
         }
+    }
+    /// Whether its sites are steps in time.
+    pub fn is_sequence(&self) -> bool {
+        self.sites.len() == 1
     }
     /// Numbers of a sample.
     pub fn numbers(&self) -> usize {
@@ -28,7 +43,7 @@ impl Extent {
     }
     /// The same sites, with so many channels.
     pub fn with(&self, channels: usize) -> Self {
-        Self { channels, sites: self.sites.clone() }
+        Self::new(channels, self.sites.clone())
     }
     /// Columns of a batch: one for each site and sample.
     pub fn cols(&self, batch: usize) -> usize {
@@ -36,9 +51,12 @@ impl Extent {
     }
 }
 
-/// `64`, or `64x28x28`.
+/// `64`, or `64x28x28`, or `128 tokens of 256`.
 impl fmt::Display for Extent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(vocabulary) = self.vocabulary {
+            return write!(f, "{} tokens of {vocabulary}", self.cols(1));
+        }
         write!(f, "{}", self.channels)?;
         self.sites.iter().try_for_each(|site| write!(f, "x{site}"))
     }

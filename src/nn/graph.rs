@@ -35,7 +35,7 @@
 //! let x = net.dropout("drop", x, 0.2);
 //! let logits = net.linear("head", x, 10);
 //! net.output(logits, 1.0);
-//! let image = Extent { channels: 1, sites: vec![28, 28] };
+//! let image = Extent::new(1, vec![28, 28]);
 //! let model = Model::new(&net.into(), image, 10, 0)?;
 //! assert_eq!(model.params.len(), 16);
 //! # Ok::<(), coppice::error::Error>(())
@@ -77,6 +77,17 @@ impl Graph {
     /// `weight x + bias`, with `out` outputs.
     pub fn linear(&mut self, name: &str, x: Value, out: usize) -> Value {
         self.layer("linear", name, &[x], settings([("out", Toml::Integer(out as i64))]))
+    }
+    /// As [`Graph::linear`], by a named distribution of first values, such as `"xavier"` or `"normal:0.02"`, and with a bias
+    /// or without.
+    pub fn linear_from(&mut self, name: &str, x: Value, out: usize, init: &str, bias: bool) -> Value {
+        let [init, bias] = [Toml::String(init.into()), Toml::Boolean(bias)];
+        self.layer(
+            "linear",
+            name,
+            &[x],
+            settings([("out", Toml::Integer(out as i64)), ("init", init), ("bias", bias)]),
+        )
     }
     /// As [`Graph::linear`], with the weight and the bias of another linear layer.
     pub fn linear_shared(&mut self, name: &str, x: Value, of: Value) -> Value {

@@ -6,8 +6,8 @@ use toml::Value;
 
 use super::extent::Extent;
 use super::layers::{
-    activation, add, attention, batch_norm, concat, conv2d, dropout, flatten, layer_norm, linear, multiply,
-    pad_channels, patches, pool, positions, relu, scale, slice, steps,
+    activation, add, attention, batch_norm, concat, conv2d, dropout, embedding, flatten, layer_norm, linear,
+    multiply, pad_channels, patches, pool, positions, relu, scale, slice, steps,
 };
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Recorder, Tensor, Uniform};
@@ -50,6 +50,7 @@ pub const ALL: &[Entry] = &[
     multiply::ENTRY,
     flatten::ENTRY,
     dropout::ENTRY,
+    embedding::ENTRY,
     batch_norm::ENTRY,
     layer_norm::LAYER,
     layer_norm::RMS,
@@ -261,6 +262,10 @@ pub trait Layer {
         (0..channels).map(|channel| inputs.iter().any(|input| input[channel])).collect()
     }
 
+    /// Whether it reads tokens; all others read numbers.
+    fn reads_tokens(&self) -> bool {
+        false
+    }
     /// Whether it computes the number in the same place of its output from each number of its input.
     fn is_elementwise(&self) -> bool {
         false

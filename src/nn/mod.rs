@@ -8,6 +8,7 @@ mod build;
 mod extent;
 mod fuse;
 mod graph;
+mod init;
 pub mod layer;
 mod layers;
 mod model;

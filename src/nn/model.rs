@@ -66,6 +66,10 @@ impl Model {
     pub fn heads(&self) -> &[Head] {
         &self.heads
     }
+    /// How often each output answers for a sample: once, or at each step of a sequence.
+    pub fn answers(&self) -> usize {
+        self.values[self.heads[0].value].extent.cols(1)
+    }
     /// The dense products of one step with a batch of so many columns.
     pub fn products(&self, batch: usize) -> Vec<Shape> {
         let of = |node: &Node| node.layer.products(&self.params, &node.params, batch);

@@ -232,5 +232,6 @@ fn shape(model: &Model, gpu: &Gpu, choices: &Choices, item: Item, batch: usize) 
         }
     };
     let extent = &model.values[value].extent;
-    (Dtype::F32, vec![extent.channels, extent.cols(batch)])
+    let dtype = if extent.vocabulary.is_some() { Dtype::U32 } else { Dtype::F32 };
+    (dtype, vec![extent.channels, extent.cols(batch)])
 }

@@ -8,7 +8,7 @@ use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
     /// See `shaders/ops/cross_entropy.wgsl`.
-    pub struct Args { classes: u32, cols: u32, smoothing: f32, sharpness: f32, weight: f32, adds: u32 }
+    pub struct Args { classes: u32, cols: u32, smoothing: f32, sharpness: f32, weight: f32, adds: u32, batch: u32 }
 }
 
 const TEMPERED: &[(&str, f64)] = &[("TEMPERED", 1.0)];
@@ -19,12 +19,22 @@ const JUDGE: Kernel = Kernel::own(source!("ops/cross_entropy"), twin_judge).entr
 const BY_SOFT: Kernel = Kernel::own(source!("ops/cross_entropy"), twin_soft).entry("by_soft").proven();
 const WG: usize = 64;
 
+/// A label that counts for nothing.
+pub const IGNORED: u32 = u32::MAX;
+
+/// The class of each column `(cols,)`, of a batch with so many samples at each step; [`IGNORED`] where none is asked for.
+#[derive(Clone, Copy)]
+pub struct Labels<'a> {
+    pub tensor: &'a Tensor,
+    pub batch: usize,
+}
+
 /// What the loss is measured against.
 pub enum Target<'a> {
-    /// One class a column `(cols,)`, with label smoothing; logits are divided by the temperature, which is 1 in training.
-    Hard { label: &'a Tensor, smoothing: f32, temperature: f32 },
+    /// One class a column, with label smoothing; logits are divided by the temperature, which is 1 in training.
+    Hard { label: Labels<'a>, smoothing: f32, temperature: f32 },
     /// Probabilities `(classes, cols)`; hits still compare with the class.
-    Soft { label: &'a Tensor, soft: &'a Tensor },
+    Soft { label: Labels<'a>, soft: &'a Tensor },
 }
 
 /// The part of one output in the loss of a network.
@@ -41,7 +51,7 @@ impl Share {
 }
 
 /// Losses `(cols,)` and hits `(cols,)` of `logits` (classes, cols), and `d_logits`, the gradient of the
-/// mean loss over the live columns; loss and gradient are times the weight of `share`. Columns without a sample give 0.
+/// mean loss over the labels that count; loss and gradient are times the weight of `share`. Columns without a sample give 0.
 #[allow(clippy::too_many_arguments)] // what is asked, what is answered, and how both are told
 pub fn record(
     rec: &mut Recorder,
@@ -60,8 +70,9 @@ pub fn record(
     match target {
         Target::Hard { label, smoothing, temperature } => {
             (args.smoothing, args.sharpness) = (smoothing, 1.0 / temperature);
-            let binds = bind! { args: &args, step: step, logits: logits, label: label, d_logits: d_logits,
-            loss: loss, hit: hit };
+            args.batch = label.batch as u32;
+            let binds = bind! { args: &args, step: step, logits: logits, label: label.tensor,
+            d_logits: d_logits, loss: loss, hit: hit };
             let kernel = match (temperature == 1.0, share == Share::WHOLE) {
                 (true, true) => HARD,
                 (false, true) => HARD.with(TEMPERED),
@@ -71,7 +82,8 @@ pub fn record(
             rec.dispatch(&kernel, binds, groups(cols, WG), flops)
         }
         Target::Soft { label, soft } => {
-            let binds = bind! { args: &args, step: step, logits: logits, label: label, soft: soft,
+            args.batch = label.batch as u32;
+            let binds = bind! { args: &args, step: step, logits: logits, label: label.tensor, soft: soft,
             d_logits: d_logits, loss: loss, hit: hit };
             let kernel = if share == Share::WHOLE { BY_SOFT } else { BY_SOFT.with(WEIGHTED) };
             rec.dispatch(&kernel, binds, groups(cols, WG), flops)
@@ -79,27 +91,35 @@ pub fn record(
     }
 }
 
-/// Losses and hits, for evaluation, and the verdict on each sample: `verdict` (samples,), of which those from
-/// `step.first` on are written, holds the largest probability, with a minus sign where the answer is wrong.
+/// Losses and hits, for evaluation, and the verdict on each label: `verdict` (samples, steps), of which samples from
+/// `step.first` on are written, holds the largest probability, with a minus sign where the answer is wrong; 0 where none
+/// was asked for.
 #[allow(clippy::too_many_arguments)] // what is judged, and the three ways in which it is said
 pub fn record_judgement(
     rec: &mut Recorder,
     step: &Uniform,
     logits: &Tensor,
-    label: &Tensor,
+    label: Labels,
     loss: &Tensor,
     hit: &Tensor,
     verdict: &Tensor,
 ) -> Result<()> {
-    let (args, cols) = (args(logits), logits.shape[1]);
-    let binds = bind! { args: &args, step: step, logits: logits, label: label, loss: loss, hit: hit,
+    let (args, cols) = (Args { batch: label.batch as u32, ..args(logits) }, logits.shape[1]);
+    let binds = bind! { args: &args, step: step, logits: logits, label: label.tensor, loss: loss, hit: hit,
     verdict: verdict };
     rec.dispatch(&JUDGE, binds, groups(cols, WG), 6 * logits.len() as u64)
 }
 
 fn args(logits: &Tensor) -> Args {
     let [classes, cols] = [logits.shape[0] as u32, logits.shape[1] as u32];
-    Args { classes, cols, smoothing: 0.0, sharpness: 1.0, weight: 1.0, adds: 0 }
+    Args { classes, cols, smoothing: 0.0, sharpness: 1.0, weight: 1.0, adds: 0, batch: 1 }
+}
+
+impl Args {
+    /// Whether the label of a column counts.
+    fn counts(&self, step: &Step, label: &[u32], col: usize) -> bool {
+        (col as u32) % self.batch < step.live && label[col] != IGNORED
+    }
 }
 
 /// One column: how unlikely each class is, its probability, and the arg max (ties to the lower class).
@@ -141,18 +161,18 @@ fn twin_soft(t: &Twin) {
 
 fn gradient(t: &Twin, target: impl Fn(usize, usize) -> f64) -> Vec<usize> {
     let (args, step): (Args, Step) = (t.get("args"), t.get("step"));
-    let logits = t.f32("logits");
+    let (logits, label) = (t.f32("logits"), t.u32("label"));
     let (mut d_logits, mut losses) = (t.f32_mut("d_logits"), t.f32_mut("loss"));
     let cols = args.cols as usize;
-    let (sharpness, live_columns) = (args.sharpness as f64 * args.weight as f64, step.live as f64);
+    let (sharpness, answers) = (args.sharpness as f64 * args.weight as f64, f64::from(step.answers));
     let mut all = Vec::new();
     for col in 0..cols {
-        let live = col < step.live as usize;
+        let live = args.counts(&step, &label, col);
         let Column { surprise, p, best } = column(&args, &logits, col);
         let loss: f64 = surprise.iter().enumerate().map(|(k, surprise)| target(k, col) * surprise).sum();
         for (k, p) in p.iter().enumerate() {
             d_logits[k * cols + col] =
-                if live { ((p - target(k, col)) * sharpness / live_columns) as f32 } else { 0.0 };
+                if live { ((p - target(k, col)) * sharpness / answers) as f32 } else { 0.0 };
         }
         let before = if args.adds == 1 { losses[col] as f64 } else { 0.0 };
         losses[col] = if live { (loss * args.weight as f64 + before) as f32 } else { 0.0 };
@@ -162,11 +182,11 @@ fn gradient(t: &Twin, target: impl Fn(usize, usize) -> f64) -> Vec<usize> {
 }
 
 fn hits(t: &Twin, best: &[usize]) {
-    let step: Step = t.get("step");
+    let (args, step): (Args, Step) = (t.get("args"), t.get("step"));
     let label = t.u32("label");
     let mut hit = t.u32_mut("hit");
     for (col, &best) in best.iter().enumerate() {
-        hit[col] = u32::from(col < step.live as usize && best as u32 == label[col]);
+        hit[col] = u32::from(args.counts(&step, &label, col) && best as u32 == label[col]);
     }
 }
 
@@ -178,13 +198,15 @@ fn twin_judge(t: &Twin) {
     let mut all = Vec::new();
     for col in 0..cols {
         let Column { surprise, p, best } = column(&args, &logits, col);
-        let live = col < step.live as usize;
+        let live = args.counts(&step, &label, col);
         // Of the label alone, as a class that is impossible has no finite logarithm.
         let own = (label[col] as usize).min(surprise.len() - 1);
         losses[col] = if live { surprise[own] as f32 } else { 0.0 };
-        if live {
-            let right = best as u32 == label[col];
-            verdict[step.first as usize + col] = if right { p[best] as f32 } else { -p[best] as f32 };
+        let (batch, right) = (args.batch as usize, best as u32 == label[col]);
+        if col % batch < step.live as usize {
+            let at = (step.first as usize + col % batch) * (cols / batch) + col / batch;
+            let sure = if right { p[best] as f32 } else { -p[best] as f32 };
+            verdict[at] = if live { sure } else { 0.0 };
         }
         all.push(best);
     }
@@ -208,6 +230,7 @@ pub fn checks() -> Vec<Check> {
         }),
         Check::new("ops/cross_entropy:judge", |t, n| check(t, n, Case::Judge)),
         Check::new("ops/cross_entropy:by_soft", |t, n| check(t, n, Case::Soft)),
+        Check::new("ops/cross_entropy (steps)", check_steps),
         Check::new("ops/cross_entropy (odd)", check_odd),
     ]
 }
@@ -222,8 +245,18 @@ const CLASSES: usize = 7;
 
 fn check(t: &mut Trial, cols: usize, case: Case) -> Result<()> {
     let logits = t.input("logits", &[CLASSES, cols])?;
-    let hit = check_of(t, &logits, cols.saturating_sub(1).max(1), case, Trial::compare)?;
+    let hit = check_of(t, &logits, (cols, cols.saturating_sub(1).max(1)), case, Trial::compare)?;
     t.compare(&hit, Tolerance::EXACT);
+    Ok(())
+}
+
+/// Sequences, some of whose labels do not count.
+fn check_steps(t: &mut Trial, batch: usize) -> Result<()> {
+    for case in [Case::Hard { temperature: 1.0, share: Share::WHOLE }, Case::Judge, Case::Soft] {
+        let logits = t.input("logits", &[CLASSES, 3 * batch])?;
+        let hit = check_of(t, &logits, (batch, batch.saturating_sub(1).max(1)), case, Trial::compare)?;
+        t.compare(&hit, Tolerance::EXACT);
+    }
     Ok(())
 }
 
@@ -231,7 +264,7 @@ fn check(t: &mut Trial, cols: usize, case: Case) -> Result<()> {
 fn check_odd(t: &mut Trial, cols: usize) -> Result<()> {
     for case in [Case::Hard { temperature: 1.0, share: Share::WHOLE }, Case::Judge, Case::Soft] {
         let logits = t.odd_logits(CLASSES, cols)?;
-        check_of(t, &logits, cols, case, Trial::compare_odd)?;
+        check_of(t, &logits, (cols, cols), case, Trial::compare_odd)?;
     }
     Ok(())
 }
@@ -239,13 +272,21 @@ fn check_odd(t: &mut Trial, cols: usize) -> Result<()> {
 fn check_of(
     t: &mut Trial,
     logits: &Tensor,
-    live: usize,
+    (batch, live): (usize, usize),
     case: Case,
     compare: fn(&mut Trial, &Tensor, Tolerance),
 ) -> Result<Tensor> {
     let [classes, cols] = [logits.shape[0], logits.shape[1]];
-    let step = t.gpu.uniform("step", &Step { first: 5, live: live as u32, ..Default::default() })?;
-    let label = t.indices("label", &[cols], classes as u32)?;
+    let batch = batch.max(1);
+    // Of one step every label counts, of several steps those below the number of classes.
+    let (steps, bound) = if cols > batch { (cols / batch, classes + 2) } else { (1, classes) };
+    let drawn = t.values(cols).into_iter().map(|value| ((value + 1.0) / 2.0 * bound as f32) as u32);
+    let words: Vec<u32> = drawn.map(|k| if (k as usize) < classes { k } else { IGNORED }).collect();
+    let asked = |&(col, &k): &(usize, &u32)| col % batch < live && k != IGNORED;
+    let answers = words.iter().enumerate().filter(asked).count() as u32;
+    let step = Step { first: 5, live: live as u32, answers, ..Default::default() };
+    let step = t.gpu.uniform("step", &step)?;
+    let label = Labels { tensor: &t.gpu.upload_u32("label", &[cols], &words)?, batch };
     let soft = t.input("soft", &[classes, cols])?;
     // exp and log differ by a few units in the last place from device to device.
     let close = Tolerance { abs: 3e-6, rel: 3e-6 };
@@ -256,19 +297,19 @@ fn check_of(
     let hit = t.gpu.tensor("hit", Dtype::U32, &[cols])?;
     match case {
         Case::Hard { temperature, share } => {
-            let target = Target::Hard { label: &label, smoothing: 0.1, temperature };
+            let target = Target::Hard { label, smoothing: 0.1, temperature };
             record(&mut t.rec, &step, logits, target, share, &d_logits, &loss, &hit)
         }
         Case::Judge => {
-            let verdict = t.gpu.tensor("verdict", Dtype::F32, &[5 + live])?;
+            let verdict = t.gpu.tensor("verdict", Dtype::F32, &[(5 + live) * steps])?;
             compare(t, &verdict, close);
-            record_judgement(&mut t.rec, &step, logits, &label, &loss, &hit, &verdict)
+            record_judgement(&mut t.rec, &step, logits, label, &loss, &hit, &verdict)
         }
         Case::Soft => record(
             &mut t.rec,
             &step,
             logits,
-            Target::Soft { label: &label, soft: &soft },
+            Target::Soft { label, soft: &soft },
             Share { weight: 2.0, adds: true },
             &d_logits,
             &loss,

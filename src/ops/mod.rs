@@ -12,6 +12,7 @@ pub mod border;
 pub mod ceilings;
 pub mod cross_entropy;
 pub mod dropout;
+pub mod embedding;
 pub mod finite;
 pub mod layer_norm;
 pub mod measure;
@@ -31,6 +32,7 @@ pub mod sites;
 pub mod steps;
 pub mod sum;
 pub mod tally;
+pub mod text;
 
 pub use product::{linear, packed, variants, window};
 
@@ -43,8 +45,10 @@ pub mod step {
             step: u32,
             /// Where this batch begins in the order of samples.
             first: u32,
-            /// Columns of the batch that hold a sample.
+            /// Samples of the batch.
             live: u32,
+            /// Labels of the batch that count: of each sample one, or one at each step.
+            answers: u32,
             /// Learning rate.
             rate: f32,
             /// `t`, the number of this update, from 1; less than `step + 1` after steps without one.
@@ -78,6 +82,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(ceilings::checks());
     all.extend(cross_entropy::checks());
     all.extend(dropout::checks());
+    all.extend(embedding::checks());
     all.extend(finite::checks());
     all.extend(layer_norm::checks());
     all.extend(multiply::checks());
@@ -95,5 +100,6 @@ pub fn checks() -> Vec<Check> {
     all.extend(moments::checks());
     all.extend(sum::checks());
     all.extend(tally::checks());
+    all.extend(text::checks());
     all
 }

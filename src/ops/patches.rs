@@ -10,7 +10,7 @@ use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
     /// See `shaders/ops/patches.wgsl`.
-    pub struct Args { quads: u32, batch_quads: u32, height: u32, width: u32, patch: u32 }
+    pub struct Args { quads: u32, batch_quads: u32, height: u32, width: u32, size: u32 }
 }
 
 const FORWARD: Kernel = Kernel::own(source!("ops/patches"), twin_forward).entry("forward").proven();
@@ -40,7 +40,7 @@ impl Patches {
             batch_quads: (self.batch / 4) as u32,
             height,
             width,
-            patch: self.patch as u32,
+            size: self.patch as u32,
         }
     }
 
@@ -59,7 +59,7 @@ impl Patches {
 /// By number of x, which of y that is.
 fn in_y(args: &Args) -> impl Iterator<Item = usize> {
     let [batch, height, width, patch] =
-        [4 * args.batch_quads, args.height, args.width, args.patch].map(|number| number as usize);
+        [4 * args.batch_quads, args.height, args.width, args.size].map(|number| number as usize);
     (0..4 * args.quads as usize).map(move |i| {
         let [channel, row, column] =
             [i / batch / width / height, i / batch / width % height, i / batch % width];

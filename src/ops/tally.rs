@@ -18,7 +18,8 @@ const MAIN: Kernel = Kernel::own(source!("ops/tally"), twin);
 pub struct Totals {
     pub loss: f32,
     pub hits: u32,
-    pub samples: u32,
+    /// Labels that counted: of each sample one, or one at each step.
+    pub answers: u32,
     pub batches: u32,
     /// The first step whose loss was not finite.
     pub broken: Option<u32>,
@@ -32,7 +33,7 @@ impl Totals {
         Self {
             loss: f32::from_bits(words[0]),
             hits: words[1],
-            samples: words[2],
+            answers: words[2],
             batches: words[3],
             broken: words[4].checked_sub(1),
         }
@@ -41,13 +42,13 @@ impl Totals {
     pub fn tensor(gpu: &Gpu) -> Result<Tensor> {
         gpu.tensor("totals", Dtype::U32, &[Self::WORDS])
     }
-    /// Mean loss of a sample.
+    /// Mean loss of a label.
     pub fn mean_loss(&self) -> f64 {
-        self.loss as f64 / self.samples.max(1) as f64
+        self.loss as f64 / self.answers.max(1) as f64
     }
     /// Share of right answers, 0 to 1.
     pub fn accuracy(&self) -> f64 {
-        self.hits as f64 / self.samples.max(1) as f64
+        self.hits as f64 / self.answers.max(1) as f64
     }
 }
 
@@ -71,7 +72,7 @@ fn twin(t: &Twin) {
     let sum: f64 = loss.iter().map(|&v| v as f64).sum();
     totals[0] = (f32::from_bits(totals[0]) + sum as f32).to_bits();
     totals[1] += hit.iter().sum::<u32>();
-    totals[2] += step.live;
+    totals[2] += step.answers;
     totals[3] += 1;
     if totals[4] == 0 && !loss.iter().all(|v| v.is_finite()) {
         totals[4] = step.step + 1;
@@ -86,7 +87,7 @@ pub fn checks() -> Vec<Check> {
 }
 
 fn check(t: &mut Trial, cols: usize, infinite: bool) -> Result<()> {
-    let step = t.gpu.uniform("step", &Step { step: 41, live: cols as u32, ..Default::default() })?;
+    let step = t.gpu.uniform("step", &Step { step: 41, answers: cols as u32, ..Default::default() })?;
     // Multiples of 1/64 below 4: their sums are exact in f32, so that the bits must agree.
     let mut values: Vec<f32> = t.values(cols).iter().map(|v| (v * 256.0).round() / 64.0).collect();
     if let (true, Some(last)) = (infinite, values.last_mut()) {

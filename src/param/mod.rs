@@ -58,6 +58,8 @@ pub struct Param {
     pub storage: Storage,
     /// Of a convolution's weight, what it is slid over.
     pub window: Option<Window>,
+    /// Sites that it multiplies at where it is not slid: the steps of a sequence.
+    pub sites: usize,
     /// What of it is kept together.
     pub form: Form,
     /// Whether gradients flow on to its input.
@@ -88,6 +90,7 @@ impl Param {
             prunable: false,
             storage: Storage::Dense,
             window: None,
+            sites: 1,
             form: Form::Free,
             feeds_back: true,
             before: None,
@@ -194,7 +197,7 @@ impl Param {
     /// Its product for so many samples.
     pub fn product(&self, batch: usize) -> Shape {
         let matrix = self.matrix();
-        let sites = self.window.map_or(1, |window| window.out().iter().product());
+        let sites = self.window.map_or(self.sites, |window| window.out().iter().product());
         Shape { window: self.window, ..Shape::new(matrix.rows, matrix.inner(), sites * batch) }
     }
     /// Which weights a mask keeps, where they are of the parameter's form.

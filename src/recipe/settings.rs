@@ -166,6 +166,10 @@ impl Settings {
         self.get(key, "a whole number from 0 to 4294967295", |v| u32::try_from(v.as_integer()?).ok())
     }
 
+    pub fn i64(&self, key: &str) -> Result<i64> {
+        self.get(key, "a whole number", Value::as_integer)
+    }
+
     pub fn bool(&self, key: &str) -> Result<bool> {
         self.get(key, "true or false", Value::as_bool)
     }

@@ -1,11 +1,11 @@
 //! `[augment]` on a data set: what the recipe asks for, as the kernels take it.
 
-use super::feed::Feed;
+use super::feed::{Feed, Store};
 use crate::data::{Dataset, Samples};
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Recorder};
+use crate::ops::Step;
 use crate::ops::augment::{Augment, How};
-use crate::ops::{Step, batch};
 use crate::recipe::{self, Recipe};
 
 /// `None` where nothing is varied.
@@ -60,16 +60,19 @@ pub(super) fn of(gpu: &Gpu, asked: &recipe::Augment, data: &Dataset, cols: usize
 pub fn shown(gpu: &Gpu, recipe: &Recipe, data: &Dataset, epoch: u64, rows: &[u32]) -> Result<Vec<f32>> {
     let cols = rows.len().next_multiple_of(4);
     let mut feed = Feed::new(gpu, data, &data.train, rows.len().max(1))?;
-    feed.set.augment = of(gpu, &recipe.augment, data, cols)?;
+    let varies = of(gpu, &recipe.augment, data, cols)?;
+    if let Store::Numbers(set) = &mut feed.store {
+        set.augment = varies;
+    }
     feed.shuffle(recipe.run.seed, epoch)?;
     // These first; the rest is not looked at.
     let rest = (0..data.train.len() as u32).skip(rows.len());
-    feed.set.order.write(&rows.iter().copied().chain(rest).collect::<Vec<u32>>())?;
+    feed.store.order().write(&rows.iter().copied().chain(rest).collect::<Vec<u32>>())?;
     let step = gpu.uniform("step", &Step { live: rows.len() as u32, ..Default::default() })?;
     let x = gpu.tensor("x", Dtype::F32, &[data.features(), cols])?;
     let label = gpu.tensor("label", Dtype::U32, &[cols])?;
     let mut rec = Recorder::new(gpu);
-    batch::record(&mut rec, &feed.set, &step, &x, &label)?;
+    feed.store.record(&mut rec, &step, &x, &label)?;
     rec.finish()?.replay()?;
     Ok(x.read_f32()?.chunks(cols).flat_map(|row| row[..rows.len()].to_vec()).collect())
 }

@@ -95,7 +95,8 @@ pub struct Evaluation {
     pub ece: f64,
     pub aurc: f64,
     pub e_aurc: f64,
-    pub samples: usize,
+    /// Labels that were asked for: of each sample one, or one at each step.
+    pub answers: usize,
     /// Accuracy with what is left of pruned weights, where it differs from that of the masks alone.
     pub soft_accuracy: Option<f64>,
 }

@@ -8,15 +8,15 @@ use crate::data::{Dataset, Split};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor};
 use crate::nn::Pass;
+use crate::ops::cross_entropy::{self, Labels};
 use crate::ops::tally::{self, Totals};
-use crate::ops::{Step, cross_entropy};
 use crate::sparsity::Pruner;
 
 /// One part of the data, and what the device says about it.
 pub(super) struct Exam {
     pub feed: Feed,
     totals: Tensor,
-    /// `(samples,)`: see `cross_entropy::record_judgement`.
+    /// `(samples, labels)`: see `cross_entropy::record_judgement`.
     verdicts: Tensor,
 }
 
@@ -29,10 +29,11 @@ pub struct Marks {
 
 impl Exam {
     pub fn new(gpu: &Gpu, data: &Dataset, split: &Split, batch: usize) -> Result<Self> {
+        let feed = Feed::to_judge(gpu, data, split, batch)?;
         Ok(Self {
-            feed: Feed::new(gpu, data, split, batch)?,
+            verdicts: gpu.tensor("verdicts", Dtype::F32, &[feed.samples, data.labels()])?,
+            feed,
             totals: Totals::tensor(gpu)?,
-            verdicts: gpu.tensor("verdicts", Dtype::F32, &[split.len()])?,
         })
     }
 }
@@ -63,12 +64,7 @@ impl Session {
         };
         exam.totals.write(&[0u32; Totals::WORDS])?;
         for batch in 0..exam.feed.batches() {
-            let (first, live) = exam.feed.range(batch);
-            self.step_uniform.write(&Step {
-                first: first as u32,
-                live: live as u32,
-                ..Default::default()
-            })?;
+            self.step_uniform.write(&exam.feed.span(batch).step())?;
             plan.replay()?;
         }
         let totals = Totals::from_words(&exam.totals.read_u32()?);
@@ -98,7 +94,8 @@ impl Session {
         let (step, c) = (&self.step_uniform, &self.columns);
         let (logits, _) = pass.heads()[0];
         let verdicts = &exam.verdicts;
-        cross_entropy::record_judgement(&mut rec, step, logits, &c.label, &c.loss, &c.hit, verdicts)?;
+        let label = Labels { tensor: &c.label, batch: self.columns() };
+        cross_entropy::record_judgement(&mut rec, step, logits, label, &c.loss, &c.hit, verdicts)?;
         tally::record(&mut rec, step, &c.loss, &c.hit, &exam.totals)?;
         rec.finish()
     }

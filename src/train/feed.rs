@@ -1,25 +1,107 @@
 //! A part of a data set on the device, and the order in which its samples come.
 
-use crate::data::{self, Dataset, Samples, Split};
+use std::cell::RefCell;
+
+use crate::data::{self, Dataset, Order, Samples, Split, Tokens};
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
-use crate::ops::batch::{Part, Set, pack_bytes};
+use crate::gpu::{Gpu, Recorder, Tensor, Uniform};
+use crate::ops::Step;
+use crate::ops::batch::{self, Part, Set, pack_bytes};
+use crate::ops::text::{Cut, Start, Text};
+use crate::random::{self, Stream};
 
 /// Samples on the device. Bytes stay bytes: a pixel becomes a float when its batch is assembled.
 pub struct Feed {
-    pub set: Set,
+    pub store: Store,
+    /// Those of an epoch.
     pub samples: usize,
     batch: usize,
+    rows: Rows,
+}
+
+/// The samples themselves.
+pub enum Store {
+    Numbers(Set),
+    Tokens(Text),
+}
+
+/// What the order of an epoch goes by.
+enum Rows {
+    /// Any order.
+    Any,
+    /// Any order, and windows that begin up to so many tokens later.
+    Windows(usize),
+    /// So many streams, read in step.
+    Streams(usize),
+    /// Any order; labels that count differ from row to row, and are those of the order now.
+    Counted { all: Vec<u32>, ordered: RefCell<Vec<u32>> },
+}
+
+/// The samples of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first one in the order.
+    pub first: usize,
+    pub live: usize,
+    /// Labels that count.
+    pub answers: usize,
+}
+
+impl Span {
+    /// What the device is told of it.
+    pub fn step(&self) -> Step {
+        let [first, live, answers] = [self.first, self.live, self.answers].map(|n| n as u32);
+        Step { first, live, answers, ..Step::default() }
+    }
+}
+
+impl Store {
+    /// `(samples,)`: the order of this epoch.
+    pub fn order(&self) -> &Tensor {
+        match self {
+            Store::Numbers(set) => &set.order,
+            Store::Tokens(text) => &text.order,
+        }
+    }
+    /// Whether batches can be written as bf16 alone.
+    pub fn writes_narrow(&self) -> bool {
+        matches!(self, Store::Numbers(set) if set.writes_narrow())
+    }
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Store::Numbers(set) => set.bytes(),
+            Store::Tokens(text) => text.bytes(),
+        }
+    }
+    /// Records the batch of the step: what the model reads, and the labels.
+    pub fn record(&self, rec: &mut Recorder, step: &Uniform, x: &Tensor, label: &Tensor) -> Result<()> {
+        match self {
+            Store::Numbers(set) => batch::record(rec, set, step, x, label),
+            Store::Tokens(text) => text.record(rec, step, x, label),
+        }
+    }
 }
 
 impl Feed {
-    /// Uploads a part of a data set, in as many bindings as it takes.
+    /// Uploads a part of a data set to train on, in as many bindings as it takes.
     pub fn new(gpu: &Gpu, data: &Dataset, split: &Split, batch: usize) -> Result<Self> {
+        match &split.images {
+            Samples::Tokens(tokens) => Self::of_tokens(gpu, tokens, batch, tokens.is_text()),
+            _ => Self::of_numbers(gpu, data, split, batch),
+        }
+    }
+    /// As [`Feed::new`], to be judged on: windows of a text stay where they are.
+    pub fn to_judge(gpu: &Gpu, data: &Dataset, split: &Split, batch: usize) -> Result<Self> {
+        match &split.images {
+            Samples::Tokens(tokens) => Self::of_tokens(gpu, tokens, batch, false),
+            _ => Self::of_numbers(gpu, data, split, batch),
+        }
+    }
+
+    fn of_numbers(gpu: &Gpu, data: &Dataset, split: &Split, batch: usize) -> Result<Self> {
         let features = data.features();
-        let bytes_per_sample = match split.images {
-            Samples::Bytes(_) => features,
-            Samples::Floats(_) => features * 4,
-        };
+        let bytes_per_sample =
+            if matches!(split.images, Samples::Bytes(_)) { features } else { features * 4 };
         let fit = (gpu.limits().binding_bytes as usize / bytes_per_sample.max(1)).max(1);
         let mut parts = Vec::new();
         for begin in (0..split.len()).step_by(fit) {
@@ -31,6 +113,7 @@ impl Feed {
                     gpu.upload_u32("samples", &[words.len()], &words)?
                 }
                 Samples::Floats(values) => gpu.upload_f32("samples", &[range.len()], &values[range])?,
+                Samples::Tokens(_) => return Err(Error::internal("tokens are no numbers")),
             };
             parts.push(Part { begin, end, samples });
         }
@@ -44,26 +127,87 @@ impl Feed {
             normal: Set::normal(gpu, &data.scale, &data.shift)?,
             augment: None,
         };
-        Ok(Self { set, samples: split.len(), batch })
+        Ok(Self { store: Store::Numbers(set), samples: split.len(), batch, rows: Rows::Any })
+    }
+
+    fn of_tokens(gpu: &Gpu, tokens: &Tokens, batch: usize, moves: bool) -> Result<Self> {
+        let &Tokens { ref stream, vocabulary, every, reads, skips, padding, order, .. } = tokens;
+        let all = tokens.len();
+        let (rows, samples) = match (order, padding) {
+            (Order::Streams, _) => {
+                let streams = batch.min(all);
+                (Rows::Streams(streams), all / streams * streams)
+            }
+            // Those that begin later end later, too.
+            (Order::Shuffled, _) if moves && all > 1 => (Rows::Windows(every), all - 1),
+            (Order::Shuffled, Some(_)) => {
+                let asked = tokens.asked();
+                (Rows::Counted { ordered: RefCell::new(asked.clone()), all: asked }, all)
+            }
+            (Order::Shuffled, None) => (Rows::Any, all),
+        };
+        let batch = if let Rows::Streams(streams) = rows { streams } else { batch };
+        let order = in_place(&rows, samples);
+        let text = Text::new(gpu, stream, vocabulary, Cut { every, reads, skips, padding }, &order)?;
+        Ok(Self { store: Store::Tokens(text), samples, batch, rows })
     }
 
     /// Batches in one pass, the last one perhaps smaller.
     pub fn batches(&self) -> usize {
         self.samples.div_ceil(self.batch)
     }
-    /// The first sample and the number of samples of a batch.
-    pub fn range(&self, batch: usize) -> (usize, usize) {
+    /// The samples of a batch, in the order that they have now.
+    pub fn span(&self, batch: usize) -> Span {
         let first = batch * self.batch;
-        (first, self.batch.min(self.samples - first))
+        let live = self.batch.min(self.samples - first);
+        let answers = match (&self.store, &self.rows) {
+            (_, Rows::Counted { ordered, .. }) => {
+                ordered.borrow()[first..first + live].iter().sum::<u32>() as usize
+            }
+            (Store::Tokens(text), _) => live * (text.cut.reads - text.cut.skips),
+            (Store::Numbers(_), _) => live,
+        };
+        Span { first, live, answers }
     }
     /// Puts the samples into the order of an epoch, and chooses how they are varied: functions of (seed, epoch) alone.
     pub fn shuffle(&self, seed: u64, epoch: u64) -> Result<()> {
-        self.set.augment.as_ref().map_or(Ok(()), |augment| augment.enter(seed, number(epoch)?))?;
-        self.set.order.write(&self.order(seed, epoch)?)
+        let order = self.order(seed, epoch)?;
+        match &self.store {
+            Store::Numbers(Set { augment: Some(augment), .. }) => augment.enter(seed, number(epoch)?)?,
+            Store::Tokens(text) => text.start.write(&Start { at: self.start(seed, number(epoch)?) })?,
+            Store::Numbers(_) => {}
+        }
+        if let Rows::Counted { all, ordered } = &self.rows {
+            *ordered.borrow_mut() = order.iter().map(|&row| all[row as usize]).collect();
+        }
+        self.store.order().write(&order)
     }
     /// The order of an epoch.
     pub fn order(&self, seed: u64, epoch: u64) -> Result<Vec<u32>> {
-        Ok(data::order(seed, number(epoch)?, self.samples))
+        Ok(match self.rows {
+            Rows::Streams(_) => in_place(&self.rows, self.samples),
+            _ => data::order(seed, number(epoch)?, self.samples),
+        })
+    }
+    /// Tokens before the first window of an epoch.
+    fn start(&self, seed: u64, epoch: u32) -> u32 {
+        let Rows::Windows(every) = self.rows else { return 0 };
+        (random::uniform(seed, Stream::Window, epoch, 0, 0) * every as f32) as u32
+    }
+    /// Whether each step goes on where the one before has ended.
+    pub fn is_streamed(&self) -> bool {
+        matches!(self.rows, Rows::Streams(_))
+    }
+}
+
+/// The order of an evaluation.
+fn in_place(rows: &Rows, samples: usize) -> Vec<u32> {
+    match *rows {
+        Rows::Streams(streams) => {
+            let each = samples / streams;
+            (0..samples).map(|at| (at % streams * each + at / streams) as u32).collect()
+        }
+        _ => (0..samples as u32).collect(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What holds the memory of a device.
 
+use super::feed::Store;
 use super::session::Session;
-use crate::ops::batch::Set;
 use crate::param::{Companion, LATENT, MEAN};
 
 /// Bytes of a session's tensors, by what they are for. What a device holds besides (copies in textures, lists of mask
@@ -54,7 +54,7 @@ impl Session {
             + companions(&|name| name == LATENT);
         let (optimizer, means) = (companions(&is_slot), companions(&|name| name == MEAN));
         let exams = [self.validation.as_ref(), Some(&self.test)].into_iter().flatten();
-        let sets = exams.map(|exam| &exam.feed.set).chain([&self.feed.set]);
+        let sets = exams.map(|exam| &exam.feed.store).chain([&self.feed.store]);
         Memory {
             weights,
             gradients,
@@ -63,7 +63,7 @@ impl Session {
             optimizer,
             means,
             activations: self.passes.bytes(),
-            data: sets.map(Set::bytes).sum(),
+            data: sets.map(Store::bytes).sum(),
         }
     }
 }

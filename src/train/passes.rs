@@ -62,14 +62,14 @@ impl Session {
         // Where most steps would otherwise write more than they read.
         let apart = narrow && grows && !averages && first.contains(&Stage::Backward);
         let of = |gradients, keeps, narrow_batch| Wish { gradients, keeps, narrow, narrow_batch };
-        let batch = self.feed.set.writes_narrow();
+        let batch = self.feed.store.writes_narrow();
         let step = of(Gradients::Trained, (grows || averages) && !apart, batch);
         let due = of(if chooses { Gradients::All } else { Gradients::Trained }, grows || averages, batch);
         let evaluation = |narrow_batch| of(Gradients::None, false, narrow_batch);
         let exams = [self.validation.as_ref(), Some(&self.test)];
         let mut wishes = vec![step];
         wishes.extend((due != step).then_some(due));
-        wishes.extend(exams.into_iter().flatten().map(|exam| evaluation(exam.feed.set.writes_narrow())));
+        wishes.extend(exams.into_iter().flatten().map(|exam| evaluation(exam.feed.store.writes_narrow())));
         let cols = self.columns();
         let schedule = |wish: &Wish| Schedule::new(&self.model, &self.gpu, &self.choices, cols, *wish);
         let (arena, passes) = Arena::new(&self.gpu, wishes.iter().map(schedule).collect())?;

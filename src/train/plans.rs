@@ -9,9 +9,9 @@ use crate::distill::Batch;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Phase, Plan, Profiler, Recorder, Tensor};
 use crate::nn::{Model, Pass};
-use crate::ops::cross_entropy::{self, Share, Target};
+use crate::ops::cross_entropy::{self, Labels, Share, Target};
+use crate::ops::tally;
 use crate::ops::variants::Choices;
-use crate::ops::{batch, tally};
 use crate::param::{ParamId, ParamSet};
 use crate::sparsity::{self, Pruner, Stage, methods};
 
@@ -130,7 +130,7 @@ impl Session {
     pub(super) fn forward(&self, rec: &mut Recorder, feed: &Feed, pass: &Pass) -> Result<()> {
         rec.phase(Phase::Batch);
         rec.scope("data");
-        batch::record(rec, &feed.set, &self.step_uniform, pass.input(), &self.columns.label)?;
+        feed.store.record(rec, &self.step_uniform, pass.input(), &self.columns.label)?;
         self.model.forward(rec, &self.choices, &self.step_uniform, pass)
     }
 
@@ -150,13 +150,16 @@ impl Session {
         let (step, c) = (&self.step_uniform, &self.columns);
         rec.phase(Phase::Loss);
         rec.scope("loss");
-        let label = &c.label;
+        let label = Labels { tensor: &c.label, batch: self.columns() };
         for (index, (head, (logits, d_logits))) in self.model.heads().iter().zip(pass.heads()).enumerate() {
             let d_logits =
                 d_logits.ok_or_else(|| Error::internal("a pass without gradients has no backward pass"))?;
             let target = match &self.distill {
                 Some(distill) => {
-                    distill.record(rec, &Batch { step, logits, label, order: &self.feed.set.order })?;
+                    distill.record(
+                        rec,
+                        &Batch { step, logits, label: label.tensor, order: self.feed.store.order() },
+                    )?;
                     Target::Soft { label, soft: distill.soft() }
                 }
                 None => Target::Hard { label, smoothing: 0.0, temperature },

@@ -38,14 +38,8 @@ impl Session {
             if batch.is_multiple_of(per_epoch) {
                 self.feed.shuffle(self.recipe.run.seed, first + batch / per_epoch)?;
             }
-            let (begin, live) = self.feed.range((batch % per_epoch) as usize);
-            let step = (self.step + batch) as u32;
-            self.step_uniform.write(&Step {
-                step,
-                first: begin as u32,
-                live: live as u32,
-                ..Default::default()
-            })?;
+            let span = self.feed.span((batch % per_epoch) as usize);
+            self.step_uniform.write(&Step { step: (self.step + batch) as u32, ..span.step() })?;
             pace.write(&Pace { momentum: 1.0 / (batch + 1) as f32 })?;
             plan.replay()?;
         }

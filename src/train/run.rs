@@ -205,7 +205,7 @@ fn evaluate(run: &Session, part: Part) -> Result<Option<Evaluation>> {
         ece: confidence.ece,
         aurc: confidence.aurc,
         e_aurc: confidence.e_aurc,
-        samples: totals.samples as usize,
+        answers: totals.answers as usize,
         soft_accuracy: soft.map(|soft| soft.totals.accuracy()),
     }))
 }
@@ -218,7 +218,7 @@ pub fn evaluate_all(run: &Session) -> Result<Vec<Evaluation>> {
 /// Notes training figures since the last time.
 fn log(run: &mut Session, sparsity: f64) -> Result<()> {
     let totals = run.take_totals()?;
-    if totals.samples == 0 {
+    if totals.answers == 0 {
         return run.last.as_ref().map(|_| ()).ok_or_else(|| Error::internal("nothing was trained"));
     }
     run.last = Some(Log {

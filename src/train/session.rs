@@ -3,7 +3,7 @@
 use super::augment;
 use super::event::Log;
 use super::exam::Exam;
-use super::feed::Feed;
+use super::feed::{Feed, Span, Store};
 use super::flips::Masks;
 use super::initial::Initial;
 use super::passes::Passes;
@@ -69,10 +69,36 @@ fn columns(recipe: &Recipe, data: &Dataset) -> usize {
 
 /// The model of a recipe before it has memory.
 fn model(recipe: &Recipe, data: &Dataset, initial: Option<&Initial>) -> Result<Model> {
-    let mut model =
-        Model::new(&recipe.model, Extent::of_samples(&data.shape), data.classes, recipe.run.seed)?;
+    let mut model = Model::new(&recipe.model, extent(data), data.classes, recipe.run.seed)?;
+    check_answers(&model, data)?;
     initial.map_or(Ok(()), |initial| initial.hand_out(&mut model.params))?;
     Ok(model)
+}
+
+/// That of a data set's samples.
+pub(super) fn extent(data: &Dataset) -> Extent {
+    match data.vocabulary() {
+        Some(vocabulary) => Extent::tokens(vocabulary, data.features()),
+        None => Extent::of_samples(&data.shape),
+    }
+}
+
+/// A network answers as often as it is asked.
+fn check_answers(model: &Model, data: &Dataset) -> Result<()> {
+    let (answers, labels) = (model.answers(), data.labels());
+    if answers == labels {
+        return Ok(());
+    }
+    let per = |n: usize| if n == 1 { "once".to_string() } else { format!("{n} times") };
+    let error = Error::usage(format!(
+        "the network answers {} a sample, and the data asks {}",
+        per(answers),
+        per(labels)
+    ));
+    Err(error.hint(match labels {
+        1 => "a layer that makes one of all steps before the last `linear`, such as `global_average_pool`",
+        _ => "a last layer that has as many steps as the data has labels",
+    }))
 }
 
 pub(super) fn is_narrow(recipe: &Recipe) -> bool {
@@ -120,7 +146,10 @@ impl Session {
         // Those without a sample stay empty.
         let cols = columns(&recipe, data);
         let mut feed = Feed::new(gpu, data, &data.train, batch)?;
-        feed.set.augment = augment::of(gpu, &recipe.augment, data, cols)?;
+        let varies = augment::of(gpu, &recipe.augment, data, cols)?;
+        if let Store::Numbers(set) = &mut feed.store {
+            set.augment = varies;
+        }
         let per_epoch = feed.batches() as u64;
         let length = Length { steps: per_epoch * recipe.run.epochs as u64, steps_per_epoch: per_epoch };
         if length.steps > u32::MAX as u64 / 2 {
@@ -137,6 +166,13 @@ impl Session {
         if recipe.distill.method != "none" && heads > 1 {
             return Err(Error::usage(format!("distillation is for one output; the model has {heads}"))
                 .hint("one [[model.output]], or no [distill]"));
+        }
+        if recipe.distill.method != "none" && data.labels() > 1 {
+            return Err(Error::usage(format!(
+                "distillation is for one label a sample; the data has {}",
+                data.labels()
+            ))
+            .hint("no [distill]"));
         }
         let narrow = is_narrow(&recipe);
         let setting = Setting { seed: recipe.run.seed, length, choices: &choices, cols, narrow };
@@ -164,7 +200,7 @@ impl Session {
             totals: Totals::tensor(gpu)?,
             test: Exam::new(gpu, data, &data.test, batch.min(cols))?,
             validation,
-            columns: Columns::new(gpu, cols)?,
+            columns: Columns::new(gpu, cols, data.labels())?,
             passes: Passes::none(),
             plans: Plans::none(gpu)?,
             gpu: gpu.clone(),
@@ -193,8 +229,7 @@ impl Session {
 
     /// The shapes of the dense products of this recipe, for measuring variants before building it.
     pub fn products(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Vec<Shape>> {
-        let mut model =
-            Model::new(&recipe.model, Extent::of_samples(&data.shape), data.classes, recipe.run.seed)?;
+        let mut model = model(recipe, data, None)?;
         // Where a weight is cut into segments is known once it has memory.
         let counted = Gpu::counted_with(gpu.limits());
         model.params.iter_mut().try_for_each(|param| param.allocate(&counted))?;
@@ -290,21 +325,19 @@ impl Session {
     }
     /// Writes the numbers of this step, with the batch of the step `of`, which is of the same epoch.
     pub(super) fn write_batch(&self, of: u64) -> Result<()> {
-        let (first, live) = self.feed.range((of % self.length.steps_per_epoch) as usize);
+        let span = self.feed.span((of % self.length.steps_per_epoch) as usize);
         self.step_uniform.write(&self.optimizer.corrected(Step {
             step: self.step as u32,
-            first: first as u32,
-            live: live as u32,
             rate: self.learning_rate() as f32,
             update: (self.updates + 1) as u32,
-            ..Default::default()
+            ..span.step()
         }))
     }
 
     /// Sample numbers of the batch of step `step`, within the training part.
     pub fn samples_of(&self, step: u64) -> Result<Vec<u32>> {
         let order = self.feed.order(self.recipe.run.seed, step / self.length.steps_per_epoch)?;
-        let (first, live) = self.feed.range((step % self.length.steps_per_epoch) as usize);
+        let Span { first, live, .. } = self.feed.span((step % self.length.steps_per_epoch) as usize);
         Ok(order[first..first + live].to_vec())
     }
 
@@ -335,7 +368,7 @@ impl Session {
     }
     /// Columns of a batch.
     pub fn columns(&self) -> usize {
-        self.columns.label.len()
+        self.columns.batch
     }
     /// Passes a batch through the network beside the order of training. It is not trained on: totals stay as they are.
     pub fn look(&self, look: Look) -> Result<()> {
@@ -358,8 +391,10 @@ impl Session {
     }
 }
 
-/// Per-column tensors of a batch.
+/// Tensors of a batch, per answer.
 pub(super) struct Columns {
+    /// Samples of a batch, with those that are missing; the tensors have a column for each label of each.
+    pub(super) batch: usize,
     pub(super) label: Tensor,
     pub(super) loss: Tensor,
     pub(super) hit: Tensor,
@@ -368,8 +403,10 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    fn new(gpu: &Gpu, cols: usize) -> Result<Self> {
+    fn new(gpu: &Gpu, batch: usize, labels: usize) -> Result<Self> {
+        let cols = batch * labels;
         Ok(Self {
+            batch,
             label: gpu.tensor("label", Dtype::U32, &[cols])?,
             loss: gpu.tensor("loss", Dtype::F32, &[cols])?,
             hit: gpu.tensor("hit", Dtype::U32, &[cols])?,

@@ -6,7 +6,7 @@ use coppice::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
 use coppice::nn::{Arena, Extent, Gradients, Graph, Model, Pass, Schedule, Wish};
 use coppice::ops::Step;
 use coppice::ops::batch::{self, Part, Set, pack_bytes};
-use coppice::ops::cross_entropy::{self, Share, Target};
+use coppice::ops::cross_entropy::{self, Labels, Share, Target};
 use coppice::ops::packed::{Form, Pattern};
 use coppice::ops::tally::{self, Totals};
 use coppice::ops::variants::Choices;
@@ -362,7 +362,8 @@ impl Network {
             normal: Set::normal(gpu, &[1.0], &[0.0])?,
             augment: None,
         };
-        let step = gpu.uniform("step", &Step { live: count as u32, ..Default::default() })?;
+        let step =
+            gpu.uniform("step", &Step { live: count as u32, answers: count as u32, ..Default::default() })?;
         let u32s = |label: &str| gpu.upload_u32(label, &[count], &vec![0; count]);
         let (label, hit, other_hit) = (u32s("label")?, u32s("hit")?, u32s("other hit")?);
         let loss = gpu.upload_f32("loss", &[count], &vec![0.0; count])?;
@@ -378,7 +379,11 @@ impl Network {
         model.forward(&mut rec, &choices, &step, &pass)?;
         rec.phase(Phase::Loss);
         for (index, (head, (logits, d_logits))) in model.heads().iter().zip(pass.heads()).enumerate() {
-            let target = Target::Hard { label: &label, smoothing: 0.0, temperature: 1.0 };
+            let target = Target::Hard {
+                label: Labels { tensor: &label, batch: count },
+                smoothing: 0.0,
+                temperature: 1.0,
+            };
             let share = Share { weight: head.weight, adds: index > 0 };
             let hit = if index == 0 { &hit } else { &other_hit };
             cross_entropy::record(&mut rec, &step, logits, target, share, d_logits.unwrap(), &loss, hit)?;
@@ -426,6 +431,7 @@ impl Network {
         let number = Step {
             step,
             live: self.loss.len() as u32,
+            answers: self.loss.len() as u32,
             rate: self.rate,
             update: step + 1,
             ..Default::default()

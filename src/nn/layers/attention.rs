@@ -50,7 +50,7 @@ pub const ENTRY: Entry = Entry {
         };
         let is_cross = context.inputs.len() == 2;
         let layer = Attends { width, heads, lengths, is_cross, causal, p, seed: context.seed, scores };
-        let output = Extent { channels: width, sites: vec![lengths[0]] };
+        let output = Extent::new(width, vec![lengths[0]]);
         Ok(Built { layer: Box::new(layer), output, params: Vec::new() })
     },
 };

@@ -3,12 +3,11 @@
 use toml::Value;
 
 use super::super::extent::Extent;
+use super::super::init::{Fans, Init};
 use super::super::layer::{Built, Context, Entry};
 use super::product::Product;
 use crate::error::{Error, Result};
 use crate::ops::window::Window;
-use crate::param::Param;
-use crate::random::{self, Stream};
 
 pub const ENTRY: Entry = Entry {
     name: "conv2d",
@@ -21,27 +20,25 @@ pub const ENTRY: Entry = Entry {
             ("dilation", Value::Integer(1)),
             ("groups", Value::Integer(1)),
             ("bias", Value::Boolean(true)),
+            Init::setting("uniform"),
         ]
     },
     build: |context| {
         let (window, output) = slide(context)?;
         let input = context.input()?.clone();
         let channels = input.channels / window.groups;
-        let fan_in = channels * window.taps();
-        let (seed, bound) = (context.seed, 1.0 / (fan_in as f32).sqrt());
         let shape = [output.channels, window.kernel[0], window.kernel[1], channels];
-        let has_bias = context.settings.bool("bias")?;
-        let mut params = Vec::new();
-        // Uniform in ±1/sqrt(inputs of an output): PyTorch's default for convolutions.
-        for (what, shape) in
-            [("weight", &shape[..]), ("bias", &shape[..1])].into_iter().take(1 + usize::from(has_bias))
-        {
-            let number = context.params.len() as u32;
-            let value = move |i: u32| (random::uniform(seed, Stream::Init, 0, number, i) * 2.0 - 1.0) * bound;
-            let mut param = Param::new(&format!("{}.{what}", context.name), shape, Box::new(value));
-            (param.prunable, param.bound) = (what == "weight", Some(bound));
-            param.window = (what == "weight").then_some(window);
-            params.push(context.params.declare(param));
+        let (init, has_bias) = (Init::read(context.settings)?, context.settings.bool("bias")?);
+        let fans = Fans {
+            inputs: channels * window.taps(),
+            outputs: output.channels / window.groups * window.taps(),
+        };
+        let mut weight = init.param(context, "weight", &shape, fans);
+        (weight.prunable, weight.window) = (true, Some(window));
+        let mut params = vec![context.params.declare(weight)];
+        if has_bias {
+            let bias = init.param(context, "bias", &shape[..1], fans);
+            params.push(context.params.declare(bias));
         }
         Ok(Built { layer: Box::new(Product::new(&input, Some(window))), output, params })
     },
@@ -81,7 +78,7 @@ fn slide(context: &Context) -> Result<(Window, Extent)> {
         ));
         return Err(settings.locate("kernel", error).hint("a smaller kernel, or more padding"));
     }
-    Ok((window, Extent { channels: out, sites: window.out().to_vec() }))
+    Ok((window, Extent::new(out, window.out().to_vec())))
 }
 
 /// Height and width of the only input.

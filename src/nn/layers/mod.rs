@@ -7,6 +7,7 @@ pub(super) mod batch_norm;
 pub(super) mod concat;
 pub(super) mod conv2d;
 pub(super) mod dropout;
+pub(super) mod embedding;
 pub(super) mod flatten;
 pub(super) mod layer_norm;
 pub(super) mod linear;

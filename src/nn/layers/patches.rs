@@ -25,10 +25,8 @@ pub const ENTRY: Entry = Entry {
                 .at(format!("height and width of {input} are no multiples of {patch}"));
             return Err(settings.locate("size", error));
         }
-        let output = Extent {
-            channels: input.channels * patch * patch,
-            sites: vec![sites[0] / patch * (sites[1] / patch)],
-        };
+        let steps = sites[0] / patch * (sites[1] / patch);
+        let output = Extent::new(input.channels * patch * patch, vec![steps]);
         let layer = Cut(Patches { sites, patch, batch: 0 });
         Ok(Built { layer: Box::new(layer), output, params: Vec::new() })
     },

@@ -19,8 +19,10 @@ use crate::param::{Param, ParamId, ParamSet, Segment};
 pub struct Product {
     /// What it reads, of one sample.
     input: Extent,
-    /// What it is slid over; a linear layer reads all sites as features.
+    /// What it is slid over; a linear layer is not.
     window: Option<Window>,
+    /// Whether a linear layer takes each step of a sequence by itself. Otherwise it reads all sites as features.
+    by_step: bool,
     relu: bool,
     rectifies_input_grad: bool,
 }
@@ -33,7 +35,11 @@ fn rows<'a>(segments: &'a [Segment], of: impl IntoIterator<Item = &'a Tensor>) -
 impl Product {
     /// A layer that reads values of this extent.
     pub fn new(input: &Extent, window: Option<Window>) -> Self {
-        Self { input: input.clone(), window, relu: false, rectifies_input_grad: false }
+        Self { input: input.clone(), window, by_step: false, relu: false, rectifies_input_grad: false }
+    }
+    /// A layer that takes each step of sequences of this extent by itself.
+    pub fn by_step(input: &Extent) -> Self {
+        Self { by_step: true, ..Self::new(input, None) }
     }
     /// A tensor of the input's extent as the product reads it.
     fn seen(&self, whole: Shape, x: &Tensor) -> Tensor {
@@ -158,8 +164,8 @@ impl Layer for Product {
 
     fn reach(&self, inputs: &[&[bool]], masks: &[Option<&[u32]>], channels: usize) -> Vec<bool> {
         // A row of the weight has all channels of each tap, or all sites of each channel.
-        let (sites, cut) =
-            self.window.map_or((self.input.cols(1), [1, 1]), |window| (1, [window.taps(), window.groups]));
+        let sites = if self.by_step { 1 } else { self.input.cols(1) };
+        let (sites, cut) = self.window.map_or((sites, [1, 1]), |window| (1, [window.taps(), window.groups]));
         let numbers: Vec<bool> =
             inputs[0].iter().flat_map(|&channel| std::iter::repeat_n(channel, sites)).collect();
         reach::through(&numbers, cut, masks[0], channels)
@@ -202,7 +208,7 @@ impl Layer for Product {
     }
     /// A linear layer reads all sites of an image as features.
     fn read_image(&mut self, image: &Extent) -> bool {
-        let reads = self.window.is_none() && self.input.numbers() == image.numbers();
+        let reads = self.window.is_none() && !self.by_step && self.input.numbers() == image.numbers();
         if reads {
             self.input = image.clone();
         }
