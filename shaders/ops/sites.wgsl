@@ -4,6 +4,7 @@
 // a, x: (channels, sites, batch). y: (channels, batch). One workgroup for QUADS quads of a row of y: LANES invocations share
 // the sites of each, so that neighbours read neighbours and few channels keep a device busy.
 //#use common/grid
+//#use common/quad_tree
 const WG = 256u;
 const QUADS = 8u;
 const LANES = 32u;
@@ -19,19 +20,6 @@ struct Args {
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> a: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
-
-var<workgroup> branches: array<vec4<f32>, WG>;
-
-// The sum of all who share a quad; it is everybody's.
-fn total(lane: u32, own: vec4<f32>) -> vec4<f32> {
-    branches[lane] = own;
-    workgroupBarrier();
-    for (var half = LANES / 2u; half > 0u; half /= 2u) {
-        if lane < half * QUADS { branches[lane] += branches[lane + half * QUADS]; }
-        workgroupBarrier();
-    }
-    return branches[lane % QUADS];
-}
 
 fn quad_of(group: u32, lane: u32) -> u32 { return group % args.groups * QUADS + lane % QUADS; }
 

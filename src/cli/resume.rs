@@ -59,9 +59,13 @@ impl Resume {
 }
 
 fn done(report: &Value) -> String {
-    let accuracy = report["test_accuracy"].as_f64().unwrap_or(f64::NAN) * 100.0;
+    let number = |key: &str| report[key].as_f64().unwrap_or(f64::NAN);
+    let judged = match report["language"].is_object() {
+        true => format!("test loss {:.4}", number("test_loss")),
+        false => format!("test accuracy {:.2} %", number("test_accuracy") * 100.0),
+    };
     let digest = report["digest"].as_str().unwrap_or_default();
-    format!("the run is done: {} steps, test accuracy {accuracy:.2} %\ndigest {digest}", report["steps"])
+    format!("the run is done: {} steps, {judged}\ndigest {digest}", report["steps"])
 }
 
 /// Goes on with the run in a folder, from its last good checkpoint. Nothing is touched where it is done.

@@ -142,6 +142,14 @@ impl Graph {
     pub fn batch_norm(&mut self, name: &str, x: Value) -> Value {
         self.plain("batch_norm", name, x)
     }
+    /// The channels of each site to mean 0 and variance 1, then scaled and shifted; with PyTorch's epsilon.
+    pub fn layer_norm(&mut self, name: &str, x: Value) -> Value {
+        self.plain("layer_norm", name, x)
+    }
+    /// The channels of each site over the root of their mean square plus `epsilon`, then scaled.
+    pub fn rms_norm(&mut self, name: &str, x: Value, epsilon: f64) -> Value {
+        self.layer("rms_norm", name, &[x], settings([("epsilon", Toml::Float(epsilon))]))
+    }
     /// The largest number of each window.
     pub fn max_pool(&mut self, name: &str, x: Value, kernel: usize, stride: usize, padding: usize) -> Value {
         self.pool("max_pool", name, x, [kernel, stride, padding])
@@ -165,6 +173,41 @@ impl Graph {
     /// The mean of each channel over all sites.
     pub fn global_average_pool(&mut self, name: &str, x: Value) -> Value {
         self.plain("global_average_pool", name, x)
+    }
+    /// Patches of `size` x `size` sites of an image as a sequence.
+    pub fn patches(&mut self, name: &str, x: Value, size: usize) -> Value {
+        self.layer("patches", name, &[x], settings([("size", Toml::Integer(size as i64))]))
+    }
+    /// Each step of a sequence plus learned numbers, drawn with this deviation.
+    pub fn positions(&mut self, name: &str, x: Value, std: f64) -> Value {
+        self.layer("positions", name, &[x], settings([("std", Toml::Float(std))]))
+    }
+    /// One more step before all others, with learned numbers, drawn with this deviation.
+    pub fn class_token(&mut self, name: &str, x: Value, std: f64) -> Value {
+        self.layer("class_token", name, &[x], settings([("std", Toml::Float(std))]))
+    }
+    /// Pairs of channels of each of so many heads turned by their step: of all channels, of the `qkv` or of the `kv` of attention.
+    pub fn rotary(&mut self, name: &str, x: Value, heads: usize, of: &str) -> Value {
+        let all = [("heads", Toml::Integer(heads as i64)), ("of", Toml::String(of.into()))];
+        self.layer("rotary", name, &[x], settings(all))
+    }
+    /// Attention by so many heads, of a value whose channels are q, k and v. For two values, or other settings, see
+    /// [`Graph::layer`].
+    pub fn attention(&mut self, name: &str, qkv: Value, heads: usize, causal: bool, dropout: f64) -> Value {
+        let all = [
+            ("heads", Toml::Integer(heads as i64)),
+            ("causal", Toml::Boolean(causal)),
+            ("dropout", Toml::Float(dropout)),
+        ];
+        self.layer("attention", name, &[qkv], settings(all))
+    }
+    /// The `first` or the `last` step of a sequence.
+    pub fn step(&mut self, name: &str, x: Value, at: &str) -> Value {
+        self.layer("step", name, &[x], settings([("at", Toml::String(at.into()))]))
+    }
+    /// The product of two values, number by number.
+    pub fn multiply(&mut self, name: &str, a: Value, b: Value) -> Value {
+        self.layer("multiply", name, &[a, b], Settings::default())
     }
     /// All numbers of an image as features.
     pub fn flatten(&mut self, name: &str, x: Value) -> Value {
@@ -240,7 +283,8 @@ impl Graph {
             "concat" => spec.from.iter().map(named).sum(),
             "lstm" => Some(named(spec.from.first()?)? / 4),
             "gru" => Some(named(spec.from.first()?)? / 3),
-            "flatten" => None,
+            "attention" if spec.from.len() == 1 => Some(named(spec.from.first()?)? / 3),
+            "flatten" | "patches" => None,
             _ => named(spec.from.first()?),
         }
     }

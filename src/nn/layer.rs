@@ -6,8 +6,8 @@ use toml::Value;
 
 use super::extent::Extent;
 use super::layers::{
-    activation, add, batch_norm, concat, conv2d, dropout, embedding, flatten, linear, pad_channels, pool,
-    recurrent, relu, scale, slice,
+    activation, add, attention, batch_norm, concat, conv2d, dropout, embedding, flatten, layer_norm, linear,
+    multiply, pad_channels, patches, pool, positions, recurrent, relu, scale, slice, steps,
 };
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Recorder, Tensor, Uniform};
@@ -35,6 +35,7 @@ pub const ALL: &[Entry] = &[
     activation::HARD_SWISH,
     activation::SILU,
     activation::GELU,
+    activation::GELU_TANH,
     activation::SIGMOID,
     activation::HARD_SIGMOID,
     activation::TANH,
@@ -46,15 +47,24 @@ pub const ALL: &[Entry] = &[
     slice::ENTRY,
     pad_channels::ENTRY,
     scale::ENTRY,
+    multiply::ENTRY,
     flatten::ENTRY,
     dropout::ENTRY,
     embedding::ENTRY,
     batch_norm::ENTRY,
+    layer_norm::LAYER,
+    layer_norm::RMS,
     pool::LARGEST,
     pool::MEAN,
     pool::GLOBAL_MEAN,
     recurrent::LSTM,
     recurrent::GRU,
+    patches::ENTRY,
+    positions::POSITIONS,
+    positions::ROTARY,
+    steps::CLASS_TOKEN,
+    steps::STEP,
+    attention::ENTRY,
 ];
 
 /// What a layer is built from.

@@ -49,6 +49,17 @@ const GELU_OF: Function = (
     |x| x * distribution(x),
     |x| distribution(x) + x * (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt(),
 );
+/// sqrt(2 / pi), and the weight of the cube in `gelu_tanh`.
+const GELU_ROOT: f64 = 0.797_884_560_802_865_4;
+const GELU_CUBE: f64 = 0.044715;
+const GELU_TANH_OF: Function = (
+    |x| x * sigmoid(2.0 * GELU_ROOT * x * (1.0 + GELU_CUBE * x * x)),
+    |x| {
+        let z = 2.0 * GELU_ROOT * x * (1.0 + GELU_CUBE * x * x);
+        let dz = 2.0 * GELU_ROOT * (1.0 + 3.0 * GELU_CUBE * x * x);
+        sigmoid(z) + x * sigmoid(z) * sigmoid(-z) * dz
+    },
+);
 
 const SIGMOID_OF: Function = (sigmoid, |x| sigmoid(x) * sigmoid(-x));
 const HARD_SIGMOID_OF: Function =
@@ -99,6 +110,7 @@ pub const HARD_SWISH: Activation =
     activation!("hard_swish", source!("ops/activation/hard_swish"), HARD_SWISH_OF);
 pub const SILU: Activation = activation!("silu", source!("ops/activation/silu"), SILU_OF);
 pub const GELU: Activation = activation!("gelu", source!("ops/activation/gelu"), GELU_OF);
+pub const GELU_TANH: Activation = activation!("gelu_tanh", source!("ops/activation/gelu_tanh"), GELU_TANH_OF);
 pub const SIGMOID: Activation = activation!("sigmoid", source!("ops/activation/sigmoid"), SIGMOID_OF);
 pub const HARD_SIGMOID: Activation =
     activation!("hard_sigmoid", source!("ops/activation/hard_sigmoid"), HARD_SIGMOID_OF);
@@ -108,8 +120,8 @@ pub const LEAKY_RELU: Activation =
 pub const ELU: Activation = activation!("elu", source!("ops/activation/elu"), ELU_OF);
 pub const SELU: Activation = activation!("selu", source!("ops/activation/selu"), SELU_OF);
 
-pub const ALL: [&Activation; 10] =
-    [&RELU6, &HARD_SWISH, &SILU, &GELU, &SIGMOID, &HARD_SIGMOID, &TANH, &LEAKY_RELU, &ELU, &SELU];
+pub const ALL: [&Activation; 11] =
+    [&RELU6, &HARD_SWISH, &SILU, &GELU, &GELU_TANH, &SIGMOID, &HARD_SIGMOID, &TANH, &LEAKY_RELU, &ELU, &SELU];
 
 const WG: usize = 256;
 
@@ -215,6 +227,7 @@ mod tests {
             HARD_SWISH_OF,
             SILU_OF,
             GELU_OF,
+            GELU_TANH_OF,
             SIGMOID_OF,
             HARD_SIGMOID_OF,
             TANH_OF,

@@ -197,6 +197,10 @@ impl Param {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    /// Whether it has rows and columns, as weights have; biases and scales have none.
+    pub fn is_matrix(&self) -> bool {
+        self.shape.len() > 1
+    }
     /// Its product for so many samples: of a recurrent weight, of all steps.
     pub fn product(&self, batch: usize) -> Shape {
         let matrix = self.matrix();

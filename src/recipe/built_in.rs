@@ -33,6 +33,8 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("fashion-str", include_str!("../../assets/recipes/fashion-str.toml")),
     ("fashion-topkast-98", include_str!("../../assets/recipes/fashion-topkast-98.toml")),
     ("fashion-unfreeze", include_str!("../../assets/recipes/fashion-unfreeze.toml")),
+    ("fashion-vit-dense", include_str!("../../assets/recipes/fashion-vit-dense.toml")),
+    ("fashion-vit-nm", include_str!("../../assets/recipes/fashion-vit-nm.toml")),
 ];
 
 /// The text of a built-in recipe.

@@ -7,6 +7,7 @@ use super::exam::Exam;
 use super::feed::{Feed, Span, Store};
 use super::flips::Masks;
 use super::initial::Initial;
+use super::language::Asked;
 use super::passes::Passes;
 use super::plans::Plans;
 use super::unfreeze::Phases;
@@ -35,6 +36,8 @@ pub struct Session {
     pub pruner: Option<Pruner>,
     pub distill: Option<Box<dyn distill::Method>>,
     pub length: Length,
+    /// What samples ask for, where they are sequences.
+    pub(super) asked: Option<Asked>,
     /// Which layers train when.
     pub phases: Phases,
     /// The phase that is recorded, if that is known.
@@ -216,6 +219,7 @@ impl Session {
             pruner,
             distill,
             length,
+            asked: Asked::of(data),
             phases,
             phase: None,
             step: 0,

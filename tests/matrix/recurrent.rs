@@ -28,7 +28,16 @@ fn text(order: Order) -> Dataset {
             stream.push((stream[stream.len() - 1] + stream[stream.len() - 2] + noise) % 6);
         }
         let (every, reads) = (3, 3);
-        Split::of_tokens(Tokens { stream, vocabulary: 6, every, reads, skips: 0, padding: None, order })
+        Split::of_tokens(Tokens {
+            stream,
+            vocabulary: 6,
+            every,
+            reads,
+            skips: 0,
+            padding: None,
+            order,
+            bytes_per_token: None,
+        })
     };
     Dataset::from_arrays(Source::new("text", vec![3], 6, part(20, 0), part(10, 1)), 0.0).unwrap()
 }

@@ -25,6 +25,8 @@ pub const SILU: Entry =
     entry!(activation::SILU, "y = x sigmoid(x), also known as swish (Elfwing, Uchibe & Doya 2017)");
 pub const GELU: Entry =
     entry!(activation::GELU, "y = x P(x), with P the normal distribution (Hendrycks & Gimpel 2016)");
+pub const GELU_TANH: Entry =
+    entry!(activation::GELU_TANH, "GELU by its approximation with the hyperbolic tangent, as GPT-2 has it");
 pub const SIGMOID: Entry = entry!(activation::SIGMOID, "y = 1 / (1 + exp(-x))");
 pub const HARD_SIGMOID: Entry =
     entry!(activation::HARD_SIGMOID, "y = min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)");

@@ -37,11 +37,15 @@ pub const MEAN: Entry = Entry {
 };
 pub const GLOBAL_MEAN: Entry = Entry {
     name: "global_average_pool",
-    about: "the mean of each channel over all sites",
+    about: "the mean of each channel over all sites of an image, or all steps of a sequence",
     required: Vec::new,
     optional: Vec::new,
     build: |context| {
-        let sites = image(context)?;
+        // A sequence is an image of one column.
+        let sites = match context.input()?.sites[..] {
+            [steps] => [steps, 1],
+            _ => image(context)?,
+        };
         let window = Window::of(sites, sites);
         let output = Extent::features(context.input()?.channels);
         Ok(Built { layer: Box::new(GlobalMean(window)), output, params: Vec::new() })

@@ -16,6 +16,7 @@ mod mobilenet_v2;
 mod resnet;
 mod resnet_cifar;
 mod vgg;
+mod vit;
 
 /// A network in the list.
 pub struct Entry {
@@ -38,6 +39,7 @@ pub const ALL: &[Entry] = &[
     vgg::ENTRY,
     mobilenet_v1::ENTRY,
     mobilenet_v2::ENTRY,
+    vit::ENTRY,
 ];
 
 /// The network of a preset for samples of this extent.
@@ -103,6 +105,7 @@ mod tests {
         assert_eq!(trained("resnet50", [3, 224, 224], 1000), 25_557_032);
         assert_eq!(trained("mobilenet-v1", [3, 224, 224], 1000), 4_231_976);
         assert_eq!(trained("mobilenet-v2", [3, 224, 224], 1000), 3_504_872);
+        assert_eq!(trained("vit", [1, 28, 28], 10), 138_890);
         // 20,040,522 elsewhere, where convolutions have biases besides.
         assert_eq!(trained("vgg19-bn", [3, 32, 32], 10), 20_040_522 - 5_504);
     }
@@ -118,6 +121,9 @@ mod tests {
         assert!(build("mpl", "", &image).contains("mlp"));
         assert!(build("cnn", "widht = 1.0", &image).contains("width"));
         assert!(build("cnn", "width = 0.0", &image).contains("a factor above 0"));
+        assert!(build("vit", "patch = 5", &image).contains("no multiple of 5"));
+        assert!(build("vit", "heads = 5", &image).contains("divides the width, 64"));
+        assert!(build("vit", "pool = 'last'", &image).contains("\"mean\" or \"class\""));
         assert!(build("cnn", "", &Extent::features(784)).contains("reads images"));
     }
 }

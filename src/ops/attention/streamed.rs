@@ -1,0 +1,207 @@
+//! Attention without a matrix of scores, by blocks of keys.   Milakov & Gimelshein 2018; Dao et al. 2022.
+
+use super::{Args, Attention, BLOCK, Gradients, Operands, Sizes, softmax};
+use crate::error::Result;
+use crate::gpu::{Kernel, Recorder, Tensor, Twin};
+use crate::ops::{Step, groups};
+use crate::{bind, source};
+
+const fn kernel(entry: &'static str, twin: fn(&Twin), constants: &'static [(&'static str, f64)]) -> Kernel {
+    Kernel::own(source!("ops/attention/streamed"), twin).entry(entry).with(constants).proven()
+}
+
+const DROPS: &[(&str, f64)] = &[("DROPS", 1.0)];
+const ADDS: &[(&str, f64)] = &[("ADDS", 1.0)];
+const BOTH: &[(&str, f64)] = &[("DROPS", 1.0), ("ADDS", 1.0)];
+
+/// By whether some probabilities are dropped.
+const FORWARD: [Kernel; 2] =
+    [kernel("forward", |t| twin_forward(t, false), &[]), kernel("forward", |t| twin_forward(t, true), DROPS)];
+/// By whether some probabilities are dropped, and whether gradients are added.
+const D_QUERIES: [[Kernel; 2]; 2] = [
+    [
+        kernel("d_queries", |t| twin_d_queries(t, false, false), &[]),
+        kernel("d_queries", |t| twin_d_queries(t, false, true), ADDS),
+    ],
+    [
+        kernel("d_queries", |t| twin_d_queries(t, true, false), DROPS),
+        kernel("d_queries", |t| twin_d_queries(t, true, true), BOTH),
+    ],
+];
+const D_KEYS: [[Kernel; 2]; 2] = [
+    [
+        kernel("d_keys", |t| twin_d_keys(t, false, false), &[]),
+        kernel("d_keys", |t| twin_d_keys(t, false, true), ADDS),
+    ],
+    [
+        kernel("d_keys", |t| twin_d_keys(t, true, false), DROPS),
+        kernel("d_keys", |t| twin_d_keys(t, true, true), BOTH),
+    ],
+];
+const WG: usize = 64;
+
+impl Attention<'_> {
+    fn blocks(&self, steps: usize) -> u64 {
+        groups(self.heads * steps.div_ceil(BLOCK) * self.batch / 4, WG)
+    }
+
+    /// `y`, and of each query the logarithm of the sum of `exp(score)` over the keys.
+    pub fn record_streamed(&self, rec: &mut Recorder, x: Operands, total: &Tensor, y: &Tensor) -> Result<()> {
+        let binds = bind! {
+            args: &self.args(), step: self.step, queries: x.queries, keys: x.keys, y: y, new_total: total
+        };
+        let flops = self.pairs() * (4 * self.depth as u64 + 5);
+        let kernel = &FORWARD[usize::from(self.dropout.is_some())];
+        rec.dispatch(kernel, binds, self.blocks(self.queries), flops)
+    }
+
+    /// The gradients of queries, keys and values; `delta` is as long as `total`.
+    #[expect(clippy::too_many_arguments, reason = "each is a tensor of the formula")]
+    pub fn record_streamed_backward(
+        &self,
+        rec: &mut Recorder,
+        x: Operands,
+        total: &Tensor,
+        y: &Tensor,
+        d_y: &Tensor,
+        delta: &Tensor,
+        to: Gradients,
+    ) -> Result<()> {
+        softmax::record_delta(rec, self, y, d_y, delta)?;
+        let (args, drops, product) =
+            (self.args(), usize::from(self.dropout.is_some()), 2 * self.depth as u64);
+        if let Some((d_queries, adds)) = to.queries {
+            let binds = bind! {
+                args: &args, step: self.step, queries: x.queries, keys: x.keys, d_y: d_y, total: total,
+                delta: delta, d_queries_out: d_queries
+            };
+            let flops = self.pairs() * (3 * product + 5);
+            rec.dispatch(&D_QUERIES[drops][usize::from(adds)], binds, self.blocks(self.queries), flops)?;
+        }
+        let Some((d_keys, adds)) = to.keys else { return Ok(()) };
+        let binds = bind! {
+            args: &args, step: self.step, queries: x.queries, keys: x.keys, d_y: d_y, total: total,
+            delta: delta, d_keys_out: d_keys
+        };
+        let flops = self.pairs() * (4 * product + 6);
+        rec.dispatch(&D_KEYS[drops][usize::from(adds)], binds, self.blocks(self.keys), flops)
+    }
+}
+
+/// A twin's operands.
+struct Bound {
+    args: Args,
+    sizes: Sizes,
+    step: Step,
+    drops: bool,
+    queries: Vec<f32>,
+    keys: Vec<f32>,
+    d_y: Vec<f32>,
+    total: Vec<f32>,
+    delta: Vec<f32>,
+}
+
+impl Bound {
+    fn of(t: &Twin, drops: bool) -> Self {
+        let args: Args = t.get("args");
+        let read = |name: &str| super::bound(t, name);
+        Self {
+            sizes: Sizes::of(&args),
+            step: t.get("step"),
+            drops,
+            queries: read("queries"),
+            keys: read("keys"),
+            d_y: read("d_y"),
+            total: read("total"),
+            delta: read("delta"),
+            args,
+        }
+    }
+    fn key(&self, begin: u32, at: [usize; 3], key: usize, channel: usize) -> f64 {
+        f64::from(self.keys[self.sizes.key(begin, [at[0], key, at[2]], channel)])
+    }
+    fn query(&self, at: [usize; 3], channel: usize) -> f64 {
+        f64::from(self.queries[self.sizes.query(at, channel)])
+    }
+    fn d_y(&self, at: [usize; 3], channel: usize) -> f64 {
+        f64::from(self.d_y[self.sizes.query(at, channel)])
+    }
+    fn score(&self, at: [usize; 3], key: usize) -> f64 {
+        let product = |c| self.query(at, c) * self.key(self.args.key_at, at, key, c);
+        f64::from(self.args.scale) * (0..self.sizes.depth).map(product).sum::<f64>()
+    }
+    fn factor(&self, at: [usize; 3], key: usize) -> f64 {
+        if self.drops { self.args.factor(&self.step, self.sizes.pair(at, key)) } else { 1.0 }
+    }
+    fn open(&self, at: [usize; 3]) -> impl Iterator<Item = usize> + Clone + '_ {
+        (0..self.sizes.keys).filter(move |&key| self.args.attends(at[1], key))
+    }
+    /// What y took of a value, and the gradient of the score.
+    fn backward(&self, row: usize, at: [usize; 3], key: usize) -> (f64, f64) {
+        let p = (self.score(at, key) - f64::from(self.total[row])).exp();
+        let product = |c| self.d_y(at, c) * self.key(self.args.value_at, at, key, c);
+        let factor = self.factor(at, key);
+        let d_p = factor * (0..self.sizes.depth).map(product).sum::<f64>();
+        (p * factor, p * (d_p - f64::from(self.delta[row])) * f64::from(self.args.scale))
+    }
+}
+
+fn twin_forward(t: &Twin, drops: bool) {
+    let own = Bound::of(t, drops);
+    let (mut y, mut total) = (t.f32_mut("y"), t.f32_mut("new_total"));
+    for (row, at) in own.sizes.rows().enumerate() {
+        let scores: Vec<(usize, f64)> = own.open(at).map(|key| (key, own.score(at, key))).collect();
+        let largest = scores.iter().map(|(_, score)| *score).fold(f64::MIN, f64::max);
+        let sum: f64 = scores.iter().map(|(_, score)| (score - largest).exp()).sum();
+        total[row] = (largest + sum.ln()) as f32;
+        for c in 0..own.sizes.depth {
+            let value = |&(key, score): &(usize, f64)| {
+                (score - largest).exp() / sum * own.factor(at, key) * own.key(own.args.value_at, at, key, c)
+            };
+            y[own.sizes.query(at, c)] = scores.iter().map(value).sum::<f64>() as f32;
+        }
+    }
+}
+
+/// Adds rounded sums, or sets them.
+fn settle(to: &mut [f32], sums: &[f64], range: std::ops::Range<usize>, adds: bool) {
+    for i in range {
+        to[i] = if adds { to[i] + sums[i] as f32 } else { sums[i] as f32 };
+    }
+}
+
+fn twin_d_queries(t: &Twin, drops: bool, adds: bool) {
+    let own = Bound::of(t, drops);
+    let mut d_queries = t.f32_mut("d_queries_out");
+    let mut sums = vec![0.0; own.sizes.heads * own.sizes.depth * own.sizes.queries * own.sizes.batch];
+    for (row, at) in own.sizes.rows().enumerate() {
+        for key in own.open(at) {
+            let (_, d) = own.backward(row, at, key);
+            for c in 0..own.sizes.depth {
+                sums[own.sizes.query(at, c)] += d * own.key(own.args.key_at, at, key, c);
+            }
+        }
+    }
+    settle(&mut d_queries, &sums, 0..sums.len(), adds);
+}
+
+fn twin_d_keys(t: &Twin, drops: bool, adds: bool) {
+    let own = Bound::of(t, drops);
+    let mut d_keys = t.f32_mut("d_keys_out");
+    let mut sums = vec![0.0; d_keys.len()];
+    for (row, at) in own.sizes.rows().enumerate() {
+        for key in own.open(at) {
+            let (share, d) = own.backward(row, at, key);
+            for c in 0..own.sizes.depth {
+                let to = |begin| own.sizes.key(begin, [at[0], key, at[2]], c);
+                sums[to(own.args.key_at)] += d * own.query(at, c);
+                sums[to(own.args.value_at)] += share * own.d_y(at, c);
+            }
+        }
+    }
+    let len = own.sizes.heads * own.sizes.depth * own.sizes.keys * own.sizes.batch;
+    for begin in [own.args.key_at, own.args.value_at] {
+        let first = begin as usize * own.sizes.batch;
+        settle(&mut d_keys, &sums, first..first + len, adds);
+    }
+}
