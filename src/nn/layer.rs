@@ -260,7 +260,7 @@ pub trait Layer {
     fn passes_narrow(&self, _site: Site, _reads: Reads) -> bool {
         false
     }
-    /// The operands of its weight's dense gradient: x and d_y.
+    /// The operands of the dense gradient of its weights: x and d_y.
     fn operands(&self) -> [Operand; 2] {
         [Operand::Input, Operand::OutputGrad]
     }
@@ -268,8 +268,8 @@ pub trait Layer {
     fn is_recurrent(&self) -> bool {
         false
     }
-    /// Records the gradient of its weight, also where nothing is kept, for some of its rows: what growth goes by. No other
-    /// gradient changes.
+    /// Records the gradient of a weight of its, by its place among the parameters, also where nothing is kept, for some of its
+    /// rows: what growth goes by. No other gradient changes.
     ///
     /// # Errors
     /// `Kind::Usage` for a layer without a weight that could grow.
@@ -278,7 +278,7 @@ pub trait Layer {
         _rec: &mut Recorder,
         _site: Site,
         _pass: [&Tensor; 2],
-        _rows: Range<usize>,
+        _of: (usize, Range<usize>),
         _d_weight: &Tensor,
     ) -> Result<()> {
         Err(Error::usage("a layer without a weight was asked to grow it"))
