@@ -102,6 +102,29 @@ impl Graph {
         let out = out.unwrap_or(Toml::Integer(0)); // refused, with the layer's name, when the model is built
         self.layer("linear", name, &[x], settings([("out", out), ("share", Toml::String(other))]))
     }
+    /// An LSTM of so many units over a sequence: what each step's input adds to its gates is a linear layer called `name_in`.
+    pub fn lstm(&mut self, name: &str, x: Value, units: usize) -> Value {
+        self.recurrent("lstm", name, x, units, false, false)
+    }
+    /// A GRU, likewise.
+    pub fn gru(&mut self, name: &str, x: Value, units: usize) -> Value {
+        self.recurrent("gru", name, x, units, false, false)
+    }
+    /// An `lstm` or a `gru`, from the last step to the first if `reverse`, and going on where the batch before ended if `carry`.
+    pub fn recurrent(
+        &mut self,
+        kind: &str,
+        name: &str,
+        x: Value,
+        units: usize,
+        reverse: bool,
+        carry: bool,
+    ) -> Value {
+        let gates = if kind == "lstm" { 4 } else { 3 };
+        let x = self.linear(&format!("{name}_in"), x, gates * units);
+        let [reverse, carry] = [reverse, carry].map(Toml::Boolean);
+        self.layer(kind, name, &[x], settings([("reverse", reverse), ("carry", carry)]))
+    }
     /// A convolution with `out` channels by square kernels, over zeros of width `padding` around the image.
     #[expect(clippy::too_many_arguments, reason = "what a convolution is, in the order of PyTorch")]
     pub fn conv2d(
@@ -263,6 +286,8 @@ impl Graph {
             "conv2d" | "linear" | "embedding" => number("out"),
             "slice" => number("end")?.checked_sub(number("first")?),
             "concat" => spec.from.iter().map(named).sum(),
+            "lstm" => Some(named(spec.from.first()?)? / 4),
+            "gru" => Some(named(spec.from.first()?)? / 3),
             "attention" if spec.from.len() == 1 => Some(named(spec.from.first()?)? / 3),
             "flatten" | "patches" => None,
             _ => named(spec.from.first()?),

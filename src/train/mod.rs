@@ -1,5 +1,6 @@
 //! The training loop, its events and its checkpoints.
 
+mod aside;
 mod augment;
 pub mod baseline;
 mod branch;

@@ -1,5 +1,6 @@
 //! A run in memory: model, optimizer, pruning and data on a device, and the plans that make a step.
 
+use super::aside;
 use super::augment;
 use super::event::Log;
 use super::exam::Exam;
@@ -15,7 +16,7 @@ use crate::data::Dataset;
 use crate::distill;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Plan, Tensor, Timing, Uniform};
-use crate::nn::{Extent, Model};
+use crate::nn::{Carried, Extent, Model};
 use crate::ops::Step;
 use crate::ops::measure::Weight;
 use crate::ops::packed::crossover::Products;
@@ -23,7 +24,7 @@ use crate::ops::tally::Totals;
 use crate::ops::variants::{Choices, Shape};
 use crate::optim::{self, Optimizer};
 use crate::recipe::{Precision, Recipe, Storage};
-use crate::sparsity::{self, Change, Length, Look, Outline, Pruner, Setting, methods};
+use crate::sparsity::{self, Change, Length, Outline, Pruner, Setting, methods};
 
 /// Everything that a run holds. Its state after `n` steps is a function of the recipe, the data and the device.
 pub struct Session {
@@ -61,6 +62,8 @@ pub struct Session {
     /// The tensors of one batch.
     pub(super) columns: Columns,
     pub(super) passes: Passes,
+    /// What layers carry from one training batch to the next, once passes are laid out.
+    pub(super) carried: Option<Carried>,
     pub(super) plans: Plans,
 }
 
@@ -74,6 +77,7 @@ fn columns(recipe: &Recipe, data: &Dataset) -> usize {
 fn model(recipe: &Recipe, data: &Dataset, initial: Option<&Initial>) -> Result<Model> {
     let mut model = Model::new(&recipe.model, extent(data), data.classes, recipe.run.seed)?;
     check_answers(&model, data)?;
+    aside::check_carried(&model, data)?;
     initial.map_or(Ok(()), |initial| initial.hand_out(&mut model.params))?;
     Ok(model)
 }
@@ -211,6 +215,7 @@ impl Session {
             validation,
             columns: Columns::new(gpu, cols, data.labels())?,
             passes: Passes::none(),
+            carried: None,
             plans: Plans::none(gpu)?,
             gpu: gpu.clone(),
             recipe,
@@ -256,7 +261,8 @@ impl Session {
         let sparsity = methods::complete(&recipe.sparsity)?;
         let prospect = |Outline { param, form, densities, dense_grad }: Outline| {
             let (shape, feeds_back) = (params[param].product(cols), params[param].feeds_back);
-            let products = Products { form, shape, narrow: is_narrow(recipe), feeds_back, dense_grad };
+            let narrow = params[param].is_narrow(is_narrow(recipe));
+            let products = Products { form, shape, narrow, feeds_back, dense_grad };
             Weight { products, densities, choose: sparsity.storage == Storage::Auto }
         };
         Ok(sparsity::outline(&sparsity, length(recipe, data), params)?.into_iter().map(prospect).collect())
@@ -377,17 +383,6 @@ impl Session {
     /// Columns of a batch.
     pub fn columns(&self) -> usize {
         self.columns.batch
-    }
-    /// Passes a batch through the network beside the order of training. It is not trained on: totals stay as they are.
-    pub fn look(&self, look: Look) -> Result<()> {
-        let totals = self.totals.read_u32()?;
-        self.write_batch(self.step + look.ahead)?;
-        match &self.plans.tempered {
-            Some(plan) if look.tempered => plan.replay()?,
-            _ => self.plans.updating.as_ref().unwrap_or(&self.plans.before).plan.replay()?,
-        }
-        self.totals.write(&totals)?;
-        self.write_batch(self.step)
     }
     /// Samples in each part: training, validation, test.
     pub fn samples(&self) -> [usize; 3] {
