@@ -188,7 +188,10 @@ fn report_of(path: &Path, recipe: &Recipe, last: &Snapshot, max_steps: Option<u6
 
 /// Whether a report is that of a run's end, with all that belongs to it.
 pub fn is_complete(report: &Value, recipe: &Recipe) -> bool {
-    let is_end = report["epochs"].as_f64() >= Some(f64::from(recipe.run.epochs));
+    let is_end = match recipe.run.steps {
+        Some(steps) => report["steps"].as_u64() >= Some(u64::from(steps)),
+        None => report["epochs"].as_f64() >= Some(f64::from(recipe.run.epochs)),
+    };
     let compares = recipe.run.baseline && recipe.sparsity.method != "none";
     is_end && (!compares || !report["dense"].is_null() || !report["dense_counted"].is_null())
 }

@@ -78,6 +78,11 @@ impl Graph {
     pub fn linear(&mut self, name: &str, x: Value, out: usize) -> Value {
         self.layer("linear", name, &[x], settings([("out", Toml::Integer(out as i64))]))
     }
+    /// Of each token a row of `out` numbers, which begin as a named distribution says, such as `"normal:0.02"`.
+    pub fn embedding(&mut self, name: &str, tokens: Value, out: usize, init: &str) -> Value {
+        let all = [("out", Toml::Integer(out as i64)), ("init", Toml::String(init.into()))];
+        self.layer("embedding", name, &[tokens], settings(all))
+    }
     /// As [`Graph::linear`], by a named distribution of first values, such as `"xavier"` or `"normal:0.02"`, and with a bias
     /// or without.
     pub fn linear_from(&mut self, name: &str, x: Value, out: usize, init: &str, bias: bool) -> Value {
@@ -278,7 +283,7 @@ impl Graph {
             self.channels_of(Value(at))
         };
         match spec.kind.as_str() {
-            "conv2d" | "linear" => number("out"),
+            "conv2d" | "linear" | "embedding" => number("out"),
             "slice" => number("end")?.checked_sub(number("first")?),
             "concat" => spec.from.iter().map(named).sum(),
             "lstm" => Some(named(spec.from.first()?)? / 4),

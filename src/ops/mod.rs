@@ -28,6 +28,7 @@ pub mod pool;
 mod product;
 pub mod race;
 pub mod random_words;
+pub mod recall;
 pub mod relu;
 pub mod rotary;
 pub mod running;
@@ -100,6 +101,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(product::checks());
     all.extend(narrow::checks());
     all.extend(random_words::checks());
+    all.extend(recall::checks());
     all.extend(relu::checks());
     all.extend(running::checks());
     all.extend(scale::checks());

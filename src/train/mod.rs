@@ -50,5 +50,5 @@ pub use memory::Memory;
 pub use noise::{Noise, NoiseMeans, NoiseSummary};
 pub use numbers::check_read;
 pub use run::{Control, evaluate_all, train};
-pub use session::{Session, resolve};
+pub use session::{Session, length, resolve};
 pub use unfreeze::Phases;

@@ -4,7 +4,7 @@ use super::aside;
 use super::augment;
 use super::event::Log;
 use super::exam::Exam;
-use super::feed::{Feed, Span, Store};
+use super::feed::{self, Feed, Span, Store};
 use super::flips::Masks;
 use super::initial::Initial;
 use super::language::Asked;
@@ -82,6 +82,13 @@ fn model(recipe: &Recipe, data: &Dataset, initial: Option<&Initial>) -> Result<M
     Ok(model)
 }
 
+/// How long a run is.
+pub fn length(recipe: &Recipe, data: &Dataset) -> Length {
+    let steps_per_epoch = feed::batches(&data.train, recipe.run.batch as usize) as u64;
+    let by_epochs = steps_per_epoch * u64::from(recipe.run.epochs);
+    Length { steps: recipe.run.steps.map_or(by_epochs, u64::from), steps_per_epoch }
+}
+
 /// That of a data set's samples.
 pub(super) fn extent(data: &Dataset) -> Extent {
     match data.vocabulary() {
@@ -157,8 +164,7 @@ impl Session {
         if let Store::Numbers(set) = &mut feed.store {
             set.augment = varies;
         }
-        let per_epoch = feed.batches() as u64;
-        let length = Length { steps: per_epoch * recipe.run.epochs as u64, steps_per_epoch: per_epoch };
+        let length = length(&recipe, data);
         if length.steps > u32::MAX as u64 / 2 {
             return Err(Error::usage(format!("{} steps are too many: at most 2^31", length.steps)));
         }
@@ -259,9 +265,7 @@ impl Session {
             let products = Products { form, shape, narrow, feeds_back, dense_grad };
             Weight { products, densities, choose: sparsity.storage == Storage::Auto }
         };
-        let per_epoch = data.train.len().div_ceil(recipe.run.batch as usize) as u64;
-        let length = Length { steps: per_epoch * u64::from(recipe.run.epochs), steps_per_epoch: per_epoch };
-        Ok(sparsity::outline(&sparsity, length, params)?.into_iter().map(prospect).collect())
+        Ok(sparsity::outline(&sparsity, length(recipe, data), params)?.into_iter().map(prospect).collect())
     }
 
     pub fn is_done(&self) -> bool {
