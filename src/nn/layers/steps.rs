@@ -92,6 +92,9 @@ impl Layer for Step {
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs::default()
     }
+    fn looks_ahead(&self) -> bool {
+        true
+    }
 }
 
 struct ClassToken {
@@ -114,5 +117,8 @@ impl Layer for ClassToken {
     }
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs::default()
+    }
+    fn looks_ahead(&self) -> bool {
+        true
     }
 }
