@@ -121,7 +121,9 @@ impl Graph {
         carry: bool,
     ) -> Value {
         let gates = if kind == "lstm" { 4 } else { 3 };
-        let x = self.linear(&format!("{name}_in"), x, gates * units);
+        // PyTorch draws all weights of such a layer alike.
+        let init = format!("uniform:{}", 1.0 / (units.max(1) as f32).sqrt());
+        let x = self.linear_from(&format!("{name}_in"), x, gates * units, &init, true);
         let [reverse, carry] = [reverse, carry].map(Toml::Boolean);
         self.layer(kind, name, &[x], settings([("reverse", reverse), ("carry", carry)]))
     }

@@ -37,6 +37,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("fashion-vit-nm", include_str!("../../assets/recipes/fashion-vit-nm.toml")),
     ("shakespeare-gpt", include_str!("../../assets/recipes/shakespeare-gpt.toml")),
     ("shakespeare-gpt-nm", include_str!("../../assets/recipes/shakespeare-gpt-nm.toml")),
+    ("shakespeare-lstm-gmp", include_str!("../../assets/recipes/shakespeare-lstm-gmp.toml")),
 ];
 
 /// The text of a built-in recipe.
