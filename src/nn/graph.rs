@@ -212,6 +212,15 @@ impl Graph {
     pub fn step(&mut self, name: &str, x: Value, at: &str) -> Value {
         self.layer("step", name, &[x], settings([("at", Toml::String(at.into()))]))
     }
+    /// Some steps of a sequence.
+    pub fn steps(&mut self, name: &str, x: Value, steps: std::ops::Range<usize>) -> Value {
+        let [first, end] = [steps.start, steps.end].map(|at| Toml::Integer(at as i64));
+        self.layer("steps", name, &[x], settings([("first", first), ("end", end)]))
+    }
+    /// Attention by so many heads of a value, the queries, to another whose channels are keys and then values.
+    pub fn attend(&mut self, name: &str, queries: Value, memory: Value, heads: usize) -> Value {
+        self.layer("attention", name, &[queries, memory], settings([("heads", Toml::Integer(heads as i64))]))
+    }
     /// The product of two values, number by number.
     pub fn multiply(&mut self, name: &str, a: Value, b: Value) -> Value {
         self.layer("multiply", name, &[a, b], Settings::default())

@@ -64,6 +64,7 @@ pub const ALL: &[Entry] = &[
     positions::ROTARY,
     steps::CLASS_TOKEN,
     steps::STEP,
+    steps::STEPS,
     attention::ENTRY,
 ];
 

@@ -17,6 +17,7 @@ mod mobilenet_v1;
 mod mobilenet_v2;
 mod resnet;
 mod resnet_cifar;
+mod seq2seq;
 mod transformer;
 mod vgg;
 mod vit;
@@ -54,6 +55,7 @@ pub const ALL: &[Entry] = &[
     vit::ENTRY,
     gpt::ENTRY,
     lstm::ENTRY,
+    seq2seq::ENTRY,
 ];
 
 /// The network of a preset for samples of this extent.
