@@ -135,6 +135,10 @@ impl Model {
             (node, node.layer.operands().map(item))
         })
     }
+    /// How many steps it can be passed through, one at a time; `None` where there is no end.
+    pub fn steps_at_most(&self) -> Option<usize> {
+        self.nodes.iter().filter_map(|node| node.layer.steps_at_most()).min()
+    }
     /// The first layer that carries something from batch to batch.
     pub fn carries(&self) -> Option<&Node> {
         self.nodes.iter().find(|node| !node.layer.carried(4).is_empty())

@@ -18,7 +18,13 @@ const ATTEND: Kernel = Kernel::own(source!("ops/recall"), twin_attend).entry("at
 const WG: usize = 64;
 
 /// `y` (rows, width) is this step of a table (rows, steps, width); past the last step it stays there.
-pub fn record_look_up(rec: &mut Recorder, step: &Uniform, table: &Tensor, steps: usize, y: &Tensor) -> Result<()> {
+pub fn record_look_up(
+    rec: &mut Recorder,
+    step: &Uniform,
+    table: &Tensor,
+    steps: usize,
+    y: &Tensor,
+) -> Result<()> {
     let rows = table.shape[0];
     let args =
         Args { rows: rows as u32, steps: steps as u32, width: (y.len() / rows) as u32, ..Args::default() };
@@ -103,7 +109,8 @@ fn twin_attend(t: &Twin) {
     let (mut scores, mut y) = (t.f32_mut("scores"), t.f32_mut("y"));
     let [heads, steps, batch, depth] = [args.rows, args.steps, args.batch, args.depth].map(|n| n as usize);
     let keys = (step.first as usize + 1).min(steps);
-    let at = |channel: usize, key: usize, col: usize| f64::from(memory[(channel * steps + key) * batch + col]);
+    let at =
+        |channel: usize, key: usize, col: usize| f64::from(memory[(channel * steps + key) * batch + col]);
     for (head, col) in (0..heads).flat_map(|head| (0..batch).map(move |col| (head, col))) {
         let own = head * depth..(head + 1) * depth;
         let score = |key: usize| {
@@ -116,7 +123,8 @@ fn twin_attend(t: &Twin) {
         let total: f64 = shares.iter().sum();
         all.iter().enumerate().for_each(|(key, &s)| scores[(head * steps + key) * batch + col] = s as f32);
         for c in own.clone() {
-            let sum: f64 = shares.iter().enumerate().map(|(k, share)| share * at(heads * depth + c, k, col)).sum();
+            let sum: f64 =
+                shares.iter().enumerate().map(|(k, share)| share * at(heads * depth + c, k, col)).sum();
             y[c * batch + col] = (sum / total) as f32;
         }
     }
@@ -127,7 +135,8 @@ pub fn checks() -> Vec<Check> {
         Check::new("ops/recall:look_up", |t, n| {
             let now = t.gpu.uniform("step", &Step { first: 3, ..Default::default() })?;
             [(5, 1), (9, 2), (2, 1)].into_iter().try_for_each(|(steps, width)| {
-                let (table, y) = (t.input("table", &[n, steps, width])?, t.output("y", &[n, width], Tolerance::EXACT)?);
+                let (table, y) =
+                    (t.input("table", &[n, steps, width])?, t.output("y", &[n, width], Tolerance::EXACT)?);
                 if n == 0 { Ok(()) } else { record_look_up(&mut t.rec, &now, &table, steps, &y) }
             })
         }),

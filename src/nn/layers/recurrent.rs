@@ -88,6 +88,7 @@ fn build(context: &mut Context, kind: Kind) -> Result<Built> {
             .settings
             .wrong("carry", "false where `reverse` is true: what comes later is not known"));
     }
+    let carry = carry || context.stepwise.is_some();
     let units = input.channels / gates;
     let apart = match context.settings.text("gates")? {
         "together" => false,
@@ -296,6 +297,9 @@ impl Layer for Recurrent {
         all
     }
 
+    fn looks_ahead(&self) -> bool {
+        self.reverse
+    }
     fn carried(&self, batch: usize) -> Vec<Vec<usize>> {
         let state = || self.cell(batch).of_step(self.kind.states());
         self.carry.then(state).into_iter().collect()
