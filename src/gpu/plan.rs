@@ -16,19 +16,29 @@ pub enum Phase {
     Batch,
     Forward,
     Loss,
+    /// What the forward pass has computed and not kept.
+    Recompute,
     Backward,
     Update,
     Masks,
 }
 
 impl Phase {
-    pub const ALL: [Phase; 6] =
-        [Phase::Batch, Phase::Forward, Phase::Loss, Phase::Backward, Phase::Update, Phase::Masks];
+    pub const ALL: [Phase; 7] = [
+        Phase::Batch,
+        Phase::Forward,
+        Phase::Loss,
+        Phase::Recompute,
+        Phase::Backward,
+        Phase::Update,
+        Phase::Masks,
+    ];
     pub fn name(self) -> &'static str {
         match self {
             Phase::Batch => "batch",
             Phase::Forward => "forward",
             Phase::Loss => "loss",
+            Phase::Recompute => "recompute",
             Phase::Backward => "backward",
             Phase::Update => "update",
             Phase::Masks => "masks",

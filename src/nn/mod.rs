@@ -17,6 +17,7 @@ mod pass;
 mod planner;
 pub mod presets;
 pub mod reach;
+mod recompute;
 mod schedule;
 mod statistics;
 

@@ -73,9 +73,13 @@ impl Model {
     /// Records the backward pass from the gradients of the logits, which the losses have written: the gradient of every
     /// parameter that was wished for.
     pub fn backward(&self, rec: &mut Recorder, choices: &Choices, step: &Uniform, pass: &Pass) -> Result<()> {
-        rec.phase(Phase::Backward);
         let calls = pass.schedule.calls.iter().skip_while(|call| !matches!(call, Call::Losses { .. }));
-        calls.into_iter().try_for_each(|call| self.call(rec, choices, step, pass, call))
+        calls.into_iter().try_for_each(|call| {
+            rec.phase(if call.is_again() { Phase::Recompute } else { Phase::Backward });
+            self.call(rec, choices, step, pass, call)
+        })?;
+        rec.phase(Phase::Backward);
+        Ok(())
     }
 
     fn call(

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::model::{Model, NodeId, ValueId};
 use super::planner::{Planner, kept};
+use super::recompute;
 use crate::gpu::{Dtype, Gpu};
 use crate::ops::variants::Choices;
 use crate::param::ParamId;
@@ -22,6 +23,8 @@ pub struct Wish {
     pub narrow: bool,
     /// Whether the batch can be written as bf16.
     pub narrow_batch: bool,
+    /// Whether the backward pass computes again what it reads, where that takes less memory than keeping it.
+    pub recomputes: bool,
 }
 
 /// Parameters whose gradients are computed.
@@ -45,6 +48,21 @@ pub enum Item {
     ParamShare(NodeId, usize, usize),
     /// What a layer asked for besides, by its number: see [`super::layer::Extra`].
     Extra(NodeId, usize),
+    /// A value, computed once more for the backward pass.
+    Again(ValueId),
+    /// An extra of a forward call, in the call that is recorded once more.
+    ExtraAgain(NodeId, usize),
+}
+
+impl Item {
+    /// The same, computed once more.
+    fn again(self) -> Self {
+        match self {
+            Item::Value(value) => Item::Again(value),
+            Item::Extra(node, number) => Item::ExtraAgain(node, number),
+            other => other,
+        }
+    }
 }
 
 /// An item in one format.
@@ -57,6 +75,10 @@ pub struct Key {
 impl Key {
     pub(super) fn wide(item: Item) -> Self {
         Self { item, narrow: false }
+    }
+    /// The same, computed once more.
+    pub(super) fn again(self) -> Self {
+        Self { item: self.item.again(), ..self }
     }
 }
 
@@ -118,6 +140,26 @@ pub enum Grads {
 }
 
 impl Call {
+    /// The layer that it belongs to.
+    pub(super) fn node(&self) -> Option<NodeId> {
+        match self {
+            Call::Batch { .. } | Call::Losses { .. } => None,
+            Call::Narrow { node, .. }
+            | Call::Forward { node, .. }
+            | Call::Gate { node, .. }
+            | Call::Backward { node, .. }
+            | Call::Add { node, .. } => Some(*node),
+        }
+    }
+    /// Whether it computes something once more.
+    pub(super) fn is_again(&self) -> bool {
+        let again = |key: &Key| matches!(key.item, Item::Again(_) | Item::ExtraAgain(..));
+        match self {
+            Call::Narrow { to, .. } => again(to),
+            Call::Forward { y, extras, .. } => extras.iter().flatten().chain([y]).any(again),
+            _ => false,
+        }
+    }
     /// What it reads and what it writes.
     pub fn touches(&self) -> [Vec<Key>; 2] {
         match self {
@@ -192,43 +234,54 @@ impl Schedule {
         if wish.gradients != Gradients::None {
             planner.backward(&trains);
         }
-        let shapes = |item| shape(model, gpu, choices, item, batch);
         let (calls, carried) = (planner.calls, model.carried(batch));
-        let mut schedule = Schedule { lives: Vec::new(), calls, batch, wish, carried };
-        schedule.lives = schedule.lives(&shapes, &kept(model, wish));
-        schedule
-    }
-
-    fn lives(&self, shapes: &dyn Fn(Item) -> (Dtype, Vec<usize>), kept: &[Item]) -> Vec<Life> {
-        let mut lives: BTreeMap<Key, Life> = BTreeMap::new();
-        for (at, call) in self.calls.iter().enumerate() {
-            for key in call.touches().concat() {
-                let fresh = || {
-                    let (dtype, shape) = shapes(key.item);
-                    let dtype = if key.narrow { Dtype::Bf16 } else { dtype };
-                    Life { key, shape, dtype, first: at, last: at }
-                };
-                lives.entry(key).or_insert_with(fresh).last = at;
-            }
-        }
-        let end = self.calls.len();
-        for item in kept {
-            lives.entry(Key::wide(*item)).and_modify(|life| life.last = end);
-        }
-        lives.into_values().collect()
+        let kept = kept(model, wish);
+        let shapes = |item| shape(model, gpu, choices, item, batch);
+        let lives = lives(&calls, &shapes, &kept);
+        let once = Schedule { calls, lives, batch, wish, carried };
+        if wish.recomputes { recompute::shortened(model, once, &shapes, &kept) } else { once }
     }
 }
 
+/// The lives of what calls touch; what is `kept` is there at the end.
+pub(super) fn lives(
+    calls: &[Call],
+    shapes: &dyn Fn(Item) -> (Dtype, Vec<usize>),
+    kept: &[Item],
+) -> Vec<Life> {
+    let mut lives: BTreeMap<Key, Life> = BTreeMap::new();
+    for (at, call) in calls.iter().enumerate() {
+        for key in call.touches().concat() {
+            let fresh = || {
+                let (dtype, shape) = shapes(key.item);
+                let dtype = if key.narrow { Dtype::Bf16 } else { dtype };
+                Life { key, shape, dtype, first: at, last: at }
+            };
+            lives.entry(key).or_insert_with(fresh).last = at;
+        }
+    }
+    for item in kept {
+        lives.entry(Key::wide(*item)).and_modify(|life| life.last = calls.len());
+    }
+    lives.into_values().collect()
+}
+
 /// The type of an item, where it is not bf16, and its shape.
-fn shape(model: &Model, gpu: &Gpu, choices: &Choices, item: Item, batch: usize) -> (Dtype, Vec<usize>) {
+pub(super) fn shape(
+    model: &Model,
+    gpu: &Gpu,
+    choices: &Choices,
+    item: Item,
+    batch: usize,
+) -> (Dtype, Vec<usize>) {
     let value = match item {
-        Item::Value(value) | Item::Grad(value) => value,
+        Item::Value(value) | Item::Grad(value) | Item::Again(value) => value,
         Item::Share(node, input) => model.nodes[node].inputs[input],
         Item::ParamShare(node, param, segment) => {
             let param = &model.params[model.nodes[node].params[param]];
             return (Dtype::F32, param.segments[segment].grad.shape.clone());
         }
-        Item::Extra(node, number) => {
+        Item::Extra(node, number) | Item::ExtraAgain(node, number) => {
             let node = &model.nodes[node];
             let extra = node.layer.extras(model.site(gpu, choices, node, batch)).swap_remove(number);
             return (extra.dtype, extra.shape);

@@ -25,7 +25,12 @@ fn numbers(len: usize) -> Vec<f32> {
 }
 
 /// A model with memory, whose parameters have values; those that `packs` says so of keep a third.
-fn model(gpu: &Gpu, recipe: &recipe::Model, features: usize, packs: impl Fn(&str) -> bool) -> Model {
+pub(super) fn model(
+    gpu: &Gpu,
+    recipe: &recipe::Model,
+    features: usize,
+    packs: impl Fn(&str) -> bool,
+) -> Model {
     let mut model = Model::new(recipe, Extent::features(features), CLASSES, 5).unwrap();
     for param in model.params.iter_mut() {
         if packs(&param.name) {
@@ -41,7 +46,7 @@ fn model(gpu: &Gpu, recipe: &recipe::Model, features: usize, packs: impl Fn(&str
 }
 
 /// Replays a forward and a backward pass. Returns the logits of all heads and the gradients of all parameters.
-fn replay(model: &Model, choices: &Choices, pass: &Pass, gpu: &Gpu) -> Vec<Vec<f32>> {
+pub(super) fn replay(model: &Model, choices: &Choices, pass: &Pass, gpu: &Gpu) -> Vec<Vec<f32>> {
     let (cols, features) = (pass.batch(), model.input.numbers());
     let batch = gpu.upload_f32("samples", &[features, cols], &numbers(features * cols)).unwrap();
     let step = gpu.uniform("step", &Step { live: cols as u32, ..Step::default() }).unwrap();
@@ -70,7 +75,7 @@ fn replay(model: &Model, choices: &Choices, pass: &Pass, gpu: &Gpu) -> Vec<Vec<f
 fn narrow_pass(gpu: &Gpu, choices: &Choices, keeps: bool, inner: u32) -> (Vec<Vec<f32>>, [bool; 3]) {
     let mlp = recipe::Model::Mlp { hidden: vec![24, inner], activation: "relu".into() };
     let model = model(gpu, &mlp, 20, |name| ["fc1.weight", "fc2.weight"].contains(&name));
-    let wish = Wish { gradients: Gradients::All, keeps, narrow: true, narrow_batch: true };
+    let wish = Wish { gradients: Gradients::All, keeps, narrow: true, narrow_batch: true, ..Wish::default() };
     let schedule = Schedule::new(&model, gpu, choices, 16, wish);
     let (_, passes) = Arena::new(gpu, vec![schedule]).unwrap();
     let wide = ["fc1", "fc2", "head"].map(|name| {
@@ -116,7 +121,7 @@ fn a_dense_layer_that_cannot_read_bf16_is_written_f32() {
 }
 
 /// A network from random words: each adds a layer that reads values made before; what nobody reads is joined for the head.
-fn random_network(words: &[u32]) -> (Graph, usize) {
+pub(super) fn random_network(words: &[u32]) -> (Graph, usize) {
     let mut net = Graph::new();
     let features = 8 + words[0] as usize % 5;
     let mut values = vec![(net.data(), features)];
@@ -171,7 +176,7 @@ fn random_network(words: &[u32]) -> (Graph, usize) {
 }
 
 /// Faults of a schedule: reads before writes, and tensors in one buffer at one time.
-fn faults(schedule: &Schedule, placement: &Placement) -> Vec<String> {
+pub(super) fn faults(schedule: &Schedule, placement: &Placement) -> Vec<String> {
     let mut all = Vec::new();
     let mut written = std::collections::HashSet::new();
     for (at, call) in schedule.calls.iter().enumerate() {
@@ -213,7 +218,8 @@ proptest! {
             packed && name.ends_with("weight") && name.len().is_multiple_of(2) && !name.starts_with("norm")
         };
         let model = model(&gpu, &net.into(), features, packs);
-        let wish = Wish { gradients: Gradients::All, keeps, narrow, narrow_batch: narrow };
+        let wish =
+            Wish { gradients: Gradients::All, keeps, narrow, narrow_batch: narrow, ..Wish::default() };
         let schedule = || Schedule::new(&model, &gpu, &choices, 8, wish);
         let placement = place(&schedule().lives);
         prop_assert_eq!(faults(&schedule(), &placement), Vec::<String>::new());

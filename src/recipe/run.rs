@@ -29,6 +29,8 @@ pub struct Run {
     pub autotune: bool,
     /// What packed products read activations and their gradients as; sums are f32 whatever this is.
     pub activations: Precision,
+    /// Whether the backward pass computes most activations again, in place of keeping them: less memory, one more forward pass.
+    pub recompute: bool,
     /// Whether a sparse run is compared with the dense network at its end.
     pub baseline: bool,
 }
@@ -83,6 +85,7 @@ impl Run {
             activations: section
                 .choice("activations", "precision", Precision::ALL, Precision::name)?
                 .unwrap_or(Precision::F32),
+            recompute: section.flag("recompute", false)?,
             baseline: section.flag("baseline", true)?,
         };
         section.finish()?;
@@ -104,6 +107,7 @@ impl Run {
         w.key("keep", self.keep);
         w.key("autotune", self.autotune);
         w.key("activations", self.activations.name());
+        w.key("recompute", self.recompute);
         w.key("baseline", self.baseline);
     }
 }

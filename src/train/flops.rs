@@ -12,7 +12,8 @@ impl Session {
     /// The operations of the first `steps` steps, done or not: two for each weight and column, forward, in the input
     /// gradient where one is asked for, and in the weight gradient; beside them those of a dense network whose layers
     /// all train. A layer that is still frozen has no weight gradient, and no input gradient is passed below the lowest
-    /// that trains. Where thresholds are learned every step counts as dense; what a method looks at before it chooses
+    /// that trains. What is computed again for the backward pass is left out. Where thresholds
+    /// are learned every step counts as dense; what a method looks at before it chooses
     /// its first masks is left out.
     ///
     /// # Errors

@@ -61,7 +61,11 @@ impl Session {
         let chooses = pruner.is_some_and(Pruner::chooses_by_gradient) && frozen;
         // Where most steps would otherwise write more than they read.
         let apart = narrow && grows && !averages && first.contains(&Stage::Backward);
-        let of = |gradients, keeps, narrow_batch| Wish { gradients, keeps, narrow, narrow_batch };
+        let of = |gradients, keeps, narrow_batch| {
+            // Evaluations have nothing to recompute for.
+            let recomputes = self.recipe.run.recompute && gradients != Gradients::None;
+            Wish { gradients, keeps, narrow, narrow_batch, recomputes }
+        };
         let batch = self.feed.store.writes_narrow();
         let step = of(Gradients::Trained, (grows || averages) && !apart, batch);
         let due = of(if chooses { Gradients::All } else { Gradients::Trained }, grows || averages, batch);

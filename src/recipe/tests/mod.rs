@@ -33,6 +33,7 @@ checkpoint_every = "1ep"
 keep = 2
 autotune = true
 activations = "f32"
+recompute = false
 baseline = true
 
 [data]

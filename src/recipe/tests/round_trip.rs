@@ -124,6 +124,7 @@ fn a_run() -> impl Strategy<Value = Run> {
                 keep,
                 autotune,
                 activations: Precision::ALL[usize::from(autotune)],
+                recompute: autotune,
                 baseline: !autotune,
             },
         )
