@@ -207,6 +207,9 @@ impl Plan {
             all.flops as f64 / 1e6,
             all.bytes as f64 / 1e6
         ))?;
+        if recipe.run.recompute {
+            say(&recomputed(before.cost_of(Phase::Recompute) + after.cost_of(Phase::Recompute)))?;
+        }
         if let Some(TrainFlops { kept, dense }) = flops {
             let (share, kept, dense) = (100.0 * kept / dense, kept / 1e12, dense / 1e12);
             say(&format!(
@@ -220,6 +223,16 @@ impl Plan {
         say(&table::rows(&["held by", "bytes"], &holders.map(line).collect::<Vec<_>>()))?;
         say(&format!("weights and biases as stored: {}", table::bytes(stored)))
     }
+}
+
+/// What `run.recompute` costs in a step.
+fn recomputed(Cost { flops, bytes }: Cost) -> String {
+    if (flops, bytes) == (0, 0) {
+        return "nothing is computed again: the activations of this network take no less memory so"
+            .to_string();
+    }
+    let (flops, bytes) = (flops as f64 / 1e6, bytes as f64 / 1e6);
+    format!("of that for activations that are computed again: {flops:.1} MFLOP, {bytes:.1} MB moved at least")
 }
 
 /// The same network without any pruning.

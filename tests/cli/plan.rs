@@ -55,3 +55,34 @@ fn large_networks_are_planned_for_the_input_that_is_asked_for() {
         assert!((0.5..4.0).contains(&bytes), "{preset}: {bytes} GB");
     }
 }
+
+/// What is computed again is a phase of its own, in the sum of a step; of a network that gains nothing that is said.
+#[test]
+fn a_plan_says_what_is_computed_again() {
+    let home = tempfile::tempdir().unwrap();
+    let of = |recipe: &str, on: bool| {
+        let key = format!("run.recompute={on}");
+        let plan = ["plan", recipe, "-s", &key];
+        let text = String::from_utf8(run(home.path(), &plan).stdout).unwrap();
+        (text, json(home.path(), &[&plan[..], &["--json"]].concat()))
+    };
+    let flops = |plan: &Value, phase: &str| plan["cost"][phase]["flops"].as_u64().unwrap();
+    let ((once, kept), (text, again)) = (of("shakespeare-gpt", false), of("shakespeare-gpt", true));
+    assert!(
+        !once.contains("computed again")
+            && text.contains("of that for activations that are computed again: ")
+    );
+    assert_eq!(flops(&kept, "recompute"), 0);
+    let (more, forward) = (flops(&again, "recompute"), flops(&kept, "forward"));
+    assert!(more > 0 && more < forward, "{more} of {forward}");
+    for phase in ["forward", "backward", "update"] {
+        assert_eq!(flops(&again, phase), flops(&kept, phase), "{phase}");
+    }
+    let bytes = |plan: &Value| plan["memory"]["activations"].as_f64().unwrap();
+    assert!(bytes(&again) < 0.5 * bytes(&kept), "{} of {}", bytes(&again), bytes(&kept));
+    assert_eq!(again["train_flops"], kept["train_flops"]);
+    let (text, _) = of("digits-dense", true);
+    assert!(
+        text.contains("nothing is computed again: the activations of this network take no less memory so")
+    );
+}
