@@ -87,8 +87,8 @@ CASES += [
         CONV, layer("layer_norm"), layer("tanh"), layer("add", **{"from": ["tanh", "conv"]}), HEAD,
     ]),
     ("rms_norm", IMAGE, [
-        CONV, layer("rms_norm", epsilon=1e-3), layer("layer_norm", bias=False), layer("add", **{"from": ["layer_norm", "conv"]}),
-        layer("rms_norm", "last"), layer("add", "sum", **{"from": ["last", "add"]}), HEAD,
+        CONV, layer("rms_norm", epsilon=0.5), layer("layer_norm", bias=False, epsilon=0.25), layer("add", **{"from": ["layer_norm", "conv"]}),
+        layer("rms_norm", "last", epsilon=0.5), layer("add", "sum", **{"from": ["last", "add"]}), HEAD,
     ]),
     ("patches, a class token and positions", [2, 4, 6], [
         layer("conv2d", "conv", out=2, kernel=1), layer("patches", size=2), layer("linear", "embed", out=4), layer("class_token"),
