@@ -4,6 +4,8 @@
 mod common;
 #[path = "matrix/convolutions.rs"]
 mod convolutions;
+#[path = "matrix/recurrent.rs"]
+mod recurrent;
 
 use std::collections::BTreeMap;
 

@@ -61,8 +61,7 @@ pub fn choices(run: &Run, effort: Effort, tell: &mut dyn FnMut(&Progress)) -> Re
     let mut choices = before.clone();
     let mut shapes = Session::products(gpu, recipe, data)?;
     let weights = Session::prospects(recipe, data, initial)?;
-    let per_epoch = data.train.len().div_ceil(recipe.run.batch as usize) as u64;
-    let steps = (per_epoch * u64::from(recipe.run.epochs)).min(max_steps.unwrap_or(u64::MAX));
+    let steps = crate::train::length(recipe, data).steps.min(max_steps.unwrap_or(u64::MAX));
     let mut meter = match effort {
         Effort::Full => Meter::full(gpu, tell),
         _ => Meter::brief(gpu, measure::workload(steps, &shapes, &weights), tell),

@@ -81,6 +81,7 @@ impl Eval {
             let validation = found.iter().find(|e| e.part == Part::Validation);
             print_json(&json!({
                 "schema": 1, "data": data.name, "data_hash": data.hash, "changes": differences, "answers": test.answers,
+                "language": test.language,
                 "test_loss": test.loss, "test_accuracy": test.accuracy,
                 "test_nll": test.loss, "test_ece": test.ece, "test_aurc": test.aurc, "test_e_aurc": test.e_aurc,
                 "val_loss": validation.map(|e| e.loss), "val_accuracy": validation.map(|e| e.accuracy),
@@ -89,13 +90,7 @@ impl Eval {
         } else {
             for e in &found {
                 let part = if e.part == Part::Test { "test" } else { "validation" };
-                say(&format!(
-                    "{part}: accuracy {:.2} %, loss {:.4}, {} answers of {}",
-                    e.accuracy * 100.0,
-                    e.loss,
-                    e.answers,
-                    data.name
-                ))?;
+                say(&format!("{part}: {}, {} answers of {}", e.figures(), e.answers, data.name))?;
                 // In the units of papers.
                 say(&format!(
                     "  confidence: NLL {:.4}, ECE {:.2} %, AURC {:.2}e-3, E-AURC {:.2}e-3",

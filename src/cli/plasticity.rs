@@ -195,6 +195,11 @@ impl Plasticity {
     /// pruning that is named twice.
     fn check(&self, recipe: &Recipe) -> Result<()> {
         let epochs = recipe.run.epochs;
+        if recipe.run.steps.is_some() {
+            return Err(
+                Error::usage("this measurement counts in epochs").hint("run.epochs in place of run.steps")
+            );
+        }
         if self.more == 0 {
             return Err(Error::usage("--for is a number of epochs, at least 1"));
         }

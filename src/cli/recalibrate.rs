@@ -61,13 +61,7 @@ impl Recalibrate {
             }));
         }
         for (when, found) in [("before", before), ("after", after)] {
-            say(&format!(
-                "{when}: test accuracy {:.2} %, loss {:.4}, {} answers of {}",
-                found.accuracy * 100.0,
-                found.loss,
-                found.answers,
-                data.name
-            ))?;
+            say(&format!("{when}: test {}, {} answers of {}", found.figures(), found.answers, data.name))?;
         }
         say(&format!("{}\ndigest {}", path.display(), recalibrated.digest))
     }

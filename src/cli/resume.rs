@@ -59,9 +59,13 @@ impl Resume {
 }
 
 fn done(report: &Value) -> String {
-    let accuracy = report["test_accuracy"].as_f64().unwrap_or(f64::NAN) * 100.0;
+    let number = |key: &str| report[key].as_f64().unwrap_or(f64::NAN);
+    let judged = match report["language"].is_object() {
+        true => format!("test loss {:.4}", number("test_loss")),
+        false => format!("test accuracy {:.2} %", number("test_accuracy") * 100.0),
+    };
     let digest = report["digest"].as_str().unwrap_or_default();
-    format!("the run is done: {} steps, test accuracy {accuracy:.2} %\ndigest {digest}", report["steps"])
+    format!("the run is done: {} steps, {judged}\ndigest {digest}", report["steps"])
 }
 
 /// Goes on with the run in a folder, from its last good checkpoint. Nothing is touched where it is done.
@@ -184,7 +188,10 @@ fn report_of(path: &Path, recipe: &Recipe, last: &Snapshot, max_steps: Option<u6
 
 /// Whether a report is that of a run's end, with all that belongs to it.
 pub fn is_complete(report: &Value, recipe: &Recipe) -> bool {
-    let is_end = report["epochs"].as_f64() >= Some(f64::from(recipe.run.epochs));
+    let is_end = match recipe.run.steps {
+        Some(steps) => report["steps"].as_u64() >= Some(u64::from(steps)),
+        None => report["epochs"].as_f64() >= Some(f64::from(recipe.run.epochs)),
+    };
     let compares = recipe.run.baseline && recipe.sparsity.method != "none";
     is_end && (!compares || !report["dense"].is_null() || !report["dense_counted"].is_null())
 }

@@ -53,7 +53,8 @@ fn source(name: String, origin: String, text: Vec<u8>, options: &Options) -> Res
         }
         Unit::Characters => characters(&text, &origin)?,
     };
-    let source = cut(name, stream, names.len(), options)?;
+    let bytes_per_token = Some(text.len() as f64 / stream.len().max(1) as f64);
+    let source = cut(name, stream, names.len(), bytes_per_token, options);
     Ok(Source { class_names: names, origin, ..source })
 }
 
@@ -99,12 +100,18 @@ fn tokens(argument: &str, options: &Options) -> Result<Source> {
         return Err(Error::data(format!("token {at} of {argument} is {}", stream[at]))
             .at(format!("expected: below data.vocabulary = {vocabulary}")));
     }
-    let source = cut(format!("tokens:{argument}"), stream, vocabulary, options)?;
+    let source = cut(format!("tokens:{argument}"), stream, vocabulary, None, options);
     Ok(Source { origin: argument.into(), ..source })
 }
 
 /// Windows of a stream, the end of which is for testing.
-fn cut(name: String, stream: Vec<u32>, vocabulary: usize, options: &Options) -> Result<Source> {
+fn cut(
+    name: String,
+    stream: Vec<u32>,
+    vocabulary: usize,
+    bytes_per_token: Option<f64>,
+    options: &Options,
+) -> Source {
     let context = options.context;
     let split = stream.len() - (options.test * stream.len() as f64) as usize;
     let all = Tokens {
@@ -115,10 +122,11 @@ fn cut(name: String, stream: Vec<u32>, vocabulary: usize, options: &Options) -> 
         skips: 0,
         padding: None,
         order: options.order,
+        bytes_per_token,
     };
     let len = all.stream.len();
     let [train, test] = [all.part(0, split), all.part(split, len)].map(Split::of_tokens);
-    Ok(Source::new(name, vec![context], vocabulary, train, test))
+    Source::new(name, vec![context], vocabulary, train, test)
 }
 
 #[cfg(test)]
@@ -173,6 +181,6 @@ mod tests {
         let set = Dataset::from_arrays(source, 0.0).unwrap();
         let count = set.train.tokens().unwrap().stream.len() + set.test.tokens().unwrap().stream.len();
         assert_eq!(count, 613_810);
-        assert_eq!(set.hash, "");
+        assert_eq!(set.hash, "3eb65434777429e68bfad8603f89ff9ae403577c2094e711cce3085fdc6fb3ac");
     }
 }

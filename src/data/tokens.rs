@@ -17,6 +17,8 @@ pub struct Tokens {
     /// A token that nobody is asked for.
     pub padding: Option<u32>,
     pub order: Order,
+    /// Bytes of text that a token stands for, on average; `None` where that is not known.
+    pub bytes_per_token: Option<f64>,
 }
 
 /// How rows follow each other in training.
@@ -100,7 +102,7 @@ mod tests {
 
     fn tokens(stream: &[u32], every: usize, reads: usize, skips: usize, padding: Option<u32>) -> Tokens {
         let (stream, order) = (stream.to_vec(), Order::Shuffled);
-        Tokens { stream, vocabulary: 10, every, reads, skips, padding, order }
+        Tokens { stream, vocabulary: 10, every, reads, skips, padding, order, bytes_per_token: None }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! else one of its own. A life reaches to the last call that touches the tensor, so that no call reads and writes one buffer.
 //! The passes of a session follow one another and share all buffers.
 
+use super::carried::Carried;
 use super::pass::Pass;
 use super::schedule::{Life, Schedule};
 use crate::error::Result;
@@ -83,16 +84,17 @@ impl Arena {
                 buffers[usize::from(narrow)].push(gpu.tensor(&label, Dtype::F32, &[words])?);
             }
         }
-        let pass = |(schedule, placement): (Schedule, Placement)| {
+        let pass = |(schedule, placement): (Schedule, Placement)| -> Result<Pass> {
             let lend = |(life, &at): (&Life, &usize)| {
                 let rank =
                     placement.buffers[..at].iter().filter(|room| room.narrow == life.key.narrow).count();
                 (life.key, buffers[usize::from(life.key.narrow)][rank].lend(life.dtype, &life.shape))
             };
             let tensors = schedule.lives.iter().zip(&placement.buffer).map(lend).collect();
-            Pass::new(schedule, tensors)
+            let carried = Carried::new(gpu, &schedule.carried)?;
+            Ok(Pass::new(schedule, tensors, carried))
         };
-        let passes = schedules.into_iter().zip(placements).map(pass).collect();
+        let passes = schedules.into_iter().zip(placements).map(pass).collect::<Result<_>>()?;
         Ok((Self { buffers }, passes))
     }
 

@@ -111,7 +111,8 @@ impl Model {
     fn place_params(&mut self) {
         let needs = self.needs_grad(|_| true);
         for node in 0..self.nodes.len() {
-            let feeds_back = self.nodes[node].inputs.iter().any(|&input| needs[input]);
+            let feeds_back = self.nodes[node].layer.is_recurrent()
+                || self.nodes[node].inputs.iter().any(|&input| needs[input]);
             let before = self.unit_before(node);
             for (position, id) in self.nodes[node].params.clone().into_iter().enumerate() {
                 let param = &mut self.params[id];

@@ -78,6 +78,11 @@ impl Graph {
     pub fn linear(&mut self, name: &str, x: Value, out: usize) -> Value {
         self.layer("linear", name, &[x], settings([("out", Toml::Integer(out as i64))]))
     }
+    /// Of each token a row of `out` numbers, which begin as a named distribution says, such as `"normal:0.02"`.
+    pub fn embedding(&mut self, name: &str, tokens: Value, out: usize, init: &str) -> Value {
+        let all = [("out", Toml::Integer(out as i64)), ("init", Toml::String(init.into()))];
+        self.layer("embedding", name, &[tokens], settings(all))
+    }
     /// As [`Graph::linear`], by a named distribution of first values, such as `"xavier"` or `"normal:0.02"`, and with a bias
     /// or without.
     pub fn linear_from(&mut self, name: &str, x: Value, out: usize, init: &str, bias: bool) -> Value {
@@ -96,6 +101,29 @@ impl Graph {
         let out = spec.and_then(|spec| spec.settings.values().get("out").cloned());
         let out = out.unwrap_or(Toml::Integer(0)); // refused, with the layer's name, when the model is built
         self.layer("linear", name, &[x], settings([("out", out), ("share", Toml::String(other))]))
+    }
+    /// An LSTM of so many units over a sequence: what each step's input adds to its gates is a linear layer called `name_in`.
+    pub fn lstm(&mut self, name: &str, x: Value, units: usize) -> Value {
+        self.recurrent("lstm", name, x, units, false, false)
+    }
+    /// A GRU, likewise.
+    pub fn gru(&mut self, name: &str, x: Value, units: usize) -> Value {
+        self.recurrent("gru", name, x, units, false, false)
+    }
+    /// An `lstm` or a `gru`, from the last step to the first if `reverse`, and going on where the batch before ended if `carry`.
+    pub fn recurrent(
+        &mut self,
+        kind: &str,
+        name: &str,
+        x: Value,
+        units: usize,
+        reverse: bool,
+        carry: bool,
+    ) -> Value {
+        let gates = if kind == "lstm" { 4 } else { 3 };
+        let x = self.linear(&format!("{name}_in"), x, gates * units);
+        let [reverse, carry] = [reverse, carry].map(Toml::Boolean);
+        self.layer(kind, name, &[x], settings([("reverse", reverse), ("carry", carry)]))
     }
     /// A convolution with `out` channels by square kernels, over zeros of width `padding` around the image.
     #[expect(clippy::too_many_arguments, reason = "what a convolution is, in the order of PyTorch")]
@@ -255,9 +283,11 @@ impl Graph {
             self.channels_of(Value(at))
         };
         match spec.kind.as_str() {
-            "conv2d" | "linear" => number("out"),
+            "conv2d" | "linear" | "embedding" => number("out"),
             "slice" => number("end")?.checked_sub(number("first")?),
             "concat" => spec.from.iter().map(named).sum(),
+            "lstm" => Some(named(spec.from.first()?)? / 4),
+            "gru" => Some(named(spec.from.first()?)? / 3),
             "attention" if spec.from.len() == 1 => Some(named(spec.from.first()?)? / 3),
             "flatten" | "patches" => None,
             _ => named(spec.from.first()?),

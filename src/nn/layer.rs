@@ -7,7 +7,7 @@ use toml::Value;
 use super::extent::Extent;
 use super::layers::{
     activation, add, attention, batch_norm, concat, conv2d, dropout, embedding, flatten, layer_norm, linear,
-    multiply, pad_channels, patches, pool, positions, relu, scale, slice, steps,
+    multiply, pad_channels, patches, pool, positions, recurrent, relu, scale, slice, steps,
 };
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Recorder, Tensor, Uniform};
@@ -57,6 +57,8 @@ pub const ALL: &[Entry] = &[
     pool::LARGEST,
     pool::MEAN,
     pool::GLOBAL_MEAN,
+    recurrent::LSTM,
+    recurrent::GRU,
     patches::ENTRY,
     positions::POSITIONS,
     positions::ROTARY,
@@ -151,6 +153,8 @@ pub struct During<'a> {
     pub number: usize,
     /// What it asked for by [`Layer::extras`], in that order; `None` where an extra is not there in this call.
     pub extras: &'a [Option<&'a Tensor>],
+    /// What it carries from one batch to the next, as it asked for by [`Layer::carried`].
+    pub carried: &'a [Tensor],
 }
 
 impl<'a> Site<'a> {
@@ -185,6 +189,17 @@ pub enum Held {
     Between,
 }
 
+/// What the dense gradient of a layer's weight is a product of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// Its first input.
+    Input,
+    /// Its output's gradient.
+    OutputGrad,
+    /// An extra, as the backward call leaves it, by its number.
+    Extra(usize),
+}
+
 /// Where a gradient goes.
 #[derive(Clone, Copy)]
 pub struct Sink<'a> {
@@ -216,6 +231,11 @@ pub trait Layer {
     fn extras(&self, _site: Site) -> Vec<Extra> {
         Vec::new()
     }
+    /// Shapes of f32 tensors that live as long as a run, and as an evaluation: it reads what the batch before has left there,
+    /// unless its batch is the first of an epoch, and leaves what is for the next. They begin as 0.
+    fn carried(&self, _batch: usize) -> Vec<Vec<usize>> {
+        Vec::new()
+    }
     /// Records `y = f(x)`.
     fn forward(&self, rec: &mut Recorder, site: Site, x: &[&Tensor], y: &Tensor) -> Result<()>;
     /// Records the gradients that are asked for.
@@ -238,6 +258,14 @@ pub trait Layer {
     }
     /// Whether it can write its input's gradient as bf16, where it reads its input as `reads` says.
     fn passes_narrow(&self, _site: Site, _reads: Reads) -> bool {
+        false
+    }
+    /// The operands of its weight's dense gradient: x and d_y.
+    fn operands(&self) -> [Operand; 2] {
+        [Operand::Input, Operand::OutputGrad]
+    }
+    /// Whether gradients flow back through its weight wherever that trains, asked for by an input or not.
+    fn is_recurrent(&self) -> bool {
         false
     }
     /// Records the gradient of its weight, also where nothing is kept, for some of its rows: what growth goes by. No other

@@ -5,6 +5,7 @@
 
 mod arena;
 mod build;
+mod carried;
 mod extent;
 mod fuse;
 mod graph;
@@ -20,6 +21,7 @@ mod schedule;
 mod statistics;
 
 pub use arena::{Arena, Placement, Room, place};
+pub use carried::Carried;
 pub use extent::Extent;
 pub use graph::{DATA, Graph, Value};
 pub use model::{Head, Model, Node};

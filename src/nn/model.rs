@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::extent::Extent;
-use super::layer::{Layer, Site};
+use super::layer::{Layer, Operand, Site};
 use super::pass::Pass;
 use super::schedule::Item;
 use crate::error::{Error, Result};
@@ -103,6 +103,7 @@ impl Model {
         let mut uses = vec![[0; 2]; self.params.len()];
         for node in &self.nodes {
             let feeds_back = node.inputs.iter().any(|&input| needs[input]);
+            let feeds_back = feeds_back || node.layer.is_recurrent() && needs[node.output];
             for id in &node.params {
                 uses[id.0][0] += 1;
                 uses[id.0][1] += usize::from(feeds_back);
@@ -122,10 +123,26 @@ impl Model {
         Site { gpu, choices, set, params, batch, cols, during: None }
     }
 
-    /// By layer that multiplies by this weight: its input, and its output's gradient.
+    /// By layer that multiplies by this weight: what its dense gradient is a product of.
     pub fn operands(&self, weight: ParamId) -> impl DoubleEndedIterator<Item = (&Node, [Item; 2])> {
-        let nodes = self.nodes.iter().filter(move |node| node.params.first() == Some(&weight));
-        nodes.map(|node| (node, [Item::Value(node.inputs[0]), Item::Grad(node.output)]))
+        let nodes =
+            self.nodes.iter().enumerate().filter(move |(_, node)| node.params.first() == Some(&weight));
+        nodes.map(|(id, node)| {
+            let item = |operand| match operand {
+                Operand::Input => Item::Value(node.inputs[0]),
+                Operand::OutputGrad => Item::Grad(node.output),
+                Operand::Extra(number) => Item::Extra(id, number),
+            };
+            (node, node.layer.operands().map(item))
+        })
+    }
+    /// The first layer that carries something from batch to batch.
+    pub fn carries(&self) -> Option<&Node> {
+        self.nodes.iter().find(|node| !node.layer.carried(4).is_empty())
+    }
+    /// By node, what its layer carries from batch to batch.
+    pub(super) fn carried(&self, batch: usize) -> Vec<Vec<Vec<usize>>> {
+        self.nodes.iter().map(|node| node.layer.carried(batch)).collect()
     }
 
     /// Records the gradient of some rows of a parameter, also where nothing is kept, after a backward pass that kept what

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::carried::Carried;
 use super::layer::{Backward, During, Sink, Site};
 use super::model::{Model, Node};
 use super::schedule::{Call, Gradients, Grads, Item, Key, Schedule};
@@ -15,11 +16,12 @@ use crate::ops::{narrow, relu};
 pub struct Pass {
     pub schedule: Schedule,
     tensors: HashMap<Key, Tensor>,
+    pub carried: Carried,
 }
 
 impl Pass {
-    pub(super) fn new(schedule: Schedule, tensors: HashMap<Key, Tensor>) -> Self {
-        Self { schedule, tensors }
+    pub(super) fn new(schedule: Schedule, tensors: HashMap<Key, Tensor>, carried: Carried) -> Self {
+        Self { schedule, tensors, carried }
     }
     /// Samples of a batch, with those that are missing.
     pub fn batch(&self) -> usize {
@@ -101,7 +103,8 @@ impl Model {
             }
             Call::Forward { node: id, x, y, extras: keys } => {
                 let node = node(*id);
-                let during = During { step, trains, number: *id, extras: &extras(keys) };
+                let (extras, carried) = (&extras(keys), pass.carried.of(*id));
+                let during = During { step, trains, number: *id, extras, carried };
                 let site = Site { during: Some(during), ..self.site(&gpu, choices, node, pass.batch()) };
                 node.layer.forward(rec, site, &pass.all(x), pass.at(*y))
             }
@@ -127,7 +130,8 @@ impl Model {
                     d_x: &d_x,
                     grads: (*grads != Grads::None).then_some(shares.as_ref().unwrap_or(&own)),
                 };
-                let during = During { step, trains, number: *id, extras: &extras(keys) };
+                let (extras, carried) = (&extras(keys), pass.carried.of(*id));
+                let during = During { step, trains, number: *id, extras, carried };
                 let site = Site { during: Some(during), ..self.site(&gpu, choices, node, pass.batch()) };
                 node.layer.backward(rec, site, &backward)?;
                 for (more, to) in shares.iter().flatten().flatten().zip(own.iter().flatten()) {

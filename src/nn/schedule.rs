@@ -175,6 +175,8 @@ pub struct Schedule {
     /// Samples of a batch, with those that are missing.
     pub batch: usize,
     pub wish: Wish,
+    /// By node, the shapes of what its layer carries from batch to batch.
+    pub carried: Vec<Vec<Vec<usize>>>,
 }
 
 impl Schedule {
@@ -191,7 +193,8 @@ impl Schedule {
             planner.backward(&trains);
         }
         let shapes = |item| shape(model, gpu, choices, item, batch);
-        let mut schedule = Schedule { lives: Vec::new(), calls: planner.calls, batch, wish };
+        let (calls, carried) = (planner.calls, model.carried(batch));
+        let mut schedule = Schedule { lives: Vec::new(), calls, batch, wish, carried };
         schedule.lives = schedule.lives(&shapes, &kept(model, wish));
         schedule
     }

@@ -9,6 +9,8 @@ pub(super) struct Joint {
     first: String,
     last: String,
     pub mode: MaskMode,
+    /// Whether it has rows and columns; biases and scales have none.
+    pub is_matrix: bool,
     /// Whether textures pay: for what is packed or small, copies into them would cost more than they save.
     pub texels: bool,
     pub parts: Vec<Part>,
@@ -76,13 +78,15 @@ impl Optimizer {
         for param in params.iter().filter(|param| param.trains()) {
             let parts = self.parts(param);
             let joins = param.is_small() && !self.rule.mixes();
-            if joins && joints.iter_mut().any(|joint| joint.extend(&param.name, &parts[0])) {
+            let mut alike = joints.iter_mut().filter(|joint| joint.is_matrix == param.is_matrix());
+            if joins && alike.any(|joint| joint.extend(&param.name, &parts[0])) {
                 continue;
             }
             joints.push(Joint {
                 first: param.name.clone(),
                 last: param.name.clone(),
                 mode: param.update_mode(),
+                is_matrix: param.is_matrix(),
                 texels: param.packed().is_none() && param.len() > MANY,
                 parts,
             });

@@ -62,7 +62,13 @@ pub const ALL: &[Entry] = &[
 pub struct Optimizer {
     pub entry: &'static Entry,
     rule: Box<dyn Rule>,
+    /// That of vectors, where weight decay is for matrices alone: the same without it.
+    of_vectors: Option<Box<dyn Rule>>,
 }
+
+/// The key that says what weight decay is for, of optimizers that have it.
+const DECAY: &str = "decay";
+const WEIGHT_DECAY: &str = "weight_decay";
 
 /// The entry of that name, and its settings with every default filled in.
 ///
@@ -74,7 +80,11 @@ pub fn resolve(recipe: &Optim) -> Result<(&'static Entry, Settings)> {
         .find(|entry| entry.name == recipe.name)
         .ok_or_else(|| unknown("optimizer", &recipe.name, ALL.iter().map(|entry| entry.name)))
         .map_err(|error| recipe.settings.locate("name", error))?;
-    let settings = recipe.settings.resolve(&format!("optimizer `{}`", entry.name), &(entry.settings)())?;
+    let mut defaults = (entry.settings)();
+    if defaults.iter().any(|(key, _)| *key == WEIGHT_DECAY) {
+        defaults.push((DECAY, Value::String("all".into())));
+    }
+    let settings = recipe.settings.resolve(&format!("optimizer `{}`", entry.name), &defaults)?;
     Ok((entry, settings))
 }
 
@@ -83,10 +93,11 @@ impl Optimizer {
     pub fn new(gpu: &Gpu, recipe: &Optim, params: &mut ParamSet) -> Result<Self> {
         let (entry, settings) = resolve(recipe)?;
         let rule = (entry.build)(&settings)?;
+        let of_vectors = without_decay(&settings)?.map(|settings| (entry.build)(&settings)).transpose()?;
         for param in params.iter_mut().filter(|param| param.learns()) {
             entry.slots.iter().try_for_each(|slot| param.accompany(gpu, slot, Like::Values))?;
         }
-        Ok(Self { entry, rule })
+        Ok(Self { entry, rule, of_vectors })
     }
 
     /// Records the update of all parameters but frozen ones.
@@ -104,9 +115,10 @@ impl Optimizer {
             let texels = joint.texels && rec.gpu.prefers_texels();
             let target = |part| Target { part, mode, names, step, totals, texels, spread: None };
             let targets: Vec<Target> = joint.parts.iter().map(target).collect();
-            let spread = self.rule.record_spread(rec, &targets)?;
+            let rule = self.of_vectors.as_ref().filter(|_| !joint.is_matrix).unwrap_or(&self.rule);
+            let spread = rule.record_spread(rec, &targets)?;
             for target in targets {
-                self.rule.record(rec, &Target { spread: spread.as_ref(), ..target })?;
+                rule.record(rec, &Target { spread: spread.as_ref(), ..target })?;
             }
         }
         Ok(())
@@ -115,6 +127,22 @@ impl Optimizer {
     /// `step` with what the rule needs to know of update number `step.update`, which counts from 1.
     pub fn corrected(&self, step: Step) -> Step {
         self.rule.corrected(step)
+    }
+}
+
+/// The settings of vectors, where they differ from those of matrices.
+fn without_decay(settings: &Settings) -> Result<Option<Settings>> {
+    if !settings.values().contains_key(DECAY) {
+        return Ok(None);
+    }
+    match settings.text(DECAY)? {
+        "all" => Ok(None),
+        "matrices" => {
+            let mut values = settings.values().clone();
+            values.insert(WEIGHT_DECAY.into(), Value::Float(0.0));
+            Ok(Some(values.into()))
+        }
+        _ => Err(settings.wrong(DECAY, "\"all\", or \"matrices\": not biases and scales of normalisations")),
     }
 }
 

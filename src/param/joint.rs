@@ -50,9 +50,9 @@ impl ParamSet {
     /// # Errors
     /// `Kind::Memory` where the device has no room.
     pub fn join(&mut self, gpu: &Gpu) -> Result<()> {
-        let mut roles: Vec<((String, usize), Vec<ParamId>)> = Vec::new();
+        let mut roles: Vec<((String, bool, usize), Vec<ParamId>)> = Vec::new();
         for (id, param) in self.pairs().filter(|(_, param)| param.is_small()) {
-            let role = (param.role().to_string(), param.parts().len());
+            let role = (param.role().to_string(), param.is_matrix(), param.parts().len());
             match roles.iter_mut().find(|(own, _)| *own == role) {
                 Some((_, members)) => members.push(id),
                 None => roles.push((role, vec![id])),

@@ -60,6 +60,8 @@ pub struct Param {
     pub window: Option<Window>,
     /// Sites that it multiplies at where it is not slid: the steps of a sequence.
     pub sites: usize,
+    /// Whether its product with one step needs that with the step before. Such products read f32 alone.
+    pub recurrent: bool,
     /// What of it is kept together.
     pub form: Form,
     /// Whether gradients flow on to its input.
@@ -91,6 +93,7 @@ impl Param {
             storage: Storage::Dense,
             window: None,
             sites: 1,
+            recurrent: false,
             form: Form::Free,
             feeds_back: true,
             before: None,
@@ -194,11 +197,20 @@ impl Param {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Its product for so many samples.
+    /// Whether it has rows and columns, as weights have; biases and scales have none.
+    pub fn is_matrix(&self) -> bool {
+        self.shape.len() > 1
+    }
+    /// Its product for so many samples: of a recurrent weight, of all steps.
     pub fn product(&self, batch: usize) -> Shape {
         let matrix = self.matrix();
         let sites = self.window.map_or(self.sites, |window| window.out().iter().product());
-        Shape { window: self.window, ..Shape::new(matrix.rows, matrix.inner(), sites * batch) }
+        let steps = self.recurrent.then_some(sites);
+        Shape { window: self.window, steps, ..Shape::new(matrix.rows, matrix.inner(), sites * batch) }
+    }
+    /// Whether its packed products read bf16, in a run that has it if `narrow`.
+    pub fn is_narrow(&self, narrow: bool) -> bool {
+        narrow && !self.recurrent
     }
     /// Which weights a mask keeps, where they are of the parameter's form.
     pub fn pattern(&self, mask: &[u32]) -> Option<Pattern> {

@@ -1,11 +1,11 @@
 //! `[run]`, `[data]` and `[dump]`: how long, on what, and what is kept of it.
 
 use super::duration::{self, Duration};
-use super::section::Section;
+use super::section::{self, Section};
 use super::settings::Settings;
 use super::words;
 use super::writer::Writer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// `[run]`: the length of a training run, and how often it speaks, is measured and is saved.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Run {
     pub seed: u64,
     /// At least 1.
     pub epochs: u32,
+    /// Steps in all, in place of epochs: of a text an epoch is long.
+    pub steps: Option<u32>,
     /// Columns per step, at least 1.
     pub batch: u32,
     pub log_every: Duration,
@@ -61,7 +63,14 @@ impl Run {
         let seed = section.take("seed", "a whole number from 0 to 9223372036854775807", |v| {
             v.as_integer().and_then(|i| u64::try_from(i).ok())
         })?;
+        let both = section.has("steps") && section.has("epochs");
+        let steps = section.take("steps", "a whole number from 1 to 4294967295", section::count)?;
+        if both {
+            let error = Error::usage("`run.steps` and `run.epochs` both say how long a run is");
+            return Err(section.locate("steps", error).hint("one of them"));
+        }
         let run = Run {
+            steps,
             name: name.unwrap_or_else(|| default_name.to_string()),
             seed: seed.unwrap_or(0),
             epochs: section.count("epochs", 10)?,
@@ -84,7 +93,10 @@ impl Run {
         w.section("[run]");
         w.key("name", self.name.as_str());
         w.key("seed", self.seed as i64);
-        w.key("epochs", self.epochs);
+        match self.steps {
+            Some(steps) => w.key("steps", steps),
+            None => w.key("epochs", self.epochs),
+        }
         w.key("batch", self.batch);
         w.key("log_every", self.log_every.to_string());
         w.key("eval_every", self.eval_every.to_string());

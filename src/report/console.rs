@@ -66,11 +66,10 @@ impl Console {
                 let soft =
                     e.soft_accuracy.map_or(String::new(), |soft| format!("  soft {:.2} %", soft * 100.0));
                 self.say(&format!(
-                    "{:>7.1} s  epoch {:>5.1}  {part} accuracy {:6.2} %  loss {:.4}{soft}",
+                    "{:>7.1} s  epoch {:>5.1}  {part} {}{soft}",
                     self.began.elapsed().as_secs_f64(),
                     e.epoch,
-                    e.accuracy * 100.0,
-                    e.loss
+                    e.figures()
                 ));
             }
             Event::MasksChanged(change, _) => {

@@ -32,8 +32,9 @@ const NOT_MEASURED: &str = "not measured";
 
 /// One row a run, and below a sparse one the dense network as it was measured or, if it was not, as it is counted.
 pub fn summaries(runs: &[(&str, &Summary)]) -> String {
-    let header =
-        ["run", "test accuracy", "kept / total weights", "stored", "peak on device", "ms / step", "training"];
+    let of_language = runs.iter().all(|(_, s)| s.language.is_some());
+    let judged = if of_language { "test loss" } else { "test accuracy" };
+    let header = ["run", judged, "kept / total weights", "stored", "peak on device", "ms / step", "training"];
     let ms = |times: &BTreeMap<&'static str, f64>| {
         times.get("total").map_or(NOT_MEASURED.to_string(), |ms| format!("{ms:.3}"))
     };
@@ -41,7 +42,11 @@ pub fn summaries(runs: &[(&str, &Summary)]) -> String {
     for (name, s) in runs {
         lines.push(vec![
             name.to_string(),
-            format!("{:.2} %", s.test_accuracy * 100.0),
+            if of_language {
+                format!("{:.4}", s.test_loss)
+            } else {
+                format!("{:.2} %", s.test_accuracy * 100.0)
+            },
             format!("{} / {}", s.kept, s.total),
             bytes(s.stored_bytes),
             bytes(s.peak_device_bytes),

@@ -32,7 +32,7 @@ pub struct Setting<'a> {
 impl Setting<'_> {
     /// How packed rows of a weight of this shape are split.
     fn chunk(&self, shape: Shape) -> Chunk {
-        let (choices, narrow) = (self.choices.only(&[shape]), self.narrow);
+        let (choices, narrow) = (self.choices.only(&[shape]), self.narrow && shape.steps.is_none());
         Box::new(move |pattern| Case::of(pattern, shape, narrow).chunk(&choices))
     }
 }
@@ -96,7 +96,8 @@ pub fn prepare(
         Storage::Masked => 0.0,
         Storage::Packed => 1.0,
         Storage::Auto => {
-            let (form, shape, narrow) = (param.packed_form(), param.product(setting.cols), setting.narrow);
+            let (form, shape) = (param.packed_form(), param.product(setting.cols));
+            let narrow = param.is_narrow(setting.narrow);
             let (feeds_back, dense_grad) = (param.feeds_back, method.mean().is_some());
             Products { form, shape, narrow, feeds_back, dense_grad }.known(setting.choices)
         }

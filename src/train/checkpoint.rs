@@ -66,7 +66,8 @@ impl Snapshot {
     pub fn dense(&self) -> Result<Arrays> {
         let mut all =
             expand(&self.arrays, |name| serde_json::from_value(self.state["shapes"][name].clone()).ok())?;
-        all.retain(|name, _| !name.starts_with(crate::distill::PREFIX));
+        let besides = [crate::distill::PREFIX, super::snapshot::CARRIED];
+        all.retain(|name, _| !besides.iter().any(|prefix| name.starts_with(prefix)));
         Ok(layout::all_to_torch(&all))
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::baseline::{Baseline, Counted};
 use super::flips::Flips;
+use super::language::Language;
 use super::noise::{Noise, NoiseSummary};
 use crate::error::Error;
 use crate::gpu::{Clock, Cost, Identity};
@@ -99,6 +100,21 @@ pub struct Evaluation {
     pub answers: usize,
     /// Accuracy with what is left of pruned weights, where it differs from that of the masks alone.
     pub soft_accuracy: Option<f64>,
+    /// Of networks that are asked at each step of a sequence.
+    pub language: Option<Language>,
+}
+
+impl Evaluation {
+    /// For people: what a task is judged by first.
+    pub fn figures(&self) -> String {
+        let accuracy = format!("accuracy {:6.2} %", self.accuracy * 100.0);
+        let Some(Language { perplexity, bits_per_byte, exact }) = self.language else {
+            return format!("{accuracy}  loss {:.4}", self.loss);
+        };
+        let exact = exact.map_or(String::new(), |share| format!("exact {:6.2} %  ", share * 100.0));
+        let bits = bits_per_byte.map_or(String::new(), |bits| format!("  {bits:.3} bits a byte"));
+        format!("{exact}loss {:.4}  perplexity {perplexity:.3}{bits}  {accuracy}", self.loss)
+    }
 }
 
 /// What the products with maskable weights come to, over all steps done.
@@ -140,6 +156,8 @@ pub struct Summary {
     pub test_ece: f64,
     pub test_aurc: f64,
     pub test_e_aurc: f64,
+    /// On the test part, of networks that are asked at each step of a sequence.
+    pub language: Option<Language>,
     /// Share of pruned weights among the maskable ones.
     pub sparsity: f64,
     pub kept: usize,

@@ -3,6 +3,7 @@
 use super::confidence::Confidence;
 use super::event::Part;
 use super::feed::Feed;
+use super::language::Language;
 use super::session::Session;
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Kind, Result};
@@ -25,6 +26,7 @@ pub(super) struct Exam {
 pub struct Marks {
     pub totals: Totals,
     pub confidence: Confidence,
+    pub language: Option<Language>,
 }
 
 impl Exam {
@@ -71,7 +73,12 @@ impl Session {
         if totals.broken.is_some() || !totals.mean_loss().is_finite() {
             return Err(self.not_evaluated(part)?);
         }
-        Ok(Some(Marks { totals, confidence: Confidence::of(&exam.verdicts.read_f32()?) }))
+        let mut verdicts = exam.verdicts.read_f32()?;
+        let language = self.asked.map(|asked| asked.figures(totals.mean_loss(), &verdicts));
+        if language.is_some() {
+            verdicts.retain(|&verdict| verdict != 0.0); // where nothing was asked
+        }
+        Ok(Some(Marks { totals, confidence: Confidence::of(&verdicts), language }))
     }
 
     /// What is said where the loss of an evaluation is not finite.

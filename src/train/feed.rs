@@ -132,19 +132,15 @@ impl Feed {
 
     fn of_tokens(gpu: &Gpu, tokens: &Tokens, batch: usize, moves: bool) -> Result<Self> {
         let &Tokens { ref stream, vocabulary, every, reads, skips, padding, order, .. } = tokens;
-        let all = tokens.len();
-        let (rows, samples) = match (order, padding) {
-            (Order::Streams, _) => {
-                let streams = batch.min(all);
-                (Rows::Streams(streams), all / streams * streams)
-            }
-            // Those that begin later end later, too.
-            (Order::Shuffled, _) if moves && all > 1 => (Rows::Windows(every), all - 1),
+        let samples = samples(tokens, batch, moves);
+        let rows = match (order, padding) {
+            (Order::Streams, _) => Rows::Streams(batch.min(tokens.len())),
+            (Order::Shuffled, _) if moves && tokens.len() > 1 => Rows::Windows(every),
             (Order::Shuffled, Some(_)) => {
-                let asked = tokens.asked();
-                (Rows::Counted { ordered: RefCell::new(asked.clone()), all: asked }, all)
+                let all = tokens.asked();
+                Rows::Counted { ordered: RefCell::new(all.clone()), all }
             }
-            (Order::Shuffled, None) => (Rows::Any, all),
+            (Order::Shuffled, None) => Rows::Any,
         };
         let batch = if let Rows::Streams(streams) = rows { streams } else { batch };
         let order = in_place(&rows, samples);
@@ -197,6 +193,25 @@ impl Feed {
     /// Whether each step goes on where the one before has ended.
     pub fn is_streamed(&self) -> bool {
         matches!(self.rows, Rows::Streams(_))
+    }
+}
+
+/// Rows of an epoch.
+fn samples(tokens: &Tokens, batch: usize, moves: bool) -> usize {
+    let all = tokens.len();
+    match tokens.order {
+        Order::Streams => all - all % batch.clamp(1, all.max(1)),
+        // Those that begin later end later, too.
+        Order::Shuffled if moves && all > 1 => all - 1,
+        Order::Shuffled => all,
+    }
+}
+
+/// Steps of an epoch of a part that is trained on.
+pub(super) fn batches(split: &Split, batch: usize) -> usize {
+    match split.tokens() {
+        Some(tokens) => samples(tokens, batch, tokens.is_text()).div_ceil(batch.min(tokens.len())),
+        None => split.len().div_ceil(batch),
     }
 }
 

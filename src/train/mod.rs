@@ -1,5 +1,6 @@
 //! The training loop, its events and its checkpoints.
 
+mod aside;
 mod augment;
 pub mod baseline;
 mod branch;
@@ -15,6 +16,7 @@ mod flops;
 mod folder;
 mod indices;
 mod initial;
+mod language;
 pub mod layout;
 mod masks;
 mod memory;
@@ -43,9 +45,10 @@ pub use feed::Feed;
 pub use flips::{Flips, LayerFlips, LayerMask, Masks};
 pub use folder::{Edit, Meta, RunFolder};
 pub use initial::{Initial, Origin};
+pub use language::Language;
 pub use memory::Memory;
 pub use noise::{Noise, NoiseMeans, NoiseSummary};
 pub use numbers::check_read;
 pub use run::{Control, evaluate_all, train};
-pub use session::{Session, resolve};
+pub use session::{Session, length, resolve};
 pub use unfreeze::Phases;

@@ -127,12 +127,13 @@ impl Session {
         let (last, per_epoch) = (self.step - 1, self.length.steps_per_epoch);
         self.feed.shuffle(self.recipe.run.seed, last / per_epoch)?;
         self.open(last)?;
-        let mut all = Vec::new();
-        for step in self.step - BATCHES.min(per_epoch)..self.step {
+        let batch = |step| {
             self.write_batch(step)?;
             plan.replay()?;
-            all.push(self.noise()?);
-        }
+            self.noise()
+        };
+        let batches = self.step - BATCHES.min(per_epoch)..self.step;
+        let all = self.aside(|_| batches.map(batch).collect::<Result<Vec<_>>>())?;
         state().zip(&before).try_for_each(|((_, tensor), values)| tensor.write(values))?;
         self.totals.write(&totals)?;
         pruner.show_hard()?;

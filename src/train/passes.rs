@@ -74,11 +74,17 @@ impl Session {
         let schedule = |wish: &Wish| Schedule::new(&self.model, &self.gpu, &self.choices, cols, *wish);
         let (arena, passes) = Arena::new(&self.gpu, wishes.iter().map(schedule).collect())?;
         let mut passes = passes.into_iter();
+        let carried = &mut self.carried;
+        // Evaluations have their own.
+        let mut training = |mut pass: Pass| {
+            pass.carried = carried.get_or_insert_with(|| pass.carried.clone()).clone();
+            pass
+        };
         let mut next = |made: bool| if made { passes.next() } else { None };
         self.passes.made = Some(Made {
             arena,
-            step: next(true).expect("asked for"),
-            due: next(due != step),
+            step: training(next(true).expect("asked for")),
+            due: next(due != step).map(&mut training),
             validation: next(self.validation.is_some()),
             test: next(true).expect("asked for"),
         });

@@ -34,15 +34,16 @@ impl Session {
         let plan = rec.finish()?;
         let per_epoch = self.length.steps_per_epoch;
         let first = self.step.div_ceil(per_epoch);
-        for batch in 0..u64::from(batches) {
+        let observe = |batch: u64| {
             if batch.is_multiple_of(per_epoch) {
                 self.feed.shuffle(self.recipe.run.seed, first + batch / per_epoch)?;
             }
             let span = self.feed.span((batch % per_epoch) as usize);
             self.step_uniform.write(&Step { step: (self.step + batch) as u32, ..span.step() })?;
             pace.write(&Pace { momentum: 1.0 / (batch + 1) as f32 })?;
-            plan.replay()?;
-        }
+            plan.replay()
+        };
+        self.aside(|_| (0..u64::from(batches)).try_for_each(observe))?;
         self.enter()?;
         self.check_weights()
     }

@@ -196,10 +196,11 @@ fn evaluate(run: &Session, part: Part) -> Result<Option<Evaluation>> {
     // The hard masks last: they are what is counted and stored.
     let soft = run.evaluate_soft(part)?;
     let marks = run.evaluate(part)?;
-    Ok(marks.map(|Marks { totals, confidence }| Evaluation {
+    Ok(marks.map(|Marks { totals, confidence, language }| Evaluation {
         step: run.step,
         epoch: run.epoch(),
         part,
+        language,
         loss: totals.mean_loss(),
         accuracy: totals.accuracy(),
         ece: confidence.ece,
@@ -232,7 +233,8 @@ fn log(run: &mut Session, sparsity: f64) -> Result<()> {
     Ok(())
 }
 
-/// Notes an evaluation if it is the best so far; a smaller loss settles equal accuracies.
+/// Notes an evaluation if it is the best so far; a smaller loss settles equal accuracies. What is asked for the next token is
+/// judged by its loss.
 ///
 /// Before the masks have reached their target nothing counts: a denser network would win.
 fn is_best(run: &mut Session, now: &Evaluation) -> bool {
@@ -240,7 +242,10 @@ fn is_best(run: &mut Session, now: &Evaluation) -> bool {
     if run.pruner.as_ref().is_some_and(|pruner| run.sparsity() + 1e-9 < pruner.final_sparsity()) {
         return false;
     }
-    let better = run.best.is_none_or(|(accuracy, loss)| (now.accuracy, -now.loss) > (accuracy, -loss));
+    let better = run.best.is_none_or(|(accuracy, loss)| match now.language {
+        Some(_) => now.loss < loss,
+        None => (now.accuracy, -now.loss) > (accuracy, -loss),
+    });
     if better {
         run.best = Some((now.accuracy, now.loss));
     }

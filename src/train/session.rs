@@ -1,11 +1,13 @@
 //! A run in memory: model, optimizer, pruning and data on a device, and the plans that make a step.
 
+use super::aside;
 use super::augment;
 use super::event::Log;
 use super::exam::Exam;
-use super::feed::{Feed, Span, Store};
+use super::feed::{self, Feed, Span, Store};
 use super::flips::Masks;
 use super::initial::Initial;
+use super::language::Asked;
 use super::passes::Passes;
 use super::plans::Plans;
 use super::unfreeze::Phases;
@@ -14,7 +16,7 @@ use crate::data::Dataset;
 use crate::distill;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Plan, Tensor, Timing, Uniform};
-use crate::nn::{Extent, Model};
+use crate::nn::{Carried, Extent, Model};
 use crate::ops::Step;
 use crate::ops::measure::Weight;
 use crate::ops::packed::crossover::Products;
@@ -22,7 +24,7 @@ use crate::ops::tally::Totals;
 use crate::ops::variants::{Choices, Shape};
 use crate::optim::{self, Optimizer};
 use crate::recipe::{Precision, Recipe, Storage};
-use crate::sparsity::{self, Change, Length, Look, Outline, Pruner, Setting, methods};
+use crate::sparsity::{self, Change, Length, Outline, Pruner, Setting, methods};
 
 /// Everything that a run holds. Its state after `n` steps is a function of the recipe, the data and the device.
 pub struct Session {
@@ -34,6 +36,8 @@ pub struct Session {
     pub pruner: Option<Pruner>,
     pub distill: Option<Box<dyn distill::Method>>,
     pub length: Length,
+    /// What samples ask for, where they are sequences.
+    pub(super) asked: Option<Asked>,
     /// Which layers train when.
     pub phases: Phases,
     /// The phase that is recorded, if that is known.
@@ -58,6 +62,8 @@ pub struct Session {
     /// The tensors of one batch.
     pub(super) columns: Columns,
     pub(super) passes: Passes,
+    /// What layers carry from one training batch to the next, once passes are laid out.
+    pub(super) carried: Option<Carried>,
     pub(super) plans: Plans,
 }
 
@@ -71,8 +77,16 @@ fn columns(recipe: &Recipe, data: &Dataset) -> usize {
 fn model(recipe: &Recipe, data: &Dataset, initial: Option<&Initial>) -> Result<Model> {
     let mut model = Model::new(&recipe.model, extent(data), data.classes, recipe.run.seed)?;
     check_answers(&model, data)?;
+    aside::check_carried(&model, data)?;
     initial.map_or(Ok(()), |initial| initial.hand_out(&mut model.params))?;
     Ok(model)
+}
+
+/// How long a run is.
+pub fn length(recipe: &Recipe, data: &Dataset) -> Length {
+    let steps_per_epoch = feed::batches(&data.train, recipe.run.batch as usize) as u64;
+    let by_epochs = steps_per_epoch * u64::from(recipe.run.epochs);
+    Length { steps: recipe.run.steps.map_or(by_epochs, u64::from), steps_per_epoch }
 }
 
 /// That of a data set's samples.
@@ -150,8 +164,7 @@ impl Session {
         if let Store::Numbers(set) = &mut feed.store {
             set.augment = varies;
         }
-        let per_epoch = feed.batches() as u64;
-        let length = Length { steps: per_epoch * recipe.run.epochs as u64, steps_per_epoch: per_epoch };
+        let length = length(&recipe, data);
         if length.steps > u32::MAX as u64 / 2 {
             return Err(Error::usage(format!("{} steps are too many: at most 2^31", length.steps)));
         }
@@ -202,6 +215,7 @@ impl Session {
             validation,
             columns: Columns::new(gpu, cols, data.labels())?,
             passes: Passes::none(),
+            carried: None,
             plans: Plans::none(gpu)?,
             gpu: gpu.clone(),
             recipe,
@@ -211,6 +225,7 @@ impl Session {
             pruner,
             distill,
             length,
+            asked: Asked::of(data),
             phases,
             phase: None,
             step: 0,
@@ -246,12 +261,11 @@ impl Session {
         let sparsity = methods::complete(&recipe.sparsity)?;
         let prospect = |Outline { param, form, densities, dense_grad }: Outline| {
             let (shape, feeds_back) = (params[param].product(cols), params[param].feeds_back);
-            let products = Products { form, shape, narrow: is_narrow(recipe), feeds_back, dense_grad };
+            let narrow = params[param].is_narrow(is_narrow(recipe));
+            let products = Products { form, shape, narrow, feeds_back, dense_grad };
             Weight { products, densities, choose: sparsity.storage == Storage::Auto }
         };
-        let per_epoch = data.train.len().div_ceil(recipe.run.batch as usize) as u64;
-        let length = Length { steps: per_epoch * u64::from(recipe.run.epochs), steps_per_epoch: per_epoch };
-        Ok(sparsity::outline(&sparsity, length, params)?.into_iter().map(prospect).collect())
+        Ok(sparsity::outline(&sparsity, length(recipe, data), params)?.into_iter().map(prospect).collect())
     }
 
     pub fn is_done(&self) -> bool {
@@ -369,17 +383,6 @@ impl Session {
     /// Columns of a batch.
     pub fn columns(&self) -> usize {
         self.columns.batch
-    }
-    /// Passes a batch through the network beside the order of training. It is not trained on: totals stay as they are.
-    pub fn look(&self, look: Look) -> Result<()> {
-        let totals = self.totals.read_u32()?;
-        self.write_batch(self.step + look.ahead)?;
-        match &self.plans.tempered {
-            Some(plan) if look.tempered => plan.replay()?,
-            _ => self.plans.updating.as_ref().unwrap_or(&self.plans.before).plan.replay()?,
-        }
-        self.totals.write(&totals)?;
-        self.write_batch(self.step)
     }
     /// Samples in each part: training, validation, test.
     pub fn samples(&self) -> [usize; 3] {

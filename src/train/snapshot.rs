@@ -13,6 +13,9 @@ use crate::param::{Companion, Data, EARLY, Like, MaskMode, Param};
 use crate::sparsity;
 use crate::store::{Array, Arrays, digest};
 
+/// What the names of carried states begin with in files.
+pub(super) const CARRIED: &str = "carried/";
+
 impl Session {
     /// Weights, biases and masks, as people know them: `fc1.weight`, `fc1.weight.mask`. Masks are bits,
     /// i % 32 of word i / 32. A latent weight is stored as such, with its mask; where a threshold is learned, what the
@@ -76,6 +79,9 @@ impl Session {
         for (name, tensor) in self.distill.iter().flat_map(|method| method.state()) {
             let array = Array::f32(tensor.shape.clone(), &tensor.read_f32()?);
             arrays.insert(format!("{}{name}", distill::PREFIX), array);
+        }
+        for (name, tensor) in self.carried() {
+            arrays.insert(name, Array::f32(tensor.shape.clone(), &tensor.read_f32()?));
         }
         let totals = self.totals.read_u32()?;
         // The bits of two f64: JSON may change the last digit of a number.
@@ -155,6 +161,9 @@ impl Session {
             let stored = find(arrays, &format!("{}{name}", distill::PREFIX), &tensor.shape)?;
             tensor.write(&stored.to_f32())?;
         }
+        for (name, tensor) in self.carried() {
+            tensor.write(&find(arrays, &name, &tensor.shape)?.to_f32())?;
+        }
         let state = |key: &str| snapshot.state[key].clone();
         let damaged =
             |e: serde_json::Error| Error::checkpoint("the checkpoint's state is damaged").at(e.to_string());
@@ -174,6 +183,12 @@ impl Session {
         self.leave_phase();
         self.updates = self.updates_before(self.step);
         self.enter()
+    }
+
+    /// What layers carry from one training batch to the next, by the names that files have for it.
+    fn carried(&self) -> impl Iterator<Item = (String, &Tensor)> {
+        let all = self.carried.iter().flat_map(|carried| carried.named(&self.model));
+        all.map(|(name, tensor)| (format!("{CARRIED}{name}"), tensor))
     }
 
     /// Takes over weights alone, for evaluation: all values, with zeros in place, as [`Session::weights`] lie.

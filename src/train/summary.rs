@@ -38,6 +38,7 @@ pub(super) fn summarise(
         test_ece: test.ece,
         test_aurc: test.aurc,
         test_e_aurc: test.e_aurc,
+        language: test.language,
         sparsity: 1.0 - kept as f64 / total.max(1) as f64,
         kept,
         total,

@@ -56,7 +56,7 @@ fn recipe(sparsity: &str, optimizer: &str) -> Recipe {
 }
 
 /// As [`super::build`]. Weights of a file have zeros for those methods that look for some.
-fn build(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Session {
+pub(super) fn build(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Session {
     if recipe.sparsity.method != "held" {
         let run = Session::new(gpu, recipe, data, Choices::default());
         return run.unwrap_or_else(|e| panic!("{}: {e}", recipe.sparsity.method));

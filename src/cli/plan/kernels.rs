@@ -104,18 +104,22 @@ pub fn crossover(run: &Session, id: ParamId) -> Crossover {
         pruner.map_or((0.0, 1.0), |pruner| (pruner.packed_below(id), pruner.final_density(id)));
     let (form, shape, feeds_back) = (param.packed_form(), param.product(run.columns()), param.feeds_back);
     let dense_grad = pruner.is_some_and(|pruner| pruner.averages());
-    let products = Products { form, shape, narrow: is_narrow(run), feeds_back, dense_grad };
-    let case = Case { form, shape, density, narrow: is_narrow(run) };
+    let narrow = is_narrow(run, param);
+    let products = Products { form, shape, narrow, feeds_back, dense_grad };
+    let case = Case { form, shape, density, narrow };
     let needed = || Product::ALL.into_iter().filter(|&product| is_needed(param, product));
-    let raced = |product| Some((case.race(&run.choices, product)?, run.choices.dense_race(product, shape)?));
+    let raced = |product| {
+        let (packed, dense) = (case.race(&run.choices, product)?, run.choices.dense_race(product, shape)?);
+        Some((packed, dense, shape.times(product) as f64))
+    };
     let times: Option<Vec<_>> = needed().map(raced).collect();
     let times = times.and_then(|times| {
         let at = times.first()?.0.1;
         // Times at other densities than one cannot be added up.
-        let same = times.iter().all(|((_, density), _)| *density == at);
-        let mut sums = times
-            .iter()
-            .fold([0.0; 2], |sums, ((packed, _), dense)| [sums[0] + packed.ms, sums[1] + dense.ms]);
+        let same = times.iter().all(|((_, density), ..)| *density == at);
+        let mut sums = times.iter().fold([0.0; 2], |sums, ((packed, _), dense, times)| {
+            [sums[0] + times * packed.ms, sums[1] + times * dense.ms]
+        });
         if dense_grad {
             sums[0] += run.choices.dense_race(Product::WeightGrad, shape)?.ms;
         }
@@ -129,8 +133,8 @@ pub fn crossover(run: &Session, id: ParamId) -> Crossover {
     Crossover { below, forced, measured, unmeasured, too_dense_for, times }
 }
 
-fn is_narrow(run: &Session) -> bool {
-    run.recipe.run.activations == Precision::Bf16
+fn is_narrow(run: &Session, param: &Param) -> bool {
+    param.is_narrow(run.recipe.run.activations == Precision::Bf16)
 }
 
 fn is_needed(param: &Param, product: Product) -> bool {
@@ -142,7 +146,7 @@ fn dense_kernel(run: &Session, id: ParamId, product: Product) -> Option<Kernel> 
     if !is_needed(param, product) {
         return None;
     }
-    let whole = param.product(cols);
+    let whole = param.product(cols).once(product);
     let (shape, purpose) = if param.packed().is_none() {
         // Of a weight in several blocks of rows all but the last are alike.
         let rows = param.segments.first().map_or(whole.rows, |block| block.rows.len());
@@ -178,7 +182,7 @@ fn dense_kernel(run: &Session, id: ParamId, product: Product) -> Option<Kernel> 
 }
 
 fn packed_kernel(run: &Session, param: &Param, density: f64, product: Product) -> Kernel {
-    let (form, shape, narrow) = (param.packed_form(), param.product(run.columns()), is_narrow(run));
+    let (form, shape, narrow) = (param.packed_form(), param.product(run.columns()), is_narrow(run, param));
     let case = Case { form, shape, density, narrow };
     let (variant, measured) = case.pick(&run.gpu, &run.choices, product, case.chunk(&run.choices));
     let left = run.choices.left(&case.key(product));

@@ -12,8 +12,11 @@ pub struct Row {
 }
 
 /// Figures of a report that are columns of the CSV and statistics of the JSON.
-const FIGURES: [(&str, &str); 19] = [
+const FIGURES: [(&str, &str); 22] = [
     ("test_accuracy", "/test_accuracy"),
+    ("perplexity", "/language/perplexity"),
+    ("bits_per_byte", "/language/bits_per_byte"),
+    ("exact", "/language/exact"),
     ("test_nll", "/test_nll"),
     ("test_ece", "/test_ece"),
     ("test_aurc", "/test_aurc"),
@@ -62,6 +65,20 @@ impl Row {
         Spread::of(&all)
     }
 
+    fn is_language(&self) -> bool {
+        self.reports.iter().flatten().any(|report| report["language"].is_object())
+    }
+    /// The figure that runs are judged by: accuracy, or the loss of what is asked for the next token.
+    fn judged(&self) -> &'static str {
+        if self.is_language() { "/test_loss" } else { "/test_accuracy" }
+    }
+    fn judgement(&self, x: f64) -> String {
+        if self.is_language() { format!("{x:.4}") } else { percent(x) }
+    }
+    fn deviation(&self, x: f64) -> String {
+        if self.is_language() { format!("{x:.4}") } else { format!("{:.2}", x * 100.0) }
+    }
+
     /// What comes after the seeds, by column. `None` where no run has it.
     fn figures(&self) -> Vec<(&'static str, Option<String>)> {
         let of = |pointer: &str, write: &dyn Fn(Spread) -> String| self.spread(pointer).map(write);
@@ -75,10 +92,13 @@ impl Row {
         let tera = |x: f64| format!("{:.3}", x / 1e12);
         let small = |s: Spread| format!("{:.2e}", s.mean);
         let kept = of("/kept", &|s| same(s, &whole)).zip(of("/total", &|s| same(s, &whole)));
-        let accuracy = "/test_accuracy";
+        let judged = self.judged();
         vec![
-            ("mean", of(accuracy, &|s| percent(s.mean))),
-            ("sd", of(accuracy, &|s| format!("{:.2}", s.deviation * 100.0))),
+            ("mean", of(judged, &|s| self.judgement(s.mean))),
+            ("sd", of(judged, &|s| self.deviation(s.deviation))),
+            ("perplexity", of("/language/perplexity", &|s| format!("{:.3}", s.mean))),
+            ("bits a byte", of("/language/bits_per_byte", &|s| format!("{:.3}", s.mean))),
+            ("exact", of("/language/exact", &|s| percent(s.mean))),
             ("NLL", of("/test_nll", &|s| format!("{:.4}", s.mean))),
             ("ECE", of("/test_ece", &|s| percent(s.mean))),
             ("AURC", of("/test_aurc", &|s| format!("{:.2}e-3", s.mean * 1e3))),
@@ -110,13 +130,13 @@ fn sheet(seeds: &[u64], rows: &[Row]) -> (Vec<String>, Vec<Vec<String>>) {
     let mut header = vec!["recipe".to_string()];
     header.extend(seeds.iter().map(|seed| format!("seed {seed}")));
     header.extend(columns.iter().map(|&column| figures[0][column].0.to_string()));
-    let seed = |report: &Option<Value>| {
-        let found = report.as_ref().and_then(|report| report.pointer("/test_accuracy")?.as_f64());
-        found.map_or("not finite".to_string(), percent)
+    let seed = |row: &Row, report: &Option<Value>| {
+        let found = report.as_ref().and_then(|report| report.pointer(row.judged())?.as_f64());
+        found.map_or("not finite".to_string(), |figure| row.judgement(figure))
     };
     let line = |(row, figures): (&Row, &Vec<(&str, Option<String>)>)| {
         let mut cells = vec![row.label.clone()];
-        cells.extend(row.reports.iter().map(seed));
+        cells.extend(row.reports.iter().map(|report| seed(row, report)));
         cells.extend(columns.iter().map(|&column| figures[column].1.clone().unwrap_or("-".into())));
         cells
     };

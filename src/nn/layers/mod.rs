@@ -17,6 +17,7 @@ pub(super) mod patches;
 pub(super) mod pool;
 pub(super) mod positions;
 mod product;
+pub(super) mod recurrent;
 pub(super) mod relu;
 pub(super) mod scale;
 pub(super) mod slice;

@@ -28,7 +28,7 @@ pub struct Product {
 }
 
 /// One tensor of each of a weight's segments.
-fn rows<'a>(segments: &'a [Segment], of: impl IntoIterator<Item = &'a Tensor>) -> Vec<Rows<'a>> {
+pub(super) fn rows<'a>(segments: &'a [Segment], of: impl IntoIterator<Item = &'a Tensor>) -> Vec<Rows<'a>> {
     segments.iter().zip(of).map(|(segment, tensor)| Rows { rows: segment.rows.clone(), tensor }).collect()
 }
 
@@ -66,12 +66,12 @@ fn on_grid<'a>(
 }
 
 /// Numbers that stand for a bias that a layer does not have, or take its gradient.
-fn unused_bias(rec: &Recorder, rows: usize) -> Result<Tensor> {
+pub(super) fn unused_bias(rec: &Recorder, rows: usize) -> Result<Tensor> {
     rec.gpu.upload_f32("no bias", &[rows], &vec![0.0; rows])
 }
 
 /// The weight, where only what is kept of it exists.
-fn packed(weight: &Param) -> Option<Packed<'_>> {
+pub(super) fn packed(weight: &Param) -> Option<Packed<'_>> {
     let packed = weight.packed()?;
     Some(Packed { index: &packed.index, values: &weight.segments[0].weight })
 }

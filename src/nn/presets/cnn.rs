@@ -1,12 +1,13 @@
 //! Two convolutions and two linear layers: the smallest network that is one of convolutions.
 
 use super::blocks::{Conv, conv, max_pool};
-use super::{Entry, scaled, width};
+use super::{Entry, Reads, scaled, width};
 use crate::nn::Graph;
 
 pub const ENTRY: Entry = Entry {
     name: "cnn",
     about: "conv 3x3 32, pool, conv 3x3 64, pool, linear 128, linear",
+    reads: Reads::Images,
     optional: || vec![width()],
     build: |settings, _, classes| {
         let mut net = Graph::new();

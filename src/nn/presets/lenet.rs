@@ -1,12 +1,13 @@
 //! LeNet-5 (LeCun et al. 1998) as it is trained today: with ReLU and max pooling.
 
-use super::Entry;
 use super::blocks::{Conv, conv, max_pool};
+use super::{Entry, Reads};
 use crate::nn::Graph;
 
 pub const ENTRY: Entry = Entry {
     name: "lenet5",
     about: "conv 5x5 6, pool, conv 5x5 16, pool, linear 120, 84",
+    reads: Reads::Images,
     optional: Vec::new,
     build: |_, _, classes| {
         let mut net = Graph::new();

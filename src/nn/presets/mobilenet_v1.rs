@@ -1,7 +1,7 @@
 //! MobileNet (Howard et al. 2017): depthwise and 1x1 convolutions in turns, with a width multiplier.
 
 use super::blocks::{Conv, batch_norm, conv, global_average_pool};
-use super::{Entry, scaled, width};
+use super::{Entry, Reads, scaled, width};
 use crate::nn::{Extent, Graph};
 
 /// Channels and stride of each pair.
@@ -32,6 +32,7 @@ pub fn first_stride(input: &Extent) -> usize {
 pub const ENTRY: Entry = Entry {
     name: "mobilenet-v1",
     about: "13 pairs of depthwise and 1x1 convolutions, 32 to 1024 channels; the first stride is 1 for images up to 64 high",
+    reads: Reads::Images,
     optional: || vec![width()],
     build: |settings, input, classes| {
         let mut net = Graph::new();

@@ -2,7 +2,7 @@
 
 use super::blocks::{Conv, batch_norm, conv, global_average_pool, relu6};
 use super::mobilenet_v1::first_stride;
-use super::{Entry, width};
+use super::{Entry, Reads, width};
 use crate::error::Result;
 use crate::nn::graph::{Graph, Value};
 use crate::recipe::Settings;
@@ -21,6 +21,7 @@ const STAGES: [(usize, usize, usize, usize); 7] = [
 pub const ENTRY: Entry = Entry {
     name: "mobilenet-v2",
     about: "17 inverted residual blocks, 32 to 1280 channels; the first stride is 1 for images up to 64 high",
+    reads: Reads::Images,
     optional: || vec![width()],
     build: |settings, input, classes| {
         let mut net = Graph::new();

@@ -9,19 +9,30 @@ use crate::recipe::{self, Settings};
 
 mod blocks;
 mod cnn;
+mod gpt;
 mod lenet;
 pub mod mlp;
 mod mobilenet_v1;
 mod mobilenet_v2;
 mod resnet;
 mod resnet_cifar;
+mod transformer;
 mod vgg;
 mod vit;
+
+/// What samples a network is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    Images,
+    /// Sequences of tokens.
+    Tokens,
+}
 
 /// A network in the list.
 pub struct Entry {
     pub name: &'static str,
     pub about: &'static str,
+    pub reads: Reads,
     /// Settings that may be written, with their defaults.
     pub optional: fn() -> Vec<(&'static str, Value)>,
     pub build: fn(&Settings, &Extent, usize) -> Result<Graph>,
@@ -40,6 +51,7 @@ pub const ALL: &[Entry] = &[
     mobilenet_v1::ENTRY,
     mobilenet_v2::ENTRY,
     vit::ENTRY,
+    gpt::ENTRY,
 ];
 
 /// The network of a preset for samples of this extent.
@@ -51,9 +63,15 @@ pub fn build(name: &str, settings: &Settings, input: &Extent, classes: usize) ->
     let entry = ALL.iter().find(|entry| entry.name == name);
     let entry = entry.ok_or_else(|| settings.locate("preset", recipe::unknown("preset", name, known())))?;
     let settings = settings.resolve(&format!("preset `{name}`"), &(entry.optional)())?;
-    if input.sites.len() != 2 {
-        let error = Error::usage(format!("preset `{name}` reads images")).at(format!("a sample has {input}"));
-        return Err(settings.locate("preset", error).hint("preset = \"mlp\", or a data set of images"));
+    let (fits, what, hint) = match entry.reads {
+        Reads::Images => (input.sites.len() == 2, "images", "preset = \"mlp\", or a data set of images"),
+        Reads::Tokens => {
+            (input.vocabulary.is_some(), "tokens", "a data set of text, such as \"shakespeare\"")
+        }
+    };
+    if !fits {
+        let error = Error::usage(format!("preset `{name}` reads {what}")).at(format!("a sample has {input}"));
+        return Err(settings.locate("preset", error).hint(hint));
     }
     (entry.build)(&settings, input, classes)
 }
@@ -106,6 +124,23 @@ mod tests {
         assert_eq!(trained("mobilenet-v1", [3, 224, 224], 1000), 4_231_976);
         assert_eq!(trained("mobilenet-v2", [3, 224, 224], 1000), 3_504_872);
         assert_eq!(trained("vit", [1, 28, 28], 10), 138_890);
+        let text = |settings: &str| {
+            let settings: toml::Table = settings.parse().unwrap();
+            let preset = recipe::Model::Preset { name: "gpt".into(), settings: settings.into() };
+            Model::new(&preset, Extent::tokens(256, 128), 256, 0).unwrap()
+        };
+        let all = |model: Model| model.params.iter().map(|param| param.len()).sum::<usize>();
+        let prunable = |model: &Model| {
+            model
+                .params
+                .iter()
+                .filter(|p| p.prunable && p.name.starts_with("blocks"))
+                .map(|p| p.len())
+                .sum::<usize>()
+        };
+        assert_eq!(prunable(&text("")), 786_432);
+        assert_eq!(all(text("")), 875_264);
+        assert_eq!(all(text("tied = true")), 875_264 - 256 * 128);
         // 20,040,522 elsewhere, where convolutions have biases besides.
         assert_eq!(trained("vgg19-bn", [3, 32, 32], 10), 20_040_522 - 5_504);
     }

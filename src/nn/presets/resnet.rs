@@ -1,7 +1,7 @@
 //! ResNets for large images (He et al. 2016), with torchvision's names.
 
 use super::blocks::{Conv, batch_norm, conv, global_average_pool, max_pool};
-use super::{Entry, scaled, width};
+use super::{Entry, Reads, scaled, width};
 use crate::error::Result;
 use crate::nn::graph::{Graph, Value};
 use crate::recipe::Settings;
@@ -9,12 +9,14 @@ use crate::recipe::Settings;
 pub const RESNET18: Entry = Entry {
     name: "resnet18",
     about: "residual blocks of two 3x3 convolutions, 64 to 512 channels",
+    reads: Reads::Images,
     optional: || vec![width()],
     build: |settings, _, classes| resnet(settings, Kind::Basic, [2, 2, 2, 2], classes),
 };
 pub const RESNET50: Entry = Entry {
     name: "resnet50",
     about: "residual blocks of 1x1, 3x3 and 1x1 convolutions, 256 to 2048 channels",
+    reads: Reads::Images,
     optional: || vec![width()],
     build: |settings, _, classes| resnet(settings, Kind::Bottleneck, [3, 4, 6, 3], classes),
 };

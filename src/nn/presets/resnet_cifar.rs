@@ -2,13 +2,13 @@
 //! parameters (option A: every second site, and channels of zeros).
 
 use super::blocks::{Conv, batch_norm, conv, global_average_pool, pad_channels, subsample};
-use super::{Entry, scaled, width};
+use super::{Entry, Reads, scaled, width};
 use crate::error::Result;
 use crate::nn::graph::{Graph, Value};
 use crate::recipe::Settings;
 
 const fn entry(name: &'static str, about: &'static str, build: Build) -> Entry {
-    Entry { name, about, optional: || vec![width()], build }
+    Entry { name, about, reads: Reads::Images, optional: || vec![width()], build }
 }
 type Build = fn(&Settings, &crate::nn::Extent, usize) -> Result<Graph>;
 

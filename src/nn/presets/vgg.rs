@@ -1,7 +1,7 @@
 //! VGG-19 with batch norm for small images, as papers on pruning have it: 16 convolutions and one linear layer.
 
 use super::blocks::{Conv, batch_norm, conv, global_average_pool, max_pool};
-use super::{Entry, scaled, width};
+use super::{Entry, Reads, scaled, width};
 use crate::nn::Graph;
 
 /// Channels, stage by stage; between two stages comes a pooling.
@@ -10,6 +10,7 @@ const STAGES: [(usize, usize); 5] = [(2, 64), (2, 128), (4, 256), (4, 512), (4, 
 pub const ENTRY: Entry = Entry {
     name: "vgg19-bn",
     about: "16 convolutions 3x3 with batch norm, 64 to 512 channels, 4 poolings",
+    reads: Reads::Images,
     optional: || vec![width()],
     build: |settings, _, classes| {
         let mut net = Graph::new();

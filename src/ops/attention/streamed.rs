@@ -33,14 +33,8 @@ const D_QUERIES: [[Kernel; 2]; 2] = [
     ],
 ];
 const D_KEYS: [[Kernel; 2]; 2] = [
-    [
-        keys_kernel(|t| twin_d_keys(t, false, false), &[]),
-        keys_kernel(|t| twin_d_keys(t, false, true), ADDS),
-    ],
-    [
-        keys_kernel(|t| twin_d_keys(t, true, false), DROPS),
-        keys_kernel(|t| twin_d_keys(t, true, true), BOTH),
-    ],
+    [keys_kernel(|t| twin_d_keys(t, false, false), &[]), keys_kernel(|t| twin_d_keys(t, false, true), ADDS)],
+    [keys_kernel(|t| twin_d_keys(t, true, false), DROPS), keys_kernel(|t| twin_d_keys(t, true, true), BOTH)],
 ];
 const WG: usize = 64;
 /// Queries of an invocation that makes those, or keys of one that makes these.

@@ -112,7 +112,7 @@ impl What {
     /// Returns whether all that was asked for is known now.
     fn make(self, meter: &mut Meter, choices: &mut Choices) -> Result<bool> {
         match self {
-            What::Dense(product, shape) => dense::choose(meter, choices, product, shape),
+            What::Dense(product, shape) => dense::choose(meter, choices, product, shape.once(product)),
             What::Packed(products, density) => packed::choose(meter, choices, products, density),
             What::Crossover(products) => packed::find_crossover(meter, choices, products),
         }
@@ -241,5 +241,27 @@ mod tests {
         let by_default = Choices::default();
         let pick = |choices: &Choices| choices.pick(&Gpu::twin(), Product::Forward, SHAPE).name;
         assert_eq!(pick(&choices), pick(&by_default));
+    }
+
+    /// A recurrent weight: products of a step are measured as such, dense, packed, and against each other.
+    #[test]
+    fn what_is_computed_step_by_step_is_measured_by_steps() {
+        let gpu = Gpu::open(&Choice::Auto).unwrap();
+        if !gpu.is_device() {
+            return;
+        }
+        let shape = Shape { steps: Some(8), ..SHAPE };
+        let products = Products { shape, ..weight([0.1, 0.1]).products };
+        let weight = Weight { products, ..weight([0.1, 0.1]) };
+        let (mut choices, mut tell) = (Choices::default(), |_: &Progress| {});
+        let mut meter = Meter::brief(&gpu, workload(1 << 40, &[shape], &[weight]), &mut tell);
+        run(&mut meter, &mut choices, &[shape], &[weight]).unwrap();
+        // Measured, or left for want of time.
+        let met = |key: &str| choices.get(key).is_some() || choices.left(key).is_some();
+        for key in ["forward 24x64x8", "input_grad 24x64x8", "weight_grad 24x64x64"] {
+            assert!(met(key) && met(&format!("packed_{key} 1x1 1/8")), "{key}: {choices:?}");
+        }
+        let knows = |products: Products| products.is_known(&choices) || products.left(&choices).is_some();
+        assert!(knows(products) && !knows(Products { shape: SHAPE, ..products }));
     }
 }

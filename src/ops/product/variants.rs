@@ -71,11 +71,26 @@ pub struct Shape {
     pub cols: usize,
     /// Of a convolution, what it is slid over.
     pub window: Option<Window>,
+    /// Of a recurrent weight, steps of a sequence. Its columns are those of all steps: the weight gradient sums over them at
+    /// once, the two other products take them step by step.
+    pub steps: Option<usize>,
 }
 
 impl Shape {
     pub const fn new(rows: usize, inner: usize, cols: usize) -> Self {
-        Self { rows, inner, cols, window: None }
+        Self { rows, inner, cols, window: None, steps: None }
+    }
+    /// What one dispatch of a product does.
+    pub fn once(self, product: Product) -> Self {
+        let cols = match (product, self.steps) {
+            (Product::Forward | Product::InputGrad, Some(steps)) => self.cols / steps,
+            _ => self.cols,
+        };
+        Self { cols, steps: None, ..self }
+    }
+    /// How often that takes place.
+    pub fn times(self, product: Product) -> usize {
+        self.cols / self.once(product).cols.max(1)
     }
     /// Positions of the kernel; 1 where there is none.
     pub fn taps(self) -> usize {
@@ -93,6 +108,10 @@ impl Shape {
     pub fn x_cols(self) -> usize {
         self.window.map_or(self.cols, |window| window.x_cols(self.cols))
     }
+    /// `64x288x25088`.
+    fn size(self) -> String {
+        format!("{}x{}x{}", self.rows, self.inner, self.cols)
+    }
     /// One multiplication and one addition for every weight and column.
     pub fn flops(self) -> u64 {
         2 * (self.rows * self.inner * self.cols) as u64
@@ -108,11 +127,12 @@ impl Shape {
     }
 }
 
-/// `64x288x25088`, and of a convolution what it is slid over.
+/// `64x288x25088`, and of a convolution what it is slid over, of a recurrent weight the steps.
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}x{}", self.rows, self.inner, self.cols)?;
-        self.window.map_or(Ok(()), |window| write!(f, " {window}"))
+        f.write_str(&self.size())?;
+        self.window.map_or(Ok(()), |window| write!(f, " {window}"))?;
+        self.steps.map_or(Ok(()), |steps| write!(f, " in {steps} steps"))
     }
 }
 
@@ -144,7 +164,7 @@ pub struct Choices(BTreeMap<String, String>);
 impl Choices {
     /// What the choice of a dense product is stored under.
     pub fn key(product: Product, shape: Shape) -> String {
-        format!("{} {shape}", product.name())
+        format!("{} {}", product.name(), shape.once(product))
     }
 
     /// Notes the fastest of some variants under a key, and the times that it was chosen by. Of equal ones it is the first.
@@ -219,7 +239,7 @@ impl Choices {
     /// What is known of these shapes, however they are stored.
     pub fn only(&self, shapes: &[Shape]) -> Choices {
         let names: Vec<String> =
-            shapes.iter().map(|s| format!("{}x{}x{}", s.rows, s.inner, s.cols)).collect();
+            shapes.iter().flat_map(|s| Product::ALL.map(|product| s.once(product).size())).collect();
         let concerns = |key: &str| key.split(' ').any(|word| names.iter().any(|name| name == word));
         Choices(self.0.iter().filter(|(key, _)| concerns(key)).map(|(k, v)| (k.clone(), v.clone())).collect())
     }

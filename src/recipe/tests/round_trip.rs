@@ -116,6 +116,7 @@ fn a_run() -> impl Strategy<Value = Run> {
                 name,
                 seed,
                 epochs,
+                steps: None,
                 batch,
                 log_every,
                 eval_every,

@@ -115,8 +115,8 @@ impl Bench {
             (tensor("x", shape.x_channels(), shape.x_cols())?, tensor("d_y", shape.rows, shape.cols)?);
         let copies = || Ok([narrow::tensor(gpu, &x)?, narrow::tensor(gpu, &d_y)?]);
         Ok(Self {
-            d_x: tensor("d_x", shape.x_channels(), shape.x_cols())?,
-            y: tensor("y", shape.rows, shape.cols)?,
+            d_x: tensor("d_x", shape.x_channels(), shape.x_cols() / shape.steps.unwrap_or(1))?,
+            y: tensor("y", shape.rows, shape.once(Product::Forward).cols)?,
             bias: gpu.tensor("bias", Dtype::F32, &[shape.rows])?,
             narrow: narrow.then(copies).transpose()?,
             x,
@@ -146,6 +146,12 @@ impl Bench {
         Index::new(gpu, "weight", pattern, self.shape.window, true, chunk)
     }
 
+    /// What one dispatch of forward and input gradient reads of an operand: of a recurrent weight, a step.
+    fn once(&self, operand: &Tensor) -> Tensor {
+        let steps = self.shape.steps.unwrap_or(1);
+        operand.first(&[operand.shape[0], operand.shape[1] / steps])
+    }
+
     /// Times of the dense kernels that are chosen.
     pub fn dense(&self, gpu: &Gpu, choices: &Choices, repeats: usize) -> Result<Times> {
         let weight = gpu.tensor("weight", Dtype::F32, &[self.shape.rows, self.shape.inner])?;
@@ -153,11 +159,15 @@ impl Bench {
         let rows = || [Rows { rows: 0..whole.rows, tensor: &weight }];
         let plan = |record: &dyn Fn(&mut Recorder) -> Result<()>| recorded(gpu, record);
         let (x, y, d_x, d_y, bias) = (&self.x, &self.y, &self.d_x, &self.d_y, &self.bias);
-        median_times(
+        let (x_once, d_y_once) = (&self.once(x), &self.once(d_y));
+        let [first, second, third] = Product::ALL.map(|product| whole.once(product));
+        self.median_times(
             [
-                plan(&|rec| linear::forward(rec, choices, whole, &rows(), bias, x, y, true))?,
-                plan(&|rec| linear::input_grad(rec, choices, whole, &rows(), x, d_y, d_x, false, true))?,
-                plan(&|rec| linear::weight_grad(rec, choices, whole, &rows(), bias, x, d_y))?,
+                plan(&|rec| linear::forward(rec, choices, first, &rows(), bias, x_once, y, true))?,
+                plan(&|rec| {
+                    linear::input_grad(rec, choices, second, &rows(), x_once, d_y_once, d_x, false, true)
+                })?,
+                plan(&|rec| linear::weight_grad(rec, choices, third, &rows(), bias, x, d_y))?,
             ],
             repeats,
         )
@@ -171,15 +181,16 @@ impl Bench {
         let weight = Packed { index, values: &values };
         let plan = |record: &dyn Fn(&mut Recorder) -> Result<()>| recorded(gpu, record);
         let ([x, d_y], y, d_x, bias) = (self.operands(), &self.y, &self.d_x, &self.bias);
-        median_times(
+        let (x_once, d_y_once) = (&self.once(x), &self.once(d_y));
+        self.median_times(
             [
                 plan(&|rec| {
-                    let x = &on_grid(rec, index.grids()[0], x)?;
+                    let x = &on_grid(rec, index.grids()[0], x_once)?;
                     products::forward(rec, choices, weight, bias, x, y, true)
                 })?,
                 plan(&|rec| {
-                    let d_y = &on_grid(rec, index.grids()[1], d_y)?;
-                    products::input_grad(rec, choices, weight, x, d_y, d_x, true)
+                    let d_y = &on_grid(rec, index.grids()[1], d_y_once)?;
+                    products::input_grad(rec, choices, weight, x_once, d_y, d_x, true)
                 })?,
                 plan(&|rec| {
                     let x = &on_grid(rec, index.grids()[0], x)?;
@@ -188,6 +199,17 @@ impl Bench {
             ],
             repeats,
         )
+    }
+
+    /// Of all dispatches that a product takes.
+    fn median_times(&self, plans: [Plan; 3], repeats: usize) -> Result<Times> {
+        let mut all = [0.0; 3];
+        for ((plan, product), median) in plans.iter().zip(Product::ALL).zip(&mut all) {
+            let mut ms = plan.time(repeats)?;
+            ms.sort_by(f64::total_cmp);
+            *median = ms[ms.len() / 2] * self.shape.times(product) as f64;
+        }
+        Ok(all)
     }
 
     /// A product by each of some variants.
@@ -202,6 +224,7 @@ impl Bench {
         let (values, grad) =
             (gpu.tensor("values", Dtype::F32, &[kept])?, gpu.tensor("grad", Dtype::F32, &[kept])?);
         let ([x, d_y], y, d_x, bias) = (self.operands(), &self.y, &self.d_x, &self.bias);
+        let (x_once, d_y_once) = (&self.once(x), &self.once(d_y));
         let mut all = Vec::new();
         let mut index = Index::new(gpu, "weight", pattern.clone(), self.shape.window, true, 4)?;
         for variant in variants {
@@ -213,12 +236,12 @@ impl Bench {
             let [x_grid, d_y_grid] = index.grids();
             match product {
                 Product::Forward => {
-                    let x = &on_grid(&mut rec, x_grid, x)?;
+                    let x = &on_grid(&mut rec, x_grid, x_once)?;
                     products::forward_by(&mut rec, variant, weight, bias, x, y, true)
                 }
                 Product::InputGrad => {
-                    let d_y = &on_grid(&mut rec, d_y_grid, d_y)?;
-                    products::input_grad_by(&mut rec, variant, weight, x, d_y, d_x, true)
+                    let d_y = &on_grid(&mut rec, d_y_grid, d_y_once)?;
+                    products::input_grad_by(&mut rec, variant, weight, x_once, d_y, d_x, true)
                 }
                 Product::WeightGrad => {
                     let x = &on_grid(&mut rec, x_grid, x)?;
@@ -294,16 +317,6 @@ fn recorded(gpu: &Gpu, record: &dyn Fn(&mut Recorder) -> Result<()>) -> Result<P
     let mut rec = Recorder::new(gpu);
     record(&mut rec)?;
     rec.finish()
-}
-
-fn median_times(plans: [Plan; 3], repeats: usize) -> Result<Times> {
-    let mut all = [0.0; 3];
-    for (plan, median) in plans.iter().zip(&mut all) {
-        let mut ms = plan.time(repeats)?;
-        ms.sort_by(f64::total_cmp);
-        *median = ms[ms.len() / 2];
-    }
-    Ok(all)
 }
 
 #[cfg(test)]

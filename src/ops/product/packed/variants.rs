@@ -62,7 +62,7 @@ impl Case {
         format!(
             "packed_{} {} {} 1/{}{}",
             product.name(),
-            self.shape,
+            self.shape.once(product),
             self.form.name(),
             self.parts(),
             if self.narrow { " bf16" } else { "" }
