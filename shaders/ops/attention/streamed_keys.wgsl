@@ -41,25 +41,33 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
                 p[r][k] = p[r][k] * kept;
             }
         }
+        // One loop for each, so that fewer numbers are held at once.
         for (var c = head * args.depth; c < (head + 1u) * args.depth; c++) {
             var left: array<vec4<f32>, ROWS>;
-            var d_left: array<vec4<f32>, ROWS>;
-            for (var r = 0u; r < ROWS; r++) {
-                left[r] = queries[at_query(c, query_0 + r, quad)];
-                d_left[r] = d_y[at_query(c, query_0 + r, quad)];
-            }
+            for (var r = 0u; r < ROWS; r++) { left[r] = d_y[at_query(c, query_0 + r, quad)]; }
             for (var k = 0u; k < KEYS; k++) {
-                let more = d[0][k] * left[0] + d[1][k] * left[1] + d[2][k] * left[2] + d[3][k] * left[3];
-                let share = p[0][k] * d_left[0] + p[1][k] * d_left[1] + p[2][k] * d_left[2] + p[3][k] * d_left[3];
-                let at = at_key(args.key_at, c, key_0 + k, quad);
-                let at_value = at_key(args.value_at, c, key_0 + k, quad);
+                let more = p[0][k] * left[0] + p[1][k] * left[1] + p[2][k] * left[2] + p[3][k] * left[3];
+                let at = at_key(args.value_at, c, key_0 + k, quad);
                 if key_0 + k < args.keys {
                     if !ADDS && query_0 == first {
                         d_keys[at] = more;
-                        d_keys[at_value] = share;
                     } else {
                         d_keys[at] += more;
-                        d_keys[at_value] += share;
+                    }
+                }
+            }
+        }
+        for (var c = head * args.depth; c < (head + 1u) * args.depth; c++) {
+            var left: array<vec4<f32>, ROWS>;
+            for (var r = 0u; r < ROWS; r++) { left[r] = queries[at_query(c, query_0 + r, quad)]; }
+            for (var k = 0u; k < KEYS; k++) {
+                let more = d[0][k] * left[0] + d[1][k] * left[1] + d[2][k] * left[2] + d[3][k] * left[3];
+                let at = at_key(args.key_at, c, key_0 + k, quad);
+                if key_0 + k < args.keys {
+                    if !ADDS && query_0 == first {
+                        d_keys[at] = more;
+                    } else {
+                        d_keys[at] += more;
                     }
                 }
             }
