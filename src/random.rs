@@ -30,6 +30,8 @@ pub enum Stream {
     Grown = 9,
     /// Where the windows of a text begin.
     Window = 10,
+    /// Which token is written next.
+    Written = 11,
     /// Inputs of unit tests and of measurements.
     Test = 255,
 }

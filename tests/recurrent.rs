@@ -293,6 +293,8 @@ fn what_no_recurrent_layer_can_do_is_refused_by_name() {
         (sequence(6), "{ type = 'lstm' }", "layer `lstm0` has 4 gates, and was given 6x3"),
         (sequence(8), "{ type = 'gru' }", "layer `gru0` has 3 gates, and was given 8x3"),
         (sequence(8), "{ type = 'lstm', reverse = true, carry = true }", "false where `reverse` is true"),
+        (sequence(8), "{ type = 'lstm', gates = 'each' }", "\"together\" or \"apart\""),
+        (sequence(8), "{ type = 'lstm', gates = 'apart' }", "has 2 units: too few to keep gates apart"),
         (sequence(8), "{ type = 'lstm', init = 'zeros' }", "\"xavier\""),
     ] {
         let error = refused(extent, layer);
@@ -368,4 +370,59 @@ fn paths_lead_through_other_units() {
     // The forget gate of unit 1 reads unit 0; then that of unit 0 reads unit 1.
     assert_eq!(cuts(&[6]), []);
     assert_eq!(cuts(&[5]), [("head".to_string(), 3)]);
+}
+
+/// A weight for each gate is the rows of one weight, dense and packed; and growth goes by its own.
+#[test]
+fn gates_apart_are_rows_of_one_weight() {
+    let case = |kind: &str, gates: &str| {
+        let of = if kind == "lstm" { 64 } else { 48 };
+        let layers = serde_json::json!([
+            { "type": "linear", "name": "core_in", "out": of }, { "type": kind, "name": "core", "gates": gates },
+            { "type": "flatten", "name": "all" }, { "type": "linear", "name": "head", "out": CLASSES },
+        ]);
+        serde_json::json!({ "name": kind, "steps": 3, "batch": 8, "live": 5, "layers": layers })
+    };
+    common::side_by_side(common::everywhere(), |gpu| {
+        for (kind, keeps) in
+            [("lstm", Keeps::All), ("gru", Keeps::All), ("lstm", Keeps::Packed), ("gru", Keeps::Packed)]
+        {
+            let together = Network::new(gpu, &case(kind, "together"), Keeps::All);
+            let apart = Network::new(gpu, &case(kind, "apart"), keeps);
+            // What is called so, or so and a gate.
+            let joined = |name: &str, of: &dyn Fn(&Param) -> Vec<f32>| -> Vec<f32> {
+                let own = apart.model.params.iter().filter(|param| {
+                    param.name == name || param.name.len() == name.len() + 2 && param.name.starts_with(name)
+                });
+                own.flat_map(of).collect()
+            };
+            for param in together.model.params.iter() {
+                param.write(&joined(&param.name, &|own| own.read().unwrap())).unwrap();
+            }
+            let (logits, grads) = together.differentiate(0);
+            let (own_logits, _) = apart.differentiate(0);
+            let same = |what: &str, got: &[f32], want: &[f32]| {
+                let compared = compare_f32(what, got, want, CLOSE);
+                compared.unwrap_or_else(|e| panic!("{kind}, on {:?}: {e}", gpu.identity()));
+            };
+            same("logits", &own_logits, &logits);
+            for (param, grad) in together.model.params.iter().zip(&grads) {
+                let own = joined(&param.name, &|own| own.read_grad().unwrap());
+                let kept = |i: usize| keeps == Keeps::All || !param.recurrent || i % 256 % 3 == 0;
+                let grad: Vec<f32> =
+                    grad.iter().enumerate().map(|(i, &g)| if kept(i) { g } else { 0.0 }).collect();
+                same(&param.name, &own, &grad);
+            }
+            let weights: Vec<ParamId> =
+                apart.model.params.pairs().filter(|(_, param)| param.recurrent).map(|(id, _)| id).collect();
+            let whole = &grads[together.recurrent().0];
+            for (part, id) in weights.into_iter().enumerate() {
+                let d_weight = gpu.tensor("d_weight", Dtype::F32, &[16, 16]).unwrap();
+                let (mut rec, model, choices) = (Recorder::new(gpu), &apart.model, Choices::default());
+                model.dense_grad(&mut rec, &choices, &apart.pass, (id, 0..16), &d_weight).unwrap();
+                rec.finish().unwrap().replay().unwrap();
+                same("dense gradient", &d_weight.read_f32().unwrap(), &whole[256 * part..256 * (part + 1)]);
+            }
+        }
+    });
 }

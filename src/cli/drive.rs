@@ -16,7 +16,9 @@ use crate::report::dump::write_dump;
 use crate::report::files::{Files, write_report};
 use crate::report::journal::Keeper;
 use crate::train::baseline::{self, Counted, Dense};
-use crate::train::{Control, Event, Initial, Meta, Origin, RunFolder, Session, Started, Summary, train};
+use crate::train::{
+    Control, Event, Facts, Initial, Meta, Origin, RunFolder, Session, Started, Summary, train,
+};
 
 /// What to do with a run besides what its recipe says.
 #[derive(Default)]
@@ -52,6 +54,7 @@ pub fn start(gpu: &Gpu, recipe: &Recipe, data: &Dataset, path: &Path, options: &
         version: env!("CARGO_PKG_VERSION").into(),
         device: gpu.identity().clone(),
         data_hash: data.hash.clone(),
+        data: Some(Facts::of(data)),
         variants: session.choices.clone(),
         recipe: None,
         folder: None,

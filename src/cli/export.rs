@@ -9,7 +9,7 @@ use crate::store::{Array, Arrays, Dtype, safetensors};
 use crate::train::checkpoint::{self, Which};
 
 /// The last words of what belongs to a network; slots and masks have others.
-const PARAMETERS: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
+const PARAMETERS: [&str; 6] = ["weight", "bias", "table", "token", "running_mean", "running_var"];
 
 #[derive(clap::Args)]
 pub struct Export {

@@ -26,6 +26,7 @@ mod plan;
 mod plasticity;
 mod recalibrate;
 mod resume;
+mod sample;
 mod selftest;
 mod sweep;
 mod train;
@@ -63,6 +64,8 @@ enum Command {
     Recalibrate(recalibrate::Recalibrate),
     /// Measure a trained network on the validation and test parts
     Eval(eval::Eval),
+    /// Let a trained network of text write on from a beginning
+    Sample(sample::Sample),
     /// Show what a recipe will do: budgets, schedule, memory, operations, kernels; trains nothing
     Plan(plan::Plan),
     /// Show what a recipe trains on, in numbers and as a picture
@@ -151,6 +154,7 @@ fn run(command: Command) -> Result<()> {
         Command::Plasticity(args) => args.run(),
         Command::Recalibrate(args) => args.run(),
         Command::Eval(args) => args.run(),
+        Command::Sample(args) => args.run(),
         Command::Plan(args) => args.run(),
         Command::Data(args) => args.run(),
         Command::Inspect(args) => args.run(),

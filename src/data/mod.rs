@@ -17,6 +17,7 @@ mod mnist;
 mod npy;
 mod options;
 mod order;
+mod pairs;
 mod parallel;
 mod picture;
 mod random;
@@ -78,6 +79,8 @@ pub const ALL: &[Entry] = &[
     text::SHAKESPEARE,
     text::TEXT,
     text::TOKENS,
+    pairs::PAIRS,
+    pairs::TASK,
 ];
 
 /// Opens a data set by its name and holds a share of its training part out for validation.
@@ -170,7 +173,7 @@ mod tests {
 
     #[test]
     fn an_argument_that_is_absent_or_not_wanted_is_an_error() {
-        for name in ["idx", "idx:", "digits:8", "cifar10:", "images", "csv:", "npy"] {
+        for name in ["idx", "idx:", "digits:8", "task", "text", "cifar10:", "images", "csv:", "npy"] {
             assert_eq!(open(name, 0.0).unwrap_err().kind, Kind::Usage, "{name}");
         }
     }

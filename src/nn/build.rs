@@ -20,6 +20,32 @@ impl Model {
     /// `Kind::Usage` for an unknown layer, key or name, for extents that do not fit, for a layer whose output nobody reads,
     /// and where an output is not as wide as there are classes.
     pub fn new(recipe: &recipe::Model, input: Extent, classes: usize, seed: u64) -> Result<Self> {
+        Self::of(recipe, input, classes, seed, None)
+    }
+
+    /// As [`Model::new`], for samples of so many steps that are passed through one step at a time: values have one step, and
+    /// layers carry what they need of those before. `step.first` is the number of the step.
+    ///
+    /// # Errors
+    /// `Kind::Usage`, too, for a layer that looks at later steps.
+    pub fn stepwise(recipe: &recipe::Model, whole: &Extent, classes: usize, seed: u64) -> Result<Self> {
+        let steps = whole.cols(1);
+        let one = Extent { sites: vec![1], ..whole.clone() };
+        let model = Self::of(recipe, one, classes, seed, Some(steps))?;
+        match model.nodes.iter().find(|node| node.layer.looks_ahead()) {
+            Some(node) => Err(Error::usage(format!("layer `{}` looks at later steps", node.name))
+                .at("what is written step by step has none yet")),
+            None => Ok(model),
+        }
+    }
+
+    fn of(
+        recipe: &recipe::Model,
+        input: Extent,
+        classes: usize,
+        seed: u64,
+        stepwise: Option<usize>,
+    ) -> Result<Self> {
         let network = match recipe {
             recipe::Model::Network(network) => network.clone(),
             recipe::Model::Preset { name, settings } => {
@@ -40,7 +66,7 @@ impl Model {
         };
         for (index, spec) in network.layers.iter().enumerate() {
             let inputs = names.inputs(&network, index)?;
-            model.add(&names, spec, index, inputs, seed)?;
+            model.add(&names, spec, index, inputs, (seed, stepwise))?;
             names.made = index + 1;
         }
         model.heads = heads(&model, &names, &network)?;
@@ -57,7 +83,7 @@ impl Model {
         spec: &recipe::Layer,
         index: usize,
         inputs: Vec<ValueId>,
-        seed: u64,
+        (seed, stepwise): (u64, Option<usize>),
     ) -> Result<()> {
         let (entry, settings) = (layer::find(spec)?, layer::settings(spec)?);
         let extents: Vec<(String, Extent)> = inputs
@@ -75,6 +101,7 @@ impl Model {
             settings: &settings,
             inputs: &extents,
             seed,
+            stepwise,
             params: &mut self.params,
             params_of: &params_of,
         };

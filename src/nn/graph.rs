@@ -121,7 +121,9 @@ impl Graph {
         carry: bool,
     ) -> Value {
         let gates = if kind == "lstm" { 4 } else { 3 };
-        let x = self.linear(&format!("{name}_in"), x, gates * units);
+        // PyTorch draws all weights of such a layer alike.
+        let init = format!("uniform:{}", 1.0 / (units.max(1) as f32).sqrt());
+        let x = self.linear_from(&format!("{name}_in"), x, gates * units, &init, true);
         let [reverse, carry] = [reverse, carry].map(Toml::Boolean);
         self.layer(kind, name, &[x], settings([("reverse", reverse), ("carry", carry)]))
     }
@@ -209,6 +211,15 @@ impl Graph {
     /// The `first` or the `last` step of a sequence.
     pub fn step(&mut self, name: &str, x: Value, at: &str) -> Value {
         self.layer("step", name, &[x], settings([("at", Toml::String(at.into()))]))
+    }
+    /// Some steps of a sequence.
+    pub fn steps(&mut self, name: &str, x: Value, steps: std::ops::Range<usize>) -> Value {
+        let [first, end] = [steps.start, steps.end].map(|at| Toml::Integer(at as i64));
+        self.layer("steps", name, &[x], settings([("first", first), ("end", end)]))
+    }
+    /// Attention by so many heads of a value, the queries, to another whose channels are keys and then values.
+    pub fn attend(&mut self, name: &str, queries: Value, memory: Value, heads: usize) -> Value {
+        self.layer("attention", name, &[queries, memory], settings([("heads", Toml::Integer(heads as i64))]))
     }
     /// The product of two values, number by number.
     pub fn multiply(&mut self, name: &str, a: Value, b: Value) -> Value {

@@ -13,6 +13,8 @@ use crate::recipe::Settings;
 pub enum Init {
     /// Weights and biases uniform in ±1/sqrt(inputs): PyTorch's default for linear layers and convolutions.
     Uniform,
+    /// Weights and biases uniform in this range around 0.
+    Within(f32),
     /// Uniform in ±sqrt(6 / (inputs + outputs)) (Glorot & Bengio 2010, equation 16).
     Xavier,
     /// Normal with variance 2 / inputs (He et al. 2015, equation 10).
@@ -36,17 +38,17 @@ impl Init {
     /// What a layer's settings say.
     pub fn read(settings: &Settings) -> Result<Self> {
         let expected =
-            "\"uniform\", \"xavier\", \"kaiming\", or \"normal:\" and a deviation, as in \"normal:0.02\"";
+            "\"uniform\", \"uniform:\" and a bound, \"xavier\", \"kaiming\", or \"normal:\" and a deviation";
         let text = settings.text("init")?;
-        let normal = || {
-            let deviation: f32 = text.strip_prefix("normal:")?.parse().ok()?;
-            (deviation >= 0.0 && deviation.is_finite()).then_some(Init::Normal(deviation))
+        let number = |word: &str| -> Option<f32> {
+            text.strip_prefix(word)?.parse().ok().filter(|number: &f32| *number >= 0.0 && number.is_finite())
         };
+        let numbered = || number("normal:").map(Init::Normal).or(number("uniform:").map(Init::Within));
         match text {
             "uniform" => Ok(Init::Uniform),
             "xavier" => Ok(Init::Xavier),
             "kaiming" => Ok(Init::Kaiming),
-            _ => normal().ok_or_else(|| settings.wrong("init", expected)),
+            _ => numbered().ok_or_else(|| settings.wrong("init", expected)),
         }
     }
 
@@ -58,6 +60,7 @@ impl Init {
         let inputs = fans.inputs as f32;
         let bound = match self {
             Init::Uniform => Some(1.0 / inputs.sqrt()),
+            Init::Within(bound) => Some(bound),
             _ if shape.len() == 1 => Some(0.0),
             Init::Xavier => Some((6.0 / (inputs + fans.outputs as f32)).sqrt()),
             Init::Kaiming | Init::Normal(_) => None,

@@ -64,6 +64,7 @@ pub const ALL: &[Entry] = &[
     positions::ROTARY,
     steps::CLASS_TOKEN,
     steps::STEP,
+    steps::STEPS,
     attention::ENTRY,
 ];
 
@@ -74,6 +75,9 @@ pub struct Context<'a> {
     /// Extents of what it reads, by name: at least one.
     pub inputs: &'a [(String, Extent)],
     pub seed: u64,
+    /// Whether the network is built to be passed through one step of a sequence at a time, and then how many steps the whole
+    /// sequence has at most: parameters have their shapes for that, values have one step.
+    pub stepwise: Option<usize>,
     /// Takes in its parameters: initial weights are a function of (seed, number of the parameter, element).
     pub params: &'a mut ParamSet,
     /// The parameters of a layer before it, by that layer's name.
@@ -260,7 +264,7 @@ pub trait Layer {
     fn passes_narrow(&self, _site: Site, _reads: Reads) -> bool {
         false
     }
-    /// The operands of its weight's dense gradient: x and d_y.
+    /// The operands of the dense gradient of its weights: x and d_y.
     fn operands(&self) -> [Operand; 2] {
         [Operand::Input, Operand::OutputGrad]
     }
@@ -268,8 +272,8 @@ pub trait Layer {
     fn is_recurrent(&self) -> bool {
         false
     }
-    /// Records the gradient of its weight, also where nothing is kept, for some of its rows: what growth goes by. No other
-    /// gradient changes.
+    /// Records the gradient of a weight of its, by its place among the parameters, also where nothing is kept, for some of its
+    /// rows: what growth goes by. No other gradient changes.
     ///
     /// # Errors
     /// `Kind::Usage` for a layer without a weight that could grow.
@@ -278,7 +282,7 @@ pub trait Layer {
         _rec: &mut Recorder,
         _site: Site,
         _pass: [&Tensor; 2],
-        _rows: Range<usize>,
+        _of: (usize, Range<usize>),
         _d_weight: &Tensor,
     ) -> Result<()> {
         Err(Error::usage("a layer without a weight was asked to grow it"))
@@ -290,6 +294,14 @@ pub trait Layer {
         (0..channels).map(|channel| inputs.iter().any(|input| input[channel])).collect()
     }
 
+    /// Whether a step of its output depends on later steps of its input: then it cannot be passed through step by step.
+    fn looks_ahead(&self) -> bool {
+        false
+    }
+    /// How many steps it can be passed through, one at a time; `None` where there is no end.
+    fn steps_at_most(&self) -> Option<usize> {
+        None
+    }
     /// Whether it reads tokens; all others read numbers.
     fn reads_tokens(&self) -> bool {
         false

@@ -125,8 +125,7 @@ impl Model {
 
     /// By layer that multiplies by this weight: what its dense gradient is a product of.
     pub fn operands(&self, weight: ParamId) -> impl DoubleEndedIterator<Item = (&Node, [Item; 2])> {
-        let nodes =
-            self.nodes.iter().enumerate().filter(move |(_, node)| node.params.first() == Some(&weight));
+        let nodes = self.nodes.iter().enumerate().filter(move |(_, node)| node.params.contains(&weight));
         nodes.map(|(id, node)| {
             let item = |operand| match operand {
                 Operand::Input => Item::Value(node.inputs[0]),
@@ -135,6 +134,10 @@ impl Model {
             };
             (node, node.layer.operands().map(item))
         })
+    }
+    /// How many steps it can be passed through, one at a time; `None` where there is no end.
+    pub fn steps_at_most(&self) -> Option<usize> {
+        self.nodes.iter().filter_map(|node| node.layer.steps_at_most()).min()
     }
     /// The first layer that carries something from batch to batch.
     pub fn carries(&self) -> Option<&Node> {
@@ -161,11 +164,13 @@ impl Model {
             let kept = |item| pass.wide(item).ok_or_else(|| not_kept(&self.params[param]));
             let operands = [kept(x)?, kept(d_y)?];
             let site = self.site(&gpu, choices, node, pass.batch());
+            let place = node.params.iter().position(|&id| id == param).expect("it is the layer's");
+            let of = (place, rows.clone());
             if std::mem::take(&mut is_first) {
-                node.layer.dense_grad(rec, site, operands, rows.clone(), d_weight)?;
+                node.layer.dense_grad(rec, site, operands, of, d_weight)?;
             } else {
                 let more = gpu.tensor("gradient of a shared weight", d_weight.dtype(), &d_weight.shape)?;
-                node.layer.dense_grad(rec, site, operands, rows.clone(), &more)?;
+                node.layer.dense_grad(rec, site, operands, of, &more)?;
                 add::record(rec, &more, d_weight, Window::all(d_weight), true)?;
             }
         }

@@ -3,7 +3,7 @@
 use super::groups;
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance, Trial};
-use crate::gpu::{Kernel, Recorder, Tensor, Twin};
+use crate::gpu::{Gpu, Kernel, Recorder, Tensor, Twin};
 use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
@@ -33,17 +33,26 @@ pub struct Rotary {
 
 impl Rotary {
     /// (head / 2, steps, 2): cosines and sines, from f64, since devices differ in those of large angles.
-    fn turns(&self) -> Vec<f32> {
+    pub fn turns(&self, gpu: &Gpu) -> Result<Tensor> {
         let pairs = (0..self.head / 2).flat_map(|pair| (0..self.steps).map(move |step| (pair, step)));
         let turn = |(pair, step)| {
             let angle = step as f64 * self.base.powf(-2.0 * pair as f64 / self.head as f64);
             [angle.cos() as f32, angle.sin() as f32]
         };
-        pairs.flat_map(turn).collect()
+        let all: Vec<f32> = pairs.flat_map(turn).collect();
+        gpu.upload_f32("turns", &[self.head / 2, self.steps, 2], &all)
     }
 
     /// `y` is `x`, turned, or turned `back`, or that is added to it.
-    pub fn record(&self, rec: &mut Recorder, x: &Tensor, y: &Tensor, back: bool, adds: bool) -> Result<()> {
+    pub fn record(
+        &self,
+        rec: &mut Recorder,
+        turns: &Tensor,
+        x: &Tensor,
+        y: &Tensor,
+        back: bool,
+        adds: bool,
+    ) -> Result<()> {
         let args = Args {
             quads: (y.len() / 4) as u32,
             batch_quads: (self.batch / 4) as u32,
@@ -52,8 +61,7 @@ impl Rotary {
             turned: self.turned as u32,
             sign: if back { -1.0 } else { 1.0 },
         };
-        let turns = rec.gpu.upload_f32("turns", &[self.head / 2, self.steps, 2], &self.turns())?;
-        let binds = bind! { args: &args, x: x, turns: &turns, y: y };
+        let binds = bind! { args: &args, x: x, turns: turns, y: y };
         rec.dispatch(&TURN[usize::from(adds)], binds, groups(y.len() / 4, WG), 3 * y.len() as u64)
     }
 }
@@ -67,7 +75,7 @@ fn twin(t: &Twin, adds: bool) {
         let (channel, step) = (i / row, i % row / (4 * args.batch_quads as usize));
         let mut value = x[i];
         if channel < args.turned as usize {
-            let first = channel / half % 2 == 0;
+            let first = (channel / half).is_multiple_of(2);
             let turn = channel % half * steps + step;
             let [cos, sin] = [turns[2 * turn], turns[2 * turn + 1] * args.sign].map(f64::from);
             let other = f64::from(x[if first { i + half * row } else { i - half * row }]);
@@ -88,8 +96,9 @@ pub fn checks() -> Vec<Check> {
         let (x, y) = (t.input("x", &shape)?, t.output("y", &shape, Tolerance::ROUNDING)?);
         let more = t.input("more", &shape)?;
         t.compare(&more, Tolerance::ROUNDING);
-        own.record(&mut t.rec, &x, &y, false, false)?;
-        own.record(&mut t.rec, &x, &more, true, true)
+        let turns = own.turns(&t.gpu)?;
+        own.record(&mut t.rec, &turns, &x, &y, false, false)?;
+        own.record(&mut t.rec, &turns, &x, &more, true, true)
     })]
 }
 
@@ -109,7 +118,7 @@ mod tests {
             let x = gpu.upload_f32("x", &[head, steps * batch], &x).unwrap();
             let y = gpu.upload_f32("y", &[head, steps * batch], &vec![0.0; head * steps * batch]).unwrap();
             let mut rec = Recorder::new(&gpu);
-            own.record(&mut rec, &x, &y, false, false).unwrap();
+            own.record(&mut rec, &own.turns(&gpu).unwrap(), &x, &y, false, false).unwrap();
             rec.finish().unwrap().replay().unwrap();
             y.read_f32().unwrap()
         };

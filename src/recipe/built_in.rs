@@ -35,8 +35,10 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("fashion-unfreeze", include_str!("../../assets/recipes/fashion-unfreeze.toml")),
     ("fashion-vit", include_str!("../../assets/recipes/fashion-vit.toml")),
     ("fashion-vit-nm", include_str!("../../assets/recipes/fashion-vit-nm.toml")),
+    ("seq2seq-gmp", include_str!("../../assets/recipes/seq2seq-gmp.toml")),
     ("shakespeare-gpt", include_str!("../../assets/recipes/shakespeare-gpt.toml")),
     ("shakespeare-gpt-nm", include_str!("../../assets/recipes/shakespeare-gpt-nm.toml")),
+    ("shakespeare-lstm-gmp", include_str!("../../assets/recipes/shakespeare-lstm-gmp.toml")),
 ];
 
 /// The text of a built-in recipe.

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::error::{Error, Result};
 
 /// Names of data sets after whose colon stands no path.
-const NO_PATH: &[&str] = &["random"];
+const NO_PATH: &[&str] = &["random", "task"];
 
 /// `idx:DIR` with an absolute path in place of one relative to `folder`; other names as they are.
 ///

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::initial::{Initial, Origin};
 use super::moved::find_data;
+use crate::data::Dataset;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Identity;
 use crate::ops::variants::Choices;
@@ -19,6 +20,9 @@ pub struct Meta {
     pub device: Identity,
     /// SHA-256 of the data set.
     pub data_hash: String,
+    /// What is known of the data without its files; older runs do not have it.
+    #[serde(default)]
+    pub data: Option<Facts>,
     /// The kernel variants in use: resuming takes the same, so that the bits stay the same.
     pub variants: Choices,
     /// The recipe that the steps so far were trained with, as TOML; older runs have none.
@@ -33,6 +37,25 @@ pub struct Meta {
     /// Where the first weights came from, if not from the seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial: Option<Origin>,
+}
+
+/// What classes and numbers of a data set stand for.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Facts {
+    pub shape: Vec<usize>,
+    pub classes: usize,
+    /// What each class, or token, is called; nothing where they have only numbers.
+    pub class_names: Vec<String>,
+    /// The model sees `stored * scale + shift`: one number each, or one for each channel.
+    pub scale: Vec<f32>,
+    pub shift: Vec<f32>,
+}
+
+impl Facts {
+    pub fn of(data: &Dataset) -> Self {
+        let Dataset { shape, classes, class_names, scale, shift, .. } = data.clone();
+        Self { shape, classes, class_names, scale, shift }
+    }
 }
 
 /// A change of recipe or data within a run.
@@ -179,6 +202,7 @@ mod tests {
             version: "0".into(),
             device,
             data_hash: "h".into(),
+            data: None,
             variants,
             recipe,
             folder,

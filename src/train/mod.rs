@@ -34,6 +34,7 @@ mod summary;
 mod unfreeze;
 mod warnings;
 mod watch;
+mod writer;
 
 pub use augment::shown;
 pub use compact::expand_described;
@@ -43,7 +44,7 @@ pub use event::{Evaluation, Event, Layer, Log, Part, Started, Summary, TrainFlop
 pub use exam::Marks;
 pub use feed::Feed;
 pub use flips::{Flips, LayerFlips, LayerMask, Masks};
-pub use folder::{Edit, Meta, RunFolder};
+pub use folder::{Edit, Facts, Meta, RunFolder};
 pub use initial::{Initial, Origin};
 pub use language::Language;
 pub use memory::Memory;
@@ -52,3 +53,4 @@ pub use numbers::check_read;
 pub use run::{Control, evaluate_all, train};
 pub use session::{Session, length, resolve};
 pub use unfreeze::Phases;
+pub use writer::{Choose, Writer};

@@ -91,9 +91,14 @@ pub fn length(recipe: &Recipe, data: &Dataset) -> Length {
 
 /// That of a data set's samples.
 pub(super) fn extent(data: &Dataset) -> Extent {
-    match data.vocabulary() {
-        Some(vocabulary) => Extent::tokens(vocabulary, data.features()),
-        None => Extent::of_samples(&data.shape),
+    extent_of(&data.shape, data.vocabulary())
+}
+
+/// That of samples of a shape, which are tokens where there is a vocabulary.
+pub(super) fn extent_of(shape: &[usize], vocabulary: Option<usize>) -> Extent {
+    match vocabulary {
+        Some(vocabulary) => Extent::tokens(vocabulary, shape.iter().product()),
+        None => Extent::of_samples(shape),
     }
 }
 

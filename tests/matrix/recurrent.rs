@@ -1,6 +1,7 @@
 //! A recurrent network on a text in streams, for every method: what layers carry from batch to batch is state like any other.
 
 use coppice::data::{Order, Tokens};
+use coppice::recipe::Storage;
 use coppice::sparsity::Look;
 use coppice::train::Part;
 
@@ -143,4 +144,40 @@ fn all_steps_count() {
     // Below the lowest layer no gradient flows to tokens, but one to the embedding.
     let products = of(64, 4) + of(64, 16) + of(48, 16) + of(48, 16) + of(6, 16);
     assert_eq!(run.train_flops(7).unwrap().dense, 7.0 * 3.0 * products);
+}
+
+/// A rule is for the weight of one gate.
+#[test]
+fn gates_apart_have_densities_of_their_own() {
+    let (gpu, data) = (Gpu::twin(), text(Order::Streams));
+    let sparsity = format!(
+        "{}, distribution = 'uniform', rule = [{{ match = 'below.weight_f', target = 0.25 }}]",
+        section("rigl")
+    );
+    let apart = MODEL.replace("'below', carry", "'below', gates = 'apart', carry");
+    let recipe = Recipe::parse(
+        &format!(
+            "run = {{ epochs = 5, batch = 5, seed = 4 }}\ndata = {{ name = 'text', validation = 0.0 }}\n\
+             optim = {{ name = 'adam', lr = 0.05 }}\nsparsity = {{ {sparsity} }}\n{apart}"
+        ),
+        "test",
+        &[],
+    )
+    .unwrap();
+    for storage in [Storage::Masked, Storage::Packed] {
+        let mut recipe = recipe.clone();
+        recipe.sparsity.storage = storage;
+        goes_on_built(&|| build(&gpu, &recipe, &data), &gpu, &[&[8, 13]], "gates apart");
+        let mut run = build(&gpu, &recipe, &data);
+        while !run.is_done() {
+            run.advance().unwrap();
+        }
+        let kept = |gate: char| {
+            let id = run.model.params.named(&format!("below.weight_{gate}")).unwrap();
+            run.model.params[id].read_mask().unwrap().iter().map(|word| word.count_ones()).sum::<u32>()
+        };
+        let [i, f, g, o] = ['i', 'f', 'g', 'o'].map(kept);
+        assert_eq!((f, i, g), (192, o, o));
+        assert!(o < 90, "{storage:?}: {o} of 256");
+    }
 }

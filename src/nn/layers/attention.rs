@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Recorder, Tensor};
 use crate::ops::attention::{Attention, Gradients, Operands, Scratch};
 use crate::ops::dropout::Dropout;
+use crate::ops::recall::Recall;
 
 /// Bytes of a layer's probabilities up to which they are kept with `scores = "auto"`. They take no second product of queries
 /// and keys in the backward pass; a network of a dozen such layers fits into a gigabyte, and a binding of 128 MiB holds twice as
@@ -49,7 +50,8 @@ pub const ENTRY: Entry = Entry {
             _ => return Err(settings.wrong("scores", "\"auto\", \"kept\" or \"none\"")),
         };
         let is_cross = context.inputs.len() == 2;
-        let layer = Attends { width, heads, lengths, is_cross, causal, p, seed: context.seed, scores };
+        let (seed, stepwise) = (context.seed, context.stepwise);
+        let layer = Attends { width, heads, lengths, is_cross, causal, p, seed, scores, stepwise };
         let output = Extent::new(width, vec![lengths[0]]);
         Ok(Built { layer: Box::new(layer), output, params: Vec::new() })
     },
@@ -103,6 +105,8 @@ struct Attends {
     p: f64,
     seed: u64,
     scores: Scores,
+    /// Where steps come one at a time, how many are remembered.
+    stepwise: Option<usize>,
 }
 
 /// Extras where probabilities are kept, by number.
@@ -115,6 +119,10 @@ const DROPPED_BACKWARD: usize = 4;
 const TOTAL: usize = 0;
 
 impl Attends {
+    fn recall(&self, batch: usize) -> Option<Recall> {
+        let (heads, depth) = (self.heads, self.width / self.heads);
+        self.stepwise.map(|steps| Recall { heads, depth, steps, batch, key_at: self.width })
+    }
     fn attention<'a>(&self, site: Site<'a>) -> Attention<'a> {
         let during = site.during();
         let first = if self.is_cross { 0 } else { self.width };
@@ -149,6 +157,9 @@ fn operands_of<'a>(x: &[&'a Tensor]) -> Operands<'a> {
 impl Layer for Attends {
     fn extras(&self, site: Site) -> Vec<Extra> {
         let extra = |shape: &[usize], held| Extra { dtype: Dtype::F32, shape: shape.to_vec(), held };
+        if let Some(recall) = self.recall(site.batch) {
+            return vec![extra(&recall.scores(), Held::Forward)];
+        }
         let (all, rows) = (self.probabilities(site.batch), [self.heads, self.lengths[0], site.batch]);
         if !self.keeps(site.batch) {
             return vec![extra(&rows, Held::Between), extra(&rows, Held::Backward)];
@@ -162,6 +173,10 @@ impl Layer for Attends {
     }
 
     fn forward(&self, rec: &mut Recorder, site: Site, x: &[&Tensor], y: &Tensor) -> Result<()> {
+        if let Some(recall) = self.recall(site.batch) {
+            let during = site.during();
+            return recall.record(rec, during.step, x[0], &during.carried[0], site.extra(0), y);
+        }
         let (own, x) = (self.attention(site), operands_of(x));
         if !self.keeps(site.batch) {
             return own.record_streamed(rec, x, site.extra(TOTAL), y);
@@ -186,6 +201,16 @@ impl Layer for Attends {
         own.record_kept_backward(rec, x, site.extra(PROBABILITIES), y, d_y, scratch, to)
     }
 
+    /// Keys and values of the steps so far, where they come one at a time.
+    fn carried(&self, batch: usize) -> Vec<Vec<usize>> {
+        self.recall(batch).iter().map(Recall::memory).collect()
+    }
+    fn looks_ahead(&self) -> bool {
+        !self.causal
+    }
+    fn steps_at_most(&self) -> Option<usize> {
+        self.stepwise
+    }
     fn needs(&self, feeds_back: bool) -> Needs {
         Needs { x: feeds_back, y: feeds_back }
     }

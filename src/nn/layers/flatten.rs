@@ -36,6 +36,9 @@ impl Layer for Flatten {
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs::default()
     }
+    fn looks_ahead(&self) -> bool {
+        true
+    }
     fn is_flatten(&self) -> bool {
         true
     }

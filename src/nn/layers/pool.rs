@@ -151,4 +151,7 @@ impl Layer for GlobalMean {
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs::default()
     }
+    fn looks_ahead(&self) -> bool {
+        true
+    }
 }

@@ -2,11 +2,12 @@
 
 use toml::Value;
 
-use super::super::layer::{Backward, Built, Entry, Layer, Needs, Site};
+use super::super::layer::{Backward, Built, Context, Entry, Layer, Needs, Site};
 use super::steps::{normal, steps};
 use crate::error::Result;
-use crate::gpu::{Recorder, Tensor};
+use crate::gpu::{Dtype, Recorder, Tensor};
 use crate::ops::add::{self, Window};
+use crate::ops::recall;
 use crate::ops::rotary::Rotary;
 use crate::ops::steps::{record_shift, record_sums};
 use crate::param::Param;
@@ -17,7 +18,7 @@ pub const POSITIONS: Entry = Entry {
     required: Vec::new,
     optional: || vec![("kind", Value::String("learned".into())), ("std", Value::Float(0.0))],
     build: |context| {
-        let (input, steps) = (context.input()?.clone(), steps(context)?);
+        let (input, steps) = (context.input()?.clone(), all_steps(context)?);
         let mut params = Vec::new();
         let mut fixed = None;
         match context.settings.text("kind")? {
@@ -28,8 +29,8 @@ pub const POSITIONS: Entry = Entry {
             "sinusoidal" => fixed = Some(sinusoidal(input.channels, steps)),
             _ => return Err(context.settings.wrong("kind", "\"learned\" or \"sinusoidal\"")),
         }
-        let shape = [input.channels, steps];
-        Ok(Built { layer: Box::new(Positions { shape, fixed }), output: input, params })
+        let (shape, stepwise) = ([input.channels, steps], context.stepwise.is_some());
+        Ok(Built { layer: Box::new(Positions { shape, fixed, stepwise }), output: input, params })
     },
 };
 pub const ROTARY: Entry = Entry {
@@ -39,7 +40,7 @@ pub const ROTARY: Entry = Entry {
     optional: || vec![("base", Value::Float(10_000.0)), ("of", Value::String("all".into()))],
     build: |context| {
         let (input, settings) = (context.input()?.clone(), context.settings);
-        let steps = steps(context)?;
+        let (steps, stepwise) = (all_steps(context)?, context.stepwise.is_some());
         let (parts, turned) = match settings.text("of")? {
             "all" => (1, 1),
             "qkv" => (3, 2),
@@ -56,9 +57,22 @@ pub const ROTARY: Entry = Entry {
         }
         let part = input.channels / parts;
         let rotary = Rotary { batch: 0, steps, head: part / heads, turned: turned * part, base };
-        Ok(Built { layer: Box::new(Turned(rotary)), output: input, params: Vec::new() })
+        Ok(Built { layer: Box::new(Turned { rotary, stepwise }), output: input, params: Vec::new() })
     },
 };
+
+/// Those of the whole sequence, which may come one at a time.
+fn all_steps(context: &Context) -> Result<usize> {
+    let steps = steps(context)?;
+    Ok(context.stepwise.unwrap_or(steps))
+}
+
+/// What belongs to this step in a table (rows, steps, width), where steps come one at a time.
+fn now(rec: &mut Recorder, site: Site, table: Tensor, [rows, steps, width]: [usize; 3]) -> Result<Tensor> {
+    let own = rec.gpu.tensor("this step", Dtype::F32, &[rows, width])?;
+    recall::record_look_up(rec, site.during().step, &table, steps, &own)?;
+    Ok(own)
+}
 
 /// (channels, steps): sines in even channels, cosines in odd ones, of step / 10000^(2 i / channels) for pair `i`.
 fn sinusoidal(channels: usize, steps: usize) -> Vec<f32> {
@@ -73,6 +87,7 @@ struct Positions {
     shape: [usize; 2],
     /// What is added, where that is not learned.
     fixed: Option<Vec<f32>>,
+    stepwise: bool,
 }
 
 impl Layer for Positions {
@@ -81,6 +96,8 @@ impl Layer for Positions {
             Some(fixed) => rec.gpu.upload_f32("positions", &self.shape, fixed)?,
             None => site.set[site.params[0]].segments[0].weight.clone(),
         };
+        let [channels, steps] = self.shape;
+        let table = if self.stepwise { now(rec, site, table, [channels, steps, 1])? } else { table };
         record_shift(rec, site.batch, x[0], &table, y)
     }
     fn backward(&self, rec: &mut Recorder, site: Site, pass: &Backward) -> Result<()> {
@@ -93,26 +110,55 @@ impl Layer for Positions {
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs::default()
     }
+    fn steps_at_most(&self) -> Option<usize> {
+        Some(self.shape[1])
+    }
 }
 
-/// The batch is that of the pass.
-struct Turned(Rotary);
+struct Turned {
+    /// The batch is that of the pass.
+    rotary: Rotary,
+    stepwise: bool,
+}
+
+impl Turned {
+    fn record(
+        &self,
+        rec: &mut Recorder,
+        site: Site,
+        x: &Tensor,
+        y: &Tensor,
+        back: bool,
+        adds: bool,
+    ) -> Result<()> {
+        let Rotary { steps, head, .. } = self.rotary;
+        let turns = self.rotary.turns(&rec.gpu)?;
+        if !self.stepwise {
+            return Rotary { batch: site.batch, ..self.rotary }.record(rec, &turns, x, y, back, adds);
+        }
+        let turns = now(rec, site, turns, [head / 2, steps, 2])?;
+        Rotary { batch: site.batch, steps: 1, ..self.rotary }.record(rec, &turns, x, y, back, adds)
+    }
+}
 
 impl Layer for Turned {
     fn forward(&self, rec: &mut Recorder, site: Site, x: &[&Tensor], y: &Tensor) -> Result<()> {
-        Rotary { batch: site.batch, ..self.0 }.record(rec, x[0], y, false, false)
+        self.record(rec, site, x[0], y, false, false)
     }
     fn backward(&self, rec: &mut Recorder, site: Site, pass: &Backward) -> Result<()> {
         let Some(d_x) = pass.d_x[0] else { return Ok(()) };
-        Rotary { batch: site.batch, ..self.0 }.record(rec, pass.d_y, d_x.to, true, d_x.adds)
+        self.record(rec, site, pass.d_y, d_x.to, true, d_x.adds)
     }
     fn reach(&self, inputs: &[&[bool]], _masks: &[Option<&[u32]>], channels: usize) -> Vec<bool> {
-        let half = self.0.head / 2;
-        let other = |c: usize| if c / half % 2 == 0 { c + half } else { c - half };
-        (0..channels).map(|c| inputs[0][c] || c < self.0.turned && inputs[0][other(c)]).collect()
+        let half = self.rotary.head / 2;
+        let other = |c: usize| if (c / half).is_multiple_of(2) { c + half } else { c - half };
+        (0..channels).map(|c| inputs[0][c] || c < self.rotary.turned && inputs[0][other(c)]).collect()
     }
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs::default()
+    }
+    fn steps_at_most(&self) -> Option<usize> {
+        Some(self.rotary.steps)
     }
 }
 

@@ -182,7 +182,7 @@ impl Layer for Product {
         rec: &mut Recorder,
         site: Site,
         [x, d_y]: [&Tensor; 2],
-        rows: Range<usize>,
+        (_, rows): (usize, Range<usize>),
         d_weight: &Tensor,
     ) -> Result<()> {
         let whole = site.whole();
@@ -257,7 +257,7 @@ mod tests {
                 during: None,
             };
             Product::new(&Extent::features(inner), None)
-                .dense_grad(&mut rec, site, [&x, &d_y], 64..70, &d_weight)
+                .dense_grad(&mut rec, site, [&x, &d_y], (0, 64..70), &d_weight)
                 .unwrap();
             rec.finish().unwrap().replay().unwrap();
             assert_eq!(d_weight.read_f32().unwrap(), vec![8.0; 6 * inner]);

@@ -23,7 +23,25 @@ pub const STEP: Entry = Entry {
             _ => return Err(context.settings.wrong("at", "\"first\" or \"last\"")),
         };
         let output = Extent::features(context.input()?.channels);
-        Ok(Built { layer: Box::new(Step { steps, skip }), output, params: Vec::new() })
+        Ok(Built { layer: Box::new(Taken { steps, skip, len: 1 }), output, params: Vec::new() })
+    },
+};
+pub const STEPS: Entry = Entry {
+    name: "steps",
+    about: "steps `first` up to, not including, `end` of a sequence",
+    required: || vec![("first", Value::Integer(0)), ("end", Value::Integer(1))],
+    optional: Vec::new,
+    build: |context| {
+        let (input, steps) = (context.input()?.clone(), steps(context)?);
+        let (skip, end) = (context.settings.u32("first")? as usize, context.settings.u32("end")? as usize);
+        if !(skip < end && end <= steps) {
+            return Err(context
+                .settings
+                .wrong("end", &format!("above `first`, and at most {steps}, as many as there are")));
+        }
+        let layer = Taken { steps, skip, len: end - skip };
+        let output = Extent::new(input.channels, vec![end - skip]);
+        Ok(Built { layer: Box::new(layer), output, params: Vec::new() })
     },
 };
 pub const CLASS_TOKEN: Entry = Entry {
@@ -72,25 +90,30 @@ pub fn normal(context: &Context) -> Result<Box<dyn Fn(u32) -> f32>> {
     ))
 }
 
-struct Step {
+struct Taken {
+    /// Of its input.
     steps: usize,
     skip: usize,
+    len: usize,
 }
 
-impl Layer for Step {
+impl Layer for Taken {
     fn forward(&self, rec: &mut Recorder, site: Site, x: &[&Tensor], y: &Tensor) -> Result<()> {
-        let steps = Steps { batch: site.batch, x: self.steps, y: 1 };
+        let steps = Steps { batch: site.batch, x: self.steps, y: self.len };
         steps.record_take(rec, x[0], y, self.skip, false)
     }
     fn backward(&self, rec: &mut Recorder, site: Site, pass: &Backward) -> Result<()> {
         let Some(d_x) = pass.d_x[0] else { return Ok(()) };
-        let steps = Steps { batch: site.batch, x: 1, y: self.steps };
-        let channels = pass.d_y.len() / site.batch;
+        let steps = Steps { batch: site.batch, x: self.len, y: self.steps };
+        let channels = pass.d_y.shape[0];
         let zeros = rec.gpu.upload_f32("zeros", &[channels], &vec![0.0; channels])?;
         steps.record_place(rec, pass.d_y, &zeros, d_x.to, self.skip, d_x.adds)
     }
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs::default()
+    }
+    fn looks_ahead(&self) -> bool {
+        true
     }
 }
 
@@ -114,5 +137,8 @@ impl Layer for ClassToken {
     }
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs::default()
+    }
+    fn looks_ahead(&self) -> bool {
+        true
     }
 }

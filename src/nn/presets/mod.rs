@@ -11,11 +11,13 @@ mod blocks;
 mod cnn;
 mod gpt;
 mod lenet;
+mod lstm;
 pub mod mlp;
 mod mobilenet_v1;
 mod mobilenet_v2;
 mod resnet;
 mod resnet_cifar;
+mod seq2seq;
 mod transformer;
 mod vgg;
 mod vit;
@@ -52,6 +54,8 @@ pub const ALL: &[Entry] = &[
     mobilenet_v2::ENTRY,
     vit::ENTRY,
     gpt::ENTRY,
+    lstm::ENTRY,
+    seq2seq::ENTRY,
 ];
 
 /// The network of a preset for samples of this extent.
@@ -124,11 +128,12 @@ mod tests {
         assert_eq!(trained("mobilenet-v1", [3, 224, 224], 1000), 4_231_976);
         assert_eq!(trained("mobilenet-v2", [3, 224, 224], 1000), 3_504_872);
         assert_eq!(trained("vit", [1, 28, 28], 10), 138_890);
-        let text = |settings: &str| {
+        let of = |name: &str, settings: &str| {
             let settings: toml::Table = settings.parse().unwrap();
-            let preset = recipe::Model::Preset { name: "gpt".into(), settings: settings.into() };
+            let preset = recipe::Model::Preset { name: name.into(), settings: settings.into() };
             Model::new(&preset, Extent::tokens(256, 128), 256, 0).unwrap()
         };
+        let text = |settings: &str| of("gpt", settings);
         let all = |model: Model| model.params.iter().map(|param| param.len()).sum::<usize>();
         let prunable = |model: &Model| {
             model
@@ -141,8 +146,22 @@ mod tests {
         assert_eq!(prunable(&text("")), 786_432);
         assert_eq!(all(text("")), 875_264);
         assert_eq!(all(text("tied = true")), 875_264 - 256 * 128);
+        // Elsewhere an LSTM has two biases, which are added up.
+        assert_eq!(all(of("lstm-lm", "")), 411_904 - 4 * 256);
         // 20,040,522 elsewhere, where convolutions have biases besides.
         assert_eq!(trained("vgg19-bn", [3, 32, 32], 10), 20_040_522 - 5_504);
+    }
+
+    /// A class token brings its own numbers and those of its position; dropout brings layers alone.
+    #[test]
+    fn a_vision_transformer_may_have_a_class_token() {
+        let settings: toml::Table = "pool = 'class'\ndropout = 0.1".parse().unwrap();
+        let preset = recipe::Model::Preset { name: "vit".into(), settings: settings.into() };
+        let model = Model::new(&preset, Extent::of_samples(&[1, 28, 28]), 10, 0).unwrap();
+        let all: usize = model.params.iter().map(|param| param.len()).sum();
+        assert_eq!(all, 138_890 + 2 * 64);
+        let dropouts = model.nodes.iter().filter(|node| node.name.ends_with("_drop")).count();
+        assert_eq!(dropouts, 9);
     }
 
     #[test]
