@@ -134,7 +134,11 @@ impl Net {
             Net::Convolutions => Self::convolutions(),
             Net::Preset(preset) => {
                 let width = ("width".to_string(), preset.width.into());
-                let settings = toml::Table::from_iter([width]).into();
+                let settings = match preset.name {
+                    "vit" => "layers = 2\nwidth = 8\nheads = 2\nhidden = 16".parse().expect("settings"),
+                    _ => toml::Table::from_iter([width]),
+                };
+                let settings = settings.into();
                 recipe::Model::Preset { name: preset.name.into(), settings }
             }
             Net::Smooth => Self::smooth(),
