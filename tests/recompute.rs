@@ -54,13 +54,22 @@ fn session(gpu: &Gpu, recipe: &Recipe) -> Session {
     Session::new(gpu, recipe, &data, Choices::default()).unwrap()
 }
 
-/// Losses, gradients and state after each of five steps, and what is computed again in one.
-fn train(gpu: &Gpu, recipe: &Recipe) -> (Vec<(f32, Vec<Vec<f32>>, String)>, u64) {
+/// What a step has left.
+#[derive(PartialEq)]
+struct Left {
+    loss: f32,
+    gradients: Vec<Vec<f32>>,
+    digest: String,
+}
+
+/// What each of five steps has left, and the operations that are computed again in one.
+fn train(gpu: &Gpu, recipe: &Recipe) -> (Vec<Left>, u64) {
     let mut session = session(gpu, recipe);
     let mut step = |_| {
         session.advance().unwrap();
         let gradients = session.model.params.iter().map(|param| param.read_grad().unwrap()).collect();
-        (session.take_totals().unwrap().loss, gradients, session.snapshot().unwrap().digest)
+        let (loss, digest) = (session.take_totals().unwrap().loss, session.snapshot().unwrap().digest);
+        Left { loss, gradients, digest }
     };
     let steps = (0..5).map(&mut step).collect();
     let again = session.plans().iter().map(|plan| plan.cost_of(Phase::Recompute).flops).sum();
@@ -88,10 +97,10 @@ fn no_bit_depends_on_what_is_computed_again() {
             let of = |recompute| train(gpu, &recipe(data, model, sparsity, bits, recompute));
             let ((once, none), (again, some)) = (of(false), of(true));
             let name = format!("{model} {sparsity} {bits}");
-            assert!(once.iter().all(|(loss, ..)| *loss > 0.0 && loss.is_finite()), "{name}");
-            assert!(once[0].1.iter().flatten().any(|g| *g != 0.0), "{name}");
+            assert!(once.iter().all(|left| left.loss > 0.0 && left.loss.is_finite()), "{name}");
+            assert!(once[0].gradients.iter().flatten().any(|g| *g != 0.0), "{name}");
             for (step, (once, again)) in once.iter().zip(&again).enumerate() {
-                assert!(once == again, "{name}, step {step}: losses {} and {}", once.0, again.0);
+                assert!(once == again, "{name}, step {step}: losses {} and {}", once.loss, again.loss);
             }
             assert_eq!(none, 0, "{name}");
             assert_eq!(some > 0, model != SHALLOW, "{name}: {some} operations again");
