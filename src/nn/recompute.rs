@@ -14,6 +14,9 @@ use crate::gpu::Dtype;
 
 /// So many segments are tried at most: below that the gradients of one layer hold the most.
 const MOST_SEGMENTS: usize = 32;
+/// So often is one cut moved at most, each time so many nodes: planning a network of 250 layers stays below a second.
+const MOST_MOVES: usize = 12;
+const STEP: usize = 4;
 /// An extra this much smaller than the layer's output is kept: moments of a norm spare it a second look at its input.
 const SMALL: u64 = 16;
 
@@ -26,11 +29,36 @@ pub(super) fn shortened(
 ) -> Schedule {
     let bytes = |lives: &[Life]| place(lives).buffers.iter().map(|room| room.bytes).sum::<u64>();
     let forward = Forward::new(model, &once, kept);
-    let ways = forward.ways_to_cut();
-    let tried = ways.iter().map(|cuts| forward.schedule(&once, cuts, shapes, kept));
+    let tried = |cuts: Vec<NodeId>| {
+        let schedule = forward.schedule(&once, &cuts, shapes, kept);
+        (bytes(&schedule.lives), cuts, schedule)
+    };
     // The first of those that take as many: it has the fewest segments.
-    let best = tried.min_by_key(|tried| bytes(&tried.lives));
-    best.filter(|best| bytes(&best.lives) < bytes(&once.lives)).unwrap_or(once)
+    let least = |ways: Vec<Vec<NodeId>>| ways.into_iter().map(tried).min_by_key(|(bytes, ..)| *bytes);
+    let Some(mut best) = least(forward.ways_to_cut()) else { return once };
+    for _ in 0..MOST_MOVES {
+        match least(beside(&best.1, forward.nodes)) {
+            Some(better) if better.0 < best.0 => best = better,
+            _ => break,
+        }
+    }
+    if best.0 < bytes(&once.lives) { best.2 } else { once }
+}
+
+/// The same cuts but for one, which is left out or lies up to [`STEP`] nodes away.
+fn beside(cuts: &[NodeId], nodes: usize) -> Vec<Vec<NodeId>> {
+    let mut ways = Vec::new();
+    for at in cuts {
+        let others = || cuts.iter().copied().filter(|cut| cut != at);
+        ways.push(others().collect());
+        let places = at.saturating_sub(STEP).max(1)..=(at + STEP).min(nodes - 1);
+        for place in places.filter(|place| !cuts.contains(place)) {
+            let mut way: Vec<NodeId> = others().chain([place]).collect();
+            way.sort_unstable();
+            ways.push(way);
+        }
+    }
+    ways
 }
 
 /// A forward pass, and the backward pass that reads it.

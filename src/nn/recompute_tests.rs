@@ -21,6 +21,12 @@ fn cuts_lie_where_the_fewest_bytes_cross() {
     assert!(cut(&[1], &[0], 0).is_empty());
 }
 
+#[test]
+fn one_cut_is_left_out_or_moved() {
+    assert_eq!(beside(&[1, 2], 4), [vec![2], vec![2, 3], vec![1], vec![1, 3]]);
+    assert!(beside(&[], 4).is_empty());
+}
+
 fn schedules(model: &Model, gpu: &Gpu, wish: Wish, cuts: &[NodeId]) -> [Schedule; 2] {
     let (choices, batch) = (Choices::default(), 8);
     let once = Schedule::new(model, gpu, &choices, batch, wish);
