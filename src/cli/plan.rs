@@ -228,7 +228,7 @@ impl Plan {
 /// What `run.recompute` costs in a step.
 fn recomputed(Cost { flops, bytes }: Cost) -> String {
     if (flops, bytes) == (0, 0) {
-        return "nothing is computed again: the activations of this network take no less memory so"
+        return "nothing is computed again: it would save less than a tenth of the memory of activations"
             .to_string();
     }
     let (flops, bytes) = (flops as f64 / 1e6, bytes as f64 / 1e6);

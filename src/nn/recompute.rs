@@ -17,10 +17,12 @@ const MOST_SEGMENTS: usize = 32;
 /// So often is one cut moved at most, each time so many nodes: planning a network of 250 layers stays below a second.
 const MOST_MOVES: usize = 12;
 const STEP: usize = 4;
+/// Percent of the bytes that are worth a second forward pass.
+const LEAST_SAVED: u64 = 10;
 /// An extra this much smaller than the layer's output is kept: moments of a norm spare it a second look at its input.
 const SMALL: u64 = 16;
 
-/// The schedule of all those tried that takes the fewest bytes: `once` itself, if that does. What is `kept` is there at the end.
+/// The schedule of all those tried that takes the fewest bytes: `once` itself, if all others save too little. What is `kept` is there at the end.
 pub(super) fn shortened(
     model: &Model,
     once: Schedule,
@@ -42,7 +44,8 @@ pub(super) fn shortened(
             _ => break,
         }
     }
-    if best.0 < bytes(&once.lives) { best.2 } else { once }
+    let enough = LEAST_SAVED * bytes(&once.lives) / 100;
+    if best.0 + enough <= bytes(&once.lives) { best.2 } else { once }
 }
 
 /// The same cuts but for one, which is left out or lies up to [`STEP`] nodes away.

@@ -23,7 +23,7 @@ pub struct Wish {
     pub narrow: bool,
     /// Whether the batch can be written as bf16.
     pub narrow_batch: bool,
-    /// Whether the backward pass computes again what it reads, where that takes less memory than keeping it.
+    /// Whether the backward pass computes again what it reads, where that takes at least a tenth less memory than keeping it.
     pub recomputes: bool,
 }
 
