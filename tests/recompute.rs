@@ -28,8 +28,20 @@ const CNN: &str = "{ layer = [
 const SHALLOW: &str = "{ preset = 'cnn', width = 0.25 }";
 const RESNET: &str = "{ preset = 'resnet20', width = 0.25 }";
 const GPT: &str = "{ preset = 'gpt', layers = 4, width = 24, heads = 3, hidden = 40, dropout = 0.1 }";
-/// Its state goes along from batch to batch.
-const LSTM: &str = "{ preset = 'lstm-lm', layers = 2, width = 16, units = 16, dropout = 0.2 }";
+/// The state of the LSTM goes along from batch to batch: it is not called twice, its neighbours are.
+const LSTM: &str = "{ layer = [
+    { type = 'embedding', name = 'embed', out = 64 },
+    { type = 'linear', name = 'f0', out = 64 }, { type = 'gelu', name = 'a0' },
+    { type = 'linear', name = 'f1', out = 64 }, { type = 'gelu', name = 'a1' },
+    { type = 'linear', name = 'f2', out = 64 }, { type = 'gelu', name = 'a2' },
+    { type = 'linear', name = 'f3', out = 64 }, { type = 'gelu', name = 'a3' },
+    { type = 'linear', name = 'in', out = 64 }, { type = 'lstm', name = 'lstm', carry = true },
+    { type = 'dropout', name = 'drop', p = 0.2 },
+    { type = 'linear', name = 'f4', out = 64 }, { type = 'gelu', name = 'a4' },
+    { type = 'linear', name = 'f5', out = 64 }, { type = 'gelu', name = 'a5' },
+    { type = 'linear', name = 'f6', out = 64 }, { type = 'gelu', name = 'a6' },
+    { type = 'linear', name = 'f7', out = 64 }, { type = 'gelu', name = 'a7' },
+    { type = 'linear', name = 'head', out = 256 }] }";
 /// It begins anew with each window.
 const WINDOWS: &str =
     "{ preset = 'lstm-lm', layers = 3, width = 16, units = 16, dropout = 0.2, carry = false }";
