@@ -26,6 +26,7 @@ mod numbers;
 mod passes;
 mod plans;
 mod recalibrate;
+mod refusals;
 mod rewind;
 mod run;
 mod session;

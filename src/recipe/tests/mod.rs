@@ -54,8 +54,12 @@ preset = "mlp"
 hidden = [8]
 activation = "relu"
 
+[loss]
+smoothing = 0.0
+
 [optim]
 name = "sgd"
+clip = "off"
 
 [optim.lr]
 type = "constant"
