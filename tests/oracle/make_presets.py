@@ -53,8 +53,8 @@ def first(t, shape, name):
     if what == "weight" and len(shape) > 1:
         inputs = n // shape[0]
         return hashed(t, n).reshape(shape) * 4.0 / 2.0 ** ((inputs.bit_length() - 1) // 2)
-    around = {"bias": 0.75, "weight": 1.0}[what] if "bn" in name else 0.0
-    return ((hashed(t, n) * 0.5).astype(np.float32) + np.float32(around)).astype(np.float64)
+    around = 1.0 if what == "weight" else 0.75 if "bn" in name else 0.0
+    return ((hashed(t, n) * 0.5).astype(np.float32) + np.float32(around)).astype(np.float64).reshape(shape)
 
 
 def keeps(shape):

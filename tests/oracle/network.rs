@@ -1,5 +1,7 @@
-//! The networks of the golden files, in Coppice, and the files themselves. `make_golden.py`, `make_graph.py`, `make_conv.py`
-//! and `make_presets.py` are their twins.
+//! The networks of the golden files, in Coppice, and the files themselves. `make_golden.py`, `make_graph.py`, `make_conv.py`,
+//! `make_presets.py` and `make_text.py` are their twins.
+
+use std::cell::Cell;
 
 use coppice::error::Result;
 use coppice::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
@@ -9,6 +11,7 @@ use coppice::ops::batch::{self, Part, Set, pack_bytes};
 use coppice::ops::cross_entropy::{self, Labels, Share, Target};
 use coppice::ops::packed::{Form, Pattern};
 use coppice::ops::tally::{self, Totals};
+use coppice::ops::text::{Cut, Text};
 use coppice::ops::variants::Choices;
 use coppice::optim::Optimizer;
 use coppice::param::{MaskMode, Param, Storage, mask_of};
@@ -16,6 +19,10 @@ use coppice::recipe;
 
 const HIDDEN: [u32; 2] = [16, 8];
 const CLASSES: usize = 5;
+/// The number of the tokens of [`Net::Tied`], and what else there is to say of its embedding.
+const TIED: usize = 800;
+const TIED_WIDTH: usize = 8;
+const PADDING: usize = 3;
 
 /// As `make_golden.py`: (23 i^2 + 7919 i + 757 t) mod 1000 - 500, over `divisor`, rounded once.
 fn value(t: usize, i: usize, divisor: f32) -> f32 {
@@ -47,20 +54,78 @@ pub enum Net {
     Branches,
     /// Of `make_conv.py`: strides, borders, dilations, groups, one depthwise, one without bias.
     Convolutions,
-    /// Of `make_presets.py`.
+    /// Of `make_presets.py` and `make_text.py`.
     Preset(Preset),
+    /// Of `make_text.py`: an embedding with a row of padding, whose weight is that of the head, too.
+    Tied,
     /// Convolutions with batch norm, a residual connection and poolings, all of them smooth: for differences alone.
     Smooth,
 }
 
-/// A preset on small images.
+/// A preset on small samples.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Preset {
     pub name: &'static str,
-    pub image: [usize; 3],
+    pub samples: Samples,
     pub width: f64,
+    /// Whether the head has the embedding's weight.
+    pub tied: bool,
     /// Of its samples; its parameters have the following ones.
     pub number: usize,
+}
+
+/// What a network reads.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Samples {
+    /// The same in each step.
+    Image([usize; 3]),
+    /// Others in each step.
+    Tokens(Tokens),
+}
+
+/// As `make_text.py` has them.
+#[derive(Clone, Copy, PartialEq, serde::Deserialize)]
+pub struct Tokens {
+    vocabulary: usize,
+    reads: usize,
+    skips: usize,
+    padding: Option<u32>,
+    every: usize,
+    live: usize,
+    streams: bool,
+}
+
+/// Steps of a run.
+pub const STEPS: usize = 10;
+
+impl Tokens {
+    const TIED: Tokens =
+        Tokens { vocabulary: 7, reads: 6, skips: 0, padding: None, every: 6, live: 8, streams: false };
+    fn cut(&self) -> Cut {
+        Cut { every: self.every, reads: self.reads, skips: self.skips, padding: self.padding }
+    }
+    fn stream(&self, number: usize) -> Vec<u32> {
+        let len = (self.live * STEPS - 1) * self.every + self.reads + 1;
+        let token = |i| ((f64::from(hashed(number, i)) + 0.5) * self.vocabulary as f64) as u32;
+        (0..len).map(token).collect()
+    }
+    fn order(&self) -> Vec<u32> {
+        let rows = self.live * STEPS;
+        let row = |at: usize| match self.streams {
+            true => at % self.live * STEPS + at / self.live,
+            false => (7 * at + 3) % rows,
+        };
+        (0..rows).map(|at| row(at) as u32).collect()
+    }
+    /// Labels that count in each step.
+    fn answers(&self, number: usize) -> Vec<u32> {
+        let (stream, order) = (self.stream(number), self.order());
+        let of_row = |row: &u32| {
+            let labels = &stream[*row as usize * self.every + 1..][self.skips..self.reads];
+            labels.iter().filter(|&&label| Some(label) != self.padding).count() as u32
+        };
+        order.chunks(self.live).map(|rows| rows.iter().map(of_row).sum()).collect()
+    }
 }
 
 impl Net {
@@ -72,6 +137,7 @@ impl Net {
             Net::Convolutions => 401,
             Net::Preset(preset) => preset.number + 1,
             Net::Smooth => 601,
+            Net::Tied => TIED + 1,
         }
     }
     /// Whether a masked run masks this parameter.
@@ -79,8 +145,26 @@ impl Net {
         let depthwise = param.window.is_some_and(|window| window.groups > 1);
         param.prunable && !(depthwise && matches!(self, Net::Preset(_)))
     }
+    fn tokens(self) -> Option<Tokens> {
+        match self {
+            Net::Preset(Preset { samples: Samples::Tokens(tokens), .. }) => Some(tokens),
+            Net::Tied => Some(Tokens::TIED),
+            _ => None,
+        }
+    }
+    fn classes(self) -> usize {
+        self.tokens().map_or(CLASSES, |tokens| tokens.vocabulary)
+    }
+    /// Those of a step.
     fn samples(self) -> usize {
-        if matches!(self, Net::Preset(_)) { 8 } else { 16 }
+        match self {
+            Net::Preset(Preset { samples: Samples::Image(_), .. }) => 8,
+            _ => self.tokens().map_or(16, |tokens| tokens.live),
+        }
+    }
+    /// Whether a weight's gradient is not its derivative: an embedding learns nothing of padding.
+    pub fn overlooks(self, param: &str, i: usize) -> bool {
+        self == Net::Tied && param == "embed.weight" && i / TIED_WIDTH == PADDING
     }
     /// Value `i` of the samples.
     fn sample(self, i: usize) -> f32 {
@@ -91,11 +175,11 @@ impl Net {
     }
     /// Value `i` of parameter `t` at the start.
     fn start(self, t: usize, param: &Param, i: usize) -> f32 {
-        let Net::Preset(_) = self else {
+        let (Net::Preset(_) | Net::Tied) = self else {
             let is_scale = param.name.starts_with("bn") && param.name.ends_with(".weight");
             return f32::from(u8::from(is_scale)) + value(t, i, if param.prunable { 1000.0 } else { 5000.0 });
         };
-        if param.prunable {
+        if param.is_matrix() && param.name.ends_with(".weight") {
             let inputs = param.len() / param.shape[0];
             return hashed(t, i) * 4.0 / (1 << (inputs.ilog2() / 2)) as f32;
         }
@@ -112,7 +196,11 @@ impl Net {
         match self {
             Net::Mlp | Net::Branches => Extent::features(12),
             Net::Convolutions => Extent::of_samples(&[2, 5, 4]),
-            Net::Preset(preset) => Extent::of_samples(&preset.image),
+            Net::Preset(Preset { samples: Samples::Image(image), .. }) => Extent::of_samples(&image),
+            Net::Preset(Preset { samples: Samples::Tokens(tokens), .. }) => {
+                Extent::tokens(tokens.vocabulary, tokens.reads)
+            }
+            Net::Tied => Extent::tokens(Tokens::TIED.vocabulary, Tokens::TIED.reads),
             Net::Smooth => Extent::of_samples(&[2, 6, 6]),
         }
     }
@@ -122,8 +210,8 @@ impl Net {
             Net::Mlp => include_str!("gradients.json"),
             Net::Branches => include_str!("graph.json"),
             Net::Convolutions => include_str!("conv.json"),
-            Net::Preset(_) => include_str!("presets.json"),
-            Net::Smooth => panic!("it has none"),
+            Net::Tied => include_str!("tied.json"),
+            Net::Preset(_) | Net::Smooth => panic!("it has none of its own"),
         };
         serde_json::from_str(text).expect("JSON")
     }
@@ -133,12 +221,32 @@ impl Net {
             Net::Branches => Self::branches(),
             Net::Convolutions => Self::convolutions(),
             Net::Preset(preset) => {
-                let width = ("width".to_string(), preset.width.into());
-                let settings = toml::Table::from_iter([width]).into();
-                recipe::Model::Preset { name: preset.name.into(), settings }
+                let settings = match preset.name {
+                    "gpt" => {
+                        format!("layers = 2\nwidth = 16\nheads = 2\nhidden = 24\ntied = {}", preset.tied)
+                    }
+                    "lstm-lm" => "layers = 2\nwidth = 12\nunits = 8".into(),
+                    "seq2seq" => "width = 12\nunits = 8\nheads = 2\nsource = 5".into(),
+                    _ => format!("width = {}", preset.width),
+                };
+                let settings: toml::Table = settings.parse().expect("settings");
+                recipe::Model::Preset { name: preset.name.into(), settings: settings.into() }
             }
+            Net::Tied => Self::tied(),
             Net::Smooth => Self::smooth(),
         }
+    }
+    fn tied() -> recipe::Model {
+        let mut net = Graph::new();
+        let layer = |net: &mut Graph, kind: &str, name: &str, x, settings: String| {
+            net.layer(kind, name, &[x], settings.parse::<toml::Table>().expect("settings").into())
+        };
+        let x = net.data();
+        let x = layer(&mut net, "embedding", "embed", x, format!("out = {TIED_WIDTH}\npadding = {PADDING}"));
+        let x = net.linear("mid", x, TIED_WIDTH);
+        let x = net.activation("tanh", "act", x);
+        layer(&mut net, "linear", "head", x, format!("out = {}\nshare = 'embed'", Tokens::TIED.vocabulary));
+        net.into()
     }
     fn smooth() -> recipe::Model {
         let mut net = Graph::new();
@@ -234,9 +342,10 @@ impl Setting {
         let mut settings = self.optimizer.clone();
         let name = settings.remove("name").expect("an optimizer has a name");
         settings.remove("lr");
+        let clip = settings.remove("clip").map(|clip| clip.as_float().expect("a number"));
         let shape = recipe::Shape::Constant { value: self.rate() };
         let lr = recipe::LrSchedule { shape, warmup: recipe::Duration::ZERO };
-        recipe::Optim { name: name.as_str().expect("a text").into(), lr, settings: settings.into() }
+        recipe::Optim { name: name.as_str().expect("a text").into(), lr, clip, settings: settings.into() }
     }
 }
 
@@ -278,9 +387,9 @@ pub fn runs() -> Vec<Run> {
     all
 }
 
-/// The runs of `graph.json` and of `conv.json`.
+/// The runs of `graph.json`, of `conv.json` and of `tied.json`.
 pub fn graph_runs() -> Vec<Run> {
-    [(Net::Branches, "branches"), (Net::Convolutions, "convolutions")]
+    [(Net::Branches, "branches"), (Net::Convolutions, "convolutions"), (Net::Tied, "tied")]
         .into_iter()
         .flat_map(|(net, name)| runs_of(net, name))
         .collect()
@@ -312,6 +421,40 @@ pub fn gradients(net: Net) -> Vec<(String, Vec<f32>)> {
     grads.iter().map(|(name, values)| (name.clone(), single(numbers(values)))).collect()
 }
 
+/// Samples on the device.
+enum Store {
+    Numbers(Set),
+    Tokens(Text),
+}
+
+impl Store {
+    fn new(gpu: &Gpu, net: Net, count: usize) -> Result<Self> {
+        if let Some(tokens) = net.tokens() {
+            let (stream, order) = (tokens.stream(net.first() - 1), tokens.order());
+            return Text::new(gpu, &stream, tokens.vocabulary, tokens.cut(), &order).map(Self::Tokens);
+        }
+        let features = net.input().numbers();
+        let samples: Vec<f32> = (0..count * features).map(|i| net.sample(i)).collect();
+        let samples = gpu.upload_f32("samples", &[count, features], &samples)?;
+        let labels: Vec<u8> = (0..count).map(|i| (i % CLASSES) as u8).collect();
+        let order: Vec<u32> = (0..count as u32).collect();
+        Ok(Self::Numbers(Set {
+            parts: vec![Part { begin: 0, end: count, samples }],
+            labels: gpu.upload_u32("labels", &[count / 4], &pack_bytes(&labels))?,
+            order: gpu.upload_u32("order", &[count], &order)?,
+            features,
+            normal: Set::normal(gpu, &[1.0], &[0.0])?,
+            augment: None,
+        }))
+    }
+    fn record(&self, rec: &mut Recorder, step: &Uniform, x: &Tensor, label: &Tensor) -> Result<()> {
+        match self {
+            Self::Numbers(set) => batch::record(rec, set, step, x, label),
+            Self::Tokens(text) => text.record(rec, step, x, label),
+        }
+    }
+}
+
 /// The network with everything that a step touches, as three plans.
 pub struct Network {
     pub model: Model,
@@ -319,6 +462,12 @@ pub struct Network {
     optimizer: Optimizer,
     rate: f32,
     step: Uniform,
+    /// Samples of a step, and where the next one's are.
+    live: u32,
+    stride: u32,
+    /// Labels that count, by step, and those of the step at hand.
+    answers: Vec<u32>,
+    asked: Cell<u32>,
     loss: Tensor,
     totals: Tensor,
     forward: Plan,
@@ -328,7 +477,7 @@ pub struct Network {
 
 impl Network {
     pub fn new(gpu: &Gpu, setting: &Setting) -> Result<Self> {
-        let mut model = Model::new(&setting.net.recipe(), setting.net.input(), CLASSES, 0)?;
+        let mut model = Model::new(&setting.net.recipe(), setting.net.input(), setting.net.classes(), 0)?;
         for (t, param) in (setting.net.first()..).zip(model.params.iter_mut()) {
             let is_masked = setting.masked && setting.net.masks(param);
             if is_masked {
@@ -349,41 +498,36 @@ impl Network {
         }
         let optimizer = Optimizer::new(gpu, &setting.recipe(), &mut model.params)?;
 
-        let (features, count) = (setting.net.input().numbers(), setting.net.samples());
-        let samples: Vec<f32> = (0..count * features).map(|i| setting.net.sample(i)).collect();
-        let samples = gpu.upload_f32("samples", &[count, features], &samples)?;
-        let labels: Vec<u8> = (0..count).map(|i| (i % CLASSES) as u8).collect();
-        let order: Vec<u32> = (0..count as u32).collect();
-        let set = Set {
-            parts: vec![Part { begin: 0, end: count, samples }],
-            labels: gpu.upload_u32("labels", &[count / 4], &pack_bytes(&labels))?,
-            order: gpu.upload_u32("order", &[count], &order)?,
-            features,
-            normal: Set::normal(gpu, &[1.0], &[0.0])?,
-            augment: None,
+        let live = setting.net.samples();
+        // As many columns as whole vec4s are.
+        let batch = live.next_multiple_of(4);
+        let store = Store::new(gpu, setting.net, live)?;
+        let (answers, stride, labels) = match setting.net.tokens() {
+            Some(tokens) => {
+                (tokens.answers(setting.net.first() - 1), live as u32, tokens.reads - tokens.skips)
+            }
+            None => (vec![live as u32; STEPS], 0, 1),
         };
-        let step =
-            gpu.uniform("step", &Step { live: count as u32, answers: count as u32, ..Default::default() })?;
+        let count = labels * batch;
+        let step = Step { live: live as u32, answers: answers[0], ..Default::default() };
+        let step = gpu.uniform("step", &step)?;
         let u32s = |label: &str| gpu.upload_u32(label, &[count], &vec![0; count]);
         let (label, hit, other_hit) = (u32s("label")?, u32s("hit")?, u32s("other hit")?);
         let loss = gpu.upload_f32("loss", &[count], &vec![0.0; count])?;
         let totals = Totals::tensor(gpu)?;
         let choices = Choices::default();
         let wish = Wish { gradients: Gradients::All, ..Wish::default() };
-        let schedule = Schedule::new(&model, gpu, &choices, count, wish);
+        let schedule = Schedule::new(&model, gpu, &choices, batch, wish);
         let (_, mut passes) = Arena::new(gpu, vec![schedule])?;
         let pass: Pass = passes.remove(0);
 
         let mut rec = Recorder::new(gpu);
-        batch::record(&mut rec, &set, &step, pass.input(), &label)?;
+        store.record(&mut rec, &step, pass.input(), &label)?;
         model.forward(&mut rec, &choices, &step, &pass)?;
         rec.phase(Phase::Loss);
         for (index, (head, (logits, d_logits))) in model.heads().iter().zip(pass.heads()).enumerate() {
-            let target = Target::Hard {
-                label: Labels { tensor: &label, batch: count },
-                smoothing: 0.0,
-                temperature: 1.0,
-            };
+            let target =
+                Target::Hard { label: Labels { tensor: &label, batch }, smoothing: 0.0, temperature: 1.0 };
             let share = Share { weight: head.weight, adds: index > 0 };
             let hit = if index == 0 { &hit } else { &other_hit };
             cross_entropy::record(&mut rec, &step, logits, target, share, d_logits.unwrap(), &loss, hit)?;
@@ -406,6 +550,10 @@ impl Network {
             optimizer,
             rate,
             step,
+            live: live as u32,
+            stride,
+            asked: Cell::new(answers[0]),
+            answers,
             loss,
             totals,
             forward,
@@ -414,11 +562,11 @@ impl Network {
         })
     }
 
-    /// The mean loss of the samples.
+    /// The mean loss of the labels.
     pub fn evaluate(&self) -> Result<f64> {
         self.forward.replay()?;
         let loss = self.loss.read_f32()?;
-        Ok(loss.iter().map(|&v| v as f64).sum::<f64>() / loss.len() as f64)
+        Ok(loss.iter().map(|&v| v as f64).sum::<f64>() / f64::from(self.asked.get()))
     }
     /// Computes all gradients; returns the mean loss.
     pub fn differentiate(&self) -> Result<f64> {
@@ -428,10 +576,13 @@ impl Network {
     }
     /// One training step; returns the mean loss before it. `step` counts from 0.
     pub fn step(&self, step: u32) -> Result<f64> {
+        let answers = self.answers[step as usize];
+        self.asked.set(answers);
         let number = Step {
             step,
-            live: self.loss.len() as u32,
-            answers: self.loss.len() as u32,
+            first: step * self.stride,
+            live: self.live,
+            answers,
             rate: self.rate,
             update: step + 1,
             ..Default::default()
