@@ -29,6 +29,7 @@ const PARTS: &[Source] = &[
     source!("common/step"),
     source!("common/tree"),
     source!("ops/attention/args"),
+    source!("ops/attention/blocks"),
     source!("ops/batch_part"),
     source!("ops/bf16"),
     source!("ops/cell"),

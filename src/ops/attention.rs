@@ -5,7 +5,7 @@
 //! pass, or else computed again by blocks ([`streamed`]).
 
 use crate::error::Result;
-use crate::gpu::{Recorder, Tensor, Twin, Uniform};
+use crate::gpu::{Kernel, Recorder, Tensor, Twin, Uniform};
 use crate::ops::Step;
 use crate::ops::dropout::Dropout;
 use crate::random::{self, Stream};
@@ -29,6 +29,11 @@ wgsl_struct! {
 
 /// Queries, or keys, of an invocation.
 const BLOCK: usize = 4;
+
+/// One kernel of each entry point, for tests of what compilers make of them.
+pub fn kernels() -> Vec<Kernel> {
+    [&product::kernels()[..], &softmax::kernels(), &streamed::kernels()].concat()
+}
 
 /// What attends to what.
 #[derive(Clone, Copy)]

@@ -264,9 +264,9 @@ fn scale_grads(rms: bool) -> Check {
 }
 
 pub fn checks() -> Vec<Check> {
-    // Sums of up to 257 numbers near 1000 are off by 8 u or so, the mean by 5e-4, over a deviation of 0.57 and times a weight
-    // of up to 1.5; a pair of numbers that lie closer together has more.
-    let far = Tolerance { abs: 4e-3, rel: 4e-5 };
+    // Sums of up to 257 numbers near 1000 are off by 4 u or so in a tree of 5 levels over sums of 9, the mean by 2.4e-4, over a
+    // deviation of 0.57 and times a weight of up to 1.5.
+    let far = Tolerance { abs: 1e-3, rel: 4e-5 };
     let mut all = vec![forward(false, 0.0, NEAR), forward(false, 1000.0, far), forward(true, 0.0, NEAR)];
     all.extend([false, true].map(odd));
     all.extend([false, true].map(backward));

@@ -75,7 +75,7 @@ fn twin(t: &Twin, adds: bool) {
         let (channel, step) = (i / row, i % row / (4 * args.batch_quads as usize));
         let mut value = x[i];
         if channel < args.turned as usize {
-            let first = channel / half % 2 == 0;
+            let first = (channel / half).is_multiple_of(2);
             let turn = channel % half * steps + step;
             let [cos, sin] = [turns[2 * turn], turns[2 * turn + 1] * args.sign].map(f64::from);
             let other = f64::from(x[if first { i + half * row } else { i - half * row }]);

@@ -21,7 +21,7 @@ pub struct Feed {
 
 /// The samples themselves.
 pub enum Store {
-    Numbers(Set),
+    Numbers(Box<Set>),
     Tokens(Text),
 }
 
@@ -127,7 +127,7 @@ impl Feed {
             normal: Set::normal(gpu, &data.scale, &data.shift)?,
             augment: None,
         };
-        Ok(Self { store: Store::Numbers(set), samples: split.len(), batch, rows: Rows::Any })
+        Ok(Self { store: Store::Numbers(Box::new(set)), samples: split.len(), batch, rows: Rows::Any })
     }
 
     fn of_tokens(gpu: &Gpu, tokens: &Tokens, batch: usize, moves: bool) -> Result<Self> {
@@ -169,9 +169,10 @@ impl Feed {
     pub fn shuffle(&self, seed: u64, epoch: u64) -> Result<()> {
         let order = self.order(seed, epoch)?;
         match &self.store {
-            Store::Numbers(Set { augment: Some(augment), .. }) => augment.enter(seed, number(epoch)?)?,
+            Store::Numbers(set) => {
+                set.augment.as_ref().map_or(Ok(()), |augment| augment.enter(seed, number(epoch)?))?;
+            }
             Store::Tokens(text) => text.start.write(&Start { at: self.start(seed, number(epoch)?) })?,
-            Store::Numbers(_) => {}
         }
         if let Rows::Counted { all, ordered } = &self.rows {
             *ordered.borrow_mut() = order.iter().map(|&row| all[row as usize]).collect();

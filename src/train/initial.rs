@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::layout;
-use super::session::extent;
+use super::outline::extent;
 use crate::data::Dataset;
 use crate::error::{Error, Kind, Result};
 use crate::nn::Model;

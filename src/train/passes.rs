@@ -1,6 +1,7 @@
 //! The passes through the network that a session takes, in buffers that they share.
 
-use super::session::{Session, is_narrow};
+use super::outline::is_narrow;
+use super::session::Session;
 use crate::error::Result;
 use crate::nn::{Arena, Gradients, Pass, Schedule, Wish};
 use crate::sparsity::{Pruner, Stage};

@@ -1,13 +1,13 @@
 //! A run in memory: model, optimizer, pruning and data on a device, and the plans that make a step.
 
-use super::aside;
 use super::augment;
 use super::event::Log;
 use super::exam::Exam;
-use super::feed::{self, Feed, Span, Store};
+use super::feed::{Feed, Span, Store};
 use super::flips::Masks;
 use super::initial::Initial;
 use super::language::Asked;
+use super::outline::{columns, is_narrow, length, model};
 use super::passes::Passes;
 use super::plans::Plans;
 use super::refusals;
@@ -17,15 +17,13 @@ use crate::data::Dataset;
 use crate::distill;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Plan, Tensor, Timing, Uniform};
-use crate::nn::{Carried, Extent, Model};
+use crate::nn::{Carried, Model};
 use crate::ops::Step;
-use crate::ops::measure::Weight;
-use crate::ops::packed::crossover::Products;
 use crate::ops::tally::Totals;
-use crate::ops::variants::{Choices, Shape};
+use crate::ops::variants::Choices;
 use crate::optim::{self, Optimizer};
-use crate::recipe::{Precision, Recipe, Storage};
-use crate::sparsity::{self, Change, Length, Outline, Pruner, Setting, methods};
+use crate::recipe::Recipe;
+use crate::sparsity::{self, Change, Length, Pruner, Setting, methods};
 
 /// Everything that a run holds. Its state after `n` steps is a function of the recipe, the data and the device.
 pub struct Session {
@@ -66,63 +64,6 @@ pub struct Session {
     /// What layers carry from one training batch to the next, once passes are laid out.
     pub(super) carried: Option<Carried>,
     pub(super) plans: Plans,
-}
-
-/// Columns of a batch: whole vec4s, or as many as bf16 copies are made of at once.
-fn columns(recipe: &Recipe, data: &Dataset) -> usize {
-    let together = if is_narrow(recipe) { 8 } else { 4 };
-    (recipe.run.batch as usize).min(data.train.len()).next_multiple_of(together)
-}
-
-/// The model of a recipe before it has memory.
-fn model(recipe: &Recipe, data: &Dataset, initial: Option<&Initial>) -> Result<Model> {
-    let mut model = Model::new(&recipe.model, extent(data), data.classes, recipe.run.seed)?;
-    check_answers(&model, data)?;
-    aside::check_carried(&model, data)?;
-    initial.map_or(Ok(()), |initial| initial.hand_out(&mut model.params))?;
-    Ok(model)
-}
-
-/// How long a run is.
-pub fn length(recipe: &Recipe, data: &Dataset) -> Length {
-    let steps_per_epoch = feed::batches(&data.train, recipe.run.batch as usize) as u64;
-    let by_epochs = steps_per_epoch * u64::from(recipe.run.epochs);
-    Length { steps: recipe.run.steps.map_or(by_epochs, u64::from), steps_per_epoch }
-}
-
-/// That of a data set's samples.
-pub(super) fn extent(data: &Dataset) -> Extent {
-    extent_of(&data.shape, data.vocabulary())
-}
-
-/// That of samples of a shape, which are tokens where there is a vocabulary.
-pub(super) fn extent_of(shape: &[usize], vocabulary: Option<usize>) -> Extent {
-    match vocabulary {
-        Some(vocabulary) => Extent::tokens(vocabulary, shape.iter().product()),
-        None => Extent::of_samples(shape),
-    }
-}
-
-/// A network answers as often as it is asked.
-fn check_answers(model: &Model, data: &Dataset) -> Result<()> {
-    let (answers, labels) = (model.answers(), data.labels());
-    if answers == labels {
-        return Ok(());
-    }
-    let per = |n: usize| if n == 1 { "once".to_string() } else { format!("{n} times") };
-    let error = Error::usage(format!(
-        "the network answers {} a sample, and the data asks {}",
-        per(answers),
-        per(labels)
-    ));
-    Err(error.hint(match labels {
-        1 => "a layer that makes one of all steps before the last `linear`, such as `global_average_pool`",
-        _ => "a last layer that has as many steps as the data has labels",
-    }))
-}
-
-pub(super) fn is_narrow(recipe: &Recipe) -> bool {
-    recipe.run.activations == Precision::Bf16
 }
 
 /// Fills in every default of a recipe and refuses what its registries do not know.
@@ -223,32 +164,6 @@ impl Session {
         session.record()?;
         session.enter()?;
         Ok(session)
-    }
-
-    /// The shapes of the dense products of this recipe, for measuring variants before building it.
-    pub fn products(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Vec<Shape>> {
-        let mut model = model(recipe, data, None)?;
-        // Where a weight is cut into segments is known once it has memory.
-        let counted = Gpu::counted_with(gpu.limits());
-        model.params.iter_mut().try_for_each(|param| param.allocate(&counted))?;
-        Ok(model.products(columns(recipe, data)))
-    }
-
-    /// The weights of this recipe that may be packed, for measuring kernels before building it.
-    pub fn prospects(recipe: &Recipe, data: &Dataset, initial: Option<&Initial>) -> Result<Vec<Weight>> {
-        let model = model(recipe, data, initial)?;
-        let (params, cols) = (&model.params, columns(recipe, data));
-        if recipe.sparsity.storage == Storage::Masked || recipe.sparsity.latent {
-            return Ok(Vec::new());
-        }
-        let sparsity = methods::complete(&recipe.sparsity)?;
-        let prospect = |Outline { param, form, densities, dense_grad }: Outline| {
-            let (shape, feeds_back) = (params[param].product(cols), params[param].feeds_back);
-            let narrow = params[param].is_narrow(is_narrow(recipe));
-            let products = Products { form, shape, narrow, feeds_back, dense_grad };
-            Weight { products, densities, choose: sparsity.storage == Storage::Auto }
-        };
-        Ok(sparsity::outline(&sparsity, length(recipe, data), params)?.into_iter().map(prospect).collect())
     }
 
     pub fn is_done(&self) -> bool {

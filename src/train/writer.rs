@@ -2,7 +2,7 @@
 
 use super::folder::Facts;
 use super::layout;
-use super::session::extent_of;
+use super::outline::extent_of;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Gpu, Plan, Recorder, Uniform};
 use crate::nn::{Arena, Model, Pass, Schedule, Wish};

@@ -20,6 +20,7 @@ FUNCTIONS = {
     "hard_swish": jax.nn.hard_swish,
     "silu": jax.nn.silu,
     "gelu": lambda x: jax.nn.gelu(x, approximate=False),
+    "gelu_tanh": lambda x: jax.nn.gelu(x, approximate=True),
     "sigmoid": jax.nn.sigmoid,
     "hard_sigmoid": jax.nn.hard_sigmoid,
     "tanh": jax.numpy.tanh,

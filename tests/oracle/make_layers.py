@@ -28,8 +28,8 @@ BATCH, LIVE, CLASSES = 8, 7, 3
 KINK_MARGIN = 1 / 300
 
 
-def layer(kind, name=None, **settings):
-    return {"type": kind, "name": name or kind, **settings}
+def layer(type, name=None, **settings):
+    return {"type": type, "name": name or type, **settings}
 
 
 CONV = layer("conv2d", "conv", out=4, kernel=3, padding=1)
@@ -66,6 +66,66 @@ CASES = [
         layer("global_average_pool", "pool"), layer("add", **{"from": ["pool", "sigmoid"]}), HEAD,
     ]),
 ]
+
+# Of a sequence of two channels: so many steps.
+def steps(number):
+    return [2, 1, number]
+
+
+PATCHES = layer("patches", size=1)
+QKV = layer("linear", "qkv", out=12)
+
+
+def attention(length, **settings):
+    what = ", ".join(f"{key} {value}" for key, value in settings.items())
+    layers = [PATCHES, QKV, layer("attention", heads=2, **settings), layer("step"), HEAD]
+    return (f"attention over {length}, {what}", steps(length), layers)
+
+
+CASES += [
+    ("layer_norm", IMAGE, [
+        CONV, layer("layer_norm"), layer("tanh"), layer("add", **{"from": ["tanh", "conv"]}), HEAD,
+    ]),
+    ("rms_norm", IMAGE, [
+        CONV, layer("rms_norm", epsilon=0.5), layer("layer_norm", bias=False, epsilon=0.25), layer("add", **{"from": ["layer_norm", "conv"]}),
+        layer("rms_norm", "last", epsilon=0.5), layer("add", "sum", **{"from": ["last", "add"]}), HEAD,
+    ]),
+    ("patches, a class token and positions", [2, 4, 6], [
+        layer("conv2d", "conv", out=2, kernel=1), layer("patches", size=2), layer("linear", "embed", out=4), layer("class_token"),
+        layer("positions"), layer("layer_norm"), layer("add", **{"from": ["layer_norm", "class_token"]}),
+        layer("linear", "mix", out=4), layer("gelu_tanh"), layer("step", at="first"), layer("global_average_pool", **{"from": "add"}),
+        layer("flatten", **{"from": "conv"}), layer("linear", "aside", out=4),
+        layer("add", "sum", **{"from": ["step", "global_average_pool", "aside"]}), HEAD,
+    ]),
+    ("steps beside one another", steps(5), [
+        PATCHES, layer("linear", "embed", out=4), layer("positions", kind="sinusoidal"), layer("step", "first", at="first"),
+        layer("step", "last", **{"from": "positions"}), layer("class_token", **{"from": "positions"}),
+        layer("global_average_pool"), layer("concat", **{"from": ["first", "last", "global_average_pool"]}), HEAD,
+    ]),
+    ("a gated unit", steps(3), [
+        PATCHES, layer("linear", "up", out=5), layer("linear", "gate", **{"from": "patches"}, out=5), layer("silu"),
+        layer("multiply", **{"from": ["silu", "up"]}), layer("multiply", "square", **{"from": ["multiply", "multiply"]}),
+        layer("global_average_pool"), HEAD,
+    ]),
+    ("rotary", steps(5), [
+        PATCHES, QKV, layer("rotary", heads=1, of="qkv", base=100.0), layer("attention", heads=1, causal=True),
+        layer("rotary", "again", heads=2), layer("add", **{"from": ["again", "attention"]}), layer("step"), HEAD,
+    ]),
+    ("attention beside its input", steps(6), [
+        PATCHES, QKV, layer("attention", "kept", heads=2, scores="kept"),
+        layer("attention", "none", **{"from": "qkv"}, heads=2, scores="none", causal=True),
+        layer("slice", **{"from": "qkv"}, first=2, end=6), layer("add", **{"from": ["kept", "none", "slice"]}),
+        layer("global_average_pool"), HEAD,
+    ]),
+]
+for scores in ("kept", "none"):
+    CASES += [attention(length, causal=True, scores=scores) for length in (1, 2, 3, 17, 64)]
+    CASES += [attention(length, scores=scores) for length in (3, 17)]
+    CASES += [(f"cross attention, scores {scores}", [2, 2, 6], [
+        PATCHES, layer("linear", "kv", out=8), layer("patches", "wide", **{"from": "data"}, size=2), layer("linear", "q", out=4),
+        layer("attention", **{"from": ["q", "kv"]}, heads=2, scores=scores), layer("linear", "out", out=4),
+        layer("add", **{"from": ["out", "q"]}), layer("global_average_pool"), HEAD,
+    ])]
 
 
 def values(t, shape, divisor):
@@ -109,9 +169,10 @@ class Network:
         return jnp.einsum("tncij,otc->noij", taps, weight.reshape(out, -1, x.shape[1])) + bias[:, None, None]
 
     def linear(self, spec, x):
-        x = x.reshape(len(x), -1)
+        if x.ndim != 3:
+            x = x.reshape(len(x), -1)
         weight = self.param(spec["name"] + ".weight", (spec["out"], x.shape[1]))
-        return x @ weight.T + self.param(spec["name"] + ".bias", (spec["out"],))
+        return jnp.einsum("nc...,oc->no...", x, weight) + of_channels(self.param(spec["name"] + ".bias", (spec["out"],)), x)
 
     def relu(self, _, x):
         self.kinks.append(jnp.abs(x).ravel())
@@ -135,6 +196,73 @@ class Network:
             self.observed |= zip(running, [(mean, rate), (variance * n / (n - 1), rate)])
         y = (x - of_channels(mean, x)) / jnp.sqrt(of_channels(variance, x) + spec.get("epsilon", 1e-5))
         return y * of_channels(scale[0], x) + of_channels(scale[1], x) if scale else y
+
+    def layer_norm(self, spec, x):
+        name, channels = spec["name"], x.shape[1]
+        weight = self.param(name + ".weight", (channels,))
+        bias = self.param(name + ".bias", (channels,)) if spec.get("bias", True) else jnp.zeros(channels)
+        mean, variance = x.mean(axis=1, keepdims=True), x.var(axis=1, keepdims=True)
+        y = (x - mean) / jnp.sqrt(variance + spec.get("epsilon", 1e-5))
+        return y * of_channels(weight, x) + of_channels(bias, x)
+
+    def rms_norm(self, spec, x):
+        weight = self.param(spec["name"] + ".weight", (x.shape[1],))
+        return x / jnp.sqrt((x**2).mean(axis=1, keepdims=True) + spec.get("epsilon", 1e-5)) * of_channels(weight, x)
+
+    # Sequences are (samples, channels, steps).
+
+    def patches(self, spec, x):
+        (n, channels, height, width), size = x.shape, spec["size"]
+        x = x.reshape(n, channels, height // size, size, width // size, size)
+        return x.transpose(0, 1, 3, 5, 2, 4).reshape(n, channels * size * size, -1)
+
+    def class_token(self, spec, x):
+        token = self.param(spec["name"] + ".token", (x.shape[1],))
+        return jnp.concatenate([jnp.broadcast_to(token[None, :, None], (*x.shape[:2], 1)), x], axis=2)
+
+    def positions(self, spec, x):
+        channels, length = x.shape[1:]
+        if spec.get("kind") == "sinusoidal":
+            angle = np.arange(length) / 10000 ** (np.arange(channels)[:, None] // 2 * 2 / channels)
+            return x + np.where(np.arange(channels)[:, None] % 2 == 0, np.sin(angle), np.cos(angle))
+        return x + self.param(spec["name"] + ".table", (channels, length))
+
+    def rotary(self, spec, x):
+        parts, turned = {"all": (1, 1), "qkv": (3, 2), "kv": (2, 1)}[spec.get("of", "all")]
+        d = x.shape[1] // parts // spec["heads"]
+        angle = np.arange(x.shape[2]) * spec.get("base", 10000.0) ** (-2 * np.arange(d // 2)[:, None] / d)
+        made = []
+        for head in range(parts * spec["heads"]):
+            low, high = x[:, head * d:head * d + d // 2], x[:, head * d + d // 2:(head + 1) * d]
+            if head < turned * spec["heads"]:
+                low, high = low * np.cos(angle) - high * np.sin(angle), high * np.cos(angle) + low * np.sin(angle)
+            made += [low, high]
+        return jnp.concatenate(made, axis=1)
+
+    def attention(self, spec, *inputs):
+        q, k, v = jnp.split(inputs[0], 3, axis=1) if len(inputs) == 1 else (inputs[0], *jnp.split(inputs[1], 2, axis=1))
+        heads = lambda x: x.reshape(len(x), spec["heads"], -1, x.shape[2])
+        q, k, v = heads(q), heads(k), heads(v)
+        scores = jnp.einsum("nhci,nhcj->nhij", q, k) / np.sqrt(q.shape[2])
+        if spec.get("causal", False):
+            scores = jnp.where(np.tri(scores.shape[2], dtype=bool), scores, -jnp.inf)
+        y = jnp.einsum("nhij,nhcj->nhci", jax.nn.softmax(scores, axis=-1), v)
+        return y.reshape(len(y), -1, y.shape[-1])
+
+    def step(self, spec, x):
+        return x[:, :, 0 if spec.get("at", "last") == "first" else -1]
+
+    def multiply(self, _, a, b):
+        return a * b
+
+    def slice(self, spec, x):
+        return x[:, spec["first"]:spec["end"]]
+
+    def silu(self, _, x):
+        return jax.nn.silu(x)
+
+    def gelu_tanh(self, _, x):
+        return jax.nn.gelu(x, approximate=True)
 
     def flatten(self, _, x):
         return x.reshape(len(x), -1)
@@ -165,7 +293,7 @@ class Network:
         return windows(x, kernel, spec.get("stride", kernel), spec.get("padding", 0), 0).mean(axis=0)
 
     def global_average_pool(self, _, x):
-        return x.mean(axis=(2, 3))
+        return x.mean(axis=tuple(range(2, x.ndim)))
 
 
 def of_channels(values, like):

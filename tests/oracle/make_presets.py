@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Golden file of three presets, `cnn`, `resnet20` and `mobilenet-v1`, made by JAX in double precision: `tests/golden/presets.rs`
+"""Golden file of four presets, `cnn`, `resnet20`, `mobilenet-v1` and `vit`, made by JAX in double precision: `tests/golden/presets.rs`
 holds Coppice against it.
 
     pip install jax numpy
@@ -66,7 +66,7 @@ class Net:
     """Layers by name, with the distances to the kinks. Without parameters they are declared as they are met."""
 
     def __init__(self, p=None, first_number=0):
-        self.p, self.seen, self.near = p, {}, []
+        self.p, self.seen, self.near = p, {}, [jnp.ones(())]
         self.declares, self.number = p is None, first_number
         if self.declares:
             self.p = {}
@@ -105,6 +105,16 @@ class Net:
         most = jnp.sort(windows)[..., -2:]
         self.near.append(jnp.where(most[..., 1] > 0, most[..., 1] - most[..., 0], 1.0).min())
         return windows.max(-1)
+
+    def layer_norm(self, name, x):
+        """Over the last axis."""
+        weight, bias = self.param(name + ".weight", x.shape[-1]), self.param(name + ".bias", x.shape[-1])
+        centred = x - x.mean(-1, keepdims=True)
+        return centred / jnp.sqrt((centred**2).mean(-1, keepdims=True) + EPSILON) * weight + bias
+
+    def dense(self, name, x, out):
+        """Each step by itself."""
+        return x @ self.param(name + ".weight", out, x.shape[-1]).T + self.param(name + ".bias", out)
 
     def linear(self, name, x, out):
         x = x.reshape(SAMPLES, -1)
@@ -146,11 +156,30 @@ def mobilenet_v1(net, x):
     return net.linear("fc", x.mean((2, 3)), CLASSES)
 
 
+def vit(net, x):
+    """Two blocks of two heads; sequences are (samples, steps, channels)."""
+    width, heads, hidden, size = 8, 2, 16, 4
+    b, c, h, w = x.shape
+    x = x.reshape(b, c, h // size, size, w // size, size).transpose(0, 2, 4, 1, 3, 5).reshape(b, -1, c * size * size)
+    x = net.dense("embed", x, width)
+    x = x + net.param("positions.table", width, x.shape[1]).T
+    for number in range(2):
+        name = f"blocks.{number}."
+        qkv = net.dense(name + "attn_qkv", net.layer_norm(name + "norm1", x), 3 * width)
+        q, k, v = [part.reshape(b, -1, heads, width // heads).transpose(0, 2, 1, 3) for part in jnp.split(qkv, 3, -1)]
+        p = jax.nn.softmax(q @ k.transpose(0, 1, 3, 2) / (width // heads)**0.5, axis=-1)
+        x = x + net.dense(name + "attn_out", (p @ v).transpose(0, 2, 1, 3).reshape(b, -1, width), width)
+        y = jax.nn.gelu(net.dense(name + "ff1", net.layer_norm(name + "norm2", x), hidden), approximate=False)
+        x = x + net.dense(name + "ff2", y, width)
+    return net.dense("head", net.layer_norm("norm", x).mean(1), CLASSES)
+
+
 # Image, learning rate.
 PRESETS = {
     "cnn": (cnn, (1, 12, 12), 0.05),
     "resnet20": (resnet20, (3, 8, 8), 0.05),
     "mobilenet-v1": (mobilenet_v1, (3, 8, 8), 0.001),
+    "vit": (vit, (2, 12, 8), 0.02),
 }
 
 

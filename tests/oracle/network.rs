@@ -225,6 +225,7 @@ impl Net {
                     "gpt" => {
                         format!("layers = 2\nwidth = 16\nheads = 2\nhidden = 24\ntied = {}", preset.tied)
                     }
+                    "vit" => "layers = 2\nwidth = 8\nheads = 2\nhidden = 16".into(),
                     "lstm-lm" => "layers = 2\nwidth = 12\nunits = 8".into(),
                     "seq2seq" => "width = 12\nunits = 8\nheads = 2\nsource = 5".into(),
                     _ => format!("width = {}", preset.width),

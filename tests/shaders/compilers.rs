@@ -9,6 +9,7 @@ use std::ffi::{CStr, CString};
 use std::process::Command;
 
 use ash::vk;
+use coppice::ops::attention;
 use coppice::ops::packed::variants as packed;
 use coppice::ops::variants::{self as dense, Class};
 use coppice::optim;
@@ -40,7 +41,7 @@ fn kernels() -> Vec<(String, String, &'static str, bool)> {
     let of_packed =
         packed::ALL.iter().filter(|one| one.class != Class::Software).flat_map(packed::Variant::kernels);
     let of_optim = optim::kernels().filter(|kernel| !kernel.name().contains("texels"));
-    let all = of_dense.chain(of_packed).chain(of_optim);
+    let all = of_dense.chain(of_packed).chain(of_optim).chain(attention::kernels());
     all.map(|kernel| (kernel.name(), kernel.text().unwrap(), kernel.entry, kernel.is_proven())).collect()
 }
 

@@ -39,6 +39,7 @@ const ALL: &[(&str, Measure)] = &[
     ("scale", scale::measure),
     ("methods", methods::measure),
     ("networks", networks::measure),
+    ("text", networks::measure_text),
     ("growth", growth::measure),
     ("topk", topk::measure),
 ];

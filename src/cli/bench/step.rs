@@ -88,16 +88,7 @@ fn whole(gpu: &Gpu, run: &mut Session, width: usize, name: &str, repeats: usize)
 
 /// Every dispatch by itself.
 pub(super) fn dispatches(run: &mut Session, what: &str, repeats: usize) -> Result<Sheet> {
-    let mut all: Vec<(Timing, Vec<f64>)> = Vec::new();
-    for repeat in 0..WARM_UP + repeats {
-        let (_, times) = run.advance_timed()?;
-        if repeat == WARM_UP {
-            all = times.iter().map(|time| (time.clone(), Vec::new())).collect();
-        }
-        if repeat >= WARM_UP {
-            times.iter().zip(&mut all).for_each(|(time, (_, ms))| ms.push(time.ms));
-        }
-    }
+    let all = timed(run, repeats)?;
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut sums = std::collections::BTreeMap::<Phase, f64>::new();
     for (Timing { label, phase, cost, .. }, ms) in all {
@@ -129,5 +120,51 @@ pub(super) fn dispatches(run: &mut Session, what: &str, repeats: usize) -> Resul
         title,
         header: &["dispatch", "phase", "ms", "spread", "GFLOP/s", "GB/s"],
         rows,
+    })
+}
+
+/// The dispatches of a step, each with its times.
+fn timed(run: &mut Session, repeats: usize) -> Result<Vec<(Timing, Vec<f64>)>> {
+    let mut all: Vec<(Timing, Vec<f64>)> = Vec::new();
+    for repeat in 0..WARM_UP + repeats {
+        let (_, times) = run.advance_timed()?;
+        if repeat == WARM_UP {
+            all = times.iter().map(|time| (time.clone(), Vec::new())).collect();
+        }
+        if repeat >= WARM_UP {
+            times.iter().zip(&mut all).for_each(|(time, (_, ms))| ms.push(time.ms));
+        }
+    }
+    Ok(all)
+}
+
+/// Times of one step by kernel, the longest first: medians of each dispatch, added up.
+pub(super) fn kernels(run: &mut Session, what: &str, repeats: usize) -> Result<Sheet> {
+    let mut sums = std::collections::BTreeMap::<String, (usize, f64, u64)>::new();
+    for (Timing { label, cost, .. }, ms) in timed(run, repeats)? {
+        // What comes after the layer's name.
+        let kernel = label.split_once(' ').map_or(label.as_str(), |(_, kernel)| kernel);
+        let (count, total, flops) = sums.entry(kernel.to_string()).or_default();
+        (*count, *total, *flops) = (*count + 1, *total + Times::of(ms).median, *flops + cost.flops);
+    }
+    let all: f64 = sums.values().map(|(_, ms, _)| ms).sum();
+    let mut sums: Vec<_> = sums.into_iter().collect();
+    sums.sort_by(|a, b| b.1.1.total_cmp(&a.1.1));
+    let row = |(kernel, (count, ms, flops)): (String, (usize, f64, u64))| {
+        vec![
+            kernel,
+            count.to_string(),
+            format!("{ms:.3}"),
+            format!("{:.1} %", 100.0 * ms / all),
+            format!("{:.1}", flops as f64 / ms / 1e6),
+        ]
+    };
+    let title = format!("one {what} step by kernel, {all:.1} ms in all, timed by {:?}", run.gpu.clock())
+        .to_lowercase();
+    Ok(Sheet {
+        name: "by kernel",
+        title,
+        header: &["kernel", "dispatches", "ms", "of all", "GFLOP/s"],
+        rows: sums.into_iter().map(row).collect(),
     })
 }

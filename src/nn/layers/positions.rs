@@ -151,7 +151,7 @@ impl Layer for Turned {
     }
     fn reach(&self, inputs: &[&[bool]], _masks: &[Option<&[u32]>], channels: usize) -> Vec<bool> {
         let half = self.rotary.head / 2;
-        let other = |c: usize| if c / half % 2 == 0 { c + half } else { c - half };
+        let other = |c: usize| if (c / half).is_multiple_of(2) { c + half } else { c - half };
         (0..channels).map(|c| inputs[0][c] || c < self.rotary.turned && inputs[0][other(c)]).collect()
     }
     fn needs(&self, _feeds_back: bool) -> Needs {

@@ -152,6 +152,18 @@ mod tests {
         assert_eq!(trained("vgg19-bn", [3, 32, 32], 10), 20_040_522 - 5_504);
     }
 
+    /// A class token brings its own numbers and those of its position; dropout brings layers alone.
+    #[test]
+    fn a_vision_transformer_may_have_a_class_token() {
+        let settings: toml::Table = "pool = 'class'\ndropout = 0.1".parse().unwrap();
+        let preset = recipe::Model::Preset { name: "vit".into(), settings: settings.into() };
+        let model = Model::new(&preset, Extent::of_samples(&[1, 28, 28]), 10, 0).unwrap();
+        let all: usize = model.params.iter().map(|param| param.len()).sum();
+        assert_eq!(all, 138_890 + 2 * 64);
+        let dropouts = model.nodes.iter().filter(|node| node.name.ends_with("_drop")).count();
+        assert_eq!(dropouts, 9);
+    }
+
     #[test]
     fn what_cannot_be_is_refused() {
         let build = |name: &str, text: &str, input: &Extent| {

@@ -19,6 +19,10 @@ const DIFFERENTIATE: [Kernel; 2] = [
 ];
 const WG: usize = 64;
 
+pub fn kernels() -> [Kernel; 3] {
+    [SOFTMAX, DELTA, DIFFERENTIATE[0]]
+}
+
 /// Scores become probabilities.
 pub fn record(rec: &mut Recorder, of: &Attention, p: &Tensor) -> Result<()> {
     let rows = of.heads * of.queries * of.batch / 4;

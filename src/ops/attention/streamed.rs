@@ -1,6 +1,6 @@
 //! Attention without a matrix of scores, by blocks of keys.   Milakov & Gimelshein 2018; Dao et al. 2022.
 
-use super::{Args, Attention, BLOCK, Gradients, Operands, Sizes, softmax};
+use super::{Args, Attention, Gradients, Operands, Sizes, softmax};
 use crate::error::Result;
 use crate::gpu::{Kernel, Recorder, Tensor, Twin};
 use crate::ops::{Step, groups};
@@ -8,6 +8,10 @@ use crate::{bind, source};
 
 const fn kernel(entry: &'static str, twin: fn(&Twin), constants: &'static [(&'static str, f64)]) -> Kernel {
     Kernel::own(source!("ops/attention/streamed"), twin).entry(entry).with(constants).proven()
+}
+
+const fn keys_kernel(twin: fn(&Twin), constants: &'static [(&'static str, f64)]) -> Kernel {
+    Kernel::own(source!("ops/attention/streamed_keys"), twin).with(constants).proven()
 }
 
 const DROPS: &[(&str, f64)] = &[("DROPS", 1.0)];
@@ -29,20 +33,20 @@ const D_QUERIES: [[Kernel; 2]; 2] = [
     ],
 ];
 const D_KEYS: [[Kernel; 2]; 2] = [
-    [
-        kernel("d_keys", |t| twin_d_keys(t, false, false), &[]),
-        kernel("d_keys", |t| twin_d_keys(t, false, true), ADDS),
-    ],
-    [
-        kernel("d_keys", |t| twin_d_keys(t, true, false), DROPS),
-        kernel("d_keys", |t| twin_d_keys(t, true, true), BOTH),
-    ],
+    [keys_kernel(|t| twin_d_keys(t, false, false), &[]), keys_kernel(|t| twin_d_keys(t, false, true), ADDS)],
+    [keys_kernel(|t| twin_d_keys(t, true, false), DROPS), keys_kernel(|t| twin_d_keys(t, true, true), BOTH)],
 ];
 const WG: usize = 64;
+/// Queries of an invocation that makes those, or keys of one that makes these.
+const OWN: usize = 2;
+
+pub fn kernels() -> [Kernel; 3] {
+    [FORWARD[0], D_QUERIES[0][0], D_KEYS[0][0]]
+}
 
 impl Attention<'_> {
     fn blocks(&self, steps: usize) -> u64 {
-        groups(self.heads * steps.div_ceil(BLOCK) * self.batch / 4, WG)
+        groups(self.heads * steps.div_ceil(OWN) * self.batch / 4, WG)
     }
 
     /// `y`, and of each query the logarithm of the sum of `exp(score)` over the keys.
@@ -81,7 +85,7 @@ impl Attention<'_> {
         let Some((d_keys, adds)) = to.keys else { return Ok(()) };
         let binds = bind! {
             args: &args, step: self.step, queries: x.queries, keys: x.keys, d_y: d_y, total: total,
-            delta: delta, d_keys_out: d_keys
+            delta: delta, d_keys: d_keys
         };
         let flops = self.pairs() * (4 * product + 6);
         rec.dispatch(&D_KEYS[drops][usize::from(adds)], binds, self.blocks(self.keys), flops)
@@ -187,7 +191,7 @@ fn twin_d_queries(t: &Twin, drops: bool, adds: bool) {
 
 fn twin_d_keys(t: &Twin, drops: bool, adds: bool) {
     let own = Bound::of(t, drops);
-    let mut d_keys = t.f32_mut("d_keys_out");
+    let mut d_keys = t.f32_mut("d_keys");
     let mut sums = vec![0.0; d_keys.len()];
     for (row, at) in own.sizes.rows().enumerate() {
         for key in own.open(at) {
