@@ -166,7 +166,8 @@ fn gradients_agree_with_finite_differences() {
         for ((name, mut got), (_, mut want)) in computed(&Gpu::twin(), net).into_iter().zip(differences(net))
         {
             for i in (0..got.len()).rev().filter(|&i| net.overlooks(&name, i)) {
-                (got.remove(i), want.remove(i));
+                got.remove(i);
+                want.remove(i);
             }
             compare_f32(&name, &got, &want, DIFFERENCE).unwrap();
         }

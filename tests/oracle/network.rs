@@ -135,29 +135,30 @@ pub fn gradients(net: Net) -> Vec<(String, Vec<f32>)> {
 
 /// Samples on the device.
 enum Store {
-    Numbers(Set),
-    Tokens(Text),
+    Numbers(Box<Set>),
+    Tokens(Box<Text>),
 }
 
 impl Store {
     fn new(gpu: &Gpu, net: Net, count: usize) -> Result<Self> {
         if let Some(tokens) = net.tokens() {
             let (stream, order) = (tokens.stream(net.first() - 1), tokens.order());
-            return Text::new(gpu, &stream, tokens.vocabulary, tokens.cut(), &order).map(Self::Tokens);
+            return Text::new(gpu, &stream, tokens.vocabulary, tokens.cut(), &order)
+                .map(|text| Self::Tokens(Box::new(text)));
         }
         let features = net.input().numbers();
         let samples: Vec<f32> = (0..count * features).map(|i| net.sample(i)).collect();
         let samples = gpu.upload_f32("samples", &[count, features], &samples)?;
         let labels: Vec<u8> = (0..count).map(|i| (i % CLASSES) as u8).collect();
         let order: Vec<u32> = (0..count as u32).collect();
-        Ok(Self::Numbers(Set {
+        Ok(Self::Numbers(Box::new(Set {
             parts: vec![Part { begin: 0, end: count, samples }],
             labels: gpu.upload_u32("labels", &[count / 4], &pack_bytes(&labels))?,
             order: gpu.upload_u32("order", &[count], &order)?,
             features,
             normal: Set::normal(gpu, &[1.0], &[0.0])?,
             augment: None,
-        }))
+        })))
     }
     fn record(&self, rec: &mut Recorder, step: &Uniform, x: &Tensor, label: &Tensor) -> Result<()> {
         match self {
