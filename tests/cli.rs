@@ -8,6 +8,8 @@ mod init;
 mod plan;
 #[path = "common/program.rs"]
 mod program;
+#[path = "cli/text.rs"]
+mod text;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

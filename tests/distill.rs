@@ -10,7 +10,7 @@ use coppice::ops::cross_entropy::{self, Labels, Share, Target};
 use coppice::ops::{Step, variants::Choices};
 use coppice::recipe::Recipe;
 use coppice::train::checkpoint::{self, Which};
-use coppice::train::{Confidence, Control, Session, Summary, train};
+use coppice::train::{Confidence, Control, Part, Session, Summary, train};
 
 fn devices() -> Vec<Gpu> {
     common::devices().into_iter().filter(Gpu::is_device).chain([Gpu::twin()]).collect()
@@ -104,6 +104,55 @@ fn a_target_its_loss_and_its_gradient_are_those_worked_by_hand() {
         expect([6, 7, 8].map(|i| f64::from(now[i])), [0.665241, 0.244728, 0.090031]);
         assert_eq!((&now[..6], &now[9..]), (&past[..6], &past[9..]));
     }
+}
+
+#[test]
+fn a_smoothed_label_its_loss_and_its_gradient_are_those_worked_by_hand() {
+    for gpu in devices() {
+        // Probabilities 1/2, 1/4, 1/4; label 0 becomes 0.8, 0.1, 0.1.
+        let logits = gpu.upload_f32("logits", &[3, 4], &logits_of(&[[0.5, 0.25, 0.25]], 4)).unwrap();
+        let step = gpu.uniform("step", &Step { live: 1, answers: 1, ..Default::default() }).unwrap();
+        let label = gpu.upload_u32("label", &[4], &[0; 4]).unwrap();
+        let label = Labels { tensor: &label, batch: 4 };
+        let target = Target::Hard { label, smoothing: 0.3, temperature: 1.0 };
+        let d_logits = gpu.tensor("d_logits", Dtype::F32, &[3, 4]).unwrap();
+        let (loss, hit) =
+            (gpu.tensor("loss", Dtype::F32, &[4]).unwrap(), gpu.tensor("hit", Dtype::U32, &[4]).unwrap());
+        let mut rec = Recorder::new(&gpu);
+        cross_entropy::record(&mut rec, &step, &logits, target, Share::WHOLE, &d_logits, &loss, &hit)
+            .unwrap();
+        rec.finish().unwrap().replay().unwrap();
+        let d_logits = d_logits.read_f32().unwrap();
+        for (k, want) in [-0.3, 0.15, 0.15].into_iter().enumerate() {
+            close(f64::from(d_logits[4 * k]), want, 1e-6);
+        }
+        // 0.8 ln 2 + 0.2 ln 4.
+        close(f64::from(loss.read_f32().unwrap()[0]), 1.2 * 2f64.ln(), 1e-6);
+    }
+}
+
+/// What a run trains with, and is judged by, with labels smoothed by so much.
+fn smoothed(gpu: &Gpu, smoothing: f64) -> (f64, f64) {
+    let more = ["distill.method='none'", "run.batch=10000", &format!("loss.smoothing={smoothing}")];
+    let mut session = Session::new(gpu, &recipe(&more), &digits(), Choices::default()).unwrap();
+    let judged = session.evaluate(Part::Test).unwrap().unwrap().totals.mean_loss();
+    session.advance().unwrap();
+    (session.take_totals().unwrap().mean_loss(), judged)
+}
+
+#[test]
+fn labels_are_smoothed_in_training_and_in_no_evaluation() {
+    for gpu in devices() {
+        let [plain, some, more] = [0.0, 0.1, 0.2].map(|smoothing| smoothed(&gpu, smoothing));
+        assert_eq!([some.1, more.1], [plain.1; 2], "evaluations");
+        // The loss is a straight line between that of labels and that of even targets.
+        assert!((some.0 - plain.0).abs() > 1e-3, "{some:?} and {plain:?}");
+        close(more.0 - plain.0, 2.0 * (some.0 - plain.0), 1e-5);
+    }
+    let recipe = recipe(&["loss.smoothing=0.1"]);
+    let error = Session::new(&Gpu::twin(), &recipe, &digits(), Choices::default()).err().unwrap();
+    assert_eq!(error.kind, Kind::Usage);
+    assert!(error.to_string().contains("loss.smoothing = 0.1"), "{error}");
 }
 
 fn digits() -> Dataset {

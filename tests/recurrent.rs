@@ -243,7 +243,7 @@ fn a_packed_weight_is_one_with_zeros() {
             let ((logits, grads), (own_logits, own)) = (masked.differentiate(0), packed.differentiate(0));
             same("logits", &own_logits, &logits);
             for ((param, own), grad) in packed.model.params.iter().zip(&own).zip(&grads) {
-                let kept = |i: usize| !param.recurrent || i % 3 == 0;
+                let kept = |i: usize| !param.recurrent || i.is_multiple_of(3);
                 let grad: Vec<f32> =
                     grad.iter().enumerate().map(|(i, &g)| if kept(i) { g } else { 0.0 }).collect();
                 same(&param.name, own, &grad);
@@ -408,7 +408,7 @@ fn gates_apart_are_rows_of_one_weight() {
             same("logits", &own_logits, &logits);
             for (param, grad) in together.model.params.iter().zip(&grads) {
                 let own = joined(&param.name, &|own| own.read_grad().unwrap());
-                let kept = |i: usize| keeps == Keeps::All || !param.recurrent || i % 256 % 3 == 0;
+                let kept = |i: usize| keeps == Keeps::All || !param.recurrent || (i % 256).is_multiple_of(3);
                 let grad: Vec<f32> =
                     grad.iter().enumerate().map(|(i, &g)| if kept(i) { g } else { 0.0 }).collect();
                 same(&param.name, &own, &grad);

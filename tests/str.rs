@@ -37,6 +37,14 @@ fn sigmoid(s: f64) -> f64 {
     1.0 / (1.0 + (-s).exp())
 }
 
+#[test]
+fn gradients_are_not_clipped_beside_those_of_thresholds() {
+    let recipe = recipe(STR, "{ name = 'sgd', lr = 0.1, clip = 1.0 }");
+    let error = Session::new(&Gpu::twin(), &recipe, &bytes(), Choices::default()).err().unwrap();
+    assert_eq!(error.kind, Kind::Usage);
+    assert!(error.to_string().contains("optim.clip = 1"), "{error}");
+}
+
 /// Ten weights, s = -1 and a gradient of ones.
 #[test]
 fn the_worked_numbers_come_out() {

@@ -73,15 +73,17 @@ fn adapters_and_the_twin_learn_alike() {
 #[test]
 fn stopping_and_resuming_at_every_step_changes_no_bit() {
     let gpu = common::device();
-    let recipe = recipe(&["run.epochs=2"]);
-    let whole = run(&gpu, &recipe, &FREE);
-    for method in ["held", "latent"] {
-        let recipe = if method == "latent" {
-            self::recipe(&["run.epochs=2", "sparsity.latent=true"])
-        } else {
-            recipe.clone()
-        };
-        let whole = if method == "latent" { run(&gpu, &recipe, &FREE) } else { whole.clone() };
+    let mut digests = Vec::new();
+    for (method, more) in [
+        ("held", "run.keep=2"),
+        ("latent", "sparsity.latent=true"),
+        ("clipped", "optim.clip=0.1"),
+        ("smoothed", "loss.smoothing=0.1"),
+    ] {
+        let recipe = recipe(&["run.epochs=2", more]);
+        let whole = run(&gpu, &recipe, &FREE);
+        assert!(!digests.contains(&whole.digest), "{method} changes nothing");
+        digests.push(whole.digest.clone());
         for stop in 1..whole.steps {
             let home = tempfile::tempdir().unwrap();
             let control = Control { folder: Some(home.path().to_path_buf()), stop_at: Some(stop), ..FREE };

@@ -84,6 +84,21 @@ impl Show {
             }));
         }
         say(&format!("{}, from {}", data.name, data.origin))?;
+        if let Some(vocabulary) = data.vocabulary() {
+            say(&format!(
+                "a sample is {} tokens of {vocabulary}, asked for {} more",
+                data.features(),
+                data.labels()
+            ))?;
+            let parts = parts.map(|(_, split)| split);
+            let tokens = |split: &Split| split.tokens().map_or(0, |tokens| tokens.stream.len());
+            let row = |name: &str, count: &dyn Fn(&Split) -> usize| {
+                std::iter::once(name.to_string()).chain(parts.map(|split| count(split).to_string())).collect()
+            };
+            let rows = [row("samples", &Split::len), row("tokens", &tokens)];
+            say(&table::rows(&["", "train", "validation", "test"], &rows))?;
+            return say(&format!("SHA-256  {}", data.hash));
+        }
         let kind = if matches!(data.train.images, Samples::Bytes(_)) { "bytes" } else { "floats" };
         say(&format!("a sample is {:?}, {kind}; {} classes", data.shape, data.classes))?;
         let by_part = parts.map(|(_, split)| counts(split));

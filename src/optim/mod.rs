@@ -19,6 +19,7 @@ mod adam;
 mod adamw;
 mod amsgrad;
 mod checks;
+mod clip;
 mod diffgrad;
 mod joint;
 mod moments;
@@ -64,6 +65,8 @@ pub struct Optimizer {
     rule: Box<dyn Rule>,
     /// That of vectors, where weight decay is for matrices alone: the same without it.
     of_vectors: Option<Box<dyn Rule>>,
+    /// The most that the norm of all gradients may be.
+    clip: Option<f32>,
 }
 
 /// The key that says what weight decay is for, of optimizers that have it.
@@ -97,10 +100,10 @@ impl Optimizer {
         for param in params.iter_mut().filter(|param| param.learns()) {
             entry.slots.iter().try_for_each(|slot| param.accompany(gpu, slot, Like::Values))?;
         }
-        Ok(Self { entry, rule, of_vectors })
+        Ok(Self { entry, rule, of_vectors, clip: recipe.clip.map(|clip| clip as f32) })
     }
 
-    /// Records the update of all parameters but frozen ones.
+    /// Records the update of all parameters but frozen ones, whose gradients are clipped first if the recipe says so.
     pub fn record(
         &self,
         rec: &mut Recorder,
@@ -109,7 +112,12 @@ impl Optimizer {
         totals: &Tensor,
     ) -> Result<()> {
         rec.phase(Phase::Update);
-        for joint in self.joints(params) {
+        let joints = self.joints(params);
+        if let Some(clip) = self.clip {
+            rec.scope("gradients");
+            clip::record(rec, &joints, clip)?;
+        }
+        for joint in joints {
             rec.scope(&joint.name());
             let (mode, names) = (joint.mode, self.entry.slots);
             let texels = joint.texels && rec.gpu.prefers_texels();
@@ -154,5 +162,5 @@ pub fn kernels() -> impl Iterator<Item = Kernel> {
 
 /// Every check of this room.
 pub fn checks() -> Vec<Check> {
-    ALL.iter().flat_map(|entry| (entry.checks)()).collect()
+    ALL.iter().flat_map(|entry| (entry.checks)()).chain(clip::checks()).collect()
 }

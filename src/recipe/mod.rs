@@ -12,6 +12,7 @@ mod distill;
 mod duration;
 mod finish;
 mod learning_rate;
+mod loss;
 mod model;
 mod optim;
 mod paths;
@@ -41,6 +42,7 @@ pub use distill::Distill;
 pub use duration::Duration;
 pub use finish::Finish;
 pub use learning_rate::{LrSchedule, Shape};
+pub use loss::Loss;
 pub use model::{Layer, Model, Network, Output};
 pub use optim::Optim;
 pub use paths::{anchored, anchored_here};
@@ -58,8 +60,8 @@ use source::Places;
 use writer::Writer;
 
 /// The tables of a recipe.
-const TABLES: [&str; 10] =
-    ["run", "data", "augment", "model", "optim", "sparsity", "distill", "unfreeze", "finish", "dump"];
+const TABLES: [&str; 11] =
+    ["run", "data", "augment", "model", "loss", "optim", "sparsity", "distill", "unfreeze", "finish", "dump"];
 
 /// A run before it is run; every default is filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +70,7 @@ pub struct Recipe {
     pub data: Data,
     pub augment: Augment,
     pub model: Model,
+    pub loss: Loss,
     pub optim: Optim,
     pub sparsity: Sparsity,
     pub distill: Distill,
@@ -108,6 +111,7 @@ impl Recipe {
             data: Data::read(root.section("data")?)?,
             augment: Augment::read(root.section("augment")?)?,
             model: Model::read(root.section("model")?)?,
+            loss: Loss::read(root.section("loss")?)?,
             optim: Optim::read(root.section("optim")?)?,
             sparsity: Sparsity::read(root.section("sparsity")?)?,
             distill: Distill::read(root.section("distill")?)?,
@@ -149,6 +153,7 @@ impl Recipe {
         self.data.write(&mut w);
         self.augment.write(&mut w);
         self.model.write(&mut w);
+        self.loss.write(&mut w);
         self.optim.write(&mut w);
         self.sparsity.write(&mut w);
         self.distill.write(&mut w);

@@ -1,7 +1,7 @@
 //! `[optim]`: the optimizer by name, its learning rate, and its own settings.
 
 use super::learning_rate::LrSchedule;
-use super::section::Section;
+use super::section::{self, Section};
 use super::settings::Settings;
 use super::writer::Writer;
 use crate::error::Result;
@@ -11,6 +11,8 @@ use crate::error::Result;
 pub struct Optim {
     pub name: String,
     pub lr: LrSchedule,
+    /// The most that the norm of all gradients together may be, above 0; `None` is any, written `"off"`.
+    pub clip: Option<f64>,
     /// All other keys.
     pub settings: Settings,
 }
@@ -23,12 +25,20 @@ impl Optim {
                 .hint("name an optimizer under [optim]; `coppice ls optimizers` lists them")
         })?;
         let lr = LrSchedule::read(&mut section)?;
-        Ok(Optim { name, lr, settings: section.rest() })
+        let clip = section.take("clip", "\"off\", or a number above 0", |value| match value.as_str() {
+            Some("off") => Some(None),
+            _ => section::number(value).filter(|clip| *clip as f32 > 0.0).map(Some),
+        })?;
+        Ok(Optim { name, lr, clip: clip.flatten(), settings: section.rest() })
     }
 
     pub(super) fn write(&self, w: &mut Writer) {
         w.section("[optim]");
         w.key("name", self.name.as_str());
+        match self.clip {
+            Some(clip) => w.key("clip", clip),
+            None => w.key("clip", "off"),
+        }
         w.keys(self.settings.values());
         self.lr.write(w);
     }

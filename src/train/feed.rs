@@ -22,7 +22,7 @@ pub struct Feed {
 /// The samples themselves.
 pub enum Store {
     Numbers(Box<Set>),
-    Tokens(Text),
+    Tokens(Box<Text>),
 }
 
 /// What the order of an epoch goes by.
@@ -145,7 +145,7 @@ impl Feed {
         let batch = if let Rows::Streams(streams) = rows { streams } else { batch };
         let order = in_place(&rows, samples);
         let text = Text::new(gpu, stream, vocabulary, Cut { every, reads, skips, padding }, &order)?;
-        Ok(Self { store: Store::Tokens(text), samples, batch, rows })
+        Ok(Self { store: Store::Tokens(Box::new(text)), samples, batch, rows })
     }
 
     /// Batches in one pass, the last one perhaps smaller.

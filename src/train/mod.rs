@@ -27,6 +27,7 @@ mod outline;
 mod passes;
 mod plans;
 mod recalibrate;
+mod refusals;
 mod rewind;
 mod run;
 mod session;

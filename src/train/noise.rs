@@ -132,7 +132,8 @@ impl Session {
             plan.replay()?;
             self.noise()
         };
-        let batches = self.step - BATCHES.min(per_epoch)..self.step;
+        // Of the epoch whose order is there.
+        let batches = (last / per_epoch * per_epoch).max(self.step.saturating_sub(BATCHES))..self.step;
         let all = self.aside(|_| batches.map(batch).collect::<Result<Vec<_>>>())?;
         state().zip(&before).try_for_each(|((_, tensor), values)| tensor.write(values))?;
         self.totals.write(&totals)?;

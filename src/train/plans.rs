@@ -162,7 +162,7 @@ impl Session {
                     )?;
                     Target::Soft { label, soft: distill.soft() }
                 }
-                None => Target::Hard { label, smoothing: 0.0, temperature },
+                None => Target::Hard { label, smoothing: self.recipe.loss.smoothing as f32, temperature },
             };
             let share = Share { weight: head.weight, adds: index > 0 };
             let hit = if index == 0 { &c.hit } else { &c.other_hit };

@@ -10,6 +10,7 @@ use super::language::Asked;
 use super::outline::{columns, is_narrow, length, model};
 use super::passes::Passes;
 use super::plans::Plans;
+use super::refusals;
 use super::unfreeze::Phases;
 use super::watch::Times;
 use crate::data::Dataset;
@@ -116,23 +117,7 @@ impl Session {
         }
 
         let mut model = model(&recipe, data, initial)?;
-        if recipe.finish.recalibrate > 0 && model.params.iter().all(|param| param.learns()) {
-            return Err(Error::usage("`finish.recalibrate` is for networks with running statistics")
-                .at(format!("finish.recalibrate = {}", recipe.finish.recalibrate))
-                .hint("a `batch_norm` layer, or leave it out"));
-        }
-        let heads = model.heads().len();
-        if recipe.distill.method != "none" && heads > 1 {
-            return Err(Error::usage(format!("distillation is for one output; the model has {heads}"))
-                .hint("one [[model.output]], or no [distill]"));
-        }
-        if recipe.distill.method != "none" && data.labels() > 1 {
-            return Err(Error::usage(format!(
-                "distillation is for one label a sample; the data has {}",
-                data.labels()
-            ))
-            .hint("no [distill]"));
-        }
+        refusals::of_model(&recipe, &model, data)?;
         let narrow = is_narrow(&recipe);
         let setting = Setting { seed: recipe.run.seed, length, choices: &choices, cols, narrow };
         let pruner = sparsity::prepare(gpu, &recipe.sparsity, &setting, &mut model.params)?;
@@ -141,14 +126,7 @@ impl Session {
         let course = |step| pruner.as_ref().map_or(length, |pruner| pruner.clock(step).1);
         let courses = [course(0), course(length.steps.saturating_sub(1))];
         let phases = Phases::new(&recipe.unfreeze, &names, &courses)?;
-        let remembers = recipe.distill.method != "none";
-        if remembers && pruner.as_ref().is_some_and(|pruner| pruner.looks() || pruner.rewind().is_some()) {
-            return Err(Error::usage(format!(
-                "method `{}` looks at samples again, which distillation would remember",
-                recipe.sparsity.method
-            ))
-            .hint("another method, or no [distill]"));
-        }
+        refusals::of_method(&recipe, &model, pruner.as_ref())?;
         let optimizer = Optimizer::new(gpu, &recipe.optim, &mut model.params)?;
         let context = distill::Context { classes: data.classes, cols, labels: &data.train.labels };
         let distill = distill::new(gpu, &recipe.distill, &context)?;

@@ -1,210 +1,26 @@
-//! The networks of the golden files, in Coppice, and the files themselves. `make_golden.py`, `make_graph.py`, `make_conv.py`
-//! and `make_presets.py` are their twins.
+//! The networks of the golden files, trained, and the files themselves.
+
+#[path = "nets.rs"]
+mod nets;
+
+use std::cell::Cell;
 
 use coppice::error::Result;
 use coppice::gpu::{Gpu, Phase, Plan, Recorder, Tensor, Uniform};
-use coppice::nn::{Arena, Extent, Gradients, Graph, Model, Pass, Schedule, Wish};
+use coppice::nn::{Arena, Gradients, Model, Pass, Schedule, Wish};
 use coppice::ops::Step;
 use coppice::ops::batch::{self, Part, Set, pack_bytes};
 use coppice::ops::cross_entropy::{self, Labels, Share, Target};
 use coppice::ops::packed::{Form, Pattern};
 use coppice::ops::tally::{self, Totals};
+use coppice::ops::text::Text;
 use coppice::ops::variants::Choices;
 use coppice::optim::Optimizer;
-use coppice::param::{MaskMode, Param, Storage, mask_of};
+use coppice::param::{MaskMode, Storage, mask_of};
 use coppice::recipe;
 
-const HIDDEN: [u32; 2] = [16, 8];
-const CLASSES: usize = 5;
-
-/// As `make_golden.py`: (23 i^2 + 7919 i + 757 t) mod 1000 - 500, over `divisor`, rounded once.
-fn value(t: usize, i: usize, divisor: f32) -> f32 {
-    let number = (23 * i * i + 7919 * i + 757 * t) % 1000;
-    (number as i32 - 500) as f32 / divisor
-}
-
-/// As `make_presets.py`: a number in [-0.5, 0.5) on a grid of 2^-24.
-pub fn hashed(t: usize, i: usize) -> f32 {
-    let mut x = (i as u32).wrapping_mul(0x9e37_79b1).wrapping_add((t as u32).wrapping_mul(0x85eb_ca6b));
-    for (shift, factor) in [(16, 0x7feb_352d), (15, 0x846c_a68b)] {
-        x = (x ^ (x >> shift)).wrapping_mul(factor);
-    }
-    x ^= x >> 16;
-    (x >> 8) as f32 / (1 << 24) as f32 - 0.5
-}
-
-/// Whether a mask keeps weight `i` of its matrix.
-pub fn keeps(i: usize) -> bool {
-    31 * i % 10 < 4
-}
-
-/// Which network.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Net {
-    /// Of `make_golden.py`.
-    Mlp,
-    /// Of `make_graph.py`: two inputs, a shared weight, a residual connection, a concatenation and two outputs.
-    Branches,
-    /// Of `make_conv.py`: strides, borders, dilations, groups, one depthwise, one without bias.
-    Convolutions,
-    /// Of `make_presets.py`.
-    Preset(Preset),
-    /// Convolutions with batch norm, a residual connection and poolings, all of them smooth: for differences alone.
-    Smooth,
-}
-
-/// A preset on small images.
-#[derive(Clone, Copy, PartialEq)]
-pub struct Preset {
-    pub name: &'static str,
-    pub image: [usize; 3],
-    pub width: f64,
-    /// Of its samples; its parameters have the following ones.
-    pub number: usize,
-}
-
-impl Net {
-    /// The number of its first parameter.
-    fn first(self) -> usize {
-        match self {
-            Net::Mlp => 1,
-            Net::Branches => 173,
-            Net::Convolutions => 401,
-            Net::Preset(preset) => preset.number + 1,
-            Net::Smooth => 601,
-        }
-    }
-    /// Whether a masked run masks this parameter.
-    pub fn masks(self, param: &Param) -> bool {
-        let depthwise = param.window.is_some_and(|window| window.groups > 1);
-        param.prunable && !(depthwise && matches!(self, Net::Preset(_)))
-    }
-    fn samples(self) -> usize {
-        if matches!(self, Net::Preset(_)) { 8 } else { 16 }
-    }
-    /// Value `i` of the samples.
-    fn sample(self, i: usize) -> f32 {
-        match self {
-            Net::Preset(preset) => hashed(preset.number, i) * 2.0,
-            _ => value(0, i, 500.0),
-        }
-    }
-    /// Value `i` of parameter `t` at the start.
-    fn start(self, t: usize, param: &Param, i: usize) -> f32 {
-        let Net::Preset(_) = self else {
-            let is_scale = param.name.starts_with("bn") && param.name.ends_with(".weight");
-            return f32::from(u8::from(is_scale)) + value(t, i, if param.prunable { 1000.0 } else { 5000.0 });
-        };
-        if param.prunable {
-            let inputs = param.len() / param.shape[0];
-            return hashed(t, i) * 4.0 / (1 << (inputs.ilog2() / 2)) as f32;
-        }
-        match param.name.rsplit_once('.').expect("a layer's parameter").1 {
-            "running_mean" => 0.0,
-            "running_var" => 1.0,
-            "weight" => hashed(t, i) * 0.5 + 1.0,
-            _ if param.name.contains("bn") => hashed(t, i) * 0.5 + 0.75,
-            _ => hashed(t, i) * 0.5,
-        }
-    }
-    /// What a sample is.
-    fn input(self) -> Extent {
-        match self {
-            Net::Mlp | Net::Branches => Extent::features(12),
-            Net::Convolutions => Extent::of_samples(&[2, 5, 4]),
-            Net::Preset(preset) => Extent::of_samples(&preset.image),
-            Net::Smooth => Extent::of_samples(&[2, 6, 6]),
-        }
-    }
-    /// The golden file, but for the networks of several.
-    fn file(self) -> serde_json::Value {
-        let text = match self {
-            Net::Mlp => include_str!("gradients.json"),
-            Net::Branches => include_str!("graph.json"),
-            Net::Convolutions => include_str!("conv.json"),
-            Net::Preset(_) => include_str!("presets.json"),
-            Net::Smooth => panic!("it has none"),
-        };
-        serde_json::from_str(text).expect("JSON")
-    }
-    fn recipe(self) -> recipe::Model {
-        match self {
-            Net::Mlp => recipe::Model::Mlp { hidden: HIDDEN.to_vec(), activation: "relu".into() },
-            Net::Branches => Self::branches(),
-            Net::Convolutions => Self::convolutions(),
-            Net::Preset(preset) => {
-                let width = ("width".to_string(), preset.width.into());
-                let settings = match preset.name {
-                    "vit" => "layers = 2\nwidth = 8\nheads = 2\nhidden = 16".parse().expect("settings"),
-                    _ => toml::Table::from_iter([width]),
-                };
-                let settings = settings.into();
-                recipe::Model::Preset { name: preset.name.into(), settings }
-            }
-            Net::Smooth => Self::smooth(),
-        }
-    }
-    fn smooth() -> recipe::Model {
-        let mut net = Graph::new();
-        let layer = |net: &mut Graph, kind: &str, name: &str, x, settings: &str| {
-            net.layer(kind, name, &[x], settings.parse::<toml::Table>().expect("settings").into())
-        };
-        let x = net.data();
-        let x =
-            layer(&mut net, "conv2d", "c1", x, "out = 6\nkernel = 3\npadding = 1\nstride = 2\nbias = false");
-        let x = layer(&mut net, "batch_norm", "bn1", x, "");
-        let a = layer(&mut net, "silu", "a", x, "");
-        let x = layer(&mut net, "conv2d", "dw", a, "out = 6\nkernel = 3\npadding = 1\ngroups = 6");
-        let x = layer(&mut net, "batch_norm", "bn2", x, "");
-        let x = net.add("sum", &[x, a]);
-        let x = layer(&mut net, "tanh", "b", x, "");
-        let x = layer(&mut net, "conv2d", "pw", x, "out = 8\nkernel = 1\nbias = false");
-        let x = layer(&mut net, "batch_norm", "bn3", x, "");
-        let x = layer(&mut net, "silu", "d", x, "");
-        let x = layer(&mut net, "average_pool", "halve", x, "kernel = 2\nstride = 1");
-        let x = layer(&mut net, "global_average_pool", "mean", x, "");
-        net.linear("out", x, CLASSES);
-        net.into()
-    }
-    fn convolutions() -> recipe::Model {
-        let mut net = Graph::new();
-        let conv = |net: &mut Graph, name: &str, x, settings: &str| {
-            let settings: toml::Table = settings.parse().expect("settings");
-            net.layer("conv2d", name, &[x], settings.into())
-        };
-        let silu = |net: &mut Graph, name: &str, x| net.layer("silu", name, &[x], Default::default());
-        let x = net.data();
-        let x = conv(&mut net, "c1", x, "out = 8\nkernel = 3\npadding = 1");
-        let x = silu(&mut net, "a", x);
-        let x = conv(&mut net, "dw", x, "out = 8\nkernel = 3\nstride = 2\npadding = 1\ngroups = 8");
-        let x = silu(&mut net, "b", x);
-        let x = conv(&mut net, "pw", x, "out = 12\nkernel = 1\nbias = false");
-        let x = conv(&mut net, "c2", x, "out = 8\nkernel = 2\npadding = 1\ngroups = 2");
-        let x = silu(&mut net, "d", x);
-        let x = conv(&mut net, "c3", x, "out = 8\nkernel = 3\npadding = 2\ndilation = 2\ngroups = 4");
-        let x = silu(&mut net, "e", x);
-        net.linear("out", x, CLASSES);
-        net.into()
-    }
-    fn branches() -> recipe::Model {
-        let mut net = Graph::new();
-        let x = net.data();
-        let (left, right) = (net.slice("left", x, 0..8), net.slice("right", x, 8..12));
-        let a = net.linear("left_in", left, 8);
-        let a = net.relu("a", a);
-        let b = net.linear("right_in", right, 6);
-        let tied = net.linear("tied", a, 8);
-        let t = net.relu("t", tied);
-        let u = net.linear_shared("u", t, tied);
-        let sum = net.add("sum", &[u, a]);
-        let r = net.relu("r", sum);
-        let c = net.concat("c", &[r, b]);
-        let (head, side) = (net.linear("out", c, CLASSES), net.linear("aux", t, CLASSES));
-        net.output(head, 1.0);
-        net.output(side, 0.3);
-        net.into()
-    }
-}
+use nets::{CLASSES, STEPS};
+pub use nets::{Net, Preset, Samples, hashed, keeps};
 
 /// How a network is trained.
 #[derive(Clone)]
@@ -238,9 +54,10 @@ impl Setting {
         let mut settings = self.optimizer.clone();
         let name = settings.remove("name").expect("an optimizer has a name");
         settings.remove("lr");
+        let clip = settings.remove("clip").map(|clip| clip.as_float().expect("a number"));
         let shape = recipe::Shape::Constant { value: self.rate() };
         let lr = recipe::LrSchedule { shape, warmup: recipe::Duration::ZERO };
-        recipe::Optim { name: name.as_str().expect("a text").into(), lr, settings: settings.into() }
+        recipe::Optim { name: name.as_str().expect("a text").into(), lr, clip, settings: settings.into() }
     }
 }
 
@@ -282,9 +99,9 @@ pub fn runs() -> Vec<Run> {
     all
 }
 
-/// The runs of `graph.json` and of `conv.json`.
+/// The runs of `graph.json`, of `conv.json` and of `tied.json`.
 pub fn graph_runs() -> Vec<Run> {
-    [(Net::Branches, "branches"), (Net::Convolutions, "convolutions")]
+    [(Net::Branches, "branches"), (Net::Convolutions, "convolutions"), (Net::Tied, "tied")]
         .into_iter()
         .flat_map(|(net, name)| runs_of(net, name))
         .collect()
@@ -316,6 +133,41 @@ pub fn gradients(net: Net) -> Vec<(String, Vec<f32>)> {
     grads.iter().map(|(name, values)| (name.clone(), single(numbers(values)))).collect()
 }
 
+/// Samples on the device.
+enum Store {
+    Numbers(Box<Set>),
+    Tokens(Box<Text>),
+}
+
+impl Store {
+    fn new(gpu: &Gpu, net: Net, count: usize) -> Result<Self> {
+        if let Some(tokens) = net.tokens() {
+            let (stream, order) = (tokens.stream(net.first() - 1), tokens.order());
+            return Text::new(gpu, &stream, tokens.vocabulary, tokens.cut(), &order)
+                .map(|text| Self::Tokens(Box::new(text)));
+        }
+        let features = net.input().numbers();
+        let samples: Vec<f32> = (0..count * features).map(|i| net.sample(i)).collect();
+        let samples = gpu.upload_f32("samples", &[count, features], &samples)?;
+        let labels: Vec<u8> = (0..count).map(|i| (i % CLASSES) as u8).collect();
+        let order: Vec<u32> = (0..count as u32).collect();
+        Ok(Self::Numbers(Box::new(Set {
+            parts: vec![Part { begin: 0, end: count, samples }],
+            labels: gpu.upload_u32("labels", &[count / 4], &pack_bytes(&labels))?,
+            order: gpu.upload_u32("order", &[count], &order)?,
+            features,
+            normal: Set::normal(gpu, &[1.0], &[0.0])?,
+            augment: None,
+        })))
+    }
+    fn record(&self, rec: &mut Recorder, step: &Uniform, x: &Tensor, label: &Tensor) -> Result<()> {
+        match self {
+            Self::Numbers(set) => batch::record(rec, set, step, x, label),
+            Self::Tokens(text) => text.record(rec, step, x, label),
+        }
+    }
+}
+
 /// The network with everything that a step touches, as three plans.
 pub struct Network {
     pub model: Model,
@@ -323,6 +175,12 @@ pub struct Network {
     optimizer: Optimizer,
     rate: f32,
     step: Uniform,
+    /// Samples of a step, and where the next one's are.
+    live: u32,
+    stride: u32,
+    /// Labels that count, by step, and those of the step at hand.
+    answers: Vec<u32>,
+    asked: Cell<u32>,
     loss: Tensor,
     totals: Tensor,
     forward: Plan,
@@ -332,7 +190,7 @@ pub struct Network {
 
 impl Network {
     pub fn new(gpu: &Gpu, setting: &Setting) -> Result<Self> {
-        let mut model = Model::new(&setting.net.recipe(), setting.net.input(), CLASSES, 0)?;
+        let mut model = Model::new(&setting.net.recipe(), setting.net.input(), setting.net.classes(), 0)?;
         for (t, param) in (setting.net.first()..).zip(model.params.iter_mut()) {
             let is_masked = setting.masked && setting.net.masks(param);
             if is_masked {
@@ -353,41 +211,36 @@ impl Network {
         }
         let optimizer = Optimizer::new(gpu, &setting.recipe(), &mut model.params)?;
 
-        let (features, count) = (setting.net.input().numbers(), setting.net.samples());
-        let samples: Vec<f32> = (0..count * features).map(|i| setting.net.sample(i)).collect();
-        let samples = gpu.upload_f32("samples", &[count, features], &samples)?;
-        let labels: Vec<u8> = (0..count).map(|i| (i % CLASSES) as u8).collect();
-        let order: Vec<u32> = (0..count as u32).collect();
-        let set = Set {
-            parts: vec![Part { begin: 0, end: count, samples }],
-            labels: gpu.upload_u32("labels", &[count / 4], &pack_bytes(&labels))?,
-            order: gpu.upload_u32("order", &[count], &order)?,
-            features,
-            normal: Set::normal(gpu, &[1.0], &[0.0])?,
-            augment: None,
+        let live = setting.net.samples();
+        // As many columns as whole vec4s are.
+        let batch = live.next_multiple_of(4);
+        let store = Store::new(gpu, setting.net, live)?;
+        let (answers, stride, labels) = match setting.net.tokens() {
+            Some(tokens) => {
+                (tokens.answers(setting.net.first() - 1), live as u32, tokens.reads - tokens.skips)
+            }
+            None => (vec![live as u32; STEPS], 0, 1),
         };
-        let step =
-            gpu.uniform("step", &Step { live: count as u32, answers: count as u32, ..Default::default() })?;
+        let count = labels * batch;
+        let step = Step { live: live as u32, answers: answers[0], ..Default::default() };
+        let step = gpu.uniform("step", &step)?;
         let u32s = |label: &str| gpu.upload_u32(label, &[count], &vec![0; count]);
         let (label, hit, other_hit) = (u32s("label")?, u32s("hit")?, u32s("other hit")?);
         let loss = gpu.upload_f32("loss", &[count], &vec![0.0; count])?;
         let totals = Totals::tensor(gpu)?;
         let choices = Choices::default();
         let wish = Wish { gradients: Gradients::All, ..Wish::default() };
-        let schedule = Schedule::new(&model, gpu, &choices, count, wish);
+        let schedule = Schedule::new(&model, gpu, &choices, batch, wish);
         let (_, mut passes) = Arena::new(gpu, vec![schedule])?;
         let pass: Pass = passes.remove(0);
 
         let mut rec = Recorder::new(gpu);
-        batch::record(&mut rec, &set, &step, pass.input(), &label)?;
+        store.record(&mut rec, &step, pass.input(), &label)?;
         model.forward(&mut rec, &choices, &step, &pass)?;
         rec.phase(Phase::Loss);
         for (index, (head, (logits, d_logits))) in model.heads().iter().zip(pass.heads()).enumerate() {
-            let target = Target::Hard {
-                label: Labels { tensor: &label, batch: count },
-                smoothing: 0.0,
-                temperature: 1.0,
-            };
+            let target =
+                Target::Hard { label: Labels { tensor: &label, batch }, smoothing: 0.0, temperature: 1.0 };
             let share = Share { weight: head.weight, adds: index > 0 };
             let hit = if index == 0 { &hit } else { &other_hit };
             cross_entropy::record(&mut rec, &step, logits, target, share, d_logits.unwrap(), &loss, hit)?;
@@ -410,6 +263,10 @@ impl Network {
             optimizer,
             rate,
             step,
+            live: live as u32,
+            stride,
+            asked: Cell::new(answers[0]),
+            answers,
             loss,
             totals,
             forward,
@@ -418,11 +275,11 @@ impl Network {
         })
     }
 
-    /// The mean loss of the samples.
+    /// The mean loss of the labels.
     pub fn evaluate(&self) -> Result<f64> {
         self.forward.replay()?;
         let loss = self.loss.read_f32()?;
-        Ok(loss.iter().map(|&v| v as f64).sum::<f64>() / loss.len() as f64)
+        Ok(loss.iter().map(|&v| v as f64).sum::<f64>() / f64::from(self.asked.get()))
     }
     /// Computes all gradients; returns the mean loss.
     pub fn differentiate(&self) -> Result<f64> {
@@ -432,10 +289,13 @@ impl Network {
     }
     /// One training step; returns the mean loss before it. `step` counts from 0.
     pub fn step(&self, step: u32) -> Result<f64> {
+        let answers = self.answers[step as usize];
+        self.asked.set(answers);
         let number = Step {
             step,
-            live: self.loss.len() as u32,
-            answers: self.loss.len() as u32,
+            first: step * self.stride,
+            live: self.live,
+            answers,
             rate: self.rate,
             update: step + 1,
             ..Default::default()

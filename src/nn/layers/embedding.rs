@@ -11,7 +11,7 @@ use crate::ops::embedding::{self, Rows};
 
 pub const ENTRY: Entry = Entry {
     name: "embedding",
-    about: "of each token a row of `out` numbers; that of the token `padding` is 0 and stays so (-1: none)",
+    about: "of each token a row of `out` numbers; that of the token `padding` is 0 and has no gradient from here (-1: none)",
     required: || vec![("out", Value::Integer(1))],
     optional: || vec![("padding", Value::Integer(-1)), Init::setting("normal:1")],
     build: |context| {

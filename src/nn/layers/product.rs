@@ -41,6 +41,12 @@ impl Product {
     pub fn by_step(input: &Extent) -> Self {
         Self { by_step: true, ..Self::new(input, None) }
     }
+    /// The product for so many samples: of a weight that another layer has, too, perhaps at other sites.
+    fn whole(&self, weight: &Param, batch: usize) -> Shape {
+        let shape = weight.product(batch);
+        let sites = if self.by_step { self.input.cols(1) } else { 1 };
+        if self.window.is_some() { shape } else { Shape { cols: sites * batch, ..shape } }
+    }
     /// A tensor of the input's extent as the product reads it.
     fn seen(&self, whole: Shape, x: &Tensor) -> Tensor {
         x.first(&[whole.x_channels(), whole.x_cols()])
@@ -80,13 +86,10 @@ impl<'a> Site<'a> {
     fn weight(&self) -> &'a Param {
         &self.set[self.params[0]]
     }
-    fn whole(&self) -> Shape {
-        self.weight().product(self.batch)
-    }
     fn bias(&self, rec: &Recorder) -> Result<Tensor> {
         match self.params.get(1) {
             Some(&bias) => Ok(self.set[bias].segments[0].weight.clone()),
-            None => unused_bias(rec, self.whole().rows),
+            None => unused_bias(rec, self.weight().matrix().rows),
         }
     }
 }
@@ -94,7 +97,7 @@ impl<'a> Site<'a> {
 impl Layer for Product {
     fn products(&self, set: &ParamSet, params: &[ParamId], batch: usize) -> Vec<Shape> {
         let weight = &set[params[0]];
-        let whole = weight.product(batch);
+        let whole = self.whole(weight, batch);
         let step = weight.segments.first().map_or(whole.rows, |segment| segment.rows.len()).max(1);
         let of = |begin| Shape { rows: step.min(whole.rows - begin), ..whole };
         (0..whole.rows).step_by(step).map(of).collect()
@@ -102,7 +105,8 @@ impl Layer for Product {
 
     /// The grids that packed products of a convolution read.
     fn extras(&self, site: Site) -> Vec<Extra> {
-        let (whole, index) = (site.whole(), site.weight().packed().map(|packed| &packed.index));
+        let (whole, index) =
+            (self.whole(site.weight(), site.batch), site.weight().packed().map(|packed| &packed.index));
         let [x_grid, d_y_grid] = index.map_or([None, None], Index::grids);
         let extra = |grid: Option<Grid>, shape: [usize; 2], held| {
             let shape = grid.map_or(vec![0, 0], |grid| grid.shape(&shape).to_vec());
@@ -120,7 +124,8 @@ impl Layer for Product {
     }
 
     fn forward(&self, rec: &mut Recorder, site: Site, x: &[&Tensor], y: &Tensor) -> Result<()> {
-        let (weight, bias, whole, choices) = (site.weight(), &site.bias(rec)?, site.whole(), site.choices);
+        let (weight, bias, whole, choices) =
+            (site.weight(), &site.bias(rec)?, self.whole(site.weight(), site.batch), site.choices);
         let x = &self.seen(whole, x[0]);
         match packed(weight) {
             Some(weight) => {
@@ -135,7 +140,8 @@ impl Layer for Product {
     }
 
     fn backward(&self, rec: &mut Recorder, site: Site, pass: &Backward) -> Result<()> {
-        let (weight, whole, choices, d_y) = (site.weight(), site.whole(), site.choices, pass.d_y);
+        let (weight, whole, choices, d_y) =
+            (site.weight(), self.whole(site.weight(), site.batch), site.choices, pass.d_y);
         let x = &self.seen(whole, pass.x[0]);
         let d_x = pass.d_x[0].map(|d_x| (self.seen(whole, d_x.to), d_x.adds));
         let grads = pass.grads.map(|grads| -> Result<_> {
@@ -185,7 +191,7 @@ impl Layer for Product {
         (_, rows): (usize, Range<usize>),
         d_weight: &Tensor,
     ) -> Result<()> {
-        let whole = site.whole();
+        let whole = self.whole(site.weight(), site.batch);
         linear::weight_grad_rows(rec, site.choices, whole, rows, d_weight, &self.seen(whole, x), d_y)
     }
 

@@ -55,8 +55,12 @@ preset = "mlp"
 hidden = [8]
 activation = "relu"
 
+[loss]
+smoothing = 0.0
+
 [optim]
 name = "sgd"
+clip = "off"
 
 [optim.lr]
 type = "constant"

@@ -156,11 +156,9 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
             contrast: 1.0 - shift,
             cutout,
         });
-    let optim = ("[a-z]{1,6}", an_lr(), some_settings()).prop_map(|(name, lr, settings)| Optim {
-        name,
-        lr,
-        settings,
-    });
+    let optim = ("[a-z]{1,6}", an_lr(), prop::option::of(1e-3..9.0f64), some_settings())
+        .prop_map(|(name, lr, clip, settings)| Optim { name, lr, clip, settings });
+    let loss = (0.0..0.99f64).prop_map(|smoothing| Loss { smoothing });
     let dump = (
         prop::option::of(a_duration()),
         prop::collection::vec("[a-z*?.\"]{1,5}", 1..3),
@@ -168,21 +166,34 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
     )
         .prop_map(|(every, tensors, what)| Dump { every, tensors, what });
     let distill = ("[a-z]{1,6}", some_settings()).prop_map(|(method, settings)| Distill { method, settings });
-    (a_run(), (data, augment), a_model(), optim, a_sparsity(), distill, an_unfreeze(), any::<u32>(), dump)
-        .prop_map(|(run, (data, augment), model, optim, sparsity, distill, unfreeze, recalibrate, dump)| {
-            Recipe {
-                run,
-                data,
-                augment,
-                model,
-                optim,
-                sparsity,
-                distill,
-                unfreeze,
-                finish: Finish { recalibrate },
-                dump,
-            }
-        })
+    (
+        a_run(),
+        (data, augment),
+        (a_model(), loss),
+        optim,
+        a_sparsity(),
+        distill,
+        an_unfreeze(),
+        any::<u32>(),
+        dump,
+    )
+        .prop_map(
+            |(run, (data, augment), (model, loss), optim, sparsity, distill, unfreeze, recalibrate, dump)| {
+                Recipe {
+                    run,
+                    data,
+                    augment,
+                    model,
+                    loss,
+                    optim,
+                    sparsity,
+                    distill,
+                    unfreeze,
+                    finish: Finish { recalibrate },
+                    dump,
+                }
+            },
+        )
 }
 
 proptest! {
