@@ -14,9 +14,6 @@ pub struct Row {
 /// Figures of a report that are columns of the CSV and statistics of the JSON.
 const FIGURES: [(&str, &str); 22] = [
     ("test_accuracy", "/test_accuracy"),
-    ("perplexity", "/language/perplexity"),
-    ("bits_per_byte", "/language/bits_per_byte"),
-    ("exact", "/language/exact"),
     ("test_nll", "/test_nll"),
     ("test_ece", "/test_ece"),
     ("test_aurc", "/test_aurc"),
@@ -35,6 +32,9 @@ const FIGURES: [(&str, &str); 22] = [
     ("gradient_variance_of_weights", "/noise/variance/of_weights"),
     ("second_variance_of_layers", "/noise/second_variance/of_layers"),
     ("second_variance_of_weights", "/noise/second_variance/of_weights"),
+    ("perplexity", "/language/perplexity"),
+    ("bits_per_byte", "/language/bits_per_byte"),
+    ("exact", "/language/exact"),
 ];
 
 /// Mean, sample standard deviation (0 of a single one), least and largest.
