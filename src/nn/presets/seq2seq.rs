@@ -12,7 +12,7 @@ use crate::recipe::Settings;
 
 pub const ENTRY: Entry = Entry {
     name: "seq2seq",
-    about: "LSTMs of `units` that read the source in both directions, one that reads the target, attention by `heads` between them; `source`: steps of a sample that are the source (0: as many as nobody is asked for)",
+    about: "LSTMs of `units` that read the source in both directions, one that reads the target, attention by `heads` between them; `source`: how many steps of a sample are its source, which has to be said",
     reads: Reads::Tokens,
     optional: || {
         vec![
