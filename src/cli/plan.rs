@@ -221,6 +221,8 @@ impl Plan {
         let holders = held.rows().into_iter().chain([rest]).filter(|(_, bytes)| *bytes > 0);
         let line = |(what, bytes): (&str, u64)| vec![what.to_string(), table::bytes(bytes)];
         say(&table::rows(&["held by", "bytes"], &holders.map(line).collect::<Vec<_>>()))?;
+        let apart = table::bytes(held.activations_apart);
+        say(&format!("activations and their gradients share buffers: in one each they would take {apart}"))?;
         say(&format!("weights and biases as stored: {}", table::bytes(stored)))
     }
 }

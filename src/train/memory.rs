@@ -2,6 +2,7 @@
 
 use super::feed::Store;
 use super::session::Session;
+use crate::nn::Life;
 use crate::param::{Companion, LATENT, MEAN};
 
 /// Bytes of a session's tensors, by what they are for. What a device holds besides (copies in textures, lists of mask
@@ -18,6 +19,8 @@ pub struct Memory {
     pub means: u64,
     /// Activations and their gradients, in the buffers that they share.
     pub activations: u64,
+    /// What those of a training step would take, each in a buffer of its own. They do not: no part of the total.
+    pub activations_apart: u64,
     pub data: u64,
 }
 
@@ -63,6 +66,7 @@ impl Session {
             optimizer,
             means,
             activations: self.passes.bytes(),
+            activations_apart: self.passes.due().schedule.lives.iter().map(Life::bytes).sum(),
             data: sets.map(Store::bytes).sum(),
         }
     }
