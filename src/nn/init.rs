@@ -19,6 +19,8 @@ pub enum Init {
     Xavier,
     /// Normal with variance 2 / inputs (He et al. 2015, equation 10).
     Kaiming,
+    /// Normal with variance 2 / outputs (equation 14 there): what torchvision gives convolutions with a batch norm.
+    KaimingOut,
     /// Normal with this standard deviation.
     Normal(f32),
 }
@@ -37,8 +39,7 @@ impl Init {
     }
     /// What a layer's settings say.
     pub fn read(settings: &Settings) -> Result<Self> {
-        let expected =
-            "\"uniform\", \"uniform:\" and a bound, \"xavier\", \"kaiming\", or \"normal:\" and a deviation";
+        let expected = "\"uniform\", \"uniform:\" and a bound, \"xavier\", \"kaiming\", \"kaiming-out\", or \"normal:\" and a deviation";
         let text = settings.text("init")?;
         let number = |word: &str| -> Option<f32> {
             text.strip_prefix(word)?.parse().ok().filter(|number: &f32| *number >= 0.0 && number.is_finite())
@@ -48,6 +49,7 @@ impl Init {
             "uniform" => Ok(Init::Uniform),
             "xavier" => Ok(Init::Xavier),
             "kaiming" => Ok(Init::Kaiming),
+            "kaiming-out" => Ok(Init::KaimingOut),
             _ => numbered().ok_or_else(|| settings.wrong("init", expected)),
         }
     }
@@ -63,9 +65,13 @@ impl Init {
             Init::Within(bound) => Some(bound),
             _ if shape.len() == 1 => Some(0.0),
             Init::Xavier => Some((6.0 / (inputs + fans.outputs as f32)).sqrt()),
-            Init::Kaiming | Init::Normal(_) => None,
+            Init::Kaiming | Init::KaimingOut | Init::Normal(_) => None,
         };
-        let deviation = if let Init::Normal(deviation) = self { deviation } else { (2.0 / inputs).sqrt() };
+        let deviation = match self {
+            Init::Normal(deviation) => deviation,
+            Init::KaimingOut => (2.0 / fans.outputs as f32).sqrt(),
+            _ => (2.0 / inputs).sqrt(),
+        };
         let value = move |i: u32| match bound {
             Some(0.0) => 0.0,
             Some(bound) => (random::uniform(seed, Stream::Init, 0, number, i) * 2.0 - 1.0) * bound,

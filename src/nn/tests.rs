@@ -39,7 +39,9 @@ pub(super) fn model(
         } else {
             param.allocate(gpu).unwrap();
         }
-        let value = |i: usize| ((i * 37 + param.len()) % 101) as f32 / 101.0 - 0.5;
+        // A frozen batch norm divides by the root of its running variance.
+        let least = if param.name.ends_with("running_var") { 0.5 } else { -0.5 };
+        let value = |i: usize| ((i * 37 + param.len()) % 101) as f32 / 101.0 + least;
         param.write(&(0..param.len()).map(value).collect::<Vec<_>>()).unwrap();
     }
     model
@@ -67,7 +69,27 @@ pub(super) fn replay(model: &Model, choices: &Choices, pass: &Pass, gpu: &Gpu) -
     model.backward(&mut rec, choices, &step, pass).unwrap();
     rec.finish().unwrap().replay().unwrap();
     all.extend(model.params.iter().map(|param| param.read_grad().unwrap()));
+    assert!(all.iter().flatten().all(|number| number.is_finite()), "{all:?}");
     all
+}
+
+/// The first weights of a convolution, by the setting `init`: their deviation is that of He et al. 2015.
+#[test]
+fn weights_begin_as_wide_as_they_are_asked_to() {
+    for (init, fan) in [("kaiming", 4 * 9), ("kaiming-out", 32 * 9)] {
+        let mut net = Graph::new();
+        let settings = format!("out = 32\nkernel = 3\nbias = false\ninit = {init:?}");
+        let settings: toml::Table = toml::from_str(&settings).unwrap();
+        let x = net.layer("conv2d", "conv", &[net.data()], settings.into());
+        let x = net.flatten("flat", x);
+        net.linear("head", x, CLASSES);
+        let model = Model::new(&net.into(), Extent::new(4, vec![6, 6]), CLASSES, 5).unwrap();
+        let weight = &model.params[model.nodes[0].params[0]];
+        let values = weight.initial_values();
+        let variance = values.iter().map(|value| value * value).sum::<f32>() / values.len() as f32;
+        let ratio = variance * fan as f32 / 2.0;
+        assert!((0.85..1.15).contains(&ratio), "{init}: {ratio}");
+    }
 }
 
 /// What a pass of a model of two packed layers and a dense one computes, and which of its activations there are as f32. The

@@ -48,6 +48,9 @@ pub fn conv(net: &mut Graph, name: &str, x: Value, conv: Conv) -> Value {
         [("out", out), ("kernel", kernel), ("stride", stride), ("padding", padding), ("groups", groups)];
     let mut all = settings(numbers).values().clone();
     all.insert("bias".into(), Toml::Boolean(bias));
+    if !bias {
+        all.insert("init".into(), Toml::String("kaiming-out".into()));
+    }
     net.layer("conv2d", name, &[x], all.into())
 }
 
