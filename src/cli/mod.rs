@@ -187,3 +187,7 @@ fn say(line: &str) -> Result<()> {
 fn runs() -> PathBuf {
     PathBuf::from("runs")
 }
+
+#[cfg(test)]
+#[path = "guide_tests.rs"]
+mod guide_tests;

@@ -22,7 +22,7 @@ use roofline::{Ceilings, Roofline, Target};
 #[derive(clap::Args)]
 pub struct Plan {
     #[command(flatten)]
-    recipe: RecipeArgs,
+    pub(super) recipe: RecipeArgs,
     #[command(flatten)]
     init: Init,
     #[command(flatten)]

@@ -12,7 +12,7 @@ use crate::train::{RunFolder, Summary};
 #[derive(clap::Args)]
 pub struct Train {
     #[command(flatten)]
-    recipe: RecipeArgs,
+    pub(super) recipe: RecipeArgs,
     /// The run's folder; by default runs/NAME, numbered if that exists
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,

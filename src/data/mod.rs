@@ -151,15 +151,15 @@ mod tests {
 
     #[test]
     fn the_page_of_data_sets_is_complete() {
-        let page = include_str!("../../docs/DATA.md");
+        let page = include_str!("../../docs/guide/data.md");
         for entry in ALL {
             let keys: Vec<String> = entry.keys.iter().map(|key| format!("`{key}`")).collect();
             let row = format!("| `{}` | {} | {} |", entry.usage(), entry.about, keys.join(", "));
-            assert!(page.contains(&row.replace("|  |", "| |")), "docs/DATA.md lacks the row\n{row}");
+            assert!(page.contains(&row.replace("|  |", "| |")), "docs/guide/data.md lacks the row\n{row}");
         }
         let rows =
             page.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 4).count();
-        assert_eq!(rows, ALL.len(), "docs/DATA.md has a row too many");
+        assert_eq!(rows, ALL.len(), "docs/guide/data.md has a row too many");
     }
 
     #[test]
