@@ -27,7 +27,7 @@ enum What {
 struct Show {
     #[command(flatten)]
     recipe: RecipeArgs,
-    /// Draw training samples, plain and as four epochs vary them ([augment])
+    /// Draw training samples: plain, and as four epochs augment them
     #[arg(long, value_name = "FILE")]
     png: Option<PathBuf>,
     /// The first of these epochs, from 0

@@ -20,7 +20,7 @@ pub struct Export {
     to: String,
     /// The file to write
     out: PathBuf,
-    /// Leave the zeros of pruned weights out: kept values and their places, which Coppice reads again
+    /// Write only kept values and their indices, which Coppice alone reads
     #[arg(long)]
     packed: bool,
 }

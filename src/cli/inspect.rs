@@ -38,7 +38,7 @@ pub struct Inspect {
     /// the masks of two runs agree
     #[arg(long, conflicts_with_all = ["nm", "png", "bars", "all"])]
     history: bool,
-    /// The life of one weight of a run: layer, row (output) and column (input) from 0, such as 'fc1[12,345]'; of a
+    /// The history of one weight of a run: layer, row (output) and column (input) from 0, such as 'fc1[12,345]'; of a
     /// convolution output channel, input channel, row and column of the kernel, such as 'conv1[5,0,2,1]'
     #[arg(long, value_name = "WEIGHT", conflicts_with_all = ["nm", "png", "bars", "all", "layer", "diff", "history"])]
     weight: Option<String>,

@@ -54,17 +54,17 @@ enum Command {
     Demo(demo::Demo),
     /// Train a recipe: a file or a built-in name (`coppice ls recipes`)
     Train(train::Train),
-    /// Go on with a run from its last good checkpoint
+    /// Continue a run from its last good checkpoint
     Resume(resume::Resume),
-    /// Train recipes with several seeds and variants; one table of means and spreads
+    /// Train recipes with several seeds and variants, and print one table of means and spreads
     Sweep(sweep::Sweep),
-    /// Prune a dense run at several epochs and rates, train on, and say how well it recovers
+    /// Prune a dense run at several epochs and rates, train further, and report how well it recovers
     Plasticity(plasticity::Plasticity),
-    /// Compute the running statistics of a trained network anew, over training batches
+    /// Recompute the running statistics of batch norms over training batches
     Recalibrate(recalibrate::Recalibrate),
     /// Measure a trained network on the validation and test parts
     Eval(eval::Eval),
-    /// Let a trained network of text write on from a beginning
+    /// Let a trained language model continue a prompt
     Sample(sample::Sample),
     /// Show what a recipe will do: budgets, schedule, memory, operations, kernels; trains nothing
     Plan(plan::Plan),
@@ -72,7 +72,7 @@ enum Command {
     Data(data::Data),
     /// Look into a run, a checkpoint, a dump or any safetensors file
     Inspect(inspect::Inspect),
-    /// Write the weights of a run to a file for other programs
+    /// Write the weights of a run to a file that other programs read
     Export(export::Export),
     /// Measure this device: kernels, a training step, selection of weights, ceilings
     Bench(bench::Bench),
@@ -82,7 +82,7 @@ enum Command {
     Selftest(selftest::Selftest),
     /// List recipes, layers, data sets, optimizers, pruning methods and distillation
     Ls(list::Ls),
-    /// Copy a built-in recipe to a file, to be changed
+    /// Copy a built-in recipe to a file that you can change
     Cp(list::Cp),
 }
 

@@ -1,4 +1,4 @@
-//! `coppice sample`: a trained network of text writes on.
+//! `coppice sample`: a trained language model continues a prompt.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -15,19 +15,19 @@ use crate::train::{Choose, Facts, RunFolder, Writer};
 pub struct Sample {
     /// The folder of a run
     run: PathBuf,
-    /// What it writes on from: text, or for a data set of tokens their numbers
+    /// The text to continue; for a data set of tokens, their numbers
     #[arg(long, default_value = "\n")]
     prompt: String,
-    /// How many tokens are written
+    /// The number of tokens to write
     #[arg(long, value_name = "N", default_value_t = 300)]
     tokens: u32,
-    /// How bold it is: 1 draws tokens as likely as they are, less prefers the likeliest, 0 takes no other
+    /// Divides the logits: 1 samples the model's own distribution, lower values prefer likely tokens, 0 always takes the likeliest
     #[arg(long, value_name = "T", default_value_t = 0.8)]
     temperature: f64,
-    /// Draw among the K likeliest tokens alone
+    /// Sample only among the K likeliest tokens
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     top: Option<u32>,
-    /// The seed of what is drawn
+    /// The seed of the sampling
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
