@@ -8,6 +8,8 @@ mod init;
 mod plan;
 #[path = "common/program.rs"]
 mod program;
+#[path = "cli/report.rs"]
+mod report;
 #[path = "cli/text.rs"]
 mod text;
 

@@ -25,6 +25,7 @@ mod list;
 mod plan;
 mod plasticity;
 mod recalibrate;
+mod report;
 mod resume;
 mod sample;
 mod selftest;
@@ -72,6 +73,8 @@ enum Command {
     Data(data::Data),
     /// Look into a run, a checkpoint, a dump or any safetensors file
     Inspect(inspect::Inspect),
+    /// Show one or several runs as an HTML page: curves, masks, times, memory, recipes
+    Report(report::Report),
     /// Write the weights of a run to a file that other programs read
     Export(export::Export),
     /// Measure this device: kernels, a training step, selection of weights, ceilings
@@ -158,6 +161,7 @@ fn run(command: Command) -> Result<()> {
         Command::Plan(args) => args.run(),
         Command::Data(args) => args.run(),
         Command::Inspect(args) => args.run(),
+        Command::Report(args) => args.run(),
         Command::Export(args) => args.run(),
         Command::Bench(args) => args.run(),
         Command::Devices(args) => args.run(),

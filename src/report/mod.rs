@@ -17,6 +17,7 @@ pub mod load;
 pub mod mask;
 pub mod mosaic;
 pub mod overlap;
+pub mod page;
 pub mod picture;
 pub mod plot;
 pub mod sheet;

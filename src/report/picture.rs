@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report::font;
 use crate::store::folder::write_file_with;
 
@@ -75,17 +75,23 @@ impl Image {
 
     /// Writes a PNG file, whole or not at all.
     pub fn save_png(&self, path: &Path) -> Result<()> {
-        write_file_with(path, |out| {
-            // The format has no empty pictures: one without pixels becomes a single dark one.
-            if self.rgb.is_empty() {
-                return encode(&Image::new(1, 1, BACKGROUND), out);
-            }
-            encode(self, out)
-        })
+        write_file_with(path, |out| encode(self, out))
+    }
+
+    /// The bytes of a PNG file.
+    pub fn png(&self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        encode(self, &mut bytes)
+            .map_err(|e| Error::internal("a picture cannot be encoded").at(e.to_string()))?;
+        Ok(bytes)
     }
 }
 
 fn encode(image: &Image, out: &mut dyn io::Write) -> io::Result<()> {
+    // The format has no empty pictures: one without pixels becomes a single dark one.
+    if image.rgb.is_empty() {
+        return encode(&Image::new(1, 1, BACKGROUND), out);
+    }
     let mut encoder = png::Encoder::new(out, image.width as u32, image.height as u32);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);

@@ -12,9 +12,12 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 pub use crate::report::axis::{Axis, Scale};
 
 use crate::error::{Error, Result};
-use crate::report::axis::Span;
+use crate::report::axis::{Span, tick_text};
+use crate::report::history::shown;
 use crate::store::folder::write_file_atomic;
 
+/// Points of a line that say their value.
+const MARKS: usize = 100;
 const WIDTH: u32 = 960;
 /// Without a legend that needs more.
 const HEIGHT: u32 = 520;
@@ -97,17 +100,42 @@ pub fn stairs(points: &[(f64, f64)], end: f64) -> Vec<(f64, f64)> {
     all
 }
 
+/// A point with its value in words, where it was drawn.
+struct Mark {
+    at: (i32, i32),
+    text: String,
+}
+
 impl Plot {
     /// The picture as SVG.
     pub fn svg(&self) -> Result<String> {
+        Ok(self.drawn()?.0)
+    }
+
+    /// The picture as SVG that says the value of a point under the pointer, for at most [`MARKS`] points a line.
+    pub fn svg_with_values(&self) -> Result<String> {
+        let (svg, marks) = self.drawn()?;
+        let mark = |Mark { at: (x, y), text }: &Mark| {
+            let text = text.replace('&', "&amp;").replace('<', "&lt;");
+            format!(
+                "<circle cx=\"{x}\" cy=\"{y}\" r=\"7\" fill=\"transparent\"><title>{text}</title></circle>\n"
+            )
+        };
+        let marks: String = marks.iter().map(mark).collect();
+        let end = svg.rfind("</svg>").ok_or_else(|| Error::internal("a plot has no end"))?;
+        Ok(format!("{}<g class=\"marks\">\n{marks}</g>\n{}", &svg[..end], &svg[end..]))
+    }
+
+    fn drawn(&self) -> Result<(String, Vec<Mark>)> {
         let mut text = String::new();
         let lines = (self.series.len() + usize::from(self.bands.is_some())) as u32;
         let height = HEIGHT.max(LEGEND[0] as u32 + LEGEND[1] as u32 * lines);
         let root = SVGBackend::with_string(&mut text, (WIDTH, height)).into_drawing_area();
-        let drawn = self.draw(&root).and_then(|()| root.present().map_err(|e| e.to_string()));
+        let drawn =
+            self.draw(&root).and_then(|marks| root.present().map_err(|e| e.to_string()).map(|()| marks));
         drop(root);
-        drawn.map_err(|e| Error::internal("a plot cannot be drawn").at(e))?;
-        Ok(text)
+        let marks = drawn.map_err(|e| Error::internal("a plot cannot be drawn").at(e))?;
+        Ok((text, marks))
     }
 
     /// Writes the picture to a file, whole or not at all.
@@ -115,7 +143,7 @@ impl Plot {
         write_file_atomic(path, self.svg()?.as_bytes())
     }
 
-    fn draw<DB: DrawingBackend>(&self, root: &DrawingArea<DB, Shift>) -> Result<(), String> {
+    fn draw<DB: DrawingBackend>(&self, root: &DrawingArea<DB, Shift>) -> Result<Vec<Mark>, String> {
         root.fill(&WHITE).map_err(|e| e.to_string())?;
         let names =
             self.series.iter().map(|series| &series.name).chain(self.bands.iter().map(|(name, _)| name));
@@ -123,14 +151,15 @@ impl Plot {
         let legend = 64 + 8 * names.map(|name| name.chars().count()).max().unwrap_or(0) as i32;
         let (left, right) = root.split_horizontally(WIDTH as i32 - legend.min(WIDTH as i32 / 2));
         let fault = |e: DrawingAreaErrorKind<DB::ErrorType>| e.to_string();
-        self.lines(&left).map_err(fault)?;
-        self.legend(&right).map_err(fault)
+        let marks = self.lines(&left).map_err(fault)?;
+        self.legend(&right).map_err(fault)?;
+        Ok(marks)
     }
 
     fn lines<DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
-    ) -> Result<(), DrawingAreaErrorKind<DB::ErrorType>> {
+    ) -> Result<Vec<Mark>, DrawingAreaErrorKind<DB::ErrorType>> {
         let points = || self.series.iter().flat_map(|series| &series.points);
         let bands = || self.bands.iter().flat_map(|(_, bands)| bands);
         let edges = bands().flat_map(|&(from, to)| [from, to]);
@@ -178,7 +207,15 @@ impl Plot {
                 }
             }
         }
-        Ok(())
+        let mut marks = Vec::new();
+        for series in &self.series {
+            let points: Vec<&(f64, f64)> = series.points.iter().filter(has_place).collect();
+            for point in shown(points.len(), MARKS).into_iter().map(|i| points[i]) {
+                let text = format!("{}: {} at {}", series.name, tick_text(point.1), tick_text(point.0));
+                marks.push(Mark { at: chart.backend_coord(point), text });
+            }
+        }
+        Ok(marks)
     }
 
     fn legend<DB: DrawingBackend>(
@@ -235,6 +272,14 @@ mod tests {
         }
         let polylines = svg.matches("<polyline").count();
         assert!(polylines > 3, "{polylines} lines: dashes are drawn one by one");
+    }
+
+    #[test]
+    fn points_say_their_values() {
+        let points = (0..1000).map(|i| (f64::from(i), 1.0 + f64::from(i))).collect();
+        let svg = plot(vec![Series::new("a & b", 0, points)]).svg_with_values().unwrap();
+        assert_eq!(svg.matches("<title>a &amp; b: ").count(), MARKS);
+        assert!(svg.contains("1,000 at 999") && svg.trim_end().ends_with("</svg>"));
     }
 
     #[test]

@@ -6,6 +6,15 @@
 /// Bins of the calibration error: `(0, 0.1]` up to `(0.9, 1]`.
 const BINS: usize = 10;
 
+/// The answers whose confidence lies in one bin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Bin {
+    pub samples: usize,
+    /// Their mean confidence, and the share of right ones among them; 0 without samples.
+    pub confidence: f64,
+    pub accuracy: f64,
+}
+
 /// Figures of a part of the data, all plain: papers print `ece` times 100, `aurc` and `e_aurc` times 1000.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Confidence {
@@ -17,6 +26,8 @@ pub struct Confidence {
     pub aurc: f64,
     /// What of `aurc` a better order of the same answers, all wrong ones last, would save.
     pub e_aurc: f64,
+    /// From the lowest confidence to the highest: what a reliability diagram shows.
+    pub bins: [Bin; BINS],
 }
 
 impl Confidence {
@@ -34,8 +45,30 @@ impl Confidence {
         }
         let aurc = if verdicts.iter().any(|v| v.is_nan()) { f64::NAN } else { area / n };
         let best: f64 = (1..=wrong).map(|i| i as f64 / (order.len() - wrong + i) as f64).sum();
-        Self { ece, aurc, e_aurc: aurc - best / n }
+        Self { ece, aurc, e_aurc: aurc - best / n, bins: bins(&order) }
     }
+}
+
+/// The bin of a confidence: `None` of 0, which is in none, and of what is not a number.
+fn bin_of(confidence: f64) -> Option<usize> {
+    // Bins are open below: one edge up is the next bin's first value.
+    let bin = (confidence * BINS as f64).ceil();
+    (bin >= 1.0).then(|| (bin as usize).min(BINS) - 1)
+}
+
+fn bins(samples: &[(f32, bool)]) -> [Bin; BINS] {
+    let mut all = [Bin::default(); BINS];
+    for &(confidence, right) in samples {
+        if let Some(bin) = bin_of(f64::from(confidence)) {
+            all[bin].samples += 1;
+            all[bin].confidence += f64::from(confidence);
+            all[bin].accuracy += f64::from(u8::from(right));
+        }
+    }
+    all.map(|Bin { samples, confidence, accuracy }| {
+        let n = samples.max(1) as f64;
+        Bin { samples, confidence: confidence / n, accuracy: accuracy / n }
+    })
 }
 
 /// Over the bins, how far the number of right answers is from the sum of confidences. Not a number if one is not.
@@ -43,13 +76,11 @@ fn calibration(samples: &[(f32, bool)]) -> f64 {
     let mut gaps = [0.0; BINS];
     for &(confidence, right) in samples {
         let confidence = confidence as f64;
-        // Bins are open below: one edge up is the next bin's first value. Confidence 0 is in none.
-        let bin = (confidence * BINS as f64).ceil();
-        if bin.is_nan() {
+        if confidence.is_nan() {
             return f64::NAN;
         }
-        if bin >= 1.0 {
-            gaps[(bin as usize).min(BINS) - 1] += f64::from(u8::from(right)) - confidence;
+        if let Some(bin) = bin_of(confidence) {
+            gaps[bin] += f64::from(u8::from(right)) - confidence;
         }
     }
     gaps.iter().map(|gap| gap.abs()).sum()
@@ -82,6 +113,15 @@ mod tests {
         close(Confidence::of(&[0.5, -0.45]).ece, (0.5f64 - 0.45).abs() / 2.0, 1e-7);
         close(Confidence::of(&[0.5, -0.55]).ece, (0.5 + 0.55) / 2.0, 1e-7);
         close(Confidence::of(&[1.0, 0.0]).ece, 0.0, 0.0);
+    }
+
+    #[test]
+    fn bins_hold_every_answer_once() {
+        let bins = Confidence::of(&[0.75, -0.75, 0.78125, 1.0, 0.0, -0.5]).bins;
+        assert_eq!(bins.iter().map(|bin| bin.samples).collect::<Vec<_>>(), [0, 0, 0, 0, 1, 0, 0, 3, 0, 1]);
+        close(bins[7].confidence, (0.75 + 0.75 + 0.78125) / 3.0, 1e-12);
+        close(bins[7].accuracy, 2.0 / 3.0, 1e-12);
+        close(bins[4].accuracy, 0.0, 0.0);
     }
 
     #[test]

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::baseline::{Baseline, Counted};
+use super::confidence::Bin;
 use super::flips::Flips;
 use super::language::Language;
+use super::memory::Memory;
 use super::noise::{Noise, NoiseSummary};
 use crate::error::Error;
 use crate::gpu::{Clock, Cost, Identity};
@@ -96,6 +98,9 @@ pub struct Evaluation {
     pub ece: f64,
     pub aurc: f64,
     pub e_aurc: f64,
+    /// Confidence against accuracy; for the report at the end alone.
+    #[serde(skip)]
+    pub bins: Vec<Bin>,
     /// Labels that were asked for: of each sample one, or one at each step.
     pub answers: usize,
     /// Accuracy with what is left of pruned weights, where it differs from that of the masks alone.
@@ -156,6 +161,8 @@ pub struct Summary {
     pub test_ece: f64,
     pub test_aurc: f64,
     pub test_e_aurc: f64,
+    /// Confidence against accuracy on the test part.
+    pub test_bins: Vec<Bin>,
     /// On the test part, of networks that are asked at each step of a sequence.
     pub language: Option<Language>,
     /// Share of pruned weights among the maskable ones.
@@ -183,6 +190,8 @@ pub struct Summary {
     pub dense_counted: Option<Counted>,
     /// Since the run was built.
     pub peak_device_bytes: u64,
+    /// What holds memory at the end.
+    pub memory: Memory,
     /// Weights, biases and masks as a checkpoint stores them.
     pub stored_bytes: u64,
     pub adapter: String,

@@ -40,7 +40,7 @@ mod writer;
 
 pub use augment::shown;
 pub use compact::expand_described;
-pub use confidence::Confidence;
+pub use confidence::{Bin, Confidence};
 pub use course::Turn;
 pub use event::{Evaluation, Event, Layer, Log, Part, Started, Summary, TrainFlops};
 pub use exam::Marks;

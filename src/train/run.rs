@@ -206,6 +206,7 @@ fn evaluate(run: &Session, part: Part) -> Result<Option<Evaluation>> {
         ece: confidence.ece,
         aurc: confidence.aurc,
         e_aurc: confidence.e_aurc,
+        bins: confidence.bins.to_vec(),
         answers: totals.answers as usize,
         soft_accuracy: soft.map(|soft| soft.totals.accuracy()),
     }))

@@ -1,0 +1,78 @@
+//! What pages are made of: sections, tables, plots, pictures.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use maud::{Markup, PreEscaped, html};
+
+use crate::error::Result;
+use crate::report::picture::Image;
+use crate::report::plot::Plot;
+
+/// Colours of plots, and the names under which the page's style has them for light and dark.
+const COLOURS: [(&str, &str); 4] = [
+    ("#FFFFFF", "var(--paper)"),
+    ("#222222", "var(--ink)"),
+    ("#E2E2E2", "var(--grid)"),
+    ("#DEECF7", "var(--shade)"),
+];
+
+pub fn section(title: &str, body: Markup) -> Markup {
+    html! { section { h2 { (title) } (body) } }
+}
+
+/// Names and values, as cards.
+pub fn facts(all: &[(&str, String)]) -> Markup {
+    html! { dl class="facts" { @for (name, value) in all { div { dt { (name) } dd { (value) } } } } }
+}
+
+pub fn table(header: &[&str], rows: &[Vec<String>]) -> Markup {
+    html! {
+        div class="wide" { table {
+            thead { tr { @for cell in header { th { (cell) } } } }
+            tbody { @for row in rows { tr { @for cell in row { td { (cell) } } } } }
+        } }
+    }
+}
+
+/// A row of a table of bars: its cells, and the length of its bar, 0 to 1.
+pub struct Bar {
+    pub cells: Vec<String>,
+    pub length: f64,
+}
+
+/// A table whose last column is a bar.
+pub fn bars(header: &[&str], rows: &[Bar]) -> Markup {
+    html! {
+        div class="wide" { table {
+            thead { tr { @for cell in header { th { (cell) } } th {} } }
+            tbody { @for row in rows { tr {
+                @for cell in &row.cells { td { (cell) } }
+                td class="bar" { span style=(format!("width:{:.1}%", 100.0 * row.length.clamp(0.0, 1.0))) {} }
+            } } }
+        } }
+    }
+}
+
+/// A plot that says its values under the pointer, in the colours of the page.
+pub fn plot(plot: &Plot) -> Result<Markup> {
+    let mut svg = plot.svg_with_values()?;
+    for (colour, name) in COLOURS {
+        svg = svg.replace(&format!("\"{colour}\""), &format!("\"{name}\""));
+    }
+    Ok(html! { figure class="wide" { (PreEscaped(svg)) } })
+}
+
+/// A picture within the page, and its bytes.
+pub fn picture(image: &Image, caption: &str) -> Result<(Markup, usize)> {
+    let data = STANDARD.encode(image.png()?);
+    let source = format!("data:image/png;base64,{data}");
+    let (width, height) = (image.width, image.height);
+    let markup = html! {
+        figure { img src=(source) width=(width) height=(height) alt=(caption); figcaption { (caption) } }
+    };
+    Ok((markup, data.len()))
+}
+
+pub fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
+}
