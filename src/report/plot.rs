@@ -45,6 +45,8 @@ pub enum Stroke {
     Dashed,
     /// Black and wide: a total, or what the others are compared with.
     Strong,
+    /// Dots alone.
+    Absent,
 }
 
 /// A line through points in the order in which they are given. It breaks at points without a place: NaN, or 0 on a
@@ -194,6 +196,7 @@ impl Plot {
             for run in series.points.split(|point| !has_place(&point)).filter(|run| !run.is_empty()) {
                 let points = run.iter().copied();
                 match series.stroke {
+                    Stroke::Absent => {}
                     Stroke::Dashed => {
                         chart.draw_series(DashedLineSeries::new(points, 7, 5, style))?;
                     }
@@ -227,8 +230,11 @@ impl Plot {
         let mut y = top;
         for series in &self.series {
             let style = series.style();
-            let pieces: &[(i32, i32)] =
-                if series.stroke == Stroke::Dashed { &[(0, 8), (10, 18), (20, 28)] } else { &[(0, 28)] };
+            let pieces: &[(i32, i32)] = match series.stroke {
+                Stroke::Absent => &[],
+                Stroke::Dashed => &[(0, 8), (10, 18), (20, 28)],
+                Stroke::Plain | Stroke::Strong => &[(0, 28)],
+            };
             for (from, to) in pieces {
                 area.draw(&PathElement::new([(left + from, y), (left + to, y)], style))?;
             }

@@ -2,13 +2,13 @@
 
 use maud::{Markup, html};
 
-use super::parts::{self, percent};
+use super::parts::{self, operations, percent};
 use super::record::Record;
 use super::run;
 use crate::error::Result;
 use crate::recipe::Recipe;
 use crate::report::axis::Axis;
-use crate::report::plot::{Plot, Series};
+use crate::report::plot::{Plot, Series, Stroke};
 use crate::report::table;
 
 /// Runs of one recipe, whatever their seed.
@@ -103,7 +103,7 @@ fn results(groups: &[Group]) -> Markup {
             group.mean("/stored_bytes", bytes),
             group.mean("/peak_device_bytes", bytes),
             group.mean("/ms_per_step/total", |ms| format!("{ms:.2}")),
-            group.mean("/train_flops/kept", |flops| format!("{:.3}", flops / 1e12)),
+            group.mean("/train_flops/kept", operations),
         ]
     };
     let header = [
@@ -115,7 +115,7 @@ fn results(groups: &[Group]) -> Markup {
         "stored",
         "peak on device",
         "ms / step",
-        "TFLOP of products",
+        "products, all steps",
     ];
     html! {
         (parts::table(&header, &groups.iter().map(row).collect::<Vec<_>>()))
@@ -147,7 +147,9 @@ fn costs(groups: &[Group]) -> Result<Markup> {
     let plot = |title: &str, label: &str, pointer: &str| {
         let line = |(number, group): (usize, &Group)| {
             let point = |run: &&Record| Some((run.number(pointer)?, 100.0 * run.number("/test_accuracy")?));
-            Series::new(group.label.clone(), number, group.runs.iter().filter_map(point).collect()).dots()
+            Series::new(group.label.clone(), number, group.runs.iter().filter_map(point).collect())
+                .stroke(Stroke::Absent)
+                .dots()
         };
         let series = groups.iter().enumerate().map(line).collect();
         let (x, y) = (Axis::log(label), Axis::linear("test accuracy (%)"));

@@ -73,6 +73,15 @@ pub fn picture(image: &Image, caption: &str) -> Result<(Markup, usize)> {
     Ok((markup, data.len()))
 }
 
+/// A number of operations: `4.61 GFLOP`.
+pub fn operations(flops: f64) -> String {
+    match flops {
+        x if x < 1e9 => format!("{:.1} MFLOP", x / 1e6),
+        x if x < 1e12 => format!("{:.2} GFLOP", x / 1e9),
+        x => format!("{:.3} TFLOP", x / 1e12),
+    }
+}
+
 pub fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }

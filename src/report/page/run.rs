@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::parts::{self, Bar, percent};
+use super::parts::{self, Bar, operations, percent};
 use super::record::Record;
 use crate::error::Result;
 use crate::report::axis::Axis;
@@ -148,7 +148,7 @@ fn times(run: &Record) -> Option<Markup> {
         (parts::bars(&["phase", "ms", "dense network, ms"], &rows))
         p { "Medians of timed steps. " b { "total" } " is the wall-clock time, mask updates included." }
         @if let Some((kept, dense)) = flops {
-            p { "Prunable products took " (format!("{:.3}", kept / 1e12)) " TFLOP over the run; the dense network would take " (format!("{:.3}", dense / 1e12)) "." }
+            p { "Over the run, prunable products took " (operations(kept)) "; those of the dense network take " (operations(dense)) "." }
         }
     })
 }
