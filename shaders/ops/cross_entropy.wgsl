@@ -1,5 +1,5 @@
 // Softmax cross-entropy by log-sum-exp, its gradient, and whether the arg max is right.
-// loss = -sum_k t_k log p_k, p = softmax(sharpness * logits);  d_logits = sharpness * (p - t) / live.
+// loss = -sum_k t_k log p_k, p = softmax(sharpness * logits);  d_logits = sharpness * (p - t) / labels of the step.
 // logits, soft, d_logits: (classes, cols). label, loss, hit: (cols,), steps by samples of a batch. verdict: (samples, steps).
 // A label IGNORED counts for nothing.
 // One invocation per column.
@@ -75,7 +75,7 @@ fn hard(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let log_total = c.peak + log(c.total);
     let off = args.smoothing / f32(args.classes);
     let on = 1.0 - args.smoothing + off;
-    var share = select(0.0, 1.0 / f32(step.answers), counts(col));
+    var share = select(0.0, 1.0 / f32(step.together), counts(col));
     if TEMPERED { share *= args.sharpness; }
     if WEIGHTED { share *= args.weight; }
     var value = 0.0;
@@ -115,7 +115,7 @@ fn by_soft(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups
     if !(group < grid.end && col < args.cols) { return; }
     let c = column(col);
     let log_total = c.peak + log(c.total);
-    var share = select(0.0, 1.0 / f32(step.answers), counts(col));
+    var share = select(0.0, 1.0 / f32(step.together), counts(col));
     if WEIGHTED { share *= args.weight; }
     var value = 0.0;
     for (var k = 0u; k < args.classes; k++) {

@@ -51,7 +51,7 @@ impl Share {
 }
 
 /// Losses `(cols,)` and hits `(cols,)` of `logits` (classes, cols), and `d_logits`, the gradient of the
-/// mean loss over the labels that count; loss and gradient are times the weight of `share`. Columns without a sample give 0.
+/// mean loss over all labels of the step that count; loss and gradient are times the weight of `share`. Columns without a sample give 0.
 #[allow(clippy::too_many_arguments)] // what is asked, what is answered, and how both are told
 pub fn record(
     rec: &mut Recorder,
@@ -164,7 +164,7 @@ fn gradient(t: &Twin, target: impl Fn(usize, usize) -> f64) -> Vec<usize> {
     let (logits, label) = (t.f32("logits"), t.u32("label"));
     let (mut d_logits, mut losses) = (t.f32_mut("d_logits"), t.f32_mut("loss"));
     let cols = args.cols as usize;
-    let (sharpness, answers) = (args.sharpness as f64 * args.weight as f64, f64::from(step.answers));
+    let (sharpness, answers) = (args.sharpness as f64 * args.weight as f64, f64::from(step.together));
     let mut all = Vec::new();
     for col in 0..cols {
         let live = args.counts(&step, &label, col);
@@ -284,7 +284,7 @@ fn check_of(
     let words: Vec<u32> = drawn.map(|k| if (k as usize) < classes { k } else { IGNORED }).collect();
     let asked = |&(col, &k): &(usize, &u32)| col % batch < live && k != IGNORED;
     let answers = words.iter().enumerate().filter(asked).count() as u32;
-    let step = Step { first: 5, live: live as u32, answers, ..Default::default() };
+    let step = Step { first: 5, live: live as u32, together: 2 * answers, ..Default::default() };
     let step = t.gpu.uniform("step", &step)?;
     let label = Labels { tensor: &t.gpu.upload_u32("label", &[cols], &words)?, batch };
     let soft = t.input("soft", &[classes, cols])?;

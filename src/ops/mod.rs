@@ -64,6 +64,10 @@ pub mod step {
             correction2: f32,
             /// NAdam's factor of the gradient beside its mean; 0 for its kin.
             lookahead: f32,
+            /// Number of this batch since the start: what random numbers of a pass go by.
+            draw: u32,
+            /// Labels that count in all micro-batches of the step: the loss is their mean.
+            together: u32,
         }
     }
 }

@@ -51,7 +51,7 @@ impl Span {
     /// What the device is told of it.
     pub fn step(&self) -> Step {
         let [first, live, answers] = [self.first, self.live, self.answers].map(|n| n as u32);
-        Step { first, live, answers, ..Step::default() }
+        Step { first, live, answers, together: answers, ..Step::default() }
     }
 }
 

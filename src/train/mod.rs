@@ -20,6 +20,7 @@ mod language;
 pub mod layout;
 mod masks;
 mod memory;
+mod micro;
 mod moved;
 mod noise;
 mod numbers;

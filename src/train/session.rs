@@ -9,14 +9,14 @@ use super::initial::Initial;
 use super::language::Asked;
 use super::outline::{columns, is_narrow, length, model};
 use super::passes::Passes;
-use super::plans::Plans;
+use super::plans::{Plans, Recorded};
 use super::refusals;
 use super::unfreeze::Phases;
 use super::watch::Times;
 use crate::data::Dataset;
 use crate::distill;
 use crate::error::{Error, Kind, Result};
-use crate::gpu::{Dtype, Gpu, Plan, Tensor, Timing, Uniform};
+use crate::gpu::{Cost, Dtype, Gpu, Plan, Tensor, Timing, Uniform};
 use crate::nn::{Carried, Model};
 use crate::ops::Step;
 use crate::ops::tally::Totals;
@@ -112,8 +112,8 @@ impl Session {
             set.augment = varies;
         }
         let length = length(&recipe, data);
-        if length.steps > u32::MAX as u64 / 2 {
-            return Err(Error::usage(format!("{} steps are too many: at most 2^31", length.steps)));
+        if length.steps * u64::from(recipe.run.accumulate) > u32::MAX as u64 / 2 {
+            return Err(Error::usage(format!("{} steps are too many: at most 2^31 batches", length.steps)));
         }
 
         let mut model = model(&recipe, data, initial)?;
@@ -192,13 +192,7 @@ impl Session {
         self.enter_phase()?;
         self.reset()?;
         self.write_step()?;
-        self.opening().plan.replay()?;
-        let change = self.update_masks()?;
-        if !self.rests() {
-            self.plans.after.plan.replay()?;
-        }
-        self.next()?;
-        Ok(change)
+        self.take(&mut Recorded::replay)
     }
 
     /// As [`Session::advance`], timing every dispatch. The results are the same.
@@ -206,15 +200,24 @@ impl Session {
         self.enter_phase()?;
         self.reset()?;
         self.write_step()?;
-        let before = self.opening();
-        let mut times = before.plan.profile(&before.profiler)?;
+        let mut times = Vec::new();
+        let change = self.take(&mut |recorded| {
+            times.extend(recorded.plan.profile(&recorded.profiler)?);
+            Ok(())
+        })?;
+        Ok((change, times))
+    }
+
+    /// The parts of a step whose numbers are written, and its mask update between them.
+    fn take(&mut self, replay: &mut dyn FnMut(&Recorded) -> Result<()>) -> Result<Option<Change>> {
+        let (step, moves) = (self.step, !self.rests());
+        self.go_through(self.opening(), step, moves, replay)?;
         let change = self.update_masks()?;
         if !self.rests() {
-            let after = &self.plans.after;
-            times.extend(after.plan.profile(&after.profiler)?);
+            self.go_through(&self.plans.after, step, moves, replay)?;
         }
         self.next()?;
-        Ok((change, times))
+        Ok(change)
     }
 
     fn next(&mut self) -> Result<()> {
@@ -225,7 +228,7 @@ impl Session {
     }
     pub(super) fn write_step(&self) -> Result<()> {
         self.open(self.step)?;
-        self.write_batch(self.step)
+        self.write_batch(self.step, 0)
     }
     /// Writes the numbers of a step that masks and soft targets need.
     pub(super) fn open(&self, step: u64) -> Result<()> {
@@ -235,22 +238,11 @@ impl Session {
         let per_epoch = course.steps_per_epoch;
         distill.begin(own / per_epoch, course.steps.div_ceil(per_epoch))
     }
-    /// Writes the numbers of this step, with the batch of the step `of`, which is of the same epoch.
-    pub(super) fn write_batch(&self, of: u64) -> Result<()> {
-        let span = self.feed.span((of % self.length.steps_per_epoch) as usize);
-        self.step_uniform.write(&self.optimizer.corrected(Step {
-            step: self.step as u32,
-            rate: self.learning_rate() as f32,
-            update: (self.updates + 1) as u32,
-            ..span.step()
-        }))
-    }
-
-    /// Sample numbers of the batch of step `step`, within the training part.
+    /// Sample numbers of the batches of step `step`, within the training part.
     pub fn samples_of(&self, step: u64) -> Result<Vec<u32>> {
         let order = self.feed.order(self.recipe.run.seed, step / self.length.steps_per_epoch)?;
-        let Span { first, live, .. } = self.feed.span((step % self.length.steps_per_epoch) as usize);
-        Ok(order[first..first + live].to_vec())
+        let spans = self.batches_of(step).map(|batch| self.feed.span(batch));
+        Ok(spans.flat_map(|Span { first, live, .. }| order[first..first + live].to_vec()).collect())
     }
 
     /// What the device has counted since the last call, and clears it. Waits for the device.
@@ -270,9 +262,13 @@ impl Session {
         Ok(totals)
     }
 
-    /// The step's dispatches, in order, mask updates apart.
-    pub fn plans(&self) -> [&Plan; 2] {
-        [&self.plans.before.plan, &self.plans.after.plan]
+    /// What a step replays, in order and as often as it does, mask updates apart.
+    pub fn plans(&self) -> Vec<&Plan> {
+        self.plans_of(&self.plans.before).chain(self.plans_of(&self.plans.after)).collect()
+    }
+    /// What a step comes to.
+    pub fn step_cost(&self) -> Cost {
+        self.plans().iter().fold(Cost::default(), |sum, plan| sum + plan.cost())
     }
     /// Whether the products of a parameter read activations as bf16.
     pub fn reads_narrow(&self, param: &str) -> bool {

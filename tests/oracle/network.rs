@@ -222,7 +222,7 @@ impl Network {
             None => (vec![live as u32; STEPS], 0, 1),
         };
         let count = labels * batch;
-        let step = Step { live: live as u32, answers: answers[0], ..Default::default() };
+        let step = Step { live: live as u32, answers: answers[0], together: answers[0], ..Default::default() };
         let step = gpu.uniform("step", &step)?;
         let u32s = |label: &str| gpu.upload_u32(label, &[count], &vec![0; count]);
         let (label, hit, other_hit) = (u32s("label")?, u32s("hit")?, u32s("other hit")?);

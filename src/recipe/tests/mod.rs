@@ -27,6 +27,7 @@ name = "least"
 seed = 0
 epochs = 10
 batch = 128
+accumulate = 1
 log_every = "50"
 eval_every = "1ep"
 checkpoint_every = "1ep"

@@ -125,6 +125,7 @@ fn a_run() -> impl Strategy<Value = Run> {
                 autotune,
                 activations: Precision::ALL[usize::from(autotune)],
                 recompute: autotune,
+                accumulate: batch.min(7),
                 baseline: !autotune,
             },
         )
