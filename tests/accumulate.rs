@@ -22,13 +22,20 @@ const CNN: &str = "{ layer = [
 const NORM: &str = "{ layer = [
     { type = 'conv2d', name = 'c0', out = 4, kernel = 3 }, { type = 'batch_norm', name = 'n0' },
     { type = 'relu', name = 'a0' }, { type = 'linear', name = 'head', out = 3 }] }";
-const GPT: &str = "{ preset = 'gpt', layers = 1, width = 8, heads = 2, hidden = 12, dropout = 0.0, tied = true }";
+const GPT: &str =
+    "{ preset = 'gpt', layers = 1, width = 8, heads = 2, hidden = 12, dropout = 0.0, tied = true }";
 const LSTM: &str = "{ preset = 'lstm-lm', layers = 1, width = 8, units = 8, dropout = 0.0 }";
 
 const DENSE: &str = "method = 'none'";
 const SGD: &str = "{ name = 'sgd', lr = 0.1 }";
 
-fn recipe(data: &str, model: &str, optim: &str, sparsity: &str, (batch, accumulate): (usize, usize)) -> Recipe {
+fn recipe(
+    data: &str,
+    model: &str,
+    optim: &str,
+    sparsity: &str,
+    (batch, accumulate): (usize, usize),
+) -> Recipe {
     let text = format!(
         "run = {{ steps = 30, batch = {batch}, accumulate = {accumulate}, seed = 5 }}\n{data}\nmodel = {model}\n\
          optim = {optim}\nsparsity = {{ {sparsity} }}"
@@ -47,7 +54,10 @@ fn apart(one: &coppice::store::Arrays, other: &coppice::store::Arrays) -> f32 {
     let of = |(one, other): (&coppice::store::Array, &coppice::store::Array)| {
         let (one, other) = (one.to_f32(), other.to_f32());
         let largest = other.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-        let most = one.iter().zip(&other).fold(0.0f32, |most, (a, b)| if (a - b).abs() <= most { most } else { (a - b).abs() });
+        let most = one
+            .iter()
+            .zip(&other)
+            .fold(0.0f32, |most, (a, b)| if (a - b).abs() <= most { most } else { (a - b).abs() });
         if largest == 0.0 { most } else { most / largest }
     };
     one.values().zip(other.values()).map(of).fold(0.0, |most, x| if x <= most { most } else { x })
@@ -108,7 +118,8 @@ fn packed_weights_grow_where_masked_ones_do() {
         let masks = |run: &Session| -> Vec<Vec<u32>> {
             run.model.params.iter().map(|param| param.read_mask().unwrap()).collect()
         };
-        let (mut masked, mut packed, mut first) = (of("masked", (4, 3)), of("packed", (4, 3)), of("masked", (4, 1)));
+        let (mut masked, mut packed, mut first) =
+            (of("masked", (4, 3)), of("packed", (4, 3)), of("masked", (4, 1)));
         let (mut changed, mut differs) = (0, false);
         while !masked.is_done() {
             let before = masks(&masked);

@@ -253,7 +253,9 @@ fn a_packed_weight_is_one_with_zeros() {
             let d_weight = gpu.tensor("d_weight", Dtype::F32, &[rows, units]).unwrap();
             let mut rec = Recorder::new(gpu);
             let (model, choices) = (&packed.model, Choices::default());
-            model.dense_grad(&mut rec, &choices, &Left::by(&packed.pass), (weight, 0..rows), &d_weight).unwrap();
+            model
+                .dense_grad(&mut rec, &choices, &Left::by(&packed.pass), (weight, 0..rows), &d_weight)
+                .unwrap();
             rec.finish().unwrap().replay().unwrap();
             same("dense gradient", &d_weight.read_f32().unwrap(), &grads[weight.0]);
         }

@@ -32,6 +32,7 @@ mod sweep;
 mod train;
 mod tune;
 mod waiting;
+mod weights;
 
 #[derive(Parser)]
 #[command(

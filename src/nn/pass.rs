@@ -180,7 +180,8 @@ impl Model {
                 let site = Site { during: Some(during), ..self.site(&gpu, choices, node, pass.batch()) };
                 node.layer.backward(rec, site, &backward)?;
                 let sums = shares.iter().flatten().zip(&own).flat_map(|(shares, own)| shares.iter().zip(own));
-                sums.into_iter().try_for_each(|(more, to)| add::record(rec, more, to, Window::all(to), true))?;
+                sums.into_iter()
+                    .try_for_each(|(more, to)| add::record(rec, more, to, Window::all(to), true))?;
                 Ok(())
             }
             Call::Add { node: id, from, to } => {

@@ -163,7 +163,11 @@ impl<'a> Planner<'a> {
             let grads = match node.params.first() {
                 Some(&first) if node.params.iter().any(|&param| trains(param)) => {
                     let is_first = *params.entry(first).or_insert(id) == id;
-                    if is_first && !self.wish.adds { Grads::Own } else { Grads::Shares(self.param_shares(id)) }
+                    if is_first && !self.wish.adds {
+                        Grads::Own
+                    } else {
+                        Grads::Shares(self.param_shares(id))
+                    }
                 }
                 _ => Grads::None,
             };

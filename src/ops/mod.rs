@@ -20,6 +20,7 @@ pub mod gru;
 pub mod layer_norm;
 pub mod lstm;
 pub mod measure;
+pub mod mixup;
 pub mod moments;
 pub mod multiply;
 pub mod narrow;
@@ -85,6 +86,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(add::checks());
     all.extend(attention::checks());
     all.extend(augment::checks());
+    all.extend(mixup::checks());
     all.extend(batch::checks());
     all.extend(batch_norm::checks());
     all.extend(border::checks());

@@ -121,7 +121,9 @@ impl Pruner {
         adds: bool,
         grads: &regrow::DenseGrad,
     ) -> Result<()> {
-        let (Some(rule), Updater::Regrow(regrow)) = (self.method.mean(), &self.updater) else { return Ok(()) };
+        let (Some(rule), Updater::Regrow(regrow)) = (self.method.mean(), &self.updater) else {
+            return Ok(());
+        };
         let rule = if adds { mean::Rule { decay: 1.0, ..rule } } else { rule };
         rec.phase(Phase::Masks);
         for (id, param) in trained(params).filter(|(_, param)| param.packed().is_some()) {

@@ -37,13 +37,18 @@ impl Session {
     pub(super) fn write_batch(&self, of: u64, number: usize) -> Result<()> {
         let batches = self.batches_of(of);
         let together: usize = batches.clone().map(|batch| self.feed.span(batch).answers).sum();
+        let span = self.feed.span(batches.start + number);
+        if let Some(mixup) = self.feed.store.mixup() {
+            let batch = of * self.micro_batches() as u64 + number as u64;
+            mixup.enter(self.recipe.run.seed, batch as u32, span.live)?;
+        }
         self.step_uniform.write(&self.optimizer.corrected(Step {
             step: self.step as u32,
             rate: self.learning_rate() as f32,
             update: (self.updates + 1) as u32,
             draw: (self.step * self.micro_batches() as u64) as u32 + number as u32,
             together: together as u32,
-            ..self.feed.span(batches.start + number).step()
+            ..span.step()
         }))
     }
 
@@ -130,14 +135,17 @@ impl Session {
         }
         let clear = |tensor: &Tensor| tensor.write(&vec![0.0f32; tensor.len()]);
         self.passes.copies().iter().skip(count).flat_map(|of| of.values()).try_for_each(clear)?;
-        let last = |pass: &Pass| self.left_items().into_iter().filter_map(|item| pass.wide(item)).try_for_each(clear);
+        let last = |pass: &Pass| {
+            self.left_items().into_iter().filter_map(|item| pass.wide(item)).try_for_each(clear)
+        };
         self.passes.training(true).1.map_or(Ok(()), last)
     }
 
     /// The plans of a part of a step, each as often as it is replayed.
     pub(super) fn plans_of<'a>(&'a self, segment: &'a Segment) -> impl Iterator<Item = &'a crate::gpu::Plan> {
         let times = self.micro_batches() - 1;
-        let more = segment.more.iter().chain(segment.more.as_ref().and(self.plans.between.statistics.as_ref()));
+        let more =
+            segment.more.iter().chain(segment.more.as_ref().and(self.plans.between.statistics.as_ref()));
         let more = more.flat_map(move |recorded| std::iter::repeat_n(recorded, times));
         std::iter::once(&segment.first).chain(more).chain(&segment.rest).map(|recorded| &recorded.plan)
     }

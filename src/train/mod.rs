@@ -2,6 +2,7 @@
 
 mod aside;
 mod augment;
+mod averages;
 pub mod baseline;
 mod branch;
 pub mod checkpoint;
@@ -40,6 +41,7 @@ mod watch;
 mod writer;
 
 pub use augment::shown;
+pub use averages::averaged;
 pub use compact::expand_described;
 pub use confidence::Confidence;
 pub use course::Turn;

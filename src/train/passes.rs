@@ -68,7 +68,8 @@ impl Passes {
     }
     /// Bytes of the buffers that they share, and of copies.
     pub(super) fn bytes(&self) -> u64 {
-        let copies = |made: &Made| made.copies.iter().flat_map(|of| of.values()).map(Tensor::bytes).sum::<u64>();
+        let copies =
+            |made: &Made| made.copies.iter().flat_map(|of| of.values()).map(Tensor::bytes).sum::<u64>();
         self.made.as_ref().map_or(0, |made| made.arena.bytes() + copies(made))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::averages::Averages;
 use super::feed::Feed;
 use super::micro::Between;
 use super::numbers::Numbers;
@@ -29,6 +30,7 @@ pub(super) struct Plans {
     pub(super) validation: Option<Plan>,
     pub(super) test: Plan,
     pub(super) numbers: Numbers,
+    pub(super) averages: Option<Averages>,
 }
 
 /// A recorded part of a step: `first` alone, or where it has several micro-batches and their passes are in this part, what
@@ -81,7 +83,17 @@ impl Plans {
         let numbers = Numbers::record(gpu, &ParamSet::default())?;
         let (before, after) = (segment()?, segment()?);
         let between = Between::default();
-        Ok(Self { before, updating: None, after, between, tempered: None, validation: None, test, numbers })
+        Ok(Self {
+            before,
+            updating: None,
+            after,
+            between,
+            tempered: None,
+            validation: None,
+            test,
+            numbers,
+            averages: None,
+        })
     }
 }
 
@@ -125,6 +137,7 @@ impl Session {
                 .transpose()?,
             test: self.record_exam(&self.test, self.passes.test())?,
             numbers: Numbers::record(&self.gpu, &self.model.params)?,
+            averages: self.record_averages()?,
         };
         Ok(())
     }
@@ -171,8 +184,10 @@ impl Session {
                 self.optimizer.record(rec, params, &self.step_uniform, &self.totals)?;
                 self.model.record_statistics(rec, &self.totals)?;
                 sparsity::record_effective(rec, params)?;
-                let Some(pruner) = pruner else { return Ok(()) };
-                pruner.record_update(rec, params, &self.step_uniform, &self.totals)
+                if let Some(pruner) = pruner {
+                    pruner.record_update(rec, params, &self.step_uniform, &self.totals)?;
+                }
+                self.average.as_ref().map_or(Ok(()), |average| average.record(rec, params, &self.totals))
             }
         }
     }
@@ -207,15 +222,17 @@ impl Session {
         for (index, (head, (logits, d_logits))) in self.model.heads().iter().zip(pass.heads()).enumerate() {
             let d_logits =
                 d_logits.ok_or_else(|| Error::internal("a pass without gradients has no backward pass"))?;
-            let target = match &self.distill {
-                Some(distill) => {
+            let (smoothing, mixup) = (self.recipe.loss.smoothing as f32, self.feed.store.mixup());
+            let target = match (&self.distill, mixup) {
+                (Some(distill), _) => {
                     distill.record(
                         rec,
                         &Batch { step, logits, label: label.tensor, order: self.feed.store.order() },
                     )?;
                     Target::Soft { label, soft: distill.soft() }
                 }
-                None => Target::Hard { label, smoothing: self.recipe.loss.smoothing as f32, temperature },
+                (None, Some(mixup)) => Target::Mixed { label, smoothing, temperature, mix: &mixup.mix },
+                (None, None) => Target::Hard { label, smoothing, temperature },
             };
             let share = Share { weight: head.weight, adds: index > 0 };
             let hit = if index == 0 { &c.hit } else { &c.other_hit };

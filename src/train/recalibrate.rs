@@ -6,6 +6,7 @@ use super::session::Session;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::ops::Step;
+use crate::ops::mixup::Mixup;
 use crate::ops::running::Pace;
 use crate::sparsity::Pruner;
 
@@ -44,7 +45,10 @@ impl Session {
             pace.write(&Pace { momentum: 1.0 / (batch + 1) as f32 })?;
             plan.replay()
         };
-        self.aside(|_| (0..u64::from(batches)).try_for_each(observe))?;
+        // As evaluations have them.
+        self.feed.store.mixup().map_or(Ok(()), Mixup::rest)?;
+        // Those that the network is judged by.
+        self.by_averages(|run| run.aside(|_| (0..u64::from(batches)).try_for_each(observe)))?;
         self.enter()?;
         self.check_weights()
     }

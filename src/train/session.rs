@@ -1,6 +1,7 @@
 //! A run in memory: model, optimizer, pruning and data on a device, and the plans that make a step.
 
 use super::augment;
+use super::averages;
 use super::event::Log;
 use super::exam::Exam;
 use super::feed::{Feed, Span, Store};
@@ -19,9 +20,10 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::{Cost, Dtype, Gpu, Plan, Tensor, Timing, Uniform};
 use crate::nn::{Carried, Model};
 use crate::ops::Step;
+use crate::ops::mixup::Mixup;
 use crate::ops::tally::Totals;
 use crate::ops::variants::Choices;
-use crate::optim::{self, Optimizer};
+use crate::optim::{self, Average, Optimizer};
 use crate::recipe::Recipe;
 use crate::sparsity::{self, Change, Length, Pruner, Setting, methods};
 
@@ -32,6 +34,8 @@ pub struct Session {
     pub choices: Choices,
     pub model: Model,
     pub optimizer: Optimizer,
+    /// Averages of the weights, by which the network is judged.
+    pub(super) average: Option<Average>,
     pub pruner: Option<Pruner>,
     pub distill: Option<Box<dyn distill::Method>>,
     pub length: Length,
@@ -110,6 +114,8 @@ impl Session {
         let varies = augment::of(gpu, &recipe.augment, data, cols)?;
         if let Store::Numbers(set) = &mut feed.store {
             set.augment = varies;
+            let alpha = Some(recipe.augment.mixup).filter(|alpha| *alpha > 0.0);
+            set.mixup = alpha.map(|alpha| Mixup::new(gpu, alpha, set.features, cols)).transpose()?;
         }
         let length = length(&recipe, data);
         if length.steps * u64::from(recipe.run.accumulate) > u32::MAX as u64 / 2 {
@@ -127,7 +133,10 @@ impl Session {
         let courses = [course(0), course(length.steps.saturating_sub(1))];
         let phases = Phases::new(&recipe.unfreeze, &names, &courses)?;
         refusals::of_method(&recipe, &model, pruner.as_ref())?;
+        averages::check(&recipe, &model.params)?;
         let optimizer = Optimizer::new(gpu, &recipe.optim, &mut model.params)?;
+        let average =
+            recipe.optim.ema.map(|decay| Average::new(gpu, decay, &mut model.params)).transpose()?;
         let context = distill::Context { classes: data.classes, cols, labels: &data.train.labels };
         let distill = distill::new(gpu, &recipe.distill, &context)?;
         let held_out = Some(&data.validation).filter(|split| !split.is_empty());
@@ -146,6 +155,7 @@ impl Session {
             choices,
             model,
             optimizer,
+            average,
             pruner,
             distill,
             length,
@@ -162,6 +172,7 @@ impl Session {
         };
         session.freeze(0);
         session.record()?;
+        session.begin_averages()?;
         session.enter()?;
         Ok(session)
     }
@@ -228,6 +239,7 @@ impl Session {
     }
     pub(super) fn write_step(&self) -> Result<()> {
         self.open(self.step)?;
+        self.average.as_ref().map_or(Ok(()), |average| average.open(self.updates + 1))?;
         self.write_batch(self.step, 0)
     }
     /// Writes the numbers of a step that masks and soft targets need.

@@ -50,6 +50,7 @@ zoom = 0.0
 brightness = 0.0
 contrast = 0.0
 cutout = 0
+mixup = 0.0
 
 [model]
 preset = "mlp"
@@ -62,6 +63,7 @@ smoothing = 0.0
 [optim]
 name = "sgd"
 clip = "off"
+ema = "off"
 
 [optim.lr]
 type = "constant"
@@ -72,6 +74,8 @@ warmup = "0"
 method = "none"
 min_density = 0.0
 pattern = "free"
+fan_in = "random"
+scale = "dense"
 latent = false
 storage = "auto"
 strict = false
