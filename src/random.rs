@@ -32,6 +32,8 @@ pub enum Stream {
     Window = 10,
     /// Which token is written next.
     Written = 11,
+    /// How samples are mixed with each other.
+    Mixup = 12,
     /// Inputs of unit tests and of measurements.
     Test = 255,
 }

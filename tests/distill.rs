@@ -34,8 +34,9 @@ fn five_judged_samples_have_the_figures_worked_by_hand() {
         let verdict = gpu.tensor("verdict", Dtype::F32, &[5]).unwrap();
         let (mut nll, mut hits) = (0.0, 0);
         for (first, live) in [(0, 4), (4, 1)] {
-            let step =
-                gpu.uniform("step", &Step { first, live, answers: live, ..Default::default() }).unwrap();
+            let step = gpu
+                .uniform("step", &Step { first, live, answers: live, together: live, ..Default::default() })
+                .unwrap();
             let (from, to) = (first as usize, first as usize + 4);
             let logits = gpu.upload_f32("logits", &[3, 4], &logits_of(&p[from..to.min(5)], 4)).unwrap();
             let label = gpu.upload_u32("label", &[4], &labels[from..to]).unwrap();
@@ -75,8 +76,9 @@ fn a_target_its_loss_and_its_gradient_are_those_worked_by_hand() {
         past[6..9].copy_from_slice(&[0.6, 0.3, 0.1]);
         method.past.write(&past).unwrap();
         method.begin(0, 1).unwrap();
-        let step =
-            gpu.uniform("step", &Step { first: 3, live: 1, answers: 1, ..Default::default() }).unwrap();
+        let step = gpu
+            .uniform("step", &Step { first: 3, live: 1, answers: 1, together: 1, ..Default::default() })
+            .unwrap();
         let mut logits = vec![0.0; classes * cols];
         (logits[0], logits[cols], logits[2 * cols]) = (2.0, 1.0, 0.0);
         let logits = gpu.upload_f32("logits", &[classes, cols], &logits).unwrap();
@@ -111,7 +113,8 @@ fn a_smoothed_label_its_loss_and_its_gradient_are_those_worked_by_hand() {
     for gpu in devices() {
         // Probabilities 1/2, 1/4, 1/4; label 0 becomes 0.8, 0.1, 0.1.
         let logits = gpu.upload_f32("logits", &[3, 4], &logits_of(&[[0.5, 0.25, 0.25]], 4)).unwrap();
-        let step = gpu.uniform("step", &Step { live: 1, answers: 1, ..Default::default() }).unwrap();
+        let step =
+            gpu.uniform("step", &Step { live: 1, answers: 1, together: 1, ..Default::default() }).unwrap();
         let label = gpu.upload_u32("label", &[4], &[0; 4]).unwrap();
         let label = Labels { tensor: &label, batch: 4 };
         let target = Target::Hard { label, smoothing: 0.3, temperature: 1.0 };

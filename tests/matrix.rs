@@ -435,3 +435,14 @@ fn rigl_rests_on_updates_or_does_not() {
         }
     }
 }
+
+/// Steps of several micro-batches: the last one of an epoch has fewer.
+#[test]
+fn every_method_goes_on_with_accumulated_gradients() {
+    let (gpu, data) = (Gpu::twin(), data());
+    for method in methods::ALL {
+        let more = ["run.batch=8", "run.accumulate=3", "run.epochs=7"];
+        let recipe = recipe_with(section(method.name), "adam", &more);
+        goes_on(&gpu, &recipe, &data, &[2, 3, 8, 10, 14], method.name);
+    }
+}

@@ -6,7 +6,7 @@ mod common;
 
 use coppice::gpu::check::{Tolerance, compare_f32};
 use coppice::gpu::{Dtype, Gpu, Plan, Recorder, Uniform};
-use coppice::nn::{Arena, Extent, Gradients, Graph, Model, Pass, Schedule, Wish};
+use coppice::nn::{Arena, Extent, Gradients, Graph, Left, Model, Pass, Schedule, Wish};
 use coppice::ops::Step;
 use coppice::ops::packed::{Form, Pattern};
 use coppice::ops::variants::Choices;
@@ -253,7 +253,9 @@ fn a_packed_weight_is_one_with_zeros() {
             let d_weight = gpu.tensor("d_weight", Dtype::F32, &[rows, units]).unwrap();
             let mut rec = Recorder::new(gpu);
             let (model, choices) = (&packed.model, Choices::default());
-            model.dense_grad(&mut rec, &choices, &packed.pass, (weight, 0..rows), &d_weight).unwrap();
+            model
+                .dense_grad(&mut rec, &choices, &Left::by(&packed.pass), (weight, 0..rows), &d_weight)
+                .unwrap();
             rec.finish().unwrap().replay().unwrap();
             same("dense gradient", &d_weight.read_f32().unwrap(), &grads[weight.0]);
         }
@@ -419,7 +421,7 @@ fn gates_apart_are_rows_of_one_weight() {
             for (part, id) in weights.into_iter().enumerate() {
                 let d_weight = gpu.tensor("d_weight", Dtype::F32, &[16, 16]).unwrap();
                 let (mut rec, model, choices) = (Recorder::new(gpu), &apart.model, Choices::default());
-                model.dense_grad(&mut rec, &choices, &apart.pass, (id, 0..16), &d_weight).unwrap();
+                model.dense_grad(&mut rec, &choices, &Left::by(&apart.pass), (id, 0..16), &d_weight).unwrap();
                 rec.finish().unwrap().replay().unwrap();
                 same("dense gradient", &d_weight.read_f32().unwrap(), &whole[256 * part..256 * (part + 1)]);
             }

@@ -308,7 +308,8 @@ fn replays_that_are_timed_do_the_same() {
         assert_eq!(same.is_some(), change.is_some());
         let dispatches = |phase: Phase| timings.iter().filter(move |timing| timing.phase == phase);
         assert!(timings.iter().all(|timing| timing.ms >= 0.0 && timing.ms.is_finite()), "{timings:?}");
-        let [before, after] = timed.plans().map(|plan| plan.dispatches.len());
+        let lengths: Vec<usize> = timed.plans().iter().map(|plan| plan.dispatches.len()).collect();
+        let [before, after] = lengths[..] else { panic!("{lengths:?}") };
         let step = before + if rests { 0 } else { after };
         let masks = timed.pruner.as_ref().unwrap().plans();
         let masks: Vec<_> = masks.iter().flat_map(|plan| &plan.dispatches).collect();

@@ -9,5 +9,7 @@ struct Step {
     correction1: f32,   // 1 - beta1^t of Adam and its kin
     correction2: f32,   // 1 - beta2^t
     lookahead: f32,     // NAdam's factor of the gradient beside its mean; 0 for its kin
+    draw: u32,          // number of this batch since the start: what random numbers of a pass go by
+    together: u32,      // labels that count in all micro-batches of the step: the loss is their mean
 }
 @group(0) @binding(16) var<uniform> step: Step;

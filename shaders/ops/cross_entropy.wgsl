@@ -1,10 +1,11 @@
 // Softmax cross-entropy by log-sum-exp, its gradient, and whether the arg max is right.
-// loss = -sum_k t_k log p_k, p = softmax(sharpness * logits);  d_logits = sharpness * (p - t) / live.
+// loss = -sum_k t_k log p_k, p = softmax(sharpness * logits);  d_logits = sharpness * (p - t) / labels of the step.
 // logits, soft, d_logits: (classes, cols). label, loss, hit: (cols,), steps by samples of a batch. verdict: (samples, steps).
 // A label IGNORED counts for nothing.
 // One invocation per column.
 //#use common/grid
 //#use common/step
+//#use ops/partner
 const WG = 64u;
 const IGNORED = 0xffffffffu;
 
@@ -75,13 +76,39 @@ fn hard(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let log_total = c.peak + log(c.total);
     let off = args.smoothing / f32(args.classes);
     let on = 1.0 - args.smoothing + off;
-    var share = select(0.0, 1.0 / f32(step.answers), counts(col));
+    var share = select(0.0, 1.0 / f32(step.together), counts(col));
     if TEMPERED { share *= args.sharpness; }
     if WEIGHTED { share *= args.weight; }
     var value = 0.0;
     for (var k = 0u; k < args.classes; k++) {
         let logit = sharpened(k, col);
         let t = select(off, on, k == label[col]);
+        value += t * (log_total - logit);
+        d_logits[k * args.cols + col] = (exp(logit - c.peak) / c.total - t) * share;
+    }
+    finish(col, value, c.best == label[col]);
+}
+
+// As `hard`, with targets of two labels: that of the column and that of the one it was mixed with, each by its share.
+@compute @workgroup_size(WG)
+fn mixed(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+         @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    let col = group * WG + lane;
+    if !(group < grid.end && col < args.cols) { return; }
+    let c = column(col);
+    let log_total = c.peak + log(c.total);
+    let other = label[col - col % args.batch + partner(col % args.batch)];
+    let off = args.smoothing / f32(args.classes);
+    let kept = 1.0 - args.smoothing;
+    var share = select(0.0, 1.0 / f32(step.together), counts(col));
+    if TEMPERED { share *= args.sharpness; }
+    if WEIGHTED { share *= args.weight; }
+    var value = 0.0;
+    for (var k = 0u; k < args.classes; k++) {
+        let logit = sharpened(k, col);
+        let own = select(0.0, mix_of.share, k == label[col]) + select(0.0, 1.0 - mix_of.share, k == other);
+        let t = off + kept * own;
         value += t * (log_total - logit);
         d_logits[k * args.cols + col] = (exp(logit - c.peak) / c.total - t) * share;
     }
@@ -115,7 +142,7 @@ fn by_soft(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups
     if !(group < grid.end && col < args.cols) { return; }
     let c = column(col);
     let log_total = c.peak + log(c.total);
-    var share = select(0.0, 1.0 / f32(step.answers), counts(col));
+    var share = select(0.0, 1.0 / f32(step.together), counts(col));
     if WEIGHTED { share *= args.weight; }
     var value = 0.0;
     for (var k = 0u; k < args.classes; k++) {

@@ -27,7 +27,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let group = group_index(id, groups);
     let i = group * WG + lane;
     if !(group < grid.end && i < args.quads) { return; }
-    let counter = vec4<u32>(i, args.layer, step.step, args.stream);
+    let counter = vec4<u32>(i, args.layer, step.draw, args.stream);
     let words = philox4x32_10(counter, vec2<u32>(args.seed_low, args.seed_high));
     let value = select(x[i] * args.scale, vec4<f32>(0.0), words < vec4<u32>(args.threshold));
     if ADDS {

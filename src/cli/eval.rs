@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::resume::{other_data, refuse};
+use super::weights::Weights;
 use super::{Device, drive, print_json, say};
 use crate::error::{Error, Kind, Result};
 use crate::ops::variants::Choices;
@@ -28,6 +29,8 @@ pub struct Eval {
     /// Fail (exit code 10) if the test accuracy, 0 to 1, is lower
     #[arg(long, value_name = "X")]
     min_accuracy: Option<f64>,
+    #[command(flatten)]
+    weights: Weights,
     #[command(flatten)]
     device: Device,
     /// Print one JSON object
@@ -66,12 +69,14 @@ impl Eval {
         for error in damaged {
             eprintln!("warning: {error}");
         }
+        let (arrays, which) = self.weights.of(arrays);
         check_numbers(&arrays, &self.what)?;
         let gpu = self.device.open()?;
         // Zeros are in place: the network is evaluated as any other.
         recipe.sparsity = Sparsity::none();
         recipe.distill = Distill::none();
         recipe.unfreeze = Unfreeze::default();
+        recipe.optim.ema = None;
         let mut session = Session::new(&gpu, &recipe, &data, variants)?;
         session.load_weights(&crate::report::mask::applied(&arrays)?)?;
         let found = evaluate_all(&session)?;
@@ -81,13 +86,14 @@ impl Eval {
             let validation = found.iter().find(|e| e.part == Part::Validation);
             print_json(&json!({
                 "schema": 1, "data": data.name, "data_hash": data.hash, "changes": differences, "answers": test.answers,
-                "language": test.language,
+                "language": test.language, "weights": which,
                 "test_loss": test.loss, "test_accuracy": test.accuracy,
                 "test_nll": test.loss, "test_ece": test.ece, "test_aurc": test.aurc, "test_e_aurc": test.e_aurc,
                 "val_loss": validation.map(|e| e.loss), "val_accuracy": validation.map(|e| e.accuracy),
                 "adapter": gpu.identity().adapter, "backend": gpu.identity().backend,
             }))?;
         } else {
+            which.map_or(Ok(()), |which| say(&format!("weights: {which}")))?;
             for e in &found {
                 let part = if e.part == Part::Test { "test" } else { "validation" };
                 say(&format!("{part}: {}, {} answers of {}", e.figures(), e.answers, data.name))?;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::say;
+use super::weights::Weights;
 use crate::error::{Error, Kind, Result};
 use crate::report::load::{check_numbers, load_any};
 use crate::store::{Array, Arrays, Dtype, safetensors};
@@ -23,6 +24,8 @@ pub struct Export {
     /// Write only kept values and their indices, which Coppice alone reads
     #[arg(long)]
     packed: bool,
+    #[command(flatten)]
+    weights: Weights,
 }
 
 impl Export {
@@ -41,7 +44,7 @@ impl Export {
             eprintln!("warning: {error}");
         }
         let is_parameter = |name: &str| PARAMETERS.contains(&name.rsplit('.').next().unwrap_or_default());
-        let mut weights = crate::report::mask::applied(&arrays)?;
+        let mut weights = crate::report::mask::applied(&self.weights.told(arrays))?;
         weights.retain(|name, _| is_parameter(name));
         check_numbers(&weights, &self.run)?;
         weights.extend(batch_counts(&weights));
@@ -51,13 +54,14 @@ impl Export {
 
     /// As checkpoints hold them, without slots, and with the shapes that kept values belong to.
     fn packed(&self) -> Result<()> {
-        let (snapshot, damaged) = match self.run.join("ckpt").is_dir() {
+        let (mut snapshot, damaged) = match self.run.join("ckpt").is_dir() {
             true => checkpoint::load(&self.run, Which::Last)?,
             false => (checkpoint::read(&self.run)?, Vec::new()),
         };
         for error in damaged {
             eprintln!("warning: {error}");
         }
+        snapshot.arrays = self.weights.told(snapshot.arrays);
         let weights = snapshot.packed_weights()?;
         check_numbers(&weights, &self.run)?;
         safetensors::write(&self.out, &weights, &[("format", "coppice-packed")])?;

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::recipe::Recipe;
 use crate::report::load::load_any;
 use crate::report::mask;
-use crate::train::{Initial, Origin};
+use crate::train::{Initial, Origin, averaged};
 
 #[derive(clap::Args)]
 pub struct Init {
@@ -24,6 +24,8 @@ impl Init {
     pub fn read(&self, recipe: &Recipe, data: &Dataset) -> Result<Option<(Initial, Origin)>> {
         let Some(path) = &self.init else { return Ok(None) };
         let (arrays, damaged) = load_any(path)?;
+        // What a run was judged by.
+        let (arrays, _) = averaged(arrays);
         for error in damaged {
             eprintln!("warning: {error}");
         }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::history::{self, Show};
+use super::weights::Weights;
 use super::{print_json, say};
 use crate::error::{Error, Result};
 use crate::report::bars::{Bar, Bars};
@@ -48,6 +49,8 @@ pub struct Inspect {
     /// Show optimizer slots and gradients, too
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    weights: Weights,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -70,7 +73,7 @@ impl Inspect {
         if !self.nm.is_empty() {
             options.patterns = self.nm.iter().map(|text| Pattern::parse(text)).collect::<Result<_>>()?;
         }
-        let arrays = load(&self.what)?;
+        let arrays = self.load(&self.what)?;
         if selected(&arrays, &options).is_empty() {
             let error = Error::usage("no tensor matches")
                 .at(format!("there are: {}", arrays.keys().cloned().collect::<Vec<_>>().join(", ")));
@@ -84,7 +87,7 @@ impl Inspect {
         }
         match &self.diff {
             Some(other) => {
-                let others = load(other)?;
+                let others = self.load(other)?;
                 let found = diff(&arrays, &others, &options)?;
                 if self.json { print_json(&found) } else { say(&found.table()) }?;
                 check_numbers(&others, other)?;
@@ -101,14 +104,15 @@ impl Inspect {
         // Last: what is broken is to be seen first.
         check_numbers(&arrays, &self.what)
     }
-}
 
-fn load(path: &Path) -> Result<Arrays> {
-    let (arrays, damaged) = load_any(path)?;
-    for error in damaged {
-        eprintln!("warning: {error}");
+    /// With `--all` averages are among what is shown.
+    fn load(&self, path: &Path) -> Result<Arrays> {
+        let (arrays, damaged) = load_any(path)?;
+        for error in damaged {
+            eprintln!("warning: {error}");
+        }
+        Ok(if self.all { arrays } else { self.weights.told(arrays) })
     }
-    Ok(arrays)
 }
 
 fn draw(arrays: &Arrays, options: &Options, folder: &Path) -> Result<()> {

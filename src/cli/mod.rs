@@ -33,6 +33,7 @@ mod sweep;
 mod train;
 mod tune;
 mod waiting;
+mod weights;
 
 #[derive(Parser)]
 #[command(

@@ -55,9 +55,9 @@ impl Plan {
         let run = Session::starting_from(&gpu, &recipe, &data, choices, initial.as_ref())?;
         let updates = run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.schedule())?;
         let budgets = run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.budgets(pruner.target()))?;
-        let [before, after] = run.plans();
+        let step = run.plans();
         let masks = run.pruner.as_ref().map_or(Vec::new(), |pruner| pruner.plans());
-        let plans: Vec<&crate::gpu::Plan> = [before, after].into_iter().chain(masks).collect();
+        let plans: Vec<&crate::gpu::Plan> = step.iter().copied().chain(masks).collect();
         let cost = |phase: Phase| plans.iter().fold(Cost::default(), |sum, plan| sum + plan.cost_of(phase));
         let dispatches = || plans.iter().flat_map(|plan| merged(&plan.dispatches));
         let searches = run.pruner.as_ref().is_some_and(|pruner| pruner.searches());
@@ -68,9 +68,9 @@ impl Plan {
         let dense_run = ceilings.map(|_| dense_session(&gpu, &recipe, &data)).transpose()?;
         let roofline = ceilings.zip(dense_run.as_ref()).map(|(ceilings, dense_run)| Roofline {
             ceilings,
-            step: vec![before, after],
+            step: step.clone(),
             masks: run.pruner.as_ref().map_or(Vec::new(), |pruner| pruner.plans()).into_iter().collect(),
-            dense: dense_run.plans().into_iter().collect(),
+            dense: dense_run.plans(),
         });
         let held = run.memory();
         let stored = 4 * run.model.params.iter().map(|p| p.len() as u64).sum::<u64>();
@@ -121,8 +121,15 @@ impl Plan {
         }
         say(&format!("{} on {} ({})", recipe.run.name, identity.adapter, identity.backend))?;
         say(&format!(
-            "{} steps, {} an epoch; batch {}; {} classes",
-            run.length.steps, run.length.steps_per_epoch, recipe.run.batch, data.classes
+            "{} steps, {} an epoch; batch {}{}; {} classes",
+            run.length.steps,
+            run.length.steps_per_epoch,
+            recipe.run.batch,
+            match recipe.run.accumulate {
+                1 => String::new(),
+                batches => format!(", {batches} of them a step"),
+            },
+            data.classes
         ))?;
         let lines: Vec<_> = run
             .model
@@ -201,14 +208,15 @@ impl Plan {
             say(&table::rows(&Roofline::HEADER, &roofline.lines()))?;
             roofline.sums().iter().try_for_each(|line| say(line))?;
         }
-        let all = before.cost() + after.cost();
+        let all = run.step_cost();
         say(&format!(
             "a step: {:.1} MFLOP, {:.1} MB moved at least",
             all.flops as f64 / 1e6,
             all.bytes as f64 / 1e6
         ))?;
         if recipe.run.recompute {
-            say(&recomputed(before.cost_of(Phase::Recompute) + after.cost_of(Phase::Recompute)))?;
+            let again = step.iter().map(|plan| plan.cost_of(Phase::Recompute));
+            say(&recomputed(again.fold(Cost::default(), |sum, cost| sum + cost)))?;
         }
         if let Some(TrainFlops { kept, dense }) = flops {
             let (share, kept, dense) = (100.0 * kept / dense, kept / 1e12, dense / 1e12);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::weights::Weights;
 use super::{Device, print_json};
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
@@ -30,6 +31,8 @@ pub struct Sample {
     /// The seed of the sampling
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    #[command(flatten)]
+    weights: Weights,
     #[command(flatten)]
     device: Device,
     /// Print one JSON object
@@ -60,6 +63,8 @@ impl Sample {
         for error in damaged {
             eprintln!("warning: {error}");
         }
+        let (arrays, which) =
+            if self.json { self.weights.of(arrays) } else { (self.weights.told(arrays), None) };
         check_numbers(&arrays, &self.run)?;
         let weights = crate::report::mask::applied(&arrays)?;
         let gpu = self.device.open()?;
@@ -92,7 +97,7 @@ impl Sample {
             return Ok(());
         }
         print_json(&json!({
-            "schema": 1, "prompt": self.prompt, "tokens": written, "text": String::from_utf8_lossy(&text),
+            "schema": 1, "prompt": self.prompt, "weights": which, "tokens": written, "text": String::from_utf8_lossy(&text),
             "temperature": self.temperature, "top": self.top, "seed": self.seed, "packed": writer.packed,
             "adapter": gpu.identity().adapter, "backend": gpu.identity().backend,
         }))

@@ -36,6 +36,7 @@ const PARTS: &[Source] = &[
     source!("ops/exp_less_one"),
     source!("ops/hyperbolic"),
     source!("ops/logistic"),
+    source!("ops/partner"),
     source!("ops/product/args"),
     source!("ops/product/packed/args"),
     source!("ops/product/packed/lanes"),

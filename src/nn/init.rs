@@ -79,6 +79,12 @@ impl Init {
         };
         let mut param = Param::new(&name, shape, Box::new(value));
         param.bound = bound;
+        let (all, outputs) = (inputs, fans.outputs as f32);
+        param.by_inputs = match self {
+            Init::Uniform | Init::Kaiming => Box::new(move |kept: usize| (all / kept as f32).sqrt()),
+            Init::Xavier => Box::new(move |kept: usize| ((all + outputs) / (kept as f32 + outputs)).sqrt()),
+            Init::Within(_) | Init::Normal(_) => Box::new(|_| 1.0),
+        };
         param
     }
 }

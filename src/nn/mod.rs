@@ -26,7 +26,7 @@ pub use carried::Carried;
 pub use extent::Extent;
 pub use graph::{DATA, Graph, Value};
 pub use model::{Head, Model, Node};
-pub use pass::Pass;
+pub use pass::{Copies, Left, Pass};
 pub use reach::Cut;
 pub use schedule::{Call, Gradients, Item, Key, Life, Schedule, Wish};
 

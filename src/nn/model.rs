@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::extent::Extent;
 use super::layer::{Layer, Operand, Site};
-use super::pass::Pass;
+use super::pass::Left;
 use super::schedule::Item;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Recorder, Tensor};
@@ -148,30 +148,29 @@ impl Model {
         self.nodes.iter().map(|node| node.layer.carried(batch)).collect()
     }
 
-    /// Records the gradient of some rows of a parameter, also where nothing is kept, after a backward pass that kept what
-    /// it takes. Where several layers share the parameter their gradients are added up.
+    /// Records the gradient of some rows of a parameter, also where nothing is kept, after backward passes that kept what
+    /// it takes. Those of several passes, and of several layers that share the parameter, are added up.
     pub fn dense_grad(
         &self,
         rec: &mut Recorder,
         choices: &Choices,
-        pass: &Pass,
+        left: &Left,
         (param, rows): (ParamId, Range<usize>),
         d_weight: &Tensor,
     ) -> Result<()> {
         let gpu = rec.gpu.clone();
         let mut is_first = true;
         for (node, [x, d_y]) in self.operands(param).rev() {
-            let kept = |item| pass.wide(item).ok_or_else(|| not_kept(&self.params[param]));
-            let operands = [kept(x)?, kept(d_y)?];
-            let site = self.site(&gpu, choices, node, pass.batch());
             let place = node.params.iter().position(|&id| id == param).expect("it is the layer's");
-            let of = (place, rows.clone());
-            if std::mem::take(&mut is_first) {
-                node.layer.dense_grad(rec, site, operands, of, d_weight)?;
-            } else {
-                let more = gpu.tensor("gradient of a shared weight", d_weight.dtype(), &d_weight.shape)?;
-                node.layer.dense_grad(rec, site, operands, of, &more)?;
-                add::record(rec, &more, d_weight, Window::all(d_weight), true)?;
+            for operands in left.operands([x, d_y]).ok_or_else(|| not_kept(&self.params[param]))? {
+                let (site, of) = (self.site(&gpu, choices, node, left.batch()), (place, rows.clone()));
+                if std::mem::take(&mut is_first) {
+                    node.layer.dense_grad(rec, site, operands, of, d_weight)?;
+                } else {
+                    let more = left.spare(&gpu, d_weight)?;
+                    node.layer.dense_grad(rec, site, operands, of, &more)?;
+                    add::record(rec, &more, d_weight, Window::all(d_weight), true)?;
+                }
             }
         }
         if is_first { Err(not_kept(&self.params[param])) } else { Ok(()) }

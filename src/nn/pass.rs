@@ -1,5 +1,6 @@
 //! A schedule with its tensors, which can be recorded.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::carried::Carried;
@@ -7,7 +8,7 @@ use super::layer::{Backward, During, Sink, Site};
 use super::model::{Model, Node};
 use super::schedule::{Call, Gradients, Grads, Item, Key, Schedule};
 use crate::error::Result;
-use crate::gpu::{Phase, Recorder, Tensor, Uniform};
+use crate::gpu::{Gpu, Phase, Recorder, Tensor, Uniform};
 use crate::ops::add::{self, Window};
 use crate::ops::variants::Choices;
 use crate::ops::{narrow, relu};
@@ -59,6 +60,46 @@ impl Pass {
     }
     fn all(&self, keys: &[Key]) -> Vec<&Tensor> {
         keys.iter().map(|key| self.at(*key)).collect()
+    }
+}
+
+/// What passes have left for dense gradients, which are those of all of them together.
+pub struct Left<'a> {
+    pass: &'a Pass,
+    /// Copies of what the passes before this one had left.
+    before: &'a [Copies],
+    /// Memory for what is added to a gradient, of the most numbers that were asked for.
+    spare: RefCell<Option<Tensor>>,
+}
+
+/// Copies of items that a pass had as f32.
+pub type Copies = HashMap<Item, Tensor>;
+
+impl<'a> Left<'a> {
+    /// By one pass.
+    pub fn by(pass: &'a Pass) -> Self {
+        Self::after(pass, &[])
+    }
+    /// By a pass, and by others before it.
+    pub fn after(pass: &'a Pass, before: &'a [Copies]) -> Self {
+        Self { pass, before, spare: RefCell::new(None) }
+    }
+    pub(super) fn batch(&self) -> usize {
+        self.pass.batch()
+    }
+    /// What each pass has left of two items, the last one first; `None` where one of them is not there.
+    pub(super) fn operands(&self, items: [Item; 2]) -> Option<Vec<[&'a Tensor; 2]>> {
+        let last = items.map(|item| self.pass.wide(item));
+        let before = self.before.iter().map(|copies| items.map(|item| copies.get(&item)));
+        std::iter::once(last).chain(before).map(|[x, d_y]| Some([x?, d_y?])).collect()
+    }
+    pub(super) fn spare(&self, gpu: &Gpu, like: &Tensor) -> Result<Tensor> {
+        let mut spare = self.spare.borrow_mut();
+        let own = match spare.take().filter(|own| own.len() >= like.len()) {
+            Some(own) => own,
+            None => gpu.tensor("gradient to be added", like.dtype(), &[like.len()])?,
+        };
+        Ok(spare.insert(own).first(&like.shape))
     }
 }
 
@@ -138,9 +179,9 @@ impl Model {
                 let during = During { step, trains, number: *id, extras, carried };
                 let site = Site { during: Some(during), ..self.site(&gpu, choices, node, pass.batch()) };
                 node.layer.backward(rec, site, &backward)?;
-                for (more, to) in shares.iter().flatten().flatten().zip(own.iter().flatten()) {
-                    add::record(rec, more, to, Window::all(to), true)?;
-                }
+                let sums = shares.iter().flatten().zip(&own).flat_map(|(shares, own)| shares.iter().zip(own));
+                sums.into_iter()
+                    .try_for_each(|(more, to)| add::record(rec, more, to, Window::all(to), true))?;
                 Ok(())
             }
             Call::Add { node: id, from, to } => {

@@ -163,7 +163,11 @@ impl<'a> Planner<'a> {
             let grads = match node.params.first() {
                 Some(&first) if node.params.iter().any(|&param| trains(param)) => {
                     let is_first = *params.entry(first).or_insert(id) == id;
-                    if is_first { Grads::Own } else { Grads::Shares(self.param_shares(id)) }
+                    if is_first && !self.wish.adds {
+                        Grads::Own
+                    } else {
+                        Grads::Shares(self.param_shares(id))
+                    }
                 }
                 _ => Grads::None,
             };
@@ -191,9 +195,11 @@ impl<'a> Planner<'a> {
             .collect()
     }
 
+    /// None of what has no gradient: what a forward pass observes of a statistic stands there.
     fn param_shares(&self, id: NodeId) -> Vec<Vec<Key>> {
         let segments = |(number, param): (usize, &ParamId)| {
-            let count = self.model.params[*param].segments.len();
+            let param = &self.model.params[*param];
+            let count = if param.learns() { param.segments.len() } else { 0 };
             (0..count).map(|segment| Key::wide(Item::ParamShare(id, number, segment))).collect()
         };
         self.model.nodes[id].params.iter().enumerate().map(segments).collect()

@@ -64,7 +64,7 @@ proptest! {
         let frozen = |name: &str| freezes && !name.len().is_multiple_of(3);
         model.params.iter_mut().for_each(|param| param.frozen = frozen(&param.name));
         let gradients = if freezes { Gradients::Trained } else { Gradients::All };
-        let wish = Wish { gradients, keeps, narrow, narrow_batch: narrow, recomputes: false };
+        let wish = Wish { gradients, keeps, narrow, narrow_batch: narrow, ..Wish::default() };
         let cuts: Vec<NodeId> = places.into_iter().filter(|&cut| cut < model.nodes.len()).collect();
         let [once, again] = schedules(&model, &gpu, wish, &cuts);
         prop_assert_eq!(faults(&again, &place(&again.lives)), Vec::<String>::new());

@@ -25,6 +25,8 @@ pub struct Wish {
     pub narrow_batch: bool,
     /// Whether the backward pass computes again what it reads, where that takes at least a tenth less memory than keeping it.
     pub recomputes: bool,
+    /// Whether the gradients of parameters are added to those that are there, of a pass before this one.
+    pub adds: bool,
 }
 
 /// Parameters whose gradients are computed.
@@ -44,7 +46,7 @@ pub enum Item {
     Grad(ValueId),
     /// What a layer contributes to the gradient of its input number so, to be added.
     Share(NodeId, usize),
-    /// The gradient of a shared parameter by this layer, to be added: number of the parameter and of its segment.
+    /// The gradient of a parameter by this layer, to be added: number of the parameter and of its segment.
     ParamShare(NodeId, usize, usize),
     /// What a layer asked for besides, by its number: see [`super::layer::Extra`].
     Extra(NodeId, usize),

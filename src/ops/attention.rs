@@ -234,7 +234,7 @@ impl Args {
     /// What dropout multiplies a probability by.
     fn factor(&self, step: &Step, index: usize) -> f64 {
         let seed = u64::from(self.seed_low) | u64::from(self.seed_high) << 32;
-        let word = random::word(seed, Stream::Dropout, step.step, self.layer, index as u32);
+        let word = random::word(seed, Stream::Dropout, step.draw, self.layer, index as u32);
         if word < self.threshold { 0.0 } else { f64::from(self.grown) }
     }
 }

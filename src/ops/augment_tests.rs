@@ -34,6 +34,7 @@ fn varied(how: How, epoch: u32, order: &[u32]) -> Vec<Vec<f32>> {
         features: PIXELS,
         normal: Set::normal(&gpu, &[1.0], &[0.0]).unwrap(),
         augment: Some(augment),
+        mixup: None,
     };
     let step = gpu.uniform("step", &Step { live: order.len() as u32, ..Default::default() }).unwrap();
     let x = gpu.tensor("x", Dtype::F32, &[PIXELS, cols]).unwrap();

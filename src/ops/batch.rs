@@ -1,6 +1,7 @@
 //! Batches, assembled on the device from a data set that lives there.
 
 use super::augment::{self, Augment};
+use super::mixup::Mixup;
 use super::{Step, groups};
 use crate::error::{Error, Result};
 use crate::gpu::check::{Check, Tolerance, Trial};
@@ -44,6 +45,8 @@ pub struct Set {
     pub normal: Tensor,
     /// How samples are varied; plain ones where it is `None`.
     pub augment: Option<Augment>,
+    /// How they are mixed with each other, if they are.
+    pub mixup: Option<Mixup>,
 }
 
 impl Set {
@@ -78,11 +81,13 @@ impl Set {
     pub fn bytes(&self) -> u64 {
         let samples = self.parts.iter().map(|part| part.samples.bytes()).sum::<u64>();
         let augment = self.augment.as_ref().map_or(0, Augment::bytes);
-        samples + self.labels.bytes() + self.order.bytes() + self.normal.bytes() + augment
+        let mixup = self.mixup.as_ref().map_or(0, Mixup::bytes);
+        samples + mixup + self.labels.bytes() + self.order.bytes() + self.normal.bytes() + augment
     }
     /// Whether batches can be written as bf16 alone.
     pub fn writes_narrow(&self) -> bool {
-        self.augment.is_none() && self.parts.len() == 1 && self.parts[0].samples.dtype() == Dtype::U32
+        let changed = self.augment.is_some() || self.mixup.is_some();
+        !changed && self.parts.len() == 1 && self.parts[0].samples.dtype() == Dtype::U32
     }
 }
 
@@ -90,6 +95,12 @@ impl Set {
 /// become 0. The value of a feature is `sample * scale + shift`, those of its channel;
 /// where samples are varied, see [`augment`].
 pub fn record(rec: &mut Recorder, set: &Set, step: &Uniform, x: &Tensor, label: &Tensor) -> Result<()> {
+    let Some(mixup) = &set.mixup else { return record_unmixed(rec, set, step, x, label) };
+    record_unmixed(rec, set, step, mixup.plain(), label)?;
+    mixup.record(rec, step, x)
+}
+
+fn record_unmixed(rec: &mut Recorder, set: &Set, step: &Uniform, x: &Tensor, label: &Tensor) -> Result<()> {
     let cols = label.len();
     if let Some(how) = &set.augment {
         return augment::record(rec, set, how, step, x, label);
@@ -251,6 +262,7 @@ pub(super) fn set(
         features,
         normal: Set::normal(&t.gpu, &scale[..channels], &shift[..channels])?,
         augment: None,
+        mixup: None,
     };
     Ok((set, step))
 }

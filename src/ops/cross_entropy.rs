@@ -1,5 +1,6 @@
 //! Softmax cross-entropy with hard or soft targets, its gradient, and the right answers.
 
+use super::mixup::{Mix, partner};
 use super::{Step, groups};
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance, Trial};
@@ -15,6 +16,7 @@ const TEMPERED: &[(&str, f64)] = &[("TEMPERED", 1.0)];
 const WEIGHTED: &[(&str, f64)] = &[("WEIGHTED", 1.0)];
 const BOTH: &[(&str, f64)] = &[("TEMPERED", 1.0), ("WEIGHTED", 1.0)];
 const HARD: Kernel = Kernel::own(source!("ops/cross_entropy"), twin_hard).entry("hard").proven();
+const MIXED: Kernel = Kernel::own(source!("ops/cross_entropy"), twin_mixed).entry("mixed").proven();
 const JUDGE: Kernel = Kernel::own(source!("ops/cross_entropy"), twin_judge).entry("judge").proven();
 const BY_SOFT: Kernel = Kernel::own(source!("ops/cross_entropy"), twin_soft).entry("by_soft").proven();
 const WG: usize = 64;
@@ -33,6 +35,9 @@ pub struct Labels<'a> {
 pub enum Target<'a> {
     /// One class a column, with label smoothing; logits are divided by the temperature, which is 1 in training.
     Hard { label: Labels<'a>, smoothing: f32, temperature: f32 },
+    /// As `Hard`, for two classes a column: its own, and that of the sample it was mixed with; `mix` holds a [`Mix`]. Hits
+    /// compare with its own.
+    Mixed { label: Labels<'a>, smoothing: f32, temperature: f32, mix: &'a Uniform },
     /// Probabilities `(classes, cols)`; hits still compare with the class.
     Soft { label: Labels<'a>, soft: &'a Tensor },
 }
@@ -51,7 +56,7 @@ impl Share {
 }
 
 /// Losses `(cols,)` and hits `(cols,)` of `logits` (classes, cols), and `d_logits`, the gradient of the
-/// mean loss over the labels that count; loss and gradient are times the weight of `share`. Columns without a sample give 0.
+/// mean loss over all labels of the step that count; loss and gradient are times the weight of `share`. Columns without a sample give 0.
 #[allow(clippy::too_many_arguments)] // what is asked, what is answered, and how both are told
 pub fn record(
     rec: &mut Recorder,
@@ -73,13 +78,14 @@ pub fn record(
             args.batch = label.batch as u32;
             let binds = bind! { args: &args, step: step, logits: logits, label: label.tensor,
             d_logits: d_logits, loss: loss, hit: hit };
-            let kernel = match (temperature == 1.0, share == Share::WHOLE) {
-                (true, true) => HARD,
-                (false, true) => HARD.with(TEMPERED),
-                (true, false) => HARD.with(WEIGHTED),
-                (false, false) => HARD.with(BOTH),
-            };
-            rec.dispatch(&kernel, binds, groups(cols, WG), flops)
+            rec.dispatch(&fitted(HARD, temperature, share), binds, groups(cols, WG), flops)
+        }
+        Target::Mixed { label, smoothing, temperature, mix } => {
+            (args.smoothing, args.sharpness) = (smoothing, 1.0 / temperature);
+            args.batch = label.batch as u32;
+            let binds = bind! { args: &args, step: step, logits: logits, label: label.tensor, mix_of: mix,
+            d_logits: d_logits, loss: loss, hit: hit };
+            rec.dispatch(&fitted(MIXED, temperature, share), binds, groups(cols, WG), flops)
         }
         Target::Soft { label, soft } => {
             args.batch = label.batch as u32;
@@ -88,6 +94,16 @@ pub fn record(
             let kernel = if share == Share::WHOLE { BY_SOFT } else { BY_SOFT.with(WEIGHTED) };
             rec.dispatch(&kernel, binds, groups(cols, WG), flops)
         }
+    }
+}
+
+/// A kernel without what it need not do.
+fn fitted(kernel: Kernel, temperature: f32, share: Share) -> Kernel {
+    match (temperature == 1.0, share == Share::WHOLE) {
+        (true, true) => kernel,
+        (false, true) => kernel.with(TEMPERED),
+        (true, false) => kernel.with(WEIGHTED),
+        (false, false) => kernel.with(BOTH),
     }
 }
 
@@ -152,6 +168,21 @@ fn twin_hard(t: &Twin) {
     hits(t, &best);
 }
 
+fn twin_mixed(t: &Twin) {
+    let (args, step, mix): (Args, Step, Mix) = (t.get("args"), t.get("step"), t.get("mix_of"));
+    let label = t.u32("label");
+    let (classes, smoothing, share) = (args.classes as f64, args.smoothing as f64, mix.share as f64);
+    let target = |k: usize, col: usize| {
+        let at = col % args.batch as usize;
+        let other = label[col - at + partner(&mix, &step, at)];
+        let one = |is: bool, share: f64| if is { share } else { 0.0 };
+        let own = one(k as u32 == label[col], share) + one(k as u32 == other, 1.0 - share);
+        smoothing / classes + (1.0 - smoothing) * own
+    };
+    let best = gradient(t, target);
+    hits(t, &best);
+}
+
 fn twin_soft(t: &Twin) {
     let args: Args = t.get("args");
     let soft = t.f32("soft");
@@ -164,7 +195,7 @@ fn gradient(t: &Twin, target: impl Fn(usize, usize) -> f64) -> Vec<usize> {
     let (logits, label) = (t.f32("logits"), t.u32("label"));
     let (mut d_logits, mut losses) = (t.f32_mut("d_logits"), t.f32_mut("loss"));
     let cols = args.cols as usize;
-    let (sharpness, answers) = (args.sharpness as f64 * args.weight as f64, f64::from(step.answers));
+    let (sharpness, answers) = (args.sharpness as f64 * args.weight as f64, f64::from(step.together));
     let mut all = Vec::new();
     for col in 0..cols {
         let live = args.counts(&step, &label, col);
@@ -228,6 +259,12 @@ pub fn checks() -> Vec<Check> {
         Check::new("ops/cross_entropy:hard (weight, temperature, adds)", |t, n| {
             check(t, n, Case::Hard { temperature: 5.0, share: Share { weight: 0.3, adds: true } })
         }),
+        Check::new("ops/cross_entropy:mixed", |t, n| {
+            check(t, n, Case::Mixed { temperature: 1.0, share: Share::WHOLE })
+        }),
+        Check::new("ops/cross_entropy:mixed (weight, temperature, adds)", |t, n| {
+            check(t, n, Case::Mixed { temperature: 5.0, share: Share { weight: 0.3, adds: true } })
+        }),
         Check::new("ops/cross_entropy:judge", |t, n| check(t, n, Case::Judge)),
         Check::new("ops/cross_entropy:by_soft", |t, n| check(t, n, Case::Soft)),
         Check::new("ops/cross_entropy (steps)", check_steps),
@@ -237,6 +274,7 @@ pub fn checks() -> Vec<Check> {
 
 enum Case {
     Hard { temperature: f32, share: Share },
+    Mixed { temperature: f32, share: Share },
     Judge,
     Soft,
 }
@@ -284,7 +322,7 @@ fn check_of(
     let words: Vec<u32> = drawn.map(|k| if (k as usize) < classes { k } else { IGNORED }).collect();
     let asked = |&(col, &k): &(usize, &u32)| col % batch < live && k != IGNORED;
     let answers = words.iter().enumerate().filter(asked).count() as u32;
-    let step = Step { first: 5, live: live as u32, answers, ..Default::default() };
+    let step = Step { first: 5, live: live as u32, together: 2 * answers, ..Default::default() };
     let step = t.gpu.uniform("step", &step)?;
     let label = Labels { tensor: &t.gpu.upload_u32("label", &[cols], &words)?, batch };
     let soft = t.input("soft", &[classes, cols])?;
@@ -298,6 +336,11 @@ fn check_of(
     match case {
         Case::Hard { temperature, share } => {
             let target = Target::Hard { label, smoothing: 0.1, temperature };
+            record(&mut t.rec, &step, logits, target, share, &d_logits, &loss, &hit)
+        }
+        Case::Mixed { temperature, share } => {
+            let mix = t.gpu.uniform("mix_of", &Mix { share: 0.7, shift: live as u32 / 2 })?;
+            let target = Target::Mixed { label, smoothing: 0.1, temperature, mix: &mix };
             record(&mut t.rec, &step, logits, target, share, &d_logits, &loss, &hit)
         }
         Case::Judge => {

@@ -59,7 +59,7 @@ fn twin(t: &Twin, adds: bool) {
     let (x, mut y) = (t.f32("x"), t.f32_mut("y"));
     let seed = u64::from(args.seed_low) | u64::from(args.seed_high) << 32;
     for (i, (y, &x)) in y.iter_mut().zip(x.iter()).enumerate() {
-        let word = random::word(seed, Stream::Dropout, step.step, args.layer, i as u32);
+        let word = random::word(seed, Stream::Dropout, step.draw, args.layer, i as u32);
         let value = if word < args.threshold { 0.0 } else { x * args.scale };
         *y = if adds { *y + value } else { value };
     }
@@ -68,7 +68,7 @@ fn twin(t: &Twin, adds: bool) {
 pub fn checks() -> Vec<Check> {
     let of = |p: f64| {
         Check::new(format!("ops/dropout ({p})"), move |t: &mut Trial, n| {
-            let step = t.gpu.uniform("step", &Step { step: 17, ..Step::default() })?;
+            let step = t.gpu.uniform("step", &Step { draw: 17, ..Step::default() })?;
             let (x, y, more) =
                 (t.input("x", &[n])?, t.output("y", &[n], Tolerance::EXACT)?, t.input("z", &[n])?);
             t.compare(&more, Tolerance::ROUNDING);
@@ -85,11 +85,11 @@ mod tests {
     use super::*;
     use crate::gpu::Gpu;
 
-    fn dropped(p: f64, layer: usize, step: u32) -> Vec<f32> {
+    fn dropped(p: f64, layer: usize, draw: u32) -> Vec<f32> {
         let (gpu, len) = (Gpu::twin(), 40_000);
         let x = gpu.upload_f32("x", &[len], &vec![1.0; len]).unwrap();
         let y = gpu.upload_f32("y", &[len], &vec![0.0; len]).unwrap();
-        let step = gpu.uniform("step", &Step { step, ..Step::default() }).unwrap();
+        let step = gpu.uniform("step", &Step { draw, ..Step::default() }).unwrap();
         let mut rec = Recorder::new(&gpu);
         Dropout { p, seed: 1, layer }.record(&mut rec, &step, &x, &y, false).unwrap();
         rec.finish().unwrap().replay().unwrap();

@@ -20,6 +20,7 @@ pub mod gru;
 pub mod layer_norm;
 pub mod lstm;
 pub mod measure;
+pub mod mixup;
 pub mod moments;
 pub mod multiply;
 pub mod narrow;
@@ -64,6 +65,10 @@ pub mod step {
             correction2: f32,
             /// NAdam's factor of the gradient beside its mean; 0 for its kin.
             lookahead: f32,
+            /// Number of this batch since the start: what random numbers of a pass go by.
+            draw: u32,
+            /// Labels that count in all micro-batches of the step: the loss is their mean.
+            together: u32,
         }
     }
 }
@@ -81,6 +86,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(add::checks());
     all.extend(attention::checks());
     all.extend(augment::checks());
+    all.extend(mixup::checks());
     all.extend(batch::checks());
     all.extend(batch_norm::checks());
     all.extend(border::checks());

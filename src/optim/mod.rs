@@ -18,6 +18,7 @@ mod adagrad;
 mod adam;
 mod adamw;
 mod amsgrad;
+mod average;
 mod checks;
 mod clip;
 mod diffgrad;
@@ -29,6 +30,7 @@ mod rule;
 mod sgd;
 mod spread;
 
+pub use average::{Average, record_begin, record_exchange};
 pub use rule::{Rule, Target};
 
 /// An optimizer in the list.
@@ -162,5 +164,5 @@ pub fn kernels() -> impl Iterator<Item = Kernel> {
 
 /// Every check of this room.
 pub fn checks() -> Vec<Check> {
-    ALL.iter().flat_map(|entry| (entry.checks)()).chain(clip::checks()).collect()
+    ALL.iter().flat_map(|entry| (entry.checks)()).chain(clip::checks()).chain(average::checks()).collect()
 }

@@ -20,6 +20,8 @@ pub const THRESHOLD: &str = "threshold";
 pub const MEAN: &str = "mean";
 /// The weights that were ever kept before the last update.
 pub const EVER: &str = "ever";
+/// The running mean of a weight over the steps.
+pub const AVERAGE: &str = "average";
 /// The values that are gone back to.
 pub const EARLY: &str = "early";
 
@@ -155,11 +157,12 @@ impl Param {
     pub fn part_with(&mut self, names: &[&str]) {
         self.companions.retain(|companion| !names.contains(&companion.name));
     }
-    /// What an optimizer keeps for every value: all that is like them, but the values behind a mask.
+    /// What is kept for every value, by an optimizer and as its average: all that is like them, but the values behind a
+    /// mask.
     pub fn slots(&self) -> impl Iterator<Item = &Companion> {
         self.companions.iter().filter(|own| own.like == Like::Values && own.name != LATENT)
     }
-    /// Makes what an optimizer keeps 0.
+    /// Makes what is kept for every value 0.
     pub fn clear_slots(&self) -> Result<()> {
         self.slots().try_for_each(Companion::clear)
     }

@@ -22,7 +22,9 @@ mod storage;
 mod values;
 
 pub use bits::{full_mask, indices, kept, mask_of};
-pub use companion::{BACKWARD_SET, Companion, Data, EARLY, EVER, LATENT, Like, MEAN, RECORDED, THRESHOLD};
+pub use companion::{
+    AVERAGE, BACKWARD_SET, Companion, Data, EARLY, EVER, LATENT, Like, MEAN, RECORDED, THRESHOLD,
+};
 pub use joint::MANY;
 pub use matrix::Matrix;
 pub use set::{ParamId, ParamSet};
@@ -44,6 +46,8 @@ pub struct Segment {
 
 /// The value of an element before the first step.
 pub type Initial = Box<dyn Fn(u32) -> f32>;
+/// A factor on the values of an output that has so many inputs.
+pub type ByInputs = Box<dyn Fn(usize) -> f32>;
 /// Entries that the rows of a pattern are split into.
 pub type Chunk = Box<dyn Fn(&Pattern) -> usize>;
 
@@ -75,6 +79,8 @@ pub struct Param {
     /// How the rows of a packed weight are split for its gradient: as measured, once choices are known.
     pub chunk: Chunk,
     initial: Initial,
+    /// By what its first values grow where an output has so many inputs in place of all: 1 where they do not go by that.
+    pub by_inputs: ByInputs,
     /// Half of the width of the uniform distribution around 0 that its first values are drawn from, if they are.
     pub bound: Option<f32>,
     /// Of a packed parameter, one whose tensors hold the kept values alone.
@@ -104,6 +110,7 @@ impl Param {
                 Case::of(pattern, shape, false).chunk(&Choices::default())
             }),
             initial,
+            by_inputs: Box::new(|_| 1.0),
             bound: None,
             segments: Vec::new(),
             companions: Vec::new(),
@@ -182,6 +189,15 @@ impl Param {
     /// Lets it begin with these values, `shape` row by row, in place of a draw. It must not have memory yet.
     pub fn begin_with(&mut self, values: Vec<f32>) {
         self.initial = Box::new(move |i| values[i as usize]);
+        self.by_inputs = Box::new(|_| 1.0);
+    }
+    /// Draws its first values as if each output, a row of the matrix, had no more than these inputs. It must not have memory
+    /// yet.
+    pub fn scale_by_inputs(&mut self, counts: &[usize]) {
+        let factors: Vec<f32> = counts.iter().map(|&count| (self.by_inputs)(count.max(1))).collect();
+        let (inner, before) =
+            (self.matrix().inner(), std::mem::replace(&mut self.initial, Box::new(|_| 0.0)));
+        self.initial = Box::new(move |i| before(i) * factors[i as usize / inner]);
     }
 
     /// All values before the first step, pruned ones included.

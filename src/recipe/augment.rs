@@ -1,4 +1,4 @@
-//! `[augment]`: how training samples are varied, each by itself and anew in each epoch.
+//! `[augment]`: how training samples are varied, anew in each epoch: each by itself, and mixed with each other.
 
 use super::section::Section;
 use super::writer::Writer;
@@ -22,12 +22,14 @@ pub struct Augment {
     pub contrast: f64,
     /// The side, in pixels, of a square that is blanked out.
     pub cutout: u32,
+    /// `alpha` of mixup, 0 for none: samples of a batch are mixed with each other by a share from Beta(alpha, alpha).
+    pub mixup: f64,
 }
 
 impl Augment {
-    /// Whether samples stay as they are.
+    /// Whether each sample by itself stays as it is.
     pub fn is_none(&self) -> bool {
-        *self == Augment::default()
+        Augment { mixup: 0.0, ..self.clone() } == Augment::default()
     }
 
     pub(super) fn read(mut section: Section) -> Result<Augment> {
@@ -51,6 +53,11 @@ impl Augment {
             brightness: section.number("brightness", up_to_one, |x| (0.0..=1.0).contains(&x))?.unwrap_or(0.0),
             contrast: section.number("contrast", up_to_one, |x| (0.0..=1.0).contains(&x))?.unwrap_or(0.0),
             cutout: cutout.unwrap_or(0),
+            mixup: section
+                .number("mixup", "0, or a number from 0.001 to 1000", |x| {
+                    x == 0.0 || (0.001..=1000.0).contains(&x)
+                })?
+                .unwrap_or(0.0),
         };
         section.finish()?;
         Ok(augment)
@@ -66,5 +73,6 @@ impl Augment {
         w.key("brightness", self.brightness);
         w.key("contrast", self.contrast);
         w.key("cutout", self.cutout);
+        w.key("mixup", self.mixup);
     }
 }

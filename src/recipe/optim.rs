@@ -13,6 +13,8 @@ pub struct Optim {
     pub lr: LrSchedule,
     /// The most that the norm of all gradients together may be, above 0; `None` is any, written `"off"`.
     pub clip: Option<f64>,
+    /// Decay of the weights' averages, above 0 and below 1; `None` keeps none, written `"off"`.
+    pub ema: Option<f64>,
     /// All other keys.
     pub settings: Settings,
 }
@@ -29,7 +31,16 @@ impl Optim {
             Some("off") => Some(None),
             _ => section::number(value).filter(|clip| *clip as f32 > 0.0).map(Some),
         })?;
-        Ok(Optim { name, lr, clip: clip.flatten(), settings: section.rest() })
+        let ema =
+            section.take(
+                "ema",
+                "\"off\", or a decay above 0 and below 1, such as 0.999",
+                |value| match value.as_str() {
+                    Some("off") => Some(None),
+                    _ => section::number(value).filter(|ema| *ema > 0.0 && *ema < 1.0).map(Some),
+                },
+            )?;
+        Ok(Optim { name, lr, clip: clip.flatten(), ema: ema.flatten(), settings: section.rest() })
     }
 
     pub(super) fn write(&self, w: &mut Writer) {
@@ -38,6 +49,10 @@ impl Optim {
         match self.clip {
             Some(clip) => w.key("clip", clip),
             None => w.key("clip", "off"),
+        }
+        match self.ema {
+            Some(ema) => w.key("ema", ema),
+            None => w.key("ema", "off"),
         }
         w.keys(self.settings.values());
         self.lr.write(w);

@@ -18,8 +18,10 @@ pub struct Run {
     pub epochs: u32,
     /// Steps in all, in place of epochs: of a text an epoch is long.
     pub steps: Option<u32>,
-    /// Columns per step, at least 1.
+    /// Samples of a batch, at least 1.
     pub batch: u32,
+    /// Batches whose gradients make one update, at least 1.
+    pub accumulate: u32,
     pub log_every: Duration,
     pub eval_every: Duration,
     pub checkpoint_every: Duration,
@@ -77,6 +79,7 @@ impl Run {
             seed: seed.unwrap_or(0),
             epochs: section.count("epochs", 10)?,
             batch: section.count("batch", 128)?,
+            accumulate: section.count("accumulate", 1)?,
             log_every: section.period("log_every", Duration::Steps(50))?,
             eval_every: section.period("eval_every", Duration::Epochs(1.0))?,
             checkpoint_every: section.period("checkpoint_every", Duration::Epochs(1.0))?,
@@ -101,6 +104,7 @@ impl Run {
             None => w.key("epochs", self.epochs),
         }
         w.key("batch", self.batch);
+        w.key("accumulate", self.accumulate);
         w.key("log_every", self.log_every.to_string());
         w.key("eval_every", self.eval_every.to_string());
         w.key("checkpoint_every", self.checkpoint_every.to_string());

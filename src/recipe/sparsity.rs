@@ -23,6 +23,10 @@ pub struct Sparsity {
     pub min_density: f64,
     /// What is pruned together, where no rule says otherwise.
     pub pattern: Structure,
+    /// How many inputs each output keeps, where a network begins sparse.
+    pub fan_in: FanIn,
+    /// What the first values of weights are scaled by there.
+    pub scale: Scale,
     pub schedule: PruneSchedule,
     /// Whether pruned weights keep a value behind their mask.
     pub latent: bool,
@@ -70,6 +74,59 @@ pub enum Distribution {
     Er,
     /// One threshold over all tensors.
     Global,
+}
+
+/// How many inputs each output keeps at the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum FanIn {
+    /// As it comes, where weights are drawn from all of a tensor.
+    #[default]
+    Random,
+    /// Log-normal numbers: `exp` of normal ones with this deviation, above 0 up to 10.
+    LogNormal { sigma: f64 },
+}
+
+impl FanIn {
+    const EXPECTED: &str = "\"random\", or \"log-normal:\" and a deviation above 0 and up to 10";
+
+    fn parse(text: &str) -> Option<Self> {
+        let sigma = |text: &str| text.parse::<f64>().ok().filter(|sigma| *sigma > 0.0 && *sigma <= 10.0);
+        match text {
+            "random" => Some(FanIn::Random),
+            _ => text.strip_prefix("log-normal:").and_then(sigma).map(|sigma| FanIn::LogNormal { sigma }),
+        }
+    }
+}
+
+impl std::fmt::Display for FanIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            FanIn::Random => f.write_str("random"),
+            FanIn::LogNormal { sigma } => write!(f, "log-normal:{sigma}"),
+        }
+    }
+}
+
+/// Which inputs of an output the scale of its first weights goes by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scale {
+    /// All of them.
+    #[default]
+    Dense,
+    /// Those that are kept.
+    Kept,
+}
+
+impl Scale {
+    pub const ALL: &[Scale] = &[Scale::Dense, Scale::Kept];
+
+    /// As recipes write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scale::Dense => "dense",
+            Scale::Kept => "kept",
+        }
+    }
 }
 
 /// How a pruned weight is held in memory.
@@ -159,6 +216,8 @@ impl Sparsity {
             distribution: None,
             min_density: 0.0,
             pattern: Structure::Free,
+            fan_in: FanIn::default(),
+            scale: Scale::default(),
             schedule: PruneSchedule::default(),
             latent: false,
             storage: Storage::Auto,
@@ -182,6 +241,10 @@ impl Sparsity {
             )?,
             min_density: section.number("min_density", SHARE, is_share)?.unwrap_or(0.0),
             pattern: read_structure(&mut section)?.unwrap_or_default(),
+            fan_in: section
+                .take("fan_in", FanIn::EXPECTED, |value| FanIn::parse(value.as_str()?))?
+                .unwrap_or_default(),
+            scale: section.choice("scale", "scale", Scale::ALL, Scale::name)?.unwrap_or_default(),
             schedule: PruneSchedule::read(section.section("schedule")?)?,
             latent: section.flag("latent", false)?,
             storage: section
@@ -209,6 +272,8 @@ impl Sparsity {
         }
         w.key("min_density", self.min_density);
         w.key("pattern", self.pattern.to_string());
+        w.key("fan_in", self.fan_in.to_string());
+        w.key("scale", self.scale.name());
         w.key("latent", self.latent);
         w.key("storage", self.storage.name());
         w.key("strict", self.strict);

@@ -10,6 +10,7 @@ use crate::param::{LATENT, MaskMode, Param, ParamId, ParamSet};
 
 pub mod budget;
 mod draw;
+mod fan_in;
 mod first_dense;
 mod forecast;
 pub mod methods;
@@ -18,6 +19,7 @@ mod prepare;
 mod pruner;
 pub mod score;
 pub mod select;
+mod start;
 pub mod structure;
 mod turns;
 pub mod update;

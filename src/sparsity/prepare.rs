@@ -7,7 +7,7 @@ use super::update::flowing::Flowing;
 use super::update::growth::By;
 use super::update::prune::Criterion;
 use super::update::soft::Soft;
-use super::{Length, Stage, draw, first_dense, zeros};
+use super::{Length, Stage, first_dense, start};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use crate::ops::packed::Form;
@@ -15,7 +15,7 @@ use crate::ops::packed::crossover::Products;
 use crate::ops::packed::variants::Case;
 use crate::ops::variants::{Choices, Shape};
 use crate::param::{BACKWARD_SET, Chunk, EVER, Like, MEAN, MaskMode, Param, ParamId, ParamSet};
-use crate::recipe::{Curve, Distribution, KeepDense, Rule, Sparsity, Storage};
+use crate::recipe::{Curve, KeepDense, Rule, Sparsity, Storage};
 
 /// What a network is pruned for, besides its recipe.
 pub struct Setting<'a> {
@@ -55,6 +55,7 @@ pub fn prepare(
     }
     let (recipe, entry, method) = first_dense::resolve(recipe, params)?;
     let recipe = &recipe;
+    start::check(recipe, entry, std::iter::empty())?;
     let Some(mut method) = method else {
         params.iter_mut().try_for_each(|param| param.allocate(gpu))?;
         return Ok(None);
@@ -91,6 +92,7 @@ pub fn prepare(
         check_blocks(recipe, &params[i])?;
     }
     check_storage(recipe, entry, &*method, length)?;
+    start::check(recipe, entry, members.iter().flatten().map(|&i| &params[i]))?;
     let limit = |param: &Param| match recipe.storage {
         _ if !param.is_masked() || !is_packable(&*method, length) || !param.form.is_packable() => 0.0,
         Storage::Masked => 0.0,
@@ -142,7 +144,7 @@ pub fn prepare(
         });
         pruner.start_density.push(starts[i].map_or(1.0, |keep| keep as f64 / param.len().max(1) as f64));
         match starts[i] {
-            Some(keep) => pruner.start(gpu, ParamId(i), keep, param)?,
+            Some(keep) => pruner.start(gpu, recipe, ParamId(i), keep, param)?,
             None => param.allocate(gpu)?,
         }
         if !param.is_masked() {
@@ -342,58 +344,4 @@ pub fn outline(recipe: &Sparsity, length: Length, params: &ParamSet) -> Result<V
         }
     }
     Ok(all)
-}
-
-impl Pruner {
-    /// By parameter, how many weights it keeps before the first step, where not all; `keeps` are those at the end.
-    fn starts(&self, recipe: &Sparsity, keeps: &[usize]) -> Result<Vec<Option<usize>>> {
-        let mut all = vec![None; self.names.len()];
-        let (members, keeps) = match self.entry.start {
-            Start::Dense => return Ok(all),
-            Start::Initial if recipe.initial() == 0.0 => return Ok(all),
-            Start::Random | Start::Zeros => (self.members.clone(), keeps.to_vec()),
-            Start::Initial => {
-                let spread = match recipe.spread() {
-                    Distribution::Global => Distribution::Erk,
-                    other => other,
-                };
-                let budget = self.budget.spread(spread)?;
-                let id = |name: &str| {
-                    ParamId(self.names.iter().position(|own| own == name).expect("of the model"))
-                };
-                let numbers = |group: &budget::Group| -> Vec<ParamId> {
-                    group.members.iter().map(|&member| id(&budget.tensors()[member].name)).collect()
-                };
-                let initial = recipe.initial();
-                let keeps = budget.keeps(initial, |target| target.min(initial))?;
-                (budget.groups.iter().map(numbers).collect(), keeps)
-            }
-        };
-        for (group, keep) in members.iter().zip(keeps) {
-            all[group[0].0] = Some(keep);
-        }
-        Ok(all)
-    }
-
-    /// Gives a parameter its mask of the start: at random, or by the zeros that it has.
-    fn start(&self, gpu: &Gpu, id: ParamId, keep: usize, param: &mut Param) -> Result<()> {
-        let matrix = param.matrix();
-        let shape = match param.form {
-            Form::Groups { .. } => matrix.by_tap(),
-            _ => (matrix.rows, matrix.inner()),
-        };
-        let pattern = match self.entry.start {
-            Start::Zeros => zeros::pattern(param)?,
-            _ => draw::draw(gpu, self.seed, id.0 as u32, param.form, shape, keep)?,
-        };
-        let pattern = param.packed_pattern(pattern);
-        if self.packs(id, pattern.kept(), pattern.len()) {
-            return param.allocate_packed(gpu, pattern);
-        }
-        param.allocate(gpu)?;
-        param.write_mask(&pattern.mask())?;
-        let values = param.read()?;
-        let kept: Vec<f32> = pattern.flat().iter().map(|&i| values[i as usize]).collect();
-        param.write(&pattern.dense(&kept))
-    }
 }

@@ -112,27 +112,35 @@ impl Pruner {
         self.soft.as_ref().map_or(Ok(()), |soft| soft.record(rec, params))?;
         self.flowing.as_ref().map_or(Ok(()), |flowing| flowing.record(rec, params))
     }
-    /// Records what the method does with the gradients of each step, after the backward pass, which `grads` go on from.
-    pub fn record_gradients(
+    /// Records how running means of packed weights take over the gradient of a backward pass, which `grads` go on from, or
+    /// what it `adds` to that of passes before it.
+    pub fn record_means(
         &self,
         rec: &mut Recorder,
         params: &ParamSet,
+        adds: bool,
         grads: &regrow::DenseGrad,
     ) -> Result<()> {
+        let (Some(rule), Updater::Regrow(regrow)) = (self.method.mean(), &self.updater) else {
+            return Ok(());
+        };
+        let rule = if adds { mean::Rule { decay: 1.0, ..rule } } else { rule };
+        rec.phase(Phase::Masks);
+        for (id, param) in trained(params).filter(|(_, param)| param.packed().is_some()) {
+            rec.scope(&param.name);
+            regrow.record_mean(rec, rule, (id, param), grads)?;
+        }
+        Ok(())
+    }
+    /// Records what the method does with the gradients of each step, once they are there.
+    pub fn record_gradients(&self, rec: &mut Recorder, params: &ParamSet) -> Result<()> {
         self.soft.as_ref().map_or(Ok(()), |soft| soft.record_gradients(rec, params))?;
         rec.phase(Phase::Masks);
-        let trained = |param: &Param| param.is_masked() && !param.frozen;
-        for (id, param) in params.pairs().filter(|(_, param)| trained(param)) {
+        for (id, param) in trained(params) {
             rec.scope(&param.name);
-            match (self.method.mean(), &self.updater) {
-                (Some(rule), Updater::Regrow(regrow)) if param.packed().is_some() => {
-                    regrow.record_mean(rec, rule, (id, param), grads)?;
-                }
-                (Some(rule), _) => {
-                    let segments = &mut param.segments.iter().zip(param.tensors(MEAN));
-                    segments.try_for_each(|(segment, mean)| mean::record(rec, rule, &segment.grad, mean))?;
-                }
-                (None, _) => {}
+            if let Some(rule) = self.method.mean().filter(|_| param.packed().is_none()) {
+                let segments = &mut param.segments.iter().zip(param.tensors(MEAN));
+                segments.try_for_each(|(segment, mean)| mean::record(rec, rule, &segment.grad, mean))?;
             }
             // Where pruned weights are held at 0 there is nothing to pull.
             if let Some(pull) = self
@@ -279,4 +287,9 @@ impl Pruner {
             Updater::Regrow(regrow) => regrow.plans().collect(),
         }
     }
+}
+
+/// Parameters that may be pruned and whose layers train.
+fn trained(params: &ParamSet) -> impl Iterator<Item = (ParamId, &Param)> {
+    params.pairs().filter(|(_, param)| param.is_masked() && !param.frozen)
 }

@@ -17,6 +17,10 @@ impl Pruner {
     pub fn grows_by_gradient(&self) -> bool {
         self.method.growth().is_some_and(|growth| growth.by == By::Gradient)
     }
+    /// Whether an update reads the dense gradient of the step.
+    pub fn reads_gradients(&self) -> bool {
+        self.method.growth().is_some_and(|growth| !growth.by.is_random())
+    }
     /// Whether the optimizer rests at `step`.
     pub fn rests(&self, step: u64) -> bool {
         self.method.rests(step, self.length)

@@ -1,5 +1,6 @@
 //! What is done beside the order of training, and what layers carry along it.
 
+use super::plans::{Plans, Recorded, Segment};
 use super::session::Session;
 use crate::data::{Dataset, Order, Samples};
 use crate::error::{Error, Result};
@@ -10,13 +11,19 @@ impl Session {
     /// Passes a batch through the network beside the order of training. It is not trained on: totals stay as they are.
     pub fn look(&self, look: Look) -> Result<()> {
         let totals = self.totals.read_u32()?;
-        self.write_batch(self.step + look.ahead)?;
-        self.aside(|run| match &run.plans.tempered {
-            Some(plan) if look.tempered => plan.replay(),
-            _ => run.plans.updating.as_ref().unwrap_or(&run.plans.before).plan.replay(),
-        })?;
+        let of = self.step + look.ahead;
+        self.aside(|run| run.pass_again(run.looked_at(look.tempered), of))?;
         self.totals.write(&totals)?;
-        self.write_batch(self.step)
+        self.write_batch(self.step, 0)
+    }
+    fn looked_at(&self, tempered: bool) -> &Segment {
+        let Plans { before, updating, tempered: other, .. } = &self.plans;
+        other.as_ref().filter(|_| tempered).or(updating.as_ref()).unwrap_or(before)
+    }
+    /// Replays a part of a step by the samples of the step `of`, which is of the same epoch. Running statistics stay.
+    pub(super) fn pass_again(&self, segment: &Segment, of: u64) -> Result<()> {
+        self.write_batch(of, 0)?;
+        self.go_through(segment, of, false, &mut Recorded::replay)
     }
     /// Does something beside the order of training: what layers carry from batch to batch is as before.
     pub(super) fn aside<T>(&self, with: impl FnOnce(&Self) -> Result<T>) -> Result<T> {

@@ -77,10 +77,9 @@ fn count(gpu: &Gpu, recipe: &Recipe, data: &Dataset, choices: &Choices) -> Resul
     let counted = Gpu::counted_as(gpu.identity());
     let run = Session::new(&counted, recipe, data, choices.clone())?;
     let params = &run.model.params;
-    let costs = run.plans().map(|plan| plan.cost());
     Ok(Counted {
         weights: params.iter().filter(|param| param.prunable).map(|param| param.len()).sum(),
-        step_cost: costs[0] + costs[1],
+        step_cost: run.step_cost(),
         peak_device_bytes: counted.memory().peak_bytes,
         stored_bytes: 4 * params.iter().map(|param| param.len() as u64).sum::<u64>(),
     })
@@ -114,11 +113,10 @@ fn measure(gpu: &Gpu, recipe: &Recipe, data: &Dataset, choices: &Choices) -> Res
     let mut ms_per_step: BTreeMap<&'static str, f64> =
         phases.iter().map(|(phase, all)| (phase.name(), median(all))).collect();
     ms_per_step.insert("total", total);
-    let costs = run.plans().map(|plan| plan.cost());
     Ok(Baseline {
         steps,
         ms_per_step,
-        step_cost: costs[0] + costs[1],
+        step_cost: run.step_cost(),
         stored_bytes: compact::bytes(&run.stored(false)?),
         peak_device_bytes: gpu.memory().peak_bytes - before + gpu.memory().fixed_bytes,
     })

@@ -16,7 +16,7 @@ impl Session {
     pub fn branch_from(&mut self, dense: &Snapshot) -> Result<()> {
         let mut full = dense.clone();
         for param in self.model.params.iter().filter(|param| param.mask_mode() == MaskMode::Held) {
-            let slots = self.optimizer.entry.slots.iter().map(|slot| format!("{}.{slot}", param.name));
+            let slots = param.slots().map(|slot| format!("{}.{}", param.name, slot.name));
             for name in std::iter::once(param.name.clone()).chain(slots) {
                 let array = full.arrays.remove(&name).filter(|array| array.shape == param.shape);
                 let array = array.ok_or_else(|| {
@@ -48,7 +48,7 @@ impl Session {
         let mut full = dense.clone();
         for param in self.model.params.iter().filter(|param| param.mask_mode() == MaskMode::Held) {
             let mask = param.read_mask()?;
-            let slots = self.optimizer.entry.slots.iter().map(|slot| format!("{}.{slot}", param.name));
+            let slots = param.slots().map(|slot| format!("{}.{}", param.name, slot.name));
             for name in std::iter::once(param.name.clone()).chain(slots) {
                 let Some(array) = full.arrays.get_mut(&name) else { continue };
                 let mut values = array.to_f32();

@@ -10,7 +10,7 @@ use crate::param::mask_of;
 use crate::store::array::elements;
 use crate::store::{Array, Arrays, Dtype};
 
-const KEPT: &str = ".kept";
+pub(super) const KEPT: &str = ".kept";
 /// Of a packed weight in a file of its own: its shape.
 const SHAPE: &str = ".shape";
 

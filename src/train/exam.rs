@@ -41,14 +41,14 @@ impl Exam {
 }
 
 impl Session {
-    /// Loss, accuracy and confidence on a part of the data, by the masks of the end where masks flow; `None` where that
-    /// part is empty.
+    /// Loss, accuracy and confidence on a part of the data, by the masks of the end where masks flow and by the averages of
+    /// weights where there are any; `None` where that part is empty.
     ///
     /// # Errors
     /// `Kind::Numbers` if the loss is not finite; whatever the device reports.
     pub fn evaluate(&self, part: Part) -> Result<Option<Marks>> {
         self.pruner.as_ref().map_or(Ok(()), Pruner::show_hard)?;
-        self.examine(part)
+        self.by_averages(|run| run.examine(part))
     }
 
     /// As [`Session::evaluate`], by what the forward pass of the last step saw; `None` where that is the same.

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Recorder, Tensor, Uniform};
 use crate::ops::Step;
 use crate::ops::batch::{self, Part, Set, pack_bytes};
+use crate::ops::mixup::Mixup;
 use crate::ops::text::{Cut, Start, Text};
 use crate::random::{self, Stream};
 
@@ -51,7 +52,7 @@ impl Span {
     /// What the device is told of it.
     pub fn step(&self) -> Step {
         let [first, live, answers] = [self.first, self.live, self.answers].map(|n| n as u32);
-        Step { first, live, answers, ..Step::default() }
+        Step { first, live, answers, together: answers, ..Step::default() }
     }
 }
 
@@ -61,6 +62,13 @@ impl Store {
         match self {
             Store::Numbers(set) => &set.order,
             Store::Tokens(text) => &text.order,
+        }
+    }
+    /// How samples are mixed with each other, if they are.
+    pub fn mixup(&self) -> Option<&Mixup> {
+        match self {
+            Store::Numbers(set) => set.mixup.as_ref(),
+            Store::Tokens(_) => None,
         }
     }
     /// Whether batches can be written as bf16 alone.
@@ -126,6 +134,7 @@ impl Feed {
             features,
             normal: Set::normal(gpu, &data.scale, &data.shift)?,
             augment: None,
+            mixup: None,
         };
         Ok(Self { store: Store::Numbers(Box::new(set)), samples: split.len(), batch, rows: Rows::Any })
     }

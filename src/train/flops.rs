@@ -48,6 +48,7 @@ impl Session {
                 let [forward, feeds_back] = uses[id.0].map(|times| times as f64);
                 let gradient = if trained.contains(&id) { forward * work.gradient } else { 0.0 };
                 param.product(self.columns()).flops() as f64
+                    * f64::from(self.recipe.run.accumulate)
                     * ((forward + feeds_back) * work.forward + gradient)
             })
             .sum()

@@ -73,6 +73,7 @@ impl Session {
             self.clear_frozen()?;
         }
         self.rewind()?;
+        self.begin_averages()?;
         Ok(Some(change))
     }
 

@@ -3,7 +3,7 @@
 use super::feed::Store;
 use super::session::Session;
 use crate::nn::Life;
-use crate::param::{Companion, LATENT, MEAN};
+use crate::param::{AVERAGE, Companion, LATENT, MEAN};
 
 /// Bytes of a session's tensors, by what they are for. What a device holds besides (copies in textures, lists of mask
 /// updates, constants) belongs to what is recorded.
@@ -15,6 +15,8 @@ pub struct Memory {
     /// Masks, and the indices of packed weights.
     pub masks: u64,
     pub optimizer: u64,
+    /// Averages of weights.
+    pub averages: u64,
     /// Running means of gradients.
     pub means: u64,
     /// Activations and their gradients, in the buffers that they share.
@@ -26,12 +28,13 @@ pub struct Memory {
 
 impl Memory {
     /// Names for a table, and bytes.
-    pub fn rows(&self) -> [(&'static str, u64); 7] {
+    pub fn rows(&self) -> [(&'static str, u64); 8] {
         [
             ("weights and biases", self.weights),
             ("gradients of weights and biases", self.gradients),
             ("masks and indices", self.masks),
             ("optimizer slots", self.optimizer),
+            ("averages of weights", self.averages),
             ("running means", self.means),
             ("activations and their gradients", self.activations),
             ("data", self.data),
@@ -56,14 +59,16 @@ impl Session {
         let weights = segments().map(|segment| segment.weight.bytes()).sum::<u64>()
             + companions(&|name| name == LATENT);
         let (optimizer, means) = (companions(&is_slot), companions(&|name| name == MEAN));
+        let averages = companions(&|name| name == AVERAGE);
         let exams = [self.validation.as_ref(), Some(&self.test)].into_iter().flatten();
         let sets = exams.map(|exam| &exam.feed.store).chain([&self.feed.store]);
         Memory {
             weights,
             gradients,
             // What else weights have: thresholds and bits of those ever kept among it.
-            masks: params.bytes() - weights - gradients - optimizer - means,
+            masks: params.bytes() - weights - gradients - optimizer - averages - means,
             optimizer,
+            averages,
             means,
             activations: self.passes.bytes(),
             activations_apart: self.passes.due().schedule.lives.iter().map(Life::bytes).sum(),

@@ -2,6 +2,7 @@
 
 mod aside;
 mod augment;
+mod averages;
 pub mod baseline;
 mod branch;
 pub mod checkpoint;
@@ -20,6 +21,7 @@ mod language;
 pub mod layout;
 mod masks;
 mod memory;
+mod micro;
 mod moved;
 mod noise;
 mod numbers;
@@ -39,6 +41,7 @@ mod watch;
 mod writer;
 
 pub use augment::shown;
+pub use averages::averaged;
 pub use compact::expand_described;
 pub use confidence::{Bin, Confidence};
 pub use course::Turn;

@@ -3,11 +3,11 @@
 //! Bambhaniya et al., 2024, Section 5: the variance of |gradient| over a layer's weights, and that of Adam's second
 //! moment. Of packed weights there are gradients where something is kept, and only those count.
 
-use super::plans::dense_grads;
+use super::plans::How;
 use super::session::Session;
 use crate::error::Result;
-use crate::gpu::Recorder;
 use crate::param::Companion;
+use crate::sparsity::Stage;
 
 /// Batches that the noise at the end of a run is the mean of, if an epoch has as many.
 const BATCHES: u64 = 16;
@@ -109,18 +109,9 @@ impl Session {
         let Some(pruner) = self.pruner.as_ref().filter(|_| self.is_done() && self.step > 0) else {
             return Ok(None);
         };
-        let params = &self.model.params;
-        let mut rec = Recorder::new(&self.gpu);
-        pruner.record_masks(&mut rec, params)?;
-        let pass = self.passes.step();
-        self.forward(&mut rec, &self.feed, pass)?;
-        self.backward(&mut rec, 1.0, pass)?;
         // Running means are state, and no part of a gradient.
-        if !pruner.averages() {
-            let grads = dense_grads(&self.model, &self.choices, pass);
-            pruner.record_gradients(&mut rec, params, &grads)?;
-        }
-        let plan = rec.finish()?;
+        let how = How { plain: pruner.averages(), ..How::USUAL };
+        let segment = self.segment(&[Stage::Masks, Stage::Forward, Stage::Backward], how)?;
         let totals = self.totals.read_u32()?;
         let state = || self.distill.iter().flat_map(|method| method.state());
         let before = state().map(|(_, tensor)| tensor.read_f32()).collect::<Result<Vec<_>>>()?;
@@ -128,8 +119,7 @@ impl Session {
         self.feed.shuffle(self.recipe.run.seed, last / per_epoch)?;
         self.open(last)?;
         let batch = |step| {
-            self.write_batch(step)?;
-            plan.replay()?;
+            self.pass_again(&segment, step)?;
             self.noise()
         };
         // Of the epoch whose order is there.

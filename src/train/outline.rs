@@ -31,7 +31,8 @@ pub(super) fn model(recipe: &Recipe, data: &Dataset, initial: Option<&Initial>) 
 
 /// How long a run is.
 pub fn length(recipe: &Recipe, data: &Dataset) -> Length {
-    let steps_per_epoch = feed::batches(&data.train, recipe.run.batch as usize) as u64;
+    let batches = feed::batches(&data.train, recipe.run.batch as usize) as u64;
+    let steps_per_epoch = batches.div_ceil(u64::from(recipe.run.accumulate));
     let by_epochs = steps_per_epoch * u64::from(recipe.run.epochs);
     Length { steps: recipe.run.steps.map_or(by_epochs, u64::from), steps_per_epoch }
 }

@@ -3,7 +3,8 @@
 use super::outline::is_narrow;
 use super::session::Session;
 use crate::error::Result;
-use crate::nn::{Arena, Gradients, Pass, Schedule, Wish};
+use crate::gpu::Tensor;
+use crate::nn::{Arena, Copies, Gradients, Left, Pass, Schedule, Wish};
 use crate::sparsity::{Pruner, Stage};
 
 /// What [`Session::lay_out`] made; nothing before.
@@ -15,6 +16,11 @@ struct Made {
     arena: Arena,
     step: Pass,
     due: Option<Pass>,
+    /// Those of a step's further micro-batches, whose gradients are added.
+    more: Option<Pass>,
+    more_due: Option<Pass>,
+    /// By micro-batch, what growth multiplies: all but the last one's, which the pass itself has.
+    copies: Vec<Copies>,
     validation: Option<Pass>,
     test: Pass,
 }
@@ -38,15 +44,33 @@ impl Passes {
     pub(super) fn has_due(&self) -> bool {
         self.made().due.is_some()
     }
+    /// That of a step's first micro-batch, and that of each other one, if there are any; of steps with a mask update if `due`.
+    pub(super) fn training(&self, due: bool) -> (&Pass, Option<&Pass>) {
+        let Made { step, more, more_due, .. } = self.made();
+        match due {
+            true => (self.due(), more_due.as_ref().or(more.as_ref())),
+            false => (step, more.as_ref()),
+        }
+    }
+    pub(super) fn copies(&self) -> &[Copies] {
+        &self.made().copies
+    }
+    /// What all micro-batches of a step with a mask update leave for dense gradients.
+    pub(super) fn left(&self) -> Left<'_> {
+        let (first, more) = self.training(true);
+        Left::after(more.unwrap_or(first), self.copies())
+    }
     pub(super) fn validation(&self) -> Option<&Pass> {
         self.made().validation.as_ref()
     }
     pub(super) fn test(&self) -> &Pass {
         &self.made().test
     }
-    /// Bytes of the buffers that they share.
+    /// Bytes of the buffers that they share, and of copies.
     pub(super) fn bytes(&self) -> u64 {
-        self.made.as_ref().map_or(0, |made| made.arena.bytes())
+        let copies =
+            |made: &Made| made.copies.iter().flat_map(|of| of.values()).map(Tensor::bytes).sum::<u64>();
+        self.made.as_ref().map_or(0, |made| made.arena.bytes() + copies(made))
     }
 }
 
@@ -65,15 +89,18 @@ impl Session {
         let of = |gradients, keeps, narrow_batch| {
             // Evaluations have nothing to recompute for.
             let recomputes = self.recipe.run.recompute && gradients != Gradients::None;
-            Wish { gradients, keeps, narrow, narrow_batch, recomputes }
+            Wish { gradients, keeps, narrow, narrow_batch, recomputes, adds: false }
         };
         let batch = self.feed.store.writes_narrow();
         let step = of(Gradients::Trained, (grows || averages) && !apart, batch);
         let due = of(if chooses { Gradients::All } else { Gradients::Trained }, grows || averages, batch);
         let evaluation = |narrow_batch| of(Gradients::None, false, narrow_batch);
         let exams = [self.validation.as_ref(), Some(&self.test)];
+        let adds = self.recipe.run.accumulate > 1;
         let mut wishes = vec![step];
         wishes.extend((due != step).then_some(due));
+        let added: Vec<Wish> = wishes.iter().filter(|_| adds).map(|wish| Wish { adds, ..*wish }).collect();
+        wishes.extend(added);
         wishes.extend(exams.into_iter().flatten().map(|exam| evaluation(exam.feed.store.writes_narrow())));
         let cols = self.columns();
         let schedule = |wish: &Wish| Schedule::new(&self.model, &self.gpu, &self.choices, cols, *wish);
@@ -90,9 +117,16 @@ impl Session {
             arena,
             step: training(next(true).expect("asked for")),
             due: next(due != step).map(&mut training),
+            more: next(adds).map(&mut training),
+            more_due: next(adds && due != step).map(&mut training),
+            copies: Vec::new(),
             validation: next(self.validation.is_some()),
             test: next(true).expect("asked for"),
         });
+        let copies = self.make_copies()?;
+        if let Some(made) = &mut self.passes.made {
+            made.copies = copies;
+        }
         Ok(())
     }
 }

@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 
+use super::averages::Averages;
 use super::feed::Feed;
+use super::micro::Between;
 use super::numbers::Numbers;
 use super::session::Session;
 use crate::distill::Batch;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Phase, Plan, Profiler, Recorder, Tensor};
-use crate::nn::{Model, Pass};
+use crate::nn::{Left, Model, Pass};
 use crate::ops::cross_entropy::{self, Labels, Share, Target};
 use crate::ops::tally;
 use crate::ops::variants::Choices;
@@ -22,41 +24,86 @@ pub(super) struct Plans {
     /// As `before`, where a mask update reads what that does not leave: activations as f32, gradients of frozen layers.
     pub(super) updating: Option<Segment>,
     pub(super) after: Segment,
+    pub(super) between: Between,
     /// Forward and backward with logits over the temperature that the method looks at batches with.
-    pub(super) tempered: Option<Plan>,
+    pub(super) tempered: Option<Segment>,
     pub(super) validation: Option<Plan>,
     pub(super) test: Plan,
     pub(super) numbers: Numbers,
+    pub(super) averages: Option<Averages>,
 }
 
-/// A recorded part of a step.
+/// A recorded part of a step: `first` alone, or where it has several micro-batches and their passes are in this part, what
+/// goes on to the first one's gradients, what each other one takes, and what comes after.
 pub(super) struct Segment {
+    pub(super) first: Recorded,
+    pub(super) more: Option<Recorded>,
+    pub(super) rest: Option<Recorded>,
+}
+
+pub(super) struct Recorded {
     pub(super) plan: Plan,
     pub(super) profiler: Profiler,
+}
+
+impl Recorded {
+    pub(super) fn new(rec: Recorder) -> Result<Self> {
+        let plan = rec.finish()?;
+        let profiler = plan.profiler()?;
+        Ok(Self { plan, profiler })
+    }
+    pub(super) fn replay(&self) -> Result<()> {
+        self.plan.replay()
+    }
+}
+
+/// How a part of a step is recorded.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    /// Its pass leaves what mask updates read.
+    pub(super) due: bool,
+    /// What logits are divided by.
+    pub(super) temperature: f32,
+    /// Gradients are what the backward pass makes them: no method goes on from them.
+    pub(super) plain: bool,
+}
+
+impl How {
+    /// As most steps have it.
+    pub(super) const USUAL: How = How { due: false, temperature: 1.0, plain: false };
 }
 
 impl Plans {
     /// Plans that do nothing.
     pub(super) fn none(gpu: &Gpu) -> Result<Self> {
         let segment = || -> Result<Segment> {
-            let plan = Recorder::new(gpu).finish()?;
-            let profiler = plan.profiler()?;
-            Ok(Segment { plan, profiler })
+            Ok(Segment { first: Recorded::new(Recorder::new(gpu))?, more: None, rest: None })
         };
         let test = Recorder::new(gpu).finish()?;
         let numbers = Numbers::record(gpu, &ParamSet::default())?;
         let (before, after) = (segment()?, segment()?);
-        Ok(Self { before, updating: None, after, tempered: None, validation: None, test, numbers })
+        let between = Between::default();
+        Ok(Self {
+            before,
+            updating: None,
+            after,
+            between,
+            tempered: None,
+            validation: None,
+            test,
+            numbers,
+            averages: None,
+        })
     }
 }
 
-/// Records the gradient of some rows of a parameter after a backward pass, also where nothing is kept.
+/// Records the gradient of some rows of a parameter after backward passes, also where nothing is kept.
 pub(super) fn dense_grads<'a>(
     model: &'a Model,
     choices: &'a Choices,
-    pass: &'a Pass,
+    left: Left<'a>,
 ) -> impl Fn(&mut Recorder, ParamId, Range<usize>, &Tensor) -> Result<()> + 'a {
-    move |rec, param, rows, to| model.dense_grad(rec, choices, pass, (param, rows), to)
+    move |rec, param, rows, to| model.dense_grad(rec, choices, &left, (param, rows), to)
 }
 
 impl Session {
@@ -69,13 +116,18 @@ impl Session {
         self.model.params.join(&self.gpu)?;
         self.lay_out(first)?;
         if let Some(pruner) = &mut self.pruner {
-            let grads = dense_grads(&self.model, &self.choices, self.passes.due());
+            let grads = dense_grads(&self.model, &self.choices, self.passes.left());
             pruner.record(&self.gpu, &self.model.params, &grads)?;
         }
         self.plans = Plans {
-            before: self.segment(first, self.passes.step())?,
-            updating: self.passes.has_due().then(|| self.segment(first, self.passes.due())).transpose()?,
-            after: self.segment(second, self.passes.step())?,
+            before: self.segment(first, How::USUAL)?,
+            updating: self
+                .passes
+                .has_due()
+                .then(|| self.segment(first, How { due: true, ..How::USUAL }))
+                .transpose()?,
+            after: self.segment(second, How::USUAL)?,
+            between: self.record_between()?,
             tempered: self.record_tempered()?,
             validation: self
                 .validation
@@ -85,46 +137,67 @@ impl Session {
                 .transpose()?,
             test: self.record_exam(&self.test, self.passes.test())?,
             numbers: Numbers::record(&self.gpu, &self.model.params)?,
+            averages: self.record_averages()?,
         };
         Ok(())
     }
 
     /// What a step begins with: a mask update may read activations and gradients.
     pub(super) fn opening(&self) -> &Segment {
-        let due = self.pruner.as_ref().is_some_and(|pruner| pruner.due(self.step).is_some());
-        self.plans.updating.as_ref().filter(|_| due).unwrap_or(&self.plans.before)
+        self.plans.updating.as_ref().filter(|_| self.is_due()).unwrap_or(&self.plans.before)
     }
-    fn segment(&self, stages: &[Stage], pass: &Pass) -> Result<Segment> {
+    pub(super) fn segment(&self, stages: &[Stage], how: How) -> Result<Segment> {
+        let (pass, more) = self.passes.training(how.due);
+        let passed = stages.iter().position(|stage| *stage == Stage::Backward).map_or(0, |at| at + 1);
+        let (until, after) = stages.split_at(passed);
         let mut rec = Recorder::new(&self.gpu);
-        for stage in stages {
-            match stage {
-                Stage::Masks => {
-                    if let Some(pruner) = &self.pruner {
-                        pruner.record_masks(&mut rec, &self.model.params)?;
-                    }
+        for stage in until {
+            self.stage(&mut rec, *stage, pass, how)?;
+        }
+        let Some(more) = more.filter(|_| passed > 0) else {
+            self.settle(&mut rec, passed > 0, after, how)?;
+            return Ok(Segment { first: Recorded::new(rec)?, more: None, rest: None });
+        };
+        let [mut again, mut rest] = [(); 2].map(|()| Recorder::new(&self.gpu));
+        for stage in [Stage::Forward, Stage::Backward] {
+            self.stage(&mut again, stage, more, how)?;
+        }
+        self.settle(&mut rest, true, after, how)?;
+        let more = Some(Recorded::new(again)?);
+        Ok(Segment { first: Recorded::new(rec)?, more, rest: Some(Recorded::new(rest)?) })
+    }
+
+    /// Records a stage of one micro-batch.
+    fn stage(&self, rec: &mut Recorder, stage: Stage, pass: &Pass, how: How) -> Result<()> {
+        let params = &self.model.params;
+        match (stage, &self.pruner) {
+            (Stage::Masks, Some(pruner)) => pruner.record_masks(rec, params),
+            (Stage::Masks, None) => Ok(()),
+            (Stage::Forward, _) => self.forward(rec, &self.feed, pass),
+            (Stage::Backward, pruner) => {
+                self.backward(rec, how.temperature, pass)?;
+                let Some(pruner) = pruner.as_ref().filter(|_| !how.plain) else { return Ok(()) };
+                let grads = dense_grads(&self.model, &self.choices, Left::by(pass));
+                pruner.record_means(rec, params, pass.schedule.wish.adds, &grads)
+            }
+            (Stage::Update, pruner) => {
+                self.optimizer.record(rec, params, &self.step_uniform, &self.totals)?;
+                self.model.record_statistics(rec, &self.totals)?;
+                sparsity::record_effective(rec, params)?;
+                if let Some(pruner) = pruner {
+                    pruner.record_update(rec, params, &self.step_uniform, &self.totals)?;
                 }
-                Stage::Forward => self.forward(&mut rec, &self.feed, pass)?,
-                Stage::Backward => {
-                    self.backward(&mut rec, 1.0, pass)?;
-                    if let Some(pruner) = &self.pruner {
-                        let grads = dense_grads(&self.model, &self.choices, pass);
-                        pruner.record_gradients(&mut rec, &self.model.params, &grads)?;
-                    }
-                }
-                Stage::Update => {
-                    let params = &self.model.params;
-                    self.optimizer.record(&mut rec, params, &self.step_uniform, &self.totals)?;
-                    self.model.record_statistics(&mut rec, &self.totals)?;
-                    sparsity::record_effective(&mut rec, params)?;
-                    if let Some(pruner) = &self.pruner {
-                        pruner.record_update(&mut rec, params, &self.step_uniform, &self.totals)?;
-                    }
-                }
+                self.average.as_ref().map_or(Ok(()), |average| average.record(rec, params, &self.totals))
             }
         }
-        let plan = rec.finish()?;
-        let profiler = plan.profiler()?;
-        Ok(Segment { plan, profiler })
+    }
+
+    /// Records what comes after the gradients of all micro-batches, if they are there.
+    fn settle(&self, rec: &mut Recorder, passed: bool, after: &[Stage], how: How) -> Result<()> {
+        if let Some(pruner) = self.pruner.as_ref().filter(|_| passed && !how.plain) {
+            pruner.record_gradients(rec, &self.model.params)?;
+        }
+        after.iter().try_for_each(|stage| self.stage(rec, *stage, self.passes.step(), how))
     }
 
     pub(super) fn forward(&self, rec: &mut Recorder, feed: &Feed, pass: &Pass) -> Result<()> {
@@ -134,15 +207,10 @@ impl Session {
         self.model.forward(rec, &self.choices, &self.step_uniform, pass)
     }
 
-    fn record_tempered(&self) -> Result<Option<Plan>> {
+    fn record_tempered(&self) -> Result<Option<Segment>> {
         let temperature = self.pruner.as_ref().map_or(1.0, Pruner::temperature);
-        if temperature == 1.0 {
-            return Ok(None);
-        }
-        let mut rec = Recorder::new(&self.gpu);
-        self.forward(&mut rec, &self.feed, self.passes.due())?;
-        self.backward(&mut rec, temperature, self.passes.due())?;
-        rec.finish().map(Some)
+        let how = How { due: true, temperature, plain: true };
+        (temperature != 1.0).then(|| self.segment(&[Stage::Forward, Stage::Backward], how)).transpose()
     }
 
     /// Records the losses of all outputs, added up by their weights, and from their gradients the backward pass.
@@ -154,15 +222,17 @@ impl Session {
         for (index, (head, (logits, d_logits))) in self.model.heads().iter().zip(pass.heads()).enumerate() {
             let d_logits =
                 d_logits.ok_or_else(|| Error::internal("a pass without gradients has no backward pass"))?;
-            let target = match &self.distill {
-                Some(distill) => {
+            let (smoothing, mixup) = (self.recipe.loss.smoothing as f32, self.feed.store.mixup());
+            let target = match (&self.distill, mixup) {
+                (Some(distill), _) => {
                     distill.record(
                         rec,
                         &Batch { step, logits, label: label.tensor, order: self.feed.store.order() },
                     )?;
                     Target::Soft { label, soft: distill.soft() }
                 }
-                None => Target::Hard { label, smoothing: self.recipe.loss.smoothing as f32, temperature },
+                (None, Some(mixup)) => Target::Mixed { label, smoothing, temperature, mix: &mixup.mix },
+                (None, None) => Target::Hard { label, smoothing, temperature },
             };
             let share = Share { weight: head.weight, adds: index > 0 };
             let hit = if index == 0 { &c.hit } else { &c.other_hit };
@@ -191,7 +261,7 @@ mod tests {
             for step in 0..45 {
                 let due = run.pruner.as_ref().is_some_and(|pruner| pruner.due(step).is_some());
                 run.write_step().unwrap();
-                run.opening().plan.replay().unwrap();
+                run.opening().first.replay().unwrap();
                 let packed = run.model.params.pairs().filter(|(_, param)| param.packed().is_some());
                 let items: Vec<_> = packed
                     .flat_map(|(id, _)| {

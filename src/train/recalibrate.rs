@@ -6,6 +6,7 @@ use super::session::Session;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::ops::Step;
+use crate::ops::mixup::Mixup;
 use crate::ops::running::Pace;
 use crate::sparsity::Pruner;
 
@@ -32,18 +33,22 @@ impl Session {
         self.forward(&mut rec, &self.feed, self.passes.step())?;
         self.model.record_statistics_by(&mut rec, &self.totals, &pace)?;
         let plan = rec.finish()?;
-        let per_epoch = self.length.steps_per_epoch;
-        let first = self.step.div_ceil(per_epoch);
+        let per_epoch = self.feed.batches() as u64;
+        let first = self.step.div_ceil(self.length.steps_per_epoch);
         let observe = |batch: u64| {
             if batch.is_multiple_of(per_epoch) {
                 self.feed.shuffle(self.recipe.run.seed, first + batch / per_epoch)?;
             }
+            let number = (self.step + batch) as u32;
             let span = self.feed.span((batch % per_epoch) as usize);
-            self.step_uniform.write(&Step { step: (self.step + batch) as u32, ..span.step() })?;
+            self.step_uniform.write(&Step { step: number, draw: number, ..span.step() })?;
             pace.write(&Pace { momentum: 1.0 / (batch + 1) as f32 })?;
             plan.replay()
         };
-        self.aside(|_| (0..u64::from(batches)).try_for_each(observe))?;
+        // As evaluations have them.
+        self.feed.store.mixup().map_or(Ok(()), Mixup::rest)?;
+        // Those that the network is judged by.
+        self.by_averages(|run| run.aside(|_| (0..u64::from(batches)).try_for_each(observe)))?;
         self.enter()?;
         self.check_weights()
     }

@@ -14,8 +14,22 @@ pub(super) fn of_model(recipe: &Recipe, model: &Model, data: &Dataset) -> Result
             .at(format!("finish.recalibrate = {}", recipe.finish.recalibrate))
             .hint("a `batch_norm` layer, or leave it out"));
     }
+    let mixes = recipe.augment.mixup > 0.0;
+    let refuse = |what: &str, advice: &str| {
+        Err(Error::usage(what).at(format!("augment.mixup = {}", recipe.augment.mixup)).hint(advice))
+    };
+    if mixes && data.train.tokens().is_some() {
+        return refuse(
+            "tokens cannot be mixed: mixup is for pictures and other numbers",
+            "augment.mixup = 0",
+        );
+    }
     if !distills(recipe) {
         return Ok(());
+    }
+    if mixes {
+        let what = "distillation has targets for samples as they are, and mixup makes others of them";
+        return refuse(what, "augment.mixup = 0, or no [distill]");
     }
     let (heads, labels) = (model.heads().len(), data.labels());
     if heads > 1 {

@@ -1,6 +1,7 @@
 //! A run in memory: model, optimizer, pruning and data on a device, and the plans that make a step.
 
 use super::augment;
+use super::averages;
 use super::event::Log;
 use super::exam::Exam;
 use super::feed::{Feed, Span, Store};
@@ -9,19 +10,20 @@ use super::initial::Initial;
 use super::language::Asked;
 use super::outline::{columns, is_narrow, length, model};
 use super::passes::Passes;
-use super::plans::Plans;
+use super::plans::{Plans, Recorded};
 use super::refusals;
 use super::unfreeze::Phases;
 use super::watch::Times;
 use crate::data::Dataset;
 use crate::distill;
 use crate::error::{Error, Kind, Result};
-use crate::gpu::{Dtype, Gpu, Plan, Tensor, Timing, Uniform};
+use crate::gpu::{Cost, Dtype, Gpu, Plan, Tensor, Timing, Uniform};
 use crate::nn::{Carried, Model};
 use crate::ops::Step;
+use crate::ops::mixup::Mixup;
 use crate::ops::tally::Totals;
 use crate::ops::variants::Choices;
-use crate::optim::{self, Optimizer};
+use crate::optim::{self, Average, Optimizer};
 use crate::recipe::Recipe;
 use crate::sparsity::{self, Change, Length, Pruner, Setting, methods};
 
@@ -32,6 +34,8 @@ pub struct Session {
     pub choices: Choices,
     pub model: Model,
     pub optimizer: Optimizer,
+    /// Averages of the weights, by which the network is judged.
+    pub(super) average: Option<Average>,
     pub pruner: Option<Pruner>,
     pub distill: Option<Box<dyn distill::Method>>,
     pub length: Length,
@@ -110,10 +114,12 @@ impl Session {
         let varies = augment::of(gpu, &recipe.augment, data, cols)?;
         if let Store::Numbers(set) = &mut feed.store {
             set.augment = varies;
+            let alpha = Some(recipe.augment.mixup).filter(|alpha| *alpha > 0.0);
+            set.mixup = alpha.map(|alpha| Mixup::new(gpu, alpha, set.features, cols)).transpose()?;
         }
         let length = length(&recipe, data);
-        if length.steps > u32::MAX as u64 / 2 {
-            return Err(Error::usage(format!("{} steps are too many: at most 2^31", length.steps)));
+        if length.steps * u64::from(recipe.run.accumulate) > u32::MAX as u64 / 2 {
+            return Err(Error::usage(format!("{} steps are too many: at most 2^31 batches", length.steps)));
         }
 
         let mut model = model(&recipe, data, initial)?;
@@ -127,7 +133,10 @@ impl Session {
         let courses = [course(0), course(length.steps.saturating_sub(1))];
         let phases = Phases::new(&recipe.unfreeze, &names, &courses)?;
         refusals::of_method(&recipe, &model, pruner.as_ref())?;
+        averages::check(&recipe, &model.params)?;
         let optimizer = Optimizer::new(gpu, &recipe.optim, &mut model.params)?;
+        let average =
+            recipe.optim.ema.map(|decay| Average::new(gpu, decay, &mut model.params)).transpose()?;
         let context = distill::Context { classes: data.classes, cols, labels: &data.train.labels };
         let distill = distill::new(gpu, &recipe.distill, &context)?;
         let held_out = Some(&data.validation).filter(|split| !split.is_empty());
@@ -146,6 +155,7 @@ impl Session {
             choices,
             model,
             optimizer,
+            average,
             pruner,
             distill,
             length,
@@ -162,6 +172,7 @@ impl Session {
         };
         session.freeze(0);
         session.record()?;
+        session.begin_averages()?;
         session.enter()?;
         Ok(session)
     }
@@ -192,13 +203,7 @@ impl Session {
         self.enter_phase()?;
         self.reset()?;
         self.write_step()?;
-        self.opening().plan.replay()?;
-        let change = self.update_masks()?;
-        if !self.rests() {
-            self.plans.after.plan.replay()?;
-        }
-        self.next()?;
-        Ok(change)
+        self.take(&mut Recorded::replay)
     }
 
     /// As [`Session::advance`], timing every dispatch. The results are the same.
@@ -206,15 +211,24 @@ impl Session {
         self.enter_phase()?;
         self.reset()?;
         self.write_step()?;
-        let before = self.opening();
-        let mut times = before.plan.profile(&before.profiler)?;
+        let mut times = Vec::new();
+        let change = self.take(&mut |recorded| {
+            times.extend(recorded.plan.profile(&recorded.profiler)?);
+            Ok(())
+        })?;
+        Ok((change, times))
+    }
+
+    /// The parts of a step whose numbers are written, and its mask update between them.
+    fn take(&mut self, replay: &mut dyn FnMut(&Recorded) -> Result<()>) -> Result<Option<Change>> {
+        let (step, moves) = (self.step, !self.rests());
+        self.go_through(self.opening(), step, moves, replay)?;
         let change = self.update_masks()?;
         if !self.rests() {
-            let after = &self.plans.after;
-            times.extend(after.plan.profile(&after.profiler)?);
+            self.go_through(&self.plans.after, step, moves, replay)?;
         }
         self.next()?;
-        Ok((change, times))
+        Ok(change)
     }
 
     fn next(&mut self) -> Result<()> {
@@ -225,7 +239,8 @@ impl Session {
     }
     pub(super) fn write_step(&self) -> Result<()> {
         self.open(self.step)?;
-        self.write_batch(self.step)
+        self.average.as_ref().map_or(Ok(()), |average| average.open(self.updates + 1))?;
+        self.write_batch(self.step, 0)
     }
     /// Writes the numbers of a step that masks and soft targets need.
     pub(super) fn open(&self, step: u64) -> Result<()> {
@@ -235,22 +250,11 @@ impl Session {
         let per_epoch = course.steps_per_epoch;
         distill.begin(own / per_epoch, course.steps.div_ceil(per_epoch))
     }
-    /// Writes the numbers of this step, with the batch of the step `of`, which is of the same epoch.
-    pub(super) fn write_batch(&self, of: u64) -> Result<()> {
-        let span = self.feed.span((of % self.length.steps_per_epoch) as usize);
-        self.step_uniform.write(&self.optimizer.corrected(Step {
-            step: self.step as u32,
-            rate: self.learning_rate() as f32,
-            update: (self.updates + 1) as u32,
-            ..span.step()
-        }))
-    }
-
-    /// Sample numbers of the batch of step `step`, within the training part.
+    /// Sample numbers of the batches of step `step`, within the training part.
     pub fn samples_of(&self, step: u64) -> Result<Vec<u32>> {
         let order = self.feed.order(self.recipe.run.seed, step / self.length.steps_per_epoch)?;
-        let Span { first, live, .. } = self.feed.span((step % self.length.steps_per_epoch) as usize);
-        Ok(order[first..first + live].to_vec())
+        let spans = self.batches_of(step).map(|batch| self.feed.span(batch));
+        Ok(spans.flat_map(|Span { first, live, .. }| order[first..first + live].to_vec()).collect())
     }
 
     /// What the device has counted since the last call, and clears it. Waits for the device.
@@ -270,9 +274,13 @@ impl Session {
         Ok(totals)
     }
 
-    /// The step's dispatches, in order, mask updates apart.
-    pub fn plans(&self) -> [&Plan; 2] {
-        [&self.plans.before.plan, &self.plans.after.plan]
+    /// What a step replays, in order and as often as it does, mask updates apart.
+    pub fn plans(&self) -> Vec<&Plan> {
+        self.plans_of(&self.plans.before).chain(self.plans_of(&self.plans.after)).collect()
+    }
+    /// What a step comes to.
+    pub fn step_cost(&self) -> Cost {
+        self.plans().iter().fold(Cost::default(), |sum, plan| sum + plan.cost())
     }
     /// Whether the products of a parameter read activations as bf16.
     pub fn reads_narrow(&self, param: &str) -> bool {

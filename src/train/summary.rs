@@ -23,7 +23,6 @@ pub(super) fn summarise(
         layers.iter().fold((0, 0), |(kept, total), layer| (kept + layer.kept, total + layer.total));
     let peak_device_bytes = run.gpu.memory().peak_bytes;
     let noise = run.noise_at_end()?; // records a plan of its own
-    let costs = run.plans().map(|plan| plan.cost());
     Ok(Summary {
         schema: 1,
         steps: run.step,
@@ -48,7 +47,7 @@ pub(super) fn summarise(
         clock: run.gpu.clock(),
         seconds: run.times.training(),
         first_seconds: run.times.first,
-        step_cost: costs[0] + costs[1],
+        step_cost: run.step_cost(),
         train_flops: run.train_flops(run.step)?,
         noise,
         dense: None,

@@ -104,7 +104,8 @@ impl Session {
         // Where training starts over some layers have trained before: they join anew with nothing.
         self.clear_frozen()?;
         self.model.params.iter().filter(|param| param.frozen).try_for_each(Param::clear_slots)?;
-        self.record()
+        self.record()?;
+        self.begin_averages()
     }
 
     /// Lets the layers of a phase train, and no other.

@@ -57,7 +57,13 @@ impl Setting {
         let clip = settings.remove("clip").map(|clip| clip.as_float().expect("a number"));
         let shape = recipe::Shape::Constant { value: self.rate() };
         let lr = recipe::LrSchedule { shape, warmup: recipe::Duration::ZERO };
-        recipe::Optim { name: name.as_str().expect("a text").into(), lr, clip, settings: settings.into() }
+        recipe::Optim {
+            name: name.as_str().expect("a text").into(),
+            lr,
+            clip,
+            ema: None,
+            settings: settings.into(),
+        }
     }
 }
 
@@ -158,6 +164,7 @@ impl Store {
             features,
             normal: Set::normal(gpu, &[1.0], &[0.0])?,
             augment: None,
+            mixup: None,
         })))
     }
     fn record(&self, rec: &mut Recorder, step: &Uniform, x: &Tensor, label: &Tensor) -> Result<()> {
@@ -222,7 +229,8 @@ impl Network {
             None => (vec![live as u32; STEPS], 0, 1),
         };
         let count = labels * batch;
-        let step = Step { live: live as u32, answers: answers[0], ..Default::default() };
+        let step =
+            Step { live: live as u32, answers: answers[0], together: answers[0], ..Default::default() };
         let step = gpu.uniform("step", &step)?;
         let u32s = |label: &str| gpu.upload_u32(label, &[count], &vec![0; count]);
         let (label, hit, other_hit) = (u32s("label")?, u32s("hit")?, u32s("other hit")?);

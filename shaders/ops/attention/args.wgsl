@@ -31,7 +31,7 @@ fn pair(head: u32, query: u32, key: u32) -> u32 { return (head * args.queries + 
 
 // What dropout multiplies a quad of probabilities by: the words of `ops/dropout`, in which they are drawn again.
 fn drawn(row: u32, quad: u32) -> vec4<f32> {
-    let counter = vec4<u32>(row * args.batch_quads + quad, args.layer, step.step, args.stream);
+    let counter = vec4<u32>(row * args.batch_quads + quad, args.layer, step.draw, args.stream);
     let words = philox4x32_10(counter, vec2<u32>(args.seed_low, args.seed_high));
     return select(vec4<f32>(args.grown), vec4<f32>(0.0), words < vec4<u32>(args.threshold));
 }

@@ -40,7 +40,7 @@ fn case(t: &mut Trial, n: usize, cross: bool, p: f64) -> Result<Case> {
     let extents = extents(n);
     let [heads, depth, steps, batch] = extents;
     let width = heads * depth;
-    let step = t.gpu.uniform("step", &Step { step: 5, live: batch as u32, ..Step::default() })?;
+    let step = t.gpu.uniform("step", &Step { draw: 5, live: batch as u32, ..Step::default() })?;
     let queries = t.input("queries", &[if cross { width } else { 3 * width }, steps * batch])?;
     let keys = if cross { t.input("keys", &[2 * width, (steps + 3) * batch])? } else { queries.clone() };
     let d_y = t.input("d_y", &[width, steps * batch])?;
@@ -142,7 +142,7 @@ mod tests {
         };
         let [queries, d_y] = [1, 2].map(|seed| tensor(seed, &[width, steps * batch]));
         let kv = tensor(3, &[2 * width, keys * batch]);
-        let step = gpu.uniform("step", &Step { step: 5, ..Step::default() }).unwrap();
+        let step = gpu.uniform("step", &Step { draw: 5, ..Step::default() }).unwrap();
         let dropout = (p > 0.0).then_some(Dropout { p, seed: 7, layer: 1 });
         let own = Attention {
             step: &step,

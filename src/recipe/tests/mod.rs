@@ -27,6 +27,7 @@ name = "least"
 seed = 0
 epochs = 10
 batch = 128
+accumulate = 1
 log_every = "50"
 eval_every = "1ep"
 checkpoint_every = "1ep"
@@ -49,6 +50,7 @@ zoom = 0.0
 brightness = 0.0
 contrast = 0.0
 cutout = 0
+mixup = 0.0
 
 [model]
 preset = "mlp"
@@ -61,6 +63,7 @@ smoothing = 0.0
 [optim]
 name = "sgd"
 clip = "off"
+ema = "off"
 
 [optim.lr]
 type = "constant"
@@ -71,6 +74,8 @@ warmup = "0"
 method = "none"
 min_density = 0.0
 pattern = "free"
+fan_in = "random"
+scale = "dense"
 latent = false
 storage = "auto"
 strict = false

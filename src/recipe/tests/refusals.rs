@@ -21,7 +21,7 @@ fn unknown_keys_name_place_path_and_the_nearest() {
     assert_eq!(
         refused(&format!("{LEAST}[run]\nepochs = 5\nbach = 7\n")),
         "unknown key `run.bach`\n  where: bad.toml, line 11\n  \
-         known here: name, seed, steps, epochs, batch, log_every, eval_every, checkpoint_every, keep, autotune, activations, recompute, baseline\n  \
+         known here: name, seed, steps, epochs, batch, accumulate, log_every, eval_every, checkpoint_every, keep, autotune, activations, recompute, baseline\n  \
          try: did you mean `batch`?"
     );
     for (more, key, near) in [
@@ -89,6 +89,9 @@ fn wrong_types_and_ranges_are_refused() {
         "optim.clip=0",
         "optim.clip=1e-60",
         "optim.clip=none",
+        "optim.ema=0",
+        "optim.ema=1",
+        "optim.ema=none",
         "augment.crop=-1",
         "augment.crop=1.5",
         "augment.shift=1.1",
@@ -98,6 +101,8 @@ fn wrong_types_and_ranges_are_refused() {
         "augment.brightness=2",
         "augment.contrast=nan",
         "augment.cutout=20000",
+        "augment.mixup=-1",
+        "augment.mixup=0.0001",
         "model.hidden=[0]",
         "model.hidden=[1.5]",
         "model.hidden=8",
@@ -118,6 +123,9 @@ fn wrong_types_and_ranges_are_refused() {
         "sparsity.init=0",
         "sparsity.init=1.1",
         "sparsity.latent=yes",
+        "sparsity.fan_in=log-normal",
+        "sparsity.fan_in=log-normal:0",
+        "sparsity.scale=sparse",
         "sparsity.schedule.power=0",
         "sparsity.schedule.every=0",
         "sparsity.schedule.begin=120%",

@@ -93,6 +93,8 @@ fn a_sparsity() -> impl Strategy<Value = Sparsity> {
             pattern: Structure::default(),
             schedule,
             latent,
+            fan_in: if latent { FanIn::LogNormal { sigma: 0.5 } } else { FanIn::Random },
+            scale: Scale::ALL[usize::from(latent)],
             strict: latent,
             keep_dense: KeepDense::ALL[..distribution % 3].to_vec(),
             storage: Storage::ALL[distribution % 3],
@@ -125,6 +127,7 @@ fn a_run() -> impl Strategy<Value = Run> {
                 autotune,
                 activations: Precision::ALL[usize::from(autotune)],
                 recompute: autotune,
+                accumulate: batch.min(7),
                 baseline: !autotune,
             },
         )
@@ -155,9 +158,14 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
             brightness,
             contrast: 1.0 - shift,
             cutout,
+            mixup: f64::from(cutout) / 16.0,
         });
-    let optim = ("[a-z]{1,6}", an_lr(), prop::option::of(1e-3..9.0f64), some_settings())
-        .prop_map(|(name, lr, clip, settings)| Optim { name, lr, clip, settings });
+    let optim = ("[a-z]{1,6}", an_lr(), prop::option::of(1e-3..9.0f64), some_settings()).prop_map(
+        |(name, lr, clip, settings)| {
+            let ema = clip.map(|clip| 1.0 / (1.0 + clip)).filter(|ema| *ema > 0.0 && *ema < 1.0);
+            Optim { name, lr, clip, ema, settings }
+        },
+    );
     let loss = (0.0..0.99f64).prop_map(|smoothing| Loss { smoothing });
     let dump = (
         prop::option::of(a_duration()),
