@@ -181,3 +181,91 @@ fn gates_apart_have_densities_of_their_own() {
         assert!(o < 90, "{storage:?}: {o} of 256");
     }
 }
+
+/// Whatever selects single weights keeps what each gate of a unit takes of itself, and as many weights as without the rule.
+#[test]
+fn every_method_that_selects_keeps_a_diagonal() {
+    let (gpu, data) = (Gpu::twin(), text(Order::Streams));
+    let mut kept = 0;
+    for method in methods::ALL {
+        let ruled = |rule: &str| recipe(&format!("{}{rule}", section(method.name)));
+        let rule = ", rule = [{ match = 'below', keep = 'diagonal' }, { match = 'above', keep = 'diagonal' }]";
+        let mut run = match Session::new(&gpu, &ruled(rule), &data, Choices::default()) {
+            Ok(run) => run,
+            Err(error) => {
+                let error = error.to_string();
+                let known = ["none", "held", "str", "ste", "sr-ste", "mdgf", "sdgf", "asp"];
+                assert!(known.contains(&method.name) && error.contains("diagonal"), "{}: {error}", method.name);
+                continue;
+            }
+        };
+        kept += 1;
+        let mut plain = build(&gpu, &ruled(""), &data);
+        let recurrent = |run: &Session| -> Vec<(Vec<bool>, Vec<bool>)> {
+            let of = |param: &coppice::param::Param| {
+                let words = param.read_mask().unwrap();
+                let mask: Vec<bool> = (0..param.len()).map(|i| words[i / 32] >> (i % 32) & 1 == 1).collect();
+                let diagonal = (0..param.shape[0]).map(|row| mask[row * 16 + row % 16]).collect();
+                (mask, diagonal)
+            };
+            run.model.params.iter().filter(|param| param.recurrent).map(of).collect()
+        };
+        let count = |all: &[(Vec<bool>, Vec<bool>)]| all.iter().flat_map(|(mask, _)| mask).filter(|kept| **kept).count();
+        let mut differs = false;
+        while !run.is_done() {
+            run.advance().unwrap();
+            plain.advance().unwrap();
+            let (own, other) = (recurrent(&run), recurrent(&plain));
+            for (_, diagonal) in &own {
+                assert!(diagonal.iter().all(|kept| *kept), "{}: {diagonal:?}", method.name);
+            }
+            differs |= other.iter().any(|(_, diagonal)| diagonal.contains(&false));
+            if run.model.params.iter().all(|param| !param.prunable) || method.distribution != coppice::recipe::Distribution::Global {
+                assert_eq!(count(&own), count(&other), "{}", method.name);
+            }
+        }
+        assert!(differs, "{}: the diagonal was kept anyway", method.name);
+        goes_on_built(&|| build(&gpu, &ruled(rule), &data), &gpu, &[&[8, 13]], method.name);
+    }
+    assert!(kept >= 8, "{kept} methods");
+}
+
+/// Packed and masked weights keep the same.
+#[test]
+fn a_packed_diagonal_is_a_masked_one() {
+    let (gpu, data) = (Gpu::twin(), text(Order::Streams));
+    for method in ["static", "gmp", "rigl", "snfs"] {
+        let ends = ["masked", "packed"].map(|storage| {
+            let more = format!(
+                "distribution = 'uniform', storage = '{storage}', rule = [{{ match = 'below', keep = 'diagonal' }}]"
+            );
+            let mut run = build(&gpu, &recipe(&format!("{}, {more}", section(method))), &data);
+            while !run.is_done() {
+                run.advance().unwrap();
+            }
+            masks(&run)
+        });
+        assert_eq!(ends[0], ends[1], "{method}");
+    }
+}
+
+#[test]
+fn a_diagonal_that_cannot_be_kept_is_refused_by_name() {
+    let (gpu, data) = (Gpu::twin(), text(Order::Streams));
+    let refused = |sparsity: &str| {
+        let text = format!("{sparsity}, distribution = 'uniform'");
+        let error = Session::new(&gpu, &recipe(&text), &data, Choices::default()).err().expect("refused");
+        error.to_string()
+    };
+    for (sparsity, wanted) in [
+        ("method = 'static', target = 0.5, rule = [{ match = 'head', keep = 'diagonal' }]", "there are: below.weight, above.weight"),
+        ("method = 'static', target = 0.95, rule = [{ match = 'below', keep = 'diagonal' }]", "the diagonals of below.weight have 64 weights"),
+        (
+            "method = 'oneshot', target = 0.5, rule = [{ match = 'below', keep = 'diagonal', pattern = '2:4' }]",
+            "`below.weight` cannot keep its diagonal and the pattern 2:4",
+        ),
+    ] {
+        let error = refused(sparsity);
+        assert!(error.contains(wanted), "{sparsity}\n{error}");
+    }
+}
