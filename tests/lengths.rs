@@ -40,7 +40,14 @@ fn golden() -> Golden {
     let [vocabulary, steps, batch, live] =
         ["vocabulary", "steps", "batch", "live"].map(|key| file[key].as_u64().expect("a number") as usize);
     let tokens = serde_json::from_value(file["tokens"].clone()).expect("tokens");
-    Golden { vocabulary, steps, batch, live, tokens, cases: file["cases"].as_array().expect("a list").clone() }
+    Golden {
+        vocabulary,
+        steps,
+        batch,
+        live,
+        tokens,
+        cases: file["cases"].as_array().expect("a list").clone(),
+    }
 }
 
 fn numbers(list: &Value) -> Vec<f32> {

@@ -187,7 +187,10 @@ fn check_reads(context: &Context, layer: &dyn Layer) -> Result<()> {
         return Ok(());
     };
     let (what, hint) = if extent.longest().is_some() {
-        ("no lengths there", "lengths as the last input of an `attention` or of another layer that takes them")
+        (
+            "no lengths there",
+            "lengths as the last input of an `attention` or of another layer that takes them",
+        )
     } else if wanted {
         ("tokens", "a data set of text or tokens, such as \"shakespeare\"")
     } else {

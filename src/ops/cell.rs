@@ -268,14 +268,8 @@ pub(super) fn checks(kind: &'static Kind) -> Vec<Check> {
             });
             let [gates, h_before, c_before] = &kept;
             let kept = Kept { gates, h_before, c_before };
-            let all = Forward {
-                x: &x,
-                product: &product,
-                state: &state,
-                kept,
-                y: &y,
-                lengths: lengths.as_ref(),
-            };
+            let all =
+                Forward { x: &x, product: &product, state: &state, kept, y: &y, lengths: lengths.as_ref() };
             kind.record_forward(&mut t.rec, cell, at, keeps, all)?;
         }
         Ok(())
@@ -290,8 +284,7 @@ pub(super) fn checks(kind: &'static Kind) -> Vec<Check> {
             let d_product = t.output("d_product", &cell.of_step(gates), CLOSE)?;
             let lengths = lengths(t, cell, ragged)?;
             let lengths = lengths.as_ref();
-            let of =
-                Backward { kept, d_y: &d_y, d_h: &d_h, d_past: &d_past, d_product: &d_product, lengths };
+            let of = Backward { kept, d_y: &d_y, d_h: &d_h, d_past: &d_past, d_product: &d_product, lengths };
             kind.record_backward(&mut t.rec, cell, at, first, of)?;
         }
         Ok(())

@@ -27,12 +27,7 @@ pub fn record(
 ) -> Result<()> {
     let [batch, first, end] = [lengths.len(), steps.start, steps.end].map(|n| n as u32);
     let args = Args { batch, first, end, padding };
-    rec.dispatch(
-        &MAIN,
-        bind! { args: &args, tokens: tokens, lengths: lengths },
-        groups(lengths.len(), WG),
-        0,
-    )
+    rec.dispatch(&MAIN, bind! { args: &args, tokens: tokens, lengths: lengths }, groups(lengths.len(), WG), 0)
 }
 
 /// A kernel for samples that have every step, and the same for samples with lengths, which are bound as `lengths`.
@@ -93,8 +88,7 @@ pub fn checks() -> Vec<Check> {
     vec![Check::new("ops/lengths", |t: &mut Trial, n| {
         for steps in [0..1, 0..9, 3..7] {
             // Few different tokens, so that some samples end in padding, and some are nothing else.
-            let (tokens, lengths) =
-                (t.indices("tokens", &[1, 9 * n], 2)?, t.output_u32("lengths", &[1, n])?);
+            let (tokens, lengths) = (t.indices("tokens", &[1, 9 * n], 2)?, t.output_u32("lengths", &[1, n])?);
             if n > 0 {
                 record(&mut t.rec, &tokens, steps, 1, &lengths)?;
             }

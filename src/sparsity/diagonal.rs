@@ -14,8 +14,12 @@ pub fn check_rules(rules: &[Rule], params: &ParamSet) -> Result<()> {
         if !params.iter().any(|param| param.recurrent && names(rule, &param.name)) {
             let recurrent = params.iter().filter(|param| param.recurrent).map(|param| &*param.name);
             let recurrent = recurrent.collect::<Vec<_>>().join(", ");
-            let what = format!("a sparsity rule keeps the diagonal of no recurrent weight: match = \"{}\"", rule.matches);
-            let there = if recurrent.is_empty() { "there is none".into() } else { format!("there are: {recurrent}") };
+            let what = format!(
+                "a sparsity rule keeps the diagonal of no recurrent weight: match = \"{}\"",
+                rule.matches
+            );
+            let there =
+                if recurrent.is_empty() { "there is none".into() } else { format!("there are: {recurrent}") };
             return Err(Error::usage(what).at(there).hint("the name of an `lstm` or `gru`"));
         }
     }
@@ -24,7 +28,9 @@ pub fn check_rules(rules: &[Rule], params: &ParamSet) -> Result<()> {
 
 /// Refuses a method that does not select single weights by a score.
 pub fn check_method(entry: &Entry, method: &dyn Method, param: &Param) -> Result<()> {
-    let chooses = method.mask_mode() != MaskMode::Flowing && method.threshold().is_none() && entry.start != Start::Zeros;
+    let chooses = method.mask_mode() != MaskMode::Flowing
+        && method.threshold().is_none()
+        && entry.start != Start::Zeros;
     if !param.keeps_diagonal || chooses && param.form == Form::Free {
         return Ok(());
     }

@@ -30,7 +30,9 @@ pub fn draw(
 ) -> Result<Pattern> {
     if protected.len() > keep {
         let what = format!("a diagonal of {} weights has no room at the start", protected.len());
-        return Err(Error::usage(what).at(format!("{keep} are kept")).hint("a smaller target, or a larger init"));
+        return Err(Error::usage(what)
+            .at(format!("{keep} are kept"))
+            .hint("a smaller target, or a larger init"));
     }
     let noise = Noise { seed, stream: Stream::Mask, tensor: param };
     if let Form::Groups { keep, of } = form {

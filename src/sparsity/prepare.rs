@@ -183,7 +183,8 @@ pub(super) fn budget_of(
             KeepDense::Depthwise => depthwise,
         })
     };
-    let dense = |name: &str| Rule { matches: name.to_string(), dense: true, target: None, pattern: None, keep: None };
+    let dense =
+        |name: &str| Rule { matches: name.to_string(), dense: true, target: None, pattern: None, keep: None };
     // Before all others, which win.
     let kept = maskable.iter().filter(|&&i| is_dense(i)).map(|&i| dense(&params[i].name));
     let mut rules: Vec<Rule> = kept.chain(recipe.rules.iter().cloned()).collect();

@@ -41,8 +41,7 @@ pub const ENTRY: Entry = Entry {
         }
         if causal && steps[0] != steps[1] {
             let what = format!("layer `{}` cannot be causal", context.name);
-            let error =
-                Error::usage(what).at(format!("{} queries attend to {} keys", steps[0], steps[1]));
+            let error = Error::usage(what).at(format!("{} queries attend to {} keys", steps[0], steps[1]));
             return Err(settings.locate("causal", error).hint("causal = false"));
         }
         let p = settings.f64("dropout")?;

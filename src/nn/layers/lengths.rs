@@ -29,8 +29,10 @@ pub const ENTRY: Entry = Entry {
             end => end,
         };
         if !(first < end && end <= all) {
-            return Err(settings
-                .wrong("end", &format!("above `first`, and at most {all}, as many as there are; or 0: all")));
+            return Err(settings.wrong(
+                "end",
+                &format!("above `first`, and at most {all}, as many as there are; or 0: all"),
+            ));
         }
         let (layer, output) = (Lengths { steps: first..end, padding }, Extent::lengths(end - first));
         Ok(Built { layer: Box::new(layer), output, params: Vec::new() })

@@ -114,18 +114,20 @@ fn begins(context: &Context, kind: &Kind, units: usize) -> Result<Vec<usize>> {
     let given = &context.inputs[1..];
     let fits = |extent: &Extent| extent.sites.is_empty() && extent.channels.is_multiple_of(kind.states);
     let all: Vec<usize> = given.iter().map(|(_, extent)| extent.channels / kind.states).collect();
-    if given.is_empty() || given.iter().all(|(_, extent)| fits(extent)) && all.iter().sum::<usize>() == units {
+    if given.is_empty() || given.iter().all(|(_, extent)| fits(extent)) && all.iter().sum::<usize>() == units
+    {
         return Ok(all);
     }
     let has: Vec<String> = given.iter().map(|(name, extent)| format!("`{name}` has {extent}")).collect();
     let what = format!("layer `{}` begins with {} numbers a sample", context.name, kind.states * units);
     let advice = match kind.states {
-        2 => "the `last` step of an `lstm` with `cells` (of one with `reverse` the `first`), which is h and below it c",
+        2 => {
+            "the `last` step of an `lstm` with `cells` (of one with `reverse` the `first`), which is h and below it c"
+        }
         _ => "the `last` step of a `gru` (of one with `reverse` the `first`)",
     };
     Err(context.at(Error::usage(what).at(has.join(", "))).hint(advice))
 }
-
 
 /// With a multiple of so many units, and of four samples, each gate's rows begin on 256 bytes.
 const APART: usize = 16;

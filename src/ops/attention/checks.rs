@@ -220,10 +220,9 @@ mod tests {
         for gpu in [Gpu::twin(), Gpu::open(&crate::gpu::Choice::Auto).unwrap()] {
             for steps in [[1, 1], [2, 2], [3, 3], [17, 17], [64, 64], [3, 7], [5, 2]] {
                 let ragged = Some([0, 1, steps[1] as u32 / 2, steps[1] as u32]);
-                let settings =
-                    [(false, 0.0, None), (true, 0.0, None), (false, 0.4, None), (true, 0.4, None)]
-                        .into_iter()
-                        .chain([(false, 0.0, ragged), (true, 0.4, ragged)]);
+                let settings = [(false, 0.0, None), (true, 0.0, None), (false, 0.4, None), (true, 0.4, None)]
+                    .into_iter()
+                    .chain([(false, 0.0, ragged), (true, 0.4, ragged)]);
                 for (causal, p, lengths) in settings {
                     if causal && steps[0] != steps[1] {
                         continue;

@@ -31,8 +31,14 @@ const FORWARD: [Versions; 2] =
     [forward(|t| twin_forward(t, false), &[]), forward(|t| twin_forward(t, true), DROPS)];
 /// By whether some probabilities are dropped, and whether gradients are added.
 const D_QUERIES: [[Versions; 2]; 2] = [
-    [d_queries(|t| twin_d_queries(t, false, false), &[]), d_queries(|t| twin_d_queries(t, false, true), ADDS)],
-    [d_queries(|t| twin_d_queries(t, true, false), DROPS), d_queries(|t| twin_d_queries(t, true, true), BOTH)],
+    [
+        d_queries(|t| twin_d_queries(t, false, false), &[]),
+        d_queries(|t| twin_d_queries(t, false, true), ADDS),
+    ],
+    [
+        d_queries(|t| twin_d_queries(t, true, false), DROPS),
+        d_queries(|t| twin_d_queries(t, true, true), BOTH),
+    ],
 ];
 const D_KEYS: [[Versions; 2]; 2] = [
     [d_keys(|t| twin_d_keys(t, false, false), &[]), d_keys(|t| twin_d_keys(t, false, true), ADDS)],
