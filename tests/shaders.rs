@@ -1,7 +1,7 @@
 //! Every shader, without a device: valid for naga and for Tint, translatable to what the drivers of Vulkan,
 //! Metal, DX12 and OpenGL take, and within WebGPU's default limits; and the checker against bad shaders.
 //!
-//! Kernels of products and optimizers are put together from bodies and parts by tables, and are tested entry by entry.
+//! Kernels of products, optimizers and sequences are put together from bodies and parts by tables, and are tested entry by entry.
 //! A file that another one includes is tested through those that include it. All others are kernels by themselves: they
 //! have entry points. Each file has a Rust file of the same room that embeds it, or a shader that includes it. That each
 //! begins by saying what it is, `tests/tidy.rs` sees to.
@@ -16,7 +16,7 @@ mod portable;
 mod tint;
 
 use coppice::gpu::{Kernel, Source, expand, reflect};
-use coppice::ops::{activation, variants};
+use coppice::ops::{activation, attention, gru, lstm, variants};
 use coppice::optim;
 use files::{Text, texts};
 use portable::{faults, needs_subgroups};
@@ -33,7 +33,9 @@ fn name(path: &str) -> Option<&str> {
 
 /// All kernels that are put together from several files.
 fn tables() -> impl Iterator<Item = Kernel> {
-    variants::kernels().chain(optim::kernels()).chain(activation::kernels())
+    let cells = [lstm::LSTM.kernels(), gru::GRU.kernels()].into_iter().flatten();
+    let of_sequences = attention::put_together().into_iter().chain(cells);
+    variants::kernels().chain(optim::kernels()).chain(activation::kernels()).chain(of_sequences)
 }
 
 /// Whether a file is put together with others, by one of the tables.

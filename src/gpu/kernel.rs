@@ -94,6 +94,12 @@ impl Kernel {
         );
         Self { called, consts, parts, ..self }
     }
+    /// One of two kernels that differ in one part: what the other one is not called, in two pieces.
+    pub(crate) const fn part(mut self, called: [&'static str; 2], part: Source) -> Self {
+        self.called = called;
+        self.parts[0] = Some(part);
+        self
+    }
     /// `optim/sgd`; for an entry point that is not `main`, `sparsity/select/topk:pick`; of a variant what it is called.
     pub fn name(&self) -> String {
         match (self.called, self.entry) {

@@ -179,14 +179,19 @@ impl Model {
     }
 }
 
-/// Layers that read tokens read nothing else, and all others none.
+/// Layers that read tokens read nothing else, and all others none. Who reads lengths has taken them.
 fn check_reads(context: &Context, layer: &dyn Layer) -> Result<()> {
     let wanted = layer.reads_tokens();
-    let Some((name, extent)) = context.inputs.iter().find(|(_, input)| input.vocabulary.is_some() != wanted)
-    else {
+    let fits = |input: &Extent| input.longest().is_none() && input.vocabulary.is_some() == wanted;
+    let Some((name, extent)) = context.inputs.iter().find(|(_, input)| !fits(input)) else {
         return Ok(());
     };
-    let (what, hint) = if wanted {
+    let (what, hint) = if extent.longest().is_some() {
+        (
+            "no lengths there",
+            "lengths as the last input of an `attention` or of another layer that takes them",
+        )
+    } else if wanted {
         ("tokens", "a data set of text or tokens, such as \"shakespeare\"")
     } else {
         ("numbers", "an `embedding` layer, which has a row of numbers for each token, between the two")

@@ -9,7 +9,7 @@ pub struct Extent {
     pub channels: usize,
     pub sites: Vec<usize>,
     /// Of tokens, how many different ones there are: a token is a whole number below that, a u32 in memory, and has one
-    /// channel.
+    /// channel. Of lengths, one more than the longest.
     pub vocabulary: Option<usize>,
 }
 
@@ -25,6 +25,14 @@ impl Extent {
     /// A sequence of tokens.
     pub fn tokens(vocabulary: usize, steps: usize) -> Self {
         Self { vocabulary: Some(vocabulary), ..Self::new(1, vec![steps]) }
+    }
+    /// How many steps each sample has, up to `most`: a whole number without sites.
+    pub fn lengths(most: usize) -> Self {
+        Self { vocabulary: Some(most + 1), ..Self::features(1) }
+    }
+    /// Of lengths, the longest that there may be.
+    pub fn longest(&self) -> Option<usize> {
+        self.vocabulary.filter(|_| self.sites.is_empty()).map(|vocabulary| vocabulary - 1)
     }
     /// That of a data set's samples: an image has channels, height and width; all else is plain features.
     pub fn of_samples(shape: &[usize]) -> Self {
@@ -51,9 +59,12 @@ impl Extent {
     }
 }
 
-/// `64`, or `64x28x28`, or `128 tokens of 256`.
+/// `64`, or `64x28x28`, or `128 tokens of 256`, or `lengths up to 12`.
 impl fmt::Display for Extent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(most) = self.longest() {
+            return write!(f, "lengths up to {most}");
+        }
         if let Some(vocabulary) = self.vocabulary {
             return write!(f, "{} tokens of {vocabulary}", self.cols(1));
         }

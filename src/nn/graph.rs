@@ -120,12 +120,29 @@ impl Graph {
         reverse: bool,
         carry: bool,
     ) -> Value {
+        let [reverse, carry] = [reverse, carry].map(Toml::Boolean);
+        self.recurrent_with(kind, name, x, units, &[], settings([("reverse", reverse), ("carry", carry)]))
+    }
+    /// An `lstm` or a `gru` with further inputs, what it begins with and lengths, and with any settings.
+    pub fn recurrent_with(
+        &mut self,
+        kind: &str,
+        name: &str,
+        x: Value,
+        units: usize,
+        others: &[Value],
+        settings: Settings,
+    ) -> Value {
         let gates = if kind == "lstm" { 4 } else { 3 };
         // PyTorch draws all weights of such a layer alike.
         let init = format!("uniform:{}", 1.0 / (units.max(1) as f32).sqrt());
         let x = self.linear_from(&format!("{name}_in"), x, gates * units, &init, true);
-        let [reverse, carry] = [reverse, carry].map(Toml::Boolean);
-        self.layer(kind, name, &[x], settings([("reverse", reverse), ("carry", carry)]))
+        self.layer(kind, name, &[&[x], others].concat(), settings)
+    }
+    /// How many of the first `steps` steps of tokens each sample has, up to its last token that is not `padding`.
+    pub fn lengths(&mut self, name: &str, tokens: Value, steps: usize, padding: u32) -> Value {
+        let all = [("padding", Toml::Integer(padding.into())), ("end", Toml::Integer(steps as i64))];
+        self.layer("lengths", name, &[tokens], settings(all))
     }
     /// A convolution with `out` channels by square kernels, over zeros of width `padding` around the image.
     #[expect(clippy::too_many_arguments, reason = "what a convolution is, in the order of PyTorch")]
@@ -217,9 +234,18 @@ impl Graph {
         let [first, end] = [steps.start, steps.end].map(|at| Toml::Integer(at as i64));
         self.layer("steps", name, &[x], settings([("first", first), ("end", end)]))
     }
-    /// Attention by so many heads of a value, the queries, to another whose channels are keys and then values.
-    pub fn attend(&mut self, name: &str, queries: Value, memory: Value, heads: usize) -> Value {
-        self.layer("attention", name, &[queries, memory], settings([("heads", Toml::Integer(heads as i64))]))
+    /// Attention by so many heads of a value, the queries, to another whose channels are keys and then values: to as many of
+    /// its steps as the lengths say, or to all.
+    pub fn attend(
+        &mut self,
+        name: &str,
+        queries: Value,
+        memory: Value,
+        heads: usize,
+        lengths: Option<Value>,
+    ) -> Value {
+        let all: Vec<Value> = [queries, memory].into_iter().chain(lengths).collect();
+        self.layer("attention", name, &all, settings([("heads", Toml::Integer(heads as i64))]))
     }
     /// The product of two values, number by number.
     pub fn multiply(&mut self, name: &str, a: Value, b: Value) -> Value {
@@ -297,7 +323,10 @@ impl Graph {
             "conv2d" | "linear" | "embedding" => number("out"),
             "slice" => number("end")?.checked_sub(number("first")?),
             "concat" => spec.from.iter().map(named).sum(),
-            "lstm" => Some(named(spec.from.first()?)? / 4),
+            "lstm" => {
+                let has_cells = spec.settings.values().get("cells").and_then(Toml::as_bool) == Some(true);
+                Some(named(spec.from.first()?)? / if has_cells { 2 } else { 4 })
+            }
             "gru" => Some(named(spec.from.first()?)? / 3),
             "attention" if spec.from.len() == 1 => Some(named(spec.from.first()?)? / 3),
             "flatten" | "patches" => None,

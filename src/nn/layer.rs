@@ -6,8 +6,8 @@ use toml::Value;
 
 use super::extent::Extent;
 use super::layers::{
-    activation, add, attention, batch_norm, concat, conv2d, dropout, embedding, flatten, layer_norm, linear,
-    multiply, pad_channels, patches, pool, positions, recurrent, relu, scale, slice, steps,
+    activation, add, attention, batch_norm, concat, conv2d, dropout, embedding, flatten, layer_norm, lengths,
+    linear, multiply, pad_channels, patches, pool, positions, recurrent, relu, scale, slice, steps,
 };
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Recorder, Tensor, Uniform};
@@ -65,6 +65,7 @@ pub const ALL: &[Entry] = &[
     steps::CLASS_TOKEN,
     steps::STEP,
     steps::STEPS,
+    lengths::ENTRY,
     attention::ENTRY,
 ];
 
@@ -99,6 +100,13 @@ impl Context<'_> {
                 Err(self.at(Error::usage(what).at(format!("from: {names}"))).hint(advice))
             }
         }
+    }
+    /// Takes lengths off the end of its inputs, where they are there: how long a sample is at most.
+    pub fn take_lengths(&mut self) -> Option<usize> {
+        let [others @ .., (_, last)] = self.inputs else { return None };
+        let most = last.longest().filter(|_| !others.is_empty())?;
+        self.inputs = others;
+        Some(most)
     }
     /// Says where it is written what the layer reads.
     pub fn at(&self, error: Error) -> Error {
@@ -214,7 +222,7 @@ pub struct Sink<'a> {
 
 /// The tensors of a backward pass.
 pub struct Backward<'a> {
-    /// Empty where they are not needed.
+    /// Empty where they are not needed; lengths alone where it rereads those alone.
     pub x: &'a [&'a Tensor],
     /// `None` where it is not needed.
     pub y: Option<&'a Tensor>,
@@ -301,6 +309,10 @@ pub trait Layer {
     /// How many steps it can be passed through, one at a time; `None` where there is no end.
     fn steps_at_most(&self) -> Option<usize> {
         None
+    }
+    /// Whether its backward pass reads lengths, its last input, where it reads no other one: see [`Extent::lengths`].
+    fn rereads_lengths(&self) -> bool {
+        false
     }
     /// Whether it reads tokens; all others read numbers.
     fn reads_tokens(&self) -> bool {

@@ -159,7 +159,12 @@ impl<'a> Planner<'a> {
             };
             let d_x: Vec<_> = node.inputs.iter().enumerate().map(&mut sink).collect();
             let narrow = self.reads[id].x;
-            let x = node.inputs.iter().map(|&input| Key { item: Item::Value(input), narrow });
+            let is_read = |&&input: &&ValueId| {
+                let is_lengths = model.values[input].extent.longest().is_some();
+                needs.x || is_lengths && node.layer.rereads_lengths()
+            };
+            let read = node.inputs.iter().filter(is_read);
+            let x = read.map(|&input| Key { item: Item::Value(input), narrow }).collect();
             let grads = match node.params.first() {
                 Some(&first) if node.params.iter().any(|&param| trains(param)) => {
                     let is_first = *params.entry(first).or_insert(id) == id;
@@ -173,7 +178,7 @@ impl<'a> Planner<'a> {
             };
             self.calls.push(Call::Backward {
                 node: id,
-                x: if needs.x { x.collect() } else { Vec::new() },
+                x,
                 y: needs.y.then_some(Key::wide(value)),
                 d_y,
                 d_x,

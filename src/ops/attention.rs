@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::gpu::{Kernel, Recorder, Tensor, Twin, Uniform};
 use crate::ops::Step;
 use crate::ops::dropout::Dropout;
+use crate::ops::lengths::Ragged;
 use crate::random::{self, Stream};
 use crate::wgsl_struct;
 
@@ -30,9 +31,14 @@ wgsl_struct! {
 /// Queries, or keys, of an invocation.
 const BLOCK: usize = 4;
 
-/// One kernel of each entry point, for tests of what compilers make of them.
+/// The kernels of each entry point that are put together from parts; others differ from them in the values of overrides.
+pub fn put_together() -> Vec<Kernel> {
+    [softmax::kernels(), streamed::kernels()].concat()
+}
+
+/// Those, and the product: for tests of what compilers make of them.
 pub fn kernels() -> Vec<Kernel> {
-    [&product::kernels()[..], &softmax::kernels(), &streamed::kernels()].concat()
+    [&product::kernels()[..], &put_together()].concat()
 }
 
 /// What attends to what.
@@ -51,6 +57,8 @@ pub struct Attention<'a> {
     pub value_at: usize,
     /// A query attends to no key behind it; there are as many of both.
     pub causal: bool,
+    /// `(batch,)`: how many of the keys each sample has, where not all have all of them. A query without keys gives 0.
+    pub lengths: Option<&'a Tensor>,
     /// Which probabilities are dropped after the softmax.
     pub dropout: Option<Dropout>,
 }
@@ -222,10 +230,6 @@ impl Attention<'_> {
 }
 
 impl Args {
-    /// Whether a query attends to a key.
-    fn attends(&self, query: usize, key: usize) -> bool {
-        self.causal == 0 || key <= query
-    }
     /// One past the last key whose block a query may attend to.
     fn end_of(&self, query: usize) -> usize {
         let keys = self.keys as usize;
@@ -236,6 +240,21 @@ impl Args {
         let seed = u64::from(self.seed_low) | u64::from(self.seed_high) << 32;
         let word = random::word(seed, Stream::Dropout, step.draw, self.layer, index as u32);
         if word < self.threshold { 0.0 } else { f64::from(self.grown) }
+    }
+}
+
+/// Which keys a query attends to, as twins see it.
+struct Mask {
+    causal: bool,
+    lengths: Ragged,
+}
+
+impl Mask {
+    fn of(t: &Twin, args: &Args) -> Self {
+        Self { causal: args.causal != 0, lengths: Ragged::of(t) }
+    }
+    fn attends(&self, [_, query, sample]: [usize; 3], key: usize) -> bool {
+        self.lengths.is_there(key, sample) && (!self.causal || key <= query)
     }
 }
 

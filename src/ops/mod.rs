@@ -18,6 +18,7 @@ pub mod embedding;
 pub mod finite;
 pub mod gru;
 pub mod layer_norm;
+pub mod lengths;
 pub mod lstm;
 pub mod measure;
 pub mod mixup;
@@ -99,6 +100,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(gru::checks());
     all.extend(lstm::checks());
     all.extend(layer_norm::checks());
+    all.extend(lengths::checks());
     all.extend(multiply::checks());
     all.extend(patches::checks());
     all.extend(rotary::checks());

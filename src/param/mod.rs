@@ -68,6 +68,9 @@ pub struct Param {
     pub recurrent: bool,
     /// What of it is kept together.
     pub form: Form,
+    /// Whether the diagonals of its square blocks are kept whatever becomes of the rest: of a recurrent weight, what each gate
+    /// of a unit takes of the unit itself.
+    pub keeps_diagonal: bool,
     /// Whether gradients flow on to its input.
     pub feeds_back: bool,
     /// The weight and bias whose outputs are this weight's inputs, one by one, where nobody else reads those on the way.
@@ -101,6 +104,7 @@ impl Param {
             sites: 1,
             recurrent: false,
             form: Form::Free,
+            keeps_diagonal: false,
             feeds_back: true,
             before: None,
             frozen: false,
@@ -216,6 +220,12 @@ impl Param {
     /// Whether it has rows and columns, as weights have; biases and scales have none.
     pub fn is_matrix(&self) -> bool {
         self.shape.len() > 1
+    }
+    /// The indices of weights that are kept in any case, in rising order.
+    pub fn protected(&self) -> Vec<u32> {
+        let inner = self.matrix().inner();
+        let rows = if self.keeps_diagonal { self.matrix().rows } else { 0 };
+        (0..rows).map(|row| (row * inner + row % inner) as u32).collect()
     }
     /// Its product for so many samples: of a recurrent weight, of all steps.
     pub fn product(&self, batch: usize) -> Shape {

@@ -49,7 +49,7 @@ pub use paths::{anchored, anchored_here};
 pub use run::{Data, Dump, Precision, Run, What};
 pub use schedule::{Curve, PruneSchedule};
 pub use settings::Settings;
-pub use sparsity::{Distribution, FanIn, KeepDense, Rule, Scale, Sparsity, Storage};
+pub use sparsity::{Distribution, FanIn, KeepDense, KeepPart, Rule, Scale, Sparsity, Storage};
 pub use structure::Structure;
 pub use unfreeze::Unfreeze;
 pub use words::{glob, named, nearest, unknown};

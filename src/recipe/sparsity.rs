@@ -151,6 +151,26 @@ pub struct Rule {
     pub target: Option<f64>,
     /// What is pruned together.
     pub pattern: Option<Structure>,
+    /// Weights that are kept in any case.
+    pub keep: Option<KeepPart>,
+}
+
+/// A part of a weight that a rule keeps whatever becomes of the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepPart {
+    /// Of a recurrent weight the diagonal of each gate: what a unit takes of itself.
+    Diagonal,
+}
+
+impl KeepPart {
+    pub const ALL: &[KeepPart] = &[KeepPart::Diagonal];
+
+    /// As recipes write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            KeepPart::Diagonal => "diagonal",
+        }
+    }
 }
 
 impl Distribution {
@@ -290,6 +310,9 @@ impl Sparsity {
             if let Some(pattern) = rule.pattern {
                 w.key("pattern", pattern.to_string());
             }
+            if let Some(keep) = rule.keep {
+                w.key("keep", keep.name());
+            }
         }
     }
 }
@@ -308,7 +331,7 @@ fn read_kinds(section: &mut Section) -> Result<Vec<KeepDense>> {
 
 impl Rule {
     fn read(mut section: Section) -> Result<Rule> {
-        let says_something = section.has("dense") || section.has("target") || section.has("pattern");
+        let says_something = ["dense", "target", "pattern", "keep"].iter().any(|key| section.has(key));
         let matches = section.text("match")?.ok_or_else(|| {
             section
                 .missing("match")
@@ -319,12 +342,15 @@ impl Rule {
             dense: section.flag("dense", false)?,
             target: section.number("target", SHARE, is_share)?,
             pattern: read_structure(&mut section)?,
+            keep: section.choice("keep", "part of a weight", KeepPart::ALL, KeepPart::name)?,
         };
         let refuse = |what: &str| {
             section.locate("match", Error::usage(what).at(format!("match = \"{}\"", rule.matches)))
         };
-        if rule.dense && (rule.target.is_some() || rule.pattern.is_some()) {
-            return Err(refuse("a rule makes layers dense or gives them a target or a pattern, not both"));
+        if rule.dense && (rule.target.is_some() || rule.pattern.is_some() || rule.keep.is_some()) {
+            return Err(refuse(
+                "a rule makes layers dense or gives them a target, a pattern or a part to keep, not both",
+            ));
         }
         if let (Some(_), Some(Structure::Groups { .. })) = (rule.target, rule.pattern) {
             return Err(refuse("an N:M pattern has its own sparsity: a rule has one or a target, not both"));

@@ -4,7 +4,7 @@ use super::structure::pool::Blocks;
 use crate::error::{Error, Result};
 use crate::ops::packed::Form;
 use crate::param::Matrix;
-use crate::recipe::{Distribution, Rule, Structure, glob};
+use crate::recipe::{Distribution, KeepPart, Rule, Structure, glob};
 
 /// The roundings in use; a method names its own. Coppice's is `HalfEven`, at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +112,11 @@ impl Tensor {
 /// Whether the last rule for the tensor of this name makes it dense.
 pub fn is_dense(name: &str, rules: &[Rule]) -> bool {
     rules.iter().rfind(|rule| fits(&rule.matches, name)).is_some_and(|rule| rule.dense)
+}
+
+/// Whether the last rule for the tensor of this name that says so keeps its diagonal.
+pub fn keeps_diagonal(name: &str, rules: &[Rule]) -> bool {
+    said(rules, name, |rule| rule.keep) == Some(KeepPart::Diagonal)
 }
 
 /// Some multiples of it are still numbers of 32 bits.
@@ -377,7 +382,7 @@ fn matches(rule: &Rule, tensor: &Tensor) -> bool {
 }
 
 /// `fc1` names the layer, `fc1.weight` its tensor; a rule may say either.
-fn fits(pattern: &str, name: &str) -> bool {
+pub fn fits(pattern: &str, name: &str) -> bool {
     let layer = name.rsplit_once('.').map_or(name, |(layer, _)| layer);
     glob(pattern, name) || glob(pattern, layer)
 }

@@ -2,17 +2,23 @@
 
 use super::budget::whole_blocks;
 use super::select::candidates::{Draw, Noise, record_noise};
+use super::select::protect;
 use super::select::running::{Running, tile_len, tile_rows};
+use super::select::topk::EXCLUDED;
 use super::structure::groups::{self, Gate};
 use super::structure::pool::Blocks;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Recorder};
 use crate::ops::packed::{Form, Pattern};
 use crate::param::mask_of;
 use crate::random::Stream;
 
 /// A pattern of `keep` weights of a matrix (rows, inner), or as many as whole blocks come nearest to: those with the
-/// largest random scores, or in each group of an N:M form, whose number is fixed, those of it.
+/// largest random scores, or in each group of an N:M form, whose number is fixed, those of it. Of single weights those that are
+/// `protected` are among them.
+///
+/// # Errors
+/// `Kind::Usage` where more are protected than kept.
 pub fn draw(
     gpu: &Gpu,
     seed: u64,
@@ -20,7 +26,14 @@ pub fn draw(
     form: Form,
     (rows, inner): (usize, usize),
     keep: usize,
+    protected: &[u32],
 ) -> Result<Pattern> {
+    if protected.len() > keep {
+        let what = format!("a diagonal of {} weights has no room at the start", protected.len());
+        return Err(Error::usage(what)
+            .at(format!("{keep} are kept"))
+            .hint("a smaller target, or a larger init"));
+    }
     let noise = Noise { seed, stream: Stream::Mask, tensor: param };
     if let Form::Groups { keep, of } = form {
         let indices = groups(gpu, noise, (rows, inner), keep, of)?;
@@ -31,7 +44,7 @@ pub fn draw(
         let blocks = Blocks::new(form, rows, inner);
         let number = whole_blocks(keep, blocks.count(), rows * inner);
         let (down, across) = (rows.div_ceil(blocks.height), inner.div_ceil(blocks.width));
-        let drawn = draw(gpu, seed, param, Form::Free, (down, across), number)?.mask();
+        let drawn = draw(gpu, seed, param, Form::Free, (down, across), number, &[])?.mask();
         let is_kept = |&(_, block): &(usize, usize)| drawn[block / 32] >> (block % 32) & 1 == 1;
         let kept = blocks.of_weights().enumerate().filter(is_kept);
         let indices: Vec<u32> = kept.map(|(index, _)| index as u32).collect();
@@ -52,7 +65,12 @@ pub fn draw(
     let draw = gpu.uniform("draw", &Draw { step: 0 })?;
     let mut rec = Recorder::new(gpu);
     let found = running.record(&mut rec, block_rows, inner, |rec, own, tile| {
-        record_noise(rec, noise, &draw, own.start * inner, tile)
+        record_noise(rec, noise, &draw, own.start * inner, tile)?;
+        let (first, end) = ((own.start * inner) as u32, (own.end * inner) as u32);
+        let within = protected.iter().filter(|&&index| first <= index && index < end);
+        let places: Vec<u32> = within.map(|index| index - first).collect();
+        // Among those that go it has no place.
+        protect::record(rec, &places, tile, if drawn < entries { EXCLUDED } else { protect::FIRST })
     })?;
     running.keep(drawn)?;
     rec.finish()?.replay()?;
@@ -107,7 +125,7 @@ mod tests {
         let gpus = [Gpu::twin(), Gpu::open(&Choice::Auto).unwrap()];
         for (rows, inner, keep, of) in [(1, 1, 1, 4), (65, 63, 1, 4), (257, 96, 2, 5), (3, 65, 4, 16)] {
             let drawn = gpus.each_ref().map(|gpu| {
-                draw(gpu, 7, 1, Form::Groups { keep, of }, (rows, inner), 0)
+                draw(gpu, 7, 1, Form::Groups { keep, of }, (rows, inner), 0, &[])
                     .unwrap()
                     .indices()
                     .collect::<Vec<_>>()
@@ -131,15 +149,32 @@ mod tests {
         let small = Gpu::open_with(&Choice::Auto, limits).unwrap();
         for form in [Form::Free, Form::Groups { keep: 2, of: 4 }] {
             let [whole, tiled] =
-                [&Gpu::twin(), &small].map(|gpu| draw(gpu, 7, 1, form, (300, 96), 5000).unwrap());
+                [&Gpu::twin(), &small].map(|gpu| draw(gpu, 7, 1, form, (300, 96), 5000, &[]).unwrap());
             assert!(whole == tiled, "{form:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_protected_is_among_those_that_are_drawn() {
+        let diagonal: Vec<u32> = (0..64).map(|row| row * 16 + row % 16).collect();
+        for gpu in [Gpu::twin(), Gpu::open(&Choice::Auto).unwrap()] {
+            for keep in [64, 65, 300, 600, 1000, 1024] {
+                let pattern = |protected| draw(&gpu, 7, 1, Form::Free, (64, 16), keep, protected).unwrap();
+                let drawn: Vec<u32> = pattern(&diagonal).indices().collect();
+                assert_eq!(drawn.len(), keep);
+                assert!(diagonal.iter().all(|index| drawn.contains(index)), "{keep}");
+                let plain: Vec<u32> = pattern(&[]).indices().collect();
+                assert!(keep == 1024 || diagonal.iter().any(|index| !plain.contains(index)), "{keep}");
+            }
+            let error = draw(&gpu, 7, 1, Form::Free, (64, 16), 63, &diagonal).err().expect("refused");
+            assert!(error.to_string().contains("no room"), "{error}");
         }
     }
 
     #[test]
     fn every_place_of_a_group_is_drawn_about_as_often() {
         let gpu = Gpu::open(&Choice::Auto).unwrap();
-        let pattern = draw(&gpu, 3, 0, Form::Groups { keep: 1, of: 4 }, (256, 64), 0).unwrap();
+        let pattern = draw(&gpu, 3, 0, Form::Groups { keep: 1, of: 4 }, (256, 64), 0, &[]).unwrap();
         let mut often = [0usize; 4];
         pattern.indices().for_each(|index| often[index as usize % 4] += 1);
         // 4,096 draws: the deviation is 28.

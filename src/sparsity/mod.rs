@@ -9,6 +9,7 @@ use crate::ops::packed::Pattern;
 use crate::param::{LATENT, MaskMode, Param, ParamId, ParamSet};
 
 pub mod budget;
+mod diagonal;
 mod draw;
 mod fan_in;
 mod first_dense;

@@ -7,7 +7,7 @@ use super::update::flowing::Flowing;
 use super::update::growth::By;
 use super::update::prune::Criterion;
 use super::update::soft::Soft;
-use super::{Length, Stage, first_dense, start};
+use super::{Length, Stage, diagonal, first_dense, start};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use crate::ops::packed::Form;
@@ -73,13 +73,17 @@ pub fn prepare(
     for (&i, tensor) in maskable.iter().zip(budget.tensors()) {
         params[i].form = tensor.form;
         check_form(recipe, entry, &*method, tensor)?;
+        params[i].keeps_diagonal = params[i].recurrent && budget::keeps_diagonal(&tensor.name, &recipe.rules);
+        diagonal::check_method(entry, &*method, &params[i])?;
     }
+    diagonal::check_rules(&recipe.rules, params)?;
     // The first and the last target: in between, the sparsity is monotone.
     budget.keeps(recipe.initial(), |target| target.min(recipe.initial()))?;
     let keeps = budget.keeps(recipe.target(), |target| target)?;
     let group_members =
         |group: &budget::Group| group.members.iter().map(|&member| maskable[member]).collect::<Vec<_>>();
     let members: Vec<Vec<ParamId>> = budget.groups.iter().map(group_members).collect();
+    diagonal::check_budget(&members, &keeps, params)?;
     if entry.start == Start::Random && members.iter().any(|group| group.len() > 1) {
         return Err(Error::usage(format!("method `{}` needs a number for each layer", entry.name))
             .at("distribution = \"global\" has one for all")
@@ -181,7 +185,8 @@ pub(super) fn budget_of(
             KeepDense::Depthwise => depthwise,
         })
     };
-    let dense = |name: &str| Rule { matches: name.to_string(), dense: true, target: None, pattern: None };
+    let dense =
+        |name: &str| Rule { matches: name.to_string(), dense: true, target: None, pattern: None, keep: None };
     // Before all others, which win.
     let kept = maskable.iter().filter(|&&i| is_dense(i)).map(|&i| dense(&params[i].name));
     let mut rules: Vec<Rule> = kept.chain(recipe.rules.iter().cloned()).collect();

@@ -40,8 +40,15 @@ pub(super) fn check<'a>(
         };
         return refuse(format!("method `{}` {begins}", entry.name), advice);
     }
-    let has_form = |param: &&Param| param.form != Form::Free;
-    match pruned.into_iter().find(has_form).filter(|_| recipe.fan_in != FanIn::Random) {
+    if recipe.fan_in == FanIn::Random {
+        return Ok(());
+    }
+    let bound = |param: &&Param| param.form != Form::Free || param.keeps_diagonal;
+    match pruned.into_iter().find(bound) {
+        Some(param) if param.keeps_diagonal => refuse(
+            format!("a rule keeps the diagonal of `{}`, which a drawn fan-in does not", param.name),
+            "sparsity.fan_in = \"random\", or a rule without keep = \"diagonal\"",
+        ),
         Some(param) => refuse(
             format!(
                 "`{}` has the pattern {}: its outputs keep what that says",
@@ -101,7 +108,9 @@ impl Pruner {
         };
         let pattern = match (self.entry.start, recipe.fan_in) {
             (Start::Zeros, _) => zeros::pattern(param)?,
-            (_, FanIn::Random) => draw::draw(gpu, self.seed, id.0 as u32, param.form, shape, keep)?,
+            (_, FanIn::Random) => {
+                draw::draw(gpu, self.seed, id.0 as u32, param.form, shape, keep, &param.protected())?
+            },
             (_, FanIn::LogNormal { sigma }) => {
                 let seed = Seed { seed: self.seed, tensor: id.0 as u32 };
                 fan_in::log_normal(seed, shape, keep, sigma)

@@ -181,3 +181,99 @@ fn gates_apart_have_densities_of_their_own() {
         assert!(o < 90, "{storage:?}: {o} of 256");
     }
 }
+
+/// Whatever selects single weights keeps what each gate of a unit takes of itself, and as many weights as without the rule.
+#[test]
+fn every_method_that_selects_keeps_a_diagonal() {
+    let (gpu, data) = (Gpu::twin(), text(Order::Streams));
+    let kept = |param: &coppice::param::Param| -> Vec<bool> {
+        let words = param.read_mask().unwrap();
+        (0..param.len()).map(|i| words[i / 32] >> (i % 32) & 1 == 1).collect()
+    };
+    let diagonals = |run: &Session| -> Vec<bool> {
+        let of = |param| kept(param).into_iter().enumerate().filter(|(i, _)| i / 16 % 16 == i % 16);
+        run.model.params.iter().filter(|param| param.recurrent).flat_map(of).map(|(_, kept)| kept).collect()
+    };
+    let count = |run: &Session| {
+        let pruned = run.model.params.iter().filter(|param| param.prunable);
+        pruned.flat_map(kept).filter(|kept| *kept).count()
+    };
+    let rule = ", rule = [{ match = 'below', keep = 'diagonal' }, { match = 'above', keep = 'diagonal' }]";
+    let mut tried = 0;
+    // The masks of `held` are those of the weights that it is given.
+    for method in methods::ALL.iter().filter(|method| !["none", "held"].contains(&method.name)) {
+        let ruled = recipe(&format!("{}{rule}", section(method.name)));
+        let mut run = match Session::new(&gpu, &ruled, &data, Choices::default()) {
+            Ok(run) => run,
+            Err(error) => {
+                let error = error.to_string();
+                let others = ["str", "ste", "sr-ste", "mdgf", "sdgf", "asp"];
+                assert!(
+                    others.contains(&method.name) && error.contains("diagonal"),
+                    "{}: {error}",
+                    method.name
+                );
+                continue;
+            }
+        };
+        tried += 1;
+        let mut plain = build(&gpu, &recipe(section(method.name)), &data);
+        let mut differs = false;
+        while !run.is_done() {
+            run.advance().unwrap();
+            plain.advance().unwrap();
+            assert!(diagonals(&run).iter().all(|kept| *kept), "{}, step {}", method.name, run.step);
+            assert_eq!(count(&run), count(&plain), "{}, step {}", method.name, run.step);
+            differs |= diagonals(&plain).contains(&false);
+        }
+        assert!(differs, "{}: the diagonal was kept anyway", method.name);
+        goes_on_built(&|| build(&gpu, &ruled, &data), &gpu, &[&[8, 13]], method.name);
+    }
+    assert_eq!(tried, 11);
+}
+
+/// Packed and masked weights keep the same.
+#[test]
+fn a_packed_diagonal_is_a_masked_one() {
+    let (gpu, data) = (Gpu::twin(), text(Order::Streams));
+    for method in ["static", "gmp", "rigl", "snfs"] {
+        let ends = ["masked", "packed"].map(|storage| {
+            let more = format!(
+                "distribution = 'uniform', storage = '{storage}', rule = [{{ match = 'below', keep = 'diagonal' }}]"
+            );
+            let mut run = build(&gpu, &recipe(&format!("{}, {more}", section(method))), &data);
+            while !run.is_done() {
+                run.advance().unwrap();
+            }
+            masks(&run)
+        });
+        assert_eq!(ends[0], ends[1], "{method}");
+    }
+}
+
+#[test]
+fn a_diagonal_that_cannot_be_kept_is_refused_by_name() {
+    let (gpu, data) = (Gpu::twin(), text(Order::Streams));
+    let refused = |sparsity: &str| {
+        let text = format!("{sparsity}, distribution = 'uniform'");
+        let error = Session::new(&gpu, &recipe(&text), &data, Choices::default()).err().expect("refused");
+        error.to_string()
+    };
+    for (sparsity, wanted) in [
+        (
+            "method = 'static', target = 0.5, rule = [{ match = 'head', keep = 'diagonal' }]",
+            "there are: below.weight, above.weight",
+        ),
+        (
+            "method = 'static', target = 0.95, rule = [{ match = 'below', keep = 'diagonal' }]",
+            "the diagonals of below.weight have 64 weights",
+        ),
+        (
+            "method = 'oneshot', target = 0.5, rule = [{ match = 'below', keep = 'diagonal', pattern = '2:4' }]",
+            "`below.weight` cannot keep its diagonal and the pattern 2:4",
+        ),
+    ] {
+        let error = refused(sparsity);
+        assert!(error.contains(wanted), "{sparsity}\n{error}");
+    }
+}

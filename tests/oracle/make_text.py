@@ -64,7 +64,7 @@ class Net:
         centred = x - x.mean(-1, keepdims=True)
         return centred / jnp.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * weight + bias
 
-    def attend(self, q, k, v, heads, causal=False):
+    def attend(self, q, k, v, heads, causal=False, lengths=None):
         def apart(x):
             return x.reshape(*x.shape[:2], heads, -1).transpose(0, 2, 1, 3)
 
@@ -72,22 +72,29 @@ class Net:
         scores = q @ k.transpose(0, 1, 3, 2) / q.shape[-1] ** 0.5
         if causal:
             scores = jnp.where(jnp.tril(jnp.ones(scores.shape[-2:], bool)), scores, -jnp.inf)
+        if lengths is not None:
+            there = (jnp.arange(k.shape[2]) < lengths[:, None])[:, None, None]
+            # Of a sample without keys nothing is left.
+            scores = jnp.where(there | (lengths == 0)[:, None, None, None], scores, -jnp.inf)
+            v = jnp.where(there.transpose(0, 1, 3, 2), v, 0.0)
         y = jax.nn.softmax(scores, -1) @ v
         return y.transpose(0, 2, 1, 3).reshape(len(y), y.shape[2], -1)
 
-    def lstm(self, name, x, units, reverse=False, carry=False):
+    def lstm(self, name, x, units, reverse=False, carry=False, begin=None, lengths=None):
+        """The last state is in `left`."""
         x = self.dense(name + "_in", x, 4 * units)
         weight = self.param(name + ".weight", 4 * units, units)
         nothing = jnp.zeros((len(x), units), x.dtype)
-        h, c = self.state.get(name, (nothing, nothing)) if carry else (nothing, nothing)
+        h, c = self.state.get(name, (nothing, nothing)) if carry else begin or (nothing, nothing)
         made, steps = {}, range(x.shape[1])
         for step in reversed(steps) if reverse else steps:
             i, f, g, o = jnp.split(x[:, step] + h @ weight.T, 4, axis=1)
-            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
-            h = jax.nn.sigmoid(o) * jnp.tanh(c)
+            next_c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+            next_h = jax.nn.sigmoid(o) * jnp.tanh(next_c)
+            there = True if lengths is None else (step < lengths)[:, None]
+            h, c = jnp.where(there, next_h, h), jnp.where(there, next_c, c)
             made[step] = h
-        if carry:
-            self.left[name] = (h, c)
+        self.left[name] = (h, c)
         return jnp.stack([made[step] for step in steps], axis=1)
 
 
@@ -116,13 +123,15 @@ def lstm_lm(net, tokens, vocabulary):
 def seq2seq(net, tokens, vocabulary):
     """Two heads."""
     units, source = 8, 5
+    lengths = jnp.max(jnp.where(tokens[:, :source] != 0, jnp.arange(1, source + 1), 0), axis=1)
     x = net.embed("embed", tokens, vocabulary, 12)
-    ahead = net.lstm("encoder", x[:, :source], units)
-    back = net.lstm("encoder_back", x[:, :source], units, reverse=True)
+    ahead = net.lstm("encoder", x[:, :source], units, lengths=lengths)
+    back = net.lstm("encoder_back", x[:, :source], units, reverse=True, lengths=lengths)
     encoded = jnp.concatenate([ahead, back], -1)
-    decoded = net.lstm("decoder", x[:, source:], 2 * units)
+    begin = [jnp.concatenate(pair, -1) for pair in zip(net.left["encoder"], net.left["encoder_back"])]
+    decoded = net.lstm("decoder", x[:, source:], 2 * units, begin=tuple(begin))
     query, memory = net.dense("query", decoded, 2 * units), net.dense("memory", encoded, 4 * units)
-    context = net.attend(query, *jnp.split(memory, 2, -1), 2)
+    context = net.attend(query, *jnp.split(memory, 2, -1), 2, lengths=lengths)
     y = jnp.tanh(net.dense("mix", jnp.concatenate([decoded, context], -1), 2 * units))
     return net.dense("head", y, vocabulary)
 

@@ -23,8 +23,12 @@ struct Args {
 }
 @group(0) @binding(1) var<uniform> args: Args;
 
-// The mask is a function of positions.
-fn attends(query: u32, key: u32) -> bool { return key < args.keys && (args.causal == 0u || key <= query); }
+// Whether a query attends to a key, in each sample of a quad: by positions, which may be past the last in a block, and by
+// lengths, as the part `ops/lengths/ragged` has them, or `ops/lengths/whole`.
+fn attends(query: u32, key: u32, quad: u32) -> vec4<bool> {
+    let precedes = query < args.queries && key < args.keys && (args.causal == 0u || key <= query);
+    return select(vec4<bool>(false), is_there(key, quad), precedes);
+}
 
 // The row of a probability.
 fn pair(head: u32, query: u32, key: u32) -> u32 { return (head * args.queries + query) * args.keys + key; }

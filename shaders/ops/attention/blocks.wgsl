@@ -52,6 +52,3 @@ fn factor(head: u32, query: u32, key: u32, quad: u32) -> vec4<f32> {
     if DROPS { return drawn(pair(head, query, key), quad); }
     return vec4<f32>(1.0);
 }
-
-// Whether a query of a block, which may be past the last one, attends to a key.
-fn open(query: u32, key: u32) -> bool { return query < args.queries && attends(query, key); }

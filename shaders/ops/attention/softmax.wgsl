@@ -1,5 +1,6 @@
 // The softmax of attention: scores become probabilities p in their place, and gradients of these those of scores.
-//   main:          p[j] = exp(s[j] - largest) / sum over all keys j that a query attends to, and 0 elsewhere.
+//   main:          p[j] = exp(s[j] - largest) / sum over all keys j that a query attends to, and 0 elsewhere: of a sample
+//                  without keys everywhere.
 //   delta:         delta = sum over the channels of a head of d_y y, which is the sum of d_p p over the keys.
 //   differentiate: d_s = p (d_p - delta) scale, in the place of d_p; 0 where a query does not attend.
 // If DROPS, d_p are gradients of what dropout left of p.
@@ -41,15 +42,17 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     var largest = p[first];
     for (var key = 1u; key < end; key++) {
         let score = p[first + key * args.batch_quads];
-        largest = select(largest, max(largest, score), attends(query, key));
+        largest = select(largest, max(largest, score), attends(query, key, quad));
     }
     var sum = vec4<f32>(0.0);
     for (var key = 0u; key < end; key++) {
         let at = first + key * args.batch_quads;
-        let part = select(vec4<f32>(0.0), exp(p[at] - largest), attends(query, key));
+        let part = select(vec4<f32>(0.0), exp(p[at] - largest), attends(query, key, quad));
         p[at] = part;
         sum += part;
     }
+    // Where a sample has no key.
+    sum = select(sum, vec4<f32>(1.0), sum == vec4<f32>(0.0));
     for (var key = 0u; key < end; key++) { p[first + key * args.batch_quads] /= sum; }
 }
 
@@ -86,5 +89,5 @@ fn differentiate(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) 
     var d_p = d[i];
     if DROPS { d_p *= drawn(row, quad); }
     let value = probabilities[i] * (d_p - delta_in[of_query * args.batch_quads + quad]) * args.scale;
-    d[i] = select(vec4<f32>(0.0), value, attends(query, key));
+    d[i] = select(vec4<f32>(0.0), value, attends(query, key, quad));
 }

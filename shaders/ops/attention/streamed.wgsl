@@ -11,7 +11,7 @@
 const WG = 64u;
 const ROWS = 2u;
 const KEYS = 4u;
-// Below every finite score.
+// Below every finite score: the largest of no scores.
 const LEAST = -3.0e38;
 
 override DROPS = false;
@@ -42,13 +42,13 @@ fn forward(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups
         for (var r = 0u; r < ROWS; r++) {
             var high = largest[r];
             for (var k = 0u; k < KEYS; k++) {
-                high = select(high, max(high, share[r][k]), attends(query_0 + r, key_0 + k));
+                high = select(high, max(high, share[r][k]), attends(query_0 + r, key_0 + k, quad));
             }
             shrink[r] = exp(largest[r] - high);
             largest[r] = high;
             sums[r] = sums[r] * shrink[r];
             for (var k = 0u; k < KEYS; k++) {
-                let p = select(vec4<f32>(0.0), exp(share[r][k] - high), attends(query_0 + r, key_0 + k));
+                let p = select(vec4<f32>(0.0), exp(share[r][k] - high), attends(query_0 + r, key_0 + k, quad));
                 sums[r] = sums[r] + p;
                 share[r][k] = p * factor(head, query_0 + r, key_0 + k, quad);
             }
@@ -70,6 +70,8 @@ fn forward(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups
         }
     }
     for (var r = 0u; r < ROWS; r++) {
+        // Where a sample has no key.
+        sums[r] = select(sums[r], vec4<f32>(1.0), sums[r] == vec4<f32>(0.0));
         if query_0 + r < args.queries { new_total[at_row(head, query_0 + r, quad)] = largest[r] + log(sums[r]); }
     }
     for (var c = head * args.depth; c < (head + 1u) * args.depth; c++) {
@@ -100,7 +102,7 @@ fn d_queries(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) grou
             for (var k = 0u; k < KEYS; k++) {
                 let d_p = d_share[r][k] * factor(head, query_0 + r, key_0 + k, quad);
                 let value = exp(d[r][k] - sum) * (d_p - own) * args.scale;
-                d[r][k] = select(vec4<f32>(0.0), value, open(query_0 + r, key_0 + k));
+                d[r][k] = select(vec4<f32>(0.0), value, attends(query_0 + r, key_0 + k, quad));
             }
         }
         for (var c = head * args.depth; c < (head + 1u) * args.depth; c++) {

@@ -29,7 +29,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         for (var r = 0u; r < ROWS; r++) {
             let sum = total[at_row(head, query_0 + r, quad)];
             for (var k = 0u; k < KEYS; k++) {
-                p[r][k] = select(vec4<f32>(0.0), exp(p[r][k] - sum), open(query_0 + r, key_0 + k));
+                p[r][k] = select(vec4<f32>(0.0), exp(p[r][k] - sum), attends(query_0 + r, key_0 + k, quad));
             }
         }
         var d = d_shares(head, query_0, key_0, quad);

@@ -17,7 +17,7 @@ const KEPT_BYTES: usize = 64 << 20;
 
 pub const ENTRY: Entry = Entry {
     name: "attention",
-    about: "softmax(q k / sqrt(d)) v by `heads`; reads q, k and v as thirds of one value's channels, or q and, of another value, k and v; `causal`: no step attends to later ones; `dropout` of the probabilities; `scores` kept for the backward pass, none, or auto: kept up to 64 MiB (Vaswani et al. 2017)",
+    about: "softmax(q k / sqrt(d)) v by `heads`; reads q, k and v as thirds of one value's channels, or q and, of another value, k and v; then, if samples differ in length, their `lengths` in keys; `causal`: no step attends to later ones; `dropout` of the probabilities; `scores` kept for the backward pass, none, or auto: kept up to 64 MiB (Vaswani et al. 2017)",
     required: || vec![("heads", Value::Integer(1))],
     optional: || {
         vec![
@@ -27,16 +27,21 @@ pub const ENTRY: Entry = Entry {
         ]
     },
     build: |context| {
-        let (width, lengths) = operands(context)?;
+        let longest = context.take_lengths();
+        let (width, steps) = operands(context)?;
+        if let Some(most) = longest.filter(|&most| most != steps[1]) {
+            let what = format!("layer `{}` attends to {} keys", context.name, steps[1]);
+            let error = Error::usage(what).at(format!("it was given lengths up to {most}"));
+            return Err(context.at(error).hint("a `lengths` layer over the steps that the keys are made of"));
+        }
         let settings = context.settings;
         let (heads, causal) = (settings.u32("heads")? as usize, settings.bool("causal")?);
         if heads == 0 || !width.is_multiple_of(heads) {
             return Err(settings.wrong("heads", &format!("a number that divides the {width} channels of q")));
         }
-        if causal && lengths[0] != lengths[1] {
+        if causal && steps[0] != steps[1] {
             let what = format!("layer `{}` cannot be causal", context.name);
-            let error =
-                Error::usage(what).at(format!("{} queries attend to {} keys", lengths[0], lengths[1]));
+            let error = Error::usage(what).at(format!("{} queries attend to {} keys", steps[0], steps[1]));
             return Err(settings.locate("causal", error).hint("causal = false"));
         }
         let p = settings.f64("dropout")?;
@@ -51,8 +56,9 @@ pub const ENTRY: Entry = Entry {
         };
         let is_cross = context.inputs.len() == 2;
         let (seed, stepwise) = (context.seed, context.stepwise);
-        let layer = Attends { width, heads, lengths, is_cross, causal, p, seed, scores, stepwise };
-        let output = Extent::new(width, vec![lengths[0]]);
+        let is_ragged = longest.is_some();
+        let layer = Attends { width, heads, steps, is_cross, is_ragged, causal, p, seed, scores, stepwise };
+        let output = Extent::new(width, vec![steps[0]]);
         Ok(Built { layer: Box::new(layer), output, params: Vec::new() })
     },
 };
@@ -96,10 +102,12 @@ struct Attends {
     /// Channels of q.
     width: usize,
     heads: usize,
-    /// Steps of q, and of k and v.
-    lengths: [usize; 2],
+    /// Of q, and of k and v.
+    steps: [usize; 2],
     /// Whether q and k are of different values.
     is_cross: bool,
+    /// Whether its last input says how many keys each sample has.
+    is_ragged: bool,
     causal: bool,
     /// The share of probabilities that dropout drops.
     p: f64,
@@ -123,7 +131,8 @@ impl Attends {
         let (heads, depth) = (self.heads, self.width / self.heads);
         self.stepwise.map(|steps| Recall { heads, depth, steps, batch, key_at: self.width })
     }
-    fn attention<'a>(&self, site: Site<'a>) -> Attention<'a> {
+    /// By the layer's inputs: it reads the lengths among them.
+    fn attention<'a>(&self, site: Site<'a>, x: &[&'a Tensor]) -> Attention<'a> {
         let during = site.during();
         let first = if self.is_cross { 0 } else { self.width };
         let dropout = Dropout { p: self.p, seed: self.seed, layer: during.number };
@@ -132,26 +141,30 @@ impl Attends {
             batch: site.batch,
             heads: self.heads,
             depth: self.width / self.heads,
-            queries: self.lengths[0],
-            keys: self.lengths[1],
+            queries: self.steps[0],
+            keys: self.steps[1],
             key_at: first,
             value_at: first + self.width,
             causal: self.causal,
+            lengths: x.last().copied().filter(|_| self.is_ragged),
             dropout: (during.trains && self.p > 0.0).then_some(dropout),
         }
     }
+    /// The number of the input that keys and values are of.
+    fn keys(&self) -> usize {
+        usize::from(self.is_cross)
+    }
+    fn operands<'a>(&self, x: &[&'a Tensor]) -> Operands<'a> {
+        Operands { queries: x[0], keys: x[self.keys()] }
+    }
     /// The shape of the probabilities.
     fn probabilities(&self, batch: usize) -> Vec<usize> {
-        vec![self.heads, self.lengths[0], self.lengths[1], batch]
+        vec![self.heads, self.steps[0], self.steps[1], batch]
     }
     fn keeps(&self, batch: usize) -> bool {
         let bytes = 4 * self.probabilities(batch).iter().product::<usize>();
         self.scores == Scores::Kept || self.scores == Scores::Auto && bytes <= KEPT_BYTES
     }
-}
-
-fn operands_of<'a>(x: &[&'a Tensor]) -> Operands<'a> {
-    Operands { queries: x[0], keys: x[x.len() - 1] }
 }
 
 impl Layer for Attends {
@@ -160,7 +173,7 @@ impl Layer for Attends {
         if let Some(recall) = self.recall(site.batch) {
             return vec![extra(&recall.scores(), Held::Forward)];
         }
-        let (all, rows) = (self.probabilities(site.batch), [self.heads, self.lengths[0], site.batch]);
+        let (all, rows) = (self.probabilities(site.batch), [self.heads, self.steps[0], site.batch]);
         if !self.keeps(site.batch) {
             return vec![extra(&rows, Held::Between), extra(&rows, Held::Backward)];
         }
@@ -177,7 +190,7 @@ impl Layer for Attends {
             let during = site.during();
             return recall.record(rec, during.step, x[0], &during.carried[0], site.extra(0), y);
         }
-        let (own, x) = (self.attention(site), operands_of(x));
+        let (own, x) = (self.attention(site, x), self.operands(x));
         if !self.keeps(site.batch) {
             return own.record_streamed(rec, x, site.extra(TOTAL), y);
         }
@@ -187,11 +200,11 @@ impl Layer for Attends {
     }
 
     fn backward(&self, rec: &mut Recorder, site: Site, pass: &Backward) -> Result<()> {
-        let (own, sinks) = (self.attention(site), pass.d_x);
-        let sink = |number: usize| sinks[number].map(|sink| (sink.to, sink.adds));
-        let to = Gradients { queries: sink(0), keys: sink(sinks.len() - 1) };
+        let sink = |number: usize| pass.d_x[number].map(|sink| (sink.to, sink.adds));
+        let to = Gradients { queries: sink(0), keys: sink(self.keys()) };
         let (Some(y), false) = (pass.y, to.queries.is_none() && to.keys.is_none()) else { return Ok(()) };
-        let (x, d_y, delta) = (operands_of(pass.x), pass.d_y, site.extra(DELTA));
+        let (own, x) = (self.attention(site, pass.x), self.operands(pass.x));
+        let (d_y, delta) = (pass.d_y, site.extra(DELTA));
         if !self.keeps(site.batch) {
             return own.record_streamed_backward(rec, x, site.extra(TOTAL), y, d_y, delta, to);
         }
@@ -216,7 +229,7 @@ impl Layer for Attends {
     }
     /// A channel depends on that of v, and on which values are taken: all channels of q and k of its head.
     fn reach(&self, inputs: &[&[bool]], _masks: &[Option<&[u32]>], channels: usize) -> Vec<bool> {
-        let (q, kv) = (inputs[0], inputs[inputs.len() - 1]);
+        let (q, kv) = (inputs[0], inputs[self.keys()]);
         let [k, v] = if self.is_cross { [0, self.width] } else { [self.width, 2 * self.width] };
         let depth = self.width / self.heads;
         let any = |of: &[bool], first: usize, channel: usize| {

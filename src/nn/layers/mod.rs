@@ -10,6 +10,7 @@ pub(super) mod dropout;
 pub(super) mod embedding;
 pub(super) mod flatten;
 pub(super) mod layer_norm;
+pub(super) mod lengths;
 pub(super) mod linear;
 pub(super) mod multiply;
 pub(super) mod pad_channels;

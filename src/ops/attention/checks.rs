@@ -1,4 +1,5 @@
-//! Checks of attention at ragged lengths: over one tensor, causal, and over two, with more keys than queries.
+//! Checks of attention at ragged lengths: over one tensor, causal, and over two, with more keys than queries; of samples that
+//! have all keys, and of samples that have some.
 
 use super::{Attention, Gradients, Operands, Scratch};
 use crate::error::Result;
@@ -29,14 +30,25 @@ const FAR: Tolerance = Tolerance { abs: 8e-6, rel: 4e-6 };
 struct Case {
     step: crate::gpu::Uniform,
     extents: [usize; 4],
-    cross: bool,
-    p: f64,
+    of: Kind,
     queries: Tensor,
     keys: Tensor,
     d_y: Tensor,
+    /// How many keys each sample has: none, some, all, or more than there are.
+    lengths: Option<Tensor>,
 }
 
-fn case(t: &mut Trial, n: usize, cross: bool, p: f64) -> Result<Case> {
+/// What is checked.
+#[derive(Clone, Copy)]
+struct Kind {
+    cross: bool,
+    /// Of dropout.
+    p: f64,
+    ragged: bool,
+}
+
+fn case(t: &mut Trial, n: usize, of: Kind) -> Result<Case> {
+    let cross = of.cross;
     let extents = extents(n);
     let [heads, depth, steps, batch] = extents;
     let width = heads * depth;
@@ -44,24 +56,27 @@ fn case(t: &mut Trial, n: usize, cross: bool, p: f64) -> Result<Case> {
     let queries = t.input("queries", &[if cross { width } else { 3 * width }, steps * batch])?;
     let keys = if cross { t.input("keys", &[2 * width, (steps + 3) * batch])? } else { queries.clone() };
     let d_y = t.input("d_y", &[width, steps * batch])?;
-    Ok(Case { step, extents, cross, p, queries, keys, d_y })
+    let lengths = t.indices("lengths", &[1, batch], steps as u32 + 5)?;
+    Ok(Case { step, extents, of, queries, keys, d_y, lengths: of.ragged.then_some(lengths) })
 }
 
 impl Case {
     fn attention(&self) -> Attention<'_> {
         let [heads, depth, steps, batch] = self.extents;
-        let first = if self.cross { 0 } else { heads * depth };
+        let Kind { cross, p, .. } = self.of;
+        let first = if cross { 0 } else { heads * depth };
         Attention {
             step: &self.step,
             batch,
             heads,
             depth,
             queries: steps,
-            keys: if self.cross { steps + 3 } else { steps },
+            keys: if cross { steps + 3 } else { steps },
             key_at: first,
             value_at: first + heads * depth,
-            causal: !self.cross,
-            dropout: (self.p > 0.0).then_some(Dropout { p: self.p, seed: 0x0123_4567_89ab_cdef, layer: 3 }),
+            causal: !cross,
+            lengths: self.lengths.as_ref(),
+            dropout: (p > 0.0).then_some(Dropout { p, seed: 0x0123_4567_89ab_cdef, layer: 3 }),
         }
     }
     fn x(&self) -> Operands<'_> {
@@ -78,13 +93,21 @@ fn gradients(t: &mut Trial, case: &Case, adds: bool) -> Result<[Tensor; 2]> {
         Ok(tensor)
     };
     let queries = make(&case.queries)?;
-    let keys = if case.cross { make(&case.keys)? } else { queries.clone() };
+    let keys = if case.of.cross { make(&case.keys)? } else { queries.clone() };
     Ok([queries, keys])
 }
 
-fn kept(cross: bool, p: f64) -> Check {
-    Check::new(format!("ops/attention (kept, cross {cross}, dropout {p})"), move |t: &mut Trial, n| {
-        let case = case(t, n, cross, p)?;
+impl Kind {
+    fn name(self, what: &str) -> String {
+        let Self { cross, p, ragged } = self;
+        let ragged = if ragged { ", ragged" } else { "" };
+        format!("ops/attention ({what}, cross {cross}, dropout {p}{ragged})")
+    }
+}
+
+fn kept(of: Kind) -> Check {
+    Check::new(of.name("kept"), move |t: &mut Trial, n| {
+        let case = case(t, n, of)?;
         let own = case.attention();
         let probabilities = t.output("p", &own.scores(), NEAR)?;
         let dropped = t.gpu.tensor("dropped", crate::gpu::Dtype::F32, &own.scores())?;
@@ -102,9 +125,9 @@ fn kept(cross: bool, p: f64) -> Check {
     })
 }
 
-fn streamed(cross: bool, p: f64) -> Check {
-    Check::new(format!("ops/attention (streamed, cross {cross}, dropout {p})"), move |t: &mut Trial, n| {
-        let case = case(t, n, cross, p)?;
+fn streamed(of: Kind) -> Check {
+    Check::new(of.name("streamed"), move |t: &mut Trial, n| {
+        let case = case(t, n, of)?;
         let own = case.attention();
         let (total, y) = (t.output("total", &own.rows(), NEAR)?, t.output("y", &case.d_y.shape, NEAR)?);
         own.record_streamed(&mut t.rec, case.x(), &total, &y)?;
@@ -119,8 +142,9 @@ fn streamed(cross: bool, p: f64) -> Check {
 }
 
 pub fn checks() -> Vec<Check> {
-    let cases = [(false, 0.0), (true, 0.0), (false, 0.3), (true, 0.3)];
-    cases.into_iter().flat_map(|(cross, p)| [kept(cross, p), streamed(cross, p)]).collect()
+    let whole = [(false, 0.0), (true, 0.0), (false, 0.3), (true, 0.3)].map(|(cross, p)| (cross, p, false));
+    let all = whole.into_iter().chain([(false, 0.3, true), (true, 0.3, true)]);
+    all.map(|(cross, p, ragged)| Kind { cross, p, ragged }).flat_map(|of| [kept(of), streamed(of)]).collect()
 }
 
 #[cfg(test)]
@@ -128,9 +152,18 @@ mod tests {
     use super::*;
     use crate::gpu::{Dtype, Gpu, Recorder};
 
+    #[derive(Clone, Copy)]
+    struct Setting {
+        causal: bool,
+        p: f64,
+        /// Of each sample.
+        lengths: Option<[u32; 4]>,
+    }
+
     /// Outputs and gradients of queries, keys and values, by kept probabilities or without them.
-    fn results(gpu: &Gpu, lengths: [usize; 2], batch: usize, causal: bool, p: f64, keeps: bool) -> Vec<f32> {
-        let [steps, keys] = lengths;
+    fn results(gpu: &Gpu, [steps, keys]: [usize; 2], of: Setting, keeps: bool) -> Vec<f32> {
+        let (Setting { causal, p, lengths }, batch) = (of, 4);
+        let lengths = lengths.map(|of| gpu.upload_u32("lengths", &[1, batch], &of).unwrap());
         let (heads, depth) = (2, 3);
         let width = heads * depth;
         let numbers = |seed: usize, len: usize| -> Vec<f32> {
@@ -154,6 +187,7 @@ mod tests {
             key_at: 0,
             value_at: width,
             causal,
+            lengths: lengths.as_ref(),
             dropout,
         };
         let empty = |shape: &[usize]| gpu.tensor("made", Dtype::F32, shape).unwrap();
@@ -184,22 +218,28 @@ mod tests {
     #[test]
     fn with_and_without_scores_it_is_the_same_function() {
         for gpu in [Gpu::twin(), Gpu::open(&crate::gpu::Choice::Auto).unwrap()] {
-            for lengths in [[1, 1], [2, 2], [3, 3], [17, 17], [64, 64], [3, 7], [5, 2]] {
-                for (causal, p) in [(false, 0.0), (true, 0.0), (false, 0.4), (true, 0.4)] {
-                    if causal && lengths[0] != lengths[1] {
+            for steps in [[1, 1], [2, 2], [3, 3], [17, 17], [64, 64], [3, 7], [5, 2]] {
+                let ragged = Some([0, 1, steps[1] as u32 / 2, steps[1] as u32]);
+                let settings = [(false, 0.0, None), (true, 0.0, None), (false, 0.4, None), (true, 0.4, None)]
+                    .into_iter()
+                    .chain([(false, 0.0, ragged), (true, 0.4, ragged)]);
+                for (causal, p, lengths) in settings {
+                    if causal && steps[0] != steps[1] {
                         continue;
                     }
-                    let [kept, streamed] =
-                        [true, false].map(|keeps| results(&gpu, lengths, 4, causal, p, keeps));
+                    let of = Setting { causal, p, lengths };
+                    let [kept, streamed] = [true, false].map(|keeps| results(&gpu, steps, of, keeps));
                     let bound = Tolerance { abs: BOUND, rel: 1e-5 };
                     crate::gpu::check::compare_f32("attention", &streamed, &kept, bound)
-                        .unwrap_or_else(|e| panic!("{lengths:?}, causal {causal}, {p}: {e}"));
+                        .unwrap_or_else(|e| panic!("{steps:?}, causal {causal}, {p}, {lengths:?}: {e}"));
                     // What a query does not see, and what is dropped, changes the result.
-                    if lengths == [17, 17] {
-                        let other = results(&gpu, lengths, 4, !causal, p, true);
-                        assert!(crate::gpu::check::compare_f32("", &other, &kept, bound).is_err());
-                        let other = results(&gpu, lengths, 4, causal, 0.2, true);
-                        assert!(crate::gpu::check::compare_f32("", &other, &kept, bound).is_err());
+                    if steps == [17, 17] {
+                        let mut others = vec![Setting { causal: !causal, ..of }, Setting { p: 0.2, ..of }];
+                        others.extend(lengths.map(|_| Setting { lengths: None, ..of }));
+                        for other in others {
+                            let other = results(&gpu, steps, other, true);
+                            assert!(crate::gpu::check::compare_f32("", &other, &kept, bound).is_err());
+                        }
                     }
                 }
             }
@@ -224,6 +264,7 @@ mod tests {
             key_at: 0,
             value_at: 1,
             causal: true,
+            lengths: None,
             dropout: None,
         };
         let [y, total] = [0; 2].map(|_| gpu.tensor("made", Dtype::F32, &[1, 12]).unwrap());

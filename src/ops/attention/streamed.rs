@@ -1,17 +1,25 @@
 //! Attention without a matrix of scores, by blocks of keys.   Milakov & Gimelshein 2018; Dao et al. 2022.
 
-use super::{Args, Attention, Gradients, Operands, Sizes, softmax};
+use super::{Args, Attention, Gradients, Mask, Operands, Sizes, softmax};
 use crate::error::Result;
 use crate::gpu::{Kernel, Recorder, Tensor, Twin};
+use crate::ops::lengths::Versions;
 use crate::ops::{Step, groups};
 use crate::{bind, source};
 
-const fn kernel(entry: &'static str, twin: fn(&Twin), constants: &'static [(&'static str, f64)]) -> Kernel {
-    Kernel::own(source!("ops/attention/streamed"), twin).entry(entry).with(constants).proven()
+const fn forward(twin: fn(&Twin), constants: &'static [(&'static str, f64)]) -> Versions {
+    let kernel = Kernel::own(source!("ops/attention/streamed"), twin).entry("forward");
+    Versions::of(kernel.with(constants).proven(), "ops/attention/streamed:forward")
 }
 
-const fn keys_kernel(twin: fn(&Twin), constants: &'static [(&'static str, f64)]) -> Kernel {
-    Kernel::own(source!("ops/attention/streamed_keys"), twin).with(constants).proven()
+const fn d_queries(twin: fn(&Twin), constants: &'static [(&'static str, f64)]) -> Versions {
+    let kernel = Kernel::own(source!("ops/attention/streamed"), twin).entry("d_queries");
+    Versions::of(kernel.with(constants).proven(), "ops/attention/streamed:d_queries")
+}
+
+const fn d_keys(twin: fn(&Twin), constants: &'static [(&'static str, f64)]) -> Versions {
+    let kernel = Kernel::own(source!("ops/attention/streamed_keys"), twin);
+    Versions::of(kernel.with(constants).proven(), "ops/attention/streamed_keys")
 }
 
 const DROPS: &[(&str, f64)] = &[("DROPS", 1.0)];
@@ -19,29 +27,32 @@ const ADDS: &[(&str, f64)] = &[("ADDS", 1.0)];
 const BOTH: &[(&str, f64)] = &[("DROPS", 1.0), ("ADDS", 1.0)];
 
 /// By whether some probabilities are dropped.
-const FORWARD: [Kernel; 2] =
-    [kernel("forward", |t| twin_forward(t, false), &[]), kernel("forward", |t| twin_forward(t, true), DROPS)];
+const FORWARD: [Versions; 2] =
+    [forward(|t| twin_forward(t, false), &[]), forward(|t| twin_forward(t, true), DROPS)];
 /// By whether some probabilities are dropped, and whether gradients are added.
-const D_QUERIES: [[Kernel; 2]; 2] = [
+const D_QUERIES: [[Versions; 2]; 2] = [
     [
-        kernel("d_queries", |t| twin_d_queries(t, false, false), &[]),
-        kernel("d_queries", |t| twin_d_queries(t, false, true), ADDS),
+        d_queries(|t| twin_d_queries(t, false, false), &[]),
+        d_queries(|t| twin_d_queries(t, false, true), ADDS),
     ],
     [
-        kernel("d_queries", |t| twin_d_queries(t, true, false), DROPS),
-        kernel("d_queries", |t| twin_d_queries(t, true, true), BOTH),
+        d_queries(|t| twin_d_queries(t, true, false), DROPS),
+        d_queries(|t| twin_d_queries(t, true, true), BOTH),
     ],
 ];
-const D_KEYS: [[Kernel; 2]; 2] = [
-    [keys_kernel(|t| twin_d_keys(t, false, false), &[]), keys_kernel(|t| twin_d_keys(t, false, true), ADDS)],
-    [keys_kernel(|t| twin_d_keys(t, true, false), DROPS), keys_kernel(|t| twin_d_keys(t, true, true), BOTH)],
+const D_KEYS: [[Versions; 2]; 2] = [
+    [d_keys(|t| twin_d_keys(t, false, false), &[]), d_keys(|t| twin_d_keys(t, false, true), ADDS)],
+    [d_keys(|t| twin_d_keys(t, true, false), DROPS), d_keys(|t| twin_d_keys(t, true, true), BOTH)],
 ];
 const WG: usize = 64;
 /// Queries of an invocation that makes those, or keys of one that makes these.
 const OWN: usize = 2;
 
-pub fn kernels() -> [Kernel; 3] {
-    [FORWARD[0], D_QUERIES[0][0], D_KEYS[0][0]]
+/// What [`Attention::record_streamed`] leaves of a query that attends to nothing: the shader's LEAST.
+const LEAST: f32 = -3.0e38;
+
+pub fn kernels() -> Vec<Kernel> {
+    [FORWARD[0], D_QUERIES[0][0], D_KEYS[0][0]].iter().flat_map(|own| own.all()).collect()
 }
 
 impl Attention<'_> {
@@ -55,8 +66,8 @@ impl Attention<'_> {
             args: &self.args(), step: self.step, queries: x.queries, keys: x.keys, y: y, new_total: total
         };
         let flops = self.pairs() * (4 * self.depth as u64 + 5);
-        let kernel = &FORWARD[usize::from(self.dropout.is_some())];
-        rec.dispatch(kernel, binds, self.blocks(self.queries), flops)
+        let kernels = &FORWARD[usize::from(self.dropout.is_some())];
+        kernels.dispatch(rec, self.lengths, binds, self.blocks(self.queries), flops)
     }
 
     /// The gradients of queries, keys and values; `delta` is as long as `total`.
@@ -80,7 +91,8 @@ impl Attention<'_> {
                 delta: delta, d_queries_out: d_queries
             };
             let flops = self.pairs() * (3 * product + 5);
-            rec.dispatch(&D_QUERIES[drops][usize::from(adds)], binds, self.blocks(self.queries), flops)?;
+            let kernels = &D_QUERIES[drops][usize::from(adds)];
+            kernels.dispatch(rec, self.lengths, binds, self.blocks(self.queries), flops)?;
         }
         let Some((d_keys, adds)) = to.keys else { return Ok(()) };
         let binds = bind! {
@@ -88,7 +100,8 @@ impl Attention<'_> {
             delta: delta, d_keys: d_keys
         };
         let flops = self.pairs() * (4 * product + 6);
-        rec.dispatch(&D_KEYS[drops][usize::from(adds)], binds, self.blocks(self.keys), flops)
+        let kernels = &D_KEYS[drops][usize::from(adds)];
+        kernels.dispatch(rec, self.lengths, binds, self.blocks(self.keys), flops)
     }
 }
 
@@ -96,6 +109,7 @@ impl Attention<'_> {
 struct Bound {
     args: Args,
     sizes: Sizes,
+    mask: Mask,
     step: Step,
     drops: bool,
     queries: Vec<f32>,
@@ -111,6 +125,7 @@ impl Bound {
         let read = |name: &str| super::bound(t, name);
         Self {
             sizes: Sizes::of(&args),
+            mask: Mask::of(t, &args),
             step: t.get("step"),
             drops,
             queries: read("queries"),
@@ -138,7 +153,7 @@ impl Bound {
         if self.drops { self.args.factor(&self.step, self.sizes.pair(at, key)) } else { 1.0 }
     }
     fn open(&self, at: [usize; 3]) -> impl Iterator<Item = usize> + Clone + '_ {
-        (0..self.sizes.keys).filter(move |&key| self.args.attends(at[1], key))
+        (0..self.sizes.keys).filter(move |&key| self.mask.attends(at, key))
     }
     /// What y took of a value, and the gradient of the score.
     fn backward(&self, row: usize, at: [usize; 3], key: usize) -> (f64, f64) {
@@ -157,7 +172,7 @@ fn twin_forward(t: &Twin, drops: bool) {
         let scores: Vec<(usize, f64)> = own.open(at).map(|key| (key, own.score(at, key))).collect();
         let largest = scores.iter().map(|(_, score)| *score).fold(f64::MIN, f64::max);
         let sum: f64 = scores.iter().map(|(_, score)| (score - largest).exp()).sum();
-        total[row] = (largest + sum.ln()) as f32;
+        total[row] = if scores.is_empty() { LEAST } else { (largest + sum.ln()) as f32 };
         for c in 0..own.sizes.depth {
             let value = |&(key, score): &(usize, f64)| {
                 (score - largest).exp() / sum * own.factor(at, key) * own.key(own.args.value_at, at, key, c)

@@ -6,6 +6,7 @@ pub(super) mod candidates;
 pub(super) mod collect;
 pub(super) mod gather;
 pub(super) mod merge;
+pub(super) mod protect;
 pub(super) mod running;
 pub(super) mod sieve;
 pub mod topk;
@@ -21,6 +22,7 @@ pub fn checks() -> Vec<Check> {
         candidates::checks(),
         gather::checks(),
         merge::checks(),
+        protect::checks(),
     ]
     .into_iter()
     .flatten()

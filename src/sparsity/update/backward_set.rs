@@ -5,8 +5,9 @@
 
 use super::hold;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Phase, Plan, Recorder};
+use crate::gpu::{Gpu, Phase, Plan, Recorder, Tensor};
 use crate::param::{ParamId, ParamSet};
+use crate::sparsity::select::protect;
 use crate::sparsity::select::topk::Selection;
 
 /// The recorded selection.
@@ -23,8 +24,13 @@ impl BackwardSet {
         let mut selections = Vec::new();
         for members in groups {
             rec.scope(if members.len() == 1 { &params[members[0]].name } else { "all" });
-            let pairs = members.iter().flat_map(|&i| params[i].stored().into_iter().zip(params[i].trained()));
-            selections.push(Selection::over(&mut rec, &pairs.collect::<Vec<_>>())?);
+            let mut scored = Vec::new();
+            for &i in members {
+                let values: Vec<Tensor> = params[i].stored().into_iter().cloned().collect();
+                scored.extend(protect::scores(&mut rec, &params[i], &values)?);
+            }
+            let sets = members.iter().flat_map(|&i| params[i].trained());
+            selections.push(Selection::over(&mut rec, &scored.iter().zip(sets).collect::<Vec<_>>())?);
             for &i in members {
                 rec.scope(&params[i].name);
                 let segments = &mut (0..params[i].segments.len());

@@ -183,7 +183,9 @@ impl Growth {
     }
     /// As [`Growth::drops`], of a parameter: none where it is frozen.
     pub fn drops_of(&self, param: &Param, kept: usize, step: u64, length: Length) -> usize {
-        if param.frozen { 0 } else { self.drops(kept, step, length) }
+        // What is kept in any case is not dropped.
+        let most = kept.saturating_sub(param.protected().len());
+        if param.frozen { 0 } else { self.drops(kept, step, length).min(most) }
     }
     /// The most that are ever dropped of `kept` weights.
     pub fn most(&self, kept: usize) -> usize {

@@ -10,6 +10,7 @@ use crate::param::{Param, ParamId, ParamSet};
 use crate::sparsity::budget::whole_blocks;
 use crate::sparsity::score::batches::Batches;
 use crate::sparsity::score::probe::Probe;
+use crate::sparsity::select::protect;
 use crate::sparsity::select::topk::{Count, Selection};
 use crate::sparsity::structure::groups::{self, Gate};
 use crate::sparsity::structure::pool::{self, Blocks, Pooling};
@@ -82,6 +83,7 @@ impl Prune {
             }
             _ => None,
         };
+        let scored = protected(&mut rec, groups, params, criterion, scored)?;
         let mut units = Vec::new();
         for members in groups {
             rec.scope(if members.len() == 1 { &params[members[0]].name } else { "all" });
@@ -251,6 +253,24 @@ fn scores_of(
         }
     }
     Ok(all)
+}
+
+/// The same scores with those first that are kept in any case. Values themselves are copied for that.
+fn protected(
+    rec: &mut Recorder,
+    groups: &[Vec<ParamId>],
+    params: &ParamSet,
+    criterion: Criterion,
+    mut scored: Vec<Vec<Tensor>>,
+) -> Result<Vec<Vec<Tensor>>> {
+    for &i in groups.iter().flatten() {
+        rec.scope(&params[i].name);
+        match criterion {
+            Criterion::Magnitude => scored[i.0] = protect::scores(rec, &params[i], &scored[i.0])?,
+            _ => protect::record_first(rec, &params[i], &scored[i.0])?,
+        }
+    }
+    Ok(scored)
 }
 
 /// N of every M; which, is decided in bits of their own, so that what changes can be counted.

@@ -8,6 +8,7 @@ use crate::gpu::{Dtype, Recorder, Tensor, Uniform};
 use crate::ops::moments;
 use crate::param::{MEAN, Packed, Param, ParamId};
 use crate::sparsity::select::candidates::{self, Noise};
+use crate::sparsity::select::protect;
 use crate::sparsity::select::running::Running;
 use crate::sparsity::select::topk::Selection;
 use crate::sparsity::update::grown::{self, Kind, Origin};
@@ -48,13 +49,15 @@ pub(super) fn survive(site: &Site, members: &[ParamId], scratch: &[Vec<Tensor>])
         let param = &site.params[i];
         owners.extend(vec![i; param.segments.len()]);
         if let Some(packed) = param.packed() {
-            pairs.push((param.segments[0].weight.clone(), packed.picked.clone()));
+            let scores = protect::scores(&mut rec, param, std::slice::from_ref(&param.segments[0].weight))?;
+            pairs.push((scores[0].clone(), packed.picked.clone()));
             continue;
         }
         for (segment, score) in param.segments.iter().zip(&scratch[i.0]) {
             candidates::record_choose(&mut rec, &segment.weight, &segment.mask, true, score)?;
             pairs.push((score.clone(), site.gpu.tensor("survivors", Dtype::U32, &[segment.mask.len()])?));
         }
+        protect::record_first(&mut rec, param, &scratch[i.0])?;
     }
     let selection = Selection::over(&mut rec, &pairs.iter().map(|(s, m)| (s, m)).collect::<Vec<_>>())?;
     Ok(Survivors { selection, owners, plan: rec.finish()? })
@@ -69,7 +72,8 @@ pub(super) fn packed_part(
     (noise, draw): (Noise, &Uniform),
 ) -> Result<(Selection, How)> {
     let param = &site.params[id];
-    let keep = Selection::over(rec, &[(&param.segments[0].weight, &packed.picked)])?;
+    let scores = protect::scores(rec, param, std::slice::from_ref(&param.segments[0].weight))?;
+    let keep = Selection::over(rec, &[(&scores[0], &packed.picked)])?;
     let (rows, inner) = (param.matrix().rows, param.matrix().inner());
     fired_before(rec, growth.by, param)?;
     if param.frozen {
@@ -143,6 +147,7 @@ pub(super) fn masked_part(
     for (segment, score) in param.segments.iter().zip(scores) {
         candidates::record_choose(rec, &segment.weight, &segment.mask, true, score)?;
     }
+    protect::record_first(rec, param, scores)?;
     let keep = Selection::over(rec, &scores.iter().zip(&keep_bits).collect::<Vec<_>>())?;
     let inner = param.matrix().inner();
     fired_before(rec, by, param)?;
