@@ -8,8 +8,8 @@ use serde_json::json;
 use super::{Device, print_json};
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
-use crate::report::load::{check_numbers, load_any};
-use crate::train::{Choose, Facts, RunFolder, Writer};
+use crate::report::load::{check_numbers, load_any, snapshot_of};
+use crate::train::{Choose, Facts, RunFolder, Writer, remaining};
 
 #[derive(clap::Args)]
 pub struct Sample {
@@ -61,6 +61,10 @@ impl Sample {
             eprintln!("warning: {error}");
         }
         check_numbers(&arrays, &self.run)?;
+        let recipe = match snapshot_of(&self.run)? {
+            Some(snapshot) => remaining(&recipe, &snapshot, &facts.tokens(), facts.classes)?,
+            None => recipe,
+        };
         let weights = crate::report::mask::applied(&arrays)?;
         let gpu = self.device.open()?;
         let mut writer = Writer::new(&gpu, &recipe, facts, &weights, &meta.variants)?;

@@ -131,6 +131,8 @@ pub fn form(name: &str, matrix: Matrix, pattern: Structure, rules: &[Rule]) -> R
     let structure = said(rules, name, |rule| rule.pattern).unwrap_or(pattern);
     match structure {
         _ if is_dense(name, rules) => Ok(Form::Free),
+        // Filters are budgeted by themselves.
+        Structure::Filter => Ok(Form::Free),
         Structure::Free | Structure::Block { rows: 1, columns: 1 } => Ok(Form::Free),
         Structure::Groups { keep, of } if of <= LARGEST_GROUP => {
             Ok(Form::Groups { keep: keep as usize, of: of as usize })
@@ -377,7 +379,7 @@ fn matches(rule: &Rule, tensor: &Tensor) -> bool {
 }
 
 /// `fc1` names the layer, `fc1.weight` its tensor; a rule may say either.
-fn fits(pattern: &str, name: &str) -> bool {
+pub(super) fn fits(pattern: &str, name: &str) -> bool {
     let layer = name.rsplit_once('.').map_or(name, |(layer, _)| layer);
     glob(pattern, name) || glob(pattern, layer)
 }

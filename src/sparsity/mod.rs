@@ -10,9 +10,11 @@ use crate::param::{LATENT, MaskMode, Param, ParamId, ParamSet};
 
 pub mod budget;
 mod draw;
+pub mod filters;
 mod first_dense;
 mod forecast;
 pub mod methods;
+mod outline;
 pub mod phases;
 mod prepare;
 mod pruner;
@@ -25,7 +27,8 @@ mod when;
 mod work;
 mod zeros;
 
-pub use prepare::{Outline, Setting, outline, prepare};
+pub use outline::{Outline, outline};
+pub use prepare::{Setting, prepare};
 pub use pruner::Pruner;
 pub use work::Work;
 
