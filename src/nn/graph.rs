@@ -297,6 +297,10 @@ impl Graph {
             "conv2d" | "linear" | "embedding" => number("out"),
             "slice" => number("end")?.checked_sub(number("first")?),
             "concat" => spec.from.iter().map(named).sum(),
+            "pad_channels" => {
+                let more = ["before", "after"].map(|key| number(key).unwrap_or(0));
+                Some(named(spec.from.first()?)? + more[0] + more[1])
+            }
             "lstm" => Some(named(spec.from.first()?)? / 4),
             "gru" => Some(named(spec.from.first()?)? / 3),
             "attention" if spec.from.len() == 1 => Some(named(spec.from.first()?)? / 3),
