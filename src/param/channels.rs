@@ -130,9 +130,9 @@ impl Channels {
     pub fn only(&self, goes: impl Fn(&Width) -> bool) -> Self {
         let mut own = self.clone();
         own.widths.retain(|width| goes(width));
-        let is_open = own.none_kept();
+        let is_fixed = own.none_kept();
         let stays =
-            |channel: &mut Option<ChannelId>| *channel = channel.filter(|&one| !is_open[one as usize]);
+            |channel: &mut Option<ChannelId>| *channel = channel.filter(|&one| !is_fixed[one as usize]);
         own.axes.iter_mut().flat_map(|axes| axes.rows.iter_mut().chain(&mut axes.columns)).for_each(stays);
         own
     }
