@@ -10,8 +10,8 @@ use super::{Device, drive, print_json, say};
 use crate::error::{Error, Kind, Result};
 use crate::ops::variants::Choices;
 use crate::recipe::{Difference, Distill, Recipe, Sparsity, Unfreeze, anchored_here};
-use crate::report::load::{check_numbers, load_any};
-use crate::train::{Meta, Part, RunFolder, Session, evaluate_all};
+use crate::report::load::{check_numbers, load_any, snapshot_of};
+use crate::train::{Meta, Part, RunFolder, Session, evaluate_all, extent, remaining};
 
 #[derive(clap::Args)]
 pub struct Eval {
@@ -72,6 +72,9 @@ impl Eval {
         let (arrays, which) = self.weights.of(arrays);
         check_numbers(&arrays, &self.what)?;
         let gpu = self.device.open()?;
+        if let Some(snapshot) = snapshot_of(&self.what)? {
+            recipe = remaining(&recipe, &snapshot, &extent(&data), data.classes)?;
+        }
         // Zeros are in place: the network is evaluated as any other.
         recipe.sparsity = Sparsity::none();
         recipe.distill = Distill::none();

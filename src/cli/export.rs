@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 
-use super::say;
+use super::eval::home_of;
 use super::weights::Weights;
+use super::{drive, say};
 use crate::error::{Error, Kind, Result};
 use crate::report::load::{check_numbers, load_any};
+use crate::report::table::{self, rows_of_left};
+use crate::store::folder::write_file_atomic;
 use crate::store::{Array, Arrays, Dtype, safetensors};
 use crate::train::checkpoint::{self, Which};
+use crate::train::{Compact, RunFolder, compact, extent};
 
 /// The last words of what belongs to a network; slots and masks have others.
 const PARAMETERS: [&str; 6] = ["weight", "bias", "table", "token", "running_mean", "running_var"];
@@ -21,6 +25,10 @@ pub struct Export {
     to: String,
     /// The file to write
     out: PathBuf,
+    /// Leave pruned filters out: smaller tensors under the same names, and beside the file a recipe of the smaller network
+    /// (OUT with .toml); for runs with pattern = "filter"
+    #[arg(long, conflicts_with = "packed")]
+    compact: bool,
     /// Write only kept values and their indices, which Coppice alone reads
     #[arg(long)]
     packed: bool,
@@ -39,6 +47,9 @@ impl Export {
         if self.packed {
             return self.packed();
         }
+        if self.compact {
+            return self.compact();
+        }
         let (arrays, damaged) = load_any(&self.run)?;
         for error in damaged {
             eprintln!("warning: {error}");
@@ -52,15 +63,44 @@ impl Export {
         say(&format!("{}: {} tensors", self.out.display(), weights.len()))
     }
 
-    /// As checkpoints hold them, without slots, and with the shapes that kept values belong to.
-    fn packed(&self) -> Result<()> {
-        let (mut snapshot, damaged) = match self.run.join("ckpt").is_dir() {
+    /// The network without its pruned filters, and its recipe.
+    fn compact(&self) -> Result<()> {
+        let beside = self.out.with_extension("toml");
+        if beside.exists() {
+            return Err(Error::new(Kind::FileSystem, format!("{} exists already", beside.display()))
+                .hint("another file name"));
+        }
+        let home = home_of(&self.run).ok_or_else(|| {
+            Error::usage(format!("{} is not in the folder of a run", self.run.display()))
+                .hint("the folder of a run, whose recipe says what its network is")
+        })?;
+        let (recipe, _) = RunFolder::read(home)?;
+        let snapshot = self.snapshot()?;
+        let data = drive::data(&recipe)?;
+        let Compact { recipe, mut weights, left } =
+            compact(&recipe, &snapshot, &extent(&data), data.classes)?;
+        check_numbers(&weights, &self.run)?;
+        weights.extend(batch_counts(&weights));
+        safetensors::write(&self.out, &weights, &[("format", "pt")])?;
+        write_file_atomic(&beside, recipe.to_toml().as_bytes())?;
+        say(&table::rows(&["filters of", "left", "of"], &rows_of_left(&left)))?;
+        say(&format!("{}: {} tensors; its network: {}", self.out.display(), weights.len(), beside.display()))
+    }
+
+    fn snapshot(&self) -> Result<checkpoint::Snapshot> {
+        let (snapshot, damaged) = match self.run.join("ckpt").is_dir() {
             true => checkpoint::load(&self.run, Which::Last)?,
             false => (checkpoint::read(&self.run)?, Vec::new()),
         };
         for error in damaged {
             eprintln!("warning: {error}");
         }
+        Ok(snapshot)
+    }
+
+    /// As checkpoints hold them, without slots, and with the shapes that kept values belong to.
+    fn packed(&self) -> Result<()> {
+        let mut snapshot = self.snapshot()?;
         snapshot.arrays = self.weights.told(snapshot.arrays);
         let weights = snapshot.packed_weights()?;
         check_numbers(&weights, &self.run)?;

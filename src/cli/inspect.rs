@@ -10,8 +10,9 @@ use crate::report::bars::{Bar, Bars};
 use crate::report::diff::diff;
 use crate::report::history::short;
 use crate::report::inspect::{Inspection, Options, Tensor, inspect, selected};
-use crate::report::load::{check_numbers, load_any};
+use crate::report::load::{check_numbers, load_any, snapshot_of};
 use crate::report::stats::Pattern;
+use crate::report::table::{self, rows_of_left};
 use crate::report::{kernels, mask};
 use crate::store::Arrays;
 
@@ -99,6 +100,9 @@ impl Inspect {
                     eprintln!("drew {}", file.display());
                 }
                 if self.json { print_json(&found) } else { say(&found.table()) }?;
+                if !self.json {
+                    left(&self.what)?;
+                }
             }
         }
         // Last: what is broken is to be seen first.
@@ -113,6 +117,15 @@ impl Inspect {
         }
         Ok(if self.all { arrays } else { self.weights.told(arrays) })
     }
+}
+
+/// Where pruned filters were removed from the network, how many are left.
+fn left(path: &Path) -> Result<()> {
+    let found = snapshot_of(path)?.map_or(Vec::new(), |snapshot| snapshot.left());
+    if found.is_empty() {
+        return Ok(());
+    }
+    say(&table::rows(&["filters of", "left", "of"], &rows_of_left(&found)))
 }
 
 fn draw(arrays: &Arrays, options: &Options, folder: &Path) -> Result<()> {

@@ -62,7 +62,8 @@ impl Plan {
         let dispatches = || plans.iter().flat_map(|plan| merged(&plan.dispatches));
         let searches = run.pruner.as_ref().is_some_and(|pruner| pruner.searches());
         let uneven = run.pruner.as_ref().is_some_and(|pruner| pruner.is_uneven());
-        let notes = [searches.then_some(SEARCH), uneven.then_some(UNEVEN)];
+        let filters = run.pruner.as_ref().is_some_and(|pruner| pruner.filters().is_some());
+        let notes = [searches.then_some(SEARCH), uneven.then_some(UNEVEN), filters.then_some(FILTERS)];
         let notes: Vec<&str> = notes.into_iter().flatten().collect();
         let memory = gpu.memory().peak_bytes;
         let dense_run = ceilings.map(|_| dense_session(&gpu, &recipe, &data)).transpose()?;
@@ -256,6 +257,10 @@ fn dense_session(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Session> 
 const UNEVEN: &str = "blocks do not divide every layer: their number is met exactly; weights kept are counted here as if all \
                       blocks of a layer had as many";
 
+/// What is counted where filters are pruned.
+const FILTERS: &str = "filters are counted, not weights: a filter that is pruned takes its bias, the scale and shift of its norm, \
+                       and the inputs of the layers after it along; sparsity is the share of filters";
+
 /// What a search's dispatches are: how many rounds it takes is known only when it is over.
 const SEARCH: &str = "hidden units are permuted by a search, counted here as one round with all pairs of groups open; it \
                       goes on for as many rounds as find an exchange, with fewer pairs open in each";
@@ -286,6 +291,10 @@ fn stages(run: &Session) -> Vec<(u64, f64, Vec<&str>)> {
 /// Why a parameter is stored as it is.
 fn why(run: &Session, id: ParamId) -> String {
     let param = &run.model.params[id];
+    let filters = run.pruner.as_ref().and_then(|pruner| pruner.filters());
+    if filters.is_some() && param.is_masked() {
+        return "with whole filters, its own or those before it".into();
+    }
     let Some(pruner) = run.pruner.as_ref().filter(|_| param.is_masked()) else {
         return if param.prunable { "nothing of it is pruned" } else { "never pruned" }.into();
     };

@@ -9,8 +9,8 @@ use super::weights::Weights;
 use super::{Device, print_json};
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
-use crate::report::load::{check_numbers, load_any};
-use crate::train::{Choose, Facts, RunFolder, Writer};
+use crate::report::load::{check_numbers, load_any, snapshot_of};
+use crate::train::{Choose, Facts, RunFolder, Writer, remaining};
 
 #[derive(clap::Args)]
 pub struct Sample {
@@ -66,6 +66,10 @@ impl Sample {
         let (arrays, which) =
             if self.json { self.weights.of(arrays) } else { (self.weights.told(arrays), None) };
         check_numbers(&arrays, &self.run)?;
+        let recipe = match snapshot_of(&self.run)? {
+            Some(snapshot) => remaining(&recipe, &snapshot, &facts.tokens(), facts.classes)?,
+            None => recipe,
+        };
         let weights = crate::report::mask::applied(&arrays)?;
         let gpu = self.device.open()?;
         let mut writer = Writer::new(&gpu, &recipe, facts, &weights, &meta.variants)?;

@@ -46,15 +46,7 @@ impl Model {
         seed: u64,
         stepwise: Option<usize>,
     ) -> Result<Self> {
-        let network = match recipe {
-            recipe::Model::Network(network) => network.clone(),
-            recipe::Model::Preset { name, settings } => {
-                presets::build(name, settings, &input, classes)?.into()
-            }
-            recipe::Model::Mlp { hidden, activation } => {
-                presets::mlp::build(hidden, activation, classes).into()
-            }
-        };
+        let network = presets::network(recipe, &input, classes)?;
         let mut names = Names::new(&network)?;
         let mut model = Model {
             nodes: Vec::new(),
@@ -261,7 +253,7 @@ impl Names {
         let mut all = vec![DATA.to_string()];
         let mut seen: HashMap<String, usize> = HashMap::new();
         for (index, spec) in network.layers.iter().enumerate() {
-            let name = spec.name.clone().unwrap_or_else(|| format!("{}{index}", spec.kind));
+            let name = spec.name_at(index);
             let taken = if name == DATA { Some("the batch has that name".into()) } else { None };
             let before = seen
                 .insert(name.clone(), index)

@@ -323,6 +323,10 @@ impl Graph {
             "conv2d" | "linear" | "embedding" => number("out"),
             "slice" => number("end")?.checked_sub(number("first")?),
             "concat" => spec.from.iter().map(named).sum(),
+            "pad_channels" => {
+                let more = ["before", "after"].map(|key| number(key).unwrap_or(0));
+                Some(named(spec.from.first()?)? + more[0] + more[1])
+            }
             "lstm" => {
                 let has_cells = spec.settings.values().get("cells").and_then(Toml::as_bool) == Some(true);
                 Some(named(spec.from.first()?)? / if has_cells { 2 } else { 4 })

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use toml::Value;
 
+use super::coupling::Passing;
 use super::extent::Extent;
 use super::layers::{
     activation, add, attention, batch_norm, concat, conv2d, dropout, embedding, flatten, layer_norm, lengths,
@@ -300,6 +301,15 @@ pub trait Layer {
     /// which weights are kept: as a layer does that works channel by channel.
     fn reach(&self, inputs: &[&[bool]], _masks: &[Option<&[u32]>], channels: usize) -> Vec<bool> {
         (0..channels).map(|channel| inputs.iter().any(|input| input[channel])).collect()
+    }
+
+    /// How channels pass through it, for pruning them: by default a layer mixes all, unless it works number by number.
+    fn passing(&self) -> Passing {
+        if self.is_elementwise() { Passing::Alone } else { Passing::Mixed }
+    }
+    /// The settings that change where only these channels of its inputs and its output are left.
+    fn narrowed(&self, _inputs: &[Vec<bool>], _output: &[bool]) -> Vec<(&'static str, usize)> {
+        Vec::new()
     }
 
     /// Whether a step of its output depends on later steps of its input: then it cannot be passed through step by step.

@@ -6,6 +6,7 @@
 mod arena;
 mod build;
 mod carried;
+mod coupling;
 mod extent;
 mod fuse;
 mod graph;
@@ -23,6 +24,7 @@ mod statistics;
 
 pub use arena::{Arena, Placement, Room, place};
 pub use carried::Carried;
+pub use coupling::{Coupling, Passing};
 pub use extent::Extent;
 pub use graph::{DATA, Graph, Value};
 pub use model::{Head, Model, Node};

@@ -20,7 +20,7 @@ fn third(param: &Param) -> Pattern {
 }
 
 /// Numbers between -0.4 and 0.6.
-fn numbers(len: usize) -> Vec<f32> {
+pub(super) fn numbers(len: usize) -> Vec<f32> {
     (0..len).map(|i| ((i * 53) % 97) as f32 / 97.0 - 0.4).collect()
 }
 

@@ -13,6 +13,7 @@ use crate::ops::variants::{Choices, Shape};
 use crate::ops::window::Window;
 
 mod bits;
+mod channels;
 mod companion;
 mod joint;
 mod matrix;
@@ -22,6 +23,7 @@ mod storage;
 mod values;
 
 pub use bits::{full_mask, indices, kept, mask_of};
+pub use channels::{Axes, ChannelId, Channels, Width};
 pub use companion::{
     AVERAGE, BACKWARD_SET, Companion, Data, EARLY, EVER, LATENT, Like, MEAN, RECORDED, THRESHOLD,
 };

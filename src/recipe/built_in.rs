@@ -8,6 +8,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("digits-rigl-90", include_str!("../../assets/recipes/digits-rigl-90.toml")),
     ("fashion-asp", include_str!("../../assets/recipes/fashion-asp.toml")),
     ("fashion-cnn-dense", include_str!("../../assets/recipes/fashion-cnn-dense.toml")),
+    ("fashion-cnn-filters-50", include_str!("../../assets/recipes/fashion-cnn-filters-50.toml")),
     ("fashion-cnn-gmp-90", include_str!("../../assets/recipes/fashion-cnn-gmp-90.toml")),
     ("fashion-cnn-gmp-95", include_str!("../../assets/recipes/fashion-cnn-gmp-95.toml")),
     ("fashion-cnn-granet-95", include_str!("../../assets/recipes/fashion-cnn-granet-95.toml")),

@@ -134,6 +134,11 @@ impl Layer {
         Ok(Layer { kind, name, from: from.unwrap_or_default(), settings: section.rest() })
     }
 
+    /// Its name in a network where it is the layer of this number.
+    pub fn name_at(&self, index: usize) -> String {
+        self.name.clone().unwrap_or_else(|| format!("{}{index}", self.kind))
+    }
+
     /// The error for a `kind` that is not in the registry.
     pub fn unknown_kind<'a>(&self, kinds: impl IntoIterator<Item = &'a str>) -> Error {
         self.settings.locate("type", words::unknown("layer type", &self.kind, kinds))

@@ -45,6 +45,13 @@ impl Settings {
         &self.values
     }
 
+    /// With another value of a key.
+    pub fn with(&self, key: &str, value: Value) -> Settings {
+        let mut all = self.clone();
+        all.values.insert(key.to_string(), value);
+        all
+    }
+
     /// Checks keys and types against `defaults` and fills in the missing ones.
     ///
     /// `context` names the owner, as in "optimizer `sgd`". The default gives the type: a float takes integers

@@ -1,5 +1,6 @@
 //! `[sparsity]`: the pruning method by name, how much, where and when.
 
+use super::filters::Filters;
 use super::schedule::PruneSchedule;
 use super::section::Section;
 use super::settings::Settings;
@@ -27,6 +28,8 @@ pub struct Sparsity {
     pub fan_in: FanIn,
     /// What the first values of weights are scaled by there.
     pub scale: Scale,
+    /// How filters are pruned, where the pattern is that.
+    pub filters: Filters,
     pub schedule: PruneSchedule,
     /// Whether pruned weights keep a value behind their mask.
     pub latent: bool,
@@ -238,6 +241,7 @@ impl Sparsity {
             pattern: Structure::Free,
             fan_in: FanIn::default(),
             scale: Scale::default(),
+            filters: Filters::default(),
             schedule: PruneSchedule::default(),
             latent: false,
             storage: Storage::Auto,
@@ -249,6 +253,10 @@ impl Sparsity {
     }
 
     pub(super) fn read(mut section: Section) -> Result<Sparsity> {
+        let pattern = read_structure(&mut section)?.unwrap_or_default();
+        // Otherwise they are keys that nobody knows.
+        let is_filter = pattern == Structure::Filter;
+        let filters = is_filter.then(|| Filters::read(&mut section)).transpose()?.unwrap_or_default();
         let sparsity = Sparsity {
             method: section.text("method")?.unwrap_or_else(|| "none".to_string()),
             target: section.number("target", SHARE, is_share)?,
@@ -260,11 +268,12 @@ impl Sparsity {
                 Distribution::name,
             )?,
             min_density: section.number("min_density", SHARE, is_share)?.unwrap_or(0.0),
-            pattern: read_structure(&mut section)?.unwrap_or_default(),
+            pattern,
             fan_in: section
                 .take("fan_in", FanIn::EXPECTED, |value| FanIn::parse(value.as_str()?))?
                 .unwrap_or_default(),
             scale: section.choice("scale", "scale", Scale::ALL, Scale::name)?.unwrap_or_default(),
+            filters,
             schedule: PruneSchedule::read(section.section("schedule")?)?,
             latent: section.flag("latent", false)?,
             storage: section
@@ -294,6 +303,9 @@ impl Sparsity {
         w.key("pattern", self.pattern.to_string());
         w.key("fan_in", self.fan_in.to_string());
         w.key("scale", self.scale.name());
+        if self.pattern == Structure::Filter {
+            self.filters.write(w);
+        }
         w.key("latent", self.latent);
         w.key("storage", self.storage.name());
         w.key("strict", self.strict);
@@ -354,6 +366,12 @@ impl Rule {
         }
         if let (Some(_), Some(Structure::Groups { .. })) = (rule.target, rule.pattern) {
             return Err(refuse("an N:M pattern has its own sparsity: a rule has one or a target, not both"));
+        }
+        if rule.pattern == Some(Structure::Filter) {
+            let error = refuse("filters are pruned in the whole network: a rule cannot ask for them");
+            return Err(
+                error.hint("pattern = \"filter\" in [sparsity], and a rule with dense = true or a target")
+            );
         }
         section.finish()?;
         if !says_something {

@@ -1,4 +1,4 @@
-//! What is pruned together: single weights, blocks, or N of every M inputs.
+//! What is pruned together: single weights, blocks, N of every M inputs, or whole filters.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,11 +13,13 @@ pub enum Structure {
     Block { rows: u32, columns: u32 },
     /// `keep` of every `of` consecutive inputs; written `"2:4"`.
     Groups { keep: u32, of: u32 },
+    /// Whole filters, and all that hangs on them; written `"filter"`.
+    Filter,
 }
 
 /// What a recipe may say, for messages.
 pub const EXPECTED: &str =
-    "\"free\", \"block:ROWSxCOLUMNS\" such as \"block:8x1\", or \"N:M\" such as \"2:4\"";
+    "\"free\", \"block:ROWSxCOLUMNS\" such as \"block:8x1\", \"N:M\" such as \"2:4\", or \"filter\"";
 
 impl FromStr for Structure {
     type Err = ();
@@ -30,6 +32,9 @@ impl FromStr for Structure {
         };
         if text == "free" {
             return Ok(Structure::Free);
+        }
+        if text == "filter" {
+            return Ok(Structure::Filter);
         }
         if let Some(block) = text.strip_prefix("block:") {
             return pair(block, 'x').map(|(rows, columns)| Structure::Block { rows, columns }).ok_or(());
@@ -45,6 +50,7 @@ impl fmt::Display for Structure {
             Structure::Free => write!(f, "free"),
             Structure::Block { rows, columns } => write!(f, "block:{rows}x{columns}"),
             Structure::Groups { keep, of } => write!(f, "{keep}:{of}"),
+            Structure::Filter => write!(f, "filter"),
         }
     }
 }
@@ -55,12 +61,23 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        for text in ["free", "block:8x1", "block:4x4", "2:4", "1:32", "4:4"] {
+        for text in ["free", "block:8x1", "block:4x4", "2:4", "1:32", "4:4", "filter"] {
             assert_eq!(text.parse::<Structure>().unwrap().to_string(), text);
         }
-        for text in
-            ["", "Free", "block", "block:8", "block:0x1", "block:8x", "5:4", "0:4", "2:", "+2:4", "2:4:8"]
-        {
+        for text in [
+            "",
+            "Free",
+            "filters",
+            "block",
+            "block:8",
+            "block:0x1",
+            "block:8x",
+            "5:4",
+            "0:4",
+            "2:",
+            "+2:4",
+            "2:4:8",
+        ] {
             assert!(text.parse::<Structure>().is_err(), "{text}");
         }
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::train::{Event, Part, Started};
+use crate::train::{Event, Left, Part, Started};
 
 /// Speaks on stderr: results alone go to stdout. The bar is drawn on terminals only.
 pub struct Console {
@@ -75,6 +75,7 @@ impl Console {
             Event::MasksChanged(change, _) => {
                 self.bar.set_prefix(format!("{:.1} % sparse", change.sparsity * 100.0))
             }
+            Event::Removed { step, left } => self.say(&removed(*step, left)),
             Event::Warned(error) => self.warn(&error.to_string()),
             Event::Saved { .. } | Event::Dumped { .. } | Event::Measured { .. } => {}
             Event::Finished(_) => self.bar.finish_and_clear(),
@@ -103,4 +104,11 @@ impl Console {
         self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         self.bar.set_message("compiling");
     }
+}
+
+/// What is left of a network that pruned filters were removed from.
+pub fn removed(step: u64, left: &[Left]) -> String {
+    let widths: Vec<String> =
+        left.iter().map(|own| format!("{} {} of {}", own.layers.join(" + "), own.kept, own.total)).collect();
+    format!("removed  pruned filters, before step {step}; left: {}", widths.join(", "))
 }

@@ -71,6 +71,7 @@ impl Files {
                 self.metrics.add(&tagged("gradients", json!({ "step": step, "layers": noise })))
             }
             Event::MasksChanged(change, flips) => self.masks.add(&with_explored(json!(change), *flips)),
+            Event::Removed { step, left } => self.log.add(&super::console::removed(*step, left)),
             Event::Saved { step, path, best } => {
                 let best = if *best { ", the best so far" } else { "" };
                 self.log.add(&format!("step {step}: saved {}{best}", path.display()))

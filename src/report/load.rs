@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::report::{dump, mask};
 use crate::store::{Arrays, npy, safetensors};
-use crate::train::checkpoint::{self, Which};
+use crate::train::checkpoint::{self, Snapshot, Which};
 use crate::train::{check_read, expand_described};
 
 /// Reads a run folder (its last checkpoint), a checkpoint folder, a dump folder, a safetensors or a `.npy` file, whatever
@@ -40,6 +40,19 @@ pub fn load_any(path: &Path) -> Result<(Arrays, Vec<Error>)> {
                 .hint("a run folder, a checkpoint, a dump, a safetensors or a .npy file"))
         }
     }
+}
+
+/// The checkpoint that [`load_any`] reads, if it is one: the last of a run, or that of a folder.
+///
+/// # Errors
+/// Those of [`checkpoint::load`].
+pub fn snapshot_of(path: &Path) -> Result<Option<Snapshot>> {
+    if path.join("ckpt").is_dir() {
+        return Ok(Some(checkpoint::load(path, Which::Last)?.0));
+    }
+    let is_dump = path.join(dump::INDEX).is_file();
+    let is_one = path.join("manifest.json").is_file() || path.join(checkpoint::TENSORS).is_file();
+    (is_one && !is_dump).then(|| checkpoint::read(path)).transpose()
 }
 
 /// Refuses what was read from `path` where a tensor is not finite: a weight or bias, not what belongs to it.
@@ -88,7 +101,6 @@ mod tests {
     use super::*;
     use crate::error;
     use crate::store::Array;
-    use crate::train::checkpoint::Snapshot;
 
     #[test]
     fn what_is_not_finite_is_named_and_counted_but_for_slots() {

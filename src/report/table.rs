@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::train::{Summary, TrainFlops};
+use crate::train::{Left, Summary, TrainFlops};
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
@@ -18,6 +18,12 @@ fn table(header: &[&str]) -> Table {
         }
     }
     table
+}
+
+/// What is left of each width, for a table of three columns.
+pub fn rows_of_left(left: &[Left]) -> Vec<Vec<String>> {
+    let row = |own: &Left| vec![own.layers.join(" "), own.kept.to_string(), own.total.to_string()];
+    left.iter().map(row).collect()
 }
 
 /// A table from rows of cells: the first column is text, the others are numbers.

@@ -136,6 +136,8 @@ pub fn form(name: &str, matrix: Matrix, pattern: Structure, rules: &[Rule]) -> R
     let structure = said(rules, name, |rule| rule.pattern).unwrap_or(pattern);
     match structure {
         _ if is_dense(name, rules) => Ok(Form::Free),
+        // Filters are budgeted by themselves.
+        Structure::Filter => Ok(Form::Free),
         Structure::Free | Structure::Block { rows: 1, columns: 1 } => Ok(Form::Free),
         Structure::Groups { keep, of } if of <= LARGEST_GROUP => {
             Ok(Form::Groups { keep: keep as usize, of: of as usize })

@@ -17,12 +17,12 @@ pub type Forecast = Vec<Option<Vec<u32>>>;
 impl Pruner {
     /// The masks of the end by the magnitudes of the first weights, or, where masks are drawn at random or found, those of
     /// the start. Blocks and N:M patterns are taken to keep all: they leave something in every row. `None` where thresholds
-    /// are learned, and of a network of too many weights.
+    /// are learned, where whole filters are pruned, of which every layer keeps some, and of a network of too many weights.
     ///
     /// # Errors
     /// As those of budgets.
     pub fn forecast(&self, params: &ParamSet) -> Result<Option<Forecast>> {
-        if self.is_learned() || self.budget.total() > MOST {
+        if self.is_learned() || self.filters().is_some() || self.budget.total() > MOST {
             return Ok(None);
         }
         let mut all = vec![None; params.len()];

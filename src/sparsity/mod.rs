@@ -12,9 +12,11 @@ pub mod budget;
 mod diagonal;
 mod draw;
 mod fan_in;
+pub mod filters;
 mod first_dense;
 mod forecast;
 pub mod methods;
+mod outline;
 pub mod phases;
 mod prepare;
 mod pruner;
@@ -28,7 +30,8 @@ mod when;
 mod work;
 mod zeros;
 
-pub use prepare::{Outline, Setting, outline, prepare};
+pub use outline::{Outline, outline};
+pub use prepare::{Setting, prepare};
 pub use pruner::Pruner;
 pub use work::Work;
 

@@ -7,15 +7,15 @@ use super::update::flowing::Flowing;
 use super::update::growth::By;
 use super::update::prune::Criterion;
 use super::update::soft::Soft;
-use super::{Length, Stage, diagonal, first_dense, start};
+use super::{Length, Stage, diagonal, filters, first_dense, start};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use crate::ops::packed::Form;
 use crate::ops::packed::crossover::Products;
 use crate::ops::packed::variants::Case;
 use crate::ops::variants::{Choices, Shape};
-use crate::param::{BACKWARD_SET, Chunk, EVER, Like, MEAN, MaskMode, Param, ParamId, ParamSet};
-use crate::recipe::{Curve, KeepDense, Rule, Sparsity, Storage};
+use crate::param::{BACKWARD_SET, Channels, Chunk, EVER, Like, MEAN, MaskMode, Param, ParamId, ParamSet};
+use crate::recipe::{Curve, KeepDense, Rule, Sparsity, Storage, Structure};
 
 /// What a network is pruned for, besides its recipe.
 pub struct Setting<'a> {
@@ -27,6 +27,8 @@ pub struct Setting<'a> {
     pub cols: usize,
     /// Whether packed products read bf16.
     pub narrow: bool,
+    /// What hangs together, where filters are pruned.
+    pub channels: Option<&'a Channels>,
 }
 
 impl Setting<'_> {
@@ -68,6 +70,9 @@ pub fn prepare(
     }
     if entry.order.contains(&Stage::Masks) {
         recipe.schedule.check(length.steps, length.steps_per_epoch)?;
+    }
+    if recipe.pattern == Structure::Filter {
+        return filters::prepare(gpu, recipe, setting, params, entry, method).map(Some);
     }
     let (maskable, budget) = budget_of(recipe, &*method, params)?;
     for (&i, tensor) in maskable.iter().zip(budget.tensors()) {
@@ -132,6 +137,7 @@ pub fn prepare(
         dense,
         members,
         budget,
+        filters: None,
         flowing: None,
         soft: None,
         updater: Updater::Never,
@@ -316,37 +322,6 @@ fn prunes_singles(method: &dyn Method) -> bool {
 }
 
 /// Whether weights that a method prunes can be stored packed.
-fn is_packable(method: &dyn Method, length: Length) -> bool {
+pub(super) fn is_packable(method: &dyn Method, length: Length) -> bool {
     method.mask_mode() == MaskMode::Held || method.frozen_from(length).is_some()
-}
-
-/// What a recipe will prune that may be packed.
-pub struct Outline {
-    pub param: ParamId,
-    pub form: Form,
-    /// At the start and at the end.
-    pub densities: [f64; 2],
-    /// Whether its dense gradient is computed in every step.
-    pub dense_grad: bool,
-}
-
-/// What a recipe will prune that may be packed, before anything has memory.
-pub fn outline(recipe: &Sparsity, length: Length, params: &ParamSet) -> Result<Vec<Outline>> {
-    let (recipe, _, method) = first_dense::resolve(recipe, params)?;
-    let Some(method) = method.filter(|method| is_packable(&**method, length)) else {
-        return Ok(Vec::new());
-    };
-    let (maskable, budget) = budget_of(&recipe, &*method, params)?;
-    let keeps = budget.keeps(recipe.target(), |target| target)?;
-    let mut all = Vec::new();
-    for (group, keep) in budget.groups.iter().zip(keeps) {
-        for &member in group.members.iter().filter(|&&i| budget.tensors()[i].form.is_packable()) {
-            let density = keep as f64 / group.len as f64;
-            let densities = [density.max(1.0 - recipe.initial()), density];
-            let param = maskable[member];
-            let form = budget.tensors()[member].form.packed(params[param].window.is_some());
-            all.push(Outline { param, form, densities, dense_grad: method.mean().is_some() });
-        }
-    }
-    Ok(all)
 }

@@ -1,9 +1,11 @@
 //! A method at work: when masks are updated, and what happens within a step.
 
 use super::budget::{self, Budget};
+use super::filters::Filters;
 use super::methods::{self, Start};
 use super::structure::permute::Permutation;
 use super::update::backward_set::BackwardSet;
+use super::update::filters;
 use super::update::flowing::Flowing;
 use super::update::prune::Prune;
 use super::update::regrow::{self, Regrow, Site};
@@ -38,6 +40,8 @@ pub struct Pruner {
     pub(super) density: Vec<f64>,
     /// By parameter: the density before the first update.
     pub(super) start_density: Vec<f64>,
+    /// Where whole filters are pruned; the budget then counts channels.
+    pub(super) filters: Option<Filters>,
     /// Where masks are made anew at every step.
     pub(super) flowing: Option<Flowing>,
     /// Where thresholds are learned.
@@ -55,6 +59,7 @@ pub(super) enum Updater {
     /// Masks never change.
     Never,
     Prune(Box<Prune>),
+    Filters(Box<filters::Filters>),
     Regrow(Box<Regrow>),
 }
 
@@ -94,15 +99,22 @@ impl Pruner {
             }
             None if matches!(self.entry.start, Start::Random | Start::Zeros)
                 || self.method.mask_mode() == MaskMode::Flowing
-                || self.soft.is_some() =>
+                || self.soft.is_some()
+                || self.filters.as_ref().is_some_and(|own| own.removed) =>
             {
                 Updater::Never
             }
-            None => {
-                let how = (self.method.criterion(), self.method.pooling());
-                let floor = |id: ParamId| self.budget.floor(params[id].len());
-                Updater::Prune(Box::new(Prune::record(gpu, &self.members, params, how, &floor)?))
-            }
+            None => match &self.filters {
+                Some(own) => {
+                    let update = filters::Filters::record(gpu, &own.channels, own.score, params)?;
+                    Updater::Filters(Box::new(update))
+                }
+                None => {
+                    let how = (self.method.criterion(), self.method.pooling());
+                    let floor = |id: ParamId| self.budget.floor(params[id].len());
+                    Updater::Prune(Box::new(Prune::record(gpu, &self.members, params, how, &floor)?))
+                }
+            },
         };
         Ok(())
     }
@@ -260,13 +272,16 @@ impl Pruner {
                 }
                 prune.update(step, &keeps, params, again)?
             }
+            (Updater::Filters(filters), _) => filters.update(step, &keeps, params)?,
             (Updater::Regrow(regrow), Some(growth)) => {
                 regrow.update(step, self.length, growth, &keeps, params)?
             }
             (Updater::Regrow(_), None) => return Err(Error::internal("growth without a rule for it")),
         };
-        let kept = layers.iter().map(|layer| layer.kept).sum::<usize>() + self.dense;
-        let total = self.budget.total();
+        // Those of layers that are not listed, and of all.
+        let whole = || (self.dense, self.budget.total());
+        let (dense, total) = self.filters.as_ref().map_or_else(whole, |own| (own.untouched, own.weights));
+        let kept = layers.iter().map(|layer| layer.kept).sum::<usize>() + dense;
         // What is learned is known only now.
         let sparsity = if self.soft.is_some() { 1.0 - kept as f64 / total as f64 } else { sparsity };
         Ok(Some((Change { step, sparsity, kept, total, layers, cut }, renewals)))
@@ -284,6 +299,7 @@ impl Pruner {
                 let before = before.chain(self.permutation.iter().flat_map(Permutation::plans));
                 before.chain([&prune.plan]).collect()
             }
+            Updater::Filters(filters) => vec![&filters.plan],
             Updater::Regrow(regrow) => regrow.plans().collect(),
         }
     }

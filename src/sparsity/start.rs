@@ -110,7 +110,7 @@ impl Pruner {
             (Start::Zeros, _) => zeros::pattern(param)?,
             (_, FanIn::Random) => {
                 draw::draw(gpu, self.seed, id.0 as u32, param.form, shape, keep, &param.protected())?
-            },
+            }
             (_, FanIn::LogNormal { sigma }) => {
                 let seed = Seed { seed: self.seed, tensor: id.0 as u32 };
                 fan_in::log_normal(seed, shape, keep, sigma)

@@ -1,10 +1,10 @@
 //! When a method updates masks and how many weights are kept then, and what else a run asks before it takes a step.
 
-use super::Length;
 use super::methods::Start;
 use super::pruner::Pruner;
 use super::update::growth::By;
 use super::update::prune::Criterion;
+use super::{Length, filters};
 use crate::error::Result;
 use crate::param::ParamId;
 
@@ -85,8 +85,12 @@ impl Pruner {
         }
     }
     pub(super) fn keeps_together(&self, step: u64, sparsity: f64) -> Result<Vec<usize>> {
+        let own = |target| self.method.sparsity(step, target, self.length);
+        if self.filters.is_some() {
+            return Ok(filters::keeps(&self.budget, own, sparsity));
+        }
         let wanted = self.method.keep(self.budget.total(), sparsity);
-        self.budget.keeps_in_all(wanted, sparsity, |target| self.method.sparsity(step, target, self.length))
+        self.budget.keeps_in_all(wanted, sparsity, own)
     }
     /// The sparsity before the first update.
     pub fn start_sparsity(&self) -> f64 {
@@ -105,9 +109,9 @@ impl Pruner {
         self.budget.is_uneven()
     }
     /// Weights that are kept of all maskable ones at the end of the run, if that is not learned, nor a matter of which
-    /// blocks are kept, large or small ones.
+    /// blocks are kept, large or small ones, or which channels.
     pub fn wanted(&self) -> Result<Option<usize>> {
-        if self.soft.is_some() || self.is_uneven() {
+        if self.soft.is_some() || self.is_uneven() || self.filters.is_some() {
             return Ok(None);
         }
         let last = self.length.steps.saturating_sub(1);

@@ -30,8 +30,17 @@ impl Pruner {
             let due = self.due(step);
             if let Some(sparsity) = due.filter(|_| self.method.mask_mode() != MaskMode::Flowing) {
                 let keeps = self.keeps(step, sparsity)?;
-                for ((members, group), keep) in self.members.iter().zip(&self.budget.groups).zip(keeps) {
-                    members.iter().for_each(|&i| density[i.0] = keep as f64 / group.len.max(1) as f64);
+                match &self.filters {
+                    Some(filters) => density = filters.channels().densities(&keeps),
+                    None => {
+                        for ((members, group), keep) in
+                            self.members.iter().zip(&self.budget.groups).zip(keeps)
+                        {
+                            members
+                                .iter()
+                                .for_each(|&i| density[i.0] = keep as f64 / group.len.max(1) as f64);
+                        }
+                    }
                 }
             }
             let flows = self.method.mask_mode() == MaskMode::Flowing && !self.is_frozen(step);

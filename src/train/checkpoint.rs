@@ -66,7 +66,7 @@ impl Snapshot {
     pub fn dense(&self) -> Result<Arrays> {
         let mut all =
             expand(&self.arrays, |name| serde_json::from_value(self.state["shapes"][name].clone()).ok())?;
-        let besides = [crate::distill::PREFIX, super::snapshot::CARRIED];
+        let besides = [crate::distill::PREFIX, super::snapshot::CARRIED, super::remove::FILTERS];
         all.retain(|name, _| !besides.iter().any(|prefix| name.starts_with(prefix)));
         Ok(layout::all_to_torch(&all))
     }

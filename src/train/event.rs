@@ -9,6 +9,7 @@ use super::flips::Flips;
 use super::language::Language;
 use super::memory::Memory;
 use super::noise::{Noise, NoiseSummary};
+use super::remove::Left;
 use crate::error::Error;
 use crate::gpu::{Clock, Cost, Identity};
 use crate::sparsity::Change;
@@ -30,6 +31,11 @@ pub enum Event<'a> {
     Evaluated(&'a Evaluation),
     /// What an update did, and, where a journal is kept, which weights flipped.
     MasksChanged(&'a Change, Option<&'a Flips>),
+    /// Pruned filters were removed before this step; what is left of each width.
+    Removed {
+        step: u64,
+        left: &'a [Left],
+    },
     Saved {
         step: u64,
         path: PathBuf,

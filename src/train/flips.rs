@@ -121,10 +121,11 @@ impl Masks {
         Ok(Self { step: run.step, layers: maskable(run).map(layer).collect::<Result<_>>()? })
     }
 
-    /// Whether they are masks of the weights of this run.
+    /// Whether they are masks of the weights of this run, with all that may have been removed of them.
     pub fn fit(&self, run: &Session) -> bool {
-        let own = maskable(run).map(|param| (&param.name, &param.shape));
-        own.eq(self.layers.iter().map(|layer| (&layer.name, &layer.shape)))
+        let own = run.model.params.pairs().filter(|(_, param)| param.prunable);
+        let own = own.map(|(id, param)| (&param.name[..], run.whole_shape(id)));
+        own.eq(self.layers.iter().map(|layer| (&layer.name[..], &layer.shape[..])))
     }
 
     /// As the first record of a journal.

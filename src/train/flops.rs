@@ -47,7 +47,10 @@ impl Session {
             .map(|((id, param), work)| {
                 let [forward, feeds_back] = uses[id.0].map(|times| times as f64);
                 let gradient = if trained.contains(&id) { forward * work.gradient } else { 0.0 };
-                param.product(self.columns()).flops() as f64
+                // Shares are of what there was before filters were removed.
+                let whole = self.whole_shape(id).iter().product::<usize>() as f64 / param.len().max(1) as f64;
+                whole
+                    * param.product(self.columns()).flops() as f64
                     * f64::from(self.recipe.run.accumulate)
                     * ((forward + feeds_back) * work.forward + gradient)
             })

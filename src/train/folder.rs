@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::initial::{Initial, Origin};
 use super::moved::find_data;
+use super::outline::extent_of;
 use crate::data::Dataset;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Identity;
+use crate::nn::Extent;
 use crate::ops::variants::Choices;
 use crate::recipe::{Difference, Recipe};
 use crate::store::folder::{failed, write_file_atomic};
@@ -55,6 +57,10 @@ impl Facts {
     pub fn of(data: &Dataset) -> Self {
         let Dataset { shape, classes, class_names, scale, shift, .. } = data.clone();
         Self { shape, classes, class_names, scale, shift }
+    }
+    /// That of its samples, where they are tokens.
+    pub fn tokens(&self) -> Extent {
+        extent_of(&self.shape, Some(self.classes))
     }
 }
 

@@ -87,7 +87,7 @@ impl Session {
     /// The noise of every maskable layer that is pruned. Waits for the device.
     pub fn noise(&self) -> Result<Vec<Noise>> {
         let mut all = Vec::new();
-        for param in self.model.params.iter().filter(|param| param.is_masked()) {
+        for param in self.model.params.iter().filter(|param| param.prunable && param.is_masked()) {
             let grad: Vec<f64> =
                 param.gather(|segment| &segment.grad)?.iter().map(|g| f64::from(g.abs())).collect();
             let (mean, variance) = moments(&grad);

@@ -3,6 +3,7 @@
 use super::aside;
 use super::feed;
 use super::initial::Initial;
+use super::remove;
 use super::session::Session;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -38,7 +39,7 @@ pub fn length(recipe: &Recipe, data: &Dataset) -> Length {
 }
 
 /// That of a data set's samples.
-pub(super) fn extent(data: &Dataset) -> Extent {
+pub fn extent(data: &Dataset) -> Extent {
     extent_of(&data.shape, data.vocabulary())
 }
 
@@ -79,7 +80,12 @@ impl Session {
         // Where a weight is cut into segments is known once it has memory.
         let counted = Gpu::counted_with(gpu.limits());
         model.params.iter_mut().try_for_each(|param| param.allocate(&counted))?;
-        Ok(model.products(columns(recipe, data)))
+        let mut all = model.products(columns(recipe, data));
+        if let Some(mut small) = remove::planned(recipe, &model)? {
+            small.params.iter_mut().try_for_each(|param| param.allocate(&counted))?;
+            all.extend(small.products(columns(recipe, data)));
+        }
+        Ok(all)
     }
 
     /// The weights of this recipe that may be packed, for measuring kernels before building it.

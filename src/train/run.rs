@@ -56,6 +56,9 @@ pub fn train(
     let mut sparsity = recorded.unwrap_or(run.sparsity());
     while run.step < last {
         let step = run.step;
+        if let Some(left) = run.remove_pruned()? {
+            emit(Event::Removed { step, left: &left })?;
+        }
         let change = watch.step(run, timed_at(run, step))?;
         if let Some(change) = change {
             sparsity = change.sparsity;

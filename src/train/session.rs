@@ -12,6 +12,7 @@ use super::outline::{columns, is_narrow, length, model};
 use super::passes::Passes;
 use super::plans::{Plans, Recorded};
 use super::refusals;
+use super::remove::Removed;
 use super::unfreeze::Phases;
 use super::watch::Times;
 use crate::data::Dataset;
@@ -24,7 +25,7 @@ use crate::ops::mixup::Mixup;
 use crate::ops::tally::Totals;
 use crate::ops::variants::Choices;
 use crate::optim::{self, Average, Optimizer};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Structure};
 use crate::sparsity::{self, Change, Length, Pruner, Setting, methods};
 
 /// Everything that a run holds. Its state after `n` steps is a function of the recipe, the data and the device.
@@ -59,6 +60,8 @@ pub struct Session {
     /// Updates that the optimizer has made: less than `step` where it rests or training has started over.
     pub(super) updates: u64,
     pub(super) step_uniform: Uniform,
+    /// What the network has lost, once pruned filters are removed.
+    pub(super) removed: Option<Removed>,
     pub(super) feed: Feed,
     pub(super) validation: Option<Exam>,
     pub(super) test: Exam,
@@ -125,7 +128,9 @@ impl Session {
         let mut model = model(&recipe, data, initial)?;
         refusals::of_model(&recipe, &model, data)?;
         let narrow = is_narrow(&recipe);
-        let setting = Setting { seed: recipe.run.seed, length, choices: &choices, cols, narrow };
+        let coupling = (recipe.sparsity.pattern == Structure::Filter).then(|| model.coupling());
+        let channels = coupling.as_ref().map(|coupling| &coupling.channels);
+        let setting = Setting { seed: recipe.run.seed, length, choices: &choices, cols, narrow, channels };
         let pruner = sparsity::prepare(gpu, &recipe.sparsity, &setting, &mut model.params)?;
         let names: Vec<&str> = model.trainable_layers().map(|layer| layer.name.as_str()).collect();
         // Two at most differ: those of the first and of the last step.
@@ -168,6 +173,7 @@ impl Session {
             times: Times::default(),
             last: None,
             recorded: None,
+            removed: None,
             feed,
         };
         session.freeze(0);
@@ -200,6 +206,7 @@ impl Session {
     /// # Errors
     /// `Kind::Device`, or `Kind::Numbers` if a mask update meets a weight that is not a number.
     pub fn advance(&mut self) -> Result<Option<Change>> {
+        self.remove_pruned()?;
         self.enter_phase()?;
         self.reset()?;
         self.write_step()?;
@@ -208,6 +215,7 @@ impl Session {
 
     /// As [`Session::advance`], timing every dispatch. The results are the same.
     pub fn advance_timed(&mut self) -> Result<(Option<Change>, Vec<Timing>)> {
+        self.remove_pruned()?;
         self.enter_phase()?;
         self.reset()?;
         self.write_step()?;

@@ -83,6 +83,7 @@ impl Session {
         for (name, tensor) in self.carried() {
             arrays.insert(name, Array::f32(tensor.shape.clone(), &tensor.read_f32()?));
         }
+        self.insert_lists(&mut arrays);
         let totals = self.totals.read_u32()?;
         // The bits of two f64: JSON may change the last digit of a number.
         let best =
@@ -95,6 +96,9 @@ impl Session {
             "optimizer": self.optimizer.entry.name,
             "shapes": self.model.params.iter().map(|p| (p.name.clone(), json!(p.shape))).collect::<serde_json::Map<_, _>>(),
         });
+        if let Some(removed) = &self.removed {
+            state[super::remove::LEFT] = json!(removed.left);
+        }
         let mut hash = digest::Digest::new();
         for (name, array) in &arrays {
             hash.array(name, array);
@@ -114,6 +118,7 @@ impl Session {
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
         let arrays = &snapshot.arrays;
         self.check_read(|name| compact::values(arrays, name))?;
+        self.narrow_as(arrays)?;
         let frozen = |p: &sparsity::Pruner| snapshot.step > 0 && p.is_frozen(snapshot.step - 1);
         if self.pruner.as_ref().is_some_and(frozen) {
             self.hold_masks()?;

@@ -66,7 +66,7 @@ pub(super) fn summarise(
 /// Counts what is kept, and checks it: against the masks' own zeros, and against the target at the end.
 fn layers(run: &Session) -> Result<Vec<Layer>> {
     let mut all = Vec::new();
-    for param in run.model.params.iter().filter(|param| param.prunable) {
+    for (id, param) in run.model.params.pairs().filter(|(_, param)| param.prunable) {
         if let Some(packed) = param.packed() {
             all.push(Layer {
                 name: param.name.clone(),
@@ -77,6 +77,7 @@ fn layers(run: &Session) -> Result<Vec<Layer>> {
             });
             continue;
         }
+        let whole = run.whole_shape(id);
         let mask = param.read_mask()?;
         let pruned_but_not_zero = param
             .read()?
@@ -92,9 +93,9 @@ fn layers(run: &Session) -> Result<Vec<Layer>> {
         }
         all.push(Layer {
             name: param.name.clone(),
-            shape: torch_shape(&param.shape),
+            shape: torch_shape(whole),
             kept: kept(&mask),
-            total: param.len(),
+            total: whole.iter().product(),
             storage: param.storage.name(),
         });
     }

@@ -58,7 +58,9 @@ impl Session {
 
     /// Where the input passes no further by the masks that were recorded last.
     fn cuts(&self) -> Vec<Cut> {
-        let Some(recorded) = &self.recorded else { return Vec::new() };
+        // Where filters were removed, all that is left passes something.
+        let recorded = self.recorded.as_ref().filter(|_| !self.is_narrowed());
+        let Some(recorded) = recorded else { return Vec::new() };
         let prunable: Vec<ParamId> =
             self.model.params.ids().filter(|&id| self.model.params[id].prunable).collect();
         let mask_of = |id: ParamId| {

@@ -2,7 +2,6 @@
 
 use super::folder::Facts;
 use super::layout;
-use super::outline::extent_of;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Gpu, Plan, Recorder, Uniform};
 use crate::nn::{Arena, Model, Pass, Schedule, Wish};
@@ -58,7 +57,7 @@ impl Writer {
         weights: &Arrays,
         choices: &Choices,
     ) -> Result<Self> {
-        let whole = extent_of(&facts.shape, Some(facts.classes));
+        let whole = facts.tokens();
         let mut model = Model::stepwise(&recipe.model, &whole, facts.classes, recipe.run.seed)?;
         let mut packed = 0;
         for param in model.params.iter_mut() {

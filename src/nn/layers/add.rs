@@ -1,5 +1,6 @@
 //! The sum of values of one extent: residual connections.
 
+use super::super::coupling::Passing;
 use super::super::layer::{Backward, Built, Entry, Layer, Needs, Rectifies, Site};
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
@@ -46,6 +47,9 @@ impl Layer for Add {
             }
         }
         Ok(())
+    }
+    fn passing(&self) -> Passing {
+        Passing::Alone
     }
     fn needs(&self, feeds_back: bool) -> Needs {
         Needs { x: false, y: self.relu && feeds_back }

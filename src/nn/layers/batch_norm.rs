@@ -2,6 +2,7 @@
 
 use toml::Value;
 
+use super::super::coupling::Passing;
 use super::super::layer::{Backward, Built, Context, Entry, Extra, Held, Layer, Needs, Rectifies, Site};
 use crate::error::Result;
 use crate::gpu::{Dtype, Recorder, Tensor};
@@ -129,6 +130,9 @@ impl Layer for BatchNorm {
         norm.record_differentiate(rec, x, d_y, moments, scale, sums, d_x.to, d_x.adds)
     }
 
+    fn passing(&self) -> Passing {
+        Passing::Alone
+    }
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs { x: true, y: false }
     }

@@ -1,5 +1,6 @@
 //! Channels of several values, one after another.
 
+use super::super::coupling::Passing;
 use super::super::layer::{Backward, Built, Entry, Layer, Needs, Site};
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
@@ -56,6 +57,12 @@ impl Layer for Concat {
     }
     fn reach(&self, inputs: &[&[bool]], _: &[Option<&[u32]>], _: usize) -> Vec<bool> {
         inputs.concat()
+    }
+    fn passing(&self) -> Passing {
+        let all = self.channels.iter().enumerate();
+        Passing::Moved(
+            all.flat_map(|(input, &own)| (0..own).map(move |channel| Some((input, channel)))).collect(),
+        )
     }
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs::default()

@@ -1,5 +1,6 @@
 //! All numbers of an image as plain features. Linear layers read images so anyway; for others this copies.
 
+use super::super::coupling::Passing;
 use super::super::extent::Extent;
 use super::super::layer::{Backward, Built, Entry, Layer, Needs, Site};
 use crate::error::Result;
@@ -13,12 +14,13 @@ pub const ENTRY: Entry = Entry {
     optional: Vec::new,
     build: |context| {
         let input = context.input()?;
-        let layer = Flatten { sites: input.cols(1) };
+        let layer = Flatten { channels: input.channels, sites: input.cols(1) };
         Ok(Built { layer: Box::new(layer), output: Extent::features(input.numbers()), params: Vec::new() })
     },
 };
 
 struct Flatten {
+    channels: usize,
     sites: usize,
 }
 
@@ -32,6 +34,10 @@ impl Layer for Flatten {
     }
     fn reach(&self, inputs: &[&[bool]], _: &[Option<&[u32]>], _: usize) -> Vec<bool> {
         inputs[0].iter().flat_map(|&channel| std::iter::repeat_n(channel, self.sites)).collect()
+    }
+    fn passing(&self) -> Passing {
+        let numbers = 0..self.channels * self.sites;
+        Passing::Moved(numbers.map(|number| Some((0, number / self.sites))).collect())
     }
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs::default()

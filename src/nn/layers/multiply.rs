@@ -1,5 +1,6 @@
 //! The product of two values of one extent, number by number: gated units, such as SwiGLU.   Shazeer 2020.
 
+use super::super::coupling::Passing;
 use super::super::layer::{Backward, Built, Entry, Layer, Needs, Site};
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
@@ -38,6 +39,9 @@ impl Layer for Multiply {
             }
         }
         Ok(())
+    }
+    fn passing(&self) -> Passing {
+        Passing::Alone
     }
     fn needs(&self, feeds_back: bool) -> Needs {
         Needs { x: feeds_back, y: false }

@@ -2,6 +2,7 @@
 
 use toml::Value;
 
+use super::super::coupling::{Passing, left};
 use super::super::layer::{Backward, Built, Entry, Layer, Needs, Site};
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
@@ -16,7 +17,7 @@ pub const ENTRY: Entry = Entry {
         let (input, settings) = (context.input()?, context.settings);
         let (before, after) = (settings.u32("before")? as usize, settings.u32("after")? as usize);
         let output = input.with(before + input.channels + after);
-        let layer = Box::new(PadChannels { before, channels: input.channels });
+        let layer = Box::new(PadChannels { before, channels: input.channels, after });
         Ok(Built { layer, output, params: Vec::new() })
     },
 };
@@ -24,6 +25,7 @@ pub const ENTRY: Entry = Entry {
 struct PadChannels {
     before: usize,
     channels: usize,
+    after: usize,
 }
 
 impl Layer for PadChannels {
@@ -39,6 +41,15 @@ impl Layer for PadChannels {
         let mut reached = vec![false; channels];
         reached[self.before..self.before + self.channels].copy_from_slice(inputs[0]);
         reached
+    }
+    fn passing(&self) -> Passing {
+        let own = (0..self.channels).map(|channel| Some((0, channel)));
+        let zeros = |len: usize| std::iter::repeat_n(None, len);
+        Passing::Moved(zeros(self.before).chain(own).chain(zeros(self.after)).collect())
+    }
+    fn narrowed(&self, _: &[Vec<bool>], output: &[bool]) -> Vec<(&'static str, usize)> {
+        let (before, rest) = output.split_at(self.before);
+        vec![("before", left(before)), ("after", left(&rest[self.channels..]))]
     }
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs::default()

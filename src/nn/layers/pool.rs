@@ -2,6 +2,7 @@
 
 use toml::Value;
 
+use super::super::coupling::Passing;
 use super::super::extent::Extent;
 use super::super::layer::{Backward, Built, Context, Entry, Extra, Held, Layer, Needs, Site};
 use super::conv2d::image;
@@ -111,6 +112,9 @@ impl Layer for Largest {
         let Some(d_x) = pass.d_x[0] else { return Ok(()) };
         pool::record_largest_backward(rec, &self.window, site.extra(0), pass.d_y, d_x.to, d_x.adds)
     }
+    fn passing(&self) -> Passing {
+        Passing::Alone
+    }
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs::default()
     }
@@ -133,6 +137,9 @@ impl Layer for Mean {
         let Some(d_x) = pass.d_x[0] else { return Ok(()) };
         pool::record_mean_backward(rec, &self.0, pass.d_y, d_x.to, d_x.adds)
     }
+    fn passing(&self) -> Passing {
+        Passing::Alone
+    }
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs::default()
     }
@@ -147,6 +154,9 @@ impl Layer for GlobalMean {
     }
     fn backward(&self, rec: &mut Recorder, site: Site, pass: &Backward) -> Result<()> {
         Mean(self.0).backward(rec, site, pass)
+    }
+    fn passing(&self) -> Passing {
+        Passing::Alone
     }
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs::default()

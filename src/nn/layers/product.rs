@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::super::coupling::{Passing, left};
 use super::super::extent::Extent;
 use super::super::layer::{Backward, Extra, Held, Layer, Needs, Reads, Rectifies, Site};
 use super::super::reach;
@@ -175,6 +176,20 @@ impl Layer for Product {
         let numbers: Vec<bool> =
             inputs[0].iter().flat_map(|&channel| std::iter::repeat_n(channel, sites)).collect();
         reach::through(&numbers, cut, masks[0], channels)
+    }
+    fn passing(&self) -> Passing {
+        match self.window {
+            Some(window) => Passing::Weighed { groups: window.groups, taps: window.taps(), sites: 1 },
+            None if self.by_step => Passing::Weighed { groups: 1, taps: 1, sites: 1 },
+            None => Passing::Weighed { groups: 1, taps: 1, sites: self.input.cols(1) },
+        }
+    }
+    fn narrowed(&self, _: &[Vec<bool>], output: &[bool]) -> Vec<(&'static str, usize)> {
+        let out = left(output);
+        let groups = self.window.map(|window| window.groups).filter(|&groups| groups > 1);
+        // Groups go whole: as many outputs are left of each as there were.
+        let groups = groups.map(|groups| ("groups", out * groups / output.len()));
+        std::iter::once(("out", out)).chain(groups).collect()
     }
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs { x: true, y: false }

@@ -1,5 +1,6 @@
 //! Channels scaled by gates: what squeeze-and-excitation ends with.   Hu, Shen & Sun 2018.
 
+use super::super::coupling::Passing;
 use super::super::extent::Extent;
 use super::super::layer::{Backward, Built, Entry, Layer, Needs, Site};
 use crate::error::{Error, Result};
@@ -40,6 +41,9 @@ impl Layer for Scale {
         }
         let Some(d_gate) = d_gate else { return Ok(()) };
         sites::record_products(rec, pass.d_y, pass.x[0], d_gate.to, d_gate.adds)
+    }
+    fn passing(&self) -> Passing {
+        Passing::Alone
     }
     fn needs(&self, feeds_back: bool) -> Needs {
         Needs { x: feeds_back, y: false }

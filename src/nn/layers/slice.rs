@@ -2,6 +2,7 @@
 
 use toml::Value;
 
+use super::super::coupling::{Passing, left};
 use super::super::layer::{Backward, Built, Entry, Layer, Needs, Site};
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
@@ -52,6 +53,13 @@ impl Layer for Slice {
     }
     fn reach(&self, inputs: &[&[bool]], _: &[Option<&[u32]>], _: usize) -> Vec<bool> {
         inputs[0][self.first..self.first + self.channels].to_vec()
+    }
+    fn passing(&self) -> Passing {
+        Passing::Moved((self.first..self.first + self.channels).map(|channel| Some((0, channel))).collect())
+    }
+    fn narrowed(&self, inputs: &[Vec<bool>], output: &[bool]) -> Vec<(&'static str, usize)> {
+        let first = left(&inputs[0][..self.first]);
+        vec![("first", first), ("end", first + left(output))]
     }
     fn needs(&self, _feeds_back: bool) -> Needs {
         Needs::default()

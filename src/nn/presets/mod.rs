@@ -58,6 +58,18 @@ pub const ALL: &[Entry] = &[
     seq2seq::ENTRY,
 ];
 
+/// The layers that a recipe's model stands for, with samples of this extent.
+///
+/// # Errors
+/// As those of [`build`].
+pub fn network(model: &recipe::Model, input: &Extent, classes: usize) -> Result<recipe::Network> {
+    Ok(match model {
+        recipe::Model::Network(network) => network.clone(),
+        recipe::Model::Preset { name, settings } => build(name, settings, input, classes)?.into(),
+        recipe::Model::Mlp { hidden, activation } => mlp::build(hidden, activation, classes).into(),
+    })
+}
+
 /// The network of a preset for samples of this extent.
 ///
 /// # Errors

@@ -92,6 +92,7 @@ fn a_sparsity() -> impl Strategy<Value = Sparsity> {
             distribution: (target < 0.5).then_some(Distribution::ALL[distribution]),
             min_density: if latent { target } else { 0.0 },
             pattern: Structure::default(),
+            filters: Default::default(),
             schedule,
             latent,
             fan_in: if latent { FanIn::LogNormal { sigma: 0.5 } } else { FanIn::Random },

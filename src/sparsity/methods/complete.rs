@@ -1,5 +1,6 @@
 //! A recipe's section with its method's defaults, once it is clear that they go together.
 
+use super::super::filters;
 use super::{Aim, Entry, Heed, Method, Start, constant, find, settings};
 use crate::error::{Error, Result};
 use crate::param::MaskMode;
@@ -26,11 +27,16 @@ pub fn complete(recipe: &Sparsity) -> Result<Sparsity> {
     }
     if let Some(method) = (entry.build)(recipe, &settings(recipe, entry)?)? {
         suits(recipe, entry, &*method)?;
+        filters::suits(recipe, entry, &*method)?;
     }
+    let distribution = match recipe.pattern {
+        Structure::Filter => Distribution::Uniform,
+        _ => entry.distribution,
+    };
     Ok(Sparsity {
         settings: settings(recipe, entry)?,
         init: Some(init),
-        distribution: Some(recipe.distribution.unwrap_or(entry.distribution)),
+        distribution: Some(recipe.distribution.unwrap_or(distribution)),
         ..recipe.clone()
     })
 }

@@ -14,7 +14,7 @@ use crate::sparsity::{Length, Stage};
 
 pub const ENTRY: Entry = Entry {
     name: "gmp",
-    about: "gradual magnitude pruning along a schedule, per tensor or global; single weights or blocks, or N:M in one step; held or latent",
+    about: "gradual magnitude pruning along a schedule, per tensor or global; single weights, blocks or filters, or N:M in one step; held or latent",
     paper: "Zhu & Gupta 2017",
     order: &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::Update],
     aim: Aim::Asked,
@@ -46,6 +46,9 @@ struct Gmp {
 }
 
 impl Method for Gmp {
+    fn prunes_filters(&self) -> bool {
+        true
+    }
     fn in_turn(&self) -> Option<&PruneSchedule> {
         self.in_turn.then_some(&self.schedule)
     }

@@ -151,6 +151,10 @@ pub trait Method {
     fn growth(&self) -> Option<&Growth> {
         None
     }
+    /// Whether it can prune whole filters.
+    fn prunes_filters(&self) -> bool {
+        false
+    }
     /// Whether the groups that are pruned by themselves take turns within each interval.
     fn in_turn(&self) -> Option<&PruneSchedule> {
         None

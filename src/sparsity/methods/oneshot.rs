@@ -19,7 +19,7 @@ const ORDER: &[Stage] = &[Stage::Masks, Stage::Forward, Stage::Backward, Stage::
 
 pub const ONESHOT: Entry = Entry {
     name: "oneshot",
-    about: "trained dense, then pruned once by magnitude: single weights, blocks or N:M",
+    about: "trained dense, then pruned once by magnitude: single weights, blocks, filters or N:M",
     paper: "Han et al. 2015",
     order: ORDER,
     aim: Aim::Asked,
@@ -115,6 +115,9 @@ impl Method for OneShot {
     }
     fn sparsity(&self, step: u64, target: f64, length: Length) -> f64 {
         if step < self.step(length) { 0.0 } else { target }
+    }
+    fn prunes_filters(&self) -> bool {
+        self.asp.is_none()
     }
     fn pooling(&self) -> Pooling {
         self.pooling

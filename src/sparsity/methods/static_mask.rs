@@ -9,7 +9,7 @@ use crate::sparsity::{Length, Stage};
 
 pub const ENTRY: Entry = Entry {
     name: "static",
-    about: "a mask drawn at random before the first step and never changed; single weights, blocks or N:M",
+    about: "a mask drawn at random before the first step and never changed; single weights, blocks, filters or N:M",
     paper: "the baseline of Mocanu et al. 2018 and Evci et al. 2020",
     order: &[Stage::Forward, Stage::Backward, Stage::Update],
     aim: Aim::Asked,
@@ -27,6 +27,9 @@ struct Static;
 impl Method for Static {
     fn mask_mode(&self) -> MaskMode {
         MaskMode::Held
+    }
+    fn prunes_filters(&self) -> bool {
+        true
     }
     fn due(&self, _: u64, _: Length) -> Option<f64> {
         None

@@ -3,6 +3,7 @@
 use crate::gpu::check::Check;
 
 pub(super) mod backward_set;
+pub(super) mod filters;
 pub(super) mod fired;
 mod floored;
 pub(super) mod flowing;
