@@ -68,7 +68,9 @@ impl Eval {
         }
         check_numbers(&arrays, &self.what)?;
         let gpu = self.device.open()?;
-        // Zeros are in place: the network is evaluated as any other.
+        // What answers is the output of the last stage. Zeros are in place: the network is evaluated as any other.
+        recipe = recipe.last_stage();
+        recipe.run.patience = None;
         recipe.sparsity = Sparsity::none();
         recipe.distill = Distill::none();
         recipe.unfreeze = Unfreeze::default();

@@ -80,6 +80,10 @@ impl Set {
         let augment = self.augment.as_ref().map_or(0, Augment::bytes);
         samples + self.labels.bytes() + self.order.bytes() + self.normal.bytes() + augment
     }
+    /// Whether samples are stored as floats, and not as bytes.
+    pub fn is_floats(&self) -> bool {
+        self.parts.iter().any(|part| part.samples.dtype() == Dtype::F32)
+    }
     /// Whether batches can be written as bf16 alone.
     pub fn writes_narrow(&self) -> bool {
         self.augment.is_none() && self.parts.len() == 1 && self.parts[0].samples.dtype() == Dtype::U32
@@ -90,10 +94,15 @@ impl Set {
 /// become 0. The value of a feature is `sample * scale + shift`, those of its channel;
 /// where samples are varied, see [`augment`].
 pub fn record(rec: &mut Recorder, set: &Set, step: &Uniform, x: &Tensor, label: &Tensor) -> Result<()> {
-    let cols = label.len();
-    if let Some(how) = &set.augment {
-        return augment::record(rec, set, how, step, x, label);
+    match &set.augment {
+        Some(how) => augment::record(rec, set, how, step, x, label),
+        None => record_plain(rec, set, step, x, label),
     }
+}
+
+/// As [`record`], of samples as they are, also where the set varies them.
+pub fn record_plain(rec: &mut Recorder, set: &Set, step: &Uniform, x: &Tensor, label: &Tensor) -> Result<()> {
+    let cols = label.len();
     for part in &set.parts {
         let args = set.args(part, cols);
         let (together, written) = if x.dtype() == Dtype::Bf16 { (8, 2) } else { (4, 4) };

@@ -7,6 +7,7 @@ use super::baseline::{Baseline, Counted};
 use super::flips::Flips;
 use super::language::Language;
 use super::noise::{Noise, NoiseSummary};
+use super::stage::Stage;
 use crate::error::Error;
 use crate::gpu::{Clock, Cost, Identity};
 use crate::sparsity::Change;
@@ -20,6 +21,8 @@ pub enum Event<'a> {
         steps: u64,
     },
     Logged(&'a Log),
+    /// A run of several stages begins one, or goes on in one; in the first case, which weights flipped, where a journal is kept.
+    StageEntered(&'a Stage, Option<&'a Flips>),
     /// How noisy gradients are, by layer, where something is pruned.
     Measured {
         step: u64,
@@ -118,7 +121,7 @@ impl Evaluation {
 }
 
 /// What the products with maskable weights come to, over all steps done.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct TrainFlops {
     /// By the density that each step had, and the layers that trained in it.
     pub kept: f64,
@@ -141,6 +144,8 @@ pub struct Layer {
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Summary {
     pub schema: u32,
+    /// Whether it is the end of the run.
+    pub done: bool,
     pub steps: u64,
     pub epochs: f64,
     pub train_loss: Option<f64>,

@@ -33,13 +33,13 @@ impl Session {
         self.model.record_statistics_by(&mut rec, &self.totals, &pace)?;
         let plan = rec.finish()?;
         let per_epoch = self.length.steps_per_epoch;
-        let first = self.step.div_ceil(per_epoch);
+        let first = self.epoch_of(self.step.next_multiple_of(per_epoch));
         let observe = |batch: u64| {
             if batch.is_multiple_of(per_epoch) {
                 self.feed.shuffle(self.recipe.run.seed, first + batch / per_epoch)?;
             }
             let span = self.feed.span((batch % per_epoch) as usize);
-            self.step_uniform.write(&Step { step: (self.step + batch) as u32, ..span.step() })?;
+            self.step_uniform.write(&Step { step: (self.steps_done() + batch) as u32, ..span.step() })?;
             pace.write(&Pace { momentum: 1.0 / (batch + 1) as f32 })?;
             plan.replay()
         };
