@@ -9,6 +9,7 @@ use crate::gpu::{Gpu, Identity};
 use crate::ops::measure::{self, Effort, Meter, Outcome, Progress};
 use crate::ops::variants::{Choices, inventory};
 use crate::recipe::Recipe;
+use crate::sparsity::methods::holds_zeros;
 use crate::store::digest::hash_bytes;
 use crate::store::folder::write_file_atomic;
 use crate::train::{Initial, Session};
@@ -60,8 +61,16 @@ pub fn choices(run: &Run, effort: Effort, tell: &mut dyn FnMut(&Progress)) -> Re
     let before = known(gpu.identity())?;
     let mut choices = before.clone();
     let mut shapes = Session::products(gpu, recipe, data)?;
-    let weights = Session::prospects(recipe, data, initial)?;
-    let steps = crate::train::length(recipe, data).steps.min(max_steps.unwrap_or(u64::MAX));
+    let (mut weights, mut steps) = (Vec::new(), 0);
+    for number in 0..recipe.stage_count() {
+        let stage = recipe.stage(number);
+        steps += crate::train::length(&stage, data).steps;
+        // The zeros that a later stage holds are known when it begins.
+        if number == 0 || !holds_zeros(&stage.sparsity.method) {
+            weights.extend(Session::prospects(&stage, data, initial)?);
+        }
+    }
+    steps = steps.min(max_steps.unwrap_or(u64::MAX));
     let mut meter = match effort {
         Effort::Full => Meter::full(gpu, tell),
         _ => Meter::brief(gpu, measure::workload(steps, &shapes, &weights), tell),

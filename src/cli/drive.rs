@@ -61,7 +61,7 @@ pub fn start(gpu: &Gpu, recipe: &Recipe, data: &Dataset, path: &Path, options: &
         changes: Vec::new(),
         initial: options.initial.as_ref().map(|(_, origin)| origin.clone()),
     };
-    let folder = RunFolder::create(path, &session.recipe, &meta)?;
+    let folder = RunFolder::create(path, &session.whole, &meta)?;
     initial.map_or(Ok(()), |initial| initial.save(path))?;
     go(session, data, &folder, options, Vec::new())
 }
@@ -86,7 +86,7 @@ pub fn go(
 ) -> Result<Summary> {
     let signal = options.signal.clone().map_or_else(signals, Ok)?;
     let mut console = Console::new(options.quiet);
-    let mut files = Files::open(&folder.path, session.step)?;
+    let mut files = Files::open(&folder.path, session.steps_done())?;
     let (mut journal, warning) = Keeper::open(&folder.path, &mut session)?;
     warnings.extend(warning);
     // Some drivers compile when a kernel runs for the first time.
@@ -110,8 +110,8 @@ pub fn go(
         empty_classes: data.empty_classes().len(),
         parameters: params.iter().map(|p| p.len()).sum(),
         maskable: params.iter().filter(|p| p.prunable).map(|p| p.len()).sum(),
-        first_step: session.step,
-        steps: session.length.steps,
+        first_step: session.steps_done(),
+        steps: session.steps_in_all(),
         steps_per_epoch: session.length.steps_per_epoch,
     };
     emit(Event::Started(&started))?;

@@ -72,10 +72,12 @@ impl Eval {
         let (arrays, which) = self.weights.of(arrays);
         check_numbers(&arrays, &self.what)?;
         let gpu = self.device.open()?;
+        // What answers is the output of the last stage. Zeros are in place: the network is evaluated as any other.
+        recipe = recipe.last_stage();
+        recipe.run.patience = None;
         if let Some(snapshot) = snapshot_of(&self.what)? {
             recipe = remaining(&recipe, &snapshot, &extent(&data), data.classes)?;
         }
-        // Zeros are in place: the network is evaluated as any other.
         recipe.sparsity = Sparsity::none();
         recipe.distill = Distill::none();
         recipe.unfreeze = Unfreeze::default();

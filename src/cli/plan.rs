@@ -12,10 +12,11 @@ use crate::param::{MaskMode, ParamId};
 use crate::recipe::{Recipe, Sparsity, Storage, Unfreeze};
 use crate::report::table;
 use crate::train::layout::torch_shape;
-use crate::train::{Session, TrainFlops, Turn};
+use crate::train::{Session, TrainFlops};
 
 mod kernels;
 mod roofline;
+mod stages;
 
 use roofline::{Ceilings, Roofline, Target};
 
@@ -53,6 +54,13 @@ impl Plan {
         let choices = if recipe.run.autotune { cache::known(&identity)? } else { Default::default() };
         let initial = self.init.read(&recipe, &data)?.map(|(initial, _)| initial);
         let run = Session::starting_from(&gpu, &recipe, &data, choices, initial.as_ref())?;
+        let later = |number| {
+            let gpu = Gpu::counted_as(&identity);
+            Session::of_stage(&gpu, &recipe, &data, run.choices.clone(), number)
+        };
+        let later = (1..recipe.stage_count()).map(later).collect::<Result<Vec<_>>>()?;
+        let peaks = later.iter().chain([&run]).map(|stage| stage.gpu.memory().peak_bytes);
+        let memory = peaks.max().unwrap_or(0);
         let updates = run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.schedule())?;
         let budgets = run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.budgets(pruner.target()))?;
         let step = run.plans();
@@ -65,7 +73,6 @@ impl Plan {
         let filters = run.pruner.as_ref().is_some_and(|pruner| pruner.filters().is_some());
         let notes = [searches.then_some(SEARCH), uneven.then_some(UNEVEN), filters.then_some(FILTERS)];
         let notes: Vec<&str> = notes.into_iter().flatten().collect();
-        let memory = gpu.memory().peak_bytes;
         let dense_run = ceilings.map(|_| dense_session(&gpu, &recipe, &data)).transpose()?;
         let roofline = ceilings.zip(dense_run.as_ref()).map(|(ceilings, dense_run)| Roofline {
             ceilings,
@@ -76,7 +83,7 @@ impl Plan {
         let held = run.memory();
         let stored = 4 * run.model.params.iter().map(|p| p.len() as u64).sum::<u64>();
         let (dense, packed) = (kernels::dense(&run), kernels::packed(&run));
-        let flops = run.planned_flops()?;
+        let flops = planned_flops(&run, &later)?;
         let rests = run.rests_in_all();
         let warnings = [data.warnings(), run.warnings(), run.forecast_cuts()?].concat();
         for warning in &warnings {
@@ -105,13 +112,11 @@ impl Plan {
                 .collect();
             let phases: serde_json::Map<_, _> =
                 Phase::ALL.iter().map(|&p| (p.name().to_string(), json!(cost(p)))).collect();
-            let training: Vec<_> = stages(&run)
-                .into_iter()
-                .map(|(step, factor, layers)| json!({ "step": step, "lr_factor": factor, "layers": layers }))
-                .collect();
+            let training = stages::phases(&run);
+            let all = std::iter::once(&run).chain(&later).map(stages::json).collect::<Result<Vec<_>>>()?;
             return print_json(&json!({
                 "schema": 1, "recipe": recipe.run.name, "device": identity,
-                "steps": run.length.steps, "steps_per_epoch": run.length.steps_per_epoch,
+                "steps": run.steps_in_all(), "stages": all, "steps_per_epoch": run.length.steps_per_epoch,
                 "classes": data.classes, "empty_classes": data.empty_classes(),
                 "device_bytes": memory, "dense_bytes": stored, "mean_bytes": held.means, "memory": held, "layers": layers, "budgets": groups, "mask_updates": steps, "phases": training, "learning_rate": run.turns(),
                 "rests": rests, "warnings": warnings.iter().map(|warning| warning.what()).collect::<Vec<_>>(),
@@ -123,7 +128,7 @@ impl Plan {
         say(&format!("{} on {} ({})", recipe.run.name, identity.adapter, identity.backend))?;
         say(&format!(
             "{} steps, {} an epoch; batch {}{}; {} classes",
-            run.length.steps,
+            run.steps_in_all(),
             run.length.steps_per_epoch,
             recipe.run.batch,
             match recipe.run.accumulate {
@@ -132,6 +137,9 @@ impl Plan {
             },
             data.classes
         ))?;
+        if !later.is_empty() {
+            say(&format!("stage {}", run.stage()))?;
+        }
         let lines: Vec<_> = run
             .model
             .params
@@ -169,15 +177,12 @@ impl Plan {
                 run.length.steps
             ))?;
         }
-        say("learning rate:")?;
-        for Turn { step, rate, what } in run.turns() {
-            say(&format!("  step {step:>7}  {rate:<10.3e} {}", what.join(", ")))?;
+        stages::course(&run).iter().try_for_each(|line| say(line))?;
+        for stage in &later {
+            stages::lines(stage)?.iter().try_for_each(|line| say(line))?;
         }
-        if stages(&run).len() > 1 {
-            say("layers join one after another; below is a step of the first phase:")?;
-            for (step, factor, layers) in stages(&run) {
-                say(&format!("  from step {step:>7}  learning rate x {factor}  {}", layers.join(" ")))?;
-            }
+        if !later.is_empty() {
+            say("below is a step of the first stage:")?;
         }
         let line = |(d, times): (&Dispatch, usize)| {
             vec![
@@ -246,10 +251,21 @@ fn recomputed(Cost { flops, bytes }: Cost) -> String {
     format!("of that for activations that are computed again: {flops:.1} MFLOP, {bytes:.1} MB moved at least")
 }
 
+/// The products of all stages; `None` where a density is learned.
+fn planned_flops(run: &Session, later: &[Session]) -> Result<Option<TrainFlops>> {
+    let mut sum = run.planned_flops()?;
+    for stage in later {
+        sum = sum
+            .zip(stage.planned_flops()?)
+            .map(|(a, b)| TrainFlops { kept: a.kept + b.kept, dense: a.dense + b.dense });
+    }
+    Ok(sum)
+}
+
 /// The same network without any pruning.
 fn dense_session(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Session> {
     let gpu = Gpu::counted_as(gpu.identity());
-    let recipe = Recipe { sparsity: Sparsity::none(), unfreeze: Unfreeze::default(), ..recipe.clone() };
+    let recipe = Recipe { sparsity: Sparsity::none(), unfreeze: Unfreeze::default(), ..recipe.stage(0) };
     Session::new(&gpu, &recipe, data, Choices::default())
 }
 
@@ -277,15 +293,6 @@ fn merged(dispatches: &[Dispatch]) -> Vec<(&Dispatch, usize)> {
         }
     }
     all
-}
-
-/// The phases of training: first step, factor on the learning rate, names of the layers that train.
-fn stages(run: &Session) -> Vec<(u64, f64, Vec<&str>)> {
-    let names = |trains: Vec<bool>| {
-        let layers = run.model.trainable_layers().map(|layer| layer.name.as_str()).zip(trains);
-        layers.filter(|(_, trains)| *trains).map(|(name, _)| name).collect()
-    };
-    run.stages().into_iter().map(|(step, factor, trains)| (step, factor, names(trains))).collect()
 }
 
 /// Why a parameter is stored as it is.

@@ -114,6 +114,9 @@ impl Plasticity {
     pub fn run(&self) -> Result<()> {
         let dense = self.recipe.read_with(&["sparsity={method=\"none\"}".to_string()])?;
         self.check(&dense)?;
+        if dense.stage_count() > 1 {
+            return Err(Error::usage("the trunk is a run of one stage").hint("a recipe without [[stage]]"));
+        }
         let mut plans = Vec::new();
         for &at in &self.at {
             for distribution in &self.distribution {

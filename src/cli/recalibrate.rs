@@ -49,13 +49,13 @@ impl Recalibrate {
         let recalibrated = session.snapshot()?;
         let key = format!("running statistics, over {} batches (digest)", self.batches);
         let (then, now) = (snapshot.digest, recalibrated.digest.clone());
-        meta.changes.push(Edit { step: session.step, difference: Difference { key, then, now } });
-        folder.write(&session.recipe, &meta)?;
+        meta.changes.push(Edit { step: session.steps_done(), difference: Difference { key, then, now } });
+        folder.write(&session.whole, &meta)?;
         let keep = recipe.run.keep as usize;
         let path = checkpoint::save(&self.run, &recalibrated, keep, false)?;
         if self.json {
             return print_json(&json!({
-                "schema": 1, "checkpoint": path, "step": session.step, "batches": self.batches,
+                "schema": 1, "checkpoint": path, "step": session.steps_done(), "batches": self.batches,
                 "test_accuracy_before": before.accuracy, "test_accuracy": after.accuracy,
                 "test_loss_before": before.loss, "test_loss": after.loss, "digest": recalibrated.digest,
             }));

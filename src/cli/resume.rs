@@ -121,10 +121,10 @@ pub fn go_on(
         }
         Err(error) => return Err(error),
     }
-    let step = session.step;
+    let step = session.steps_done();
     meta.changes.extend(differences.into_iter().map(|difference| Edit { step, difference }));
     meta.data_hash = data.hash.clone();
-    folder.write(&session.recipe, &meta)?;
+    folder.write(&session.whole, &meta)?;
     let summary = drive::go(session, &data, &folder, options, warnings)?;
     Ok(Outcome::Trained(Box::new(summary)))
 }
@@ -188,11 +188,14 @@ fn report_of(path: &Path, recipe: &Recipe, last: &Snapshot, max_steps: Option<u6
 
 /// Whether a report is that of a run's end, with all that belongs to it.
 pub fn is_complete(report: &Value, recipe: &Recipe) -> bool {
+    let last = recipe.last_stage();
+    let may_end_early = recipe.stage_count() > 1 || recipe.run.patience.is_some();
     let is_end = match recipe.run.steps {
+        _ if may_end_early => report["done"] == true,
         Some(steps) => report["steps"].as_u64() >= Some(u64::from(steps)),
         None => report["epochs"].as_f64() >= Some(f64::from(recipe.run.epochs)),
     };
-    let compares = recipe.run.baseline && recipe.sparsity.method != "none";
+    let compares = recipe.run.baseline && last.sparsity.method != "none";
     is_end && (!compares || !report["dense"].is_null() || !report["dense_counted"].is_null())
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use toml::Value as Toml;
 
 use super::extent::Extent;
-use super::graph::DATA;
+use super::graph::{DATA, PLAIN};
 use super::layer::{self, Context, Layer};
 use super::model::{Head, Model, Node, Value, ValueId};
 use super::{fuse, presets};
@@ -51,6 +51,7 @@ impl Model {
         let mut model = Model {
             nodes: Vec::new(),
             values: vec![Value { producer: None, extent: input.clone(), is_gated: false }],
+            plain: None,
             heads: Vec::new(),
             params: ParamSet::default(),
             input,
@@ -60,6 +61,10 @@ impl Model {
             let inputs = names.inputs(&network, index)?;
             model.add(&names, spec, index, inputs, (seed, stepwise))?;
             names.made = index + 1;
+        }
+        if model.nodes.iter().any(|node| node.inputs.contains(&names.plain())) {
+            model.plain = Some(model.values.len());
+            model.values.push(Value { producer: None, extent: model.input.clone(), is_gated: false });
         }
         model.heads = heads(&model, &names, &network)?;
         model.check_read(&names, &network)?;
@@ -80,7 +85,11 @@ impl Model {
         let (entry, settings) = (layer::find(spec)?, layer::settings(spec)?);
         let extents: Vec<(String, Extent)> = inputs
             .iter()
-            .map(|&value| (names.of(value).to_string(), self.values[value].extent.clone()))
+            .map(|&value| {
+                // The plain batch comes after all layers, and has the extent of the varied one.
+                let extent = self.values.get(value).map_or(&self.input, |value| &value.extent);
+                (names.of(value).to_string(), extent.clone())
+            })
             .collect();
         let declared = self.params.len();
         let nodes = &self.nodes;
@@ -211,10 +220,11 @@ fn heads(model: &Model, names: &Names, network: &Network) -> Result<Vec<Head>> {
             return Err(settings.wrong("weight", "a number above 0"));
         }
         let value = names.find(&output.from, network.layers.len()).map_err(at)?;
-        let extent = &model.values[value].extent;
+        let is_batch = [0, names.plain()].contains(&value);
+        let extent = if is_batch { &model.input } else { &model.values[value].extent };
         let answers =
             extent.channels == model.classes && extent.sites.len() <= 1 && extent.vocabulary.is_none();
-        if value == 0 || !answers {
+        if is_batch || !answers {
             let which = if network.outputs.is_empty() {
                 "the last layer".into()
             } else {
@@ -235,12 +245,12 @@ fn heads(model: &Model, names: &Names, network: &Network) -> Result<Vec<Head>> {
         if heads.iter().any(|head| head.value == value) {
             return Err(at(Error::usage(format!("`{}` is an output twice", output.from))));
         }
-        heads.push(Head { value, weight });
+        heads.push(Head { name: output.from.clone(), value, weight });
     }
     Ok(heads)
 }
 
-/// The names of values: of the batch, and of the output of each layer.
+/// The names of values: of the batch, of the output of each layer, and of the batch before it is varied.
 struct Names {
     /// By value.
     all: Vec<String>,
@@ -254,7 +264,7 @@ impl Names {
         let mut seen: HashMap<String, usize> = HashMap::new();
         for (index, spec) in network.layers.iter().enumerate() {
             let name = spec.name_at(index);
-            let taken = if name == DATA { Some("the batch has that name".into()) } else { None };
+            let taken = [DATA, PLAIN].contains(&&name[..]).then(|| "the batch has that name".to_string());
             let before = seen
                 .insert(name.clone(), index)
                 .map(|first| format!("layers {first} and {index}, counted from 0"));
@@ -264,7 +274,13 @@ impl Names {
             }
             all.push(name);
         }
+        all.push(PLAIN.to_string());
         Ok(Self { all, made: 0 })
+    }
+
+    /// The batch before it is varied.
+    fn plain(&self) -> ValueId {
+        self.all.len() - 1
     }
 
     fn of(&self, value: ValueId) -> &str {
@@ -296,7 +312,7 @@ impl Names {
         let at = |error| spec.settings.locate("from", error);
         let find = |name: &String| {
             let value = self.find(name, index).map_err(at)?;
-            if value <= index {
+            if value <= index || value == self.plain() {
                 return Ok(value);
             }
             let own = self.of(index + 1);
@@ -320,7 +336,7 @@ impl Names {
             if last == reader + 1 {
                 return Some(way.into_iter().map(|value| format!("`{}`", self.of(value))).collect());
             }
-            if last == 0 || std::mem::replace(&mut seen[last], true) {
+            if last == 0 || last == self.plain() || std::mem::replace(&mut seen[last], true) {
                 continue;
             }
             let spec = &network.layers[last - 1];

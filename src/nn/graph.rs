@@ -45,8 +45,10 @@ use toml::{Table, Value as Toml};
 
 use crate::recipe::{self, Network, Settings};
 
-/// The name of the values that a batch brings: the features of its samples.
+/// The name of the values that a batch brings: the features of its samples, varied where the recipe says so.
 pub const DATA: &str = "data";
+/// The same as they are, whatever varies the others.
+pub const PLAIN: &str = "data.plain";
 
 /// A network in the making: plain data, which a recipe stores. Mistakes are found when a model is built from it.
 #[derive(Clone, Debug, Default)]
@@ -54,17 +56,29 @@ pub struct Graph {
     network: Network,
 }
 
-/// A value of a [`Graph`]: the output of one of its layers, or the batch.
+/// A value of a [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Value(Option<usize>);
+pub struct Value(Source);
+
+/// Where a value is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Data,
+    Plain,
+    Layer(usize),
+}
 
 impl Graph {
     pub fn new() -> Self {
         Self::default()
     }
-    /// The features of a batch's samples.
+    /// The features of a batch's samples, as `[augment]` varies them.
     pub fn data(&self) -> Value {
-        Value(None)
+        Value(Source::Data)
+    }
+    /// The features of the same samples as they are.
+    pub fn plain_data(&self) -> Value {
+        Value(Source::Plain)
     }
 
     /// A layer of any kind: see [`super::layer::ALL`].
@@ -72,7 +86,7 @@ impl Graph {
         let from = from.iter().map(|value| self.name_of(*value).to_string()).collect();
         let (kind, name) = (kind.to_string(), Some(name.to_string()));
         self.network.layers.push(recipe::Layer { kind, name, from, settings });
-        Value(Some(self.network.layers.len() - 1))
+        Value(Source::Layer(self.network.layers.len() - 1))
     }
     /// `weight x + bias`, with `out` outputs.
     pub fn linear(&mut self, name: &str, x: Value, out: usize) -> Value {
@@ -313,11 +327,12 @@ impl Graph {
 
     /// The channels of a value, where they follow from the layers before it and not from the data.
     fn channels_of(&self, value: Value) -> Option<usize> {
-        let spec = &self.network.layers[value.0?];
+        let Source::Layer(layer) = value.0 else { return None };
+        let spec = &self.network.layers[layer];
         let number = |key: &str| spec.settings.values().get(key)?.as_integer()?.try_into().ok();
         let named = |name: &String| {
             let at = self.network.layers.iter().position(|layer| layer.name.as_ref() == Some(name));
-            self.channels_of(Value(at))
+            self.channels_of(Value(Source::Layer(at?)))
         };
         match spec.kind.as_str() {
             "conv2d" | "linear" | "embedding" => number("out"),
@@ -338,7 +353,11 @@ impl Graph {
         }
     }
     fn name_of(&self, value: Value) -> &str {
-        value.0.map_or(DATA, |layer| self.network.layers[layer].name.as_deref().unwrap_or(DATA))
+        match value.0 {
+            Source::Data => DATA,
+            Source::Plain => PLAIN,
+            Source::Layer(layer) => self.network.layers[layer].name.as_deref().unwrap_or(DATA),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A network whose layers are built: nodes in the order of computation, values between them, parameters beside them.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::extent::Extent;
@@ -11,8 +12,9 @@ use crate::gpu::{Gpu, Recorder, Tensor};
 use crate::ops::add::{self, Window};
 use crate::ops::variants::{Choices, Shape};
 use crate::param::{Param, ParamId, ParamSet};
+use crate::recipe::unknown;
 
-/// Number of a value: 0 is the batch.
+/// Number of a value: 0 is the batch, as it is varied.
 pub type ValueId = usize;
 /// Number of a node, in the order of computation.
 pub type NodeId = usize;
@@ -21,6 +23,8 @@ pub type NodeId = usize;
 pub struct Model {
     pub(super) nodes: Vec<Node>,
     pub(super) values: Vec<Value>,
+    /// The batch before it is varied, if a layer reads it.
+    pub(super) plain: Option<ValueId>,
     pub(super) heads: Vec<Head>,
     pub params: ParamSet,
     /// Of one sample.
@@ -50,10 +54,12 @@ pub(super) struct Value {
 }
 
 /// A value that is trained to answer.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Head {
+    /// That of its layer.
+    pub name: String,
     pub value: ValueId,
-    /// The factor on its loss.
+    /// The factor on its loss; 0 where it does not count.
     pub weight: f32,
 }
 
@@ -62,9 +68,51 @@ impl Model {
     pub fn trainable_layers(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(|node| node.owns && !node.params.is_empty())
     }
-    /// The outputs; the first one is judged.
+    /// The outputs.
     pub fn heads(&self) -> &[Head] {
         &self.heads
+    }
+    /// The number of the output that is judged: the first that counts.
+    pub fn judged(&self) -> usize {
+        self.heads.iter().position(|head| head.weight > 0.0).unwrap_or(0)
+    }
+    /// Gives outputs other weights, by their names; those not named count no longer.
+    ///
+    /// # Errors
+    /// `Kind::Usage` for a name that is no output's.
+    pub fn weigh(&mut self, outputs: &BTreeMap<String, f64>) -> Result<()> {
+        let names = || self.heads.iter().map(|head| head.name.as_str());
+        if let Some(name) = outputs.keys().find(|name| !names().any(|known| known == *name)) {
+            return Err(unknown("output", name, names()).at("loss.outputs"));
+        }
+        for head in &mut self.heads {
+            head.weight = outputs.get(&head.name).map_or(0.0, |&weight| weight as f32);
+        }
+        Ok(())
+    }
+    /// By value, whether an output that counts comes after it.
+    fn counts(&self) -> Vec<bool> {
+        let mut counts = vec![false; self.values.len()];
+        for head in self.heads.iter().filter(|head| head.weight > 0.0) {
+            counts[head.value] = true;
+        }
+        for node in self.nodes.iter().rev() {
+            if counts[node.output] {
+                node.inputs.iter().for_each(|&input| counts[input] = true);
+            }
+        }
+        counts
+    }
+    /// The trainable layers, by whether an output that counts comes after them: those others have no gradient.
+    pub fn counting_layers(&self) -> Vec<bool> {
+        let counts = self.counts();
+        let reaches = |owner: &Node| {
+            // A shared parameter belongs to one layer and is used by others.
+            self.nodes.iter().any(|node| {
+                counts[node.output] && node.params.iter().any(|param| owner.params.contains(param))
+            })
+        };
+        self.trainable_layers().map(reaches).collect()
     }
     /// How often each output answers for a sample: once, or at each step of a sequence.
     pub fn answers(&self) -> usize {
@@ -86,13 +134,15 @@ impl Model {
             node.inputs.iter().filter(move |&&input| input == value).map(move |_| id)
         })
     }
-    /// By value, whether its gradient is needed where these parameters train: something of them lies before it.
+    /// By value, whether its gradient is needed where these parameters train: something of them lies before it, and an
+    /// output that counts after it.
     pub fn needs_grad(&self, trains: impl Fn(ParamId) -> bool) -> Vec<bool> {
+        let counts = self.counts();
         let mut needs = vec![false; self.values.len()];
         for node in &self.nodes {
             let learns = |&id: &ParamId| self.params[id].learns() && trains(id);
-            needs[node.output] =
-                node.params.iter().any(learns) || node.inputs.iter().any(|&input| needs[input]);
+            let is_before = node.params.iter().any(learns) || node.inputs.iter().any(|&input| needs[input]);
+            needs[node.output] = counts[node.output] && is_before;
         }
         needs
     }

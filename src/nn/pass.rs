@@ -31,7 +31,14 @@ impl Pass {
     /// Where the batch is written: f32, or bf16 where that is all that is read.
     pub fn input(&self) -> &Tensor {
         match self.schedule.calls.first() {
-            Some(Call::Batch { x }) => self.at(*x),
+            Some(Call::Batch { x, .. }) => self.at(*x),
+            _ => unreachable!("a pass begins with its batch"),
+        }
+    }
+    /// Where the batch is written as it is, though it may be varied; `None` where no layer reads it so.
+    pub fn plain(&self) -> Option<&Tensor> {
+        match self.schedule.calls.first() {
+            Some(Call::Batch { plain, .. }) => plain.map(|plain| self.at(plain)),
             _ => unreachable!("a pass begins with its batch"),
         }
     }

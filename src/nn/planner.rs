@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::layer::{Held, Reads, Site};
-use super::model::{Model, Node, NodeId, ValueId};
+use super::model::{Head, Model, Node, NodeId, ValueId};
 use super::schedule::{Call, Gradients, Grads, Item, Key, Wish};
 use crate::gpu::Gpu;
 use crate::ops::variants::Choices;
@@ -87,7 +87,9 @@ impl<'a> Planner<'a> {
 
     pub(super) fn forward(&mut self) {
         let model = self.model;
-        self.calls.push(Call::Batch { x: Key { item: Item::Value(0), narrow: self.is_narrow(0) } });
+        let batch = |value| Key { item: Item::Value(value), narrow: self.is_narrow(value) };
+        let (x, plain) = (batch(0), model.plain.map(batch));
+        self.calls.push(Call::Batch { x, plain });
         let mut copied: HashSet<ValueId> = HashSet::new();
         for (id, node) in model.nodes.iter().enumerate() {
             let narrow = self.reads[id].x;
@@ -103,8 +105,11 @@ impl<'a> Planner<'a> {
             self.calls.push(Call::Forward { node: id, x, y, extras });
         }
         let asks = self.wish.gradients != Gradients::None;
-        let head = |value| (Key::wide(Item::Value(value)), asks.then_some(Key::wide(Item::Grad(value))));
-        self.calls.push(Call::Losses { heads: model.heads.iter().map(|one| head(one.value)).collect() });
+        let head = |one: &Head| {
+            let counts = asks && one.weight > 0.0;
+            (Key::wide(Item::Value(one.value)), counts.then_some(Key::wide(Item::Grad(one.value))))
+        };
+        self.calls.push(Call::Losses { heads: model.heads.iter().map(head).collect() });
     }
 
     /// Whether the gradient of a value is written as bf16 and never as f32.
@@ -125,7 +130,8 @@ impl<'a> Planner<'a> {
 
     pub(super) fn backward(&mut self, trains: &dyn Fn(ParamId) -> bool) {
         let model = self.model;
-        let mut written: HashSet<ValueId> = model.heads.iter().map(|head| head.value).collect();
+        let counting = model.heads.iter().filter(|head| head.weight > 0.0);
+        let mut written: HashSet<ValueId> = counting.map(|head| head.value).collect();
         let mut params: HashMap<ParamId, NodeId> = HashMap::new();
         for (id, node) in model.nodes.iter().enumerate().rev().filter(|(_, node)| self.needs[node.output]) {
             let (value, grad) = (Item::Value(node.output), Item::Grad(node.output));

@@ -29,7 +29,9 @@ impl Model {
     /// to. A layer after one that ends them all is not named again, unless it is an output.
     pub fn cuts(&self, mask_of: &MaskOf) -> Vec<Cut> {
         let mut reached: Vec<Vec<bool>> = vec![Vec::new(); self.values.len()];
-        reached[0] = vec![true; self.values[0].extent.channels];
+        for value in [0].into_iter().chain(self.plain) {
+            reached[value] = vec![true; self.values[value].extent.channels];
+        }
         let mut cuts = Vec::new();
         for node in &self.nodes {
             let inputs: Vec<&[bool]> = node.inputs.iter().map(|&input| &reached[input][..]).collect();

@@ -87,9 +87,10 @@ impl Key {
 /// One thing to be recorded.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
-    /// The batch is written.
+    /// The batch is written, and, if a layer reads it so, once more as it is before it is varied.
     Batch {
         x: Key,
+        plain: Option<Key>,
     },
     /// An f32 item is copied to bf16, for this node.
     Narrow {
@@ -165,7 +166,7 @@ impl Call {
     /// What it reads and what it writes.
     pub fn touches(&self) -> [Vec<Key>; 2] {
         match self {
-            Call::Batch { x } => [vec![], vec![*x]],
+            Call::Batch { x, plain } => [vec![], plain.iter().chain([x]).copied().collect()],
             Call::Narrow { from, to, .. } => [vec![*from], vec![*to]],
             Call::Forward { x, y, extras, .. } => {
                 [x.clone(), extras.iter().flatten().chain([y]).copied().collect()]

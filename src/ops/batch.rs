@@ -84,6 +84,10 @@ impl Set {
         let mixup = self.mixup.as_ref().map_or(0, Mixup::bytes);
         samples + mixup + self.labels.bytes() + self.order.bytes() + self.normal.bytes() + augment
     }
+    /// Whether samples are stored as floats, and not as bytes.
+    pub fn is_floats(&self) -> bool {
+        self.parts.iter().any(|part| part.samples.dtype() == Dtype::F32)
+    }
     /// Whether batches can be written as bf16 alone.
     pub fn writes_narrow(&self) -> bool {
         let changed = self.augment.is_some() || self.mixup.is_some();
@@ -95,16 +99,22 @@ impl Set {
 /// become 0. The value of a feature is `sample * scale + shift`, those of its channel;
 /// where samples are varied, see [`augment`].
 pub fn record(rec: &mut Recorder, set: &Set, step: &Uniform, x: &Tensor, label: &Tensor) -> Result<()> {
-    let Some(mixup) = &set.mixup else { return record_unmixed(rec, set, step, x, label) };
-    record_unmixed(rec, set, step, mixup.plain(), label)?;
+    let Some(mixup) = &set.mixup else { return record_varied(rec, set, step, x, label) };
+    record_varied(rec, set, step, mixup.plain(), label)?;
     mixup.record(rec, step, x)
 }
 
-fn record_unmixed(rec: &mut Recorder, set: &Set, step: &Uniform, x: &Tensor, label: &Tensor) -> Result<()> {
-    let cols = label.len();
-    if let Some(how) = &set.augment {
-        return augment::record(rec, set, how, step, x, label);
+/// As [`record`], before samples are mixed.
+fn record_varied(rec: &mut Recorder, set: &Set, step: &Uniform, x: &Tensor, label: &Tensor) -> Result<()> {
+    match &set.augment {
+        Some(how) => augment::record(rec, set, how, step, x, label),
+        None => record_plain(rec, set, step, x, label),
     }
+}
+
+/// As [`record`], of samples as they are, also where the set varies them.
+pub fn record_plain(rec: &mut Recorder, set: &Set, step: &Uniform, x: &Tensor, label: &Tensor) -> Result<()> {
+    let cols = label.len();
     for part in &set.parts {
         let args = set.args(part, cols);
         let (together, written) = if x.dtype() == Dtype::Bf16 { (8, 2) } else { (4, 4) };

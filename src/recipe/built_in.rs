@@ -3,6 +3,7 @@
 /// Name and text of each.
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("digits-dense", include_str!("../../assets/recipes/digits-dense.toml")),
+    ("digits-dual-cnn", include_str!("../../assets/recipes/digits-dual-cnn.toml")),
     ("digits-gmp-90", include_str!("../../assets/recipes/digits-gmp-90.toml")),
     ("digits-held", include_str!("../../assets/recipes/digits-held.toml")),
     ("digits-rigl-90", include_str!("../../assets/recipes/digits-rigl-90.toml")),
@@ -16,6 +17,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("fashion-cnn-static-95", include_str!("../../assets/recipes/fashion-cnn-static-95.toml")),
     ("fashion-dense", include_str!("../../assets/recipes/fashion-dense.toml")),
     ("fashion-dense-pskd", include_str!("../../assets/recipes/fashion-dense-pskd.toml")),
+    ("fashion-dual-cnn", include_str!("../../assets/recipes/fashion-dual-cnn.toml")),
     ("fashion-gmp-90", include_str!("../../assets/recipes/fashion-gmp-90.toml")),
     ("fashion-gmp-98", include_str!("../../assets/recipes/fashion-gmp-98.toml")),
     ("fashion-granet-98", include_str!("../../assets/recipes/fashion-granet-98.toml")),

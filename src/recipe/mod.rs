@@ -23,6 +23,7 @@ mod section;
 mod settings;
 mod source;
 mod sparsity;
+mod stage;
 mod structure;
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,7 @@ pub use run::{Data, Dump, Precision, Run, What};
 pub use schedule::{Curve, PruneSchedule};
 pub use settings::Settings;
 pub use sparsity::{Distribution, FanIn, KeepDense, KeepPart, Rule, Scale, Sparsity, Storage};
+pub use stage::Stage;
 pub use structure::Structure;
 pub use unfreeze::Unfreeze;
 pub use words::{glob, named, nearest, unknown};
@@ -62,8 +64,10 @@ use source::Places;
 use writer::Writer;
 
 /// The tables of a recipe.
-const TABLES: [&str; 11] =
-    ["run", "data", "augment", "model", "loss", "optim", "sparsity", "distill", "unfreeze", "finish", "dump"];
+const TABLES: [&str; 12] = [
+    "run", "data", "augment", "model", "loss", "optim", "sparsity", "distill", "unfreeze", "finish", "dump",
+    "stage",
+];
 
 /// A run before it is run; every default is filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +83,8 @@ pub struct Recipe {
     pub unfreeze: Unfreeze,
     pub finish: Finish,
     pub dump: Dump,
+    /// What comes after the first stage, which all other tables describe.
+    pub stages: Vec<Stage>,
 }
 
 impl Recipe {
@@ -120,6 +126,7 @@ impl Recipe {
             unfreeze: Unfreeze::read(root.section("unfreeze")?)?,
             finish: Finish::read(root.section("finish")?)?,
             dump: Dump::read(root.section("dump")?)?,
+            stages: root.sections("stage")?.into_iter().map(Stage::read).collect::<Result<_>>()?,
         };
         root.finish()?;
         Ok(recipe)
@@ -162,6 +169,7 @@ impl Recipe {
         self.unfreeze.write(&mut w);
         self.finish.write(&mut w);
         self.dump.write(&mut w);
+        self.stages.iter().for_each(|stage| stage.write(&mut w));
         w.finish()
     }
 }

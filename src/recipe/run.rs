@@ -18,6 +18,8 @@ pub struct Run {
     pub epochs: u32,
     /// Steps in all, in place of epochs: of a text an epoch is long.
     pub steps: Option<u32>,
+    /// Training ends once the validation loss has not fallen in so many evaluations; `None` is never, written `"off"`.
+    pub patience: Option<u32>,
     /// Samples of a batch, at least 1.
     pub batch: u32,
     /// Batches whose gradients make one update, at least 1.
@@ -67,17 +69,12 @@ impl Run {
         let seed = section.take("seed", "a whole number from 0 to 9223372036854775807", |v| {
             v.as_integer().and_then(|i| u64::try_from(i).ok())
         })?;
-        let both = section.has("steps") && section.has("epochs");
-        let steps = section.take("steps", "a whole number from 1 to 4294967295", section::count)?;
-        if both {
-            let error = Error::usage("`run.steps` and `run.epochs` both say how long a run is");
-            return Err(section.locate("steps", error).hint("one of them"));
-        }
         let run = Run {
-            steps,
+            steps: steps(&mut section)?,
             name: name.unwrap_or_else(|| default_name.to_string()),
             seed: seed.unwrap_or(0),
-            epochs: section.count("epochs", 10)?,
+            epochs: section.count("epochs", EPOCHS)?,
+            patience: patience(&mut section)?,
             batch: section.count("batch", 128)?,
             accumulate: section.count("accumulate", 1)?,
             log_every: section.period("log_every", Duration::Steps(50))?,
@@ -103,6 +100,7 @@ impl Run {
             Some(steps) => w.key("steps", steps),
             None => w.key("epochs", self.epochs),
         }
+        write_patience(self.patience, w);
         w.key("batch", self.batch);
         w.key("accumulate", self.accumulate);
         w.key("log_every", self.log_every.to_string());
@@ -113,6 +111,37 @@ impl Run {
         w.key("activations", self.activations.name());
         w.key("recompute", self.recompute);
         w.key("baseline", self.baseline);
+    }
+}
+
+/// The default of epochs.
+pub(super) const EPOCHS: u32 = 10;
+
+/// `steps`, which stand in place of `epochs`.
+pub(super) fn steps(section: &mut Section) -> Result<Option<u32>> {
+    let both = section.has("steps") && section.has("epochs");
+    let steps = section.take("steps", "a whole number from 1 to 4294967295", section::count)?;
+    if both {
+        let [steps, epochs] = ["steps", "epochs"].map(|key| section.path_of(key));
+        let error = Error::usage(format!("`{steps}` and `{epochs}` both say how long a run is"));
+        return Err(section.locate("steps", error).hint("one of them"));
+    }
+    Ok(steps)
+}
+
+pub(super) fn patience(section: &mut Section) -> Result<Option<u32>> {
+    let expected = "\"off\", or a whole number of evaluations, from 1 to 4294967295";
+    let patience = section.take("patience", expected, |value| match value.as_str() {
+        Some("off") => Some(None),
+        _ => section::count(value).map(Some),
+    })?;
+    Ok(patience.flatten())
+}
+
+pub(super) fn write_patience(patience: Option<u32>, w: &mut Writer) {
+    match patience {
+        Some(evaluations) => w.key("patience", evaluations),
+        None => w.key("patience", "off"),
     }
 }
 

@@ -43,6 +43,11 @@ impl Section {
         Self { path: String::new(), table, places, known: Vec::new() }
     }
 
+    /// A key of this section, with dots.
+    pub fn path_of(&self, key: &str) -> String {
+        join(&self.path, key)
+    }
+
     pub fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }

@@ -103,11 +103,21 @@ fn lay_over(table: &mut Table, text: &str, places: &mut Places) -> Result<()> {
     }
     let value = read_value(value).map_err(|error| error.at(format!("where: {place}")))?;
 
-    let mut inner = table;
-    for (depth, key) in keys[..keys.len() - 1].iter().enumerate() {
-        let next = inner.entry(*key).or_insert_with(|| Value::Table(Table::new()));
+    let (mut inner, mut depth) = (table, 0);
+    while depth + 1 < keys.len() {
+        let next = inner.entry(keys[depth]).or_insert_with(|| Value::Table(Table::new()));
         let (kind, at) = (next.type_str(), keys[..=depth].join("."));
-        inner = next.as_table_mut().ok_or_else(|| {
+        // Tables in a list have numbers.
+        let number = keys[depth + 1].parse::<usize>().ok().filter(|_| depth + 2 < keys.len());
+        let found = match (next, number) {
+            (Value::Array(items), Some(number)) => {
+                depth += 1;
+                items.get_mut(number).and_then(Value::as_table_mut)
+            }
+            (next, _) => next.as_table_mut(),
+        };
+        depth += 1;
+        inner = found.ok_or_else(|| {
             Error::usage(format!("cannot set `{path}`: `{at}` is no table here, but of type {kind}"))
                 .at(place.clone())
                 .at(format!("`{at}`: {}", places.of(&at)))
@@ -192,6 +202,9 @@ mod tests {
         }
         let (table, places) = overridden("new.deep.key=1").unwrap();
         assert_eq!(table["new"]["deep"]["key"], Value::Integer(1));
+        let (table, _) = overridden("b.1.k.l=7").unwrap();
+        assert_eq!(table["b"][1]["k"]["l"], Value::Integer(7));
+        assert!(overridden("b.9.k=7").unwrap_err().to_string().contains("`b` is no table here"));
         assert_eq!(places.of("new.deep"), "-s new.deep.key=1");
     }
 

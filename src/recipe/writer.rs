@@ -6,6 +6,8 @@ use toml::{Table, Value};
 #[derive(Default)]
 pub struct Writer {
     out: String,
+    /// What the paths of sections begin with.
+    within: &'static str,
 }
 
 impl Writer {
@@ -14,8 +16,13 @@ impl Writer {
         if !self.out.is_empty() {
             self.out.push('\n');
         }
-        self.out.push_str(header);
-        self.out.push('\n');
+        let (open, path) = header.split_at(header.len() - header.trim_start_matches('[').len());
+        self.out.push_str(&format!("{open}{}{path}\n", self.within));
+    }
+
+    /// Sections from now on are tables of another one: `"stage."`.
+    pub fn within(&mut self, path: &'static str) {
+        self.within = path;
     }
 
     pub fn key(&mut self, key: &str, value: impl Into<Value>) {
@@ -50,7 +57,12 @@ mod tests {
         w.section("[[a.b]]");
         w.key("odd key", vec!["p", "q"]);
         w.key("t", Table::from_iter([("k".to_string(), Value::Boolean(true))]));
-        assert_eq!(w.finish(), "[a]\nx = 0.1\n\n[[a.b]]\n\"odd key\" = [\"p\", \"q\"]\nt = { k = true }\n");
+        w.within("b.");
+        w.section("[[c]]");
+        assert_eq!(
+            w.finish(),
+            "[a]\nx = 0.1\n\n[[a.b]]\n\"odd key\" = [\"p\", \"q\"]\nt = { k = true }\n\n[[b.c]]\n"
+        );
     }
 
     proptest! {

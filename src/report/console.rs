@@ -50,7 +50,9 @@ impl Console {
     pub fn listen(&mut self, event: &Event) {
         match event {
             Event::Started(started) => self.start(started),
-            Event::Stepped { step, .. } => {
+            Event::Stepped { step, steps } => {
+                // Fewer than planned, where a stage ended early.
+                self.bar.set_length(*steps);
                 if std::mem::take(&mut self.first) {
                     self.bar.set_message("");
                 }
@@ -72,6 +74,7 @@ impl Console {
                     e.figures()
                 ));
             }
+            Event::StageEntered(stage, _) => self.say(&format!("stage    {stage}")),
             Event::MasksChanged(change, _) => {
                 self.bar.set_prefix(format!("{:.1} % sparse", change.sparsity * 100.0))
             }

@@ -18,6 +18,8 @@ pub struct Files {
     metrics: Lines,
     masks: Lines,
     log: Lines,
+    /// Steps that were done when they were opened.
+    from: u64,
 }
 
 struct Lines {
@@ -41,14 +43,19 @@ impl Files {
         let masks = folder.join("masks");
         fs::create_dir_all(&masks).map_err(|e| failed("create", &masks, e))?;
         let (metrics, updates) = (folder.join("metrics.jsonl"), masks.join("updates.jsonl"));
-        // A mask update belongs to the step that it precedes; a figure to the steps done. On the test part a run is measured
+        // A mask update, and the begin of a stage, belong to the step that they precede; a figure to the steps done. On the test part a run is measured
         // where it ends: what it measured where it was stopped, a run that never stopped has not.
-        cut(&metrics, |line| step_of(line).is_some_and(|of| of <= step) && line["part"] != "test")?;
+        let is_before = |line: &Value| {
+            let begins = line["kind"] == "stage";
+            step_of(line).is_some_and(|of| of < step || of == step && !begins)
+        };
+        cut(&metrics, |line| is_before(line) && line["part"] != "test")?;
         cut(&updates, |line| step_of(line).is_some_and(|of| of < step))?;
         Ok(Self {
             metrics: Lines::open(metrics)?,
             masks: Lines::open(updates)?,
             log: Lines::open(folder.join("log.txt"))?,
+            from: step,
         })
     }
 
@@ -64,6 +71,12 @@ impl Files {
                     "data {}: {:?} samples; from step {} to {}",
                     s.data, s.samples, s.first_step, s.steps
                 ))
+            }
+            Event::StageEntered(stage, _) => {
+                self.log.add(&format!("stage {stage}"))?;
+                // One that goes on was written when it began.
+                let begins = stage.step >= self.from;
+                if begins { self.metrics.add(&tagged("stage", json!(stage))) } else { Ok(()) }
             }
             Event::Logged(log) => self.metrics.add(&tagged("train", json!(log))),
             Event::Evaluated(e) => self.metrics.add(&tagged("evaluation", json!(e))),

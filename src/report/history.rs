@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::recipe::glob;
 use crate::report::axis::Axis;
+use crate::report::files::read_lines;
 use crate::report::inspect::{new_table, percent, shape_text};
 use crate::report::journal::Reader;
 use crate::report::plot::{Plot, Series, Stroke, stairs};
@@ -62,6 +63,8 @@ pub struct History {
     pub first_step: u64,
     /// How far it is known: the last update, or the last checkpoint.
     pub last_step: u64,
+    /// The first step of each stage, where the run has several.
+    pub stages: Vec<u64>,
     pub layers: Vec<LayerHistory>,
     pub total: usize,
     pub all: Vec<Point>,
@@ -102,7 +105,16 @@ pub fn history(folder: &Path, layer: Option<&str>) -> Result<(History, Option<Er
     };
     let all: Vec<Point> = (0..layers[0].points.len()).map(sum).collect();
     let last_step = last_step(folder, reader.masks.step)?;
-    Ok((History { schema: 1, first_step, last_step, layers, total, all }, reader.warning()))
+    let stages = stages(folder)?;
+    Ok((History { schema: 1, first_step, last_step, stages, layers, total, all }, reader.warning()))
+}
+
+/// The first step of each stage of a run; nothing where it has one.
+fn stages(folder: &Path) -> Result<Vec<u64>> {
+    let path = folder.join("metrics.jsonl");
+    let lines = if path.is_file() { read_lines(&path)? } else { Vec::new() };
+    let begins = lines.iter().filter(|line| line["kind"] == "stage");
+    Ok(begins.filter_map(|line| line["step"].as_u64()).collect())
 }
 
 /// The step of the last checkpoint, or that of the last update.
@@ -175,6 +187,10 @@ impl History {
         if self.first_step > 0 {
             text += &format!("the journal begins at step {}: R_s counts from there\n", self.first_step);
         }
+        if self.stages.len() > 1 {
+            let steps: Vec<String> = self.stages.iter().map(u64::to_string).collect();
+            text += &format!("stages begin at steps {}\n", steps.join(", "));
+        }
         text
     }
 
@@ -225,13 +241,24 @@ impl History {
         };
         let plot = |title: &str, label: &str, series: Vec<Series>| {
             let y = if wide(&series) { Axis::log(label) } else { Axis::linear(label) };
-            Plot { title: title.into(), x: Axis::linear("training step"), y, series, bands: None }
+            Plot { title: title.into(), x: Axis::linear("training step"), y, series, bands: self.bands() }
         };
         vec![
             ("kept.svg", plot("Kept weights", "kept weights (% of the layer)", kept)),
             ("churn.svg", plot("Churn: grown and dropped at an update", "churn (% of kept weights)", churn)),
             ("explored.svg", plot("Weights ever kept (R_s)", "R_s (% of the layer)", explored)),
         ]
+    }
+}
+
+impl History {
+    /// Every second stage.
+    fn bands(&self) -> Option<(String, Vec<(f64, f64)>)> {
+        let ends = self.stages.iter().skip(1).chain([&self.last_step]);
+        let spans = self.stages.iter().zip(ends).map(|(&begin, &end)| (begin as f64, end as f64));
+        let shaded: Vec<(f64, f64)> = spans.skip(1).step_by(2).collect();
+        let name = if shaded.len() > 1 { "every second stage" } else { "second stage" };
+        (!shaded.is_empty()).then(|| (name.to_string(), shaded))
     }
 }
 
@@ -264,7 +291,7 @@ mod tests {
             Point::new(a.step, 1500, [a.kept + b.kept, 0, a.dropped + b.dropped, 1500])
         };
         let all = (0..=updates).map(sum).collect();
-        History { schema: 1, first_step: 0, last_step: 1200, layers, total: 1500, all }
+        History { schema: 1, first_step: 0, last_step: 1200, stages: vec![0, 500], layers, total: 1500, all }
     }
 
     #[test]
@@ -290,6 +317,7 @@ mod tests {
         for (name, plot) in &plots {
             let names: Vec<&str> = plot.series.iter().map(|s| s.name.as_str()).collect();
             assert_eq!(names, ["fc", "head", "all"], "{name}");
+            assert_eq!(plot.bands, Some(("second stage".into(), vec![(500.0, 1200.0)])), "{name}");
         }
         assert_eq!(plots[0].1.series[0].points.last(), Some(&(1200.0, 73.0)), "held to the end of the run");
         assert_eq!(plots[1].1.series[1].points.len(), 30, "the start is no update");

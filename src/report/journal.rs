@@ -22,26 +22,26 @@ impl Keeper {
     /// Has the journal of the run in `folder` begin, or go on, at the step that `run` has come to. With it comes
     /// a warning where one that was there had to be set aside, or is missing.
     pub fn open(folder: &Path, run: &mut Session) -> Result<(Self, Option<Error>)> {
-        if run.pruner.is_none() {
+        if !run.whole.prunes() {
             return Ok((Self(None), None));
         }
         let path = folder.join(FILE);
         let home = folder.join("masks");
         fs::create_dir_all(&home).map_err(|e| failed("create", &home, e))?;
-        let later = |error: Error| error.at(format!("a new one begins at step {}", run.step));
+        let later = |error: Error| error.at(format!("a new one begins at step {}", run.steps_done()));
         let warning = match path.exists().then(|| before(&path, run)) {
             Some(Ok((masks, end))) => {
                 run.recorded = Some(masks);
                 return Ok((Self(Some(Journal::open(&path, end)?)), None));
             }
             // A run that was stopped before it had written anything.
-            Some(Err(_)) if run.step == 0 => None,
+            Some(Err(_)) if run.steps_done() == 0 => None,
             Some(Err(error)) => {
                 let aside = folder.join(SET_ASIDE);
                 fs::rename(&path, &aside).map_err(|e| failed("set aside", &path, e))?;
                 Some(later(error.at(format!("it was set aside as {}", aside.display()))))
             }
-            None if run.step == 0 => None,
+            None if run.steps_done() == 0 => None,
             None => Some(later(Error::checkpoint(format!("{} does not exist", path.display())))),
         };
         let masks = Masks::of(run)?;
@@ -54,7 +54,9 @@ impl Keeper {
     pub fn listen(&mut self, event: &Event) -> Result<()> {
         let Some(journal) = &mut self.0 else { return Ok(()) };
         match event {
-            Event::MasksChanged(_, Some(flips)) => journal.append(&flips.to_arrays()),
+            Event::MasksChanged(_, Some(flips)) | Event::StageEntered(_, Some(flips)) => {
+                journal.append(&flips.to_arrays())
+            }
             // A checkpoint is on the disk; what led to it is to be there, too.
             Event::Saved { .. } => journal.flush(),
             _ => Ok(()),
@@ -65,14 +67,14 @@ impl Keeper {
 /// The masks after all updates before the step that `run` has come to, and where the record of the last one ends.
 fn before(path: &Path, run: &Session) -> Result<(Masks, u64)> {
     let (mut records, mut masks) = first(path)?;
-    let fits = masks.step <= run.step && masks.fit(run);
+    let fits = masks.step <= run.steps_done() && masks.fit(run);
     if !fits {
         return Err(records.damaged(format!("it begins at step {}, or is of other layers", masks.step)));
     }
     let mut end = records.end();
     while let Some(arrays) = records.read()? {
         let of_record = |e: Error| records.damaged(e.to_string());
-        if Flips::step_of(&arrays).map_err(of_record)? >= run.step {
+        if Flips::step_of(&arrays).map_err(of_record)? >= run.steps_done() {
             break;
         }
         masks.follow(&arrays).map_err(of_record)?;

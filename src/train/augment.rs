@@ -1,9 +1,11 @@
 //! `[augment]` on a data set: what the recipe asks for, as the kernels take it.
 
-use super::feed::{Feed, Store};
-use crate::data::{Dataset, Samples};
+use super::feed::Feed;
+use super::outline::extent;
+use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Recorder};
+use crate::nn::Extent;
 use crate::ops::Step;
 use crate::ops::augment::{Augment, How};
 use crate::recipe::{self, Recipe};
@@ -12,16 +14,19 @@ use crate::recipe::{self, Recipe};
 ///
 /// # Errors
 /// `Kind::Usage` where samples are no pictures, or smaller than what is cut off.
-pub(super) fn of(gpu: &Gpu, asked: &recipe::Augment, data: &Dataset, cols: usize) -> Result<Option<Augment>> {
+pub(super) fn of(
+    gpu: &Gpu,
+    asked: &recipe::Augment,
+    sample: &Extent,
+    floats: bool,
+    cols: usize,
+) -> Result<Option<Augment>> {
     if asked.is_none() {
         return Ok(None);
     }
-    let [_, height, width] = data.shape[..] else {
+    let [height, width] = sample.sites[..] else {
         return Err(Error::usage("[augment] varies pictures")
-            .at(format!(
-                "expected: samples of (channels, height, width); data set `{}` has {:?}",
-                data.name, data.shape
-            ))
+            .at(format!("expected: samples of (channels, height, width); a sample has {sample}"))
             .hint("no [augment] for this data set"));
     };
     if asked.crop as usize >= height.min(width) {
@@ -46,7 +51,6 @@ pub(super) fn of(gpu: &Gpu, asked: &recipe::Augment, data: &Dataset, cols: usize
         cutout: asked.cutout,
         ..How::default()
     };
-    let floats = matches!(data.train.images, Samples::Floats(_));
     Augment::new(gpu, how, floats, cols).map(Some)
 }
 
@@ -60,10 +64,7 @@ pub(super) fn of(gpu: &Gpu, asked: &recipe::Augment, data: &Dataset, cols: usize
 pub fn shown(gpu: &Gpu, recipe: &Recipe, data: &Dataset, epoch: u64, rows: &[u32]) -> Result<Vec<f32>> {
     let cols = rows.len().next_multiple_of(4);
     let mut feed = Feed::new(gpu, data, &data.train, rows.len().max(1))?;
-    let varies = of(gpu, &recipe.augment, data, cols)?;
-    if let Store::Numbers(set) = &mut feed.store {
-        set.augment = varies;
-    }
+    feed.vary(gpu, &recipe.augment, &extent(data), cols)?;
     feed.shuffle(recipe.run.seed, epoch)?;
     // These first; the rest is not looked at.
     let rest = (0..data.train.len() as u32).skip(rows.len());

@@ -10,6 +10,7 @@ use super::language::Language;
 use super::memory::Memory;
 use super::noise::{Noise, NoiseSummary};
 use super::remove::Left;
+use super::stage::Stage;
 use crate::error::Error;
 use crate::gpu::{Clock, Cost, Identity};
 use crate::sparsity::Change;
@@ -23,6 +24,8 @@ pub enum Event<'a> {
         steps: u64,
     },
     Logged(&'a Log),
+    /// A run of several stages begins one, or goes on in one; in the first case, which weights flipped, where a journal is kept.
+    StageEntered(&'a Stage, Option<&'a Flips>),
     /// How noisy gradients are, by layer, where something is pruned.
     Measured {
         step: u64,
@@ -129,7 +132,7 @@ impl Evaluation {
 }
 
 /// What the products with maskable weights come to, over all steps done.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct TrainFlops {
     /// By the density that each step had, and the layers that trained in it.
     pub kept: f64,
@@ -152,6 +155,8 @@ pub struct Layer {
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Summary {
     pub schema: u32,
+    /// Whether it is the end of the run.
+    pub done: bool,
     pub steps: u64,
     pub epochs: f64,
     pub train_loss: Option<f64>,

@@ -85,7 +85,7 @@ impl Session {
     fn not_evaluated(&self, part: Part) -> Result<Error> {
         let part = if part == Part::Test { "test" } else { "validation" };
         let error = Error::new(Kind::Numbers, format!("the loss on the {part} part is not finite"))
-            .at(format!("after {} steps", self.step));
+            .at(format!("after {} steps", self.steps_done()));
         Ok(match self.not_finite()? {
             Some(found) => error.at(format!("weights are not finite: {found}")),
             None => {
@@ -99,7 +99,7 @@ impl Session {
         self.forward(&mut rec, &exam.feed, pass)?;
         rec.phase(Phase::Loss);
         let (step, c) = (&self.step_uniform, &self.columns);
-        let (logits, _) = pass.heads()[0];
+        let (logits, _) = pass.heads()[self.model.judged()];
         let verdicts = &exam.verdicts;
         let label = Labels { tensor: &c.label, batch: self.columns() };
         cross_entropy::record_judgement(&mut rec, step, logits, label, &c.loss, &c.hit, verdicts)?;

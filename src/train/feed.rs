@@ -2,14 +2,17 @@
 
 use std::cell::RefCell;
 
+use super::augment;
 use crate::data::{self, Dataset, Order, Samples, Split, Tokens};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Recorder, Tensor, Uniform};
+use crate::nn::Extent;
 use crate::ops::Step;
 use crate::ops::batch::{self, Part, Set, pack_bytes};
 use crate::ops::mixup::Mixup;
 use crate::ops::text::{Cut, Start, Text};
 use crate::random::{self, Stream};
+use crate::recipe;
 
 /// Samples on the device. Bytes stay bytes: a pixel becomes a float when its batch is assembled.
 pub struct Feed {
@@ -88,6 +91,13 @@ impl Store {
             Store::Tokens(text) => text.record(rec, step, x, label),
         }
     }
+    /// As [`Store::record`], of samples as they are, also where they are varied.
+    pub fn record_plain(&self, rec: &mut Recorder, step: &Uniform, x: &Tensor, label: &Tensor) -> Result<()> {
+        match self {
+            Store::Numbers(set) => batch::record_plain(rec, set, step, x, label),
+            Store::Tokens(text) => text.record(rec, step, x, label),
+        }
+    }
 }
 
 impl Feed {
@@ -104,6 +114,21 @@ impl Feed {
             Samples::Tokens(tokens) => Self::of_tokens(gpu, tokens, batch, false),
             _ => Self::of_numbers(gpu, data, split, batch),
         }
+    }
+
+    /// Has samples varied from now on as a recipe asks, in batches of so many columns.
+    ///
+    /// # Errors
+    /// `Kind::Usage` where samples are no pictures, or smaller than what is cut off.
+    pub fn vary(&mut self, gpu: &Gpu, asked: &recipe::Augment, sample: &Extent, cols: usize) -> Result<()> {
+        let floats = matches!(&self.store, Store::Numbers(set) if set.is_floats());
+        let augment = augment::of(gpu, asked, sample, floats, cols)?;
+        if let Store::Numbers(set) = &mut self.store {
+            set.augment = augment;
+            let alpha = Some(asked.mixup).filter(|alpha| *alpha > 0.0);
+            set.mixup = alpha.map(|alpha| Mixup::new(gpu, alpha, set.features, cols)).transpose()?;
+        }
+        Ok(())
     }
 
     fn of_numbers(gpu: &Gpu, data: &Dataset, split: &Split, batch: usize) -> Result<Self> {

@@ -118,7 +118,7 @@ impl Masks {
     /// The masks that a run has now.
     pub fn of(run: &Session) -> Result<Self> {
         let layer = |param: &Param| Ok(LayerMask::new(&param.name, &param.shape, param.read_mask()?));
-        Ok(Self { step: run.step, layers: maskable(run).map(layer).collect::<Result<_>>()? })
+        Ok(Self { step: run.steps_done(), layers: maskable(run).map(layer).collect::<Result<_>>()? })
     }
 
     /// Whether they are masks of the weights of this run, with all that may have been removed of them.

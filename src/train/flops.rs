@@ -9,7 +9,16 @@ use crate::param::ParamId;
 use crate::sparsity::{Pruner, Work};
 
 impl Session {
-    /// The operations of the first `steps` steps, done or not: two for each weight and column, forward, in the input
+    /// Those of all steps done, of all stages.
+    pub(super) fn flops_done(&self) -> Result<TrainFlops> {
+        let before = self.flops.iter().copied();
+        Ok(before.fold(self.train_flops(self.step)?, |sum, one| TrainFlops {
+            kept: sum.kept + one.kept,
+            dense: sum.dense + one.dense,
+        }))
+    }
+
+    /// The operations of the first `steps` steps of this stage, done or not: two for each weight and column, forward, in the input
     /// gradient where one is asked for, and in the weight gradient; beside them those of a dense network whose layers
     /// all train. A layer that is still frozen has no weight gradient, and no input gradient is passed below the lowest
     /// that trains. What is computed again for the backward pass is left out. Where thresholds
@@ -20,7 +29,7 @@ impl Session {
     /// As those of budgets.
     pub fn train_flops(&self, steps: u64) -> Result<TrainFlops> {
         let params = &self.model.params;
-        let stages = self.stages();
+        let stages = self.layer_phases();
         let begins = stages.iter().map(|(begin, ..)| *begin);
         let ends: Vec<u64> = begins.skip(1).chain([steps]).map(|end| end.min(steps)).collect();
         let full = |steps: u64| vec![Work { forward: steps as f64, gradient: steps as f64 }; params.len()];
@@ -57,7 +66,7 @@ impl Session {
             .sum()
     }
 
-    /// Those of the whole run; `None` where its densities are learned, and known only when it is over.
+    /// Those of the whole stage; `None` where its densities are learned, and known only when it is over.
     ///
     /// # Errors
     /// As those of budgets.

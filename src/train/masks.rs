@@ -26,6 +26,7 @@ impl Session {
         let Some((mut change, mut renewals)) = pruner.update(self.step, &self.model.params, &again)? else {
             return Ok(None);
         };
+        change.step += self.before;
         let mut laid_out = Vec::new();
         for (id, param) in self.model.params.pairs() {
             let renewal = match renewals.iter().position(|renewal| renewal.param == id) {

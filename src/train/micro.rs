@@ -39,14 +39,14 @@ impl Session {
         let together: usize = batches.clone().map(|batch| self.feed.span(batch).answers).sum();
         let span = self.feed.span(batches.start + number);
         if let Some(mixup) = self.feed.store.mixup() {
-            let batch = of * self.micro_batches() as u64 + number as u64;
+            let batch = (self.before + of) * self.micro_batches() as u64 + number as u64;
             mixup.enter(self.recipe.run.seed, batch as u32, span.live)?;
         }
         self.step_uniform.write(&self.optimizer.corrected(Step {
-            step: self.step as u32,
+            step: self.steps_done() as u32,
             rate: self.learning_rate() as f32,
             update: (self.updates + 1) as u32,
-            draw: (self.step * self.micro_batches() as u64) as u32 + number as u32,
+            draw: (self.steps_done() * self.micro_batches() as u64) as u32 + number as u32,
             together: together as u32,
             ..span.step()
         }))

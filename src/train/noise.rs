@@ -116,7 +116,7 @@ impl Session {
         let state = || self.distill.iter().flat_map(|method| method.state());
         let before = state().map(|(_, tensor)| tensor.read_f32()).collect::<Result<Vec<_>>>()?;
         let (last, per_epoch) = (self.step - 1, self.length.steps_per_epoch);
-        self.feed.shuffle(self.recipe.run.seed, last / per_epoch)?;
+        self.feed.shuffle(self.recipe.run.seed, self.epoch_of(last))?;
         self.open(last)?;
         let batch = |step| {
             self.pass_again(&segment, step)?;

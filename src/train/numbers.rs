@@ -58,7 +58,7 @@ impl Session {
     pub fn check_weights(&self) -> Result<()> {
         let Some(found) = self.not_finite()? else { return Ok(()) };
         Err(Error::new(Kind::Numbers, format!("weights are not finite: {found}"))
-            .at(format!("after {} steps", self.step))
+            .at(format!("after {} steps", self.steps_done()))
             .hint("a lower learning rate; `coppice resume` starts from the last good checkpoint"))
     }
 

@@ -30,10 +30,15 @@ pub(super) fn model(recipe: &Recipe, data: &Dataset, initial: Option<&Initial>) 
     Ok(model)
 }
 
-/// How long a run is.
+/// How long a run of one stage is.
 pub fn length(recipe: &Recipe, data: &Dataset) -> Length {
     let batches = feed::batches(&data.train, recipe.run.batch as usize) as u64;
     let steps_per_epoch = batches.div_ceil(u64::from(recipe.run.accumulate));
+    planned(recipe, Length { steps: 0, steps_per_epoch })
+}
+
+/// As long as the recipe of a stage says, with epochs like those of another.
+pub(super) fn planned(recipe: &Recipe, Length { steps_per_epoch, .. }: Length) -> Length {
     let by_epochs = steps_per_epoch * u64::from(recipe.run.epochs);
     Length { steps: recipe.run.steps.map_or(by_epochs, u64::from), steps_per_epoch }
 }

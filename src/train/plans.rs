@@ -204,6 +204,9 @@ impl Session {
         rec.phase(Phase::Batch);
         rec.scope("data");
         feed.store.record(rec, &self.step_uniform, pass.input(), &self.columns.label)?;
+        if let Some(plain) = pass.plain() {
+            feed.store.record_plain(rec, &self.step_uniform, plain, &self.columns.label)?;
+        }
         self.model.forward(rec, &self.choices, &self.step_uniform, pass)
     }
 
@@ -219,7 +222,9 @@ impl Session {
         rec.phase(Phase::Loss);
         rec.scope("loss");
         let label = Labels { tensor: &c.label, batch: self.columns() };
-        for (index, (head, (logits, d_logits))) in self.model.heads().iter().zip(pass.heads()).enumerate() {
+        let judged = self.model.judged();
+        let heads = self.model.heads().iter().zip(pass.heads()).enumerate();
+        for (index, (head, (logits, d_logits))) in heads.filter(|(_, (head, _))| head.weight > 0.0) {
             let d_logits =
                 d_logits.ok_or_else(|| Error::internal("a pass without gradients has no backward pass"))?;
             let (smoothing, mixup) = (self.recipe.loss.smoothing as f32, self.feed.store.mixup());
@@ -234,8 +239,8 @@ impl Session {
                 (None, Some(mixup)) => Target::Mixed { label, smoothing, temperature, mix: &mixup.mix },
                 (None, None) => Target::Hard { label, smoothing, temperature },
             };
-            let share = Share { weight: head.weight, adds: index > 0 };
-            let hit = if index == 0 { &c.hit } else { &c.other_hit };
+            let share = Share { weight: head.weight, adds: index != judged };
+            let hit = if index == judged { &c.hit } else { &c.other_hit };
             cross_entropy::record(rec, step, logits, target, share, d_logits, &c.loss, hit)?;
         }
         tally::record(rec, step, &c.loss, &c.hit, &self.totals)?;

@@ -34,12 +34,12 @@ impl Session {
         self.model.record_statistics_by(&mut rec, &self.totals, &pace)?;
         let plan = rec.finish()?;
         let per_epoch = self.feed.batches() as u64;
-        let first = self.step.div_ceil(self.length.steps_per_epoch);
+        let first = self.epoch_of(self.step.next_multiple_of(self.length.steps_per_epoch));
         let observe = |batch: u64| {
             if batch.is_multiple_of(per_epoch) {
                 self.feed.shuffle(self.recipe.run.seed, first + batch / per_epoch)?;
             }
-            let number = (self.step + batch) as u32;
+            let number = (self.steps_done() + batch) as u32;
             let span = self.feed.span((batch % per_epoch) as usize);
             self.step_uniform.write(&Step { step: number, draw: number, ..span.step() })?;
             pace.write(&Pace { momentum: 1.0 / (batch + 1) as f32 })?;

@@ -1,11 +1,12 @@
 //! What parts of a recipe ask for that does not go together.
 
+use super::session::Session;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nn::Model;
 use crate::param::{Param, THRESHOLD};
-use crate::recipe::Recipe;
-use crate::sparsity::Pruner;
+use crate::recipe::{Recipe, Sparsity, Structure};
+use crate::sparsity::{Pruner, methods};
 
 /// What does not go with the network or the data.
 pub(super) fn of_model(recipe: &Recipe, model: &Model, data: &Dataset) -> Result<()> {
@@ -23,6 +24,16 @@ pub(super) fn of_model(recipe: &Recipe, model: &Model, data: &Dataset) -> Result
             "tokens cannot be mixed: mixup is for pictures and other numbers",
             "augment.mixup = 0",
         );
+    }
+    if mixes && model.plain.is_some() {
+        return refuse(
+            "a network that reads `data.plain` has a label a sample, and mixup gives it two",
+            "augment.mixup = 0",
+        );
+    }
+    if recipe.run.patience.is_some() && data.validation.is_empty() {
+        return Err(Error::usage("`run.patience` waits for the validation loss, and nothing is held out")
+            .hint("data.validation = 0.1, or patience = \"off\""));
     }
     if !distills(recipe) {
         return Ok(());
@@ -44,6 +55,43 @@ pub(super) fn of_model(recipe: &Recipe, model: &Model, data: &Dataset) -> Result
         return Err(Error::usage("distillation has soft targets of its own")
             .at(format!("loss.smoothing = {}", recipe.loss.smoothing))
             .hint("loss.smoothing = 0, or no [distill]"));
+    }
+    Ok(())
+}
+
+/// What does not go with several stages. `zeros` says whether some weights are 0 before the first step.
+pub(super) fn of_stages(recipe: &Recipe, zeros: bool) -> Result<()> {
+    if distills(recipe) {
+        return Err(Error::usage("distillation is for runs of one stage")
+            .at("it remembers what the network said of each sample, and a stage begins with weights alone")
+            .hint("no [distill], or no [[stage]]"));
+    }
+    for number in 0..recipe.stage_count() - 1 {
+        let Sparsity { pattern, filters, .. } = recipe.stage(number).sparsity;
+        if pattern == Structure::Filter && filters.remove {
+            return Err(Error::usage("filters are removed in the last stage alone")
+                .at(format!("stage {} prunes filters, and stages come after it", number + 1))
+                .hint("sparsity.remove = false, and method \"held\" in the stages after it"));
+        }
+    }
+    for number in 1..recipe.stage_count() {
+        let holds = methods::holds_zeros(&recipe.stage(number).sparsity.method);
+        let pruned = (0..number).any(|before| recipe.stage(before).sparsity.method != "none");
+        if holds && !pruned && !zeros {
+            return Err(Error::usage("there are no zeros for method `held` to hold")
+                .at(format!("stage {}: no stage before it prunes", number + 1))
+                .hint("a method in a stage before it, or --init FILE with the weights of a pruned network"));
+        }
+    }
+    Ok(())
+}
+
+/// What does not go with a stage after the first.
+pub(super) fn of_later(run: &Session) -> Result<()> {
+    if run.rewinds_to() == Some(0) {
+        return Err(Error::usage(format!("method `{}` goes back to step 0", run.recipe.sparsity.method))
+            .at("a stage after the first begins with weights that no seed gives, and keeps none of them")
+            .hint("sparsity.rewind = \"1\", or a later step, whose weights are kept"));
     }
     Ok(())
 }

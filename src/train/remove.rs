@@ -74,6 +74,11 @@ fn lists_of(arrays: &Arrays) -> Result<Lists> {
     own.map(|(name, array)| Ok((name.to_string(), array.to_u32()?))).collect()
 }
 
+/// Whether the network of a checkpoint is smaller than that of its recipe.
+pub(super) fn has_removed(arrays: &Arrays) -> bool {
+    arrays.keys().any(|name| name.starts_with(FILTERS))
+}
+
 impl Session {
     /// Removes what is pruned from the network, if no mask update is to come and that is not done yet. Returns what is
     /// left.

@@ -44,22 +44,33 @@ pub fn train(
     control: &Control,
     emit: &mut dyn FnMut(Event) -> Result<()>,
 ) -> Result<Summary> {
-    let last = control.stop_at.unwrap_or(run.length.steps).min(run.length.steps);
+    let last = control.stop_at.unwrap_or(u64::MAX);
+    let goes_on = |run: &Session| run.steps_done() < last && !run.is_done();
     let mut watch = Watch::default();
     let recorded =
         run.pruner.as_ref().map_or(Ok(None), |pruner| pruner.recorded_sparsity(&run.model.params))?;
     let mut told = Told::default();
-    if run.step < last {
-        let place = format!("masks before step {}", run.step);
+    if run.whole.stage_count() > 1 {
+        emit(Event::StageEntered(&run.stage(), None))?;
+    }
+    if goes_on(run) {
+        let place = format!("masks before step {}", run.steps_done());
         told.news(run, &place).iter().try_for_each(|error| emit(Event::Warned(error)))?;
     }
     let mut sparsity = recorded.unwrap_or(run.sparsity());
-    while run.step < last {
-        let step = run.step;
+    while goes_on(run) {
+        if run.is_stage_done() {
+            watch.pause(run)?;
+            run.next_stage()?;
+            let flips = run.take_flips(run.steps_done())?;
+            emit(Event::StageEntered(&run.stage(), flips.as_ref()))?;
+            sparsity = run.sparsity();
+        }
+        let step = run.steps_done();
         if let Some(left) = run.remove_pruned()? {
             emit(Event::Removed { step, left: &left })?;
         }
-        let change = watch.step(run, timed_at(run, step))?;
+        let change = watch.step(run, timed_at(run, run.step))?;
         if let Some(change) = change {
             sparsity = change.sparsity;
             if run.recorded.is_some() {
@@ -71,10 +82,10 @@ pub fn train(
             told.news(run, &place).iter().try_for_each(|error| emit(Event::Warned(error)))?;
             change.cut.iter().try_for_each(|name| emit(Event::Warned(&cut(name, step))))?;
         }
-        emit(Event::Stepped { step: run.step, steps: run.length.steps })?;
-        let done = run.step == last;
+        emit(Event::Stepped { step: run.steps_done(), steps: run.steps_in_all() })?;
+        let mut done = run.steps_done() == last || run.is_stage_done();
         if due(run, run.recipe.dump.every) {
-            emit(dump(run, step, control)?)?;
+            emit(dump(run, control)?)?;
         }
         if done || due(run, Some(run.recipe.run.log_every)) {
             watch.pause(run)?;
@@ -90,15 +101,25 @@ pub fn train(
         }
         let mut best = false;
         // Not where `stop_at` ends it: what is the best must not depend on when a run was stopped.
-        if run.is_done() || due(run, Some(run.recipe.run.eval_every)) {
+        if run.is_stage_done() || due(run, Some(run.recipe.run.eval_every)) {
             watch.pause(run)?;
             if run.pruner.is_some() {
                 let noise = run.noise()?;
-                emit(Event::Measured { step: run.step, noise: &noise })?;
+                emit(Event::Measured { step: run.steps_done(), noise: &noise })?;
             }
             if let Some(evaluation) = evaluate(run, Part::Validation)? {
                 best = is_best(run, &evaluation);
                 emit(Event::Evaluated(&evaluation))?;
+            }
+            // It may have ended the stage before its last step.
+            if !done && run.is_stage_done() {
+                done = true;
+                log(run, sparsity)?;
+                emit(Event::Logged(run.last.as_ref().expect("just logged")))?;
+                run.check_weights()?;
+                if run.is_done() && run.recipe.finish.recalibrate > 0 {
+                    run.recalibrate(run.recipe.finish.recalibrate)?;
+                }
             }
         }
         let signal = (control.signal)();
@@ -127,7 +148,7 @@ fn cut(name: &str, step: u64) -> Error {
 
 /// What is said when a signal stopped the run, after its checkpoint was saved.
 fn interrupted(run: &Session, control: &Control, signal: i32) -> Error {
-    let what = format!("stopped at step {} of {}", run.step, run.length.steps);
+    let what = format!("stopped at step {} of {}", run.steps_done(), run.steps_in_all());
     let error = Error::new(Kind::Interrupted(signal), what);
     match control.folder.as_ref().map(|path| path.display()) {
         Some(path) => {
@@ -157,10 +178,10 @@ fn save(run: &Session, control: &Control, best: bool) -> Result<Option<Event<'st
         run.take_totals()?;
     }
     let path = checkpoint::save(folder, &run.snapshot()?, run.recipe.run.keep as usize, best)?;
-    Ok(Some(Event::Saved { step: run.step, path, best }))
+    Ok(Some(Event::Saved { step: run.steps_done(), path, best }))
 }
 
-fn dump(run: &Session, step: u64, control: &Control) -> Result<Event<'static>> {
+fn dump(run: &Session, control: &Control) -> Result<Event<'static>> {
     let write = control.dump.ok_or_else(|| {
         Error::usage("the recipe asks for dumps, but the run has no folder").hint("dump.every = \"off\"")
     })?;
@@ -192,7 +213,8 @@ fn dump(run: &Session, step: u64, control: &Control) -> Result<Event<'static>> {
             all.push((param.name.clone(), what.to_string(), array));
         }
     }
-    Ok(Event::Dumped { step: run.step, path: write(run.step, &all, &run.samples_of(step)?)? })
+    let step = run.steps_done();
+    Ok(Event::Dumped { step, path: write(step, &all, &run.samples_of(run.step - 1)?)? })
 }
 
 fn evaluate(run: &Session, part: Part) -> Result<Option<Evaluation>> {
@@ -200,7 +222,7 @@ fn evaluate(run: &Session, part: Part) -> Result<Option<Evaluation>> {
     let soft = run.evaluate_soft(part)?;
     let marks = run.evaluate(part)?;
     Ok(marks.map(|Marks { totals, confidence, language }| Evaluation {
-        step: run.step,
+        step: run.steps_done(),
         epoch: run.epoch(),
         part,
         language,
@@ -227,7 +249,7 @@ fn log(run: &mut Session, sparsity: f64) -> Result<()> {
         return run.last.as_ref().map(|_| ()).ok_or_else(|| Error::internal("nothing was trained"));
     }
     run.last = Some(Log {
-        step: run.step,
+        step: run.steps_done(),
         epoch: run.epoch(),
         train_loss: totals.mean_loss(),
         train_accuracy: totals.accuracy(),
@@ -237,8 +259,8 @@ fn log(run: &mut Session, sparsity: f64) -> Result<()> {
     Ok(())
 }
 
-/// Notes an evaluation if it is the best so far; a smaller loss settles equal accuracies. What is asked for the next token is
-/// judged by its loss.
+/// Notes an evaluation, and whether it is the best so far; a smaller loss settles equal accuracies. What is asked for the
+/// next token is judged by its loss.
 ///
 /// Before the masks have reached their target nothing counts: a denser network would win.
 fn is_best(run: &mut Session, now: &Evaluation) -> bool {
@@ -246,6 +268,7 @@ fn is_best(run: &mut Session, now: &Evaluation) -> bool {
     if run.pruner.as_ref().is_some_and(|pruner| run.sparsity() + 1e-9 < pruner.final_sparsity()) {
         return false;
     }
+    run.patience.see(now.loss);
     let better = run.best.is_none_or(|(accuracy, loss)| match now.language {
         Some(_) => now.loss < loss,
         None => (now.accuracy, -now.loss) > (accuracy, -loss),

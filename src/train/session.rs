@@ -1,18 +1,18 @@
 //! A run in memory: model, optimizer, pruning and data on a device, and the plans that make a step.
 
-use super::augment;
-use super::averages;
-use super::event::Log;
+use super::event::{Log, TrainFlops};
 use super::exam::Exam;
-use super::feed::{Feed, Span, Store};
+use super::feed::{Feed, Span};
 use super::flips::Masks;
 use super::initial::Initial;
 use super::language::Asked;
-use super::outline::{columns, is_narrow, length, model};
+use super::outline::{columns, extent, length, model};
 use super::passes::Passes;
+use super::patience::Patience;
 use super::plans::{Plans, Recorded};
 use super::refusals;
 use super::remove::Removed;
+use super::stage::{self, Parts};
 use super::unfreeze::Phases;
 use super::watch::Times;
 use crate::data::Dataset;
@@ -21,16 +21,24 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::{Cost, Dtype, Gpu, Plan, Tensor, Timing, Uniform};
 use crate::nn::{Carried, Model};
 use crate::ops::Step;
-use crate::ops::mixup::Mixup;
 use crate::ops::tally::Totals;
 use crate::ops::variants::Choices;
 use crate::optim::{self, Average, Optimizer};
-use crate::recipe::{Recipe, Structure};
-use crate::sparsity::{self, Change, Length, Pruner, Setting, methods};
+use crate::recipe::Recipe;
+use crate::sparsity::{Change, Length, Pruner, methods};
 
 /// Everything that a run holds. Its state after `n` steps is a function of the recipe, the data and the device.
 pub struct Session {
+    /// That of the run, with all its stages.
+    pub whole: Recipe,
+    /// That of the stage that the next step belongs to.
     pub recipe: Recipe,
+    /// Its number, counted from 0.
+    pub(super) stage: usize,
+    /// Steps that the stages before it had.
+    pub(super) before: u64,
+    /// The operations of each of them; bookkeeping.
+    pub(super) flops: Vec<TrainFlops>,
     pub gpu: Gpu,
     pub choices: Choices,
     pub model: Model,
@@ -46,10 +54,12 @@ pub struct Session {
     pub phases: Phases,
     /// The phase that is recorded, if that is known.
     pub(super) phase: Option<usize>,
-    /// Steps done.
+    /// Steps done, of this stage: see [`Session::steps_done`].
     pub step: u64,
-    /// Accuracy and loss of the best validation so far.
+    /// Accuracy and loss of the best validation so far, of this stage.
     pub best: Option<(f64, f64)>,
+    /// What evaluations have shown, of this stage.
+    pub patience: Patience,
     pub totals: Tensor,
     /// What the steps of all sessions took; bookkeeping.
     pub(super) times: Times,
@@ -80,14 +90,22 @@ pub struct Session {
 pub fn resolve(recipe: &Recipe) -> Result<Recipe> {
     let mut resolved = recipe.clone();
     resolved.data.settings = crate::data::complete(&recipe.data.name, &recipe.data.settings)?;
+    resolved.distill = distill::complete(&recipe.distill)?;
     resolved.optim.settings = optim::resolve(&recipe.optim)?.1;
     resolved.sparsity = methods::complete(&recipe.sparsity)?;
-    resolved.distill = distill::complete(&recipe.distill)?;
+    for stage in &mut resolved.stages {
+        if let Some(optim) = &mut stage.optim {
+            optim.settings = optim::resolve(optim)?.1;
+        }
+        if let Some(sparsity) = &mut stage.sparsity {
+            *sparsity = methods::complete(sparsity)?;
+        }
+    }
     Ok(resolved)
 }
 
 impl Session {
-    /// Builds a run at step 0. `choices` are the kernel variants to use; what they lack has fixed defaults.
+    /// Builds a run at step 0, in its first stage. `choices` are the kernel variants to use; what they lack has fixed defaults.
     ///
     /// # Errors
     /// `Kind::Usage` for a recipe that cannot be honoured, `Kind::Memory` where the device has no room.
@@ -106,7 +124,8 @@ impl Session {
         choices: Choices,
         initial: Option<&Initial>,
     ) -> Result<Self> {
-        let recipe = resolve(recipe)?;
+        let whole = resolve(recipe)?;
+        let recipe = whole.stage(0);
         if data.train.is_empty() || data.test.is_empty() {
             return Err(Error::data(format!("data set `{}` has nothing to train or to test on", data.name)));
         }
@@ -114,34 +133,12 @@ impl Session {
         // Those without a sample stay empty.
         let cols = columns(&recipe, data);
         let mut feed = Feed::new(gpu, data, &data.train, batch)?;
-        let varies = augment::of(gpu, &recipe.augment, data, cols)?;
-        if let Store::Numbers(set) = &mut feed.store {
-            set.augment = varies;
-            let alpha = Some(recipe.augment.mixup).filter(|alpha| *alpha > 0.0);
-            set.mixup = alpha.map(|alpha| Mixup::new(gpu, alpha, set.features, cols)).transpose()?;
-        }
+        feed.vary(gpu, &recipe.augment, &extent(data), cols)?;
         let length = length(&recipe, data);
-        if length.steps * u64::from(recipe.run.accumulate) > u32::MAX as u64 / 2 {
-            return Err(Error::usage(format!("{} steps are too many: at most 2^31 batches", length.steps)));
-        }
-
-        let mut model = model(&recipe, data, initial)?;
+        let model = model(&recipe, data, initial)?;
         refusals::of_model(&recipe, &model, data)?;
-        let narrow = is_narrow(&recipe);
-        let coupling = (recipe.sparsity.pattern == Structure::Filter).then(|| model.coupling());
-        let channels = coupling.as_ref().map(|coupling| &coupling.channels);
-        let setting = Setting { seed: recipe.run.seed, length, choices: &choices, cols, narrow, channels };
-        let pruner = sparsity::prepare(gpu, &recipe.sparsity, &setting, &mut model.params)?;
-        let names: Vec<&str> = model.trainable_layers().map(|layer| layer.name.as_str()).collect();
-        // Two at most differ: those of the first and of the last step.
-        let course = |step| pruner.as_ref().map_or(length, |pruner| pruner.clock(step).1);
-        let courses = [course(0), course(length.steps.saturating_sub(1))];
-        let phases = Phases::new(&recipe.unfreeze, &names, &courses)?;
-        refusals::of_method(&recipe, &model, pruner.as_ref())?;
-        averages::check(&recipe, &model.params)?;
-        let optimizer = Optimizer::new(gpu, &recipe.optim, &mut model.params)?;
-        let average =
-            recipe.optim.ema.map(|decay| Average::new(gpu, decay, &mut model.params)).transpose()?;
+        let Parts { model, pruner, phases, optimizer, average } =
+            Parts::new(gpu, &recipe, model, (length, cols), &choices)?;
         let context = distill::Context { classes: data.classes, cols, labels: &data.train.labels };
         let distill = distill::new(gpu, &recipe.distill, &context)?;
         let held_out = Some(&data.validation).filter(|split| !split.is_empty());
@@ -156,7 +153,11 @@ impl Session {
             carried: None,
             plans: Plans::none(gpu)?,
             gpu: gpu.clone(),
+            whole,
             recipe,
+            stage: 0,
+            before: 0,
+            flops: Vec::new(),
             choices,
             model,
             optimizer,
@@ -170,6 +171,7 @@ impl Session {
             step: 0,
             updates: 0,
             best: None,
+            patience: Patience::default(),
             times: Times::default(),
             last: None,
             recorded: None,
@@ -180,14 +182,13 @@ impl Session {
         session.record()?;
         session.begin_averages()?;
         session.enter()?;
+        stage::check(&session, data, initial.is_some())?;
         Ok(session)
     }
 
-    pub fn is_done(&self) -> bool {
-        self.step >= self.length.steps
-    }
+    /// Epochs done, of all stages.
     pub fn epoch(&self) -> f64 {
-        self.step as f64 / self.length.steps_per_epoch as f64
+        self.steps_done() as f64 / self.length.steps_per_epoch as f64
     }
     /// The sparsity that is due after the steps done so far.
     pub fn sparsity(&self) -> f64 {
@@ -197,8 +198,8 @@ impl Session {
 
     /// Prepares the device for the step that `self.step` names: the order of its epoch.
     pub(super) fn enter(&self) -> Result<()> {
-        let epoch = self.step / self.length.steps_per_epoch;
-        if self.is_done() { Ok(()) } else { self.feed.shuffle(self.recipe.run.seed, epoch) }
+        let is_over = self.step >= self.length.steps;
+        if is_over { Ok(()) } else { self.feed.shuffle(self.recipe.run.seed, self.epoch_of(self.step)) }
     }
 
     /// One step of training, mask update included if one is due. Returns what the masks did.
@@ -258,9 +259,9 @@ impl Session {
         let per_epoch = course.steps_per_epoch;
         distill.begin(own / per_epoch, course.steps.div_ceil(per_epoch))
     }
-    /// Sample numbers of the batches of step `step`, within the training part.
+    /// Sample numbers of the batches of step `step` of this stage, within the training part.
     pub fn samples_of(&self, step: u64) -> Result<Vec<u32>> {
-        let order = self.feed.order(self.recipe.run.seed, step / self.length.steps_per_epoch)?;
+        let order = self.feed.order(self.recipe.run.seed, self.epoch_of(step))?;
         let spans = self.batches_of(step).map(|batch| self.feed.span(batch));
         Ok(spans.flat_map(|Span { first, live, .. }| order[first..first + live].to_vec()).collect())
     }
@@ -274,7 +275,10 @@ impl Session {
         if let Some(step) = totals.broken {
             let weights = self.not_finite()?.map(|found| format!("; not finite among them: {found}"));
             return Err(Error::new(Kind::Numbers, "the loss is not finite")
-                .at(format!("step {step}, learning rate {}", self.rate_at(step as u64)))
+                .at(format!(
+                    "step {step}, learning rate {}",
+                    self.rate_at((step as u64).saturating_sub(self.before))
+                ))
                 .at(format!("the weights are those before that step{}", weights.unwrap_or_default()))
                 .hint("a lower learning rate, or a warm-up: optim.lr.warmup = \"1ep\""));
         }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::checkpoint::Snapshot;
+use super::patience::Patience;
 use super::session::Session;
 use super::{compact, indices, layout, numbers};
 use crate::distill;
@@ -12,6 +13,13 @@ use crate::ops::tally::Totals;
 use crate::param::{Companion, Data, EARLY, Like, MaskMode, Param};
 use crate::sparsity;
 use crate::store::{Array, Arrays, digest};
+
+/// [`Patience`] as files have it: of the loss its bits, since JSON may change the last digit of a number.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+struct Waited {
+    lowest: Option<String>,
+    waited: u32,
+}
 
 /// What the names of carried states begin with in files.
 pub(super) const CARRIED: &str = "carried/";
@@ -99,16 +107,24 @@ impl Session {
         if let Some(removed) = &self.removed {
             state[super::remove::LEFT] = json!(removed.left);
         }
+        if !self.whole.stages.is_empty() {
+            (state["stage"], state["before"]) = (json!(self.stage), json!(self.before));
+        }
+        if self.recipe.run.patience.is_some() {
+            let lowest = self.patience.lowest.map(|loss| loss.to_bits().to_string());
+            state["patience"] = json!(Waited { lowest, waited: self.patience.waited });
+        }
         let mut hash = digest::Digest::new();
         for (name, array) in &arrays {
             hash.array(name, array);
         }
-        hash.bytes("step", &self.step.to_le_bytes());
+        hash.bytes("step", &self.steps_done().to_le_bytes());
         hash.bytes("state", state.to_string().as_bytes());
         state["totals"] = json!(totals);
         state["best"] = json!(best);
         (state["times"], state["last"]) = (json!(self.times), json!(self.last));
-        Ok(Snapshot { step: self.step, arrays, state, digest: hash.hex() })
+        state["flops"] = json!(self.flops);
+        Ok(Snapshot { step: self.steps_done(), arrays, state, digest: hash.hex() })
     }
 
     /// Takes over a snapshot's state. What the masks of that step would be packed by, is.
@@ -118,13 +134,17 @@ impl Session {
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
         let arrays = &snapshot.arrays;
         self.check_read(|name| compact::values(arrays, name))?;
+        let number = |key: &str| snapshot.state[key].as_u64().unwrap_or(0);
+        let (stage, before) = (number("stage"), number("before"));
+        self.find_stage(stage as usize, before, arrays)?;
         self.narrow_as(arrays)?;
-        let frozen = |p: &sparsity::Pruner| snapshot.step > 0 && p.is_frozen(snapshot.step - 1);
+        let step = snapshot.step - before.min(snapshot.step);
+        let frozen = |p: &sparsity::Pruner| step > 0 && p.is_frozen(step - 1);
         if self.pruner.as_ref().is_some_and(frozen) {
             self.hold_masks()?;
         }
-        let mut renewed = self.pruner.as_mut().is_some_and(|pruner| pruner.go_on(snapshot.step));
-        let rewinds = self.rewinds_to().is_some_and(|early| early > 0 && early <= snapshot.step);
+        let mut renewed = self.pruner.as_mut().is_some_and(|pruner| pruner.go_on(step));
+        let rewinds = self.rewinds_to().is_some_and(|early| early > 0 && early <= step);
         for id in self.model.params.ids() {
             let param = &mut self.model.params[id];
             param.part_with(&[EARLY]);
@@ -177,6 +197,9 @@ impl Session {
         let best: Option<[String; 2]> = serde_json::from_value(state("best")).map_err(damaged)?;
         let number = |bits: String| bits.parse().map(f64::from_bits).ok();
         self.best = best.and_then(|[accuracy, loss]| Some((number(accuracy)?, number(loss)?)));
+        let waited: Waited = serde_json::from_value(state("patience")).unwrap_or_default();
+        self.patience = Patience { lowest: waited.lowest.and_then(number), waited: waited.waited };
+        self.flops = serde_json::from_value(state("flops")).unwrap_or_default();
         // Those of checkpoints that have none begin here.
         self.times = serde_json::from_value(state("times")).unwrap_or_default();
         self.last = serde_json::from_value(state("last")).unwrap_or_default();
@@ -184,7 +207,7 @@ impl Session {
             self.record()?;
         }
         self.show_latent()?;
-        self.step = snapshot.step;
+        self.step = step;
         self.leave_phase();
         self.updates = self.updates_before(self.step);
         self.enter()

@@ -25,7 +25,8 @@ pub(super) fn summarise(
     let noise = run.noise_at_end()?; // records a plan of its own
     Ok(Summary {
         schema: 1,
-        steps: run.step,
+        done: run.is_done(),
+        steps: run.steps_done(),
         epochs: run.epoch(),
         train_loss: run.last.as_ref().map(|log| log.train_loss),
         val_loss: validation.as_ref().map(|e| e.loss),
@@ -48,7 +49,7 @@ pub(super) fn summarise(
         seconds: run.times.training(),
         first_seconds: run.times.first,
         step_cost: run.step_cost(),
-        train_flops: run.train_flops(run.step)?,
+        train_flops: run.flops_done()?,
         noise,
         dense: None,
         dense_counted: None,

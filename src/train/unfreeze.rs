@@ -65,6 +65,13 @@ impl Phases {
         Ok(Self { spans: recipe.phases.clone(), factors: recipe.lr.clone(), joins })
     }
 
+    /// Without those layers that no output which counts comes after: they never join.
+    pub(super) fn among(mut self, counting: &[bool]) -> Self {
+        let idle = self.joins.iter_mut().zip(counting).filter(|(_, counts)| !**counts);
+        idle.for_each(|(join, _)| *join = usize::MAX);
+        self
+    }
+
     /// The phase of a step of a course, counted from 0.
     pub fn at(&self, (step, course): (u64, Length)) -> usize {
         let begun = |span: &Duration| span.steps(course.steps, course.steps_per_epoch) <= step;
@@ -125,7 +132,7 @@ impl Session {
 
     /// The phases of the run: first step, factor on the learning rate, and which of the layers train. Where training
     /// starts over, so do they.
-    pub fn stages(&self) -> Vec<(u64, f64, Vec<bool>)> {
+    pub fn layer_phases(&self) -> Vec<(u64, f64, Vec<bool>)> {
         let mut all: Vec<(u64, f64, Vec<bool>)> = Vec::new();
         let mut last = None;
         let steps = if self.phases.spans.is_empty() { 1 } else { self.length.steps };

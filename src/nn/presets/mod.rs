@@ -9,6 +9,7 @@ use crate::recipe::{self, Settings};
 
 mod blocks;
 mod cnn;
+mod dual_cnn;
 mod gpt;
 mod lenet;
 mod lstm;
@@ -44,6 +45,7 @@ pub struct Entry {
 pub const ALL: &[Entry] = &[
     cnn::ENTRY,
     lenet::ENTRY,
+    dual_cnn::ENTRY,
     resnet_cifar::RESNET20,
     resnet_cifar::RESNET32,
     resnet_cifar::RESNET56,
@@ -140,6 +142,8 @@ mod tests {
         assert_eq!(trained("mobilenet-v1", [3, 224, 224], 1000), 4_231_976);
         assert_eq!(trained("mobilenet-v2", [3, 224, 224], 1000), 3_504_872);
         assert_eq!(trained("vit", [1, 28, 28], 10), 138_890);
+        assert_eq!(trained("dual-cnn", [1, 28, 28], 10), 14_862);
+        assert_eq!(trained("dual-cnn", [3, 32, 32], 10), 19_622);
         let of = |name: &str, settings: &str| {
             let settings: toml::Table = settings.parse().unwrap();
             let preset = recipe::Model::Preset { name: name.into(), settings: settings.into() };
@@ -162,6 +166,30 @@ mod tests {
         assert_eq!(all(of("lstm-lm", "")), 411_904 - 4 * 256);
         // 20,040,522 elsewhere, where convolutions have biases besides.
         assert_eq!(trained("vgg19-bn", [3, 32, 32], 10), 20_040_522 - 5_504);
+    }
+
+    /// Two networks of 6,930 parameters, or 9,310, under a head of 1,002.
+    #[test]
+    fn a_dual_network_has_two_equal_sides() {
+        for (sample, conv1, out) in [([1, 28, 28], 100, 5_010), ([3, 32, 32], 280, 7_210)] {
+            let model = model("dual-cnn", sample, 10);
+            let of = |layer: &crate::nn::Node| -> usize {
+                layer.params.iter().map(|&id| model.params[id].len()).sum()
+            };
+            let found: Vec<(&str, usize)> =
+                model.trainable_layers().map(|layer| (layer.name.as_str(), of(layer))).collect();
+            let wanted = [
+                ("plain_conv1", conv1),
+                ("varied_conv1", conv1),
+                ("plain_conv2", 1_820),
+                ("varied_conv2", 1_820),
+                ("plain_out", out),
+                ("varied_out", out),
+                ("fc1", 672),
+                ("head", 330),
+            ];
+            assert_eq!(found, wanted);
+        }
     }
 
     /// A class token brings its own numbers and those of its position; dropout brings layers alone.

@@ -121,6 +121,7 @@ fn a_run() -> impl Strategy<Value = Run> {
                 seed,
                 epochs,
                 steps: None,
+                patience: Some(keep).filter(|_| autotune),
                 batch,
                 log_every,
                 eval_every,
@@ -144,14 +145,9 @@ fn an_unfreeze() -> impl Strategy<Value = Unfreeze> {
     })
 }
 
-fn a_recipe() -> impl Strategy<Value = Recipe> {
-    let data = ("(?s).{1,8}", 0.0..0.99f64, some_settings()).prop_map(|(name, validation, settings)| Data {
-        name,
-        validation,
-        settings,
-    });
-    let augment = (any::<bool>(), 0..9u32, [0.0..0.9f64, 0.0..0.9, 0.0..0.9], 0.0..180.0f64, 0..9u32)
-        .prop_map(|(flip, crop, [shift, zoom, brightness], rotate, cutout)| Augment {
+fn an_augment() -> impl Strategy<Value = Augment> {
+    (any::<bool>(), 0..9u32, [0.0..0.9f64, 0.0..0.9, 0.0..0.9], 0.0..180.0f64, 0..9u32).prop_map(
+        |(flip, crop, [shift, zoom, brightness], rotate, cutout)| Augment {
             flip,
             crop,
             shift,
@@ -161,14 +157,48 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
             contrast: 1.0 - shift,
             cutout,
             mixup: f64::from(cutout) / 16.0,
-        });
-    let optim = ("[a-z]{1,6}", an_lr(), prop::option::of(1e-3..9.0f64), some_settings()).prop_map(
-        |(name, lr, clip, settings)| {
+        },
+    )
+}
+
+fn a_loss() -> impl Strategy<Value = Loss> {
+    let outputs = prop::collection::btree_map("[a-z.\"]{1,6}", 1e-3..9.0f64, 1..3);
+    (0.0..0.99f64, prop::option::of(outputs)).prop_map(|(smoothing, outputs)| Loss { smoothing, outputs })
+}
+
+fn an_optim() -> impl Strategy<Value = Optim> {
+    ("[a-z]{1,6}", an_lr(), prop::option::of(1e-3..9.0f64), some_settings())
+        .prop_map(|(name, lr, clip, settings)| {
             let ema = clip.map(|clip| 1.0 / (1.0 + clip)).filter(|ema| *ema > 0.0 && *ema < 1.0);
             Optim { name, lr, clip, ema, settings }
-        },
-    );
-    let loss = (0.0..0.99f64).prop_map(|smoothing| Loss { smoothing });
+        })
+}
+
+fn a_stage() -> impl Strategy<Value = Stage> {
+    use prop::option::of;
+    let length = (1..99u32, of(1..99u32), of(1..9u32));
+    let tables = (of(an_augment()), of(a_loss()), of(an_optim()), of(a_sparsity()), of(an_unfreeze()));
+    (length, tables).prop_map(|((epochs, steps, patience), (augment, loss, optim, sparsity, unfreeze))| {
+        Stage {
+            // Those of a stage that counts steps are not written.
+            epochs: if steps.is_some() { 10 } else { epochs },
+            steps,
+            patience,
+            augment,
+            loss,
+            optim,
+            sparsity,
+            unfreeze,
+        }
+    })
+}
+
+fn a_recipe() -> impl Strategy<Value = Recipe> {
+    let data = ("(?s).{1,8}", 0.0..0.99f64, some_settings()).prop_map(|(name, validation, settings)| Data {
+        name,
+        validation,
+        settings,
+    });
     let dump = (
         prop::option::of(a_duration()),
         prop::collection::vec("[a-z*?.\"]{1,5}", 1..3),
@@ -178,17 +208,27 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
     let distill = ("[a-z]{1,6}", some_settings()).prop_map(|(method, settings)| Distill { method, settings });
     (
         a_run(),
-        (data, augment),
-        (a_model(), loss),
-        optim,
+        (data, an_augment()),
+        (a_model(), a_loss()),
+        an_optim(),
         a_sparsity(),
         distill,
         an_unfreeze(),
         any::<u32>(),
-        dump,
+        (dump, prop::collection::vec(a_stage(), 0..3)),
     )
         .prop_map(
-            |(run, (data, augment), (model, loss), optim, sparsity, distill, unfreeze, recalibrate, dump)| {
+            |(
+                run,
+                (data, augment),
+                (model, loss),
+                optim,
+                sparsity,
+                distill,
+                unfreeze,
+                recalibrate,
+                (dump, stages),
+            )| {
                 Recipe {
                     run,
                     data,
@@ -201,6 +241,7 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
                     unfreeze,
                     finish: Finish { recalibrate },
                     dump,
+                    stages,
                 }
             },
         )

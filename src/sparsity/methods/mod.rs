@@ -247,6 +247,11 @@ fn constant(recipe: &Sparsity, name: &str, how: &str, density: f64) -> Result<()
     Err(recipe.settings.locate("init", error).hint("leave init out"))
 }
 
+/// Whether a method holds the zeros among the weights that it is given.
+pub fn holds_zeros(method: &str) -> bool {
+    ALL.iter().any(|entry| entry.name == method && matches!(entry.start, Start::Zeros))
+}
+
 /// The entry named by a recipe and its method.
 ///
 /// # Errors
