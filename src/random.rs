@@ -32,6 +32,8 @@ pub enum Stream {
     Window = 10,
     /// Which token is written next.
     Written = 11,
+    /// Which subnets a step trains.
+    Subnet = 20,
     /// Inputs of unit tests and of measurements.
     Test = 255,
 }

@@ -28,6 +28,7 @@ mod recalibrate;
 mod resume;
 mod sample;
 mod selftest;
+mod subnet;
 mod sweep;
 mod train;
 mod tune;

@@ -20,6 +20,8 @@ pub const THRESHOLD: &str = "threshold";
 pub const MEAN: &str = "mean";
 /// The weights that were ever kept before the last update.
 pub const EVER: &str = "ever";
+/// The values that a network is taught by.
+pub const TEACHER: &str = "teacher";
 /// The values that are gone back to.
 pub const EARLY: &str = "early";
 

@@ -22,7 +22,9 @@ mod storage;
 mod values;
 
 pub use bits::{full_mask, indices, kept, mask_of};
-pub use companion::{BACKWARD_SET, Companion, Data, EARLY, EVER, LATENT, Like, MEAN, RECORDED, THRESHOLD};
+pub use companion::{
+    BACKWARD_SET, Companion, Data, EARLY, EVER, LATENT, Like, MEAN, RECORDED, TEACHER, THRESHOLD,
+};
 pub use joint::MANY;
 pub use matrix::Matrix;
 pub use set::{ParamId, ParamSet};

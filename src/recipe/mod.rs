@@ -20,6 +20,7 @@ mod run;
 mod schedule;
 mod section;
 mod settings;
+mod shrink;
 mod source;
 mod sparsity;
 mod structure;
@@ -49,6 +50,7 @@ pub use paths::{anchored, anchored_here};
 pub use run::{Data, Dump, Precision, Run, What};
 pub use schedule::{Curve, PruneSchedule};
 pub use settings::Settings;
+pub use shrink::{Shrink, Vary};
 pub use sparsity::{Distribution, KeepDense, Rule, Sparsity, Storage};
 pub use structure::Structure;
 pub use unfreeze::Unfreeze;
@@ -60,8 +62,10 @@ use source::Places;
 use writer::Writer;
 
 /// The tables of a recipe.
-const TABLES: [&str; 11] =
-    ["run", "data", "augment", "model", "loss", "optim", "sparsity", "distill", "unfreeze", "finish", "dump"];
+const TABLES: [&str; 12] = [
+    "run", "data", "augment", "model", "loss", "optim", "sparsity", "distill", "unfreeze", "shrink",
+    "finish", "dump",
+];
 
 /// A run before it is run; every default is filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +79,7 @@ pub struct Recipe {
     pub sparsity: Sparsity,
     pub distill: Distill,
     pub unfreeze: Unfreeze,
+    pub shrink: Shrink,
     pub finish: Finish,
     pub dump: Dump,
 }
@@ -116,6 +121,7 @@ impl Recipe {
             sparsity: Sparsity::read(root.section("sparsity")?)?,
             distill: Distill::read(root.section("distill")?)?,
             unfreeze: Unfreeze::read(root.section("unfreeze")?)?,
+            shrink: Shrink::read(root.section("shrink")?)?,
             finish: Finish::read(root.section("finish")?)?,
             dump: Dump::read(root.section("dump")?)?,
         };
@@ -158,6 +164,7 @@ impl Recipe {
         self.sparsity.write(&mut w);
         self.distill.write(&mut w);
         self.unfreeze.write(&mut w);
+        self.shrink.write(&mut w);
         self.finish.write(&mut w);
         self.dump.write(&mut w);
         w.finish()

@@ -3,6 +3,7 @@
 use super::outline::is_narrow;
 use super::session::Session;
 use crate::error::Result;
+use crate::gpu::Gpu;
 use crate::nn::{Arena, Gradients, Pass, Schedule, Wish};
 use crate::sparsity::{Pruner, Stage};
 
@@ -43,6 +44,10 @@ impl Passes {
     }
     pub(super) fn test(&self) -> &Pass {
         &self.made().test
+    }
+    /// One more, in the same buffers.
+    pub(super) fn more(&self, gpu: &Gpu, schedule: Schedule) -> Result<Pass> {
+        self.made().arena.more(gpu, schedule)
     }
     /// Bytes of the buffers that they share.
     pub(super) fn bytes(&self) -> u64 {

@@ -5,6 +5,7 @@
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::nn::{Gradients, Model, Pass};
 use crate::ops::Step;
 use crate::ops::running::Pace;
 use crate::sparsity::Pruner;
@@ -27,10 +28,22 @@ impl Session {
         // Which layers train is that of the next step; after the last one all do.
         self.enter_phase()?;
         self.pruner.as_ref().map_or(Ok(()), Pruner::show_hard)?;
+        self.observe_in(&self.model, self.passes.step(), batches)?;
+        self.check_weights()
+    }
+
+    /// Sets the running statistics of another network over the same data likewise.
+    pub(super) fn observe(&self, model: &Model, batches: u32) -> Result<()> {
+        // As in training, so that it normalises by the batch; its backward pass is not recorded.
+        let pass = self.passes.more(&self.gpu, self.schedule_of(model, Gradients::Trained))?;
+        self.observe_in(model, &pass, batches)
+    }
+
+    fn observe_in(&self, model: &Model, pass: &Pass, batches: u32) -> Result<()> {
         let pace = self.gpu.uniform("pace", &Pace::default())?;
         let mut rec = Recorder::new(&self.gpu);
-        self.forward(&mut rec, &self.feed, self.passes.step())?;
-        self.model.record_statistics_by(&mut rec, &self.totals, &pace)?;
+        self.forward_of(&mut rec, model, &self.feed, pass)?;
+        model.record_statistics_by(&mut rec, &self.totals, &pace)?;
         let plan = rec.finish()?;
         let per_epoch = self.length.steps_per_epoch;
         let first = self.step.div_ceil(per_epoch);
@@ -44,7 +57,6 @@ impl Session {
             plan.replay()
         };
         self.aside(|_| (0..u64::from(batches)).try_for_each(observe))?;
-        self.enter()?;
-        self.check_weights()
+        self.enter()
     }
 }

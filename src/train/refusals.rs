@@ -4,7 +4,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nn::Model;
 use crate::param::{Param, THRESHOLD};
-use crate::recipe::Recipe;
+use crate::recipe::{Precision, Recipe};
 use crate::sparsity::Pruner;
 
 /// What does not go with the network or the data.
@@ -14,6 +14,7 @@ pub(super) fn of_model(recipe: &Recipe, model: &Model, data: &Dataset) -> Result
             .at(format!("finish.recalibrate = {}", recipe.finish.recalibrate))
             .hint("a `batch_norm` layer, or leave it out"));
     }
+    of_shrinking(recipe)?;
     if !distills(recipe) {
         return Ok(());
     }
@@ -32,6 +33,26 @@ pub(super) fn of_model(recipe: &Recipe, model: &Model, data: &Dataset) -> Result
             .hint("loss.smoothing = 0, or no [distill]"));
     }
     Ok(())
+}
+
+/// What does not go with progressive shrinking.
+fn of_shrinking(recipe: &Recipe) -> Result<()> {
+    if !recipe.shrink.is_on() {
+        return Ok(());
+    }
+    let others = [
+        (recipe.sparsity.method != "none", "[shrink] trains all weights", "sparsity.method = \"none\""),
+        (distills(recipe), "[shrink] has a teacher of its own", "distill.method = \"none\""),
+        (!recipe.unfreeze.groups.is_empty(), "[shrink] has phases of its own", "no [unfreeze]"),
+        (recipe.run.activations != Precision::F32, "[shrink] is for f32", "run.activations = \"f32\""),
+        (
+            recipe.finish.recalibrate == 0,
+            "no running statistic follows the weights where subnets train",
+            "finish.recalibrate = 20: batches that they are computed anew over",
+        ),
+    ];
+    let found = others.into_iter().find(|(does_not_go, ..)| *does_not_go);
+    found.map_or(Ok(()), |(_, what, hint)| Err(Error::usage(what).hint(hint)))
 }
 
 /// What does not go with the pruning method; parameters have what it gives them.

@@ -11,6 +11,7 @@ use super::outline::{columns, is_narrow, length, model};
 use super::passes::Passes;
 use super::plans::Plans;
 use super::refusals;
+use super::shrinking::Shrinking;
 use super::unfreeze::Phases;
 use super::watch::Times;
 use crate::data::Dataset;
@@ -64,6 +65,8 @@ pub struct Session {
     /// What layers carry from one training batch to the next, once passes are laid out.
     pub(super) carried: Option<Carried>,
     pub(super) plans: Plans,
+    /// Where smaller networks are trained, too.
+    pub(super) shrinking: Option<Shrinking>,
 }
 
 /// Fills in every default of a recipe and refuses what its registries do not know.
@@ -159,8 +162,10 @@ impl Session {
             last: None,
             recorded: None,
             feed,
+            shrinking: None,
         };
         session.freeze(0);
+        session.shrinking = Shrinking::new(&mut session)?;
         session.record()?;
         session.enter()?;
         Ok(session)
@@ -189,6 +194,10 @@ impl Session {
     /// # Errors
     /// `Kind::Device`, or `Kind::Numbers` if a mask update meets a weight that is not a number.
     pub fn advance(&mut self) -> Result<Option<Change>> {
+        if self.shrinks_at(self.step) {
+            self.shrink_step(&mut Plan::replay)?;
+            return Ok(None);
+        }
         self.enter_phase()?;
         self.reset()?;
         self.write_step()?;
@@ -203,6 +212,14 @@ impl Session {
 
     /// As [`Session::advance`], timing every dispatch. The results are the same.
     pub fn advance_timed(&mut self) -> Result<(Option<Change>, Vec<Timing>)> {
+        if self.shrinks_at(self.step) {
+            let mut times = Vec::new();
+            self.shrink_step(&mut |plan| {
+                times.extend(plan.profile(&plan.profiler()?)?);
+                Ok(())
+            })?;
+            return Ok((None, times));
+        }
         self.enter_phase()?;
         self.reset()?;
         self.write_step()?;
@@ -217,7 +234,7 @@ impl Session {
         Ok((change, times))
     }
 
-    fn next(&mut self) -> Result<()> {
+    pub(super) fn next(&mut self) -> Result<()> {
         self.updates += u64::from(!self.rests());
         self.step += 1;
         self.reach()?;

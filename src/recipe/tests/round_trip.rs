@@ -130,6 +130,19 @@ fn a_run() -> impl Strategy<Value = Run> {
         )
 }
 
+fn a_shrink() -> impl Strategy<Value = Shrink> {
+    (prop::sample::subsequence(&Vary::ALL[1..], 0..=3), a_duration(), 0.0..9.0f64, 1..9u32, any::<bool>())
+        .prop_map(|(later, begin, lr, subnets, is_on)| {
+            let phases: Vec<Vary> = [Vary::Full].into_iter().chain(later).filter(|_| is_on).collect();
+            Shrink {
+                begin: vec![begin; phases.len().saturating_sub(1)],
+                lr: vec![lr; phases.len()],
+                subnets: vec![subnets; phases.len()],
+                phases,
+            }
+        })
+}
+
 fn an_unfreeze() -> impl Strategy<Value = Unfreeze> {
     let group = prop::collection::vec("[a-z*?\"]{1,5}", 1..3);
     prop::collection::vec((group, a_duration(), 0.0..9.0f64), 0..4).prop_map(|all| Unfreeze {
@@ -173,12 +186,22 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
         optim,
         a_sparsity(),
         distill,
-        an_unfreeze(),
+        (an_unfreeze(), a_shrink()),
         any::<u32>(),
         dump,
     )
         .prop_map(
-            |(run, (data, augment), (model, loss), optim, sparsity, distill, unfreeze, recalibrate, dump)| {
+            |(
+                run,
+                (data, augment),
+                (model, loss),
+                optim,
+                sparsity,
+                distill,
+                (unfreeze, shrink),
+                recalibrate,
+                dump,
+            )| {
                 Recipe {
                     run,
                     data,
@@ -189,6 +212,7 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
                     sparsity,
                     distill,
                     unfreeze,
+                    shrink,
                     finish: Finish { recalibrate },
                     dump,
                 }
