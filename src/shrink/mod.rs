@@ -15,7 +15,7 @@ pub mod taps;
 pub mod target;
 
 pub use phases::{Admitted, Phase, Phases};
-pub use supernet::{Part, Supernet, declare, record_clear, teacher};
+pub use supernet::{Part, Supernet, declare, free, record_clear, teacher};
 
 /// Every check of this room.
 pub fn checks() -> Vec<Check> {

@@ -12,16 +12,31 @@ use crate::nn::presets::once_for_all::{layer, network};
 use crate::nn::{Extent, Model, Space, Subnet};
 use crate::param::{Param, ParamId, ParamSet, Segment, TEACHER};
 
-/// Declares the matrices of kernel transformation: of each block one for each smaller kernel, the identity at first.
+/// Declares the matrices of kernel transformation: of each block one for each smaller kernel, the identity at first, and
+/// frozen until [`free`] says otherwise.
 pub fn declare(space: &Space, params: &mut ParamSet) {
     for block in 0..space.blocks() {
         for &kernel in &space.kernels[1..] {
             let taps = kernel * kernel;
             let identity = move |i: u32| if i as usize / taps == i as usize % taps { 1.0 } else { 0.0 };
             let name = matrix(&layer(space, block, "depth"), kernel);
-            params.declare(Param::new(&name, &[taps, taps], Box::new(identity)));
+            let mut param = Param::new(&name, &[taps, taps], Box::new(identity));
+            param.frozen = true;
+            params.declare(param);
         }
     }
+}
+
+/// Lets the matrices train, or not. Returns whether that is new.
+pub fn free(space: &Space, params: &mut ParamSet, trains: bool) -> bool {
+    let mut is_new = false;
+    for block in 0..space.blocks() {
+        for &kernel in &space.kernels[1..] {
+            let Some(id) = params.named(&matrix(&layer(space, block, "depth"), kernel)) else { continue };
+            is_new |= std::mem::replace(&mut params[id].frozen, !trains) == trains;
+        }
+    }
+    is_new
 }
 
 /// The name of the matrix that makes a kernel of this size.

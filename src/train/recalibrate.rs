@@ -17,7 +17,7 @@ impl Session {
     }
 
     /// Sets running statistics to the means of those of `batches` batches of the training part, in the order of the epoch that
-    /// comes next and of those after it. By the masks of the end where masks flow; those of frozen layers stay.
+    /// comes next and of those after it; in a run that shrinks, of the first. By the masks of the end where masks flow; those of frozen layers stay.
     ///
     /// # Errors
     /// `Kind::Usage` where there are none; `Kind::Numbers` if one is not finite.
@@ -28,25 +28,27 @@ impl Session {
         // Which layers train is that of the next step; after the last one all do.
         self.enter_phase()?;
         self.pruner.as_ref().map_or(Ok(()), Pruner::show_hard)?;
-        self.observe_in(&self.model, self.passes.step(), batches)?;
+        // Where subnets observe theirs, those of the full network are of the same batches.
+        let first =
+            if self.shrinking.is_some() { 0 } else { self.step.div_ceil(self.length.steps_per_epoch) };
+        self.observe_in(&self.model, self.passes.step(), batches, first)?;
         self.check_weights()
     }
 
-    /// Sets the running statistics of another network over the same data likewise.
+    /// Sets the running statistics of another network over the same data likewise, in the order of the first epoch.
     pub(super) fn observe(&self, model: &Model, batches: u32) -> Result<()> {
         // As in training, so that it normalises by the batch; its backward pass is not recorded.
         let pass = self.passes.more(&self.gpu, self.schedule_of(model, Gradients::Trained))?;
-        self.observe_in(model, &pass, batches)
+        self.observe_in(model, &pass, batches, 0)
     }
 
-    fn observe_in(&self, model: &Model, pass: &Pass, batches: u32) -> Result<()> {
+    fn observe_in(&self, model: &Model, pass: &Pass, batches: u32, first: u64) -> Result<()> {
         let pace = self.gpu.uniform("pace", &Pace::default())?;
         let mut rec = Recorder::new(&self.gpu);
         self.forward_of(&mut rec, model, &self.feed, pass)?;
         model.record_statistics_by(&mut rec, &self.totals, &pace)?;
         let plan = rec.finish()?;
         let per_epoch = self.length.steps_per_epoch;
-        let first = self.step.div_ceil(per_epoch);
         let observe = |batch: u64| {
             if batch.is_multiple_of(per_epoch) {
                 self.feed.shuffle(self.recipe.run.seed, first + batch / per_epoch)?;

@@ -95,6 +95,7 @@ impl Session {
     /// A step of training subnets; `run` replays a plan.
     pub(super) fn shrink_step(&mut self, run: &mut dyn FnMut(&Plan) -> Result<()>) -> Result<()> {
         self.begin_phase()?;
+        self.free_matrices();
         self.write_step()?;
         let own = self.shrinking.as_ref().expect("a run that shrinks");
         let (_, phase) = own.phases.at(self.step).expect("each step has a phase");
@@ -127,6 +128,15 @@ impl Session {
             }
         }
         widens.map_or(Ok(()), |used| sort::sort(&space, &self.model.params, used))
+    }
+
+    /// Matrices of kernel transformation train once smaller kernels do: until then they stay the identity.
+    fn free_matrices(&mut self) {
+        let own = self.shrinking.as_ref().expect("a run that shrinks");
+        let (_, phase) = own.phases.at(self.step).expect("each step has a phase");
+        if shrink::free(&own.space, &mut self.model.params, phase.admitted.kernels > 1) {
+            own.forget();
+        }
     }
 
     fn opening_plan(&self, own: &Shrinking) -> Result<Rc<Plan>> {

@@ -91,6 +91,12 @@ groups = []
 phases = []
 lr = []
 
+[shrink]
+phases = []
+begin = []
+lr = []
+subnets = []
+
 [finish]
 recalibrate = 0
 
