@@ -17,7 +17,8 @@ impl Session {
     }
 
     /// Sets running statistics to the means of those of `batches` batches of the training part, in the order of the epoch that
-    /// comes next and of those after it; in a run that shrinks, of the first. By the masks of the end where masks flow; those of frozen layers stay.
+    /// comes next and of those after it; in a run that shrinks, of the first. By the masks of the end where masks flow; those of
+    /// frozen layers stay.
     ///
     /// # Errors
     /// `Kind::Usage` where there are none; `Kind::Numbers` if one is not finite.
