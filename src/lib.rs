@@ -15,6 +15,7 @@ pub mod param;
 pub mod random;
 pub mod recipe;
 pub mod report;
+pub mod shrink;
 pub mod sparsity;
 pub mod store;
 pub mod train;

@@ -34,6 +34,8 @@ pub enum Stream {
     Written = 11,
     /// How samples are mixed with each other.
     Mixup = 12,
+    /// Which subnets a step trains.
+    Subnet = 20,
     /// Inputs of unit tests and of measurements.
     Test = 255,
 }

@@ -4,13 +4,14 @@
 mod common;
 
 use coppice::gpu::check::{Check, SIZES, Tolerance, compare_f32};
-use coppice::{distill, ops, optim, sparsity};
+use coppice::{distill, ops, optim, shrink, sparsity};
 
 fn all() -> Vec<Check> {
     let mut all = ops::checks();
     all.extend(optim::checks());
     all.extend(sparsity::checks());
     all.extend(distill::checks());
+    all.extend(shrink::checks());
     all
 }
 

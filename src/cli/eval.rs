@@ -6,12 +6,12 @@ use serde_json::json;
 
 use super::resume::{other_data, refuse};
 use super::weights::Weights;
-use super::{Device, drive, print_json, say};
+use super::{Device, drive, print_json, say, subnet};
 use crate::error::{Error, Kind, Result};
 use crate::ops::variants::Choices;
 use crate::recipe::{Difference, Distill, Recipe, Sparsity, Unfreeze, anchored_here};
 use crate::report::load::{check_numbers, load_any, snapshot_of};
-use crate::train::{Meta, Part, RunFolder, Session, evaluate_all, extent, remaining};
+use crate::train::{Meta, Part, RunFolder, Session, evaluate_all, evaluate_part, extent, remaining};
 
 #[derive(clap::Args)]
 pub struct Eval {
@@ -26,6 +26,10 @@ pub struct Eval {
     /// The recipe of a file that does not lie in a run's folder
     #[arg(long, value_name = "RECIPE")]
     recipe: Option<String>,
+    /// A subnet of a once-for-all network, its running statistics observed anew: "full", "smallest", or such as
+    /// "ks=3,5,3 e=3 d=1"; see `docs/METHODS.md`
+    #[arg(long, value_name = "S")]
+    subnet: Option<String>,
     /// Fail (exit code 10) if the test accuracy, 0 to 1, is lower
     #[arg(long, value_name = "X")]
     min_accuracy: Option<f64>,
@@ -84,7 +88,12 @@ impl Eval {
         recipe.optim.ema = None;
         let mut session = Session::new(&gpu, &recipe, &data, variants)?;
         session.load_weights(&crate::report::mask::applied(&arrays)?)?;
-        let found = evaluate_all(&session)?;
+        let part = self.subnet.as_deref().map(|text| subnet::cut(&session, text)).transpose()?;
+        let found = match &part {
+            Some(part) => evaluate_part(&session, part)?,
+            None => evaluate_all(&session)?,
+        };
+        let described = part.as_ref().map(subnet::described);
         let test =
             found.iter().find(|e| e.part == Part::Test).ok_or_else(|| Error::internal("no test part"))?;
         if self.json {
@@ -94,11 +103,13 @@ impl Eval {
                 "language": test.language, "weights": which,
                 "test_loss": test.loss, "test_accuracy": test.accuracy,
                 "test_nll": test.loss, "test_ece": test.ece, "test_aurc": test.aurc, "test_e_aurc": test.e_aurc,
+                "subnet": part.as_ref().map(|part| part.subnet.to_string()),
                 "val_loss": validation.map(|e| e.loss), "val_accuracy": validation.map(|e| e.accuracy),
                 "adapter": gpu.identity().adapter, "backend": gpu.identity().backend,
             }))?;
         } else {
             which.map_or(Ok(()), |which| say(&format!("weights: {which}")))?;
+            described.iter().try_for_each(|line| say(line))?;
             for e in &found {
                 let part = if e.part == Part::Test { "test" } else { "validation" };
                 say(&format!("{part}: {}, {} answers of {}", e.figures(), e.answers, data.name))?;

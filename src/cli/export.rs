@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::eval::home_of;
 use super::weights::Weights;
-use super::{drive, say};
+use super::{Device, drive, say, subnet};
 use crate::error::{Error, Kind, Result};
 use crate::report::load::{check_numbers, load_any};
 use crate::report::table::{self, rows_of_left};
@@ -34,6 +34,12 @@ pub struct Export {
     packed: bool,
     #[command(flatten)]
     weights: Weights,
+    /// A subnet of a once-for-all network as a network of its own, its running statistics observed anew: as of `eval`. Its
+    /// recipe is written beside it, with the ending .toml
+    #[arg(long, value_name = "S", conflicts_with_all = ["packed", "compact"])]
+    subnet: Option<String>,
+    #[command(flatten)]
+    device: Device,
 }
 
 impl Export {
@@ -43,6 +49,9 @@ impl Export {
         if self.out.exists() {
             return Err(Error::new(Kind::FileSystem, format!("{} exists already", self.out.display()))
                 .hint("another file name"));
+        }
+        if let Some(text) = &self.subnet {
+            return self.part(text);
         }
         if self.packed {
             return self.packed();
@@ -61,6 +70,29 @@ impl Export {
         weights.extend(batch_counts(&weights));
         safetensors::write(&self.out, &weights, &[("format", "pt")])?;
         say(&format!("{}: {} tensors", self.out.display(), weights.len()))
+    }
+
+    /// The tensors of a subnet, and its recipe.
+    fn part(&self, text: &str) -> Result<()> {
+        let beside = self.out.with_extension("toml");
+        if beside.exists() || beside == self.out {
+            return Err(Error::new(
+                Kind::FileSystem,
+                format!("{} is no room for a recipe", beside.display()),
+            )
+            .at("the recipe of a subnet is written beside its weights")
+            .hint("another file name"));
+        }
+        let session = subnet::open(&self.run, &self.device)?;
+        let part = subnet::cut(&session, text)?;
+        let mut weights = session.weights_of(&part)?;
+        check_numbers(&weights, &self.run)?;
+        weights.extend(batch_counts(&weights));
+        safetensors::write(&self.out, &weights, &[("format", "pt")])?;
+        let recipe = subnet::recipe(&session, &part)?.to_toml();
+        std::fs::write(&beside, recipe).map_err(|e| Error::file("write", &beside, e))?;
+        say(&subnet::described(&part))?;
+        say(&format!("{}: {} tensors; its recipe: {}", self.out.display(), weights.len(), beside.display()))
     }
 
     /// The network without its pruned filters, and its recipe.

@@ -29,6 +29,7 @@ mod report;
 mod resume;
 mod sample;
 mod selftest;
+mod subnet;
 mod sweep;
 mod train;
 mod tune;

@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use crate::gpu::check::SIZES;
 use crate::recipe::glob;
-use crate::{distill, ops, optim, sparsity};
+use crate::{distill, ops, optim, shrink, sparsity};
 
 #[derive(clap::Args)]
 pub struct Selftest {
@@ -40,7 +40,7 @@ pub struct Compared {
 /// # Errors
 /// What the device reports, and a pattern that no name matches; a kernel that disagrees is none.
 pub fn compare(gpu: &Gpu, pattern: Option<&str>) -> Result<Outcome> {
-    let rooms = [ops::checks(), optim::checks(), sparsity::checks(), distill::checks()];
+    let rooms = [ops::checks(), optim::checks(), sparsity::checks(), distill::checks(), shrink::checks()];
     let mut checks: Vec<_> = rooms.into_iter().flatten().collect();
     if let Some(pattern) = pattern {
         checks.retain(|check| glob(pattern, &check.name));

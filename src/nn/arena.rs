@@ -4,6 +4,9 @@
 //! else one of its own. A life reaches to the last call that touches the tensor, so that no call reads and writes one buffer.
 //! The passes of a session follow one another and share all buffers.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use super::carried::Carried;
 use super::pass::Pass;
 use super::schedule::{Life, Schedule};
@@ -12,7 +15,7 @@ use crate::gpu::{Dtype, Gpu, Tensor};
 
 /// The buffers of a session's passes.
 pub struct Arena {
-    buffers: [Vec<Tensor>; 2],
+    buffers: RefCell<[Vec<Tensor>; 2]>,
 }
 
 /// Which buffer each tensor of a schedule lies in.
@@ -95,10 +98,46 @@ impl Arena {
             Ok(Pass::new(schedule, tensors, carried))
         };
         let passes = schedules.into_iter().zip(placements).map(pass).collect::<Result<_>>()?;
-        Ok((Self { buffers }, passes))
+        Ok((Self { buffers: RefCell::new(buffers) }, passes))
+    }
+
+    /// One more pass in the buffers that are there, from the largest tensor to the smallest each in the smallest that is free.
+    /// Where none is, one is made, and stays.
+    ///
+    /// # Errors
+    /// `Kind::Memory` where the device has no room for that.
+    pub fn more(&self, gpu: &Gpu, schedule: Schedule) -> Result<Pass> {
+        let mut buffers = self.buffers.borrow_mut();
+        let lives = &schedule.lives;
+        let mut order: Vec<usize> = (0..lives.len()).collect();
+        order.sort_by_key(|&life| (std::cmp::Reverse(lives[life].bytes()), lives[life].first, life));
+        let mut inside: [Vec<Vec<usize>>; 2] = [0, 1].map(|format| vec![Vec::new(); buffers[format].len()]);
+        let mut tensors = HashMap::new();
+        for index in order {
+            let life = &lives[index];
+            let format = usize::from(life.key.narrow);
+            let meets = |&other: &usize| lives[other].first <= life.last && life.first <= lives[other].last;
+            let fits = |at: &usize| {
+                buffers[format][*at].bytes() >= life.bytes() && !inside[format][*at].iter().any(meets)
+            };
+            let all = 0..buffers[format].len();
+            let at = match all.filter(fits).min_by_key(|&at| buffers[format][at].bytes()) {
+                Some(at) => at,
+                None => {
+                    let words = life.bytes().div_ceil(4) as usize;
+                    buffers[format].push(gpu.tensor("more activations", Dtype::F32, &[words])?);
+                    inside[format].push(Vec::new());
+                    buffers[format].len() - 1
+                }
+            };
+            inside[format][at].push(index);
+            tensors.insert(life.key, buffers[format][at].lend(life.dtype, &life.shape));
+        }
+        let carried = Carried::new(gpu, &schedule.carried)?;
+        Ok(Pass::new(schedule, tensors, carried))
     }
 
     pub fn bytes(&self) -> u64 {
-        self.buffers.iter().flatten().map(Tensor::bytes).sum()
+        self.buffers.borrow().iter().flatten().map(Tensor::bytes).sum()
     }
 }

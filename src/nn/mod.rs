@@ -20,6 +20,7 @@ pub mod presets;
 pub mod reach;
 mod recompute;
 mod schedule;
+pub mod space;
 mod statistics;
 
 pub use arena::{Arena, Placement, Room, place};
@@ -31,6 +32,7 @@ pub use model::{Head, Model, Node};
 pub use pass::{Copies, Left, Pass};
 pub use reach::Cut;
 pub use schedule::{Call, Gradients, Item, Key, Life, Schedule, Wish};
+pub use space::{Space, Subnet};
 
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,8 @@ pub const MEAN: &str = "mean";
 pub const EVER: &str = "ever";
 /// The running mean of a weight over the steps.
 pub const AVERAGE: &str = "average";
+/// The values that a network is taught by.
+pub const TEACHER: &str = "teacher";
 /// The values that are gone back to.
 pub const EARLY: &str = "early";
 

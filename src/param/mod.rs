@@ -25,7 +25,7 @@ mod values;
 pub use bits::{full_mask, indices, kept, mask_of};
 pub use channels::{Axes, ChannelId, Channels, Width};
 pub use companion::{
-    AVERAGE, BACKWARD_SET, Companion, Data, EARLY, EVER, LATENT, Like, MEAN, RECORDED, THRESHOLD,
+    AVERAGE, BACKWARD_SET, Companion, Data, EARLY, EVER, LATENT, Like, MEAN, RECORDED, TEACHER, THRESHOLD,
 };
 pub use joint::MANY;
 pub use matrix::Matrix;

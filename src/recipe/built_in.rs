@@ -25,6 +25,8 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("fashion-imp-98", include_str!("../../assets/recipes/fashion-imp-98.toml")),
     ("fashion-mini-gmp-90", include_str!("../../assets/recipes/fashion-mini-gmp-90.toml")),
     ("fashion-nm", include_str!("../../assets/recipes/fashion-nm.toml")),
+    ("fashion-ofa", include_str!("../../assets/recipes/fashion-ofa.toml")),
+    ("fashion-ofa-plain", include_str!("../../assets/recipes/fashion-ofa-plain.toml")),
     ("fashion-oneshot-98", include_str!("../../assets/recipes/fashion-oneshot-98.toml")),
     ("fashion-residual-gmp-90", include_str!("../../assets/recipes/fashion-residual-gmp-90.toml")),
     ("fashion-residual-rigl-98", include_str!("../../assets/recipes/fashion-residual-rigl-98.toml")),

@@ -21,6 +21,7 @@ mod run;
 mod schedule;
 mod section;
 mod settings;
+mod shrink;
 mod source;
 mod sparsity;
 mod stage;
@@ -52,6 +53,7 @@ pub use paths::{anchored, anchored_here};
 pub use run::{Data, Dump, Precision, Run, What};
 pub use schedule::{Curve, PruneSchedule};
 pub use settings::Settings;
+pub use shrink::{Shrink, Vary};
 pub use sparsity::{Distribution, FanIn, KeepDense, KeepPart, Rule, Scale, Sparsity, Storage};
 pub use stage::Stage;
 pub use structure::Structure;
@@ -64,9 +66,9 @@ use source::Places;
 use writer::Writer;
 
 /// The tables of a recipe.
-const TABLES: [&str; 12] = [
-    "run", "data", "augment", "model", "loss", "optim", "sparsity", "distill", "unfreeze", "finish", "dump",
-    "stage",
+const TABLES: [&str; 13] = [
+    "run", "data", "augment", "model", "loss", "optim", "sparsity", "distill", "unfreeze", "shrink",
+    "finish", "dump", "stage",
 ];
 
 /// A run before it is run; every default is filled in.
@@ -81,6 +83,7 @@ pub struct Recipe {
     pub sparsity: Sparsity,
     pub distill: Distill,
     pub unfreeze: Unfreeze,
+    pub shrink: Shrink,
     pub finish: Finish,
     pub dump: Dump,
     /// What comes after the first stage, which all other tables describe.
@@ -124,6 +127,7 @@ impl Recipe {
             sparsity: Sparsity::read(root.section("sparsity")?)?,
             distill: Distill::read(root.section("distill")?)?,
             unfreeze: Unfreeze::read(root.section("unfreeze")?)?,
+            shrink: Shrink::read(root.section("shrink")?)?,
             finish: Finish::read(root.section("finish")?)?,
             dump: Dump::read(root.section("dump")?)?,
             stages: root.sections("stage")?.into_iter().map(Stage::read).collect::<Result<_>>()?,
@@ -167,6 +171,7 @@ impl Recipe {
         self.sparsity.write(&mut w);
         self.distill.write(&mut w);
         self.unfreeze.write(&mut w);
+        self.shrink.write(&mut w);
         self.finish.write(&mut w);
         self.dump.write(&mut w);
         self.stages.iter().for_each(|stage| stage.write(&mut w));

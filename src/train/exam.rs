@@ -8,9 +8,10 @@ use super::session::Session;
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor};
-use crate::nn::Pass;
+use crate::nn::{Gradients, Model, Pass};
 use crate::ops::cross_entropy::{self, Labels};
 use crate::ops::tally::{self, Totals};
+use crate::shrink;
 use crate::sparsity::Pruner;
 
 /// One part of the data, and what the device says about it.
@@ -48,7 +49,11 @@ impl Session {
     /// `Kind::Numbers` if the loss is not finite; whatever the device reports.
     pub fn evaluate(&self, part: Part) -> Result<Option<Marks>> {
         self.pruner.as_ref().map_or(Ok(()), Pruner::show_hard)?;
-        self.by_averages(|run| run.examine(part))
+        // Where subnets train no running statistic follows the weights.
+        match self.step.checked_sub(1).filter(|last| self.shrinks_at(*last)).and(self.shrinking.as_ref()) {
+            Some(own) => self.evaluate_part(&self.cut_full(own)?, part),
+            None => self.by_averages(|run| run.examine(part)),
+        }
     }
 
     /// As [`Session::evaluate`], by what the forward pass of the last step saw; `None` where that is the same.
@@ -64,6 +69,22 @@ impl Session {
             (Part::Validation, Some(exam), Some(plan)) => (exam, plan),
             (Part::Validation, ..) => return Ok(None),
         };
+        self.examine_by(part, exam, plan)
+    }
+
+    /// As [`Session::evaluate`], of a subnet that was cut out of the weights: see [`Session::cut`].
+    ///
+    /// # Errors
+    /// As those of [`Session::evaluate`].
+    pub fn evaluate_part(&self, network: &shrink::Part, part: Part) -> Result<Option<Marks>> {
+        let exam = if part == Part::Test { Some(&self.test) } else { self.validation.as_ref() };
+        let Some(exam) = exam else { return Ok(None) };
+        let pass = self.passes.more(&self.gpu, self.schedule_of(&network.model, Gradients::None))?;
+        let plan = self.record_exam_of(&network.model, exam, &pass)?;
+        self.examine_by(part, exam, &plan)
+    }
+
+    fn examine_by(&self, part: Part, exam: &Exam, plan: &Plan) -> Result<Option<Marks>> {
         exam.totals.write(&[0u32; Totals::WORDS])?;
         for batch in 0..exam.feed.batches() {
             self.step_uniform.write(&exam.feed.span(batch).step())?;
@@ -95,8 +116,11 @@ impl Session {
     }
 
     pub(super) fn record_exam(&self, exam: &Exam, pass: &Pass) -> Result<Plan> {
+        self.record_exam_of(&self.model, exam, pass)
+    }
+    fn record_exam_of(&self, model: &Model, exam: &Exam, pass: &Pass) -> Result<Plan> {
         let mut rec = Recorder::new(&self.gpu);
-        self.forward(&mut rec, &exam.feed, pass)?;
+        self.forward_of(&mut rec, model, &exam.feed, pass)?;
         rec.phase(Phase::Loss);
         let (step, c) = (&self.step_uniform, &self.columns);
         let (logits, _) = pass.heads()[self.model.judged()];

@@ -5,6 +5,7 @@ use super::feed;
 use super::initial::Initial;
 use super::remove;
 use super::session::Session;
+use super::shrinking;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
@@ -13,6 +14,7 @@ use crate::ops::measure::Weight;
 use crate::ops::packed::crossover::Products;
 use crate::ops::variants::Shape;
 use crate::recipe::{Precision, Recipe, Storage};
+use crate::shrink;
 use crate::sparsity::{self, Length, Outline, methods};
 
 /// Columns of a batch: whole vec4s, or as many as bf16 copies are made of at once.
@@ -27,6 +29,10 @@ pub(super) fn model(recipe: &Recipe, data: &Dataset, initial: Option<&Initial>) 
     check_answers(&model, data)?;
     aside::check_carried(&model, data)?;
     initial.map_or(Ok(()), |initial| initial.hand_out(&mut model.params))?;
+    // They are in no file of weights, and begin as the identity.
+    if let Some(space) = shrinking::space(recipe)? {
+        shrink::declare(&space, &mut model.params);
+    }
     Ok(model)
 }
 

@@ -3,7 +3,7 @@
 use super::outline::is_narrow;
 use super::session::Session;
 use crate::error::Result;
-use crate::gpu::Tensor;
+use crate::gpu::{Gpu, Tensor};
 use crate::nn::{Arena, Copies, Gradients, Left, Pass, Schedule, Wish};
 use crate::sparsity::{Pruner, Stage};
 
@@ -65,6 +65,10 @@ impl Passes {
     }
     pub(super) fn test(&self) -> &Pass {
         &self.made().test
+    }
+    /// One more, in the same buffers.
+    pub(super) fn more(&self, gpu: &Gpu, schedule: Schedule) -> Result<Pass> {
+        self.made().arena.more(gpu, schedule)
     }
     /// Bytes of the buffers that they share, and of copies.
     pub(super) fn bytes(&self) -> u64 {

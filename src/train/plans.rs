@@ -7,6 +7,7 @@ use super::feed::Feed;
 use super::micro::Between;
 use super::numbers::Numbers;
 use super::session::Session;
+use super::shrinking::Shrinking;
 use crate::distill::Batch;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Phase, Plan, Profiler, Recorder, Tensor};
@@ -110,6 +111,7 @@ impl Session {
     /// Records everything anew, for the storage that parameters have now and the layers that train.
     pub(super) fn record(&mut self) -> Result<()> {
         self.plans = Plans::none(&self.gpu)?; // its memory first
+        self.shrinking.iter().for_each(Shrinking::forget);
         let order = self.pruner.as_ref().map_or(methods::ALL[0].order, |pruner| pruner.entry.order);
         let split = order.iter().position(|stage| *stage == Stage::Masks);
         let (first, second) = order.split_at(split.unwrap_or(order.len()));
@@ -201,13 +203,23 @@ impl Session {
     }
 
     pub(super) fn forward(&self, rec: &mut Recorder, feed: &Feed, pass: &Pass) -> Result<()> {
+        self.forward_of(rec, &self.model, feed, pass)
+    }
+    /// A batch through a network.
+    pub(super) fn forward_of(
+        &self,
+        rec: &mut Recorder,
+        model: &Model,
+        feed: &Feed,
+        pass: &Pass,
+    ) -> Result<()> {
         rec.phase(Phase::Batch);
         rec.scope("data");
         feed.store.record(rec, &self.step_uniform, pass.input(), &self.columns.label)?;
         if let Some(plain) = pass.plain() {
             feed.store.record_plain(rec, &self.step_uniform, plain, &self.columns.label)?;
         }
-        self.model.forward(rec, &self.choices, &self.step_uniform, pass)
+        model.forward(rec, &self.choices, &self.step_uniform, pass)
     }
 
     fn record_tempered(&self) -> Result<Option<Segment>> {

@@ -5,6 +5,7 @@
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::nn::{Gradients, Model, Pass};
 use crate::ops::Step;
 use crate::ops::mixup::Mixup;
 use crate::ops::running::Pace;
@@ -17,7 +18,8 @@ impl Session {
     }
 
     /// Sets running statistics to the means of those of `batches` batches of the training part, in the order of the epoch that
-    /// comes next and of those after it. By the masks of the end where masks flow; those of frozen layers stay.
+    /// comes next and of those after it; in a run that shrinks, of the first. By the masks of the end where masks flow; those of
+    /// frozen layers stay.
     ///
     /// # Errors
     /// `Kind::Usage` where there are none; `Kind::Numbers` if one is not finite.
@@ -28,13 +30,27 @@ impl Session {
         // Which layers train is that of the next step; after the last one all do.
         self.enter_phase()?;
         self.pruner.as_ref().map_or(Ok(()), Pruner::show_hard)?;
+        // Where subnets observe theirs, those of the full network are of the same batches.
+        let next = self.step.next_multiple_of(self.length.steps_per_epoch);
+        let first = if self.shrinking.is_some() { 0 } else { self.epoch_of(next) };
+        self.observe_in(&self.model, self.passes.step(), batches, first)?;
+        self.check_weights()
+    }
+
+    /// Sets the running statistics of another network over the same data likewise, in the order of the first epoch.
+    pub(super) fn observe(&self, model: &Model, batches: u32) -> Result<()> {
+        // As in training, so that it normalises by the batch; its backward pass is not recorded.
+        let pass = self.passes.more(&self.gpu, self.schedule_of(model, Gradients::Trained))?;
+        self.observe_in(model, &pass, batches, 0)
+    }
+
+    fn observe_in(&self, model: &Model, pass: &Pass, batches: u32, first: u64) -> Result<()> {
         let pace = self.gpu.uniform("pace", &Pace::default())?;
         let mut rec = Recorder::new(&self.gpu);
-        self.forward(&mut rec, &self.feed, self.passes.step())?;
-        self.model.record_statistics_by(&mut rec, &self.totals, &pace)?;
+        self.forward_of(&mut rec, model, &self.feed, pass)?;
+        model.record_statistics_by(&mut rec, &self.totals, &pace)?;
         let plan = rec.finish()?;
         let per_epoch = self.feed.batches() as u64;
-        let first = self.epoch_of(self.step.next_multiple_of(self.length.steps_per_epoch));
         let observe = |batch: u64| {
             if batch.is_multiple_of(per_epoch) {
                 self.feed.shuffle(self.recipe.run.seed, first + batch / per_epoch)?;
@@ -49,7 +65,6 @@ impl Session {
         self.feed.store.mixup().map_or(Ok(()), Mixup::rest)?;
         // Those that the network is judged by.
         self.by_averages(|run| run.aside(|_| (0..u64::from(batches)).try_for_each(observe)))?;
-        self.enter()?;
-        self.check_weights()
+        self.enter()
     }
 }

@@ -5,7 +5,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nn::Model;
 use crate::param::{Param, THRESHOLD};
-use crate::recipe::{Recipe, Sparsity, Structure};
+use crate::recipe::{Precision, Recipe, Sparsity, Structure};
 use crate::sparsity::{Pruner, methods};
 
 /// What does not go with the network or the data.
@@ -35,6 +35,7 @@ pub(super) fn of_model(recipe: &Recipe, model: &Model, data: &Dataset) -> Result
         return Err(Error::usage("`run.patience` waits for the validation loss, and nothing is held out")
             .hint("data.validation = 0.1, or patience = \"off\""));
     }
+    of_shrinking(recipe)?;
     if !distills(recipe) {
         return Ok(());
     }
@@ -94,6 +95,30 @@ pub(super) fn of_later(run: &Session) -> Result<()> {
             .hint("sparsity.rewind = \"1\", or a later step, whose weights are kept"));
     }
     Ok(())
+}
+
+/// What does not go with progressive shrinking.
+fn of_shrinking(recipe: &Recipe) -> Result<()> {
+    if !recipe.shrink.is_on() {
+        return Ok(());
+    }
+    let others = [
+        (recipe.sparsity.method != "none", "[shrink] trains all weights", "sparsity.method = \"none\""),
+        (distills(recipe), "[shrink] has a teacher of its own", "distill.method = \"none\""),
+        (!recipe.unfreeze.groups.is_empty(), "[shrink] has phases of its own", "no [unfreeze]"),
+        (!recipe.stages.is_empty(), "[shrink] has phases of its own", "no [[stage]]"),
+        (recipe.run.accumulate > 1, "[shrink] adds up the gradients of subnets", "run.accumulate = 1"),
+        (recipe.optim.ema.is_some(), "[shrink] keeps no averages of weights", "optim.ema = \"off\""),
+        (recipe.augment.mixup > 0.0, "[shrink] has soft targets of a teacher", "augment.mixup = 0"),
+        (recipe.run.activations != Precision::F32, "[shrink] is for f32", "run.activations = \"f32\""),
+        (
+            recipe.finish.recalibrate == 0,
+            "no running statistic follows the weights where subnets train",
+            "finish.recalibrate = 20: batches that they are computed anew over",
+        ),
+    ];
+    let found = others.into_iter().find(|(does_not_go, ..)| *does_not_go);
+    found.map_or(Ok(()), |(_, what, hint)| Err(Error::usage(what).hint(hint)))
 }
 
 /// What does not go with the pruning method; parameters have what it gives them.

@@ -11,7 +11,8 @@ use crate::sparsity::{Length, Pruner};
 impl Session {
     /// The step of the training schedule that `step` repeats, and the length of that course.
     pub(super) fn clock(&self, step: u64) -> (u64, Length) {
-        self.pruner.as_ref().map_or((step, self.length), |pruner| pruner.clock(step))
+        let own = self.shrink_clock(step).unwrap_or((step, self.length));
+        self.pruner.as_ref().map_or(own, |pruner| pruner.clock(step))
     }
 
     /// The learning rate of the next step.
@@ -21,6 +22,7 @@ impl Session {
     pub(super) fn rate_at(&self, step: u64) -> f64 {
         let (own, course) = self.clock(step);
         let factor = self.phases.factor((own, course));
+        let factor = factor * self.shrink_factor(step);
         self.recipe.optim.lr.at(own, course.steps, course.steps_per_epoch) * factor
     }
 
@@ -31,7 +33,7 @@ impl Session {
 
     /// Updates that the optimizer has made in this course before `step`.
     pub(super) fn updates_before(&self, step: u64) -> u64 {
-        if self.rewinds_to().is_some() {
+        if self.rewinds_to().is_some() || self.shrinking.is_some() {
             return self.clock(step).0;
         }
         let rests = |step: &u64| self.pruner.as_ref().is_some_and(|pruner| pruner.rests(*step));
@@ -43,6 +45,9 @@ impl Session {
     /// Called where `self.step` has just been reached: takes the values that will be gone back to, and sets the
     /// number of updates back where a course starts over.
     pub(super) fn reach(&mut self) -> Result<()> {
+        if self.shrinking.is_some() {
+            self.updates = self.clock(self.step).0;
+        }
         let Some(early) = self.rewinds_to() else { return Ok(()) };
         if early > 0 && early == self.step {
             for param in self.model.params.iter_mut() {

@@ -12,6 +12,7 @@ use super::warnings::Told;
 use super::watch::Watch;
 use crate::error::{Error, Kind, Result};
 use crate::recipe::What;
+use crate::shrink;
 use crate::store::Array;
 
 /// Steps whose dispatches are timed one by one, over a whole run.
@@ -221,7 +222,15 @@ fn evaluate(run: &Session, part: Part) -> Result<Option<Evaluation>> {
     // The hard masks last: they are what is counted and stored.
     let soft = run.evaluate_soft(part)?;
     let marks = run.evaluate(part)?;
-    Ok(marks.map(|Marks { totals, confidence, language }| Evaluation {
+    Ok(marks.map(|marks| Evaluation {
+        soft_accuracy: soft.map(|soft| soft.totals.accuracy()),
+        ..evaluation(run, part, marks)
+    }))
+}
+
+fn evaluation(run: &Session, part: Part, marks: Marks) -> Evaluation {
+    let Marks { totals, confidence, language } = marks;
+    Evaluation {
         step: run.steps_done(),
         epoch: run.epoch(),
         part,
@@ -233,13 +242,22 @@ fn evaluate(run: &Session, part: Part) -> Result<Option<Evaluation>> {
         e_aurc: confidence.e_aurc,
         bins: confidence.bins.to_vec(),
         answers: totals.answers as usize,
-        soft_accuracy: soft.map(|soft| soft.totals.accuracy()),
-    }))
+        soft_accuracy: None,
+    }
 }
 
 /// Loss, accuracy and confidence on the validation part, if there is one, and on the test part.
 pub fn evaluate_all(run: &Session) -> Result<Vec<Evaluation>> {
     Ok([evaluate(run, Part::Validation)?, evaluate(run, Part::Test)?].into_iter().flatten().collect())
+}
+
+/// As [`evaluate_all`], of a subnet: see [`Session::cut`].
+pub fn evaluate_part(run: &Session, network: &shrink::Part) -> Result<Vec<Evaluation>> {
+    let mut all = Vec::new();
+    for part in [Part::Validation, Part::Test] {
+        all.extend(run.evaluate_part(network, part)?.map(|marks| evaluation(run, part, marks)));
+    }
+    Ok(all)
 }
 
 /// Notes training figures since the last time.

@@ -12,6 +12,7 @@ use super::patience::Patience;
 use super::plans::{Plans, Recorded};
 use super::refusals;
 use super::remove::Removed;
+use super::shrinking::Shrinking;
 use super::stage::{self, Parts};
 use super::unfreeze::Phases;
 use super::watch::Times;
@@ -81,6 +82,8 @@ pub struct Session {
     /// What layers carry from one training batch to the next, once passes are laid out.
     pub(super) carried: Option<Carried>,
     pub(super) plans: Plans,
+    /// Where smaller networks are trained, too.
+    pub(super) shrinking: Option<Shrinking>,
 }
 
 /// Fills in every default of a recipe and refuses what its registries do not know.
@@ -177,8 +180,10 @@ impl Session {
             recorded: None,
             removed: None,
             feed,
+            shrinking: None,
         };
         session.freeze(0);
+        session.shrinking = Shrinking::new(&mut session)?;
         session.record()?;
         session.begin_averages()?;
         session.enter()?;
@@ -208,6 +213,10 @@ impl Session {
     /// `Kind::Device`, or `Kind::Numbers` if a mask update meets a weight that is not a number.
     pub fn advance(&mut self) -> Result<Option<Change>> {
         self.remove_pruned()?;
+        if self.shrinks_at(self.step) {
+            self.shrink_step(&mut Plan::replay)?;
+            return Ok(None);
+        }
         self.enter_phase()?;
         self.reset()?;
         self.write_step()?;
@@ -217,6 +226,14 @@ impl Session {
     /// As [`Session::advance`], timing every dispatch. The results are the same.
     pub fn advance_timed(&mut self) -> Result<(Option<Change>, Vec<Timing>)> {
         self.remove_pruned()?;
+        if self.shrinks_at(self.step) {
+            let mut times = Vec::new();
+            self.shrink_step(&mut |plan| {
+                times.extend(plan.profile(&plan.profiler()?)?);
+                Ok(())
+            })?;
+            return Ok((None, times));
+        }
         self.enter_phase()?;
         self.reset()?;
         self.write_step()?;
@@ -240,7 +257,7 @@ impl Session {
         Ok(change)
     }
 
-    fn next(&mut self) -> Result<()> {
+    pub(super) fn next(&mut self) -> Result<()> {
         self.updates += u64::from(!self.rests());
         self.step += 1;
         self.reach()?;

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Tensor;
 use crate::ops::tally::Totals;
 use crate::param::{Companion, Data, EARLY, Like, MaskMode, Param};
+use crate::shrink;
 use crate::sparsity;
 use crate::store::{Array, Arrays, digest};
 
@@ -41,6 +42,12 @@ impl Session {
             }
         }
         Ok(layout::all_to_torch(&all))
+    }
+
+    /// Those of a subnet, likewise.
+    pub fn weights_of(&self, part: &shrink::Part) -> Result<Arrays> {
+        let own = |param: &Param| Ok((param.name.clone(), Array::f32(param.shape.clone(), &param.read()?)));
+        Ok(layout::all_to_torch(&part.model.params.iter().map(own).collect::<Result<_>>()?))
     }
 
     /// Gradients of the last step, by parameter, as [`Session::weights`] lie.

@@ -17,17 +17,21 @@ pub const TABLE: &[(&str, &[&str])] = &[
     ("optim", &["recipe", "gpu", "ops", "param"]),
     ("sparsity", &["recipe", "gpu", "ops", "param", "random"]),
     ("distill", &["recipe", "gpu", "ops"]),
+    ("shrink", &["recipe", "gpu", "ops", "param", "nn", "random"]),
     ("data", &["random", "store", "recipe"]),
     (
         "train",
-        &["random", "store", "recipe", "gpu", "ops", "param", "nn", "optim", "sparsity", "distill", "data"],
+        &[
+            "random", "store", "recipe", "gpu", "ops", "param", "nn", "optim", "sparsity", "distill",
+            "shrink", "data",
+        ],
     ),
     ("report", &["recipe", "store", "train"]),
     (
         "cli",
         &[
-            "random", "store", "recipe", "gpu", "ops", "param", "nn", "optim", "sparsity", "distill", "data",
-            "train", "report",
+            "random", "store", "recipe", "gpu", "ops", "param", "nn", "optim", "sparsity", "distill",
+            "shrink", "data", "train", "report",
         ],
     ),
 ];

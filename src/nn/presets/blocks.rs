@@ -29,6 +29,10 @@ impl Conv {
     pub fn stride(self, stride: usize) -> Self {
         Self { stride, ..self }
     }
+    /// Kernels of another size, padded likewise.
+    pub fn kernel(self, kernel: usize) -> Self {
+        Self { kernel, padding: kernel / 2, ..self }
+    }
     pub fn padding(self, padding: usize) -> Self {
         Self { padding, ..self }
     }

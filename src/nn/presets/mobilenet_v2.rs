@@ -5,6 +5,7 @@ use super::mobilenet_v1::first_stride;
 use super::{Entry, Reads, width};
 use crate::error::Result;
 use crate::nn::graph::{Graph, Value};
+use crate::nn::space;
 use crate::recipe::Settings;
 
 /// Expansion, channels, blocks, and the stride of the first.
@@ -47,11 +48,9 @@ pub const ENTRY: Entry = Entry {
     },
 };
 
-/// So many channels times the width, to the nearest multiple of eight that is not below nine tenths of it.
+/// So many channels times the width, as a multiple of eight.
 fn eighths(settings: &Settings, channels: usize) -> Result<usize> {
-    let wanted = super::scaled(settings, channels)? as f64;
-    let near = (((wanted + 4.0) / 8.0).floor() * 8.0).max(8.0);
-    Ok(if near < 0.9 * wanted { near + 8.0 } else { near } as usize)
+    Ok(space::eighths(super::scaled(settings, channels)? as f64))
 }
 
 /// A convolution, batch norm and ReLU6.

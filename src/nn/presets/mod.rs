@@ -16,6 +16,7 @@ mod lstm;
 pub mod mlp;
 mod mobilenet_v1;
 mod mobilenet_v2;
+pub mod once_for_all;
 mod resnet;
 mod resnet_cifar;
 mod seq2seq;
@@ -54,6 +55,7 @@ pub const ALL: &[Entry] = &[
     vgg::ENTRY,
     mobilenet_v1::ENTRY,
     mobilenet_v2::ENTRY,
+    once_for_all::ENTRY,
     vit::ENTRY,
     gpt::ENTRY,
     lstm::ENTRY,

@@ -96,6 +96,12 @@ groups = []
 phases = []
 lr = []
 
+[shrink]
+phases = []
+begin = []
+lr = []
+subnets = []
+
 [finish]
 recalibrate = 0
 

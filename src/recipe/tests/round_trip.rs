@@ -136,6 +136,19 @@ fn a_run() -> impl Strategy<Value = Run> {
         )
 }
 
+fn a_shrink() -> impl Strategy<Value = Shrink> {
+    (prop::sample::subsequence(&Vary::ALL[1..], 0..=3), a_duration(), 0.0..9.0f64, 1..9u32, any::<bool>())
+        .prop_map(|(later, begin, lr, subnets, is_on)| {
+            let phases: Vec<Vary> = [Vary::Full].into_iter().chain(later).filter(|_| is_on).collect();
+            Shrink {
+                begin: vec![begin; phases.len().saturating_sub(1)],
+                lr: vec![lr; phases.len()],
+                subnets: vec![subnets; phases.len()],
+                phases,
+            }
+        })
+}
+
 fn an_unfreeze() -> impl Strategy<Value = Unfreeze> {
     let group = prop::collection::vec("[a-z*?\"]{1,5}", 1..3);
     prop::collection::vec((group, a_duration(), 0.0..9.0f64), 0..4).prop_map(|all| Unfreeze {
@@ -167,11 +180,12 @@ fn a_loss() -> impl Strategy<Value = Loss> {
 }
 
 fn an_optim() -> impl Strategy<Value = Optim> {
-    ("[a-z]{1,6}", an_lr(), prop::option::of(1e-3..9.0f64), some_settings())
-        .prop_map(|(name, lr, clip, settings)| {
+    ("[a-z]{1,6}", an_lr(), prop::option::of(1e-3..9.0f64), some_settings()).prop_map(
+        |(name, lr, clip, settings)| {
             let ema = clip.map(|clip| 1.0 / (1.0 + clip)).filter(|ema| *ema > 0.0 && *ema < 1.0);
             Optim { name, lr, clip, ema, settings }
-        })
+        },
+    )
 }
 
 fn a_stage() -> impl Strategy<Value = Stage> {
@@ -213,7 +227,7 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
         an_optim(),
         a_sparsity(),
         distill,
-        an_unfreeze(),
+        (an_unfreeze(), a_shrink()),
         any::<u32>(),
         (dump, prop::collection::vec(a_stage(), 0..3)),
     )
@@ -225,7 +239,7 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
                 optim,
                 sparsity,
                 distill,
-                unfreeze,
+                (unfreeze, shrink),
                 recalibrate,
                 (dump, stages),
             )| {
@@ -239,6 +253,7 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
                     sparsity,
                     distill,
                     unfreeze,
+                    shrink,
                     finish: Finish { recalibrate },
                     dump,
                     stages,

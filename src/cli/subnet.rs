@@ -1,0 +1,62 @@
+//! A subnet of a trained run: the network that `--subnet` names.
+
+use std::path::Path;
+
+use super::eval::home_of;
+use super::resume::{other_data, refuse};
+use super::{Device, drive};
+use crate::error::{Error, Result};
+use crate::param::Param;
+use crate::recipe::Recipe;
+use crate::report::load::{check_numbers, load_any};
+use crate::shrink;
+use crate::train::{RunFolder, Session};
+
+/// The network of a run with the weights of its last checkpoint, or of the one that is named.
+///
+/// # Errors
+/// `Kind::Usage` for what lies in no run's folder, and where recipe or data were changed since.
+pub fn open(what: &Path, device: &Device) -> Result<Session> {
+    let run = home_of(what).ok_or_else(|| {
+        Error::usage(format!("{} is not in a run's folder", what.display()))
+            .at("a subnet is cut out of a run's network")
+    })?;
+    let (recipe, meta) = RunFolder::read(run)?;
+    refuse(run, &meta.differences(&recipe)?)?;
+    let data = drive::data(&recipe)?;
+    if data.hash != meta.data_hash {
+        return Err(other_data(&data, &meta).hint("restore the data"));
+    }
+    let (arrays, damaged) = load_any(what)?;
+    for error in damaged {
+        eprintln!("warning: {error}");
+    }
+    check_numbers(&arrays, what)?;
+    let mut session = Session::new(&device.open()?, &recipe, &data, meta.variants)?;
+    session.load_weights(&arrays)?;
+    Ok(session)
+}
+
+/// The subnet that a text names, cut out of the weights.
+///
+/// # Errors
+/// `Kind::Usage` where the network has no subnets, or none of that name.
+pub fn cut(session: &Session, text: &str) -> Result<shrink::Part> {
+    let supernet = session.supernet()?;
+    session.cut(&supernet, &supernet.space.parse(text)?)
+}
+
+/// The recipe of a subnet by itself: the same run with its network, and without phases.
+pub fn recipe(session: &Session, part: &shrink::Part) -> Result<Recipe> {
+    let model = session.supernet()?.network(&part.subnet);
+    Ok(Recipe { model, shrink: Default::default(), ..session.recipe.clone() })
+}
+
+/// What a subnet is, in a line.
+pub fn described(part: &shrink::Part) -> String {
+    let params = &part.model.params;
+    let weights: usize = params.iter().filter(|param| param.learns()).map(Param::len).sum();
+    let products = params.iter().filter(|param| param.prunable);
+    let macs: u64 = products.map(|param| param.product(1).flops() / 2).sum();
+    format!("subnet {}: {weights} weights and biases, {macs} multiplications a sample", part.subnet)
+}
