@@ -83,7 +83,7 @@ impl Init {
         param.by_inputs = match self {
             Init::Uniform | Init::Kaiming => Box::new(move |kept: usize| (all / kept as f32).sqrt()),
             Init::Xavier => Box::new(move |kept: usize| ((all + outputs) / (kept as f32 + outputs)).sqrt()),
-            Init::Within(_) | Init::Normal(_) => Box::new(|_| 1.0),
+            Init::KaimingOut | Init::Within(_) | Init::Normal(_) => Box::new(|_| 1.0),
         };
         param
     }

@@ -68,6 +68,10 @@ impl Model {
     pub fn trainable_layers(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(|node| node.owns && !node.params.is_empty())
     }
+    /// Whether a layer reads the batch as it is, where samples are varied.
+    pub fn reads_plain(&self) -> bool {
+        self.plain.is_some()
+    }
     /// The outputs.
     pub fn heads(&self) -> &[Head] {
         &self.heads

@@ -154,7 +154,7 @@ impl Session {
         let (until, after) = stages.split_at(passed);
         let mut rec = Recorder::new(&self.gpu);
         for stage in until {
-            self.stage(&mut rec, *stage, pass, how)?;
+            self.record_stage(&mut rec, *stage, pass, how)?;
         }
         let Some(more) = more.filter(|_| passed > 0) else {
             self.settle(&mut rec, passed > 0, after, how)?;
@@ -162,7 +162,7 @@ impl Session {
         };
         let [mut again, mut rest] = [(); 2].map(|()| Recorder::new(&self.gpu));
         for stage in [Stage::Forward, Stage::Backward] {
-            self.stage(&mut again, stage, more, how)?;
+            self.record_stage(&mut again, stage, more, how)?;
         }
         self.settle(&mut rest, true, after, how)?;
         let more = Some(Recorded::new(again)?);
@@ -170,7 +170,7 @@ impl Session {
     }
 
     /// Records a stage of one micro-batch.
-    fn stage(&self, rec: &mut Recorder, stage: Stage, pass: &Pass, how: How) -> Result<()> {
+    fn record_stage(&self, rec: &mut Recorder, stage: Stage, pass: &Pass, how: How) -> Result<()> {
         let params = &self.model.params;
         match (stage, &self.pruner) {
             (Stage::Masks, Some(pruner)) => pruner.record_masks(rec, params),
@@ -199,7 +199,7 @@ impl Session {
         if let Some(pruner) = self.pruner.as_ref().filter(|_| passed && !how.plain) {
             pruner.record_gradients(rec, &self.model.params)?;
         }
-        after.iter().try_for_each(|stage| self.stage(rec, *stage, self.passes.step(), how))
+        after.iter().try_for_each(|stage| self.record_stage(rec, *stage, self.passes.step(), how))
     }
 
     pub(super) fn forward(&self, rec: &mut Recorder, feed: &Feed, pass: &Pass) -> Result<()> {

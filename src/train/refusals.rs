@@ -25,7 +25,7 @@ pub(super) fn of_model(recipe: &Recipe, model: &Model, data: &Dataset) -> Result
             "augment.mixup = 0",
         );
     }
-    if mixes && model.plain.is_some() {
+    if mixes && model.reads_plain() {
         return refuse(
             "a network that reads `data.plain` has a label a sample, and mixup gives it two",
             "augment.mixup = 0",
