@@ -55,7 +55,6 @@ bf16) sweep fashion-gmp-90 fashion-rigl-98 -s run.activations=bf16 --seeds 1,2,3
 plasticity) run plasticity fashion-dense -s run.epochs=12 -s 'optim.lr={type="step",start=0.1,factor=0.1,at=["6ep"]}' --at 2,5,8 --rates 0.9,0.98 --for 2 --regrow none,gradient,as-lost --seed 1 --markdown ;;
 plasticity2) run plasticity fashion-dense -s run.epochs=12 -s 'optim.lr={type="step",start=0.1,factor=0.1,at=["6ep"]}' --at 2,5,8 --rates 0.9,0.98 --for 2 --regrow none,gradient,as-lost --seed 2 --markdown ;;
 plasticity3) run plasticity fashion-dense -s run.epochs=12 -s 'optim.lr={type="step",start=0.1,factor=0.1,at=["6ep"]}' --at 2,5,8 --rates 0.9,0.98 --for 2 --regrow none,gradient,as-lost --seed 3 --markdown ;;
-starts) sweep fashion-mini-gmp-90 -s 'sparsity={method="static",target=0.95}' --vary sparsity.target=0.95,0.98,0.99 --vary sparsity.scale=dense,kept --vary sparsity.fan_in=random,log-normal:1 --seeds 1,2,3 ;;
 digits) run demo ;;
 "") sed -n 's/^\([a-z0-9]*\)) sweep \(.*\) ;;$/\1: coppice sweep \2/p; s/^\([a-z0-9]*\)) run \(.*\) ;;$/\1: coppice \2/p; s/^\([a-z0-9]*\)) oracle \(.*\) ;;$/\1: tests\/oracle\/fashion_static.py \2/p' "$0" ;;
 *) echo "$0: nothing named \`$name\`; without a name it lists what there is" >&2; exit 2 ;;

@@ -65,7 +65,7 @@ impl Mix {
     fn of(alpha: f64, seed: u64, batch: u32, live: usize) -> Self {
         let lambda = beta(alpha, seed, batch);
         // Of 32 bits: a shift is off its probability by a share below live / 2^32.
-        let drawn = u64::from(word(seed, Stream::Mixup, batch, 1, 0)) * (live.max(2) as u64 - 1) >> 32;
+        let drawn = (u64::from(word(seed, Stream::Mixup, batch, 1, 0)) * (live.max(2) as u64 - 1)) >> 32;
         let shift = if live < 2 { 0 } else { 1 + drawn as u32 };
         Self { share: lambda.max(1.0 - lambda) as f32, shift }
     }

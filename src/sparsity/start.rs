@@ -15,7 +15,7 @@ use crate::recipe::{Distribution, FanIn, Scale, Sparsity};
 pub(super) fn check<'a>(
     recipe: &Sparsity,
     entry: &Entry,
-    pruned: impl Iterator<Item = &'a Param>,
+    mut pruned: impl Iterator<Item = &'a Param>,
 ) -> Result<()> {
     let asked = match (recipe.fan_in, recipe.scale) {
         (FanIn::Random, Scale::Dense) => return Ok(()),
@@ -44,7 +44,7 @@ pub(super) fn check<'a>(
         return Ok(());
     }
     let bound = |param: &&Param| param.form != Form::Free || param.keeps_diagonal;
-    match pruned.into_iter().find(bound) {
+    match pruned.find(bound) {
         Some(param) if param.keeps_diagonal => refuse(
             format!("a rule keeps the diagonal of `{}`, which a drawn fan-in does not", param.name),
             "sparsity.fan_in = \"random\", or a rule without keep = \"diagonal\"",
