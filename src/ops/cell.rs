@@ -246,6 +246,9 @@ fn lengths(t: &mut Trial, cell: Cell, ragged: bool) -> Result<Option<Tensor>> {
     ragged.then(|| t.indices("lengths", &[1, cell.batch], cell.steps as u32 + 1)).transpose()
 }
 
+/// What builds a check.
+type Built = Box<dyn Fn(&mut Trial, usize) -> Result<()> + Send + Sync>;
+
 /// The checks of a kind's kernels.
 pub(super) fn checks(kind: &'static Kind) -> Vec<Check> {
     let gates = kind.gates();
@@ -289,9 +292,7 @@ pub(super) fn checks(kind: &'static Kind) -> Vec<Check> {
         }
         Ok(())
     };
-    let named = |what: &str, with: Box<dyn Fn(&mut Trial, usize) -> Result<()> + Send + Sync>| {
-        Check::new(format!("ops/{}:{what}", kind.name), with)
-    };
+    let named = |what: &str, with: Built| Check::new(format!("ops/{}:{what}", kind.name), with);
     vec![
         named("forward", Box::new(move |t, n| forward(t, n, false, true, false))),
         named("forward (evaluation)", Box::new(move |t, n| forward(t, n, false, false, false))),

@@ -342,6 +342,11 @@ fn read_kinds(section: &mut Section) -> Result<Vec<KeepDense>> {
 }
 
 impl Rule {
+    /// Leaves these parameters out of pruning.
+    pub fn dense(matches: &str) -> Self {
+        Self { matches: matches.to_string(), dense: true, target: None, pattern: None, keep: None }
+    }
+
     fn read(mut section: Section) -> Result<Rule> {
         let says_something = ["dense", "target", "pattern", "keep"].iter().any(|key| section.has(key));
         let matches = section.text("match")?.ok_or_else(|| {

@@ -166,7 +166,7 @@ mod tests {
                 let plain: Vec<u32> = pattern(&[]).indices().collect();
                 assert!(keep == 1024 || diagonal.iter().any(|index| !plain.contains(index)), "{keep}");
             }
-            let error = draw(&gpu, 7, 1, Form::Free, (64, 16), 63, &diagonal).err().expect("refused");
+            let error = draw(&gpu, 7, 1, Form::Free, (64, 16), 63, &diagonal).expect_err("refused");
             assert!(error.to_string().contains("no room"), "{error}");
         }
     }

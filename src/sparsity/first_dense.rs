@@ -40,8 +40,7 @@ fn of_the_whole(recipe: &Sparsity, method: &dyn Method, params: &ParamSet) -> Re
             .hint("distribution = \"uniform\""));
     };
     // The first of the rules: one that the recipe has for this layer wins.
-    let dense = Rule { matches: first.name.clone(), dense: true, target: None, pattern: None, keep: None };
-    whole.rules.insert(0, dense);
+    whole.rules.insert(0, Rule::dense(&first.name));
     whole.distribution = Some(Distribution::Uniform);
     let (_, budget) = budget_of(&whole, method, params)?;
     whole.target = recipe.target.map(|target| budget.sparsity_of_all(target, |own| own));

@@ -78,17 +78,15 @@ pub fn prepare(
     for (&i, tensor) in maskable.iter().zip(budget.tensors()) {
         params[i].form = tensor.form;
         check_form(recipe, entry, &*method, tensor)?;
-        params[i].keeps_diagonal = params[i].recurrent && budget::keeps_diagonal(&tensor.name, &recipe.rules);
-        diagonal::check_method(entry, &*method, &params[i])?;
+        diagonal::mark(recipe, entry, &*method, &mut params[i])?;
     }
-    diagonal::check_rules(&recipe.rules, params)?;
     // The first and the last target: in between, the sparsity is monotone.
     budget.keeps(recipe.initial(), |target| target.min(recipe.initial()))?;
     let keeps = budget.keeps(recipe.target(), |target| target)?;
     let group_members =
         |group: &budget::Group| group.members.iter().map(|&member| maskable[member]).collect::<Vec<_>>();
     let members: Vec<Vec<ParamId>> = budget.groups.iter().map(group_members).collect();
-    diagonal::check_budget(&members, &keeps, params)?;
+    diagonal::check(&recipe.rules, &members, &keeps, params)?;
     if entry.start == Start::Random && members.iter().any(|group| group.len() > 1) {
         return Err(Error::usage(format!("method `{}` needs a number for each layer", entry.name))
             .at("distribution = \"global\" has one for all")
@@ -104,6 +102,7 @@ pub fn prepare(
     start::check(recipe, entry, members.iter().flatten().map(|&i| &params[i]))?;
     let limit = |param: &Param| match recipe.storage {
         _ if !param.is_masked() || !is_packable(&*method, length) || !param.form.is_packable() => 0.0,
+        _ if diagonal::stays_masked(&*method, param) => 0.0,
         Storage::Masked => 0.0,
         Storage::Packed => 1.0,
         Storage::Auto => {
@@ -191,10 +190,8 @@ pub(super) fn budget_of(
             KeepDense::Depthwise => depthwise,
         })
     };
-    let dense =
-        |name: &str| Rule { matches: name.to_string(), dense: true, target: None, pattern: None, keep: None };
     // Before all others, which win.
-    let kept = maskable.iter().filter(|&&i| is_dense(i)).map(|&i| dense(&params[i].name));
+    let kept = maskable.iter().filter(|&&i| is_dense(i)).map(|&i| Rule::dense(&params[i].name));
     let mut rules: Vec<Rule> = kept.chain(recipe.rules.iter().cloned()).collect();
     let tensor = |&i: &ParamId| -> Result<budget::Tensor> {
         let (name, shape) = (&params[i].name, &params[i].shape);
@@ -203,7 +200,7 @@ pub(super) fn budget_of(
     };
     let tensors = maskable.iter().map(tensor).collect::<Result<Vec<_>>>()?;
     for tensor in tensors.iter().filter(|tensor| method.skips(tensor.matrix())) {
-        rules.push(dense(&tensor.name));
+        rules.push(Rule::dense(&tensor.name));
     }
     let budget = Budget::new(tensors, recipe.spread(), &rules)?.with_least(recipe.min_density);
     Ok((maskable, budget))

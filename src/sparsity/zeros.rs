@@ -102,7 +102,7 @@ mod tests {
         let said: Vec<_> = found.rules.iter().map(|rule| (rule.dense, rule.target)).collect();
         assert_eq!(said, [(false, Some(0.625)), (true, None)]);
         // What a rule makes dense keeps its zeros no longer.
-        let rule = Rule { matches: "a".into(), dense: true, target: None, pattern: None, keep: None };
+        let rule = Rule::dense("a");
         let dense = Sparsity { rules: vec![rule], ..recipe() };
         assert!(resolve(&dense, &params).unwrap_err().to_string().contains("there are no zeros"));
         let none: ParamSet = [param("a.weight", &[0.0; 4])].into_iter().collect();

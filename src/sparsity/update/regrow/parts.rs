@@ -49,8 +49,7 @@ pub(super) fn survive(site: &Site, members: &[ParamId], scratch: &[Vec<Tensor>])
         let param = &site.params[i];
         owners.extend(vec![i; param.segments.len()]);
         if let Some(packed) = param.packed() {
-            let scores = protect::scores(&mut rec, param, std::slice::from_ref(&param.segments[0].weight))?;
-            pairs.push((scores[0].clone(), packed.picked.clone()));
+            pairs.push((param.segments[0].weight.clone(), packed.picked.clone()));
             continue;
         }
         for (segment, score) in param.segments.iter().zip(&scratch[i.0]) {
@@ -72,8 +71,7 @@ pub(super) fn packed_part(
     (noise, draw): (Noise, &Uniform),
 ) -> Result<(Selection, How)> {
     let param = &site.params[id];
-    let scores = protect::scores(rec, param, std::slice::from_ref(&param.segments[0].weight))?;
-    let keep = Selection::over(rec, &[(&scores[0], &packed.picked)])?;
+    let keep = Selection::over(rec, &[(&param.segments[0].weight, &packed.picked)])?;
     let (rows, inner) = (param.matrix().rows, param.matrix().inner());
     fired_before(rec, growth.by, param)?;
     if param.frozen {
