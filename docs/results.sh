@@ -46,6 +46,7 @@ nmrest) sweep fashion-nm --vary sparsity.method=ste,sdgf --seeds 1,2,3 ;;
 optimizers) sweep fashion-dense -s 'optim={name="adam",lr={type="cosine",start=0.001,end=0.0}}' -s run.epochs=8 --vary optim.name=adam,diffgrad --seeds 1,2,3 ;;
 residual) sweep fashion-residual-gmp-90 fashion-residual-rigl-98 --vary sparsity.storage=masked,packed --seeds 1 ;;
 unfreeze) sweep fashion-unfreeze --seeds 1,2,3 ;;
+dual) sweep fashion-dual-cnn digits-dual-cnn --seeds 0 ;;
 distill) sweep fashion-dense fashion-dense-pskd 'fashion-dense-pskd -s distill.alpha=0.3' 'fashion-dense-pskd -s distill.alpha=0.2' 'fashion-dense-pskd -s distill.alpha=0.1' --seeds 1,2,3 ;;
 distill8) sweep fashion-dense 'fashion-dense-pskd -s distill.alpha=0.1' --seeds 4,5,6,7,8 ;;
 distill40) sweep fashion-dense fashion-dense-pskd -s run.epochs=40 --seeds 1 ;;

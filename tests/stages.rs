@@ -162,8 +162,8 @@ fn what_does_not_count_or_has_not_joined_keeps_every_bit() {
                     let layer = name.split('.').next().unwrap();
                     let joined = match layer {
                         "head" => step >= 6,
-                        "a" | "b" => step < 6 || step >= 9,
-                        _ => step < 6 || step >= 12,
+                        "a" | "b" => !(6..9).contains(&step),
+                        _ => !(6..12).contains(&step),
                     };
                     let context = format!("{name} in step {step}, where {trains} train");
                     // Batch norm takes out what a bias before it adds: its gradient is rounding alone.

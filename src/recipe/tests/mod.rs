@@ -26,6 +26,7 @@ fn the_least_recipe_has_every_default() {
 name = "least"
 seed = 0
 epochs = 10
+patience = "off"
 batch = 128
 accumulate = 1
 log_every = "50"
