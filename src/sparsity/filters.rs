@@ -204,8 +204,13 @@ fn budget_of(recipe: &Sparsity, all: &Channels, params: &ParamSet) -> Result<(Ch
     }
     let first = params.iter().find(|param| param.window.is_some());
     let first = first.filter(|_| recipe.keep_dense.contains(&KeepDense::FirstConvolution));
-    let dense =
-        first.map(|param| Rule { matches: param.name.clone(), dense: true, target: None, pattern: None, keep: None });
+    let dense = first.map(|param| Rule {
+        matches: param.name.clone(),
+        dense: true,
+        target: None,
+        pattern: None,
+        keep: None,
+    });
     let written: Vec<Rule> = dense.into_iter().chain(recipe.rules.iter().cloned()).collect();
     // What a rule says of a layer it says of all that hang together with it.
     let mut rules = Vec::new();
@@ -265,7 +270,8 @@ pub(super) fn keeps(budget: &Budget, own: impl Fn(f64) -> f64, sparsity: f64) ->
 fn drawn(gpu: &Gpu, seed: u64, channels: &Channels, keeps: &[usize]) -> Result<Vec<bool>> {
     let mut kept = channels.none_kept();
     for (width, &keep) in channels.widths.iter().zip(keeps) {
-        let pattern = draw::draw(gpu, seed, width.filters[0].0 as u32, Form::Free, (width.len(), 1), keep, &[])?;
+        let pattern =
+            draw::draw(gpu, seed, width.filters[0].0 as u32, Form::Free, (width.len(), 1), keep, &[])?;
         pattern.indices().for_each(|channel| kept[(width.channels.start + channel) as usize] = true);
     }
     Ok(kept)

@@ -21,11 +21,7 @@ fn unknown_keys_name_place_path_and_the_nearest() {
     assert_eq!(
         refused(&format!("{LEAST}[run]\nepochs = 5\nbach = 7\n")),
         "unknown key `run.bach`\n  where: bad.toml, line 11\n  \
-<<<<<<< ours
-         known here: name, seed, steps, epochs, batch, accumulate, log_every, eval_every, checkpoint_every, keep, autotune, activations, recompute, baseline\n  \
-=======
-         known here: name, seed, steps, epochs, patience, batch, log_every, eval_every, checkpoint_every, keep, autotune, activations, recompute, baseline\n  \
->>>>>>> theirs
+         known here: name, seed, steps, epochs, patience, batch, accumulate, log_every, eval_every, checkpoint_every, keep, autotune, activations, recompute, baseline\n  \
          try: did you mean `batch`?"
     );
     for (more, key, near) in [

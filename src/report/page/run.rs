@@ -67,25 +67,25 @@ fn facts(run: &Record) -> Vec<(&'static str, String)> {
 
 /// Loss, and accuracy or perplexity, over steps.
 fn curves(run: &Record) -> Result<Markup> {
-    let parts = |figure: &str, train: Option<&str>, scale: f64| -> Vec<Series> {
+    let series = |number: usize, name: &str, scale: f64, points: Vec<(f64, f64)>| {
+        let points: Vec<_> = points.into_iter().map(|(x, y)| (x, scale * y)).collect();
+        (!points.is_empty()).then(|| Series { dots: points.len() < 60, ..Series::new(name, number, points) })
+    };
+    let parts = |figure: &str, train: &str, scale: f64| -> Vec<Series> {
+        let of = |part: &str| run.over_steps("evaluation", Some(part), figure);
         let lines = [
-            ("training", train.map(|train| run.over_steps("train", None, train))),
-            ("validation", Some(run.over_steps("evaluation", Some("validation"), figure))),
-            ("test", Some(run.over_steps("evaluation", Some("test"), figure))),
+            series(0, "training", scale, run.over_steps("train", None, train)),
+            series(1, "validation", scale, of("validation")),
+            series(2, "test", scale, of("test")),
         ];
-        let scaled = |points: Vec<(f64, f64)>| points.into_iter().map(|(x, y)| (x, scale * y)).collect();
-        let series = |(colour, (name, points)): (usize, (&str, Option<Vec<(f64, f64)>>))| {
-            let points = points.filter(|points| !points.is_empty())?;
-            Some(Series { dots: points.len() < 60, ..Series::new(name, colour, scaled(points)) })
-        };
-        lines.into_iter().enumerate().filter_map(series).collect()
+        lines.into_iter().flatten().collect()
     };
     let plot = |title: &str, y: Axis, series| {
         parts::plot(&Plot { title: title.into(), x: Axis::linear("training step"), y, series, bands: None })
     };
     Ok(html! {
-        (plot("Loss", Axis::linear("mean loss"), parts("loss", Some("train_loss"), 1.0))?)
-        (plot("Accuracy", Axis::linear("right answers (%)"), parts("accuracy", Some("train_accuracy"), 100.0))?)
+        (plot("Loss", Axis::linear("mean loss"), parts("loss", "train_loss", 1.0))?)
+        (plot("Accuracy", Axis::linear("right answers (%)"), parts("accuracy", "train_accuracy", 100.0))?)
     })
 }
 
