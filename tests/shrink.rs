@@ -320,7 +320,7 @@ fn a_run_that_stops_in_any_phase_ends_in_the_same_bits() {
         assert_eq!(teacher == vec![0.0; before.len()], whole.step < 3, "step {}", whole.step);
         assert_eq!(values(&whole, matrix) == identity, whole.step < 3, "step {}", whole.step);
         // Looked at as often as one likes.
-        if whole.step % 2 == 0 {
+        if whole.step.is_multiple_of(2) {
             whole.evaluate(Part::Test).unwrap();
         }
         snapshots.push(whole.snapshot().unwrap());
