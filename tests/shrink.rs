@@ -90,7 +90,8 @@ impl Rig {
             gpu.upload_u32("hit", &[BATCH], &[0; BATCH]).unwrap(),
         );
         let live = BATCH as u32;
-        let step = gpu.uniform("step", &Step { live, answers: live, ..Step::default() }).unwrap();
+        let step =
+            gpu.uniform("step", &Step { live, answers: live, together: live, ..Step::default() }).unwrap();
         let mut rec = Recorder::new(gpu);
         part.record_weights(&mut rec, params).unwrap();
         let all = coppice::ops::add::Window::all(&x);

@@ -31,8 +31,12 @@ impl Session {
         self.enter_phase()?;
         self.pruner.as_ref().map_or(Ok(()), Pruner::show_hard)?;
         // Where subnets observe theirs, those of the full network are of the same batches.
-        let next = self.step.next_multiple_of(self.length.steps_per_epoch);
-        let first = if self.shrinking.is_some() { 0 } else { self.epoch_of(next) };
+        let first = if self.shrinking.is_some() {
+            clear_statistics(&self.model)?;
+            0
+        } else {
+            self.epoch_of(self.step.next_multiple_of(self.length.steps_per_epoch))
+        };
         self.observe_in(&self.model, self.passes.step(), batches, first)?;
         self.check_weights()
     }
@@ -41,6 +45,7 @@ impl Session {
     pub(super) fn observe(&self, model: &Model, batches: u32) -> Result<()> {
         // As in training, so that it normalises by the batch; its backward pass is not recorded.
         let pass = self.passes.more(&self.gpu, self.schedule_of(model, Gradients::Trained))?;
+        clear_statistics(model)?;
         self.observe_in(model, &pass, batches, 0)
     }
 
@@ -67,4 +72,11 @@ impl Session {
         self.by_averages(|run| run.aside(|_| (0..u64::from(batches)).try_for_each(observe)))?;
         self.enter()
     }
+}
+
+/// The first batch takes the place of what was there, but for a rounding: results must not depend on that.
+fn clear_statistics(model: &Model) -> Result<()> {
+    let statistics = model.params.iter().filter(|param| !param.learns());
+    let mut segments = statistics.flat_map(|param| &param.segments);
+    segments.try_for_each(|segment| segment.weight.write(&vec![0.0f32; segment.weight.len()]))
 }

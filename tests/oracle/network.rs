@@ -304,6 +304,7 @@ impl Network {
             first: step * self.stride,
             live: self.live,
             answers,
+            together: answers,
             rate: self.rate,
             update: step + 1,
             ..Default::default()

@@ -125,7 +125,6 @@ fn wrong_types_and_ranges_are_refused() {
         "sparsity.latent=yes",
         "sparsity.fan_in=log-normal",
         "sparsity.fan_in=log-normal:0",
-        "sparsity.scale=sparse",
         "sparsity.schedule.power=0",
         "sparsity.schedule.every=0",
         "sparsity.schedule.begin=120%",
@@ -157,6 +156,7 @@ fn unknown_words_come_with_the_known_ones() {
             Some("erk"),
         ),
         ("sparsity.schedule.type=cubik", "unknown schedule `cubik`", "cubic, linear, oneshot", Some("cubic")),
+        ("sparsity.scale=kep", "unknown scale `kep`", "dense, kept", Some("kept")),
         ("sparsity.storage=maskd", "unknown storage `maskd`", "masked, packed, auto", Some("masked")),
         (
             "dump.what=['grads']",
