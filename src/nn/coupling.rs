@@ -5,6 +5,8 @@
 //! Pruning", by channel in place of by layer, so that `concat` and `slice` need no cases of their own.
 //! Outputs of the network, samples, and what passes a layer that mixes channels are never removed.
 
+use std::collections::BTreeSet;
+
 use super::model::{Model, ValueId};
 use crate::param::{Axes, ChannelId, Channels, ParamId, Width};
 use crate::recipe::Network;
@@ -196,10 +198,38 @@ impl Analysis<'_> {
         }
     }
 
+    /// What computes only some channels of a width, such as a convolution whose output is padded and added to a wider one,
+    /// keeps its first: of those that are left of the width none may be its own.
+    fn pin_parts(&mut self, filters: &[ParamId]) {
+        let mut widths = Sets::new(self.sets.parent.len());
+        let mut parts: Vec<BTreeSet<usize>> = Vec::new();
+        for id in filters {
+            let first = self.rows[id.0];
+            let rows = first..first + self.model.params[*id].matrix().rows;
+            let roots: BTreeSet<usize> = rows.map(|row| self.sets.root(row)).collect();
+            let open: BTreeSet<usize> =
+                roots.iter().copied().filter(|&root| !self.sets.pinned[root]).collect();
+            open.iter().zip(open.iter().skip(1)).for_each(|(&a, &b)| widths.join(a, b));
+            // A filter that stays anyway is enough.
+            if open.len() == roots.len() {
+                parts.push(open);
+            }
+        }
+        for roots in parts {
+            let Some(&first) = roots.first() else { continue };
+            let width = widths.root(first);
+            let mut others = (0..self.sets.parent.len()).filter(|one| !roots.contains(one));
+            if others.any(|one| widths.root(one) == width) {
+                self.sets.pin(first);
+            }
+        }
+    }
+
     fn coupling(mut self) -> Coupling {
         let params = &self.model.params;
         let mut widths = Sets::new(self.sets.parent.len());
         let filters: Vec<ParamId> = params.ids().filter(|&id| params[id].prunable).collect();
+        self.pin_parts(&filters);
         let mut open: Vec<Vec<usize>> = Vec::new();
         for id in &filters {
             let rows = self.rows[id.0]..self.rows[id.0] + params[*id].matrix().rows;
