@@ -26,7 +26,7 @@ pub struct Eval {
     /// The recipe of a file that does not lie in a run's folder
     #[arg(long, value_name = "RECIPE")]
     recipe: Option<String>,
-    /// A subnet of a once-for-all network, its running statistics observed anew: "full", "smallest", or such as
+    /// A subnet of a once-for-all network, with its batch-norm statistics recomputed: "full", "smallest", or such as
     /// "ks=3,5,3 e=3 d=1"; see `docs/METHODS.md`
     #[arg(long, value_name = "S")]
     subnet: Option<String>,

@@ -34,7 +34,7 @@ pub struct Export {
     packed: bool,
     #[command(flatten)]
     weights: Weights,
-    /// A subnet of a once-for-all network as a network of its own, its running statistics observed anew: as of `eval`. Its
+    /// A subnet of a once-for-all network as a network of its own, with its batch-norm statistics recomputed: as of `eval`. Its
     /// recipe is written beside it, with the ending .toml
     #[arg(long, value_name = "S", conflicts_with_all = ["packed", "compact"])]
     subnet: Option<String>,
@@ -78,7 +78,10 @@ impl Export {
         if beside.exists() || beside == self.out {
             return Err(Error::new(
                 Kind::FileSystem,
-                format!("{} is no room for a recipe", beside.display()),
+                format!(
+                    "{} cannot hold the recipe: it exists, or is the file of the weights",
+                    beside.display()
+                ),
             )
             .at("the recipe of a subnet is written beside its weights")
             .hint("another file name"));

@@ -115,7 +115,7 @@ fn results(groups: &[Group]) -> Markup {
         "stored",
         "peak on device",
         "ms / step",
-        "products, all steps",
+        "training operations",
     ];
     html! {
         (parts::table(&header, &groups.iter().map(row).collect::<Vec<_>>()))
