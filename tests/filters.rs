@@ -54,13 +54,17 @@ const LAYERS: &str = "
 const GMP: &str = "method='gmp', target=0.5, pattern='filter', schedule={begin='2', end='8', every='3'}";
 
 fn recipe(sparsity: &str) -> coppice::error::Result<Recipe> {
+    recipe_with(sparsity, &[])
+}
+
+fn recipe_with(sparsity: &str, more: &[String]) -> coppice::error::Result<Recipe> {
     let text = format!(
         "[run]\nseed=3\nbatch=32\nsteps=16\n[data]\nname='digits'\n[optim]\nname='sgd'\nlr=0.05\nmomentum=0.9\nweight_decay=1e-3\n{LAYERS}[sparsity]\n{}\n",
         sparsity
             .replace(", ", "\n")
             .replace("{begin='2'\nend='8'\nevery='3'}", "{begin='2', end='8', every='3'}")
     );
-    Recipe::parse(&text, "filters.toml", &[])
+    Recipe::parse(&text, "filters.toml", more)
 }
 
 fn session(sparsity: &str, data: &Dataset) -> Session {
@@ -192,7 +196,13 @@ fn a_compact_network_answers_as_the_masked_one() {
 #[test]
 fn a_run_resumes_across_the_removal() {
     let data = pictures();
-    for sparsity in [GMP, "method='static', target=0.5, pattern='filter'"] {
+    let cases =
+        [(GMP, None), (GMP, Some("optim.ema=0.9")), ("method='static', target=0.5, pattern='filter'", None)];
+    for (sparsity, more) in cases {
+        let session = |sparsity: &str, data: &Dataset| {
+            let recipe = recipe_with(sparsity, more.map(String::from).as_slice()).unwrap();
+            Session::new(&Gpu::twin(), &recipe, data, Choices::default()).unwrap()
+        };
         let mut whole = session(sparsity, &data);
         let mut digests = vec![whole.snapshot().unwrap()];
         while !whole.is_done() {
@@ -208,9 +218,11 @@ fn a_run_resumes_across_the_removal() {
             }
             assert_eq!(other.snapshot().unwrap().digest, digests[16].digest, "{sparsity}, from step {at}");
         }
+        let averages = digests[16].arrays.keys().filter(|name| name.contains(".average")).count();
+        assert_eq!(averages > 0, more.is_some(), "averages stay with what is left");
         // What is gone does not come back, and lists of another network are refused.
         let error = whole.restore(&digests[0]).unwrap_err().to_string();
-        assert!(error.contains("filters were removed"), "{error}");
+        assert!(error.contains("already removed filters"), "{error}");
         let mut broken = digests[13].clone();
         let name = broken.arrays.keys().find(|name| name.starts_with("filters/")).unwrap().clone();
         broken.arrays.insert(name, Array::u32([1], &[99]));

@@ -409,6 +409,8 @@ fn what_does_not_go_together_is_refused() {
     assert!(refused(&["sparsity={method='gmp',target=0.5}"]).contains("trains all weights"));
     assert!(refused(&["run.activations=bf16"]).contains("is for f32"));
     assert!(refused(&["distill.method=ps-kd"]).contains("a teacher of its own"));
+    assert!(refused(&["stage=[{epochs=1}]"]).contains("does not go with stages"));
+    assert!(refused(&["run.accumulate=2"]).contains("adds up the gradients"));
     assert!(refused(&["model={preset='cnn'}"]).contains("networks of a space"));
     assert!(refused(&["model.depths=[2]"]).contains("`depth` of shrink.phases admits nothing new"));
     let gpu = Gpu::counted();

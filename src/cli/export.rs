@@ -110,7 +110,8 @@ impl Export {
                 .hint("the folder of a run, whose recipe says what its network is")
         })?;
         let (recipe, _) = RunFolder::read(home)?;
-        let snapshot = self.snapshot()?;
+        let mut snapshot = self.snapshot()?;
+        snapshot.arrays = self.weights.told(snapshot.arrays);
         let data = drive::data(&recipe)?;
         let Compact { recipe, mut weights, left } =
             compact(&recipe, &snapshot, &extent(&data), data.classes)?;

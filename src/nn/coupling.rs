@@ -96,9 +96,16 @@ impl Model {
         let columns = vec![None; self.params.len()];
         let sets = Sets::new(next);
         let mut analysis = Analysis { model: self, sets, values, rows, columns, scales: Vec::new() };
-        analysis.pin(0);
+        [0].into_iter().chain(self.plain).for_each(|batch| analysis.pin(batch));
         self.heads.iter().for_each(|head| analysis.pin(head.value));
         (0..self.nodes.len()).for_each(|node| analysis.pass(node));
+        // A weight that a layer which mixes channels shares, such as an embedding's with the head, keeps its columns, too.
+        for node in self.nodes.iter().filter(|node| node.layer.passing() == Passing::Mixed) {
+            for param in &node.params {
+                let columns = analysis.columns[param.0].as_ref().map(|(columns, _)| columns.clone());
+                columns.into_iter().flatten().for_each(|one| analysis.sets.pin(one));
+            }
+        }
         analysis.coupling()
     }
 
@@ -142,6 +149,11 @@ impl Analysis<'_> {
             Passing::Mixed => {
                 node.inputs.iter().for_each(|&input| self.pin(input));
                 self.pin(node.output);
+                for param in &node.params {
+                    let first = self.rows[param.0];
+                    let rows = first..first + self.model.params[*param].matrix().rows;
+                    rows.for_each(|row| self.sets.pin(row));
+                }
             }
             Passing::Alone => {
                 for &input in &node.inputs {
@@ -260,8 +272,11 @@ impl Analysis<'_> {
             let has = |roots: &Vec<usize>| roots.first().is_some_and(|&root| members.contains(&root));
             let own = filters.iter().zip(&open).filter(|(_, roots)| has(roots)).map(|(id, _)| *id).collect();
             let scaled = |id: &&ParamId| {
-                let root = sets.root(self.rows[id.0]);
-                number[root].is_some() && widths.root(root) == *width
+                let first = self.rows[id.0];
+                (first..first + params[**id].matrix().rows).any(|row| {
+                    let root = sets.root(row);
+                    number[root].is_some() && widths.root(root) == *width
+                })
             };
             let scales = self.scales.iter().filter(scaled).copied().collect();
             let channels = first..first + members.len() as ChannelId;

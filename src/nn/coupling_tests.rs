@@ -221,6 +221,32 @@ fn names(all: &[&str]) -> Vec<String> {
     all.iter().map(|name| name.to_string()).collect()
 }
 
+/// Gates of a recurrent layer, and what is added to the batch as it is.
+#[test]
+fn what_mixes_channels_and_what_meets_the_batch_stay() {
+    let mut net = Graph::new();
+    let data = net.data();
+    let x = net.layer("patches", "patches", &[data], integers([("size", 2)]));
+    let x = net.linear("before", x, 6);
+    let x = net.lstm("cell", x, 4);
+    let x = net.layer("step", "last", &[x], Settings::default());
+    let x = net.linear("after", x, 5);
+    let head = net.linear("head", x, CLASSES);
+    net.output(head, 1.0);
+    let found: Vec<Vec<String>> = widths(net).into_iter().map(|(_, filters, _)| filters).collect();
+    assert_eq!(found, [names(&["before.weight"]), names(&["after.weight"])]);
+
+    let mut net = Graph::new();
+    let (data, plain) = (net.data(), net.plain_data());
+    let inner = net.conv2d("inner", data, 3, 3, 1, 1, true);
+    let outer = net.conv2d("outer", inner, 2, 3, 1, 1, true);
+    let sum = net.add("sum", &[outer, plain]);
+    let x = net.flatten("flat", sum);
+    let head = net.linear("head", x, CLASSES);
+    net.output(head, 1.0);
+    assert_eq!(widths(net), [(3, names(&["inner.weight"]), vec![])]);
+}
+
 #[test]
 fn what_hangs_together_is_one() {
     // A residual block with a norm and squeeze and excitation; its head, and what mixes channels, stays.

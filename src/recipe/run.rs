@@ -18,7 +18,7 @@ pub struct Run {
     pub epochs: u32,
     /// Steps in all, in place of epochs: of a text an epoch is long.
     pub steps: Option<u32>,
-    /// Training ends once the validation loss has not fallen in so many evaluations; `None` is never, written `"off"`.
+    /// A stage ends once the validation loss has not fallen in so many evaluations; `None` is never, written `"off"`.
     pub patience: Option<u32>,
     /// Samples of a batch, at least 1.
     pub batch: u32,

@@ -40,7 +40,7 @@ pub(super) fn log_normal(
         let first = row * inner;
         let score = |&i: &u32| random::word(seed.seed, Stream::Mask, 0, seed.tensor, i);
         let mut all: Vec<u32> = (first as u32..(first + inner) as u32).collect();
-        all.sort_by_key(|i| (std::cmp::Reverse(score(i)), *i));
+        all.sort_by_cached_key(|i| (std::cmp::Reverse(score(i)), *i));
         all.truncate(count);
         all.sort_unstable();
         indices.extend(all);

@@ -32,7 +32,7 @@ pub(super) fn of_model(recipe: &Recipe, model: &Model, data: &Dataset) -> Result
         );
     }
     if recipe.run.patience.is_some() && data.validation.is_empty() {
-        return Err(Error::usage("`run.patience` waits for the validation loss, and nothing is held out")
+        return Err(Error::usage("`patience` waits for the validation loss, and nothing is held out")
             .hint("data.validation = 0.1, or patience = \"off\""));
     }
     of_shrinking(recipe)?;
@@ -66,6 +66,11 @@ pub(super) fn of_stages(recipe: &Recipe, zeros: bool) -> Result<()> {
         return Err(Error::usage("distillation is for runs of one stage")
             .at("it remembers what the network said of each sample, and a stage begins with weights alone")
             .hint("no [distill], or no [[stage]]"));
+    }
+    if recipe.shrink.is_on() {
+        return Err(Error::usage("[shrink] has phases of its own, and does not go with stages")
+            .at(format!("the recipe has {} stages", recipe.stage_count()))
+            .hint("no [[stage]], or no [shrink]"));
     }
     for number in 0..recipe.stage_count() - 1 {
         let Sparsity { pattern, filters, .. } = recipe.stage(number).sparsity;
@@ -106,7 +111,7 @@ fn of_shrinking(recipe: &Recipe) -> Result<()> {
         (recipe.sparsity.method != "none", "[shrink] trains all weights", "sparsity.method = \"none\""),
         (distills(recipe), "[shrink] has a teacher of its own", "distill.method = \"none\""),
         (!recipe.unfreeze.groups.is_empty(), "[shrink] has phases of its own", "no [unfreeze]"),
-        (!recipe.stages.is_empty(), "[shrink] has phases of its own", "no [[stage]]"),
+        (recipe.run.patience.is_some(), "[shrink] has phases of a fixed length", "run.patience = \"off\""),
         (recipe.run.accumulate > 1, "[shrink] adds up the gradients of subnets", "run.accumulate = 1"),
         (recipe.optim.ema.is_some(), "[shrink] keeps no averages of weights", "optim.ema = \"off\""),
         (recipe.augment.mixup > 0.0, "[shrink] has soft targets of a teacher", "augment.mixup = 0"),

@@ -11,7 +11,7 @@ use super::plans::Plans;
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::nn::{Coupling, Extent, Model, presets};
-use crate::optim::Optimizer;
+use crate::optim::{Average, Optimizer};
 use crate::param::{Channels, Like, Param, ParamId};
 use crate::recipe::{self, Recipe};
 use crate::sparsity::{filters, methods};
@@ -112,8 +112,10 @@ impl Session {
                 self.narrow(&kept, lists, found)
             }
             Some(removed) if removed.lists == lists => Ok(()),
-            Some(_) => Err(Error::checkpoint("filters were removed from this run that the checkpoint has")
-                .hint("a session of its own for each checkpoint")),
+            Some(_) => {
+                Err(Error::checkpoint("this run has already removed filters that the checkpoint still has")
+                    .hint("a session of its own for each checkpoint"))
+            }
         }
     }
 
@@ -122,6 +124,7 @@ impl Session {
         let small = narrowed(&self.recipe, &self.model, &coupling, kept)?;
         let (input, classes) = (self.model.input.clone(), self.model.classes);
         let mut model = Model::new(&small, input, classes, self.recipe.run.seed)?;
+        self.recipe.loss.outputs.as_ref().map_or(Ok(()), |outputs| model.weigh(outputs))?;
         let mut slots = Vec::new();
         for (id, param) in self.model.params.pairs() {
             let axes = coupling.channels.axes(id);
@@ -138,6 +141,8 @@ impl Session {
         let params = &mut self.model.params;
         params.iter_mut().try_for_each(|param| param.allocate(&self.gpu))?;
         self.optimizer = Optimizer::new(&self.gpu, &self.recipe.optim, params)?;
+        let average = self.recipe.optim.ema.map(|decay| Average::new(&self.gpu, decay, params));
+        self.average = average.transpose()?;
         for (param, slots) in params.iter_mut().zip(slots) {
             let own = param.companions.iter_mut().filter(|own| own.like == Like::Values);
             own.zip(slots).try_for_each(|(slot, values)| slot.write(&values))?;

@@ -100,7 +100,7 @@ pub fn train(
         if run.is_done() && run.recipe.finish.recalibrate > 0 {
             run.recalibrate(run.recipe.finish.recalibrate)?;
         }
-        let mut best = false;
+        let (mut best, ended) = (false, run.is_stage_done());
         // Not where `stop_at` ends it: what is the best must not depend on when a run was stopped.
         if run.is_stage_done() || due(run, Some(run.recipe.run.eval_every)) {
             watch.pause(run)?;
@@ -113,10 +113,12 @@ pub fn train(
                 emit(Event::Evaluated(&evaluation))?;
             }
             // It may have ended the stage before its last step.
-            if !done && run.is_stage_done() {
+            if !ended && run.is_stage_done() {
                 done = true;
-                log(run, sparsity)?;
-                emit(Event::Logged(run.last.as_ref().expect("just logged")))?;
+                if run.last.as_ref().is_none_or(|log| log.step != run.steps_done()) {
+                    log(run, sparsity)?;
+                    emit(Event::Logged(run.last.as_ref().expect("just logged")))?;
+                }
                 run.check_weights()?;
                 if run.is_done() && run.recipe.finish.recalibrate > 0 {
                     run.recalibrate(run.recipe.finish.recalibrate)?;

@@ -154,11 +154,12 @@ fn times(run: &Record) -> Option<Markup> {
 }
 
 fn memory(run: &Record) -> Option<Markup> {
-    const NAMES: [(&str, &str); 7] = [
+    const NAMES: [(&str, &str); 8] = [
         ("weights", "weights and biases"),
         ("gradients", "gradients of weights and biases"),
         ("masks", "masks and indices"),
         ("optimizer", "optimizer slots"),
+        ("averages", "averages of weights"),
         ("means", "running means of gradients"),
         ("activations", "activations and their gradients"),
         ("data", "data"),
