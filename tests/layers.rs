@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::value;
 use coppice::gpu::check::{Tolerance, compare_f32};
 use coppice::gpu::{Gpu, Plan, Recorder};
 use coppice::nn::{Arena, Extent, Gradients, Model, Pass, Schedule, Wish};
@@ -23,12 +24,6 @@ const CLOSE: Tolerance = Tolerance { abs: 4e-6, rel: 8e-6 };
 /// Logits up to 4 lie on a grid of 4.8e-7; with gradients up to 0.5 and over a distance of 1/512 the sum of 21 is off by 2e-4
 /// or so, and by twice that at the worst. The curvature's share is below that.
 const DIFFERENCE: Tolerance = Tolerance { abs: 1e-3, rel: 1e-3 };
-
-/// As `make_layers.py`: (23 i^2 + 7919 i + 757 t) mod 1000 - 500, over `divisor`, rounded once.
-fn value(t: usize, i: usize, divisor: f32) -> f32 {
-    let number = (23 * i * i + 7919 * i + 757 * t) % 1000;
-    (number as i32 - 500) as f32 / divisor
-}
 
 fn cases() -> Vec<Value> {
     let file: Value = serde_json::from_str(include_str!("oracle/layers.json")).expect("JSON");

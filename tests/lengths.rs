@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::value;
 use coppice::gpu::check::{Tolerance, compare_f32};
 use coppice::gpu::{Gpu, Plan, Recorder};
 use coppice::nn::{Arena, Extent, Gradients, Graph, Model, Pass, Schedule, Wish};
@@ -19,12 +20,6 @@ const FIRST: usize = 20;
 /// As in `tests/recurrent.rs`: some roundings of numbers up to 1 in each of up to 7 steps, and sums of up to 56 of them.
 const CLOSE: Tolerance = Tolerance { abs: 4e-6, rel: 8e-6 };
 const DIFFERENCE: Tolerance = Tolerance { abs: 3e-4, rel: 1e-3 };
-
-/// As `make_recurrent.py`: (23 i^2 + 7919 i + 757 t) mod 1000 - 500, over `divisor`, rounded once.
-fn value(t: usize, i: usize, divisor: f32) -> f32 {
-    let number = (23 * i * i + 7919 * i + 757 * t) % 1000;
-    (number as i32 - 500) as f32 / divisor
-}
 
 struct Golden {
     vocabulary: usize,

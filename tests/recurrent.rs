@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::value;
 use coppice::gpu::check::{Tolerance, compare_f32};
 use coppice::gpu::{Dtype, Gpu, Plan, Recorder, Uniform};
 use coppice::nn::{Arena, Extent, Gradients, Graph, Left, Model, Pass, Schedule, Wish};
@@ -25,12 +26,6 @@ const CLOSE: Tolerance = Tolerance { abs: 4e-6, rel: 8e-6 };
 /// The sum of 15 logits up to 1 times gradients up to 0.5 is off by 1e-7 or so; over a distance of 1/512 that makes 5e-5, and
 /// several times that at the worst. The curvature's share is below.
 const DIFFERENCE: Tolerance = Tolerance { abs: 3e-4, rel: 1e-3 };
-
-/// As `make_recurrent.py`: (23 i^2 + 7919 i + 757 t) mod 1000 - 500, over `divisor`, rounded once.
-fn value(t: usize, i: usize, divisor: f32) -> f32 {
-    let number = (23 * i * i + 7919 * i + 757 * t) % 1000;
-    (number as i32 - 500) as f32 / divisor
-}
 
 fn cases() -> Vec<Value> {
     let file: Value = serde_json::from_str(include_str!("oracle/recurrent.json")).expect("JSON");

@@ -3,6 +3,7 @@
 // logits, soft: (classes, cols). label: (cols,). order: (samples,). past: (samples, classes).
 // One invocation per column. It reads each entry before it overwrites it; no sample comes twice in an epoch.
 //#use common/grid
+//#use common/softmax
 //#use common/step
 const WG = 64u;
 
@@ -27,15 +28,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         for (var k = 0u; k < args.classes; k++) { soft[k * args.cols + col] = 0.0; }
         return;
     }
-    var peak = logits[col];
-    for (var k = 1u; k < args.classes; k++) { peak = max(peak, logits[k * args.cols + col]); }
-    var total = 0.0;
-    for (var k = 0u; k < args.classes; k++) { total += exp(logits[k * args.cols + col] - peak); }
+    let softmax = softmax_of(col);
     for (var k = 0u; k < args.classes; k++) {
         let i = k * args.cols + col;
         let row = sample * args.classes + k;
         let one_hot = select(0.0, 1.0, k == label[col]);
         soft[i] = (1.0 - share.alpha) * one_hot + share.alpha * past[row];
-        past[row] = exp(logits[i] - peak) / total;
+        past[row] = exp(logits[i] - softmax.x) / softmax.y;
     }
 }

@@ -55,6 +55,14 @@ fn counts(col: u32) -> bool {
     return col % args.batch < step.live && label[col] != IGNORED;
 }
 
+// What a column's loss counts for in that of the step, and its gradient at the logits as they are.
+fn share_of(col: u32) -> f32 {
+    var share = select(0.0, 1.0 / f32(step.together), counts(col));
+    if TEMPERED { share *= args.sharpness; }
+    if WEIGHTED { share *= args.weight; }
+    return share;
+}
+
 fn finish(col: u32, loss_value: f32, hit_value: bool) {
     let live = counts(col);
     var value = loss_value;
@@ -76,9 +84,7 @@ fn hard(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let log_total = c.peak + log(c.total);
     let off = args.smoothing / f32(args.classes);
     let on = 1.0 - args.smoothing + off;
-    var share = select(0.0, 1.0 / f32(step.together), counts(col));
-    if TEMPERED { share *= args.sharpness; }
-    if WEIGHTED { share *= args.weight; }
+    let share = share_of(col);
     var value = 0.0;
     for (var k = 0u; k < args.classes; k++) {
         let logit = sharpened(k, col);
@@ -101,9 +107,7 @@ fn mixed(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: 
     let other = label[col - col % args.batch + partner(col % args.batch)];
     let off = args.smoothing / f32(args.classes);
     let kept = 1.0 - args.smoothing;
-    var share = select(0.0, 1.0 / f32(step.together), counts(col));
-    if TEMPERED { share *= args.sharpness; }
-    if WEIGHTED { share *= args.weight; }
+    let share = share_of(col);
     var value = 0.0;
     for (var k = 0u; k < args.classes; k++) {
         let logit = sharpened(k, col);
@@ -142,8 +146,7 @@ fn by_soft(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups
     if !(group < grid.end && col < args.cols) { return; }
     let c = column(col);
     let log_total = c.peak + log(c.total);
-    var share = select(0.0, 1.0 / f32(step.together), counts(col));
-    if WEIGHTED { share *= args.weight; }
+    let share = share_of(col);
     var value = 0.0;
     for (var k = 0u; k < args.classes; k++) {
         let logit = logits[k * args.cols + col];

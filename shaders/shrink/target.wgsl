@@ -3,6 +3,7 @@
 // soft = (softmax(logits) + (1 - smoothing) one-hot + smoothing / classes) / 2.
 // logits, soft: (classes, cols). label: (cols,). One invocation per column; those without a sample get zeros.
 //#use common/grid
+//#use common/softmax
 //#use common/step
 const WG = 64u;
 
@@ -22,13 +23,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         for (var k = 0u; k < args.classes; k++) { soft[k * args.cols + col] = 0.0; }
         return;
     }
-    var peak = logits[col];
-    for (var k = 1u; k < args.classes; k++) { peak = max(peak, logits[k * args.cols + col]); }
-    var total = 0.0;
-    for (var k = 0u; k < args.classes; k++) { total += exp(logits[k * args.cols + col] - peak); }
+    let softmax = softmax_of(col);
     for (var k = 0u; k < args.classes; k++) {
         let i = k * args.cols + col;
         let one_hot = select(0.0, 1.0 - args.smoothing, k == label[col]);
-        soft[i] = (exp(logits[i] - peak) / total + one_hot + args.smoothing / f32(args.classes)) / 2.0;
+        soft[i] = (exp(logits[i] - softmax.x) / softmax.y + one_hot + args.smoothing / f32(args.classes)) / 2.0;
     }
 }

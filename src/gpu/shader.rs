@@ -26,6 +26,7 @@ const PARTS: &[Source] = &[
     source!("common/grid"),
     source!("common/philox"),
     source!("common/quad_tree"),
+    source!("common/softmax"),
     source!("common/step"),
     source!("common/tree"),
     source!("ops/attention/args"),

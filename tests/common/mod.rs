@@ -89,3 +89,9 @@ fn quiet() {
         unsafe { std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir()) };
     }
 }
+
+/// As the scripts in `tests/oracle` have it: (23 i^2 + 7919 i + 757 t) mod 1000 - 500, over `divisor`, rounded once.
+pub fn value(t: usize, i: usize, divisor: f32) -> f32 {
+    let number = (23 * i * i + 7919 * i + 757 * t) % 1000;
+    (number as i32 - 500) as f32 / divisor
+}
