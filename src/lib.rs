@@ -7,6 +7,7 @@ pub mod cli;
 pub mod data;
 pub mod distill;
 pub mod error;
+pub mod export;
 pub mod gpu;
 pub mod nn;
 pub mod ops;

@@ -9,9 +9,9 @@ use super::weights::Weights;
 use super::{Device, drive, print_json, say, subnet};
 use crate::error::{Error, Kind, Result};
 use crate::ops::variants::Choices;
-use crate::recipe::{Difference, Distill, Recipe, Sparsity, Unfreeze, anchored_here};
+use crate::recipe::{Difference, Recipe, anchored_here};
 use crate::report::load::{check_numbers, load_any, snapshot_of};
-use crate::train::{Meta, Part, RunFolder, Session, evaluate_all, evaluate_part, extent, remaining};
+use crate::train::{Meta, Part, RunFolder, Session, evaluate_all, evaluate_part, extent, judged};
 
 #[derive(clap::Args)]
 pub struct Eval {
@@ -76,16 +76,7 @@ impl Eval {
         let (arrays, which) = self.weights.of(arrays);
         check_numbers(&arrays, &self.what)?;
         let gpu = self.device.open()?;
-        // What answers is the output of the last stage. Zeros are in place: the network is evaluated as any other.
-        recipe = recipe.last_stage();
-        recipe.run.patience = None;
-        if let Some(snapshot) = snapshot_of(&self.what)? {
-            recipe = remaining(&recipe, &snapshot, &extent(&data), data.classes)?;
-        }
-        recipe.sparsity = Sparsity::none();
-        recipe.distill = Distill::none();
-        recipe.unfreeze = Unfreeze::default();
-        recipe.optim.ema = None;
+        recipe = judged(&recipe, snapshot_of(&self.what)?.as_ref(), &extent(&data), data.classes)?;
         let mut session = Session::new(&gpu, &recipe, &data, variants)?;
         session.load_weights(&crate::report::mask::applied(&arrays)?)?;
         let part = self.subnet.as_deref().map(|text| subnet::cut(&session, text)).transpose()?;

@@ -1,16 +1,20 @@
-//! `coppice export`: weights for other programs.
+//! `coppice export`: a trained network for other programs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use clap::builder::PossibleValuesParser;
 
 use super::eval::home_of;
 use super::weights::Weights;
 use super::{Device, drive, say, subnet};
 use crate::error::{Error, Kind, Result};
-use crate::report::load::{check_numbers, load_any};
+use crate::export::{self, Run, Source};
+use crate::recipe::Recipe;
+use crate::report::load::{check_numbers, load_any, snapshot_of};
 use crate::report::table::{self, rows_of_left};
 use crate::store::folder::write_file_atomic;
-use crate::store::{Array, Arrays, Dtype, safetensors};
-use crate::train::checkpoint::{self, Which};
+use crate::store::{Arrays, safetensors};
+use crate::train::checkpoint::{self, Snapshot, Which};
 use crate::train::{Compact, RunFolder, compact, extent};
 
 /// The last words of what belongs to a network; slots and masks have others.
@@ -20,16 +24,16 @@ const PARAMETERS: [&str; 6] = ["weight", "bias", "table", "token", "running_mean
 pub struct Export {
     /// The folder of a run, or a checkpoint
     run: PathBuf,
-    /// The format
-    #[arg(long, value_name = "FORMAT", value_parser = ["safetensors"])]
+    /// The format (`coppice ls formats`)
+    #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(export::names()))]
     to: String,
     /// The file to write
     out: PathBuf,
-    /// Leave pruned filters out: smaller tensors under the same names, and beside the file a recipe of the smaller network
-    /// (OUT with .toml); for runs with pattern = "filter"
+    /// Leave pruned filters out: a smaller network, and beside the file its recipe (OUT with .toml); for runs with
+    /// pattern = "filter"
     #[arg(long, conflicts_with = "packed")]
     compact: bool,
-    /// Write only kept values and their indices, which Coppice alone reads
+    /// Write only kept values and their indices, which Coppice alone reads; safetensors
     #[arg(long)]
     packed: bool,
     #[command(flatten)]
@@ -43,87 +47,91 @@ pub struct Export {
 }
 
 impl Export {
-    /// Dense tensors with their zeros in place, as PyTorch names and lays them out: (out, in), and (out, in, height,
-    /// width) of a convolution.
     pub fn run(&self) -> Result<()> {
-        if self.out.exists() {
-            return Err(Error::new(Kind::FileSystem, format!("{} exists already", self.out.display()))
-                .hint("another file name"));
-        }
-        if let Some(text) = &self.subnet {
-            return self.part(text);
-        }
+        absent(&self.out)?;
         if self.packed {
             return self.packed();
         }
-        if self.compact {
-            return self.compact();
-        }
+        let format = export::ALL.iter().find(|format| format.name == self.to).expect("one of the names");
+        let (source, smaller) = match &self.subnet {
+            Some(text) => self.part(text)?,
+            None if self.compact => self.compact()?,
+            None => (self.whole()?, None),
+        };
+        check_numbers(&source.weights, &self.run)?;
+        (format.write)(&source, &self.out)?.iter().try_for_each(|line| say(line))?;
+        let Some(recipe) = smaller else { return Ok(()) };
+        let beside = self.out.with_extension("toml");
+        write_file_atomic(&beside, recipe.to_toml().as_bytes())?;
+        say(&format!("{}: its recipe", beside.display()))
+    }
+
+    /// Weights with their zeros in place.
+    fn whole(&self) -> Result<Source> {
         let (arrays, damaged) = load_any(&self.run)?;
         for error in damaged {
             eprintln!("warning: {error}");
         }
-        let is_parameter = |name: &str| PARAMETERS.contains(&name.rsplit('.').next().unwrap_or_default());
-        let mut weights = crate::report::mask::applied(&self.weights.told(arrays))?;
-        weights.retain(|name, _| is_parameter(name));
-        check_numbers(&weights, &self.run)?;
-        weights.extend(batch_counts(&weights));
-        safetensors::write(&self.out, &weights, &[("format", "pt")])?;
-        say(&format!("{}: {} tensors", self.out.display(), weights.len()))
+        let weights = parameters(crate::report::mask::applied(&self.weights.told(arrays))?);
+        let run = match home_of(&self.run) {
+            Some(home) => {
+                let (recipe, meta) = RunFolder::read(home)?;
+                let snapshot = snapshot_of(&self.run)?;
+                Some(Run { recipe, snapshot, meta, device: self.device.choice()? })
+            }
+            None => None,
+        };
+        Ok(Source { weights, run })
     }
 
-    /// The tensors of a subnet, and its recipe.
-    fn part(&self, text: &str) -> Result<()> {
-        let beside = self.out.with_extension("toml");
-        if beside.exists() || beside == self.out {
-            return Err(Error::new(
-                Kind::FileSystem,
-                format!(
-                    "{} cannot hold the recipe: it exists, or is the file of the weights",
-                    beside.display()
-                ),
-            )
-            .at("the recipe of a subnet is written beside its weights")
-            .hint("another file name"));
-        }
+    /// A subnet, and its recipe.
+    fn part(&self, text: &str) -> Result<(Source, Option<Recipe>)> {
+        self.beside()?;
         let session = subnet::open(&self.run, &self.device)?;
         let part = subnet::cut(&session, text)?;
-        let mut weights = session.weights_of(&part)?;
-        check_numbers(&weights, &self.run)?;
-        weights.extend(batch_counts(&weights));
-        safetensors::write(&self.out, &weights, &[("format", "pt")])?;
-        let recipe = subnet::recipe(&session, &part)?.to_toml();
-        std::fs::write(&beside, recipe).map_err(|e| Error::file("write", &beside, e))?;
+        let weights = session.weights_of(&part)?;
+        let recipe = subnet::recipe(&session, &part)?;
         say(&subnet::described(&part))?;
-        say(&format!("{}: {} tensors; its recipe: {}", self.out.display(), weights.len(), beside.display()))
+        Ok((Source { weights, run: Some(self.run_of(recipe.clone())?) }, Some(recipe)))
     }
 
     /// The network without its pruned filters, and its recipe.
-    fn compact(&self) -> Result<()> {
-        let beside = self.out.with_extension("toml");
-        if beside.exists() {
-            return Err(Error::new(Kind::FileSystem, format!("{} exists already", beside.display()))
-                .hint("another file name"));
-        }
-        let home = home_of(&self.run).ok_or_else(|| {
-            Error::usage(format!("{} is not in the folder of a run", self.run.display()))
-                .hint("the folder of a run, whose recipe says what its network is")
-        })?;
-        let (recipe, _) = RunFolder::read(home)?;
+    fn compact(&self) -> Result<(Source, Option<Recipe>)> {
+        self.beside()?;
+        let (recipe, _) = RunFolder::read(self.home()?)?;
         let mut snapshot = self.snapshot()?;
         snapshot.arrays = self.weights.told(snapshot.arrays);
         let data = drive::data(&recipe)?;
-        let Compact { recipe, mut weights, left } =
-            compact(&recipe, &snapshot, &extent(&data), data.classes)?;
-        check_numbers(&weights, &self.run)?;
-        weights.extend(batch_counts(&weights));
-        safetensors::write(&self.out, &weights, &[("format", "pt")])?;
-        write_file_atomic(&beside, recipe.to_toml().as_bytes())?;
+        let Compact { recipe, weights, left } = compact(&recipe, &snapshot, &extent(&data), data.classes)?;
         say(&table::rows(&["filters of", "left", "of"], &rows_of_left(&left)))?;
-        say(&format!("{}: {} tensors; its network: {}", self.out.display(), weights.len(), beside.display()))
+        Ok((Source { weights, run: Some(self.run_of(recipe.clone())?) }, Some(recipe)))
     }
 
-    fn snapshot(&self) -> Result<checkpoint::Snapshot> {
+    /// The run, with the recipe of a smaller network that is part of its own.
+    fn run_of(&self, recipe: Recipe) -> Result<Run> {
+        let (_, meta) = RunFolder::read(self.home()?)?;
+        Ok(Run { recipe, snapshot: None, meta, device: self.device.choice()? })
+    }
+
+    fn home(&self) -> Result<&Path> {
+        home_of(&self.run).ok_or_else(|| {
+            Error::usage(format!("{} is not in the folder of a run", self.run.display()))
+                .hint("the folder of a run, whose recipe says what its network is")
+        })
+    }
+
+    /// Whether a recipe can be written beside the file.
+    fn beside(&self) -> Result<()> {
+        let beside = self.out.with_extension("toml");
+        match beside == self.out {
+            true => Err(Error::usage(format!("{} is where the recipe belongs", self.out.display()))
+                .at("the recipe of a smaller network is written beside it, with the ending .toml")
+                .hint("another file name")),
+            false => absent(&beside),
+        }
+    }
+
+    fn snapshot(&self) -> Result<Snapshot> {
         let (snapshot, damaged) = match self.run.join("ckpt").is_dir() {
             true => checkpoint::load(&self.run, Which::Last)?,
             false => (checkpoint::read(&self.run)?, Vec::new()),
@@ -136,6 +144,9 @@ impl Export {
 
     /// As checkpoints hold them, without slots, and with the shapes that kept values belong to.
     fn packed(&self) -> Result<()> {
+        if self.to != "safetensors" {
+            return Err(Error::usage(format!("--packed is a kind of safetensors, not of {}", self.to)));
+        }
         let mut snapshot = self.snapshot()?;
         snapshot.arrays = self.weights.told(snapshot.arrays);
         let weights = snapshot.packed_weights()?;
@@ -145,10 +156,17 @@ impl Export {
     }
 }
 
-/// What PyTorch keeps beside running statistics, so that a strict `load_state_dict` finds all that it looks for. With a
-/// momentum, which Coppice has, nothing depends on how many batches there were.
-fn batch_counts(weights: &Arrays) -> Arrays {
-    let layers = weights.keys().filter_map(|name| name.strip_suffix("running_mean"));
-    let none = Array::new(Dtype::I64, [], vec![0; Dtype::I64.bytes()]);
-    layers.map(|layer| (format!("{layer}num_batches_tracked"), none.clone())).collect()
+/// Refuses what is there already.
+fn absent(path: &Path) -> Result<()> {
+    match path.exists() {
+        true => Err(Error::new(Kind::FileSystem, format!("{} exists already", path.display()))
+            .hint("another file name")),
+        false => Ok(()),
+    }
+}
+
+/// What belongs to a network.
+fn parameters(mut arrays: Arrays) -> Arrays {
+    arrays.retain(|name, _| PARAMETERS.contains(&name.rsplit('.').next().unwrap_or_default()));
+    arrays
 }

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use super::{print_json, say};
 use crate::error::{Error, Kind, Result};
 use crate::recipe::{BUILT_IN, unknown};
-use crate::{data, distill, nn, optim, sparsity};
+use crate::{data, distill, export, nn, optim, sparsity};
 
 #[derive(clap::Args)]
 pub struct Ls {
-    /// Only this list
-    #[arg(value_parser = ["recipes", "presets", "layers", "data", "optimizers", "methods", "distillation"])]
+    /// Only this list; formats are what `export --to` writes
+    #[arg(value_parser = ["recipes", "presets", "layers", "data", "optimizers", "methods", "distillation", "formats"])]
     what: Option<String>,
     /// Print one JSON object
     #[arg(long)]
@@ -41,6 +41,7 @@ fn lists() -> Vec<(&'static str, Vec<(String, String)>)> {
         ("optimizers", optim::ALL.iter().map(|e| (e.name.into(), with(e.about, e.paper))).collect()),
         ("methods", sparsity::methods::ALL.iter().map(|e| (e.name.into(), with(e.about, e.paper))).collect()),
         ("distillation", distill::ALL.iter().map(|e| (e.name.into(), with(e.about, e.paper))).collect()),
+        ("formats", export::ALL.iter().map(|e| (e.name.into(), e.about.into())).collect()),
     ]
 }
 

@@ -85,7 +85,7 @@ enum Command {
     Devices(devices::Devices),
     /// Run every kernel against its CPU twin on this device
     Selftest(selftest::Selftest),
-    /// List recipes, presets, layers, data sets, optimizers, pruning methods and distillation
+    /// List recipes, presets, layers, data sets, optimizers, pruning methods, distillation and export formats
     Ls(list::Ls),
     /// Copy a built-in recipe to a file that you can change
     Cp(list::Cp),

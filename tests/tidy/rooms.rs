@@ -27,11 +27,12 @@ pub const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("report", &["recipe", "store", "train"]),
+    ("export", &["store", "recipe", "gpu", "param", "nn", "data", "train"]),
     (
         "cli",
         &[
             "random", "store", "recipe", "gpu", "ops", "param", "nn", "optim", "sparsity", "distill",
-            "shrink", "data", "train", "report",
+            "shrink", "data", "train", "report", "export",
         ],
     ),
 ];
