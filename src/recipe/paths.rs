@@ -1,4 +1,4 @@
-//! Where files of a recipe lie. What follows the colon in `data.name` is a path: relative to the recipe's file, or, on the
+//! Where files of a recipe lie. What follows the colon in `data.name` is a path, and so is `data.tokenizer`: relative to the recipe's file, or, on the
 //! command line, to the folder that the shell is in.
 
 use std::path::{Component, Path, PathBuf};
@@ -7,6 +7,9 @@ use crate::error::{Error, Result};
 
 /// Names of data sets after whose colon stands no path.
 const NO_PATH: &[&str] = &["random", "task"];
+
+/// The key of `[data]` that is a path.
+pub const PATH_KEY: &str = "tokenizer";
 
 /// `idx:DIR` with an absolute path in place of one relative to `folder`; other names as they are.
 ///
@@ -17,6 +20,14 @@ pub fn anchored(name: &str, folder: &Path) -> Result<String> {
     let Some((word, path)) = name.split_once(':').filter(is_path) else {
         return Ok(name.to_string());
     };
+    Ok(format!("{word}:{}", absolute(path, folder)?))
+}
+
+/// A path in place of one relative to `folder`.
+///
+/// # Errors
+/// As those of [`anchored`].
+pub fn absolute(path: &str, folder: &Path) -> Result<String> {
     let path = folder.join(path);
     let absolute = std::path::absolute(&path).map_err(|e| Error::file("find", &path, e))?;
     let absolute =
@@ -25,7 +36,7 @@ pub fn anchored(name: &str, folder: &Path) -> Result<String> {
         Error::usage(format!("{} is not Unicode, and cannot stand in a recipe", absolute.display()))
             .hint("another name for that folder")
     })?;
-    Ok(format!("{word}:{text}"))
+    Ok(text.to_string())
 }
 
 /// Without `a/..`, so that what moves along with the path does not depend on `a`. Behind a link that is another path.

@@ -126,6 +126,15 @@ impl Supernet {
         Ok(Self { space: space.clone(), input: input.clone(), classes, rooms, ones })
     }
 
+    /// Of the memory for what is cut out.
+    pub fn bytes(&self) -> u64 {
+        let link =
+            |link: &Link| [&link.x, &link.y, &link.d_x, &link.d_y].map(Tensor::bytes).iter().sum::<u64>();
+        let room =
+            |room: &Room| room.weight.bytes() + room.grad.bytes() + room.links.iter().map(link).sum::<u64>();
+        self.rooms.values().map(room).sum()
+    }
+
     /// The network of a subnet, as a recipe has it.
     pub fn network(&self, subnet: &Subnet) -> crate::recipe::Model {
         network(&self.space, subnet, self.classes).into()

@@ -53,6 +53,10 @@ impl Shrinking {
         let soft = gpu.tensor("soft", Dtype::F32, &[*classes, session.columns()])?;
         Ok(Some(Self { phases, space, supernet, soft, recorded: RefCell::default() }))
     }
+    /// Of the memory that subnets are cut out into, and of what they are trained by.
+    pub(super) fn bytes(&self) -> u64 {
+        self.supernet.bytes() + self.soft.bytes()
+    }
     /// What was recorded is of tensors that are no more.
     pub(super) fn forget(&self) {
         self.recorded.take();
