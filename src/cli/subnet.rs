@@ -6,10 +6,11 @@ use super::eval::home_of;
 use super::resume::{other_data, refuse};
 use super::{Device, drive};
 use crate::error::{Error, Result};
-use crate::param::Param;
 use crate::recipe::Recipe;
 use crate::report::load::{check_numbers, load_any};
-use crate::shrink;
+use crate::report::table;
+use crate::shrink::{self, Pick};
+use crate::train::thin::{self, Size};
 use crate::train::{RunFolder, Session};
 
 /// The network of a run with the weights of its last checkpoint, or of the one that is named.
@@ -43,7 +44,7 @@ pub fn open(what: &Path, device: &Device) -> Result<Session> {
 /// `Kind::Usage` where the network has no subnets, or none of that name.
 pub fn cut(session: &Session, text: &str) -> Result<shrink::Part> {
     let supernet = session.supernet()?;
-    session.cut(&supernet, &supernet.space.parse(text)?)
+    session.cut_pick(&supernet, &Pick::parse(&supernet.space, text)?)
 }
 
 /// The recipe of a subnet by itself: the same run with its network, and without phases.
@@ -54,9 +55,7 @@ pub fn recipe(session: &Session, part: &shrink::Part) -> Result<Recipe> {
 
 /// What a subnet is, in a line.
 pub fn described(part: &shrink::Part) -> String {
-    let params = &part.model.params;
-    let weights: usize = params.iter().filter(|param| param.learns()).map(Param::len).sum();
-    let products = params.iter().filter(|param| param.prunable);
-    let macs: u64 = products.map(|param| param.product(1).flops() / 2).sum();
-    format!("subnet {}: {weights} weights and biases, {macs} multiplications a sample", part.subnet)
+    let Size { macs, weights, bytes } = thin::size(&part.model.params, part.density);
+    let bytes = table::bytes(bytes);
+    format!("subnet {}: {weights} weights and biases ({bytes}), {macs} multiplications a sample", part.pick())
 }
