@@ -5,6 +5,7 @@ use std::path::Path;
 use super::eval::home_of;
 use super::resume::{other_data, refuse};
 use super::{Device, drive};
+use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 use crate::report::load::{check_numbers, load_any};
@@ -18,6 +19,22 @@ use crate::train::{RunFolder, Session};
 /// # Errors
 /// `Kind::Usage` for what lies in no run's folder, and where recipe or data were changed since.
 pub fn open(what: &Path, device: &Device) -> Result<Session> {
+    opened(what, device, |data| data).map(|(session, _)| session)
+}
+
+/// As [`open`], with the data that subnets are compared by, and whether its images were held out: see
+/// [`Dataset::to_compare`].
+pub fn open_to_compare(what: &Path, device: &Device, images: usize) -> Result<(Session, Dataset, bool)> {
+    let mut held_out = false;
+    let (session, data) = opened(what, device, |data| {
+        let (data, held) = data.to_compare(images);
+        held_out = held;
+        data
+    })?;
+    Ok((session, data, held_out))
+}
+
+fn opened(what: &Path, device: &Device, seen: impl FnOnce(Dataset) -> Dataset) -> Result<(Session, Dataset)> {
     let run = home_of(what).ok_or_else(|| {
         Error::usage(format!("{} is not in a run's folder", what.display()))
             .at("a subnet is cut out of a run's network")
@@ -28,6 +45,7 @@ pub fn open(what: &Path, device: &Device) -> Result<Session> {
     if data.hash != meta.data_hash {
         return Err(other_data(&data, &meta).hint("restore the data"));
     }
+    let data = seen(data);
     let (arrays, damaged) = load_any(what)?;
     for error in damaged {
         eprintln!("warning: {error}");
@@ -35,7 +53,7 @@ pub fn open(what: &Path, device: &Device) -> Result<Session> {
     check_numbers(&arrays, what)?;
     let mut session = Session::new(&device.open()?, &recipe, &data, meta.variants)?;
     session.load_weights(&arrays)?;
-    Ok(session)
+    Ok((session, data))
 }
 
 /// The subnet that a text names, cut out of the weights.

@@ -34,11 +34,13 @@
 mod budget;
 mod cost;
 mod evolution;
+mod find;
 mod genes;
 mod latency;
 mod predictor;
 mod rank;
 mod record;
+mod report;
 mod run;
 
 pub use budget::{Budget, Limit};
@@ -49,4 +51,5 @@ pub use latency::{Stopwatch, Table, layers};
 pub use predictor::{Predictor, Shape};
 pub use rank::spearman;
 pub use record::{Marks, Record};
-pub use run::{Compared, Event, Found, Options, Ranking, Report, Search, Timed, front};
+pub use report::{Compared, Event, Found, Ranking, Report, Timed, front};
+pub use run::{Options, Search};
