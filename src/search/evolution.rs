@@ -22,7 +22,7 @@ pub struct Evolution {
     pub mutated: f64,
     /// The chance that a mutation draws a gene anew.
     pub mutation: f64,
-    /// That of the one gene which is of the whole.
+    /// That of genes of the whole.
     pub mutation_of_whole: f64,
     /// Draws for one child before it is left out.
     pub tries: usize,
@@ -65,8 +65,8 @@ impl Evolution {
 pub trait Landscape {
     /// Of each gene, how many choices it has.
     fn choices(&self) -> &[usize];
-    /// The gene that is of the whole, if there is one.
-    fn of_whole(&self) -> Option<usize>;
+    /// Whether a gene is of the whole.
+    fn is_of_whole(&self, gene: usize) -> bool;
     /// The genes that stand for the same thing as these.
     fn canonical(&self, genes: Genes) -> Genes;
     /// Whether it may live.
@@ -131,7 +131,7 @@ pub fn evolve(
 fn mutated(land: &dyn Landscape, by: &Evolution, parents: &[(Genes, f64)], dice: &mut Dice) -> Genes {
     let mut child = parents[dice.below(parents.len())].0.clone();
     for (gene, &count) in land.choices().iter().enumerate() {
-        let chance = if land.of_whole() == Some(gene) { by.mutation_of_whole } else { by.mutation };
+        let chance = if land.is_of_whole(gene) { by.mutation_of_whole } else { by.mutation };
         if dice.unit() < chance {
             child[gene] = dice.below(count);
         }
@@ -204,8 +204,8 @@ mod tests {
         fn choices(&self) -> &[usize] {
             &self.choices
         }
-        fn of_whole(&self) -> Option<usize> {
-            None
+        fn is_of_whole(&self, _: usize) -> bool {
+            false
         }
         fn canonical(&self, genes: Genes) -> Genes {
             genes

@@ -163,8 +163,8 @@ impl Landscape for Land<'_, '_> {
     fn choices(&self) -> &[usize] {
         self.search.pool.choices()
     }
-    fn of_whole(&self) -> Option<usize> {
-        Some(self.search.pool.of_whole())
+    fn is_of_whole(&self, gene: usize) -> bool {
+        self.search.pool.is_of_whole(gene)
     }
     fn canonical(&self, genes: Genes) -> Genes {
         self.search.pool.canonical(genes)

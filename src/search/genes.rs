@@ -6,8 +6,8 @@ use crate::nn::{Space, Subnet};
 use crate::random::{Stream, uniform};
 use crate::shrink::{Density, Pick};
 
-/// One choice for each block's kernel and expansion in turn, for each stage's depth, and for the density: places in the
-/// lists that there are.
+/// One choice for each block's kernel and expansion in turn, for each stage's depth, for the resolution and for the density:
+/// places in the lists that there are.
 pub type Genes = Vec<usize>;
 
 /// Chances that a draw may miss, for each that is wanted.
@@ -45,7 +45,7 @@ impl Pool {
         let block = [space.kernels.len(), space.expansions.len()];
         let mut choices = block.repeat(space.blocks());
         choices.extend(vec![space.depths.len(); space.stages.len()]);
-        choices.push(densities.len());
+        choices.extend([space.resolutions.len(), densities.len()]);
         Self { space: space.clone(), densities: densities.to_vec(), choices }
     }
 
@@ -53,15 +53,16 @@ impl Pool {
     pub fn choices(&self) -> &[usize] {
         &self.choices
     }
-    /// The gene that is of the whole network.
-    pub fn of_whole(&self) -> usize {
-        self.choices.len() - 1
+    /// Whether a gene is of the whole network: resolution and density.
+    pub fn is_of_whole(&self, gene: usize) -> bool {
+        gene + 2 >= self.choices.len()
     }
     /// Networks that differ, as far as a float counts.
     pub fn len(&self) -> f64 {
         let block = (self.space.kernels.len() * self.space.expansions.len()) as f64;
         let stage: f64 = self.space.depths.iter().map(|&depth| block.powi(depth as i32)).sum();
-        stage.powi(self.space.stages.len() as i32) * self.densities.len() as f64
+        let whole = self.space.resolutions.len() * self.densities.len();
+        stage.powi(self.space.stages.len() as i32) * whole as f64
     }
 
     pub fn pick(&self, genes: &Genes) -> Pick {
@@ -72,8 +73,9 @@ impl Pool {
             kernels: by_block(0, &self.space.kernels),
             expansions: by_block(1, &self.space.expansions),
             depths: (0..self.space.stages.len()).map(depth).collect(),
+            resolution: self.space.resolutions[genes[genes.len() - 2]],
         };
-        Pick { subnet: self.space.of_whole(subnet), density: self.densities[genes[self.of_whole()]] }
+        Pick { subnet: self.space.of_whole(subnet), density: self.densities[genes[genes.len() - 1]] }
     }
     /// The genes of the same network that say the largest of skipped blocks.
     pub fn canonical(&self, mut genes: Genes) -> Genes {
@@ -143,11 +145,11 @@ mod tests {
     fn genes_name_networks() {
         let densities = [Density::Full, Density::Share(0.5)];
         let pool = Pool::new(&space(), &densities);
-        assert_eq!(pool.choices(), [2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]);
+        assert_eq!(pool.choices(), [2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 2]);
         assert_eq!(pool.len(), 20.0 * 20.0 * 2.0, "4 of one block and 16 of two, twice, at two densities");
-        let genes = vec![1, 0, 1, 1, 0, 1, 1, 1, 1, 0, 1];
+        let genes = vec![1, 0, 1, 1, 0, 1, 1, 1, 1, 0, 0, 1];
         assert_eq!(pool.pick(&genes).to_string(), "ks=3,5,5,3 e=2,2,1,1 d=1,2 density=0.5");
-        assert_eq!(pool.canonical(genes.clone()), [1, 0, 0, 0, 0, 1, 1, 1, 1, 0, 1]);
+        assert_eq!(pool.canonical(genes.clone()), [1, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 1]);
         assert_eq!(pool.pick(&pool.smallest()).to_string(), "ks=3,5,3,5 e=1,2,1,2 d=1,1 density=0.5");
         // Kernel and expansion of the skipped block are 0, 0.
         let features = pool.features(&genes);
@@ -155,7 +157,12 @@ mod tests {
         assert_eq!(features.len(), 22);
         assert_eq!(features.iter().sum::<f32>(), 9.0);
         let dense = Pool::new(&space(), &densities[..1]);
-        assert_eq!(dense.features(&genes[..10].iter().copied().chain([0]).collect()).len(), 20);
+        assert_eq!(dense.features(&genes[..11].iter().copied().chain([0]).collect()).len(), 20);
+        let mut space = space();
+        space.resolutions = vec![0, 6];
+        let sizes = Pool::new(&space, &densities[..1]);
+        assert_eq!(sizes.pick(&sizes.smallest()).to_string(), "ks=3,5,3,5 e=1,2,1,2 d=1,1 r=6");
+        assert_eq!((sizes.len(), sizes.features(&sizes.smallest()).len()), (800.0, 22));
     }
 
     #[test]
