@@ -89,7 +89,11 @@ impl Export {
         let run = match home_of(&self.run) {
             Some(home) => {
                 let (recipe, _) = RunFolder::read(home)?;
-                Some(Run { snapshot: snapshot_of(&self.run)?, accuracy: self.accuracy()?, ..self.run_of(recipe)? })
+                Some(Run {
+                    snapshot: snapshot_of(&self.run)?,
+                    accuracy: self.accuracy()?,
+                    ..self.run_of(recipe)?
+                })
             }
             None => None,
         };

@@ -38,7 +38,8 @@ impl Session {
             }
             turned
         };
-        let outputs = pass.heads().iter().map(|(logits, _)| logits.read_f32().map(by_sample)).collect::<Result<_>>()?;
+        let outputs =
+            pass.heads().iter().map(|(logits, _)| logits.read_f32().map(by_sample)).collect::<Result<_>>()?;
         Ok(Answers { rows, outputs })
     }
 }

@@ -31,7 +31,10 @@ impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Found { samples, outputs, difference } = self;
         let outputs = if *outputs == 1 { "outputs".to_string() } else { format!("{outputs} outputs") };
-        write!(f, "checked on {samples} test samples: {outputs} differ by {difference:.1e} of the largest number")
+        write!(
+            f,
+            "checked on {samples} test samples: {outputs} differ by {difference:.1e} of the largest number"
+        )
     }
 }
 
@@ -79,11 +82,13 @@ fn apart(own: &[f32], wanted: &[f32]) -> f32 {
 pub fn input(data: &Dataset, rows: &[u32]) -> Tensor {
     let shape = [&[rows.len()], &sample_shape(&extent(data))[..]].concat();
     if let Some(tokens) = data.test.tokens() {
-        let read = |&row: &u32| tokens.row(row as usize, 0)[..tokens.reads].iter().map(|&token| i64::from(token));
+        let read =
+            |&row: &u32| tokens.row(row as usize, 0)[..tokens.reads].iter().map(|&token| i64::from(token));
         return Tensor::ints(shape, rows.iter().flat_map(read).collect());
     }
     let columns = data.columns(&data.test, rows);
-    let places = (0..rows.len()).flat_map(|sample| (0..data.features()).map(move |feature| (sample, feature)));
+    let places =
+        (0..rows.len()).flat_map(|sample| (0..data.features()).map(move |feature| (sample, feature)));
     Tensor::floats(shape, places.map(|(sample, feature)| columns[feature * rows.len() + sample]).collect())
 }
 

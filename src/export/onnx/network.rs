@@ -100,10 +100,10 @@ impl Network {
             let readers = self.layers.iter().flat_map(|layer| &layer.inputs);
             let is_alone = readers.filter(|input| input.name == read).count() == 1
                 && self.outputs.iter().all(|output| output.name != read);
-            let before =
-                self.layers.iter().position(|layer| layer.name == read && layer.kind == "linear");
+            let before = self.layers.iter().position(|layer| layer.name == read && layer.kind == "linear");
             if let (Some(before), true) = (before, is_alone) {
-                let (x, weights) = (self.layers[before].inputs[0].clone(), self.layers[before].weights.clone());
+                let (x, weights) =
+                    (self.layers[before].inputs[0].clone(), self.layers[before].weights.clone());
                 self.layers[index].projection = Some(Projection { x, weights });
                 joined.insert(read);
             }

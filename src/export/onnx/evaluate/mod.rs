@@ -59,7 +59,11 @@ fn run_graph(graph: &Graph, inputs: Vec<Tensor>, around: &Values) -> Result<Vec<
         let at = |error: crate::error::Error| error.at(format!("node `{}`, {}", node.name, node.op_type));
         let find = |name: &String| match name.as_str() {
             "" => Ok(None),
-            name => values.get(name).cloned().map(Some).ok_or_else(|| fault(format!("there is no value `{name}`"))),
+            name => values
+                .get(name)
+                .cloned()
+                .map(Some)
+                .ok_or_else(|| fault(format!("there is no value `{name}`"))),
         };
         let inputs = node.input.iter().map(find).collect::<Result<_>>().map_err(at)?;
         let mut all = ALL.iter().copied().flatten();

@@ -53,8 +53,8 @@ pub const ALL: &[(&str, Operator)] = &[
         for ((&start, &end), &axis) in starts.iter().zip(ends).zip(axes) {
             let axis = x.axis(axis)?;
             let extent = x.shape[axis] as i64;
-            let [start, end] = [start, end]
-                .map(|at| if at < 0 { at + extent } else { at }.clamp(0, extent) as usize);
+            let [start, end] =
+                [start, end].map(|at| if at < 0 { at + extent } else { at }.clamp(0, extent) as usize);
             x = x.sliced(axis, start..end.max(start));
         }
         Ok(vec![x])

@@ -25,7 +25,8 @@ pub const ALL: &[(&str, Operator)] = &[
         each(call, move |x| if x < 0.0 { alpha * x.exp_m1() } else { x })
     }),
     ("Selu", |call| {
-        let [alpha, gamma] = [call.float("alpha", 1.673_263_2), call.float("gamma", 1.050_701)].map(f64::from);
+        let [alpha, gamma] =
+            [call.float("alpha", 1.673_263_2), call.float("gamma", 1.050_701)].map(f64::from);
         each(call, move |x| gamma * if x > 0.0 { x } else { alpha * x.exp_m1() })
     }),
     ("Clip", |call| {

@@ -8,7 +8,8 @@ use super::tensor::{Tensor, concat, fault};
 use super::{Call, Operator, run_graph};
 use crate::error::Result;
 
-pub const ALL: &[(&str, Operator)] = &[("LSTM", |call| recurrent(call, 4)), ("GRU", |call| recurrent(call, 3)), ("Scan", scan)];
+pub const ALL: &[(&str, Operator)] =
+    &[("LSTM", |call| recurrent(call, 4)), ("GRU", |call| recurrent(call, 3)), ("Scan", scan)];
 
 /// x (time, batch, inputs), weights (1, gates units, inputs) and (1, gates units, units), biases (1, 2 gates units); what h and
 /// c begin with (1, batch, units). The result is (time, 1, batch, units).
@@ -27,8 +28,7 @@ fn recurrent(call: &Call, gates: usize) -> Result<Vec<Tensor>> {
     if call.given(4).is_some() || gates == 3 && call.int("linear_before_reset", 0) != 1 {
         return Err(fault("lengths, or a reset gate before the product"));
     }
-    let (bias, mut h, mut c) =
-        (given(3, 2 * rows)?, given(5, batch * units)?, given(6, batch * units)?);
+    let (bias, mut h, mut c) = (given(3, 2 * rows)?, given(5, batch * units)?, given(6, batch * units)?);
     let is_reverse = call.text("direction") == b"reverse";
     let mut y = vec![0.0; time * batch * units];
     for number in 0..time {

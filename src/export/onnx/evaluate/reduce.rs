@@ -5,27 +5,44 @@ use super::{Call, Operator};
 use crate::error::Result;
 
 pub const ALL: &[(&str, Operator)] = &[
-    ("ReduceMean", |call| reduced(call, |x| {
-        let x = x.as_floats()?;
-        Ok(Box::new(|places: &mut dyn Iterator<Item = usize>, n| {
-            (places.map(|place| f64::from(x[place])).sum::<f64>() / n as f64) as f32
-        }))
-    }, Tensor::floats)),
-    ("ReduceMax", |call| reduced(call, |x| {
-        let x = x.as_ints()?;
-        Ok(Box::new(|places: &mut dyn Iterator<Item = usize>, _| places.map(|place| x[place]).max().unwrap_or(0)))
-    }, Tensor::ints)),
+    ("ReduceMean", |call| {
+        reduced(
+            call,
+            |x| {
+                let x = x.as_floats()?;
+                Ok(Box::new(|places: &mut dyn Iterator<Item = usize>, n| {
+                    (places.map(|place| f64::from(x[place])).sum::<f64>() / n as f64) as f32
+                }))
+            },
+            Tensor::floats,
+        )
+    }),
+    ("ReduceMax", |call| {
+        reduced(
+            call,
+            |x| {
+                let x = x.as_ints()?;
+                Ok(Box::new(|places: &mut dyn Iterator<Item = usize>, _| {
+                    places.map(|place| x[place]).max().unwrap_or(0)
+                }))
+            },
+            Tensor::ints,
+        )
+    }),
     ("Softmax", softmax),
     ("LayerNormalization", layer_norm),
     ("BatchNormalization", batch_norm),
     ("MaxPool", |call| pool(call, |window, _| window.fold(f32::MIN, f32::max))),
-    ("AveragePool", |call| pool(call, |window, taps| (window.map(f64::from).sum::<f64>() / taps as f64) as f32)),
+    ("AveragePool", |call| {
+        pool(call, |window, taps| (window.map(f64::from).sum::<f64>() / taps as f64) as f32)
+    }),
     ("GlobalAveragePool", |call| {
         let x = call.x(0)?;
         let sites: usize = x.shape[2..].iter().product();
         let mean = |plane: &[f32]| (plane.iter().map(|&x| f64::from(x)).sum::<f64>() / sites as f64) as f32;
         let means = x.as_floats()?.chunks(sites).map(mean).collect();
-        let shape: Vec<usize> = x.shape.iter().enumerate().map(|(axis, &n)| if axis < 2 { n } else { 1 }).collect();
+        let shape: Vec<usize> =
+            x.shape.iter().enumerate().map(|(axis, &n)| if axis < 2 { n } else { 1 }).collect();
         Ok(vec![Tensor::floats(shape, means)])
     }),
 ];
@@ -130,8 +147,9 @@ fn pool(call: &Call, of: fn(&mut dyn Iterator<Item = f32>, usize) -> f32) -> Res
     for plane in values.chunks(height * width) {
         for (row, column) in (0..out[0]).flat_map(|row| (0..out[1]).map(move |column| (row, column))) {
             let (rows, columns) = (inside(0, row, height), inside(1, column, width));
-            let mut window =
-                rows.flat_map(|row| columns.clone().map(move |column| row * width + column)).map(|at| plane[at]);
+            let mut window = rows
+                .flat_map(|row| columns.clone().map(move |column| row * width + column))
+                .map(|at| plane[at]);
             y.push(of(&mut window, taps));
         }
     }

@@ -36,7 +36,11 @@ impl Tensor {
         if let Data::Floats(values) = &self.data { Ok(values) } else { Err(fault("numbers are expected")) }
     }
     pub fn as_ints(&self) -> Result<&[i64]> {
-        if let Data::Ints(values) = &self.data { Ok(values) } else { Err(fault("whole numbers are expected")) }
+        if let Data::Ints(values) = &self.data {
+            Ok(values)
+        } else {
+            Err(fault("whole numbers are expected"))
+        }
     }
     pub fn as_bools(&self) -> Result<&[bool]> {
         if let Data::Bools(values) = &self.data { Ok(values) } else { Err(fault("yes or no is expected")) }
@@ -74,8 +78,12 @@ impl Tensor {
     /// The elements `first + index * strides`, by index.
     pub fn viewed(&self, shape: Vec<usize>, first: usize, strides: &[usize]) -> Self {
         let own = super::tensor::strides(&shape);
-        let axes: Vec<[usize; 3]> =
-            shape.iter().zip(own).zip(strides).map(|((&extent, own), &stride)| [extent, own, stride]).collect();
+        let axes: Vec<[usize; 3]> = shape
+            .iter()
+            .zip(own)
+            .zip(strides)
+            .map(|((&extent, own), &stride)| [extent, own, stride])
+            .collect();
         let place = |i: usize| {
             first + axes.iter().map(|[extent, own, stride]| i / own % extent * stride).sum::<usize>()
         };
@@ -120,9 +128,8 @@ fn strides(shape: &[usize]) -> Vec<usize> {
 /// The shape that both are repeated to.
 pub fn broadcast(a: &[usize], b: &[usize]) -> Vec<usize> {
     let rank = a.len().max(b.len());
-    let extent = |shape: &[usize], axis: usize| {
-        (axis + shape.len()).checked_sub(rank).map_or(1, |own| shape[own])
-    };
+    let extent =
+        |shape: &[usize], axis: usize| (axis + shape.len()).checked_sub(rank).map_or(1, |own| shape[own]);
     let larger = |axis| match [extent(a, axis), extent(b, axis)] {
         [1, other] => other,
         [own, _] => own,

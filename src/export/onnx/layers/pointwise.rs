@@ -46,8 +46,8 @@ pub fn silu(to: &mut Builder, layer: &Layer) -> Result<String> {
 }
 /// `x (1 + erf(x / sqrt 2)) / 2`.
 pub fn gelu(to: &mut Builder, layer: &Layer) -> Result<String> {
-    let [root, one, half] =
-        [("root", std::f32::consts::FRAC_1_SQRT_2), ("one", 1.0), ("half", 0.5)].map(|(w, v)| to.scalar(w, v));
+    let [root, one, half] = [("root", std::f32::consts::FRAC_1_SQRT_2), ("one", 1.0), ("half", 0.5)]
+        .map(|(w, v)| to.scalar(w, v));
     let scaled = to.node("Mul", &[layer.x(), &root], vec![]);
     let bent = to.node("Erf", &[&scaled], vec![]);
     let raised = to.node("Add", &[&bent, &one], vec![]);

@@ -93,7 +93,8 @@ fn lstm(to: &mut Builder, x: &str, product: &str, c: &str) -> Vec<String> {
     let gates = to.node_of("Split", &[&sums], vec![int("axis", -1)], 4);
     let [i, f, o] = [0, 1, 3].map(|gate| to.node("Sigmoid", &[&gates[gate]], vec![]));
     let g = to.node("Tanh", &[&gates[2]], vec![]);
-    let [kept, new] = [[&f, c], [&i, &g]].map(|factors| to.node("Mul", &factors.map(|name| name as &str), vec![]));
+    let [kept, new] =
+        [[&f, c], [&i, &g]].map(|factors| to.node("Mul", &factors.map(|name| name as &str), vec![]));
     let c = to.node("Add", &[&kept, &new], vec![]);
     let bent = to.node("Tanh", &[&c], vec![]);
     vec![to.node("Mul", &[&o, &bent], vec![]), c]
