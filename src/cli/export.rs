@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
+use serde_json::Value;
 
 use super::eval::home_of;
 use super::weights::Weights;
 use super::{Device, drive, say, subnet};
 use crate::error::{Error, Kind, Result};
-use crate::export::{self, Run, Source};
+use crate::export::{self, Options, Run, Source};
 use crate::recipe::Recipe;
+use crate::report::files::read_lines;
 use crate::report::load::{check_numbers, load_any, snapshot_of};
 use crate::report::table::{self, rows_of_left};
 use crate::store::folder::write_file_atomic;
@@ -36,6 +38,12 @@ pub struct Export {
     /// Write only kept values and their indices, which Coppice alone reads; safetensors
     #[arg(long)]
     packed: bool,
+    /// Leave the zeros of pruned weights out, as sparse initializers, where that is smaller; onnx
+    #[arg(long)]
+    sparse: bool,
+    /// Do not compare the file with the network; onnx
+    #[arg(long)]
+    no_check: bool,
     #[command(flatten)]
     weights: Weights,
     /// A subnet of a once-for-all network as a network of its own, with its batch-norm statistics recomputed: as of `eval`. Its
@@ -49,6 +57,11 @@ pub struct Export {
 impl Export {
     pub fn run(&self) -> Result<()> {
         absent(&self.out)?;
+        for (flag, given) in [("--sparse", self.sparse), ("--no-check", self.no_check)] {
+            if given && self.to != "onnx" {
+                return Err(Error::usage(format!("{flag} is for onnx, not for {}", self.to)));
+            }
+        }
         if self.packed {
             return self.packed();
         }
@@ -75,13 +88,16 @@ impl Export {
         let weights = parameters(crate::report::mask::applied(&self.weights.told(arrays))?);
         let run = match home_of(&self.run) {
             Some(home) => {
-                let (recipe, meta) = RunFolder::read(home)?;
-                let snapshot = snapshot_of(&self.run)?;
-                Some(Run { recipe, snapshot, meta, device: self.device.choice()? })
+                let (recipe, _) = RunFolder::read(home)?;
+                Some(Run {
+                    snapshot: snapshot_of(&self.run)?,
+                    accuracy: self.accuracy()?,
+                    ..self.run_of(recipe)?
+                })
             }
             None => None,
         };
-        Ok(Source { weights, run })
+        Ok(Source { weights, run, options: self.options() })
     }
 
     /// A subnet, and its recipe.
@@ -92,7 +108,8 @@ impl Export {
         let weights = session.weights_of(&part)?;
         let recipe = subnet::recipe(&session, &part)?;
         say(&subnet::described(&part))?;
-        Ok((Source { weights, run: Some(self.run_of(recipe.clone())?) }, Some(recipe)))
+        let run = Some(self.run_of(recipe.clone())?);
+        Ok((Source { weights, run, options: self.options() }, Some(recipe)))
     }
 
     /// The network without its pruned filters, and its recipe.
@@ -104,13 +121,31 @@ impl Export {
         let data = drive::data(&recipe)?;
         let Compact { recipe, weights, left } = compact(&recipe, &snapshot, &extent(&data), data.classes)?;
         say(&table::rows(&["filters of", "left", "of"], &rows_of_left(&left)))?;
-        Ok((Source { weights, run: Some(self.run_of(recipe.clone())?) }, Some(recipe)))
+        let run = Some(Run { accuracy: self.accuracy()?, ..self.run_of(recipe.clone())? });
+        Ok((Source { weights, run, options: self.options() }, Some(recipe)))
     }
 
-    /// The run, with the recipe of a smaller network that is part of its own.
+    /// The run, with its recipe or that of a smaller network that is part of its own.
     fn run_of(&self, recipe: Recipe) -> Result<Run> {
         let (_, meta) = RunFolder::read(self.home()?)?;
-        Ok(Run { recipe, snapshot: None, meta, device: self.device.choice()? })
+        let digest = snapshot_of(&self.run)?.map(|snapshot| snapshot.digest);
+        Ok(Run { recipe, snapshot: None, meta, digest, accuracy: None, device: self.device.choice()? })
+    }
+
+    /// What the run found on the test part, if it did so after the last step and by the weights that are exported.
+    fn accuracy(&self) -> Result<Option<f64>> {
+        let home = self.home()?;
+        let metrics = home.join("metrics.jsonl");
+        let is_last = snapshot_of(&self.run)? == snapshot_of(home)?;
+        if !is_last || !self.weights.are_judged() || !metrics.is_file() {
+            return Ok(None);
+        }
+        let of_test = |line: &Value| (line["part"] == "test").then(|| line["accuracy"].as_f64())?;
+        Ok(read_lines(&metrics)?.iter().rev().find_map(of_test))
+    }
+
+    fn options(&self) -> Options {
+        Options { sparse: self.sparse, unchecked: self.no_check }
     }
 
     fn home(&self) -> Result<&Path> {

@@ -11,6 +11,10 @@ pub struct Weights {
 }
 
 impl Weights {
+    /// Whether these are the weights that a run is judged by, whatever it has.
+    pub fn are_judged(self) -> bool {
+        !self.no_ema
+    }
     /// The arrays with what is asked for, and what that is where there is a choice.
     pub fn of(self, arrays: Arrays) -> (Arrays, Option<&'static str>) {
         let (by_average, has) = averaged(arrays.clone());

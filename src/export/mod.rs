@@ -4,10 +4,11 @@ use std::path::Path;
 
 use crate::error::Result;
 
+mod onnx;
 mod safetensors;
 mod source;
 
-pub use source::{Run, Source};
+pub use source::{Options, Run, Source};
 
 /// A form of a trained network.
 pub struct Format {
@@ -19,7 +20,7 @@ pub struct Format {
 }
 
 /// All of them.
-pub const ALL: &[Format] = &[safetensors::FORMAT];
+pub const ALL: &[Format] = &[safetensors::FORMAT, onnx::FORMAT];
 
 /// The names of all.
 pub fn names() -> impl Iterator<Item = &'static str> {

@@ -3,7 +3,7 @@
 use crate::data::{self, Dataset};
 use crate::error::{Error, Result};
 use crate::gpu::{Choice, Gpu};
-use crate::recipe::Recipe;
+use crate::recipe::{Precision, Recipe};
 use crate::store::Arrays;
 use crate::train::{Meta, Session, checkpoint::Snapshot, extent, judged};
 
@@ -13,6 +13,16 @@ pub struct Source {
     pub weights: Arrays,
     /// The run that they are of, if they lie in the folder of one.
     pub run: Option<Run>,
+    pub options: Options,
+}
+
+/// What a person may ask of a form beside its name.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// ONNX: weights without their zeros, where that is smaller.
+    pub sparse: bool,
+    /// ONNX: what is written is not compared with the network.
+    pub unchecked: bool,
 }
 
 /// The run of a trained network.
@@ -22,6 +32,10 @@ pub struct Run {
     /// The checkpoint that the weights are from.
     pub snapshot: Option<Snapshot>,
     pub meta: Meta,
+    /// That of the run's checkpoint.
+    pub digest: Option<String>,
+    /// What the run found for these weights on the test part, from 0 to 1.
+    pub accuracy: Option<f64>,
     /// Where the network can be run.
     pub device: Choice,
 }
@@ -45,7 +59,8 @@ impl Source {
     pub fn session(&self, what: &str) -> Result<(Session, Dataset)> {
         let run = self.run(what)?;
         let data = run.data()?;
-        let recipe = judged(&run.recipe, run.snapshot.as_ref(), &extent(&data), data.classes)?;
+        let mut recipe = judged(&run.recipe, run.snapshot.as_ref(), &extent(&data), data.classes)?;
+        recipe.run.activations = Precision::F32; // as other programs compute
         let gpu = Gpu::open(&run.device)?;
         let mut session = Session::new(&gpu, &recipe, &data, run.meta.variants.clone())?;
         session.load_weights(&self.weights)?;

@@ -1,0 +1,106 @@
+//! An ONNX file against the network that it was made of: the same samples through both.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use prost::Message;
+
+use super::evaluate::{self, tensor::Tensor};
+use super::proto::Model;
+use super::sample_shape;
+use crate::data::Dataset;
+use crate::error::{Error, Kind, Result};
+use crate::export::Source;
+use crate::train::extent;
+
+/// Samples that are compared.
+const SAMPLES: usize = 8;
+/// Of the largest number of an output. Rounding alone moves networks of 50 layers by a few millionths.
+const BOUND: f32 = 1e-5;
+
+/// How far apart both are.
+pub struct Found {
+    samples: usize,
+    outputs: usize,
+    /// Of the largest number of an output.
+    difference: f32,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Found { samples, outputs, difference } = self;
+        let outputs = if *outputs == 1 { "outputs".to_string() } else { format!("{outputs} outputs") };
+        write!(
+            f,
+            "checked on {samples} test samples: {outputs} differ by {difference:.1e} of the largest number"
+        )
+    }
+}
+
+/// Reads a file back, evaluates it on samples of the test part, and compares with what the network answers on its device.
+///
+/// # Errors
+/// `Kind::Check` where they differ by more than rounding; those of [`Source::session`].
+pub fn compare(source: &Source, path: &Path) -> Result<Found> {
+    let bytes = fs::read(path).map_err(|e| Error::file("read", path, e))?;
+    let model = Model::decode(&bytes[..])
+        .map_err(|e| Error::new(Kind::Check, "the file is no protobuf").at(e.to_string()))?;
+    let (session, data) = source.session("ONNX")?;
+    let answers = session.answers(SAMPLES)?;
+    let outputs = evaluate::run(&model, vec![input(&data, &answers.rows)])?;
+    let names = session.model.heads().iter().map(|head| head.name.as_str());
+    let mut found = Found { samples: answers.rows.len(), outputs: outputs.len(), difference: 0.0 };
+    for ((name, own), wanted) in names.zip(&outputs).zip(&answers.outputs) {
+        let difference = apart(own.as_floats()?, wanted);
+        if !(difference <= BOUND) {
+            return Err(Error::new(Kind::Check, "the ONNX file does not answer as the network does")
+                .at(format!("output `{name}` differs by {difference:e} of its largest number; at most {BOUND:e} is rounding"))
+                .at(format!("{} was removed", path.display()))
+                .hint("--device twin, to see whether the device computes otherwise; --no-check keeps the file"));
+        }
+        found.difference = found.difference.max(difference);
+    }
+    Ok(found)
+}
+
+/// The largest difference over the largest number; not a number where lengths differ.
+fn apart(own: &[f32], wanted: &[f32]) -> f32 {
+    if own.len() != wanted.len() {
+        return f32::NAN;
+    }
+    let largest = wanted.iter().fold(f32::MIN_POSITIVE, |most, x| most.max(x.abs()));
+    // A difference that is not a number is not overlooked.
+    let differs = |most: f32, (a, b): (&f32, &f32)| match (a - b).abs() {
+        more if more.is_nan() => f32::INFINITY,
+        more => most.max(more),
+    };
+    own.iter().zip(wanted).fold(0.0, differs) / largest
+}
+
+/// These samples of the test part as the graph reads them.
+pub fn input(data: &Dataset, rows: &[u32]) -> Tensor {
+    let shape = [&[rows.len()], &sample_shape(&extent(data))[..]].concat();
+    if let Some(tokens) = data.test.tokens() {
+        let read =
+            |&row: &u32| tokens.row(row as usize, 0)[..tokens.reads].iter().map(|&token| i64::from(token));
+        return Tensor::ints(shape, rows.iter().flat_map(read).collect());
+    }
+    let columns = data.columns(&data.test, rows);
+    let places =
+        (0..rows.len()).flat_map(|sample| (0..data.features()).map(move |feature| (sample, feature)));
+    Tensor::floats(shape, places.map(|(sample, feature)| columns[feature * rows.len() + sample]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_are_those_of_the_largest_number_and_none_is_overlooked() {
+        assert_eq!(apart(&[1.0, -4.0], &[1.5, -4.0]), 0.125);
+        for wrong in [apart(&[1.0], &[1.0, 2.0]), apart(&[f32::NAN, 1.0], &[1.0, 1.0])] {
+            assert!(!(wrong <= BOUND));
+        }
+    }
+}
