@@ -4,6 +4,8 @@ use std::path::Path;
 
 use crate::error::Result;
 
+mod csr;
+mod pruned;
 mod safetensors;
 mod source;
 
@@ -19,7 +21,7 @@ pub struct Format {
 }
 
 /// All of them.
-pub const ALL: &[Format] = &[safetensors::FORMAT];
+pub const ALL: &[Format] = &[safetensors::FORMAT, csr::FORMAT];
 
 /// The names of all.
 pub fn names() -> impl Iterator<Item = &'static str> {
