@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::error::Result;
 
+mod bitmask;
 mod csr;
 mod pruned;
 mod safetensors;
@@ -21,7 +22,7 @@ pub struct Format {
 }
 
 /// All of them.
-pub const ALL: &[Format] = &[safetensors::FORMAT, csr::FORMAT];
+pub const ALL: &[Format] = &[safetensors::FORMAT, csr::FORMAT, bitmask::FORMAT];
 
 /// The names of all.
 pub fn names() -> impl Iterator<Item = &'static str> {
