@@ -9,6 +9,7 @@ mod csr;
 mod pruned;
 mod safetensors;
 mod source;
+mod two_four;
 
 pub use source::{Run, Source};
 
@@ -22,7 +23,7 @@ pub struct Format {
 }
 
 /// All of them.
-pub const ALL: &[Format] = &[safetensors::FORMAT, csr::FORMAT, bitmask::FORMAT];
+pub const ALL: &[Format] = &[safetensors::FORMAT, csr::FORMAT, bitmask::FORMAT, two_four::FORMAT];
 
 /// The names of all.
 pub fn names() -> impl Iterator<Item = &'static str> {
