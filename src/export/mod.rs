@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::error::Result;
 
 mod bitmask;
+mod c;
 mod csr;
 mod pruned;
 mod safetensors;
@@ -23,7 +24,7 @@ pub struct Format {
 }
 
 /// All of them.
-pub const ALL: &[Format] = &[safetensors::FORMAT, csr::FORMAT, bitmask::FORMAT, two_four::FORMAT];
+pub const ALL: &[Format] = &[safetensors::FORMAT, csr::FORMAT, bitmask::FORMAT, two_four::FORMAT, c::FORMAT];
 
 /// The names of all.
 pub fn names() -> impl Iterator<Item = &'static str> {

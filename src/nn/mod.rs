@@ -27,7 +27,7 @@ pub use arena::{Arena, Placement, Room, place};
 pub use carried::Carried;
 pub use coupling::{Coupling, Passing};
 pub use extent::Extent;
-pub use graph::{DATA, Graph, Value};
+pub use graph::{DATA, Graph, PLAIN, Value};
 pub use model::{Head, Model, Node};
 pub use pass::{Copies, Left, Pass};
 pub use reach::Cut;

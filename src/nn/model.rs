@@ -68,6 +68,14 @@ impl Model {
     pub fn trainable_layers(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(|node| node.owns && !node.params.is_empty())
     }
+    /// What the layer of this number in its description writes, whether or not another layer does its work.
+    pub fn output_of(&self, layer: usize) -> &Extent {
+        &self.values[layer + 1].extent
+    }
+    /// The parameters that the layer of this name reads.
+    pub fn params_of(&self, layer: &str) -> &[ParamId] {
+        self.nodes.iter().find(|node| node.name == layer).map_or(&[], |node| &node.params)
+    }
     /// Whether a layer reads the batch as it is, where samples are varied.
     pub fn reads_plain(&self) -> bool {
         self.plain.is_some()

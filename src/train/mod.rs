@@ -1,5 +1,6 @@
 //! The training loop, its events and its checkpoints.
 
+mod answers;
 mod aside;
 mod augment;
 mod averages;
@@ -45,6 +46,7 @@ mod warnings;
 mod watch;
 mod writer;
 
+pub use answers::Answers;
 pub use augment::shown;
 pub use averages::averaged;
 pub use compact::expand_described;
