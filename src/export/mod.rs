@@ -25,14 +25,8 @@ pub struct Format {
 }
 
 /// All of them.
-pub const ALL: &[Format] = &[
-    safetensors::FORMAT,
-    onnx::FORMAT,
-    csr::FORMAT,
-    bitmask::FORMAT,
-    two_four::FORMAT,
-    c::FORMAT,
-];
+pub const ALL: &[Format] =
+    &[safetensors::FORMAT, onnx::FORMAT, csr::FORMAT, bitmask::FORMAT, two_four::FORMAT, c::FORMAT];
 
 /// The names of all.
 pub fn names() -> impl Iterator<Item = &'static str> {
