@@ -16,7 +16,8 @@ pub fn recurrent(to: &mut Builder, layer: &Layer, kind: &Kind) -> Result<String>
     } else {
         let units = layer.output.channels / if layer.has_cells()? { 2 } else { 1 };
         let shape = to.shape_of_batch(layer.x(), &[units]);
-        let zeros = to.node("ConstantOfShape", &[&shape], vec![]);
+        let zero = to.scalar("zero", 0.0);
+        let zeros = to.node("Expand", &[&zero, &shape], vec![]);
         vec![zeros; kind.states]
     };
     let steps: Vec<i64> = (0..layer.extent().sites[0] as i64).collect();
