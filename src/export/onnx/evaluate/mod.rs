@@ -136,7 +136,9 @@ impl Call<'_> {
         let found = self.attribute(name).map(|attribute| &attribute.ints[..]);
         found.ok_or_else(|| fault(format!("attribute `{name}` is missing")))
     }
-    fn text(&self, name: &str) -> &[u8] {
-        self.attribute(name).map_or(b"", |attribute| &attribute.s)
+    /// Refuses what is not evaluated here, so that it is not overlooked.
+    fn has_none_of(&self, names: &[&str]) -> Result<()> {
+        let found = names.iter().find(|name| self.attribute(name).is_some());
+        found.map_or(Ok(()), |name| Err(fault(format!("attribute `{name}` is not evaluated"))))
     }
 }
