@@ -16,6 +16,7 @@ pub mod param;
 pub mod random;
 pub mod recipe;
 pub mod report;
+pub mod search;
 pub mod shrink;
 pub mod sparsity;
 pub mod store;

@@ -36,6 +36,8 @@ pub enum Stream {
     Mixup = 12,
     /// Which subnets a step trains.
     Subnet = 20,
+    /// Which subnets a search looks at.
+    Search = 21,
     /// Inputs of unit tests and of measurements.
     Test = 255,
 }

@@ -268,7 +268,7 @@ fn what_does_not_go_together_is_refused() {
         ("method='gmp', target=0.5, criterion='l2'", "criterion"),
         (
             "method='gmp', target=0.5, pattern='filter', criterion='scale'",
-            "no norm with a scale follows `squeeze.weight`",
+            "no norm scales every channel of `squeeze.weight`",
         ),
         ("method='gmp', target=0.5, pattern='filter', rule=[{match='fc', pattern='2:4'}]", "or nowhere"),
         ("method='gmp', target=0.5, rule=[{match='fc', pattern='filter'}]", "a rule cannot ask for them"),

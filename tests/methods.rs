@@ -1,6 +1,6 @@
 //! `docs/METHODS.md` is kept true: its tables are those of the registries, and every entry has a section of its own.
 //!
-//! `COPPICE_BLESS=1 cargo test` rewrites the tables; sections are written by hand.
+//! `COPPICE_BLESS=1 cargo test` rewrites tables and the lists below headings; all else is written by hand.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -201,93 +201,77 @@ fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     text
 }
 
-fn methods_table(results: &str) -> String {
-    let row = |entry: &Entry| {
-        let recipes = recipes_of(entry.name);
-        let labels: Vec<String> = recipes.iter().map(|ready| code(&ready.label())).collect();
-        vec![
-            code(entry.name),
-            entry.about.into(),
-            entry.paper.into(),
-            labels.join(", "),
-            settings(&(entry.settings)()),
-            entry.order.iter().map(word).collect::<Vec<_>>().join(", "),
-            format!("{}, {}", word(entry.start), word(entry.distribution)),
-            results_of(results, &recipes),
-        ]
-    };
-    let header = [
-        "method",
-        "what it does",
-        "paper",
-        "ready recipes",
-        "settings of its own",
-        "in a step",
-        "masks of the start, distribution",
-        "test accuracy reached",
-    ];
-    table(&header, methods::ALL.iter().map(row).collect())
+/// What is said of an entry below its heading: names and what they say; nothing where that is empty.
+type Facts = Vec<(&'static str, String)>;
+
+/// An entry of a registry.
+struct Described {
+    name: &'static str,
+    about: &'static str,
+    paper: &'static str,
+    facts: Facts,
 }
 
-fn optimizers_table(results: &str) -> String {
-    let row = |entry: &optim::Entry| {
-        let uses = |recipe: &&str| {
-            Recipe::find(recipe, &[]).unwrap_or_else(|e| panic!("{recipe}: {e}")).optim.name == entry.name
-        };
-        let recipes: Vec<&str> = BUILT_IN.iter().map(|(recipe, _)| *recipe).filter(uses).collect();
-        let labels: Vec<String> = recipes.iter().map(|recipe| code(recipe)).collect();
-        vec![
-            code(entry.name),
-            entry.about.into(),
-            entry.paper.into(),
-            if labels.is_empty() { "any, with `-s optim=...`".into() } else { labels.join(", ") },
-            settings(&(entry.settings)()),
-            entry.slots.iter().map(|slot| code(slot)).collect::<Vec<_>>().join(", "),
-            reached_by(results, entry.name),
-        ]
-    };
-    let header = [
-        "optimizer",
-        "what it does",
-        "paper",
-        "ready recipes",
-        "settings of its own",
-        "slots of each weight",
-        "test accuracy reached, dense",
-    ];
-    table(&header, optim::ALL.iter().map(row).collect())
+fn listed(all: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    all.into_iter().map(|name| code(name.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
-fn distillation_table(results: &str) -> String {
-    let row = |entry: &distill::Entry| {
-        let uses = |recipe: &&str| {
-            Recipe::find(recipe, &[]).unwrap_or_else(|e| panic!("{recipe}: {e}")).distill.method == entry.name
-        };
-        let recipes: Vec<&str> = BUILT_IN.iter().map(|(recipe, _)| *recipe).filter(uses).collect();
-        let found: Vec<String> = recipes.iter().filter_map(|recipe| confidence(results, recipe)).collect();
-        // Most recipes distil nothing: it is the table that tells which of them to compare with.
-        let named: Vec<String> = match entry.name {
-            "none" => vec!["all others".into()],
-            _ => recipes.iter().map(|recipe| code(recipe)).collect(),
-        };
-        vec![
-            code(entry.name),
-            entry.about.into(),
-            entry.paper.into(),
-            named.join(", "),
-            settings(&(entry.settings)()),
-            if found.is_empty() { "not run".into() } else { found.join("; ") },
-        ]
-    };
-    let header = [
-        "distillation",
-        "what it does",
-        "paper",
-        "ready recipes",
-        "settings of its own",
-        "on test images, by seed",
+fn method(entry: &Entry, results: &str) -> Described {
+    let recipes = recipes_of(entry.name);
+    let facts = vec![
+        ("Recipes", listed(recipes.iter().map(Ready::label))),
+        ("Settings of its own", settings(&(entry.settings)())),
+        ("Order of a step", entry.order.iter().map(word).collect::<Vec<_>>().join(", ")),
+        ("First masks", word(entry.start)),
+        ("Distribution unless set", code(&word(entry.distribution))),
+        ("Test accuracy", results_of(results, &recipes)),
     ];
-    table(&header, distill::ALL.iter().map(row).collect())
+    Described { name: entry.name, about: entry.about, paper: entry.paper, facts }
+}
+
+fn optimizer(entry: &optim::Entry, results: &str) -> Described {
+    let uses = |recipe: &&str| {
+        Recipe::find(recipe, &[]).unwrap_or_else(|e| panic!("{recipe}: {e}")).optim.name == entry.name
+    };
+    let recipes: Vec<&str> = BUILT_IN.iter().map(|(recipe, _)| *recipe).filter(uses).collect();
+    let facts = vec![
+        ("Recipes", if recipes.is_empty() { "any, with `-s optim=...`".into() } else { listed(recipes) }),
+        ("Settings of its own", settings(&(entry.settings)())),
+        ("Slots of each weight", listed(entry.slots)),
+        ("Test accuracy, dense", reached_by(results, entry.name)),
+    ];
+    Described { name: entry.name, about: entry.about, paper: entry.paper, facts }
+}
+
+fn distillation(entry: &distill::Entry, results: &str) -> Described {
+    let uses = |recipe: &&str| {
+        Recipe::find(recipe, &[]).unwrap_or_else(|e| panic!("{recipe}: {e}")).distill.method == entry.name
+    };
+    let recipes: Vec<&str> = BUILT_IN.iter().map(|(recipe, _)| *recipe).filter(uses).collect();
+    let found: Vec<String> = recipes.iter().filter_map(|recipe| confidence(results, recipe)).collect();
+    // Most recipes distil nothing: it is the table of results that tells which of them to compare with.
+    let named = if entry.name == "none" { "all others".into() } else { listed(recipes) };
+    let facts = vec![
+        ("Recipes", named),
+        ("Settings of its own", settings(&(entry.settings)())),
+        ("On test images", if found.is_empty() { "not run".into() } else { found.join("; ") }),
+    ];
+    Described { name: entry.name, about: entry.about, paper: entry.paper, facts }
+}
+
+/// A chapter's table: what there is, and after which paper. Names lead to their sections.
+fn index(what: &str, all: &[Described]) -> String {
+    // A heading that was there before has a number behind it.
+    let is_second = |name: &str| what == "distillation" && methods::ALL.iter().any(|one| one.name == name);
+    let link = |name: &str| format!("[{}](#{name}{})", code(name), if is_second(name) { "-1" } else { "" });
+    let row = |one: &Described| vec![link(one.name), one.about.into(), one.paper.into()];
+    table(&[what, "what it does", "paper"], all.iter().map(row).collect())
+}
+
+/// The lines below a heading.
+fn facts(one: &Described) -> String {
+    let told = one.facts.iter().filter(|(_, text)| !text.is_empty());
+    told.map(|(name, text)| format!("- {name}: {text}\n")).collect()
 }
 
 /// `text` with `table` in place of what stands between the markers of `name`.
@@ -334,10 +318,23 @@ fn faults(text: &str, chapter: &str, names: &[&str], parts: &[&str]) -> Vec<Stri
 #[test]
 fn the_tables_are_those_of_the_registries() {
     let (old, results) = (read("METHODS.md"), read("results.md"));
-    let new = replaced(&old, "methods", &methods_table(&results))
-        .and_then(|text| replaced(&text, "optimizers", &optimizers_table(&results)))
-        .and_then(|text| replaced(&text, "distillation", &distillation_table(&results)))
-        .unwrap_or_else(|what| panic!("docs/METHODS.md: {what}"));
+    let chapters = [
+        ("methods", "method", methods::ALL.iter().map(|entry| method(entry, &results)).collect()),
+        ("optimizers", "optimizer", optim::ALL.iter().map(|entry| optimizer(entry, &results)).collect()),
+        (
+            "distillation",
+            "distillation",
+            distill::ALL.iter().map(|entry| distillation(entry, &results)).collect::<Vec<_>>(),
+        ),
+    ];
+    let mut new = old.clone();
+    for (name, what, all) in chapters {
+        let parts = std::iter::once((name.to_string(), index(what, &all)))
+            .chain(all.iter().map(|one| (format!("{what} {}", one.name), facts(one))));
+        for (name, text) in parts {
+            new = replaced(&new, &name, &text).unwrap_or_else(|what| panic!("docs/METHODS.md: {what}"));
+        }
+    }
     if new == old {
         return;
     }
@@ -347,7 +344,7 @@ fn the_tables_are_those_of_the_registries() {
     }
     let line = new.lines().find(|line| !old.contains(line)).unwrap_or("a line too many");
     panic!(
-        "the tables of docs/METHODS.md are not those of the registries, recipes and docs/results.md\n  \
+        "tables and lists of docs/METHODS.md are not those of the registries, recipes and docs/results.md\n  \
          the first new line: {line}\n  try: COPPICE_BLESS=1 cargo test --test methods, and read the difference"
     );
 }

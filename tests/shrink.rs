@@ -116,7 +116,7 @@ fn mean(loss: &Tensor) -> f64 {
 }
 
 const TINY: &str = "stem = 8\nstem_stride = 1\nchannels = [8, 8]\nstrides = [1, 2]\nlast = 8\nkernels = [7, 5, 3]\n\
-    expansions = [2, 1]\ndepths = [2, 1]";
+    expansions = [2, 1]\ndepths = [2, 1]\nresolutions = [6]";
 
 /// Along a direction of each stored parameter: the gradients of subnets reach it through cuts and transformations. Large
 /// biases keep ReLUs from turning within the difference.
@@ -126,7 +126,7 @@ fn gradients_of_subnets_are_those_of_finite_differences() {
     for param in rig.model.params.iter().filter(|param| param.name.ends_with("_norm.bias")) {
         param.write(&vec![4.0; param.len()]).unwrap();
     }
-    for subnet in ["ks=3 e=1 d=2", "ks=5,7,3,5 e=2,1,2,1 d=2", "ks=5,3 e=2 d=1"] {
+    for subnet in ["ks=3 e=1 d=2", "ks=5,7,3,5 e=2,1,2,1 d=2 r=6", "ks=5,3 e=2 d=1"] {
         let (forward, backward, loss) = rig.pass(subnet);
         rig.clear();
         forward.replay().unwrap();
@@ -278,7 +278,7 @@ const RECIPE: &str = "
     data = { name = 'digits' }
     optim = { name = 'sgd', lr = { type = 'cosine', start = 0.1, end = 0.0 }, weight_decay = 0.001 }
     model = { preset = 'once-for-all', stem = 8, stem_stride = 1, channels = [8, 8], strides = [1, 2], last = 8,
-              kernels = [5, 3], expansions = [2, 1], depths = [2, 1] }
+              kernels = [5, 3], expansions = [2, 1], depths = [2, 1], resolutions = [6] }
     shrink = { phases = ['full', 'kernel', 'depth', 'width'], begin = ['2', '4', '6'], lr = [1.0, 0.5, 0.5, 0.5],
                subnets = [1, 1, 2, 3] }
     finish = { recalibrate = 3 }";
@@ -419,6 +419,40 @@ fn what_does_not_go_together_is_refused() {
     assert!(plain.supernet().err().unwrap().to_string().contains("has no subnets"));
 }
 
+/// A step reads pictures of one size, drawn anew for each.
+#[test]
+fn sizes_of_pictures_are_drawn_step_by_step() {
+    let phases = "shrink={phases=['full','resolution'],begin=['1'],subnets=[1,2]}";
+    let build = |more: &str| session(&Gpu::twin(), &["run.steps=6", phases, more]);
+    let mut whole = build("model.kernels=[5]");
+    let mut middle = None;
+    while !whole.is_done() {
+        whole.advance().unwrap();
+        if whole.step == 3 {
+            middle = Some(whole.snapshot().unwrap());
+        }
+    }
+    let end = whole.snapshot().unwrap().digest;
+    let mut again = build("model.kernels=[5]");
+    again.restore(&middle.unwrap()).unwrap();
+    while !again.is_done() {
+        again.advance().unwrap();
+    }
+    assert_eq!(again.snapshot().unwrap().digest, end);
+    let supernet = whole.supernet().unwrap();
+    let loss = |text: &str| {
+        let part = whole.cut(&supernet, &supernet.space.parse(text).unwrap()).unwrap();
+        whole.evaluate_part(&part, Part::Test).unwrap().unwrap().totals.mean_loss()
+    };
+    assert_ne!(loss("full"), loss("r=6"));
+    // Whatever is drawn, with sizes that nobody can draw the steps are others.
+    let mut other = session(&Gpu::twin(), &["run.steps=6", &phases.replace("resolution", "kernel")]);
+    while !other.is_done() {
+        other.advance().unwrap();
+    }
+    assert_ne!(other.snapshot().unwrap().digest, end);
+}
+
 /// From recipe to exported subnet, by the program; stopped by force within a phase of subnets.
 #[test]
 fn a_subnet_leaves_its_run_as_a_file_with_a_recipe() {
@@ -446,14 +480,15 @@ fn a_subnet_leaves_its_run_as_a_file_with_a_recipe() {
     let eval = |more: &[&str]| {
         program::json(here, &[&["eval", "whole", "--device", "twin", "--json"], more].concat())
     };
-    let within = eval(&["--subnet", "ks=3 e=1,2 d=1"]);
-    assert_eq!(within["subnet"], "ks=3,5,3,5 e=1,2,2,2 d=1,1");
+    let within = eval(&["--subnet", "ks=3 e=1,2 d=1 r=6"]);
+    assert_eq!(within["subnet"], "ks=3,5,3,5 e=1,2,2,2 d=1,1 r=6");
+    assert_ne!(within["test_loss"], eval(&["--subnet", "ks=3 e=1,2 d=1"])["test_loss"]);
     // The run ends with the statistics of the full network.
     let (full, stored) = (eval(&["--subnet", "full"]), eval(&[]));
     assert_eq!(full["test_loss"], whole["test_loss"]);
     assert_eq!(stored["test_loss"], whole["test_loss"]);
     let export = ["export", "whole", "--to", "safetensors", "small.safetensors", "--device", "twin"];
-    let export = [&export[..], &["--subnet", "ks=3 e=1,2 d=1"]].concat();
+    let export = [&export[..], &["--subnet", "ks=3 e=1,2 d=1 r=6"]].concat();
     let exported = program::run(here, &export);
     assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
     let alone = ["eval", "small.safetensors", "--recipe", "small.toml", "--device", "twin", "--json"];

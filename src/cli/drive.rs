@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::waiting::{State, Waiting};
 use super::{cache, tune};
-use crate::data::Dataset;
+use crate::data::{Dataset, tokenizer};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use crate::ops::measure::Effort;
@@ -63,7 +63,15 @@ pub fn start(gpu: &Gpu, recipe: &Recipe, data: &Dataset, path: &Path, options: &
     };
     let folder = RunFolder::create(path, &session.whole, &meta)?;
     initial.map_or(Ok(()), |initial| initial.save(path))?;
+    keep_tokenizer(recipe, path)?;
     go(session, data, &folder, options, Vec::new())
+}
+
+/// A copy of what cuts the text, so that `sample` needs nothing but the run.
+fn keep_tokenizer(recipe: &Recipe, run: &Path) -> Result<()> {
+    let Ok(file) = recipe.data.settings.text("tokenizer") else { return Ok(()) };
+    let to = run.join(tokenizer::FILE);
+    std::fs::copy(file, &to).map(|_| ()).map_err(|e| Error::file("write", &to, e))
 }
 
 /// Builds a session; while that takes long, says how many kernels are compiled.

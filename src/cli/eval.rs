@@ -94,7 +94,7 @@ impl Eval {
                 "language": test.language, "weights": which,
                 "test_loss": test.loss, "test_accuracy": test.accuracy,
                 "test_nll": test.loss, "test_ece": test.ece, "test_aurc": test.aurc, "test_e_aurc": test.e_aurc,
-                "subnet": part.as_ref().map(|part| part.subnet.to_string()),
+                "subnet": part.as_ref().map(|part| part.pick().to_string()),
                 "val_loss": validation.map(|e| e.loss), "val_accuracy": validation.map(|e| e.accuracy),
                 "adapter": gpu.identity().adapter, "backend": gpu.identity().backend,
             }))?;

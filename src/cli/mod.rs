@@ -28,6 +28,7 @@ mod recalibrate;
 mod report;
 mod resume;
 mod sample;
+mod search;
 mod selftest;
 mod subnet;
 mod sweep;
@@ -67,6 +68,8 @@ enum Command {
     Recalibrate(recalibrate::Recalibrate),
     /// Measure a trained network on the validation and test parts
     Eval(eval::Eval),
+    /// Find the most accurate subnet of a once-for-all network that a budget allows
+    Search(search::SearchArgs),
     /// Let a trained language model continue a prompt
     Sample(sample::Sample),
     /// Show what a recipe will do: budgets, schedule, memory, operations, kernels; trains nothing
@@ -159,6 +162,7 @@ fn run(command: Command) -> Result<()> {
         Command::Plasticity(args) => args.run(),
         Command::Recalibrate(args) => args.run(),
         Command::Eval(args) => args.run(),
+        Command::Search(args) => args.run(),
         Command::Sample(args) => args.run(),
         Command::Plan(args) => args.run(),
         Command::Data(args) => args.run(),

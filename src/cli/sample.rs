@@ -1,12 +1,13 @@
 //! `coppice sample`: a trained language model continues a prompt.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use super::weights::Weights;
 use super::{Device, print_json};
+use crate::data::tokenizer::{self, Tokenizer};
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 use crate::report::load::{check_numbers, load_any, snapshot_of};
@@ -44,6 +45,7 @@ pub struct Sample {
 enum Alphabet {
     Bytes,
     Characters(Vec<String>),
+    Pieces(Tokenizer),
     Numbers,
 }
 
@@ -57,7 +59,7 @@ impl Sample {
             Error::checkpoint("the run does not say what its tokens are")
                 .at("it was made by an older version")
         })?;
-        let alphabet = Alphabet::of(&recipe, facts)?;
+        let alphabet = Alphabet::of(&recipe, facts, &self.run)?;
         let prompt = alphabet.read(&self.prompt)?;
         let (arrays, damaged) = load_any(&self.run)?;
         for error in damaged {
@@ -88,10 +90,10 @@ impl Sample {
         let (mut written, mut text) = (Vec::new(), Vec::new());
         for n in 0..self.tokens {
             let token = choose.token(&logits, n);
-            let said = alphabet.write(token);
+            written.push(token);
+            let said = alphabet.write(&prompt, &written)?;
             show(&said)?;
             text.extend(said);
-            written.push(token);
             if n + 1 < self.tokens {
                 logits = writer.read(token)?;
             }
@@ -109,8 +111,17 @@ impl Sample {
 }
 
 impl Alphabet {
-    fn of(recipe: &Recipe, facts: &Facts) -> Result<Self> {
+    fn of(recipe: &Recipe, facts: &Facts, run: &Path) -> Result<Self> {
         let word = recipe.data.name.split(':').next().unwrap_or_default();
+        if recipe.data.settings.text("tokenizer").is_ok() {
+            let file = run.join(tokenizer::FILE);
+            let own = Tokenizer::open(&file)?;
+            return match own.names() == facts.class_names {
+                true => Ok(Self::Pieces(own)),
+                false => Err(Error::data(format!("{} is another tokenizer", file.display()))
+                    .at("its tokens are not those that the run was trained on")),
+            };
+        }
         match (word, recipe.data.settings.text("unit").ok()) {
             ("tokens", _) => Ok(Self::Numbers),
             (_, Some("bytes")) => Ok(Self::Bytes),
@@ -130,6 +141,7 @@ impl Alphabet {
                 let token = |c: char| find(c).map(|at| at as u32).ok_or_else(|| unknown(&c.to_string()));
                 prompt.chars().map(token).collect::<Result<_>>()?
             }
+            Self::Pieces(tokenizer) => tokenizer.encode(prompt)?,
             Self::Numbers => {
                 let token = |word: &str| word.parse().map_err(|_| unknown(word));
                 prompt.split_whitespace().map(token).collect::<Result<_>>()?
@@ -141,11 +153,22 @@ impl Alphabet {
         }
     }
 
-    fn write(&self, token: u32) -> Vec<u8> {
-        match self {
+    /// What the last of the written tokens adds to the text.
+    fn write(&self, prompt: &[u32], written: &[u32]) -> Result<Vec<u8>> {
+        let token = written[written.len() - 1];
+        Ok(match self {
             Self::Bytes => vec![token as u8],
             Self::Characters(names) => names[token as usize].clone().into_bytes(),
+            Self::Pieces(tokenizer) => {
+                let so_far = |count: usize| -> Result<String> {
+                    let text = tokenizer.decode(&[prompt, &written[..count]].concat())?;
+                    // The rest of a character comes with a later token.
+                    Ok(text.trim_end_matches(char::REPLACEMENT_CHARACTER).to_string())
+                };
+                let (before, now) = (so_far(written.len() - 1)?, so_far(written.len())?);
+                now.get(before.len()..).unwrap_or_default().as_bytes().to_vec()
+            }
             Self::Numbers => format!(" {token}").into_bytes(),
-        }
+        })
     }
 }

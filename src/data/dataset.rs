@@ -225,6 +225,18 @@ impl Dataset {
         (0..features).flat_map(|feature| rows.iter().map(move |&row| value(row, feature))).collect()
     }
 
+    /// The same data to compare networks by, and whether what they are judged on was held out: its validation part is the
+    /// first `most` samples of what is held out or, where nothing is, the last `most` of the training part, which stay in
+    /// that. The hash is that of the whole.
+    pub fn to_compare(&self, most: usize) -> (Self, bool) {
+        let (held, features) = (&self.validation, self.features());
+        let validation = match held.is_empty() {
+            true => self.train.filter(features, |row| row + most >= self.train.len()),
+            false => held.filter(features, |row| row < most),
+        };
+        (Self { validation, ..self.clone() }, !held.is_empty())
+    }
+
     fn digest(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(format!("coppice data 1 {:?} {}", self.shape, self.classes));

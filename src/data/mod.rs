@@ -25,6 +25,7 @@ mod standard;
 mod statistics;
 mod table;
 mod text;
+pub mod tokenizer;
 mod tokens;
 
 pub use dataset::{Dataset, SPLIT_SEED, Samples, Source, Split};

@@ -97,6 +97,8 @@ pub struct Options {
     /// The share of each class, or of a text its end, that is for testing, of a set without a test part.
     pub test: f64,
     pub unit: Unit,
+    /// A file that says how a text is cut, in place of `unit`.
+    pub tokenizer: Option<String>,
     /// Tokens of a window.
     pub context: usize,
     pub order: Order,
@@ -121,6 +123,7 @@ impl Default for Options {
             skip_damaged: false,
             test: 0.2,
             unit: Unit::Bytes,
+            tokenizer: None,
             context: 128,
             order: Order::Shuffled,
             vocabulary: None,
@@ -148,6 +151,14 @@ impl Options {
             v.as_float().filter(|share| *share > 0.0 && *share < 1.0)
         })?;
         let word = |value: &Value| value.as_str().filter(|word| !word.is_empty()).map(String::from);
+        let tokenizer = settings.optional("tokenizer", "the path of a tokenizer.json, in quotes", word)?;
+        let unit = choice(settings, "unit", "unit", Unit::ALL, Unit::name)?;
+        if let (Some(_), Some(unit)) = (&tokenizer, unit) {
+            let error = Error::usage("`data.unit` and `data.tokenizer` both say how the text is cut");
+            return Err(settings
+                .locate("unit", error.at(format!("data.unit = \"{}\"", unit.name())))
+                .hint("one of them"));
+        }
         Ok(Options {
             size,
             fit: choice(settings, "fit", "way to fit", Fit::ALL, Fit::name)?.unwrap_or_default(),
@@ -156,7 +167,8 @@ impl Options {
                 .optional("skip_damaged", "true or false", Value::as_bool)?
                 .unwrap_or(default.skip_damaged),
             test: test.unwrap_or(default.test),
-            unit: choice(settings, "unit", "unit", Unit::ALL, Unit::name)?.unwrap_or_default(),
+            unit: unit.unwrap_or_default(),
+            tokenizer,
             context: number(settings, "context", 1..=1 << 20)?.unwrap_or(default.context),
             order: choice(settings, "order", "order", Order::ALL, Order::name)?.unwrap_or(default.order),
             vocabulary: number(settings, "vocabulary", 2..=1 << 24)?,
@@ -182,7 +194,8 @@ pub fn complete(entry: &Entry, settings: &Settings) -> Result<Settings> {
         ("classes", Value::Integer(options.classes as i64)),
         ("samples", Value::Integer(options.samples as i64)),
     ];
-    let taken = all.into_iter().filter(|(key, _)| entry.keys.contains(key));
+    let is_cut = |key: &str| key == "unit" && options.tokenizer.is_some();
+    let taken = all.into_iter().filter(|(key, _)| entry.keys.contains(key) && !is_cut(key));
     let defaults: Table = taken.map(|(key, value)| (key.to_string(), value)).collect();
     Ok(settings.completed(&defaults))
 }

@@ -4,13 +4,14 @@ use std::io::Read;
 use std::path::Path;
 
 use super::options::{Options, Unit};
+use super::tokenizer::Tokenizer;
 use super::tokens::Tokens;
 use super::{Entry, Source, Split};
 use crate::error::{Error, Result};
 use crate::store::npy;
 
 /// Keys of all of these.
-const KEYS: &[&str] = &["unit", "context", "order", "test"];
+const KEYS: &[&str] = &["unit", "tokenizer", "context", "order", "test"];
 
 pub const SHAKESPEARE: Entry = Entry {
     name: "shakespeare",
@@ -30,7 +31,7 @@ pub const SHAKESPEARE: Entry = Entry {
 pub const TEXT: Entry = Entry {
     name: "text",
     argument: "FILE",
-    about: "your own text: windows of `context` bytes or characters, each asked for the next; the end is the test part",
+    about: "your own text: windows of `context` bytes, characters or tokens of `tokenizer`, each asked for the next; the end is the test part",
     keys: KEYS,
     open: |argument, options| {
         let text = std::fs::read(argument).map_err(|e| Error::file("read", Path::new(argument), e))?;
@@ -47,11 +48,12 @@ pub const TOKENS: Entry = Entry {
 };
 
 fn source(name: String, origin: String, text: Vec<u8>, options: &Options) -> Result<Source> {
-    let (stream, names) = match options.unit {
-        Unit::Bytes => {
+    let (stream, names) = match (&options.tokenizer, options.unit) {
+        (Some(path), _) => pieces(&text, &origin, Path::new(path))?,
+        (None, Unit::Bytes) => {
             (text.iter().map(|&byte| u32::from(byte)).collect(), (0..=255).map(byte_name).collect())
         }
-        Unit::Characters => characters(&text, &origin)?,
+        (None, Unit::Characters) => characters(&text, &origin)?,
     };
     let bytes_per_token = Some(text.len() as f64 / stream.len().max(1) as f64);
     let source = cut(name, stream, names.len(), bytes_per_token, options);
@@ -60,16 +62,26 @@ fn source(name: String, origin: String, text: Vec<u8>, options: &Options) -> Res
 
 /// Characters by their numbers, and those that there are in the order of Unicode.
 fn characters(text: &[u8], origin: &str) -> Result<(Vec<u32>, Vec<String>)> {
-    let text = std::str::from_utf8(text).map_err(|e| {
-        Error::data(format!("{origin} is not UTF-8"))
-            .at(format!("byte {}", e.valid_up_to()))
-            .hint("data.unit = \"bytes\", or another encoding of the file")
-    })?;
+    let text = unicode(text, origin)?;
     let mut all: Vec<char> = text.chars().collect();
     all.sort_unstable();
     all.dedup();
     let number = |c: char| all.binary_search(&c).expect("it is from there") as u32;
     Ok((text.chars().map(number).collect(), all.iter().map(|c| c.to_string()).collect()))
+}
+
+/// Tokens by a file, and what they are called there.
+fn pieces(text: &[u8], origin: &str, path: &Path) -> Result<(Vec<u32>, Vec<String>)> {
+    let tokenizer = Tokenizer::open(path)?;
+    Ok((tokenizer.encode(unicode(text, origin)?)?, tokenizer.names()))
+}
+
+fn unicode<'a>(text: &'a [u8], origin: &str) -> Result<&'a str> {
+    std::str::from_utf8(text).map_err(|e| {
+        Error::data(format!("{origin} is not UTF-8"))
+            .at(format!("byte {}", e.valid_up_to()))
+            .hint("data.unit = \"bytes\", or another encoding of the file")
+    })
 }
 
 /// What a byte is called: as it is printed, or by its number.

@@ -4,9 +4,14 @@ use std::path::Path;
 
 use crate::error::Result;
 
+mod bitmask;
+mod c;
+mod csr;
 mod onnx;
+mod pruned;
 mod safetensors;
 mod source;
+mod two_four;
 
 pub use source::{Options, Run, Source};
 
@@ -20,7 +25,8 @@ pub struct Format {
 }
 
 /// All of them.
-pub const ALL: &[Format] = &[safetensors::FORMAT, onnx::FORMAT];
+pub const ALL: &[Format] =
+    &[safetensors::FORMAT, onnx::FORMAT, csr::FORMAT, bitmask::FORMAT, two_four::FORMAT, c::FORMAT];
 
 /// The names of all.
 pub fn names() -> impl Iterator<Item = &'static str> {

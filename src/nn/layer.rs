@@ -8,7 +8,7 @@ use super::coupling::Passing;
 use super::extent::Extent;
 use super::layers::{
     activation, add, attention, batch_norm, concat, conv2d, dropout, embedding, flatten, layer_norm, lengths,
-    linear, multiply, pad_channels, patches, pool, positions, recurrent, relu, scale, slice, steps,
+    linear, multiply, pad_channels, patches, pool, positions, recurrent, relu, resize, scale, slice, steps,
 };
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Recorder, Tensor, Uniform};
@@ -58,6 +58,7 @@ pub const ALL: &[Entry] = &[
     pool::LARGEST,
     pool::MEAN,
     pool::GLOBAL_MEAN,
+    resize::ENTRY,
     recurrent::LSTM,
     recurrent::GRU,
     patches::ENTRY,

@@ -3,6 +3,7 @@
 //! A [`Graph`] describes a network; a [`Model`] is one whose layers are built. A [`Schedule`] says which calls a pass takes
 //! and how long each tensor is needed, an [`Arena`] which buffers they share, and a [`Pass`] is recorded.
 
+mod alone;
 mod arena;
 mod build;
 mod carried;
@@ -23,6 +24,7 @@ mod schedule;
 pub mod space;
 mod statistics;
 
+pub use alone::Alone;
 pub use arena::{Arena, Placement, Room, place};
 pub use carried::Carried;
 pub use coupling::{Coupling, Passing};

@@ -130,7 +130,7 @@ impl Model {
         Ok(())
     }
 
-    fn call(
+    pub(super) fn call(
         &self,
         rec: &mut Recorder,
         choices: &Choices,

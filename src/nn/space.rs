@@ -1,4 +1,5 @@
-//! The networks that one supernet holds, and one of them: kernel and expansion of each block, blocks of each stage.
+//! The networks that one supernet holds, and one of them: kernel and expansion of each block, blocks of each stage, and the
+//! size of what it reads.
 //!
 //! Cai et al., 2020, "Once-for-All: Train One Network and Specialize it for Efficient Deployment", Section 3.
 
@@ -27,6 +28,8 @@ pub struct Space {
     pub expansions: Vec<usize>,
     /// Blocks of a stage.
     pub depths: Vec<usize>,
+    /// Sides that pictures are resized to; the first is 0: they stay as they are.
+    pub resolutions: Vec<usize>,
 }
 
 /// One network of a space. Blocks are numbered stage by stage, skipped ones included; what is said of those is the largest.
@@ -36,6 +39,8 @@ pub struct Subnet {
     pub expansions: Vec<usize>,
     /// By stage.
     pub depths: Vec<usize>,
+    /// The side of the pictures that it reads; 0: as they are.
+    pub resolution: usize,
 }
 
 /// The settings of the preset, with their defaults.
@@ -50,6 +55,7 @@ pub fn settings() -> Vec<(&'static str, Value)> {
         ("kernels", list(&[7, 5, 3])),
         ("expansions", list(&[6, 4, 3])),
         ("depths", list(&[2, 1])),
+        ("resolutions", list(&[])),
     ]
 }
 
@@ -70,18 +76,20 @@ impl Space {
     /// # Errors
     /// `Kind::Usage` for what makes no network, and for choices that do not fall.
     pub fn read(settings: &Settings) -> Result<Self> {
-        let counts = |key: &str| -> Result<Vec<usize>> {
+        let wrong = |key: &str| settings.wrong(key, "a list of whole numbers from 1 to 4096");
+        let any = |key: &str| -> Result<Vec<usize>> {
             let count = |value: &Value| value.as_integer().filter(|n| (1..=4096).contains(n));
             let all = settings.values().get(key).and_then(Value::as_array);
             let all = all.and_then(|all| all.iter().map(|n| Some(count(n)? as usize)).collect());
-            let all = all.filter(|all: &Vec<usize>| !all.is_empty());
-            all.ok_or_else(|| settings.wrong(key, "a list of whole numbers from 1 to 4096"))
+            all.ok_or_else(|| wrong(key))
         };
-        let falling = |key: &str| -> Result<Vec<usize>> {
-            let all = counts(key)?;
+        let counts =
+            |key: &str| any(key).and_then(|all| if all.is_empty() { Err(wrong(key)) } else { Ok(all) });
+        let fallen = |key: &str, all: Vec<usize>| {
             let falls = all.windows(2).all(|pair| pair[0] > pair[1]);
             if falls { Ok(all) } else { Err(settings.wrong(key, "numbers from the largest to the smallest")) }
         };
+        let falling = |key: &str| counts(key).and_then(|all| fallen(key, all));
         let count = |key: &str| match settings.u32(key)? {
             0 => Err(settings.wrong(key, "a whole number of at least 1")),
             count => Ok(count as usize),
@@ -102,6 +110,7 @@ impl Space {
             kernels,
             expansions: falling("expansions")?,
             depths: falling("depths")?,
+            resolutions: [vec![0], fallen("resolutions", any("resolutions")?)?].concat(),
         })
     }
 
@@ -139,6 +148,7 @@ impl Space {
             kernels: vec![of(&self.kernels); self.blocks()],
             expansions: vec![of(&self.expansions); self.blocks()],
             depths: vec![of(&self.depths); self.stages.len()],
+            resolution: of(&self.resolutions),
         }
     }
     /// The same network, with the largest said of skipped blocks.
@@ -153,8 +163,8 @@ impl Space {
         block % self.deepest() < subnet.depths[block / self.deepest()]
     }
 
-    /// Reads `full`, `smallest`, or words such as `ks=3 e=4,3,4 d=1`: one number for all blocks, one for each stage, or one
-    /// for each block; of depths, for all stages or for each. What is not named is the largest.
+    /// Reads `full`, `smallest`, or words such as `ks=3 e=4,3,4 d=1 r=24`: one number for all blocks, one for each stage, or
+    /// one for each block; of depths, for all stages or for each. What is not named is the largest.
     ///
     /// # Errors
     /// `Kind::Usage` for an unknown word, another number of numbers, or one that the space does not have.
@@ -168,30 +178,36 @@ impl Space {
         for word in text.split_whitespace() {
             let unknown = || {
                 Error::usage(format!("`{word}` says nothing of a subnet"))
-                    .hint("\"full\", \"smallest\", or ks=, e= and d=, such as \"ks=3 e=4,3,3 d=1\"")
+                    .hint("\"full\", \"smallest\", or ks=, e=, d= and r=, such as \"ks=3 e=4,3,3 d=1\"")
             };
             let (key, numbers) = word.split_once('=').ok_or_else(unknown)?;
+            let mut resolution = [subnet.resolution];
             let (has, to) = match key {
-                "ks" => (&self.kernels, &mut subnet.kernels),
-                "e" => (&self.expansions, &mut subnet.expansions),
-                "d" => (&self.depths, &mut subnet.depths),
+                "ks" => (&self.kernels, &mut subnet.kernels[..]),
+                "e" => (&self.expansions, &mut subnet.expansions[..]),
+                "d" => (&self.depths, &mut subnet.depths[..]),
+                "r" => (&self.resolutions, &mut resolution[..]),
                 _ => return Err(unknown()),
             };
             let numbers: Option<Vec<usize>> = numbers.split(',').map(|n| n.parse().ok()).collect();
             let numbers = numbers.ok_or_else(unknown)?;
             if let Some(other) = numbers.iter().find(|n| !has.contains(n)) {
-                return Err(Error::usage(format!("the space has no {key}={other}"))
-                    .at(format!("it has {key}={}", joined(has))));
+                return Err(Error::usage(format!("the space has no {key}={other}")).at(match has[..] {
+                    [0] => format!("it has no {key}= at all"),
+                    [0, ref others @ ..] => format!("it has {key}={}", joined(others)),
+                    _ => format!("it has {key}={}", joined(has)),
+                }));
             }
             let places = to.len();
             let each = numbers.len();
-            if ![1, self.stages.len(), places].contains(&each) {
+            if each > places || ![1, self.stages.len(), places].contains(&each) {
                 return Err(Error::usage(format!("`{word}` has {each} numbers")).at(format!(
                     "expected: one, one for each of {} stages, or {places} in all",
                     self.stages.len()
                 )));
             }
             to.iter_mut().enumerate().for_each(|(at, own)| *own = numbers[at * each / places]);
+            [subnet.resolution] = resolution;
         }
         Ok(self.of_whole(subnet))
     }
@@ -212,7 +228,8 @@ impl fmt::Display for Subnet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [kernels, expansions, depths] =
             [&self.kernels, &self.expansions, &self.depths].map(|all| joined(all));
-        write!(f, "ks={kernels} e={expansions} d={depths}")
+        write!(f, "ks={kernels} e={expansions} d={depths}")?;
+        if self.resolution > 0 { write!(f, " r={}", self.resolution) } else { Ok(()) }
     }
 }
 
@@ -270,6 +287,8 @@ mod tests {
         assert!(read("kernels = [4]").contains("odd numbers"));
         assert!(read("strides = [1]").contains("each of 3 stages"));
         assert!(read("depths = []").contains("a list of whole numbers"));
+        assert!(read("resolutions = [20, 24]").contains("from the largest to the smallest"));
+        assert!(refused("r=24").contains("it has no r= at all"));
         assert!(read("stem = 0").contains("at least 1"));
     }
 }

@@ -32,6 +32,7 @@ pub mod race;
 pub mod random_words;
 pub mod recall;
 pub mod relu;
+pub mod resize;
 pub mod rotary;
 pub mod running;
 pub mod scale;
@@ -106,6 +107,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(rotary::checks());
     all.extend(steps::checks());
     all.extend(pool::checks());
+    all.extend(resize::checks());
     all.extend(product::checks());
     all.extend(narrow::checks());
     all.extend(random_words::checks());

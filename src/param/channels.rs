@@ -126,6 +126,15 @@ impl Channels {
         self.widths.iter().for_each(|width| kept[width.range()].fill(false));
         kept
     }
+    /// Whether each channel of a width passes a norm that scales it.
+    pub fn is_scaled(&self, width: &Width) -> bool {
+        let mut bare = vec![true; width.len()];
+        let rows = width.scales.iter().flat_map(|&scale| &self.axes(scale).rows).flatten();
+        for channel in rows.filter(|channel| width.channels.contains(channel)) {
+            bare[(channel - width.channels.start) as usize] = false;
+        }
+        !bare.contains(&true)
+    }
     /// Some of the widths; the channels of the others never go.
     pub fn only(&self, goes: impl Fn(&Width) -> bool) -> Self {
         let mut own = self.clone();

@@ -49,7 +49,7 @@ pub use learning_rate::{LrSchedule, Shape};
 pub use loss::Loss;
 pub use model::{Layer, Model, Network, Output};
 pub use optim::Optim;
-pub use paths::{anchored, anchored_here};
+pub use paths::{anchored, anchored_here, with_path};
 pub use run::{Data, Dump, Precision, Run, What};
 pub use schedule::{Curve, PruneSchedule};
 pub use settings::Settings;
@@ -110,6 +110,11 @@ impl Recipe {
         let name = &recipe.data.name;
         recipe.data.name =
             if places.is_override("data.name") { anchored_here(name)? } else { anchored(name, folder)? };
+        if let Some(path) = recipe.data.settings.values().get(paths::PATH_KEY).and_then(toml::Value::as_str) {
+            let is_here = places.is_override(&format!("data.{}", paths::PATH_KEY));
+            let whole = paths::absolute(path, if is_here { Path::new("") } else { folder })?;
+            recipe.data.settings = recipe.data.settings.with(paths::PATH_KEY, whole.into());
+        }
         Ok(recipe)
     }
 

@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 pub enum Vary {
     /// Nothing: the full network trains.
     Full,
+    /// All sizes that pictures are resized to.
+    Resolution,
     /// All kernel sizes.
     Kernel,
     /// The next smaller number of blocks.
@@ -22,10 +24,11 @@ pub enum Vary {
 }
 
 impl Vary {
-    pub const ALL: [Vary; 4] = [Vary::Full, Vary::Kernel, Vary::Depth, Vary::Width];
+    pub const ALL: [Vary; 5] = [Vary::Full, Vary::Resolution, Vary::Kernel, Vary::Depth, Vary::Width];
     pub fn name(self) -> &'static str {
         match self {
             Vary::Full => "full",
+            Vary::Resolution => "resolution",
             Vary::Kernel => "kernel",
             Vary::Depth => "depth",
             Vary::Width => "width",

@@ -32,16 +32,16 @@ pub fn write_dump(
         let mut index = Vec::new();
         for (name, what, array) in tensors {
             let key = key(name, what);
-            let file = format!("{}.npy", file_name(&key));
+            let file = format!("{}.npy", folder::file_name(&key));
             let mut entry = json!({ "name": name, "what": what, "file": file, "shape": array.shape });
             if what == "mask" {
                 let values = tensors.iter().find(|(other, what, _)| other == name && what != "mask");
                 let values = values.map(|(_, _, array)| array);
                 let mask = flags(name, array, values)?;
                 entry["shape"] = json!(mask.shape);
-                entry["picture"] = format!("{}.png", file_name(&key)).into();
+                entry["picture"] = format!("{}.png", folder::file_name(&key)).into();
                 npy::write(&inside.join(&file), &mask)?;
-                draw(&mask, values).save_png(&inside.join(format!("{}.png", file_name(&key))))?;
+                draw(&mask, values).save_png(&inside.join(format!("{}.png", folder::file_name(&key))))?;
             } else {
                 npy::write(&inside.join(&file), array)?;
             }
@@ -81,11 +81,6 @@ pub fn read(path: &Path) -> Result<Arrays> {
 fn key(name: &str, what: &str) -> String {
     let spoken = what.is_empty() || what == "value" || name.ends_with(&format!(".{what}"));
     if spoken { name.to_string() } else { format!("{name}.{what}") }
-}
-
-/// Names may hold what a file name may not.
-fn file_name(key: &str) -> String {
-    key.replace(['/', '\\', ':'], "_")
 }
 
 /// A mask as one byte per weight in the weight's shape.

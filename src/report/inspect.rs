@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::recipe::glob;
+use crate::report::alike::{self, Group};
 use crate::report::channels::{self, Channels};
 use crate::report::mask;
 use crate::report::stats::{self, Conformance, Pattern, Quantiles};
@@ -63,6 +64,9 @@ pub struct Inspection {
     pub kept: usize,
     pub sparsity: f64,
     pub tensors: Vec<Tensor>,
+    /// Weights of repeated blocks, by what they are there, and by block.
+    pub kinds: Vec<Group>,
+    pub blocks: Vec<Group>,
 }
 
 /// Computes the statistics.
@@ -80,7 +84,8 @@ pub fn inspect(arrays: &Arrays, options: &Options) -> Result<Inspection> {
         names.into_iter().map(|name| tensor(arrays, name, &options.patterns)).collect::<Result<_>>()?;
     let weights = || tensors.iter().filter(|tensor| tensor.shape.len() > 1);
     let (total, kept) = (weights().map(|t| t.total).sum(), weights().map(|t| t.kept).sum());
-    Ok(Inspection { schema: 1, total, kept, sparsity: sparsity(kept, total), tensors })
+    let (kinds, blocks) = (alike::kinds(&tensors), alike::blocks(&tensors));
+    Ok(Inspection { schema: 1, total, kept, sparsity: sparsity(kept, total), tensors, kinds, blocks })
 }
 
 /// The names of the tensors that the options select, in order.
@@ -128,13 +133,14 @@ fn tensor(arrays: &Arrays, name: &str, patterns: &[Pattern]) -> Result<Tensor> {
     })
 }
 
-fn sparsity(kept: usize, total: usize) -> f64 {
+pub(super) fn sparsity(kept: usize, total: usize) -> f64 {
     if total == 0 { 0.0 } else { (total - kept) as f64 / total as f64 }
 }
 
 impl Inspection {
     /// A table for people. With one or two patterns it gives the share of groups that conform to each; with more
-    /// it names those to which all groups do. Below it stands what convolutions keep of each filter and input channel.
+    /// it names those to which all groups do. Below it stand weights of repeated blocks by kind and by block, and what
+    /// convolutions keep of each filter and input channel.
     pub fn table(&self) -> String {
         let heads = ["tensor", "shape", "total", "kept", "sparsity", "empty rows", "empty cols", "N:M"];
         let numbers = ["|w| 5 %", "50 %", "95 %", "max", "NaN/Inf"];
@@ -165,10 +171,13 @@ impl Inspection {
         table.add_row(["all of rank 2 and more", "", &total, &kept, &percent(self.sparsity)]);
         let convolutions =
             self.tensors.iter().filter_map(|tensor| Some((&*tensor.name, tensor.channels.as_ref()?)));
-        match channels::table(convolutions) {
-            Some(channels) => format!("{table}\n\n{channels}"),
-            None => table.to_string(),
-        }
+        let tables = [
+            Some(table.to_string()),
+            alike::table("kind", &self.kinds),
+            alike::table("block", &self.blocks),
+            channels::table(convolutions),
+        ];
+        tables.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a person sees: inspection, pictures, dumps. Listeners to events; nothing here changes a run.
 
+pub mod alike;
 pub mod axis;
 pub mod bars;
 pub mod channels;

@@ -9,12 +9,14 @@ use crate::gpu::check::Check;
 pub mod cut;
 pub mod draw;
 pub mod phases;
+pub mod pick;
 pub mod sort;
 pub mod supernet;
 pub mod taps;
 pub mod target;
 
 pub use phases::{Admitted, Phase, Phases};
+pub use pick::{Density, Pick};
 pub use supernet::{Part, Supernet, declare, free, record_clear, teacher};
 
 /// Every check of this room.

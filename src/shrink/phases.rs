@@ -10,6 +10,12 @@ pub struct Admitted {
     pub kernels: usize,
     pub expansions: usize,
     pub depths: usize,
+    pub resolutions: usize,
+}
+
+impl Admitted {
+    /// The full network alone.
+    pub const FULL: Self = Self { kernels: 1, expansions: 1, depths: 1, resolutions: 1 };
 }
 
 /// Some steps of a run.
@@ -33,7 +39,7 @@ impl Phases {
     /// # Errors
     /// `Kind::Usage` where a phase does not begin after the one before and within the run, or admits nothing new.
     pub fn new(recipe: &Shrink, space: &Space, steps: u64, steps_per_epoch: u64) -> Result<Self> {
-        let mut admitted = Admitted { kernels: 1, expansions: 1, depths: 1 };
+        let mut admitted = Admitted::FULL;
         let mut all: Vec<Phase> = Vec::new();
         for (number, vary) in recipe.phases.iter().enumerate() {
             let begin = match number.checked_sub(1) {
@@ -55,6 +61,7 @@ impl Phases {
             let before = admitted;
             match vary {
                 Vary::Full => {}
+                Vary::Resolution => admitted.resolutions = space.resolutions.len(),
                 Vary::Kernel => admitted.kernels = space.kernels.len(),
                 Vary::Depth => admitted.depths = (admitted.depths + 1).min(space.depths.len()),
                 Vary::Width => admitted.expansions = (admitted.expansions + 1).min(space.expansions.len()),
@@ -64,7 +71,7 @@ impl Phases {
                     "phase `{}` of shrink.phases admits nothing new",
                     vary.name()
                 ))
-                .at("`kernel` admits all kernel sizes; each `depth` and `width` the next smaller number")
+                .at("`kernel` admits all kernel sizes, `resolution` all sizes of pictures; each `depth` and `width` the next smaller number")
                 .hint("fewer phases, or more choices in [model]"));
             }
             let (factor, subnets) = (recipe.lr[number], recipe.subnets[number]);
@@ -107,7 +114,7 @@ mod tests {
         let phases = phases(&words, &["20%", "4ep", "60", "80"]).unwrap();
         let at = |step| {
             let (number, phase) = phases.at(step).unwrap();
-            let Admitted { kernels, depths, expansions } = phase.admitted;
+            let Admitted { kernels, depths, expansions, .. } = phase.admitted;
             (number, [kernels, depths, expansions], phase.subnets)
         };
         assert_eq!(at(0), (0, [1, 1, 1], 1));
@@ -127,5 +134,6 @@ mod tests {
         assert!(refused(&[Vary::Full, Vary::Kernel, Vary::Width], &["50", "5ep"]).contains("after the one"));
         let twice = refused(&[Vary::Full, Vary::Depth, Vary::Depth], &["10", "20"]);
         assert!(twice.contains("`depth` of shrink.phases admits nothing new"), "{twice}");
+        assert!(refused(&[Vary::Full, Vary::Resolution], &["10"]).contains("`resolution` of shrink.phases"));
     }
 }

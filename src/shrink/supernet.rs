@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::pick::{Density, Pick};
 use super::{cut, taps};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Dtype, Gpu, Phase, Recorder, Tensor};
@@ -126,6 +127,15 @@ impl Supernet {
         Ok(Self { space: space.clone(), input: input.clone(), classes, rooms, ones })
     }
 
+    /// Of the memory for what is cut out.
+    pub fn bytes(&self) -> u64 {
+        let link =
+            |link: &Link| [&link.x, &link.y, &link.d_x, &link.d_y].map(Tensor::bytes).iter().sum::<u64>();
+        let room =
+            |room: &Room| room.weight.bytes() + room.grad.bytes() + room.links.iter().map(link).sum::<u64>();
+        self.rooms.values().map(room).sum()
+    }
+
     /// The network of a subnet, as a recipe has it.
     pub fn network(&self, subnet: &Subnet) -> crate::recipe::Model {
         network(&self.space, subnet, self.classes).into()
@@ -136,13 +146,22 @@ impl Supernet {
     /// # Errors
     /// `Kind::Internal` where the stored parameters are of another network.
     pub fn part(&self, subnet: &Subnet, stored: &ParamSet) -> Result<Part> {
+        self.lay_out(subnet, stored, false)
+    }
+
+    /// As [`Supernet::part`], of which no parameter lies where it is stored: they can be written.
+    pub fn copy(&self, subnet: &Subnet, stored: &ParamSet) -> Result<Part> {
+        self.lay_out(subnet, stored, true)
+    }
+
+    fn lay_out(&self, subnet: &Subnet, stored: &ParamSet, apart: bool) -> Result<Part> {
         let mut model = Model::new(&self.network(subnet), self.input.clone(), self.classes, 0)?;
         let mut cuts = Vec::new();
         for param in model.params.iter_mut() {
             let whole = named(stored, &param.name)?;
             let (room, segment) = (&self.rooms[&param.name], &stored[whole].segments[0]);
             let lend = |tensor: &Tensor| tensor.lend(Dtype::F32, &param.shape);
-            let is_whole = param.shape == stored[whole].shape && param.learns();
+            let is_whole = !apart && param.shape == stored[whole].shape && param.learns();
             let weight = if is_whole { segment.weight.clone() } else { lend(&room.weight) };
             let grad = lend(&room.grad);
             param.segments = vec![Segment { rows: 0..param.shape[0], weight, grad, mask: self.ones.clone() }];
@@ -163,13 +182,15 @@ impl Supernet {
             let links = room.links.iter().filter(smaller).map(fit).collect();
             cuts.push(Cut { whole, is_whole, links });
         }
-        Ok(Part { subnet: subnet.clone(), model, cuts })
+        Ok(Part { subnet: subnet.clone(), density: Density::Full, model, cuts })
     }
 }
 
 /// A subnet as a network of its own.
 pub struct Part {
     pub subnet: Subnet,
+    /// What was kept of its weights after they were cut out.
+    pub density: Density,
     pub model: Model,
     /// By parameter.
     cuts: Vec<Cut>,
@@ -184,6 +205,10 @@ struct Cut {
 }
 
 impl Part {
+    /// What it is, as people name it.
+    pub fn pick(&self) -> Pick {
+        Pick { subnet: self.subnet.clone(), density: self.density }
+    }
     /// Parameters with a gradient, each with its cut. Statistics are observed anew for each subnet.
     fn learned(&self) -> impl Iterator<Item = (&Param, &Cut)> {
         self.model.params.iter().zip(&self.cuts).filter(|(param, _)| param.learns())

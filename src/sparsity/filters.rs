@@ -127,9 +127,9 @@ pub(super) fn prepare(
     let score = recipe.filters.score;
     let (channels, budget) = budget_of(recipe, all, params)?;
     if let Some(width) =
-        channels.widths.iter().find(|width| score == FilterScore::Scale && width.scales.is_empty())
+        channels.widths.iter().find(|width| score == FilterScore::Scale && !channels.is_scaled(width))
     {
-        let what = format!("no norm with a scale follows `{}`", channels.name(width, params));
+        let what = format!("no norm scales every channel of `{}`", channels.name(width, params));
         return Err(recipe.settings.locate("criterion", Error::usage(what).at("criterion = \"scale\""))
             .hint("criterion = \"l1\" or \"l2\"; a `batch_norm` after the layer; or a [[sparsity.rule]] that keeps it dense"));
     }

@@ -93,6 +93,11 @@ pub fn restore(parent: &Path) -> Result<Vec<PathBuf>> {
     Ok(restored)
 }
 
+/// The name of a file for what is called so: names may hold what a file name may not.
+pub fn file_name(name: &str) -> String {
+    name.replace(['/', '\\', ':'], "_")
+}
+
 /// A file system error with advice where the cause is known.
 pub fn failed(doing: &str, path: &Path, error: io::Error) -> Error {
     use io::ErrorKind::*;

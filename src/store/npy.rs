@@ -34,9 +34,18 @@ pub fn encode(array: &Array) -> Vec<u8> {
         return encode(&Array::f32(array.shape.clone(), &array.to_f32()));
     }
     let descr = NAMES.iter().find(|(dtype, _)| *dtype == array.dtype).map_or("", |(_, name)| name);
+    encode_as(descr, &array.shape, &array.bytes)
+}
+
+/// The bytes of a `.npy` file that holds one text, of ASCII.
+pub fn encode_text(text: &str) -> Vec<u8> {
+    encode_as(&format!("|S{}", text.len()), &[], text.as_bytes())
+}
+
+fn encode_as(descr: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
     // Python writes a tuple of one as `(3,)`.
-    let shape: String = array.shape.iter().map(|extent| format!("{extent}, ")).collect();
-    let shape = if array.shape.len() == 1 { shape.trim_end() } else { shape.trim_end_matches(", ") };
+    let text: String = shape.iter().map(|extent| format!("{extent}, ")).collect();
+    let shape = if shape.len() == 1 { text.trim_end() } else { text.trim_end_matches(", ") };
     let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
     // The data begins at a multiple of 64; the header ends with a line feed.
     let start = MAGIC.len() + 4;
@@ -45,7 +54,7 @@ pub fn encode(array: &Array) -> Vec<u8> {
     bytes.extend([1, 0]);
     bytes.extend((padded as u16 + 1).to_le_bytes());
     bytes.extend(format!("{header:<padded$}\n").as_bytes());
-    bytes.extend(&array.bytes);
+    bytes.extend(data);
     bytes
 }
 

@@ -84,7 +84,7 @@ impl Meta {
         let then = Recipe::parse(text, "meta.json", &[])
             .map_err(|e| Error::checkpoint("the recipe in meta.json cannot be read").at(e.to_string()))?;
         let mut all = then.differences(now);
-        all.retain(|one| one.key != "data.name");
+        all.retain(|one| !["data.name", "data.tokenizer"].contains(&one.key.as_str()));
         Ok(all)
     }
 }

@@ -2,8 +2,9 @@
 
 use super::feed::Store;
 use super::session::Session;
+use super::shrinking::Shrinking;
 use crate::nn::Life;
-use crate::param::{AVERAGE, Companion, LATENT, MEAN};
+use crate::param::{AVERAGE, Companion, LATENT, MEAN, TEACHER};
 
 /// Bytes of a session's tensors, by what they are for. What a device holds besides (copies in textures, lists of mask
 /// updates, constants) belongs to what is recorded.
@@ -19,6 +20,8 @@ pub struct Memory {
     pub averages: u64,
     /// Running means of gradients.
     pub means: u64,
+    /// Of progressive shrinking: the full network that teaches, and what subnets are cut out into.
+    pub subnets: u64,
     /// Activations and their gradients, in the buffers that they share.
     pub activations: u64,
     /// What those of a training step would take, each in a buffer of its own. They do not: no part of the total.
@@ -28,7 +31,7 @@ pub struct Memory {
 
 impl Memory {
     /// Names for a table, and bytes.
-    pub fn rows(&self) -> [(&'static str, u64); 8] {
+    pub fn rows(&self) -> [(&'static str, u64); 9] {
         [
             ("weights and biases", self.weights),
             ("gradients of weights and biases", self.gradients),
@@ -36,6 +39,7 @@ impl Memory {
             ("optimizer slots", self.optimizer),
             ("averages of weights", self.averages),
             ("running means", self.means),
+            ("teacher and subnets", self.subnets),
             ("activations and their gradients", self.activations),
             ("data", self.data),
         ]
@@ -59,17 +63,18 @@ impl Session {
         let weights = segments().map(|segment| segment.weight.bytes()).sum::<u64>()
             + companions(&|name| name == LATENT);
         let (optimizer, means) = (companions(&is_slot), companions(&|name| name == MEAN));
-        let averages = companions(&|name| name == AVERAGE);
+        let (averages, teacher) = (companions(&|name| name == AVERAGE), companions(&|name| name == TEACHER));
         let exams = [self.validation.as_ref(), Some(&self.test)].into_iter().flatten();
         let sets = exams.map(|exam| &exam.feed.store).chain([&self.feed.store]);
         Memory {
             weights,
             gradients,
             // What else weights have: thresholds and bits of those ever kept among it.
-            masks: params.bytes() - weights - gradients - optimizer - averages - means,
+            masks: params.bytes() - weights - gradients - optimizer - averages - means - teacher,
             optimizer,
             averages,
             means,
+            subnets: teacher + self.shrinking.as_ref().map_or(0, Shrinking::bytes),
             activations: self.passes.bytes(),
             activations_apart: self.passes.due().schedule.lives.iter().map(Life::bytes).sum(),
             data: sets.map(Store::bytes).sum(),

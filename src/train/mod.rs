@@ -41,6 +41,7 @@ mod shrinking;
 mod snapshot;
 mod stage;
 mod summary;
+pub mod thin;
 mod unfreeze;
 mod warnings;
 mod watch;

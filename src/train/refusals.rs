@@ -123,7 +123,9 @@ fn of_shrinking(recipe: &Recipe) -> Result<()> {
         ),
     ];
     let found = others.into_iter().find(|(does_not_go, ..)| *does_not_go);
-    found.map_or(Ok(()), |(_, what, hint)| Err(Error::usage(what).hint(hint)))
+    let phases: Vec<_> = recipe.shrink.phases.iter().map(|vary| vary.name()).collect();
+    let at = format!("shrink.phases: {}", phases.join(", "));
+    found.map_or(Ok(()), |(_, what, hint)| Err(Error::usage(what).at(at).hint(hint)))
 }
 
 /// What does not go with the pruning method; parameters have what it gives them.

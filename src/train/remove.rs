@@ -65,6 +65,7 @@ fn narrowed(recipe: &Recipe, model: &Model, coupling: &Coupling, kept: &[bool]) 
 
 fn unfit() -> Error {
     Error::checkpoint("the channels that are left are not those of this network")
+        .at("some layer has other channels, or another number of them, than the checkpoint says")
         .hint("the recipe that these weights were trained with")
 }
 

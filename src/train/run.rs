@@ -51,7 +51,8 @@ pub fn train(
     let recorded =
         run.pruner.as_ref().map_or(Ok(None), |pruner| pruner.recorded_sparsity(&run.model.params))?;
     let mut told = Told::default();
-    if run.whole.stage_count() > 1 {
+    // A stage that is over is left in the loop, which says what begins then.
+    if run.whole.stage_count() > 1 && (!run.is_stage_done() || run.is_done()) {
         emit(Event::StageEntered(&run.stage(), None))?;
     }
     if goes_on(run) {
@@ -108,21 +109,28 @@ pub fn train(
                 let noise = run.noise()?;
                 emit(Event::Measured { step: run.steps_done(), noise: &noise })?;
             }
-            if let Some(evaluation) = evaluate(run, Part::Validation)? {
-                best = is_best(run, &evaluation);
-                emit(Event::Evaluated(&evaluation))?;
+            let mut evaluation = evaluate(run, Part::Validation)?;
+            if let Some(evaluation) = evaluation.as_ref().filter(|_| is_at_target(run)) {
+                run.patience.see(evaluation.loss);
             }
             // It may have ended the stage before its last step.
-            if !ended && run.is_stage_done() {
+            let is_early = !ended && run.is_stage_done();
+            if is_early && run.is_done() && run.recipe.finish.recalibrate > 0 {
+                // What is judged last is what is saved.
+                run.recalibrate(run.recipe.finish.recalibrate)?;
+                evaluation = evaluate(run, Part::Validation)?;
+            }
+            if let Some(evaluation) = &evaluation {
+                best = is_best(run, evaluation);
+                emit(Event::Evaluated(evaluation))?;
+            }
+            if is_early {
                 done = true;
                 if run.last.as_ref().is_none_or(|log| log.step != run.steps_done()) {
                     log(run, sparsity)?;
                     emit(Event::Logged(run.last.as_ref().expect("just logged")))?;
                 }
                 run.check_weights()?;
-                if run.is_done() && run.recipe.finish.recalibrate > 0 {
-                    run.recalibrate(run.recipe.finish.recalibrate)?;
-                }
             }
         }
         let signal = (control.signal)();
@@ -279,16 +287,18 @@ fn log(run: &mut Session, sparsity: f64) -> Result<()> {
     Ok(())
 }
 
-/// Notes an evaluation, and whether it is the best so far; a smaller loss settles equal accuracies. What is asked for the
-/// next token is judged by its loss.
-///
-/// Before the masks have reached their target nothing counts: a denser network would win.
-fn is_best(run: &mut Session, now: &Evaluation) -> bool {
+/// Whether the masks have reached their target. Before that no evaluation counts: a denser network would win.
+fn is_at_target(run: &Session) -> bool {
     // 1 - (1 - target) may be a little less than the target.
-    if run.pruner.as_ref().is_some_and(|pruner| run.sparsity() + 1e-9 < pruner.final_sparsity()) {
+    run.pruner.as_ref().is_none_or(|pruner| !(run.sparsity() + 1e-9 < pruner.final_sparsity()))
+}
+
+/// Notes an evaluation, and whether it is the best of its stage so far; a smaller loss settles equal accuracies. What is
+/// asked for the next token is judged by its loss.
+fn is_best(run: &mut Session, now: &Evaluation) -> bool {
+    if !is_at_target(run) {
         return false;
     }
-    run.patience.see(now.loss);
     let better = run.best.is_none_or(|(accuracy, loss)| match now.language {
         Some(_) => now.loss < loss,
         None => (now.accuracy, -now.loss) > (accuracy, -loss),

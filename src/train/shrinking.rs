@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::session::Session;
+use super::thin;
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Phase as Timed, Plan, Recorder, Tensor};
 use crate::nn::{Gradients, Model, Schedule, Space, Subnet, Wish};
@@ -14,7 +15,7 @@ use crate::ops::cross_entropy::{self, Labels, Share, Target};
 use crate::ops::tally;
 use crate::param::{Like, TEACHER};
 use crate::recipe::Recipe;
-use crate::shrink::{self, Part, Phases, Supernet, draw, sort, target};
+use crate::shrink::{self, Density, Part, Phases, Pick, Supernet, draw, sort, target};
 use crate::sparsity::Length;
 
 /// Plans of subnets that are kept: those used longest ago go first.
@@ -52,6 +53,10 @@ impl Shrinking {
         let supernet = Supernet::new(&gpu, &space, input, *classes, params)?;
         let soft = gpu.tensor("soft", Dtype::F32, &[*classes, session.columns()])?;
         Ok(Some(Self { phases, space, supernet, soft, recorded: RefCell::default() }))
+    }
+    /// Of the memory that subnets are cut out into, and of what they are trained by.
+    pub(super) fn bytes(&self) -> u64 {
+        self.supernet.bytes() + self.soft.bytes()
     }
     /// What was recorded is of tensors that are no more.
     pub(super) fn forget(&self) {
@@ -229,10 +234,23 @@ impl Session {
     /// # Errors
     /// As those of the device.
     pub fn cut(&self, supernet: &Supernet, subnet: &Subnet) -> Result<Part> {
-        let part = supernet.part(subnet, &self.model.params)?;
+        self.cut_pick(supernet, &subnet.clone().into())
+    }
+
+    /// As [`Session::cut`], of a subnet that is pruned before its statistics are observed. Stored weights stay as they are.
+    ///
+    /// # Errors
+    /// As those of the device.
+    pub fn cut_pick(&self, supernet: &Supernet, pick: &Pick) -> Result<Part> {
+        let (subnet, is_full) = (&pick.subnet, pick.density == Density::Full);
+        let lay_out = if is_full { Supernet::part } else { Supernet::copy };
+        let mut part = lay_out(supernet, subnet, &self.model.params)?;
         let mut rec = Recorder::new(&self.gpu);
         part.record_weights(&mut rec, &self.model.params)?;
         rec.finish()?.replay()?;
+        if !is_full {
+            thin::prune(&mut part, pick.density)?;
+        }
         self.observe(&part.model, self.observed_batches())?;
         Ok(part)
     }
@@ -243,7 +261,7 @@ impl Session {
     }
 
     /// Batches that statistics of subnets are observed over: as many as at the end of the run, or 2,000 images.
-    fn observed_batches(&self) -> u32 {
+    pub fn observed_batches(&self) -> u32 {
         match self.recipe.finish.recalibrate {
             0 => 2000u32.div_ceil(self.recipe.run.batch),
             batches => batches,

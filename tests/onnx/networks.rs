@@ -118,7 +118,8 @@ fn images() -> String {
     net += &layer("scale", "scaled", &["product", "gate"], "");
     net += &layer("max_pool", "largest", &["scaled"], "kernel = 3\nstride = 2\npadding = 1");
     net += &layer("average_pool", "smooth", &["largest"], "kernel = 3\nstride = 1\npadding = 1");
-    net += &layer("dropout", "drop", &["smooth"], "p = 0.3");
+    net += &layer("resize", "resized", &["smooth"], "height = 7\nwidth = 3");
+    net += &layer("dropout", "drop", &["resized"], "p = 0.3");
     net += &layer("flatten", "flat", &["drop"], "");
     net += &layer("tanh", "bent", &["flat"], "");
     net += &layer("linear", "head", &["bent"], "out = 5");

@@ -42,6 +42,11 @@ CASES = [
     ("average_pool", IMAGE, [CONV, layer("average_pool", kernel=2), HEAD]),
     ("average_pool, overlapping", IMAGE, [CONV, layer("average_pool", kernel=3, stride=1, padding=1), HEAD]),
     ("global_average_pool", IMAGE, [CONV, layer("global_average_pool"), HEAD]),
+    ("resize, smaller", IMAGE, [CONV, layer("resize", height=3, width=2), layer("tanh"), HEAD]),
+    ("resize, larger and beside its input", IMAGE, [
+        CONV, layer("resize", height=7, width=4), layer("resize", "back", height=5, width=4),
+        layer("add", **{"from": ["back", "conv"]}), layer("tanh"), HEAD,
+    ]),
     ("several readers", IMAGE, [
         CONV, layer("max_pool", kernel=2), layer("average_pool", **{"from": "conv"}, kernel=2),
         layer("global_average_pool", **{"from": "conv"}),
@@ -291,6 +296,10 @@ class Network:
     def average_pool(self, spec, x):
         kernel = spec["kernel"]
         return windows(x, kernel, spec.get("stride", kernel), spec.get("padding", 0), 0).mean(axis=0)
+
+    def resize(self, spec, x):
+        shape = (*x.shape[:2], spec["height"], spec["width"])
+        return jax.image.resize(x, shape, method="linear", antialias=False)
 
     def global_average_pool(self, _, x):
         return x.mean(axis=tuple(range(2, x.ndim)))

@@ -256,6 +256,8 @@ impl Net {
         let x = layer(&mut net, "batch_norm", "bn3", x, "");
         let x = layer(&mut net, "silu", "d", x, "");
         let x = layer(&mut net, "average_pool", "halve", x, "kernel = 2\nstride = 1");
+        let x = layer(&mut net, "resize", "resize", x, "height = 3\nwidth = 5");
+        let x = layer(&mut net, "silu", "e", x, "");
         let x = layer(&mut net, "global_average_pool", "mean", x, "");
         net.linear("out", x, CLASSES);
         net.into()

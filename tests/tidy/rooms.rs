@@ -26,13 +26,14 @@ pub const TABLE: &[(&str, &[&str])] = &[
             "shrink", "data",
         ],
     ),
+    ("search", &["random", "store", "recipe", "gpu", "ops", "nn", "optim", "shrink", "data", "train"]),
     ("report", &["recipe", "store", "train"]),
     ("export", &["store", "recipe", "gpu", "param", "nn", "data", "train"]),
     (
         "cli",
         &[
             "random", "store", "recipe", "gpu", "ops", "param", "nn", "optim", "sparsity", "distill",
-            "shrink", "data", "train", "report", "export",
+            "shrink", "data", "train", "search", "report", "export",
         ],
     ),
 ];

@@ -185,6 +185,10 @@ pub fn int_list(name: &str, ints: &[i64]) -> Attribute {
 pub fn float(name: &str, f: f32) -> Attribute {
     Attribute { name: name.into(), f, r#type: AttributeType::Float.into(), ..Attribute::default() }
 }
+pub fn text(name: &str, value: &str) -> Attribute {
+    let s = value.as_bytes().to_vec();
+    Attribute { name: name.into(), s, r#type: AttributeType::String.into(), ..Attribute::default() }
+}
 pub fn graph(name: &str, graph: Graph) -> Attribute {
     let g = Some(graph);
     Attribute { name: name.into(), g, r#type: AttributeType::Graph.into(), ..Attribute::default() }

@@ -85,6 +85,8 @@ pub struct Attribute {
     pub f: f32,
     #[prost(int64, tag = "3")]
     pub i: i64,
+    #[prost(bytes = "vec", tag = "4")]
+    pub s: Vec<u8>,
     #[prost(message, optional, tag = "6")]
     pub g: Option<Graph>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
@@ -98,6 +100,7 @@ pub enum AttributeType {
     Undefined = 0,
     Float = 1,
     Int = 2,
+    String = 3,
     Graph = 5,
     Ints = 7,
 }

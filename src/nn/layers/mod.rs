@@ -20,6 +20,7 @@ pub(super) mod positions;
 mod product;
 pub(super) mod recurrent;
 pub(super) mod relu;
+pub(super) mod resize;
 pub(super) mod scale;
 pub(super) mod slice;
 pub(super) mod steps;

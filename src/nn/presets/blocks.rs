@@ -91,3 +91,8 @@ pub fn pad_channels(net: &mut Graph, name: &str, x: Value, before: usize, after:
 pub fn global_average_pool(net: &mut Graph, name: &str, x: Value) -> Value {
     net.layer("global_average_pool", name, &[x], Settings::default())
 }
+
+/// Images of `side` x `side` sites.
+pub fn resize(net: &mut Graph, name: &str, x: Value, side: usize) -> Value {
+    net.layer("resize", name, &[x], settings([("height", side), ("width", side)]))
+}

@@ -3,14 +3,14 @@
 //!
 //! Layers have the same names in every network of a space, so that a smaller one's parameters are parts of the full one's.
 
-use super::blocks::{Conv, batch_norm, conv, global_average_pool};
+use super::blocks::{Conv, batch_norm, conv, global_average_pool, resize};
 use super::{Entry, Reads};
 use crate::nn::graph::{Graph, Value};
 use crate::nn::space::{self, Space, Subnet};
 
 pub const ENTRY: Entry = Entry {
     name: space::PRESET,
-    about: "stages of inverted residual blocks, the full network of a space that `[shrink]` trains: `kernels`, `expansions` and `depths` from the largest to the smallest",
+    about: "stages of inverted residual blocks, the full network of a space that `[shrink]` trains: `kernels`, `expansions`, `depths` and `resolutions` from the largest to the smallest",
     reads: Reads::Images,
     optional: space::settings,
     build: |settings, _, classes| {
@@ -23,7 +23,10 @@ pub const ENTRY: Entry = Entry {
 pub fn network(space: &Space, subnet: &Subnet, classes: usize) -> Graph {
     let mut net = Graph::new();
     let [channels, stride] = space.stem;
-    let x = net.data();
+    let mut x = net.data();
+    if subnet.resolution > 0 {
+        x = resize(&mut net, "resize", x, subnet.resolution);
+    }
     let mut x = unit(&mut net, "stem", x, Conv::of(channels, 3).stride(stride));
     for block in (0..space.blocks()).filter(|block| space.has(subnet, *block)) {
         x = inverted(&mut net, space, subnet, block, x);

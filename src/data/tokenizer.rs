@@ -1,0 +1,121 @@
+//! Tokens of a `tokenizer.json`: byte pairs, word pieces, unigrams, as the crate `tokenizers` reads them. A feature of the
+//! build, as few need it and it brings some eighty crates.
+
+use std::path::Path;
+
+#[cfg(feature = "tokenizer")]
+use crate::error::Kind;
+use crate::error::{Error, Result};
+
+/// The file's name in the folder of a run, which keeps a copy.
+pub const FILE: &str = "tokenizer.json";
+
+/// What cuts a text into tokens and joins them again.
+#[cfg(feature = "tokenizer")]
+pub struct Tokenizer(tokenizers::Tokenizer);
+
+#[cfg(feature = "tokenizer")]
+impl Tokenizer {
+    /// # Errors
+    /// `Kind::FileSystem` where there is no file, `Kind::Data` where it is no tokenizer.
+    pub fn open(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::file("read", path, e))?;
+        let read: std::result::Result<tokenizers::Tokenizer, _> = text.parse();
+        let mut own = read.map_err(|e| {
+            Error::data(format!("{} is no tokenizer", path.display()))
+                .at(e.to_string())
+                .hint("the tokenizer.json of a model, as the library `tokenizers` saves it")
+        })?;
+        // A text is cut whole.
+        own.with_padding(None);
+        own.with_truncation(None).map_err(|e| Error::new(Kind::Data, e.to_string()))?;
+        Ok(Self(own))
+    }
+
+    /// The tokens of a text, without those that begin and end one.
+    ///
+    /// # Errors
+    /// `Kind::Data` for what has no token.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let found = self.0.encode_fast(text, false);
+        found.map(|tokens| tokens.get_ids().to_vec()).map_err(|e| {
+            Error::data("the text cannot be cut into tokens").at(e.to_string()).hint("another tokenizer")
+        })
+    }
+
+    /// The text that tokens stand for; what is no character yet is U+FFFD.
+    ///
+    /// # Errors
+    /// `Kind::Data` where they stand for none.
+    pub fn decode(&self, tokens: &[u32]) -> Result<String> {
+        self.0.decode(tokens, false).map_err(|e| Error::data("tokens stand for no text").at(e.to_string()))
+    }
+
+    /// Tokens by their numbers, as the file writes them; numbers without a token have an empty name.
+    pub fn names(&self) -> Vec<String> {
+        let all = self.0.get_vocab(true);
+        let count = all.values().max().map_or(0, |&last| last as usize + 1);
+        let mut names = vec![String::new(); count];
+        all.into_iter().for_each(|(name, number)| names[number as usize] = name);
+        names
+    }
+}
+
+/// What cuts a text into tokens, in a build that has none.
+#[cfg(not(feature = "tokenizer"))]
+pub enum Tokenizer {}
+
+#[cfg(not(feature = "tokenizer"))]
+impl Tokenizer {
+    /// # Errors
+    /// `Kind::Usage`, always.
+    pub fn open(path: &Path) -> Result<Self> {
+        Err(Error::usage(format!("this build of coppice reads no tokenizer: {}", path.display()))
+            .at("the feature `tokenizer` is off")
+            .hint("cargo install --path . --features tokenizer"))
+    }
+    /// # Errors
+    /// None: there is no such value.
+    pub fn encode(&self, _: &str) -> Result<Vec<u32>> {
+        match *self {}
+    }
+    /// # Errors
+    /// None: there is no such value.
+    pub fn decode(&self, _: &[u32]) -> Result<String> {
+        match *self {}
+    }
+    pub fn names(&self) -> Vec<String> {
+        match *self {}
+    }
+}
+
+#[cfg(all(test, feature = "tokenizer"))]
+mod tests {
+    use super::*;
+
+    /// Byte pairs with three merges: `th`, `he` from letters, and `the`.
+    const PAIRS: &str = r#"{
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": null, "post_processor": null, "decoder": null,
+        "model": { "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
+            "vocab": { "t": 0, "h": 1, "e": 2, " ": 3, "th": 4, "the": 5 },
+            "merges": [["t", "h"], ["th", "e"]] }
+    }"#;
+
+    #[test]
+    fn pairs_are_merged_and_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        std::fs::write(&path, PAIRS).unwrap();
+        let own = Tokenizer::open(&path).unwrap();
+        assert_eq!(own.names(), ["t", "h", "e", " ", "th", "the"]);
+        let tokens = own.encode("the het").unwrap();
+        assert_eq!(tokens, [5, 3, 1, 2, 0]);
+        assert_eq!(own.decode(&[5]).unwrap(), "the");
+        std::fs::write(&path, "{}").unwrap();
+        let error = Tokenizer::open(&path).err().unwrap();
+        assert_eq!(error.kind, Kind::Data);
+        assert!(error.to_string().contains("is no tokenizer"), "{error}");
+    }
+}
