@@ -2,6 +2,8 @@
 
 #[path = "cli/data.rs"]
 mod data;
+#[path = "cli/export.rs"]
+mod export;
 #[path = "cli/filters.rs"]
 mod filters;
 #[path = "cli/init.rs"]

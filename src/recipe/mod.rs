@@ -49,7 +49,7 @@ pub use learning_rate::{LrSchedule, Shape};
 pub use loss::Loss;
 pub use model::{Layer, Model, Network, Output};
 pub use optim::Optim;
-pub use paths::{anchored, anchored_here};
+pub use paths::{anchored, anchored_here, with_path};
 pub use run::{Data, Dump, Precision, Run, What};
 pub use schedule::{Curve, PruneSchedule};
 pub use settings::Settings;

@@ -11,15 +11,17 @@ const NO_PATH: &[&str] = &["random", "task"];
 /// The key of `[data]` that is a path.
 pub const PATH_KEY: &str = "tokenizer";
 
+/// The two parts of a data set's name, such as `idx:DIR`, where the second is a path.
+pub fn with_path(name: &str) -> Option<(&str, &str)> {
+    name.split_once(':').filter(|(word, path)| !path.is_empty() && !NO_PATH.contains(word))
+}
+
 /// `idx:DIR` with an absolute path in place of one relative to `folder`; other names as they are.
 ///
 /// # Errors
 /// `Kind::Usage` where the folder's name is not Unicode, as a recipe is.
 pub fn anchored(name: &str, folder: &Path) -> Result<String> {
-    let is_path = |(word, path): &(&str, &str)| !path.is_empty() && !NO_PATH.contains(word);
-    let Some((word, path)) = name.split_once(':').filter(is_path) else {
-        return Ok(name.to_string());
-    };
+    let Some((word, path)) = with_path(name) else { return Ok(name.to_string()) };
     Ok(format!("{word}:{}", absolute(path, folder)?))
 }
 

@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::recipe::with_path;
+
 /// The name of a data set with the path at which it is now, for a run that began in the folder `then` and is at `now`.
 ///
 /// A path that is there is taken as it is. Where run and data moved together, data is looked for as far from the run as it
 /// was. A relative path, as older runs have it, is looked for in the shell's folder, and in every folder that holds the run.
 /// What is nowhere keeps its path, for messages.
 pub fn find_data(name: &str, then: Option<&Path>, now: &Path) -> String {
-    let Some((word, path)) = name.split_once(':').filter(|(_, path)| !path.is_empty()) else {
-        return name.to_string();
-    };
+    let Some((word, path)) = with_path(name) else { return name.to_string() };
     let found = match Path::new(path) {
         path if path.is_relative() => beside(path, now),
         path if path.exists() => return name.to_string(),
@@ -66,6 +66,8 @@ mod tests {
         assert_eq!(found("old/data/no", "old/runs/r", "new/runs/r"), name("old/data/no"), "nowhere");
         // As older runs have it.
         assert_eq!(find_data("idx:data/ok", None, &at("new/runs/r")), name("new/data/ok"));
-        assert_eq!(find_data("digits", Some(&at("a")), &at("b")), "digits");
+        for name in ["digits", "task:sort", "random:3x4x5"] {
+            assert_eq!(find_data(name, Some(&at("a")), &at("b")), name);
+        }
     }
 }

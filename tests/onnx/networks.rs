@@ -19,6 +19,11 @@ const SMALL: &[(&str, &str)] = &[
     ("resnet56", "width = 0.25"),
     ("mobilenet-v1", "width = 0.125"),
     ("mobilenet-v2", "width = 0.25"),
+    // tract reads past the border where a kernel is wider than an image with its borders.
+    (
+        "once-for-all",
+        "stem = 4\nstem_stride = 1\nchannels = [4, 6, 8]\nlast = 16\nkernels = [5, 3]\nexpansions = [3, 2]",
+    ),
     ("vit", "layers = 2\nwidth = 16\nheads = 2\nhidden = 24\npool = \"class\"\ndropout = 0.1"),
     ("gpt", "layers = 2\nwidth = 16\nheads = 2\nhidden = 24\ntied = true"),
     ("lstm-lm", "layers = 2\nwidth = 6\nunits = 12\ndropout = 0.2"),
@@ -30,6 +35,9 @@ pub const PAIRS: &str =
     "ab\tba\nabcdef\tfedcba\nc\tc\nfade\tedaf\nbed\tdeb\ncab\tbac\nfeed\tdeef\nadd\tdda\n";
 pub const TEXT: &str = "a tree that is cut near the ground grows again from its stool: that is a coppice. ";
 
+/// What a recipe has besides: nothing is trained.
+const REST: &str = "[run]\nbatch = 4\nepochs = 1\nbaseline = false\n[optim]\nname = \"sgd\"\nlr = 0.1\n";
+
 /// All of them; `home` has the files `pairs.tsv` and `text.txt`.
 pub fn all(home: &str) -> Vec<Case> {
     let mut all: Vec<Case> = presets::ALL.iter().map(|entry| preset(entry.name, entry.reads, home)).collect();
@@ -38,6 +46,7 @@ pub fn all(home: &str) -> Vec<Case> {
     let own = [("images", images() + &random("3x16x16")), ("steps", steps() + &random("3x16x16"))];
     all.extend(own.map(|(name, recipe)| Case { name: name.into(), recipe }));
     all.push(Case { name: "ragged".into(), recipe: ragged() + &pairs(home) });
+    all.iter_mut().for_each(|case| case.recipe += REST);
     all
 }
 
@@ -109,7 +118,8 @@ fn images() -> String {
     net += &layer("scale", "scaled", &["product", "gate"], "");
     net += &layer("max_pool", "largest", &["scaled"], "kernel = 3\nstride = 2\npadding = 1");
     net += &layer("average_pool", "smooth", &["largest"], "kernel = 3\nstride = 1\npadding = 1");
-    net += &layer("dropout", "drop", &["smooth"], "p = 0.3");
+    net += &layer("resize", "resized", &["smooth"], "height = 7\nwidth = 3");
+    net += &layer("dropout", "drop", &["resized"], "p = 0.3");
     net += &layer("flatten", "flat", &["drop"], "");
     net += &layer("tanh", "bent", &["flat"], "");
     net += &layer("linear", "head", &["bent"], "out = 5");

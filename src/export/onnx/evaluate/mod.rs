@@ -6,6 +6,7 @@ mod pointwise;
 mod products;
 mod recurrent;
 mod reduce;
+mod resize;
 pub mod tensor;
 
 use std::collections::HashMap;
@@ -20,7 +21,7 @@ type Operator = fn(&Call) -> Result<Vec<Tensor>>;
 
 /// All that are known, by name.
 const ALL: &[&[(&str, Operator)]] =
-    &[pointwise::ALL, places::ALL, reduce::ALL, products::ALL, recurrent::ALL];
+    &[pointwise::ALL, places::ALL, reduce::ALL, products::ALL, recurrent::ALL, resize::ALL];
 
 /// Values by name.
 pub type Values = HashMap<String, Rc<Tensor>>;
@@ -138,5 +139,10 @@ impl Call<'_> {
     }
     fn text(&self, name: &str) -> &[u8] {
         self.attribute(name).map_or(b"", |attribute| &attribute.s)
+    }
+    /// Refuses what is not evaluated here, so that it is not overlooked.
+    fn has_none_of(&self, names: &[&str]) -> Result<()> {
+        let found = names.iter().find(|name| self.attribute(name).is_some());
+        found.map_or(Ok(()), |name| Err(fault(format!("attribute `{name}` is not evaluated"))))
     }
 }

@@ -13,10 +13,6 @@ pub const ALL: &[(&str, Operator)] = &[
         let extents: Vec<i64> = x.shape[start..end.max(start)].iter().map(|&extent| extent as i64).collect();
         Ok(vec![Tensor::ints([extents.len()], extents)])
     }),
-    ("ConstantOfShape", |call| {
-        let shape = extents(call.x(0)?)?;
-        Ok(vec![Tensor::floats(shape.clone(), vec![0.0; shape.iter().product()])])
-    }),
     ("Expand", |call| {
         let x = call.x(0)?;
         Ok(vec![x.expanded(&super::tensor::broadcast(&x.shape, &extents(call.x(1)?)?))?])

@@ -18,6 +18,7 @@ fn recurrent(call: &Call, gates: usize) -> Result<Vec<Tensor>> {
     let (&[time, batch, inputs], &[1, _, units]) = (&x.shape[..], &of_h.shape[..]) else {
         return Err(fault(format!("sequences and one direction are expected, not {:?}", of_h.shape)));
     };
+    call.has_none_of(&["direction", "activations", "clip", "input_forget", "layout"])?;
     let rows = gates * units;
     let (x, of_x, of_h) = (x.as_floats()?, of_x.as_floats()?, of_h.as_floats()?);
     let given = |number: usize, len: usize| match call.given(number) {
@@ -29,10 +30,8 @@ fn recurrent(call: &Call, gates: usize) -> Result<Vec<Tensor>> {
         return Err(fault("lengths, or a reset gate before the product"));
     }
     let (bias, mut h, mut c) = (given(3, 2 * rows)?, given(5, batch * units)?, given(6, batch * units)?);
-    let is_reverse = call.text("direction") == b"reverse";
     let mut y = vec![0.0; time * batch * units];
-    for number in 0..time {
-        let step = if is_reverse { time - 1 - number } else { number };
+    for step in 0..time {
         for sample in 0..batch {
             let seen = &x[(step * batch + sample) * inputs..][..inputs];
             let own = sample * units..(sample + 1) * units;
@@ -69,27 +68,23 @@ fn scan(call: &Call) -> Result<Vec<Tensor>> {
     let along = seen.iter().zip(call.ints("scan_input_axes")?);
     let along = along.map(|(x, &axis)| Ok((*x, x.axis(axis)?))).collect::<Result<Vec<_>>>()?;
     let steps = along.first().map_or(0, |(x, axis)| x.shape[*axis]);
-    let is_back = |name: &str, number: usize| call.ints(name).is_ok_and(|all| all[number] == 1);
+    call.has_none_of(&["scan_input_directions", "scan_output_directions"])?;
     let mut states: Vec<Rc<Tensor>> = states.iter().map(|state| Rc::new((*state).clone())).collect();
     let mut parts: Vec<Vec<Rc<Tensor>>> = vec![Vec::new(); body.output.len() - states.len()];
     for number in 0..steps {
-        let part = |(i, (x, axis)): (usize, &(&Tensor, usize))| {
-            let at = if is_back("scan_input_directions", i) { steps - 1 - number } else { number };
-            let mut one = x.sliced(*axis, at..at + 1);
+        let part = |(x, axis): &(&Tensor, usize)| {
+            let mut one = x.sliced(*axis, number..number + 1);
             one.shape.remove(*axis);
             one
         };
-        let own = states.iter().map(|state| (**state).clone()).chain(along.iter().enumerate().map(part));
+        let own = states.iter().map(|state| (**state).clone()).chain(along.iter().map(part));
         let mut results = run_graph(body, own.collect(), call.values)?;
         let written = results.split_off(states.len());
         states = results;
         parts.iter_mut().zip(written).for_each(|(all, part)| all.push(part));
     }
     let mut all: Vec<Tensor> = states.iter().map(|state| (**state).clone()).collect();
-    for (i, (mut parts, &axis)) in parts.into_iter().zip(call.ints("scan_output_axes")?).enumerate() {
-        if is_back("scan_output_directions", i) {
-            parts.reverse();
-        }
+    for (parts, &axis) in parts.into_iter().zip(call.ints("scan_output_axes")?) {
         let axis = axis as usize;
         let put = |part: &Rc<Tensor>| {
             let mut shape = part.shape.clone();

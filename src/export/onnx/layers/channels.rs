@@ -1,6 +1,6 @@
 //! Layers that move, scale or pool channels.
 
-use super::super::builder::{Builder, int, int_list};
+use super::super::builder::{Builder, int, int_list, text};
 use super::super::network::{Layer, channel_axis};
 use crate::error::Result;
 
@@ -100,4 +100,12 @@ pub fn global_average_pool(to: &mut Builder, layer: &Layer) -> Result<String> {
     }
     let mean = to.node("GlobalAveragePool", &[layer.x()], vec![]);
     Ok(to.node("Flatten", &[&mean], vec![int("axis", 1)]))
+}
+
+/// Linear interpolation, as PyTorch's `interpolate` without `align_corners`.
+pub fn resize(to: &mut Builder, layer: &Layer) -> Result<String> {
+    let shape =
+        to.shape_of_batch(layer.x(), &[layer.output.channels, layer.output.sites[0], layer.output.sites[1]]);
+    let settings = vec![text("mode", "linear"), text("coordinate_transformation_mode", "half_pixel")];
+    Ok(to.node("Resize", &[layer.x(), "", "", &shape], settings))
 }

@@ -47,6 +47,7 @@ const ALL: &[(&str, Translate)] = &[
     ("max_pool", channels::max_pool),
     ("average_pool", channels::average_pool),
     ("global_average_pool", channels::global_average_pool),
+    ("resize", channels::resize),
     ("embedding", sequences::embedding),
     ("patches", sequences::patches),
     ("positions", sequences::positions),

@@ -3,9 +3,10 @@
 //! ONNX has the gates in another order than PyTorch: i, o, f, c for i, f, g, o, and z, r, h for r, z, n. Weights stay as
 //! PyTorch has them; nodes put their gates in order, which a runtime does once, when it loads the file.
 //!
-//! States begin as 0, also where a layer has `carry`, unless the layer reads what they begin with.
+//! Where a layer runs from the last step to the first, its steps are turned round before and behind it: some readers overlook
+//! the attribute for that. States begin as 0, also where a layer has `carry`, unless the layer reads what they begin with.
 
-use super::super::builder::{Builder, int, int_list, text};
+use super::super::builder::{Builder, int, int_list};
 use super::super::network::Layer;
 use super::channels::slice_of;
 use super::scan;
@@ -51,13 +52,19 @@ fn recurrent(to: &mut Builder, layer: &Layer, kind: &Kind) -> Result<String> {
     let of_x = parts(to, &of_x, gates);
     let of_x_bias = of_x_bias.map(|bias| parts(to, &bias, gates));
     let [of_x, of_h] = [of_x, of_h].map(|gates| one_direction(to, &kind.ordered(&gates)));
-    let bias = if of_x_bias.is_some() || of_h_bias.is_some() {
-        let nothing = to.floats("no_bias", &[units], &vec![0.0; units]);
-        let both = [of_x_bias, of_h_bias].map(|bias| bias.unwrap_or_else(|| vec![nothing.clone(); gates]));
-        one_direction(to, &both.map(|gates| kind.ordered(&gates)).concat())
-    } else {
-        String::new()
+    let bias = match (of_x_bias, of_h_bias) {
+        (None, None) => String::new(),
+        (of_x, of_h) => {
+            let mut all = Vec::new();
+            for bias in [of_x, of_h] {
+                let gates =
+                    bias.unwrap_or_else(|| vec![to.floats("no_bias", &[units], &vec![0.0; units]); gates]);
+                all.extend(kind.ordered(&gates));
+            }
+            one_direction(to, &all)
+        }
     };
+    let x = in_time(to, layer, &x)?;
     let by_time = to.node("Transpose", &[&x], vec![int_list("perm", &[1, 0, 2])]);
     let mut inputs = vec![by_time, of_x, of_h, bias];
     if layer.inputs.len() > 1 {
@@ -68,14 +75,24 @@ fn recurrent(to: &mut Builder, layer: &Layer, kind: &Kind) -> Result<String> {
     } else if inputs[3].is_empty() {
         inputs.pop();
     }
-    let direction = if layer.settings.bool("reverse")? { "reverse" } else { "forward" };
-    let mut settings = vec![int("hidden_size", units as i64), text("direction", direction)];
+    let mut settings = vec![int("hidden_size", units as i64)];
     // The reset gate scales the product, bias included.
     settings.extend((kind.states == 1).then(|| int("linear_before_reset", 1)));
     let y = to.node(kind.op, &inputs.iter().map(String::as_str).collect::<Vec<_>>(), settings);
     let axes = to.ints("directions", &[1]);
     let y = to.node("Squeeze", &[&y, &axes], vec![]);
-    Ok(to.node("Transpose", &[&y], vec![int_list("perm", &[1, 0, 2])]))
+    let y = to.node("Transpose", &[&y], vec![int_list("perm", &[1, 0, 2])]);
+    in_time(to, layer, &y)
+}
+
+/// A sequence in the order in which the layer goes through it, or back from that.
+pub fn in_time(to: &mut Builder, layer: &Layer, x: &str) -> Result<String> {
+    if !layer.settings.bool("reverse")? {
+        return Ok(x.to_string());
+    }
+    let steps: Vec<i64> = (0..layer.extent().sites[0] as i64).rev().collect();
+    let steps = to.ints("backwards", &steps);
+    Ok(to.node("Gather", &[x, &steps], vec![int("axis", 1)]))
 }
 
 /// What the operator reads, with the weight and the bias that make the gates' shares of it.

@@ -4,7 +4,7 @@
 use super::super::builder::{Builder, graph, int, int_list, value};
 use super::super::network::Layer;
 use super::super::proto::{FLOAT, INT64};
-use super::recurrent::{Kind, begins, whole};
+use super::recurrent::{Kind, begins, in_time, whole};
 use crate::error::Result;
 
 pub fn recurrent(to: &mut Builder, layer: &Layer, kind: &Kind) -> Result<String> {
@@ -16,10 +16,15 @@ pub fn recurrent(to: &mut Builder, layer: &Layer, kind: &Kind) -> Result<String>
     } else {
         let units = layer.output.channels / if layer.has_cells()? { 2 } else { 1 };
         let shape = to.shape_of_batch(layer.x(), &[units]);
-        let zeros = to.node("ConstantOfShape", &[&shape], vec![]);
+        let zero = to.scalar("zero", 0.0);
+        let zeros = to.node("Expand", &[&zero, &shape], vec![]);
         vec![zeros; kind.states]
     };
-    let steps: Vec<i64> = (0..layer.extent().sites[0] as i64).collect();
+    let x = in_time(to, layer, layer.x())?;
+    let mut steps: Vec<i64> = (0..layer.extent().sites[0] as i64).collect();
+    if layer.settings.bool("reverse")? {
+        steps.reverse();
+    }
     let numbers = to.ints("numbers", &steps);
     let ends = layer.lengths().map(|lengths| {
         let axes = to.ints("axes", &[1]);
@@ -27,19 +32,16 @@ pub fn recurrent(to: &mut Builder, layer: &Layer, kind: &Kind) -> Result<String>
     });
     let body = body(to, layer, kind, Outer { hidden, bias, ends })?;
     let mut inputs: Vec<&str> = states.iter().map(String::as_str).collect();
-    inputs.extend([layer.x(), &numbers]);
-    let direction = i64::from(layer.settings.bool("reverse")?);
+    inputs.extend([&x[..], &numbers]);
     let settings = vec![
         graph("body", body),
         int("num_scan_inputs", 2),
         int_list("scan_input_axes", &[1, 0]),
-        int_list("scan_input_directions", &[direction; 2]),
         int_list("scan_output_axes", &[1]),
-        int_list("scan_output_directions", &[direction]),
     ];
     // States of the end come first, and are left alone.
     let all = to.node_of("Scan", &inputs, settings, kind.states + 1);
-    Ok(to.node("Identity", &[&all[kind.states]], vec![]))
+    in_time(to, layer, &all[kind.states])
 }
 
 /// Values of the graph that the body reads.
