@@ -57,7 +57,8 @@ pub const ACTIVATIONS: &[(&str, &str)] = &[
     ("selu", "1.050700987f * (x[i] > 0.0f ? x[i] : 1.673263242f * expm1f(x[i]))"),
 ];
 
-pub const HINT: &str = "coppice ls formats";
+/// What to try where there is no such form.
+pub const HINT: &str = "another format: coppice ls formats";
 
 fn find(kind: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|known| known.name == kind)
@@ -78,9 +79,7 @@ pub fn check_kind(kind: &str, name: &str) -> Result<()> {
 }
 
 pub fn refused(kind: &str, name: &str, why: &str) -> Error {
-    Error::usage(format!("layer `{name}` ({kind}) has no form in C"))
-        .at(why)
-        .hint(format!("another format: {HINT}"))
+    Error::usage(format!("layer `{name}` ({kind}) has no form in C")).at(why).hint(HINT)
 }
 
 /// Whether a layer's output is its input, in the same order.

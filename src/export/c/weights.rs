@@ -162,7 +162,7 @@ mod tests {
             sizes.into_iter().flat_map(|size| [1, 2, 3, 11, 300].map(|every| (size, every)))
         {
             // The last weight of each row, and one of so many others.
-            let keeps = |i: usize| i % every == 0 || i % inputs == inputs - 1;
+            let keeps = |i: usize| i.is_multiple_of(every) || i % inputs == inputs - 1;
             let values: Vec<f32> =
                 (0..rows * inputs).map(|i| if keeps(i) { i as f32 + 0.5 } else { 0.0 }).collect();
             let all = [dense(&values), bits(&values, inputs), gaps(&values, inputs)];
