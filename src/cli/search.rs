@@ -61,7 +61,7 @@ pub struct SearchArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     batch: usize,
     /// Times that each latency is measured; the median counts
-    #[arg(long, value_name = "N", default_value_t = 7)]
+    #[arg(long, value_name = "N", default_value_t = 15)]
     repeats: usize,
     /// Also time so many random networks as wholes, and say how far the table of latencies is off
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -156,7 +156,7 @@ impl SearchArgs {
         match event {
             _ if self.quiet => {}
             Event::Timed { done, of } if now_and_then(done, of) => {
-                eprintln!("latencies of layers: {done} of {of} networks");
+                eprintln!("latencies of layers: {done} of {of} rounds");
             }
             Event::Evaluated { what, done, of } if now_and_then(done, of) => {
                 let what = match what {
