@@ -213,6 +213,9 @@ fn what_cannot_be_is_said() {
     assert!(error.contains("macs: the smallest network has") && error.contains("density=0.5"), "{error}");
     let refused = |options: Options| Search::new(&run, &data, None, options).err().unwrap().to_string();
     assert!(refused(Options { evaluate: 3, ..options() }).contains("at least 10"));
+    assert!(refused(Options { repeats: 0, ..options() }).contains("repeats = 0: it is at least 1"));
+    let narrow = Shape { hidden: vec![8, 0], ..Shape::default() };
+    assert!(refused(Options { predictor: narrow, ..options() }).contains("hidden layer = 0"));
     assert!(refused(Options { densities: vec![Density::Full; 2], ..options() }).contains("twice"));
     let none = data.to_compare(0).0;
     assert!(Search::new(&run, &none, None, options()).err().unwrap().to_string().contains("no images"));
@@ -279,4 +282,6 @@ fn the_command_finds_a_network_and_says_how_to_export_it() {
         program::fails(here, 2, &["search", "none", "--budget", "macs<=1M"])
             .contains("not in a run's folder")
     );
+    let nowhere = with(&["--budget", "macs<=1M", "--plot", "none/x.svg"]);
+    assert!(program::fails(here, 5, &nowhere).contains("no folder none"));
 }

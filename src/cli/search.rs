@@ -1,12 +1,12 @@
 //! `coppice search`: the best subnet of a once-for-all network under a budget.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::eval::home_of;
 use super::{Device, print_json, say, subnet};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::search::{Budget, Draw, Event, Evolution, Options, Report, Search, Shape, Timed};
 use crate::shrink::Density;
 
@@ -84,6 +84,14 @@ impl SearchArgs {
         if self.budgets.is_empty() && self.check_latency == 0 {
             return Err(Error::usage("nothing to search for")
                 .hint("--budget \"latency<=3ms\", or --check-latency 20 to see what latencies are worth"));
+        }
+        // A search may take hours: what it is to write is looked at first.
+        if let Some(folder) = self.plot.as_deref().and_then(Path::parent)
+            && !folder.as_os_str().is_empty()
+            && !folder.is_dir()
+        {
+            let what = format!("no folder {} to write the plot to", folder.display());
+            return Err(Error::new(Kind::FileSystem, what).hint("--plot FILE in a folder that is there"));
         }
         let (session, data, held_out) = subnet::open_to_compare(&self.run, &self.device, self.images)?;
         let images = data.validation.len();

@@ -88,6 +88,9 @@ impl<'a> Search<'a> {
         least("networks to evaluate", options.evaluate, 10)?;
         least("finalists", options.finalists, 1)?;
         least("batch", options.batch, 1)?;
+        least("repeats", options.repeats, 1)?;
+        let narrowest = options.predictor.hidden.iter().min().map_or(1, |units| *units as usize);
+        least("units of a hidden layer", narrowest, 1)?;
         least("densities", options.densities.len(), 1)?;
         if data.validation.is_empty() {
             return Err(Error::usage("there are no images to judge subnets by").hint("--images 2000"));
