@@ -1,12 +1,12 @@
 //! `coppice search`: the best subnet of a once-for-all network under a budget.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::eval::home_of;
 use super::{Device, print_json, say, subnet};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::search::{Budget, Draw, Event, Evolution, Options, Report, Search, Shape, Timed};
 use crate::shrink::Density;
 
@@ -61,7 +61,7 @@ pub struct SearchArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     batch: usize,
     /// Times that each latency is measured; the median counts
-    #[arg(long, value_name = "N", default_value_t = 7)]
+    #[arg(long, value_name = "N", default_value_t = 15)]
     repeats: usize,
     /// Also time so many random networks as wholes, and say how far the table of latencies is off
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -84,6 +84,14 @@ impl SearchArgs {
         if self.budgets.is_empty() && self.check_latency == 0 {
             return Err(Error::usage("nothing to search for")
                 .hint("--budget \"latency<=3ms\", or --check-latency 20 to see what latencies are worth"));
+        }
+        // A search may take hours: what it is to write is looked at first.
+        if let Some(folder) = self.plot.as_deref().and_then(Path::parent)
+            && !folder.as_os_str().is_empty()
+            && !folder.is_dir()
+        {
+            let what = format!("no folder {} to write the plot to", folder.display());
+            return Err(Error::new(Kind::FileSystem, what).hint("--plot FILE in a folder that is there"));
         }
         let (session, data, held_out) = subnet::open_to_compare(&self.run, &self.device, self.images)?;
         let images = data.validation.len();
@@ -156,7 +164,7 @@ impl SearchArgs {
         match event {
             _ if self.quiet => {}
             Event::Timed { done, of } if now_and_then(done, of) => {
-                eprintln!("latencies of layers: {done} of {of} networks");
+                eprintln!("latencies of layers: {done} of {of} rounds");
             }
             Event::Evaluated { what, done, of } if now_and_then(done, of) => {
                 let what = match what {
