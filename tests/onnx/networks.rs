@@ -1,4 +1,4 @@
-//! Networks to export: every preset at its smallest, and three that have the layers that no preset has.
+//! Networks to export: every preset at its smallest, and some that have the layers that no preset has.
 
 use coppice::nn::presets::{self, Reads};
 
@@ -7,6 +7,10 @@ pub struct Case {
     pub name: String,
     pub recipe: String,
 }
+
+/// A case that tract answers otherwise: where an image grows, it goes on in a line beyond the border, in place of the border's
+/// number.
+pub const ENLARGED: &str = "enlarged";
 
 /// Settings that make presets small.
 const SMALL: &[(&str, &str)] = &[
@@ -43,7 +47,8 @@ pub fn all(home: &str) -> Vec<Case> {
     let mut all: Vec<Case> = presets::ALL.iter().map(|entry| preset(entry.name, entry.reads, home)).collect();
     let mlp = "[model]\npreset = \"mlp\"\nhidden = [24, 16]\nactivation = \"gelu\"\n".to_string();
     all.push(Case { name: "mlp".into(), recipe: mlp + &random("40") });
-    let own = [("images", images() + &random("3x16x16")), ("steps", steps() + &random("3x16x16"))];
+    let own = [("images", images()), (ENLARGED, enlarged()), ("steps", steps())];
+    let own = own.map(|(name, network)| (name, network + &random("3x16x16")));
     all.extend(own.map(|(name, recipe)| Case { name: name.into(), recipe }));
     all.push(Case { name: "ragged".into(), recipe: ragged() + &pairs(home) });
     all.iter_mut().for_each(|case| case.recipe += REST);
@@ -118,13 +123,19 @@ fn images() -> String {
     net += &layer("scale", "scaled", &["product", "gate"], "");
     net += &layer("max_pool", "largest", &["scaled"], "kernel = 3\nstride = 2\npadding = 1");
     net += &layer("average_pool", "smooth", &["largest"], "kernel = 3\nstride = 1\npadding = 1");
-    net += &layer("resize", "resized", &["smooth"], "height = 7\nwidth = 3");
+    net += &layer("resize", "resized", &["smooth"], "height = 3\nwidth = 2");
     net += &layer("dropout", "drop", &["resized"], "p = 0.3");
     net += &layer("flatten", "flat", &["drop"], "");
     net += &layer("tanh", "bent", &["flat"], "");
     net += &layer("linear", "head", &["bent"], "out = 5");
     net += &layer("linear", "other_head", &["drop"], "out = 5");
     net + "[[model.output]]\nfrom = \"head\"\n[[model.output]]\nfrom = \"other_head\"\nweight = 0.5\n"
+}
+
+fn enlarged() -> String {
+    let mut net = layer("resize", "larger", &["data"], "height = 21\nwidth = 12");
+    net += &layer("conv2d", "conv", &["larger"], "out = 4\nkernel = 3\nstride = 2");
+    net + &layer("linear", "head", &["conv"], "out = 5")
 }
 
 fn steps() -> String {
