@@ -32,7 +32,7 @@ int main(void)
     return 0;
 }";
 
-/// Every kind of layer that has a form in C; weights that are dense, bits and gaps, of convolutions and of linear layers.
+/// Every kind of layer that has a form in C; weights that are dense and that have gaps of four and eight bits, of convolutions and of linear layers.
 const NETWORK: &str = r#"
 run = { steps = 1, batch = 360 }
 data = { name = "digits" }
@@ -83,7 +83,7 @@ fn every_layer_in_c_answers_as_the_network_does() {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("net.toml"), NETWORK).unwrap();
     let text = compare(home.path(), &["net.toml"]);
-    for form in ["dense", "bits", "gaps"] {
+    for form in ["dense", "gaps4", "gaps8"] {
         for kind in ["linear", "conv2d"] {
             assert!(text.contains(&format!("apply_{kind}_{form}(")), "{kind} {form}");
         }

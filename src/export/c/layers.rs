@@ -110,10 +110,10 @@ fn linear(w: &mut Writer, layer: &Layer) -> Result<()> {
     let own = w.weight(layer.owner(), inputs);
     w.part(match own.form {
         "dense" => "linear_dense",
-        "bits" => "linear_bits",
-        _ => "linear_gaps",
+        "gaps4" => "linear_gaps4",
+        _ => "linear_gaps8",
     });
-    let sizes = if own.form == "gaps" { format!("{out}") } else { format!("{out}, {inputs}") };
+    let sizes = if own.form == "dense" { format!("{out}, {inputs}") } else { format!("{out}") };
     w.call(format!("apply_linear_{}({}, {sizes}, {})", own.form, w.ends(layer), own.arguments));
     Ok(())
 }
@@ -124,8 +124,8 @@ fn conv2d(w: &mut Writer, layer: &Layer) -> Result<()> {
     let own = w.weight(layer.owner(), inputs);
     w.part(match own.form {
         "dense" => "conv2d_dense",
-        "bits" => "conv2d_bits",
-        _ => "conv2d_gaps",
+        "gaps4" => "conv2d_gaps4",
+        _ => "conv2d_gaps8",
     });
     let window = w.window(layer, kernel, layer.number("stride")?, ["padding", "dilation", "groups"])?;
     w.call(format!("apply_conv2d_{}(&{window}, {}, {})", own.form, w.ends(layer), own.arguments));

@@ -13,13 +13,13 @@ use crate::store::{Array, Arrays};
 /// Functions in the order of the file, each with others that it calls or reads.
 const PARTS: &[(&str, &str, &[&str])] = &[
     ("linear_dense", include_str!("parts/linear_dense.c"), &[]),
-    ("linear_bits", include_str!("parts/linear_bits.c"), &[]),
-    ("linear_gaps", include_str!("parts/linear_gaps.c"), &[]),
+    ("linear_gaps8", include_str!("parts/linear_gaps8.c"), &[]),
+    ("linear_gaps4", include_str!("parts/linear_gaps4.c"), &[]),
     ("fill", include_str!("parts/fill.c"), &[]),
     ("add_tap", include_str!("parts/add_tap.c"), &[]),
     ("conv2d_dense", include_str!("parts/conv2d_dense.c"), &["fill", "add_tap"]),
-    ("conv2d_bits", include_str!("parts/conv2d_bits.c"), &["fill", "add_tap"]),
-    ("conv2d_gaps", include_str!("parts/conv2d_gaps.c"), &["fill", "add_tap"]),
+    ("conv2d_gaps8", include_str!("parts/conv2d_gaps8.c"), &["fill", "add_tap"]),
+    ("conv2d_gaps4", include_str!("parts/conv2d_gaps4.c"), &["fill", "add_tap"]),
     ("max_pool", include_str!("parts/max_pool.c"), &[]),
     ("average_pool", include_str!("parts/average_pool.c"), &[]),
     ("global_average_pool", include_str!("parts/global_average_pool.c"), &[]),
