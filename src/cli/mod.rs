@@ -189,6 +189,13 @@ fn say(line: &str) -> Result<()> {
     }
 }
 
+/// Writes a line to stdout that begins with `head`. On a terminal a long one goes on below, beside its head.
+fn say_beside(head: &str, text: &str) -> Result<()> {
+    use std::io::IsTerminal;
+    let is_read = std::io::stdout().is_terminal();
+    say(&if is_read { crate::report::fit::hang(head, text) } else { format!("{head}{text}") })
+}
+
 /// Where runs go unless told otherwise.
 fn runs() -> PathBuf {
     PathBuf::from("runs")

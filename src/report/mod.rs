@@ -7,6 +7,7 @@ pub mod console;
 pub mod diff;
 pub mod dump;
 pub mod files;
+pub mod fit;
 pub mod font;
 pub mod history;
 pub mod inspect;
