@@ -34,6 +34,7 @@ mod sweep;
 mod train;
 mod tune;
 mod waiting;
+mod watch;
 mod weights;
 
 #[derive(Parser)]
@@ -59,6 +60,8 @@ enum Command {
     Train(train::Train),
     /// Continue a run from its last good checkpoint
     Resume(resume::Resume),
+    /// Show a run while it trains: loss, accuracy, sparsity by layer, pace, time left; changes nothing
+    Watch(watch::Watch),
     /// Train recipes with several seeds and variants, and print one table of means and spreads
     Sweep(sweep::Sweep),
     /// Prune a dense run at several epochs and rates, train further, and report how well it recovers
@@ -155,6 +158,7 @@ fn run(command: Command) -> Result<()> {
         Command::Demo(args) => args.run(),
         Command::Train(args) => args.run(),
         Command::Resume(args) => args.run(),
+        Command::Watch(args) => args.run(),
         Command::Sweep(args) => args.run(),
         Command::Plasticity(args) => args.run(),
         Command::Recalibrate(args) => args.run(),

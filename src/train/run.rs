@@ -112,6 +112,9 @@ pub fn train(
                 best = is_best(run, &evaluation);
                 emit(Event::Evaluated(&evaluation))?;
             }
+            if run.recipe.log.tensorboard {
+                emit(Event::Weights { step: run.steps_done(), arrays: &run.weights()? })?;
+            }
             // It may have ended the stage before its last step.
             if !ended && run.is_stage_done() {
                 done = true;
