@@ -107,7 +107,7 @@ pub fn write(w: &mut Writer, layer: &Layer) -> Result<()> {
 
 fn linear(w: &mut Writer, layer: &Layer) -> Result<()> {
     let (out, inputs) = (w.numbers(layer.output), w.numbers(layer.inputs[0]));
-    let own = w.weight(layer.owner(), inputs);
+    let own = w.weight(&layer.owner, inputs)?;
     w.part(match own.form {
         "dense" => "linear_dense",
         "gaps4" => "linear_gaps4",
@@ -121,7 +121,7 @@ fn linear(w: &mut Writer, layer: &Layer) -> Result<()> {
 fn conv2d(w: &mut Writer, layer: &Layer) -> Result<()> {
     let kernel = layer.number("kernel")?;
     let inputs = w.channels(layer.inputs[0]) / layer.number("groups")? * kernel * kernel;
-    let own = w.weight(layer.owner(), inputs);
+    let own = w.weight(&layer.owner, inputs)?;
     w.part(match own.form {
         "dense" => "conv2d_dense",
         "gaps4" => "conv2d_gaps4",

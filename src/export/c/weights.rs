@@ -27,12 +27,16 @@ impl Weight {
     }
 
     pub fn bytes(&self) -> usize {
+        let of_counts = self.counts().map_or(0, |(rows, most)| count_bytes(most) * rows);
+        of_counts + self.bytes_beside_counts()
+    }
+
+    /// All but the numbers of weights in its rows, which have one type in a whole file.
+    pub fn bytes_beside_counts(&self) -> usize {
         4 * self.values.len()
             + match &self.stored {
                 Stored::Dense => 0,
-                Stored::Gaps { bits, kept, gaps } => {
-                    count_bytes(self.most()) * kept.len() + (bits * gaps.len()).div_ceil(8)
-                }
+                Stored::Gaps { bits, gaps, .. } => (bits * gaps.len()).div_ceil(8),
             }
     }
 
@@ -67,9 +71,10 @@ impl Weight {
         which + &floats(&format!("{name}_weight"), &self.values)
     }
 
-    /// The largest number of weights in a row, where they are counted.
-    pub fn most(&self) -> usize {
-        if let Stored::Gaps { kept, .. } = &self.stored { kept.iter().copied().max().unwrap_or(0) } else { 0 }
+    /// Where weights are counted by row: how many rows, and the largest number.
+    pub fn counts(&self) -> Option<(usize, usize)> {
+        let Stored::Gaps { kept, .. } = &self.stored else { return None };
+        Some((kept.len(), kept.iter().copied().max().unwrap_or(0)))
     }
 }
 
