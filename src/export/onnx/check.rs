@@ -99,7 +99,43 @@ pub fn input(data: &Dataset, rows: &[u32]) -> Tensor {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::{Options, Run};
+    use super::super::FORMAT;
     use super::*;
+    use crate::gpu::{Choice, Gpu};
+    use crate::recipe::Recipe;
+    use crate::store::Array;
+    use crate::train::{Meta, Session};
+
+    /// A small network of the digits, before its training.
+    fn source() -> Source {
+        let recipe = Recipe::find("digits-dense", &["model.hidden=[8]".into()]).unwrap();
+        let data = crate::data::open_with("digits", 0.0, &Default::default()).unwrap();
+        let gpu = Gpu::twin();
+        let weights = Session::new(&gpu, &recipe, &data, Default::default()).unwrap().weights().unwrap();
+        let meta = serde_json::json!({
+            "schema": 1, "version": "0", "device": gpu.identity(), "data_hash": data.hash,
+            "variants": {},
+        });
+        let meta: Meta = serde_json::from_value(meta).unwrap();
+        let run = Run { recipe, snapshot: None, meta, digest: None, accuracy: None, device: Choice::Twin };
+        Source { weights, run: Some(run), options: Options { unchecked: true, ..Options::default() } }
+    }
+
+    /// A bias that is off by a ten-thousandth.
+    #[test]
+    fn a_file_of_another_network_is_noticed() {
+        let home = tempfile::tempdir().unwrap();
+        let (mut source, path) = (source(), home.path().join("x.onnx"));
+        (FORMAT.write)(&source, &path).unwrap();
+        assert!(compare(&source, &path).unwrap().difference <= BOUND);
+        let bias = source.weights.get_mut("head.bias").unwrap();
+        let mut values = bias.to_f32();
+        values[3] += 1e-4;
+        *bias = Array::f32(bias.shape.clone(), &values);
+        let Err(error) = compare(&source, &path) else { panic!("it was not noticed") };
+        assert!(error.kind == Kind::Check && error.to_string().contains("output `head`"), "{error}");
+    }
 
     #[test]
     fn differences_are_those_of_the_largest_number_and_none_is_overlooked() {

@@ -39,7 +39,7 @@ fn recurrent(call: &Call, gates: usize) -> Result<Vec<Tensor>> {
             let before = h[own.clone()].to_vec();
             let product =
                 |row: usize| dot(&before, &of_h[row * units..][..units]) + f64::from(bias[rows + row]);
-            for unit in 0..units {
+            for (unit, &last) in before.iter().enumerate() {
                 let at = own.start + unit;
                 let sum = |gate: usize| share(gate * units + unit) + product(gate * units + unit);
                 h[at] = if gates == 4 {
@@ -51,7 +51,7 @@ fn recurrent(call: &Call, gates: usize) -> Result<Vec<Tensor>> {
                     // z, r, h.
                     let [z, r] = [0, 1].map(|gate| sigmoid(sum(gate)));
                     let new = (share(2 * units + unit) + r * product(2 * units + unit)).tanh();
-                    ((1.0 - z) * new + z * f64::from(before[unit])) as f32
+                    ((1.0 - z) * new + z * f64::from(last)) as f32
                 };
             }
             y[(step * batch + sample) * units..][..units].copy_from_slice(&h[own]);

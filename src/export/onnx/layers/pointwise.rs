@@ -57,7 +57,7 @@ pub fn gelu(to: &mut Builder, layer: &Layer) -> Result<String> {
 /// `x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3))`, which is `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`.
 pub fn gelu_tanh(to: &mut Builder, layer: &Layer) -> Result<String> {
     let [cube, one, root] =
-        [("cube", 0.044_715), ("one", 1.0), ("root", 1.595_769_1)].map(|(w, v)| to.scalar(w, v));
+        [("cube", 0.044_715), ("one", 1.0), ("root", 1.595_769)].map(|(w, v)| to.scalar(w, v));
     let square = to.node("Mul", &[layer.x(), layer.x()], vec![]);
     let square = to.node("Mul", &[&square, &cube], vec![]);
     let factor = to.node("Add", &[&square, &one], vec![]);
