@@ -124,7 +124,7 @@ impl Counter {
     }
 
     /// # Errors
-    /// `Kind::Internal` where the table lacks a layer of the network: [`Table::learn`] comes first.
+    /// `Kind::Internal` where the table lacks a layer of the network.
     pub fn costs(&self, pick: &Pick, table: Option<&Table>) -> Result<Costs> {
         let (net, model) = self.model(&pick.subnet)?;
         let Size { macs, weights, bytes } = thin::size(&model.params, pick.density);
