@@ -18,8 +18,8 @@ use output::{checked, mean_error, pareto, plot, table, words};
 pub struct SearchArgs {
     /// The folder of a run of a once-for-all network, or a checkpoint in it
     run: PathBuf,
-    /// What a network may cost: latency<=3ms, macs<=2M, weights<=20k, bytes<=50kB or memory<=1MB; several joined by commas
-    /// hold together. For each budget one network is found
+    /// What a network may cost: latency<=3ms, macs<=2M, weights<=20k, bytes<=50kB or memory<=1MB (kB = 1000 B, KiB = 1024 B);
+    /// several joined by commas hold together. For each budget one network is found
     #[arg(long = "budget", value_name = "B")]
     budgets: Vec<Budget>,
     /// Random networks that are evaluated, for the predictor of accuracy to learn from
@@ -117,28 +117,34 @@ impl SearchArgs {
             false => Some(search.find(&self.budgets, &mut told)?),
         };
         let kind = self.budgets.first().map(|budget| budget.limits[0].kind);
-        if let Some(((path, report), kind)) = self.plot.as_ref().zip(report.as_ref()).zip(kind) {
-            plot(report, kind, judged).save(path)?;
-        }
+        // What was found is shown even where it cannot be drawn.
+        let draw = || match self.plot.as_ref().zip(report.as_ref()).zip(kind) {
+            Some(((path, report), kind)) => plot(report, kind, judged).save(path),
+            None => Ok(()),
+        };
         if self.json {
-            return print_json(&self.object(&search, report.as_ref(), &timed, (images, judged)));
+            print_json(&self.object(&search, report.as_ref(), &timed, (images, judged)))?;
+            return draw();
         }
         if !timed.is_empty() {
             say(&checked(search.measure(&mut told)?, &timed))?;
         }
-        let (Some(report), Some(kind)) = (report, kind) else { return Ok(()) };
-        say(&words(&report))?;
+        let (Some(report), Some(kind)) = (&report, kind) else { return Ok(()) };
+        say(&words(report))?;
         say(&format!("the best under each budget, by {images} {judged} images:"))?;
-        say(&table(&report))?;
-        say(&pareto(&report, kind))?;
+        say(&table(report))?;
+        say(&pareto(report, kind))?;
         let run = self.run.display();
         for found in &report.found {
-            say(&format!(
-                "{}: coppice export {run} --to safetensors OUT.safetensors --subnet \"{}\"",
-                found.budget, found.subnet
-            ))?;
+            // The form that leaves pruned weights out.
+            let to = match found.subnet.split_once("density=") {
+                None => "safetensors OUT.safetensors",
+                Some((_, "2:4")) => "2:4 OUT.safetensors",
+                Some(_) => "bitmask OUT",
+            };
+            say(&format!("{}: coppice export {run} --to {to} --subnet \"{}\"", found.budget, found.subnet))?;
         }
-        Ok(())
+        draw()
     }
 
     fn options(&self) -> Options {

@@ -85,8 +85,8 @@ impl Search<'_> {
 
     /// A network that meets a budget: the smallest, or else one of many that are drawn.
     fn feasible(&mut self, budget: &Budget) -> Result<Genes> {
-        let drawn = self.pool.draw(self.options.seed, Draw::Evolution, FEASIBLE_TRIES);
-        for genes in std::iter::once(self.pool.smallest()).chain(drawn) {
+        let drawn = self.pool.draw(self.options.seed, Draw::Feasible, FEASIBLE_TRIES);
+        for genes in self.pool.smallest_of_all().into_iter().chain(drawn) {
             if budget.admits(&self.costs(&genes)?) {
                 return Ok(genes);
             }

@@ -71,7 +71,7 @@ impl Table {
     }
 
     /// Sets constant and factor to those of the least squared relative error over pairs of a sum and the time of the whole.
-    /// Where that would make a constant below 0, it is 0.
+    /// Where that would make one of them below 0, it is 0.
     pub fn fit(&mut self, pairs: &[(f64, f64)]) {
         // Rows (1, sum) over the whole, to be 1.
         let (mut a, mut b, mut c, mut d, mut e) = (0.0, 0.0, 0.0, 0.0, 0.0);
@@ -82,8 +82,12 @@ impl Table {
         let determinant = a * c - b * b;
         let constant = (d * c - b * e) / determinant;
         let fits = determinant > 1e-9 * a * c && constant > 0.0;
-        (self.constant_ms, self.factor) =
-            if fits { (constant, (e - b * constant) / c) } else { (0.0, if c > 0.0 { e / c } else { 1.0 }) };
+        let factor = if fits { (e - b * constant) / c } else { 0.0 };
+        (self.constant_ms, self.factor) = match (fits, factor >= 0.0) {
+            (true, true) => (constant, factor),
+            (true, false) => (d / a, 0.0),
+            (false, _) => (0.0, if c > 0.0 { e / c } else { 1.0 }),
+        };
         self.fitted_on = pairs.len();
     }
 }
