@@ -16,6 +16,8 @@ mod program;
 mod report;
 #[path = "cli/text.rs"]
 mod text;
+#[path = "cli/watch.rs"]
+mod watch;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -32,7 +32,7 @@ int main(void)
     return 0;
 }";
 
-/// Every kind of layer that has a form in C; weights that are dense, bits and gaps, of convolutions and of linear layers.
+/// Every kind of layer that has a form in C; weights that are dense and that have gaps of four and eight bits, of convolutions and of linear layers.
 const NETWORK: &str = r#"
 run = { steps = 1, batch = 360 }
 data = { name = "digits" }
@@ -83,7 +83,7 @@ fn every_layer_in_c_answers_as_the_network_does() {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("net.toml"), NETWORK).unwrap();
     let text = compare(home.path(), &["net.toml"]);
-    for form in ["dense", "bits", "gaps"] {
+    for form in ["dense", "gaps4", "gaps8"] {
         for kind in ["linear", "conv2d"] {
             assert!(text.contains(&format!("apply_{kind}_{form}(")), "{kind} {form}");
         }
@@ -163,6 +163,61 @@ fn answers(home: &Path) -> Vec<f32> {
     let answers = session.answers(data.test.labels.len()).unwrap();
     assert_eq!(answers.rows, (0..360).collect::<Vec<u32>>());
     answers.outputs.into_iter().next().unwrap()
+}
+
+/// By names and shapes: what the tensors hold, unit tests and `tests/oracle/check_exports.py` compare.
+#[test]
+fn sparse_forms_are_written_as_the_guide_says() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let train = [
+        "train",
+        "digits-dense",
+        "--out",
+        "r",
+        "-q",
+        "--no-autotune",
+        "--device",
+        "twin",
+        "-s",
+        "run.epochs=1",
+    ];
+    let pattern = ["-s", "run.baseline=false", "-s", "sparsity.method=static", "-s", "sparsity.pattern=2:4"];
+    assert!(run(home, &[&train[..], &pattern].concat()).status.success());
+    for form in ["csr", "bitmask", "2:4"] {
+        let done = run(home, &["export", "r", "--to", form, form]);
+        let told = String::from_utf8(done.stdout).unwrap();
+        assert!(
+            told.contains("3 of 6 tensors") && told.contains("with 8512 of 17024 weights"),
+            "{form}: {told}"
+        );
+    }
+    let name = |file: std::io::Result<fs::DirEntry>| file.unwrap().file_name().into_string().unwrap();
+    let mut files: Vec<String> = fs::read_dir(home.join("csr")).unwrap().map(name).collect();
+    files.sort();
+    let layers = ["fc1", "fc2", "head"];
+    let wanted = layers.map(|layer| [format!("{layer}.bias.npy"), format!("{layer}.weight.npz")]).concat();
+    assert_eq!(files, [&wanted[..], &["manifest.json".to_string()]].concat());
+
+    let config: serde_json::Value =
+        serde_json::from_slice(&fs::read(home.join("bitmask/config.json")).unwrap()).unwrap();
+    let sparsity = &config["quantization_config"]["sparsity_config"];
+    assert_eq!(
+        (&sparsity["format"], &sparsity["targets"]),
+        (&"sparse-bitmask".into(), &layers.as_slice().into())
+    );
+    let bits = safetensors::read(&home.join("bitmask/model.safetensors")).unwrap();
+    let two_four = safetensors::read(&home.join("2:4")).unwrap();
+    let shapes: [(_, _, &[usize]); 5] = [
+        (&bits, "fc2.compressed", &[4096]),
+        (&bits, "fc2.bitmask", &[64, 16]),
+        (&bits, "fc2.bias", &[64]),
+        (&two_four, "fc2.weight.values", &[64, 64]),
+        (&two_four, "fc2.weight.meta", &[64, 4]),
+    ];
+    for (file, name, shape) in shapes {
+        assert_eq!(file[name].shape, shape, "{name}");
+    }
 }
 
 /// What each form says of a run that it is not for.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Device, print_json, say};
+use super::{Device, print_json, say, say_beside};
 use crate::error::Result;
 use crate::gpu::{Adapter, adapters};
 
@@ -57,8 +57,11 @@ impl Devices {
         if self.json {
             return print_json(&json!({ "schema": 1, "adapters": json(), "chosen": chosen }));
         }
-        lines().iter().try_for_each(|line| say(line))?;
+        for line in lines() {
+            let text = line.trim_start();
+            say_beside(&line[..line.len() - text.len()], text)?;
+        }
         say("twin: the CPU twins of all kernels, always there")?;
-        say(&format!("chosen: {} on {}: {}", chosen.adapter, chosen.backend, chosen.reason))
+        say_beside("chosen: ", &format!("{} on {}: {}", chosen.adapter, chosen.backend, chosen.reason))
     }
 }

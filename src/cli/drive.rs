@@ -15,6 +15,7 @@ use crate::report::console::Console;
 use crate::report::dump::write_dump;
 use crate::report::files::{Files, write_report};
 use crate::report::journal::Keeper;
+use crate::report::tensorboard::TensorBoard;
 use crate::train::baseline::{self, Counted, Dense};
 use crate::train::{
     Control, Event, Facts, Initial, Meta, Origin, RunFolder, Session, Started, Summary, train,
@@ -95,6 +96,8 @@ pub fn go(
     let signal = options.signal.clone().map_or_else(signals, Ok)?;
     let mut console = Console::new(options.quiet);
     let mut files = Files::open(&folder.path, session.steps_done())?;
+    let wanted = session.recipe.log.tensorboard;
+    let mut shown = TensorBoard::open(&folder.path, wanted, session.steps_done())?;
     let (mut journal, warning) = Keeper::open(&folder.path, &mut session)?;
     warnings.extend(warning);
     // Some drivers compile when a kernel runs for the first time.
@@ -106,6 +109,7 @@ pub fn go(
         }
         console.listen(&event);
         journal.listen(&event)?;
+        shown.listen(&event)?;
         files.listen(&event)
     };
     let params = &session.model.params;
@@ -139,8 +143,22 @@ pub fn go(
         signal: &asked,
         dump: Some(&dump),
     };
-    let mut summary = train(&mut session, &control, &mut emit)?;
-    write_report(&folder.path, &summary)?;
+    let result = train_and_compare(&mut session, data, &control, options, &mut emit);
+    let ended = files.end(session.steps_done(), session.is_done(), result.as_ref().err());
+    result.and_then(|summary| ended.map(|()| summary))
+}
+
+/// Trains to the end, writes what came of it, and then measures the dense network beside it.
+fn train_and_compare(
+    session: &mut Session,
+    data: &Dataset,
+    control: &Control,
+    options: &Options,
+    emit: &mut dyn FnMut(Event) -> Result<()>,
+) -> Result<Summary> {
+    let mut summary = train(session, control, emit)?;
+    let write = |summary: &Summary| control.folder.iter().try_for_each(|path| write_report(path, summary));
+    write(&summary)?;
     if session.is_done() && session.pruner.is_some() && session.recipe.run.baseline {
         // The run is done, whatever comes of the comparison.
         let most = options.most_dense_bytes.unwrap_or(baseline::MOST_BYTES);
@@ -154,7 +172,7 @@ pub fn go(
                 emit(Event::Warned(&error.at("the run is done; its report has no dense network beside it")))?
             }
         }
-        write_report(&folder.path, &summary)?;
+        write(&summary)?;
     }
     Ok(summary)
 }

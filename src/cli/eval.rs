@@ -27,7 +27,7 @@ pub struct Eval {
     #[arg(long, value_name = "RECIPE")]
     recipe: Option<String>,
     /// A subnet of a once-for-all network, with its batch-norm statistics recomputed: "full", "smallest", or such as
-    /// "ks=3,5,3 e=3 d=1"; see `docs/METHODS.md`
+    /// "ks=3,5,3 e=3 d=1", pruned with density=0.5 or density=2:4 in it; see `docs/METHODS.md`
     #[arg(long, value_name = "S")]
     subnet: Option<String>,
     /// Fail (exit code 10) if the test accuracy, 0 to 1, is lower

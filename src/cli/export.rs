@@ -11,7 +11,6 @@ use super::{Device, drive, say, subnet};
 use crate::error::{Error, Kind, Result};
 use crate::export::{self, Options, Run, Source};
 use crate::recipe::Recipe;
-use crate::report::files::read_lines;
 use crate::report::load::{check_numbers, load_any, snapshot_of};
 use crate::report::table::{self, rows_of_left};
 use crate::store::folder::write_file_atomic;
@@ -88,12 +87,8 @@ impl Export {
         let weights = parameters(crate::report::mask::applied(&self.weights.told(arrays))?);
         let run = match home_of(&self.run) {
             Some(home) => {
-                let (recipe, _) = RunFolder::read(home)?;
-                Some(Run {
-                    snapshot: snapshot_of(&self.run)?,
-                    accuracy: self.accuracy()?,
-                    ..self.run_of(recipe)?
-                })
+                let run = self.run_of(RunFolder::read(home)?.0)?;
+                Some(Run { accuracy: self.accuracy(run.digest.as_deref()), ..run })
             }
             None => None,
         };
@@ -108,7 +103,7 @@ impl Export {
         let weights = session.weights_of(&part)?;
         let recipe = subnet::recipe(&session, &part)?;
         say(&subnet::described(&part))?;
-        let run = Some(self.run_of(recipe.clone())?);
+        let run = Some(Run { snapshot: None, ..self.run_of(recipe.clone())? });
         Ok((Source { weights, run, options: self.options() }, Some(recipe)))
     }
 
@@ -121,28 +116,25 @@ impl Export {
         let data = drive::data(&recipe)?;
         let Compact { recipe, weights, left } = compact(&recipe, &snapshot, &extent(&data), data.classes)?;
         say(&table::rows(&["filters of", "left", "of"], &rows_of_left(&left)))?;
-        let run = Some(Run { accuracy: self.accuracy()?, ..self.run_of(recipe.clone())? });
+        let run = self.run_of(recipe.clone())?;
+        let run = Some(Run { accuracy: self.accuracy(run.digest.as_deref()), snapshot: None, ..run });
         Ok((Source { weights, run, options: self.options() }, Some(recipe)))
     }
 
     /// The run, with its recipe or that of a smaller network that is part of its own.
     fn run_of(&self, recipe: Recipe) -> Result<Run> {
         let (_, meta) = RunFolder::read(self.home()?)?;
-        let digest = snapshot_of(&self.run)?.map(|snapshot| snapshot.digest);
-        Ok(Run { recipe, snapshot: None, meta, digest, accuracy: None, device: self.device.choice()? })
+        let snapshot = snapshot_of(&self.run)?;
+        let digest = snapshot.as_ref().map(|snapshot| snapshot.digest.clone());
+        Ok(Run { recipe, snapshot, meta, digest, accuracy: None, device: self.device.choice()? })
     }
 
-    /// What the run found on the test part, if it did so after the last step and by the weights that are exported.
-    fn accuracy(&self) -> Result<Option<f64>> {
-        let home = self.home()?;
-        let metrics = home.join("metrics.jsonl");
-        let digest = |path: &Path| snapshot_of(path).map(|found| found.map(|snapshot| snapshot.digest));
-        let is_last = self.run == home || digest(&self.run)? == digest(home)?;
-        if !is_last || !self.weights.are_judged() || !metrics.is_file() {
-            return Ok(None);
-        }
-        let of_test = |line: &Value| (line["part"] == "test").then(|| line["accuracy"].as_f64())?;
-        Ok(read_lines(&metrics)?.iter().rev().find_map(of_test))
+    /// What the run found on the test part at its end, if it did so by the weights that are exported: those of this digest.
+    fn accuracy(&self, digest: Option<&str>) -> Option<f64> {
+        let text = std::fs::read_to_string(home_of(&self.run)?.join("report.json")).ok()?;
+        let report: Value = serde_json::from_str(&text).ok()?;
+        let is_it = digest.is_some() && report["digest"].as_str() == digest && self.weights.are_judged();
+        report["test_accuracy"].as_f64().filter(|_| is_it)
     }
 
     fn options(&self) -> Options {
@@ -203,6 +195,14 @@ fn absent(path: &Path) -> Result<()> {
 
 /// What belongs to a network.
 fn parameters(mut arrays: Arrays) -> Arrays {
-    arrays.retain(|name, _| PARAMETERS.contains(&name.rsplit('.').next().unwrap_or_default()));
+    // A gate of a recurrent layer that has a weight of its own: `weight_i`, `bias_r`.
+    let is_gate = |word: &str| {
+        let gate = word.strip_prefix("weight_").or_else(|| word.strip_prefix("bias_"));
+        gate.is_some_and(|gate| gate.len() == 1)
+    };
+    arrays.retain(|name, _| {
+        let word = name.rsplit('.').next().unwrap_or_default();
+        PARAMETERS.contains(&word) || is_gate(word)
+    });
     arrays
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{print_json, say};
+use super::{print_json, say, say_beside};
 use crate::error::{Error, Kind, Result};
 use crate::recipe::{BUILT_IN, unknown};
 use crate::{data, distill, export, nn, optim, sparsity};
@@ -71,7 +71,7 @@ impl Ls {
         for (name, entries) in lists {
             say(name)?;
             for (entry, about) in entries {
-                say(&format!("  {entry:<20} {about}"))?;
+                say_beside(&format!("  {entry:<20} "), &about)?;
             }
         }
         Ok(())

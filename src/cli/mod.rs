@@ -35,6 +35,7 @@ mod sweep;
 mod train;
 mod tune;
 mod waiting;
+mod watch;
 mod weights;
 
 #[derive(Parser)]
@@ -60,6 +61,8 @@ enum Command {
     Train(train::Train),
     /// Continue a run from its last good checkpoint
     Resume(resume::Resume),
+    /// Show a run while it trains: loss, accuracy, sparsity by layer, pace, time left; changes nothing
+    Watch(watch::Watch),
     /// Train recipes with several seeds and variants, and print one table of means and spreads
     Sweep(sweep::Sweep),
     /// Prune a dense run at several epochs and rates, train further, and report how well it recovers
@@ -158,6 +161,7 @@ fn run(command: Command) -> Result<()> {
         Command::Demo(args) => args.run(),
         Command::Train(args) => args.run(),
         Command::Resume(args) => args.run(),
+        Command::Watch(args) => args.run(),
         Command::Sweep(args) => args.run(),
         Command::Plasticity(args) => args.run(),
         Command::Recalibrate(args) => args.run(),
@@ -191,6 +195,13 @@ fn say(line: &str) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes a line to stdout that begins with `head`. On a terminal a long one goes on below, beside its head.
+fn say_beside(head: &str, text: &str) -> Result<()> {
+    use std::io::IsTerminal;
+    let is_read = std::io::stdout().is_terminal();
+    say(&if is_read { crate::report::fit::hang(head, text) } else { format!("{head}{text}") })
 }
 
 /// Where runs go unless told otherwise.

@@ -3,14 +3,14 @@
 use serde_json::json;
 
 use super::init::Init;
-use super::{Device, RecipeArgs, cache, drive, print_json, say};
+use super::{Device, RecipeArgs, cache, drive, print_json};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::gpu::{Cost, Dispatch, Gpu, Phase};
 use crate::ops::variants::Choices;
-use crate::param::{MaskMode, ParamId};
+use crate::param::{MaskMode, Param, ParamId};
 use crate::recipe::{Recipe, Sparsity, Storage, Unfreeze};
-use crate::report::table;
+use crate::report::{fit, table};
 use crate::train::layout::torch_shape;
 use crate::train::{Session, TrainFlops};
 
@@ -32,6 +32,9 @@ pub struct Plan {
     /// or with `measured` on the device itself
     #[arg(long = "for", value_name = "TFLOPS,GB/s")]
     target: Option<Target>,
+    /// Also say why each weight is stored as it is, and why each kernel was chosen
+    #[arg(short, long)]
+    verbose: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -144,17 +147,20 @@ impl Plan {
             .model
             .params
             .pairs()
-            .map(|(i, p)| {
+            .map(|(_, p)| {
                 vec![
                     p.name.clone(),
                     format!("{:?}", torch_shape(&p.shape)),
                     p.len().to_string(),
                     p.storage.name().into(),
-                    why(&run, i),
                 ]
             })
             .collect();
-        say(&table::rows(&["parameter", "shape", "values", "storage at the start", "why"], &lines))?;
+        say(&table::rows(&["parameter", "shape", "values", "storage at the start"], &lines))?;
+        if self.verbose {
+            let of = |(id, param): (ParamId, &Param)| (param.name.clone(), why(&run, id));
+            reasons("stored so because", run.model.params.pairs().map(of))?;
+        }
         if !budgets.is_empty() {
             let line = |(names, keep, len): &(Vec<String>, usize, usize)| {
                 vec![names.join(" "), keep.to_string(), len.to_string()]
@@ -201,12 +207,12 @@ impl Plan {
         if !dense.is_empty() {
             say("dense kernels, where weights are not packed:")?;
             let lines: Vec<_> = dense.iter().flat_map(kernels::Dense::lines).collect();
-            say(&table::rows(&["parameter", "product", "kernel", "why"], &lines))?;
+            self.kernels(&["parameter", "product", "kernel"], &lines)?;
         }
         if !packed.is_empty() {
             say("at the density of the end, where weights are packed by then:")?;
             let lines: Vec<_> = packed.iter().flat_map(kernels::Packed::lines).collect();
-            say(&table::rows(&["parameter", "density", "product", "kernel", "why"], &lines))?;
+            self.kernels(&["parameter", "density", "product", "kernel"], &lines)?;
         }
         notes.iter().try_for_each(|note| say(note))?;
         if let Some(roofline) = &roofline {
@@ -237,8 +243,45 @@ impl Plan {
         say(&table::rows(&["held by", "bytes"], &holders.map(line).collect::<Vec<_>>()))?;
         let apart = table::bytes(held.activations_apart);
         say(&format!("activations and their gradients share buffers: in one each they would take {apart}"))?;
-        say(&format!("weights and biases as stored: {}", table::bytes(stored)))
+        say(&format!("weights and biases as stored: {}", table::bytes(stored)))?;
+        if self.verbose {
+            Ok(())
+        } else {
+            say("--verbose says why weights are stored so, and why each kernel was chosen")
+        }
     }
+
+    /// A table of kernels, whose rows end with why each was chosen.
+    fn kernels(&self, header: &[&str], lines: &[Vec<String>]) -> Result<()> {
+        let rows: Vec<_> = lines.iter().map(|line| line[..header.len()].to_vec()).collect();
+        say(&table::rows(header, &rows))?;
+        if !self.verbose {
+            return Ok(());
+        }
+        let of = |line: &Vec<String>| {
+            (format!("{} {}", line[0], line[header.len() - 2]), line[header.len()].clone())
+        };
+        reasons("chosen because", lines.iter().map(of))
+    }
+}
+
+/// Says a line for people, in several where it is long.
+fn say(line: &str) -> Result<()> {
+    let is_table = line.starts_with('+');
+    super::say(&if is_table { line.to_string() } else { fit::wrap(line, fit::WIDTH, "    ") })
+}
+
+/// Reasons, each with the names of what it is said of.
+fn reasons(title: &str, all: impl Iterator<Item = (String, String)>) -> Result<()> {
+    let mut by_reason: Vec<(String, Vec<String>)> = Vec::new();
+    for (name, why) in all {
+        match by_reason.iter_mut().find(|(reason, _)| *reason == why) {
+            Some((_, names)) => names.push(name),
+            None => by_reason.push((why, vec![name])),
+        }
+    }
+    say(&format!("{title}:"))?;
+    by_reason.iter().try_for_each(|(why, names)| say(&format!("  {why}  ({})", names.join(", "))))
 }
 
 /// What `run.recompute` costs in a step.

@@ -1,12 +1,12 @@
 //! `coppice search`: the best subnet of a once-for-all network under a budget.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::eval::home_of;
 use super::{Device, print_json, say, subnet};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::search::{Budget, Draw, Event, Evolution, Options, Report, Search, Shape, Timed};
 use crate::shrink::Density;
 
@@ -18,8 +18,8 @@ use output::{checked, mean_error, pareto, plot, table, words};
 pub struct SearchArgs {
     /// The folder of a run of a once-for-all network, or a checkpoint in it
     run: PathBuf,
-    /// What a network may cost: latency<=3ms, macs<=2M, weights<=20k, bytes<=50kB or memory<=1MB; several joined by commas
-    /// hold together. For each budget one network is found
+    /// What a network may cost: latency<=3ms, macs<=2M, weights<=20k, bytes<=50kB or memory<=1MB (kB = 1000 B, KiB = 1024 B);
+    /// several joined by commas hold together. For each budget one network is found
     #[arg(long = "budget", value_name = "B")]
     budgets: Vec<Budget>,
     /// Random networks that are evaluated, for the predictor of accuracy to learn from
@@ -61,7 +61,7 @@ pub struct SearchArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     batch: usize,
     /// Times that each latency is measured; the median counts
-    #[arg(long, value_name = "N", default_value_t = 7)]
+    #[arg(long, value_name = "N", default_value_t = 15)]
     repeats: usize,
     /// Also time so many random networks as wholes, and say how far the table of latencies is off
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -84,6 +84,14 @@ impl SearchArgs {
         if self.budgets.is_empty() && self.check_latency == 0 {
             return Err(Error::usage("nothing to search for")
                 .hint("--budget \"latency<=3ms\", or --check-latency 20 to see what latencies are worth"));
+        }
+        // A search may take hours: what it is to write is looked at first.
+        if let Some(folder) = self.plot.as_deref().and_then(Path::parent)
+            && !folder.as_os_str().is_empty()
+            && !folder.is_dir()
+        {
+            let what = format!("no folder {} to write the plot to", folder.display());
+            return Err(Error::new(Kind::FileSystem, what).hint("--plot FILE in a folder that is there"));
         }
         let (session, data, held_out) = subnet::open_to_compare(&self.run, &self.device, self.images)?;
         let images = data.validation.len();
@@ -109,28 +117,34 @@ impl SearchArgs {
             false => Some(search.find(&self.budgets, &mut told)?),
         };
         let kind = self.budgets.first().map(|budget| budget.limits[0].kind);
-        if let Some(((path, report), kind)) = self.plot.as_ref().zip(report.as_ref()).zip(kind) {
-            plot(report, kind, judged).save(path)?;
-        }
+        // What was found is shown even where it cannot be drawn.
+        let draw = || match self.plot.as_ref().zip(report.as_ref()).zip(kind) {
+            Some(((path, report), kind)) => plot(report, kind, judged).save(path),
+            None => Ok(()),
+        };
         if self.json {
-            return print_json(&self.object(&search, report.as_ref(), &timed, (images, judged)));
+            print_json(&self.object(&search, report.as_ref(), &timed, (images, judged)))?;
+            return draw();
         }
         if !timed.is_empty() {
             say(&checked(search.measure(&mut told)?, &timed))?;
         }
-        let (Some(report), Some(kind)) = (report, kind) else { return Ok(()) };
-        say(&words(&report))?;
+        let (Some(report), Some(kind)) = (&report, kind) else { return Ok(()) };
+        say(&words(report))?;
         say(&format!("the best under each budget, by {images} {judged} images:"))?;
-        say(&table(&report))?;
-        say(&pareto(&report, kind))?;
+        say(&table(report))?;
+        say(&pareto(report, kind))?;
         let run = self.run.display();
         for found in &report.found {
-            say(&format!(
-                "{}: coppice export {run} --to safetensors OUT.safetensors --subnet \"{}\"",
-                found.budget, found.subnet
-            ))?;
+            // The form that leaves pruned weights out.
+            let to = match found.subnet.split_once("density=") {
+                None => "safetensors OUT.safetensors",
+                Some((_, "2:4")) => "2:4 OUT.safetensors",
+                Some(_) => "bitmask OUT",
+            };
+            say(&format!("{}: coppice export {run} --to {to} --subnet \"{}\"", found.budget, found.subnet))?;
         }
-        Ok(())
+        draw()
     }
 
     fn options(&self) -> Options {
@@ -156,7 +170,7 @@ impl SearchArgs {
         match event {
             _ if self.quiet => {}
             Event::Timed { done, of } if now_and_then(done, of) => {
-                eprintln!("latencies of layers: {done} of {of} networks");
+                eprintln!("latencies of layers: {done} of {of} rounds");
             }
             Event::Evaluated { what, done, of } if now_and_then(done, of) => {
                 let what = match what {

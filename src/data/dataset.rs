@@ -231,7 +231,7 @@ impl Dataset {
     pub fn to_compare(&self, most: usize) -> (Self, bool) {
         let (held, features) = (&self.validation, self.features());
         let validation = match held.is_empty() {
-            true => self.train.filter(features, |row| row + most >= self.train.len()),
+            true => self.train.filter(features, |row| row.saturating_add(most) >= self.train.len()),
             false => held.filter(features, |row| row < most),
         };
         (Self { validation, ..self.clone() }, !held.is_empty())

@@ -34,12 +34,12 @@ fn write(source: &Source, path: &Path) -> Result<Vec<String>> {
     Ok(vec![format!("{}: {}", path.display(), pruned::told(&sparse, &dense, "in CSR"))])
 }
 
-/// Where each tensor goes, without the ending.
+/// Where each tensor goes, without the ending. Some file systems take `Q` and `q` for one name.
 fn places<'a>(names: impl Iterator<Item = &'a String>) -> Result<BTreeMap<&'a str, String>> {
     let (mut places, mut taken) = (BTreeMap::new(), BTreeMap::new());
     for name in names {
         let place = file_name(name);
-        if let Some(other) = taken.insert(place.clone(), name) {
+        if let Some(other) = taken.insert(place.to_lowercase(), name) {
             return Err(Error::usage(format!("tensors `{other}` and `{name}` would be one file, {place}"))
                 .hint("other names of layers, or --to safetensors"));
         }

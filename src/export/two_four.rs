@@ -135,7 +135,7 @@ mod tests {
         let (values, meta) = (values.to_f32(), meta.to_u32().unwrap());
         for (i, &value) in values.iter().enumerate() {
             let (row, group, second) = (i / kept, i % kept / 2, i % 2);
-            let place = meta[row * words + group / 8] >> (4 * (group % 8) + 2 * second as usize) & 3;
+            let place = meta[row * words + group / 8] >> (4 * (group % 8) + 2 * second) & 3;
             let column = 4 * group + place as usize;
             assert!(column < inputs || value == 0.0);
             if column < inputs {

@@ -13,6 +13,7 @@ mod duration;
 mod filters;
 mod finish;
 mod learning_rate;
+mod log;
 mod loss;
 mod model;
 mod optim;
@@ -46,6 +47,7 @@ pub use duration::Duration;
 pub use filters::{FilterScore, Filters};
 pub use finish::Finish;
 pub use learning_rate::{LrSchedule, Shape};
+pub use log::Logging;
 pub use loss::Loss;
 pub use model::{Layer, Model, Network, Output};
 pub use optim::Optim;
@@ -66,9 +68,9 @@ use source::Places;
 use writer::Writer;
 
 /// The tables of a recipe.
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 14] = [
     "run", "data", "augment", "model", "loss", "optim", "sparsity", "distill", "unfreeze", "shrink",
-    "finish", "dump", "stage",
+    "finish", "dump", "log", "stage",
 ];
 
 /// A run before it is run; every default is filled in.
@@ -86,6 +88,7 @@ pub struct Recipe {
     pub shrink: Shrink,
     pub finish: Finish,
     pub dump: Dump,
+    pub log: Logging,
     /// What comes after the first stage, which all other tables describe.
     pub stages: Vec<Stage>,
 }
@@ -135,6 +138,7 @@ impl Recipe {
             shrink: Shrink::read(root.section("shrink")?)?,
             finish: Finish::read(root.section("finish")?)?,
             dump: Dump::read(root.section("dump")?)?,
+            log: Logging::read(root.section("log")?)?,
             stages: root.sections("stage")?.into_iter().map(Stage::read).collect::<Result<_>>()?,
         };
         root.finish()?;
@@ -179,6 +183,7 @@ impl Recipe {
         self.shrink.write(&mut w);
         self.finish.write(&mut w);
         self.dump.write(&mut w);
+        self.log.write(&mut w);
         self.stages.iter().for_each(|stage| stage.write(&mut w));
         w.finish()
     }

@@ -80,7 +80,7 @@ impl Console {
             }
             Event::Removed { step, left } => self.say(&removed(*step, left)),
             Event::Warned(error) => self.warn(&error.to_string()),
-            Event::Saved { .. } | Event::Dumped { .. } | Event::Measured { .. } => {}
+            Event::Saved { .. } | Event::Dumped { .. } | Event::Measured { .. } | Event::Weights { .. } => {}
             Event::Finished(_) => self.bar.finish_and_clear(),
         }
     }

@@ -1,15 +1,17 @@
-//! What a run writes down as it goes: `metrics.jsonl`, `log.txt` and `masks/updates.jsonl` in its folder.
+//! What a run writes down as it goes: `metrics.jsonl`, `log.txt`, `times.jsonl` and `masks/updates.jsonl` in its folder.
 //!
 //! Each line is one JSON object with a `step`. On resume, lines after the checkpoint are cut off first: the
-//! steps that wrote them are about to happen again.
+//! steps that wrote them are about to happen again. What differs between two runs of one recipe, when something happened and
+//! in how many sessions, stands in `times.jsonl` alone; nothing is cut off there.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::store::folder::{failed, write_file_atomic};
 use crate::train::{Event, Flips, Summary};
 
@@ -18,6 +20,7 @@ pub struct Files {
     metrics: Lines,
     masks: Lines,
     log: Lines,
+    times: Lines,
     /// Steps that were done when they were opened.
     from: u64,
 }
@@ -55,6 +58,7 @@ impl Files {
             metrics: Lines::open(metrics)?,
             masks: Lines::open(updates)?,
             log: Lines::open(folder.join("log.txt"))?,
+            times: Lines::open(folder.join(TIMES))?,
             from: step,
         })
     }
@@ -63,6 +67,10 @@ impl Files {
         match event {
             Event::Started(s) => {
                 let d = &s.device;
+                let (step, steps, per_epoch) = (s.first_step, s.steps, s.steps_per_epoch);
+                let begun =
+                    json!({ "step": step, "steps": steps, "steps_per_epoch": per_epoch, "device": d });
+                self.time("begun", begun)?;
                 self.log.add(&format!(
                     "device {} on {} ({}, {}): {}",
                     d.adapter, d.backend, d.class, d.driver, d.reason
@@ -78,7 +86,10 @@ impl Files {
                 let begins = stage.step >= self.from;
                 if begins { self.metrics.add(&tagged("stage", json!(stage))) } else { Ok(()) }
             }
-            Event::Logged(log) => self.metrics.add(&tagged("train", json!(log))),
+            Event::Logged(log) => {
+                self.metrics.add(&tagged("train", json!(log)))?;
+                self.time("logged", json!({ "step": log.step }))
+            }
             Event::Evaluated(e) => self.metrics.add(&tagged("evaluation", json!(e))),
             Event::Measured { step, noise } => {
                 self.metrics.add(&tagged("gradients", json!({ "step": step, "layers": noise })))
@@ -95,10 +106,36 @@ impl Files {
                 "done: {} steps, test accuracy {}, digest {}",
                 s.steps, s.test_accuracy, s.digest
             )),
-            Event::Stepped { .. } => Ok(()),
+            Event::Stepped { .. } | Event::Weights { .. } => Ok(()),
         }
     }
+
+    /// Notes that a session ended after `step` steps: at the end of the run if `done`, else by what the error says, or
+    /// where it was to stop. A session without this line was killed.
+    pub fn end(&mut self, step: u64, done: bool, error: Option<&Error>) -> Result<()> {
+        let (how, why) = match error {
+            Some(error) if matches!(error.kind, Kind::Interrupted(_)) => ("stopped", Some(error.what())),
+            Some(error) => ("failed", Some(error.what())),
+            None if done => ("done", None),
+            None => ("stopped", None),
+        };
+        why.map_or(Ok(()), |why| self.log.add(&format!("{how} after {step} steps: {why}")))?;
+        self.time("ended", json!({ "step": step, "how": how, "why": why }))
+    }
+
+    /// Adds to `times.jsonl`: what, when in seconds since 1970, and the rest.
+    fn time(&mut self, kind: &str, value: Value) -> Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
+        let mut line = json!({ "at": (now * 1e3).round() / 1e3 });
+        if let (Some(line), Value::Object(fields)) = (line.as_object_mut(), value) {
+            line.extend(fields);
+        }
+        self.times.add(&tagged(kind, line))
+    }
 }
+
+/// When a run began, logged and ended, in its folder.
+pub const TIMES: &str = "times.jsonl";
 
 /// Writes what a run came to, beside its dense baseline, as `report.json`.
 pub fn write_report(folder: &Path, summary: &Summary) -> Result<()> {

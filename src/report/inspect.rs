@@ -1,12 +1,12 @@
 //! What pruning did to a network: statistics of its tensors, as a table and as JSON.
 
-use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::recipe::glob;
 use crate::report::alike::{self, Group};
 use crate::report::channels::{self, Channels};
+use crate::report::fit::TextTable;
 use crate::report::mask;
 use crate::report::stats::{self, Conformance, Pattern, Quantiles};
 use crate::store::Arrays;
@@ -142,16 +142,18 @@ impl Inspection {
     /// it names those to which all groups do. Below it stand weights of repeated blocks by kind and by block, and what
     /// convolutions keep of each filter and input channel.
     pub fn table(&self) -> String {
-        let heads = ["tensor", "shape", "total", "kept", "sparsity", "empty rows", "empty cols", "N:M"];
-        let numbers = ["|w| 5 %", "50 %", "95 %", "max", "NaN/Inf"];
-        let mut table = new_table(heads.into_iter().chain(numbers), 2);
+        let heads = ["tensor", "shape", "total", "kept", "sparsity", "empty\nrows", "empty\ncols", "N:M"];
+        let numbers = ["|w| 5 %", "50 %", "95 %", "max"];
+        let is_broken = self.tensors.iter().any(|tensor| tensor.nan + tensor.inf > 0);
+        let broken = is_broken.then_some("NaN/Inf");
+        let mut table = new_table(heads.into_iter().chain(numbers).chain(broken), 2);
+        table.break_before(heads.len());
         for tensor in &self.tensors {
             let count = |count: Option<usize>| count.map_or("-".into(), |count| count.to_string());
             let size = |pick: fn(&Quantiles) -> f64| {
                 tensor.magnitude.as_ref().map_or("-".into(), |q| number(pick(q)))
             };
-            let broken = tensor.nan + tensor.inf;
-            table.add_row([
+            let mut row = vec![
                 tensor.name.clone(),
                 shape_text(&tensor.shape),
                 tensor.total.to_string(),
@@ -164,8 +166,12 @@ impl Inspection {
                 size(|q| q.p50),
                 size(|q| q.p95),
                 size(|q| q.p100),
-                if broken == 0 { "-".into() } else { format!("{}/{}", tensor.nan, tensor.inf) },
-            ]);
+            ];
+            if is_broken {
+                let [nan, inf] = [tensor.nan, tensor.inf];
+                row.push(if nan + inf == 0 { "-".into() } else { format!("{nan}/{inf}") });
+            }
+            table.add_row(row);
         }
         let (total, kept) = (self.total.to_string(), self.kept.to_string());
         table.add_row(["all of rank 2 and more", "", &total, &kept, &percent(self.sparsity)]);
@@ -182,14 +188,8 @@ impl Inspection {
 }
 
 /// A plain table whose columns from `left` on are numbers.
-pub(super) fn new_table<'a>(heads: impl Iterator<Item = &'a str>, left: usize) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED);
-    table.set_header(heads);
-    for column in table.column_iter_mut().skip(left) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
+pub(super) fn new_table<'a>(heads: impl Iterator<Item = &'a str>, left: usize) -> TextTable {
+    TextTable::new(&heads.collect::<Vec<_>>(), left)
 }
 
 fn patterns_text(patterns: &[Conformance]) -> String {
@@ -280,9 +280,9 @@ mod tests {
         assert_eq!(json["tensors"][1]["patterns"][0]["pattern"], "1:2");
         assert_eq!(json["tensors"][1]["magnitude"]["p50"], 1.5);
         let table = inspection.table();
-        let row = table.lines().find(|line| line.contains("fc1.weight")).unwrap();
+        let rows: Vec<&str> = table.lines().filter(|line| line.contains("fc1.weight")).collect();
         for word in ["2 x 4", "62.50 %", "1:2 2:4", "1/0"] {
-            assert!(row.contains(word), "no {word:?} in {row}");
+            assert!(rows.concat().contains(word), "no {word:?} in {rows:?}");
         }
         assert!(table.lines().any(|line| line.contains("all of rank 2") && line.contains("50.00 %")));
         let two = Options { patterns: vec![Pattern::parse("1:4").unwrap()], ..Options::default() };

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use comfy_table::Table;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::report::axis::Axis;
 use crate::report::diff::{by_chance, overlap};
+use crate::report::fit::TextTable;
 use crate::report::history::{COLUMNS, ROWS, last_step, listed, matching, short, shown};
 use crate::report::inspect::{new_table, percent};
 use crate::report::journal::Reader;
@@ -114,7 +114,7 @@ impl Overlap {
         text
     }
 
-    fn by_step(&self) -> Table {
+    fn by_step(&self) -> TextTable {
         let heads = ["step"].into_iter().chain(self.layers.iter().map(|layer| short(&layer.name)));
         let mut table = new_table(heads, 0);
         for at in shown(self.layers[0].points.len(), ROWS) {
@@ -124,7 +124,7 @@ impl Overlap {
         table
     }
 
-    fn by_layer(&self) -> Table {
+    fn by_layer(&self) -> TextTable {
         let points = &self.layers[0].points;
         let steps = shown(points.len(), COLUMNS);
         let heads: Vec<String> = steps.iter().map(|&at| format!("step {}", points[at].step)).collect();

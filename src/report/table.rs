@@ -2,23 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-
+use crate::report::fit::{TextTable, wrap};
 use crate::train::{Left, Summary, TrainFlops};
 
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::ASCII_BORDERS_ONLY_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header);
-    for column in 1..header.len() {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
-}
+/// Columns of the first cell of a row.
+const FIRST: usize = 56;
 
 /// What is left of each width, for a table of three columns.
 pub fn rows_of_left(left: &[Left]) -> Vec<Vec<String>> {
@@ -26,10 +14,16 @@ pub fn rows_of_left(left: &[Left]) -> Vec<Vec<String>> {
     left.iter().map(row).collect()
 }
 
-/// A table from rows of cells: the first column is text, the others are numbers.
+/// A table from rows of cells: the first column is text, in as many lines as it takes, the others are numbers.
 pub fn rows(header: &[&str], rows: &[Vec<String>]) -> String {
-    let mut table = table(header);
-    table.add_rows(rows);
+    let mut table = TextTable::new(header, 1);
+    for row in rows {
+        let cell = |(column, cell): (usize, &String)| match column {
+            0 => wrap(cell, FIRST, "  "),
+            _ => cell.clone(),
+        };
+        table.add_row(row.iter().enumerate().map(cell).collect::<Vec<_>>());
+    }
     table.to_string()
 }
 

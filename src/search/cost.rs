@@ -57,6 +57,7 @@ impl Kind {
                 ("GB", 1e9),
                 ("KiB", 1024.0),
                 ("MiB", 1048576.0),
+                ("GiB", 1073741824.0),
             ],
         }
     }
@@ -124,7 +125,7 @@ impl Counter {
     }
 
     /// # Errors
-    /// `Kind::Internal` where the table lacks a layer of the network: [`Table::learn`] comes first.
+    /// `Kind::Internal` where the table lacks a layer of the network.
     pub fn costs(&self, pick: &Pick, table: Option<&Table>) -> Result<Costs> {
         let (net, model) = self.model(&pick.subnet)?;
         let Size { macs, weights, bytes } = thin::size(&model.params, pick.density);

@@ -14,8 +14,11 @@ use super::run::{Options, Search};
 use crate::error::{Error, Result};
 use crate::train::Part;
 
+/// Networks that are drawn before a budget counts as one that none meets.
+const FEASIBLE_TRIES: usize = 1000;
+
 impl Search<'_> {
-    /// Evaluates networks, trains a predictor on four fifths of them, and ranks it by the others.
+    /// Trains a predictor on four fifths of some evaluated networks, and ranks it by the others.
     fn predictor(&self, drawn: &[Genes], marks: &[Marks]) -> Result<(Predictor, Ranking)> {
         let features: Vec<Vec<f32>> = drawn.iter().map(|genes| self.pool.features(genes)).collect();
         let accuracies: Vec<f64> = marks.iter().map(|marks| marks.accuracy).collect();
@@ -49,12 +52,7 @@ impl Search<'_> {
             self.measure(told)?;
         }
         // Cheap to see, and evaluations may take hours.
-        let smallest = self.pool.smallest();
-        let costs = self.costs(&smallest)?;
-        let doubtful = budgets.iter().filter(|budget| !budget.admits(&costs));
-        for budget in doubtful.collect::<Vec<_>>() {
-            self.feasible(budget)?;
-        }
+        let first = budgets.iter().map(|budget| self.feasible(budget)).collect::<Result<Vec<_>>>()?;
         let seed = self.options.seed;
         let drawn = self.pool.draw(seed, Draw::Learned, self.options.evaluate);
         if drawn.len() < 10 {
@@ -72,18 +70,25 @@ impl Search<'_> {
             random.push(Compared { subnet, accuracy: marks.accuracy, costs });
         }
         let mut found = Vec::new();
-        for budget in budgets {
-            found.push(self.under(budget, &predictor, &drawn, &random, told)?);
+        for (budget, first) in budgets.iter().zip(first) {
+            found.push(self.under((budget, first), &predictor, &drawn, &random, told)?);
+        }
+        // All together, so that a busy moment slows all alike.
+        if self.table.is_some() {
+            let nets =
+                found.iter().map(|own| Ok(self.parse(&own.subnet)?.subnet)).collect::<Result<Vec<_>>>()?;
+            let times = self.stopwatch().wholes(&nets)?;
+            found.iter_mut().zip(times).for_each(|(own, ms)| own.measured_ms = Some(ms));
         }
         Ok(Report { ranking, found, random })
     }
 
-    /// Whether some network meets a budget that the smallest does not.
-    fn feasible(&mut self, budget: &Budget) -> Result<()> {
-        let tries = self.options.evolution.tries * 10;
-        for genes in self.pool.draw(self.options.seed, Draw::Evolution, tries) {
+    /// A network that meets a budget: the smallest, or else one of many that are drawn.
+    fn feasible(&mut self, budget: &Budget) -> Result<Genes> {
+        let drawn = self.pool.draw(self.options.seed, Draw::Feasible, FEASIBLE_TRIES);
+        for genes in self.pool.smallest_of_all().into_iter().chain(drawn) {
             if budget.admits(&self.costs(&genes)?) {
-                return Ok(());
+                return Ok(genes);
             }
         }
         Err(self.infeasible(budget))
@@ -108,19 +113,15 @@ impl Search<'_> {
 
     fn under(
         &mut self,
-        budget: &Budget,
+        (budget, first): (&Budget, Genes),
         predictor: &Predictor,
         drawn: &[Genes],
         random: &[Compared],
         told: &mut dyn FnMut(Event),
     ) -> Result<Found> {
         let (evolution, seed) = (self.options.evolution, self.options.seed);
-        let first = [self.pool.smallest()];
         let mut land = Land { search: self, budget, predictor, known: HashMap::new() };
-        let population = evolve(&mut land, &evolution, &first, seed)?;
-        if population.is_empty() {
-            return Err(self.infeasible(budget));
-        }
+        let population = evolve(&mut land, &evolution, &[first], seed)?;
         let finalists = population.into_iter().take(self.options.finalists).map(|(genes, _)| genes);
         let finalists: Vec<Genes> = finalists.collect();
         self.evaluate_all(Draw::Evolution, &finalists, told)?;
@@ -136,7 +137,6 @@ impl Search<'_> {
         }
         let (genes, marks) = best.ok_or_else(|| self.infeasible(budget))?;
         let pick = self.pool.pick(&genes);
-        let measured = self.table.is_some().then(|| self.stopwatch().whole(&pick.subnet)).transpose()?;
         let others = random.iter().filter(|other| budget.admits(&other.costs));
         Ok(Found {
             budget: budget.to_string(),
@@ -145,7 +145,7 @@ impl Search<'_> {
             accuracy: marks.accuracy,
             test_accuracy: self.judge(&pick, Part::Test)?.accuracy,
             costs: self.costs(&genes)?,
-            measured_ms: measured,
+            measured_ms: None,
             best_random: others.map(|other| other.accuracy).max_by(f64::total_cmp),
         })
     }

@@ -27,8 +27,10 @@ pub enum Draw {
     Checked = 3,
     /// What an evolution decides, in order.
     Evolution = 4,
+    /// Networks among which one is looked for that meets a budget.
+    Feasible = 5,
     /// The order in which a predictor learns; that of later epochs are the numbers after it.
-    Order = 5,
+    Order = 6,
 }
 
 /// All networks of a space at some densities.
@@ -91,6 +93,16 @@ impl Pool {
     /// The smallest of everything, at the density that comes last.
     pub fn smallest(&self) -> Genes {
         self.canonical(self.choices.iter().map(|count| count - 1).collect())
+    }
+
+    /// The smallest of everything, at each density: which of them costs the least depends on the cost.
+    pub fn smallest_of_all(&self) -> Vec<Genes> {
+        let at = |density: usize| {
+            let mut genes = self.smallest();
+            *genes.last_mut().expect("there is a gene of density") = density;
+            genes
+        };
+        (0..self.densities.len()).rev().map(at).collect()
     }
 
     /// Up to `count` different networks, each gene uniform and by itself: a function of (seed, what for). Fewer where the pool

@@ -8,18 +8,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::cost::Counter;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Identity, Plan, Recorder, Uniform};
-use crate::nn::presets::once_for_all::network;
-use crate::nn::{Arena, Model, Pass, Schedule, Subnet, Wish};
-use crate::ops::Step;
+use crate::gpu::Identity;
+use crate::nn::{Alone, Model};
 use crate::recipe::{self, Network};
 use crate::store::folder::{failed, write_file_atomic};
-
-/// A layer is recorded so often in a row that its plan takes about this long.
-const PLAN_MS: f64 = 4.0;
-const MOST_COPIES: usize = 32;
 
 /// Times of layers on one device, for batches of one size.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,7 +71,7 @@ impl Table {
     }
 
     /// Sets constant and factor to those of the least squared relative error over pairs of a sum and the time of the whole.
-    /// Where that would make a constant below 0, it is 0.
+    /// Where that would make one of them below 0, it is 0.
     pub fn fit(&mut self, pairs: &[(f64, f64)]) {
         // Rows (1, sum) over the whole, to be 1.
         let (mut a, mut b, mut c, mut d, mut e) = (0.0, 0.0, 0.0, 0.0, 0.0);
@@ -89,8 +82,12 @@ impl Table {
         let determinant = a * c - b * b;
         let constant = (d * c - b * e) / determinant;
         let fits = determinant > 1e-9 * a * c && constant > 0.0;
-        (self.constant_ms, self.factor) =
-            if fits { (constant, (e - b * constant) / c) } else { (0.0, if c > 0.0 { e / c } else { 1.0 }) };
+        let factor = if fits { (e - b * constant) / c } else { 0.0 };
+        (self.constant_ms, self.factor) = match (fits, factor >= 0.0) {
+            (true, true) => (constant, factor),
+            (true, false) => (d / a, 0.0),
+            (false, _) => (0.0, if c > 0.0 { e / c } else { 1.0 }),
+        };
         self.fitted_on = pairs.len();
     }
 }
@@ -107,7 +104,7 @@ pub fn layers(net: &Network, model: &Model) -> Vec<String> {
         .filter(|spec| spec.kind == "relu" && spec.name.as_deref().is_some_and(|name| !is_kept(name)))
         .flat_map(|spec| spec.from.iter().map(String::as_str))
         .collect();
-    let of = |layer: &crate::nn::Alone| {
+    let of = |layer: &Alone| {
         let spec = specs.get(layer.name);
         let mut text = spec.map_or(String::new(), |spec| spec.kind.clone());
         for (key, value) in spec.iter().flat_map(|spec| spec.settings.values()) {
@@ -120,105 +117,10 @@ pub fn layers(net: &Network, model: &Model) -> Vec<String> {
     kept.iter().map(of).collect()
 }
 
-/// Times networks and layers on a device. Every figure is the median of `repeats`.
-pub struct Stopwatch<'a> {
-    pub gpu: &'a Gpu,
-    pub counter: &'a Counter,
-    pub repeats: usize,
-}
-
-/// A network on the device, by itself.
-struct Laid {
-    model: Model,
-    pass: Pass,
-    step: Uniform,
-    layers: Vec<String>,
-}
-
-impl Stopwatch<'_> {
-    fn lay_out(&self, subnet: &Subnet) -> Result<Laid> {
-        let Counter { space, input, classes, choices, batch, .. } = self.counter;
-        let net: Network = network(space, subnet, *classes).into();
-        let mut model = Model::new(&recipe::Model::Network(net.clone()), input.clone(), *classes, 0)?;
-        model.params.iter_mut().try_for_each(|param| param.allocate(self.gpu))?;
-        let cols = self.counter.columns();
-        let schedule = Schedule::new(&model, self.gpu, choices, cols, Wish::default());
-        let (_, mut passes) = Arena::new(self.gpu, vec![schedule])?;
-        let live = *batch as u32;
-        let step = Step { live, answers: live, together: live, ..Step::default() };
-        let step = self.gpu.uniform("step", &step)?;
-        let layers = layers(&net, &model);
-        Ok(Laid { model, pass: passes.remove(0), step, layers })
-    }
-
-    /// The forward pass of a whole network from its batch, which is there, to its answers, in milliseconds.
-    pub fn whole(&self, subnet: &Subnet) -> Result<f64> {
-        let Laid { model, pass, step, .. } = &self.lay_out(subnet)?;
-        let mut rec = Recorder::new(self.gpu);
-        model.forward(&mut rec, &self.counter.choices, step, pass)?;
-        self.median(&rec.finish()?, self.repeats)
-    }
-
-    /// Measures the layers of a network that the table lacks. Returns how many those were.
-    pub fn learn(&self, table: &mut Table, subnet: &Subnet) -> Result<usize> {
-        let laid = self.lay_out(subnet)?;
-        let mut count = 0;
-        for (layer, key) in laid.model.layers().zip(&laid.layers) {
-            if table.layers.contains_key(key) {
-                continue;
-            }
-            let plan = |copies: usize| -> Result<Plan> {
-                let mut rec = Recorder::new(self.gpu);
-                let Laid { model, pass, step, .. } = &laid;
-                (0..copies).try_for_each(|_| {
-                    model.record_alone(&mut rec, &self.counter.choices, step, pass, &layer)
-                })?;
-                rec.finish()
-            };
-            let brief = self.median(&plan(2)?, 1)? / 2.0;
-            let copies = ((PLAN_MS / brief.max(1e-6)) as usize).clamp(2, MOST_COPIES);
-            let ms = self.median(&plan(copies)?, self.repeats)? / copies as f64;
-            table.layers.insert(key.clone(), ms);
-            count += 1;
-        }
-        Ok(count)
-    }
-
-    /// Measures every layer that a network of the space may have: those of the deepest ones, of one kernel size and one
-    /// expansion each. `told` hears how many are done, and of how many networks.
-    pub fn learn_all(&self, table: &mut Table, told: &mut dyn FnMut(usize, usize)) -> Result<()> {
-        let space = &self.counter.space;
-        let (kernels, expansions) = (space.kernels.len(), space.expansions.len());
-        for at in 0..kernels * expansions {
-            let mut subnet = space.full();
-            subnet.kernels.fill(space.kernels[at / expansions]);
-            subnet.expansions.fill(space.expansions[at % expansions]);
-            self.learn(table, &subnet)?;
-            told(at + 1, kernels * expansions);
-        }
-        Ok(())
-    }
-
-    /// The sum over the layers of a network, and the time of the whole.
-    ///
-    /// # Errors
-    /// `Kind::Internal` where the table lacks a layer.
-    pub fn pair(&self, table: &Table, subnet: &Subnet) -> Result<(f64, f64)> {
-        let sum = table.sum(&self.counter.layers(subnet)?);
-        let missing = || Error::internal(format!("a layer of {subnet} is not in the table of latencies"));
-        Ok((sum.ok_or_else(missing)?, self.whole(subnet)?))
-    }
-
-    fn median(&self, plan: &Plan, repeats: usize) -> Result<f64> {
-        let mut all = plan.time(repeats.max(1))?;
-        all.sort_by(f64::total_cmp);
-        Ok(all[all.len() / 2])
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::Gpu;
 
     fn table() -> Table {
         Table::new(Gpu::twin().identity(), 1)

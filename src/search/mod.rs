@@ -42,14 +42,16 @@ mod rank;
 mod record;
 mod report;
 mod run;
+mod stopwatch;
 
 pub use budget::{Budget, Limit};
 pub use cost::{Costs, Counter, Kind};
 pub use evolution::{Evolution, Landscape, evolve};
 pub use genes::{Draw, Genes, Pool};
-pub use latency::{Stopwatch, Table, layers};
+pub use latency::{Table, layers};
 pub use predictor::{Predictor, Shape};
 pub use rank::spearman;
 pub use record::{Marks, Record};
 pub use report::{Compared, Event, Found, Ranking, Report, Timed, front};
 pub use run::{Options, Search};
+pub use stopwatch::Stopwatch;

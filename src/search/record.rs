@@ -40,17 +40,15 @@ impl Record {
     /// is passed over.
     ///
     /// # Errors
-    /// `Kind::FileSystem` where it cannot be read, `Kind::Checkpoint` for lines before the last that are none.
+    /// `Kind::FileSystem` where it cannot be read, `Kind::Checkpoint` for lines that are none.
     pub fn open(path: Option<&Path>, of: &str) -> Result<Self> {
         let mut known = HashMap::new();
         if let Some(path) = path.filter(|path| path.exists()) {
             let text = std::fs::read_to_string(path).map_err(|e| failed("read", path, e))?;
-            let count = text.lines().count();
-            for (number, line) in text.lines().enumerate() {
+            for (number, line) in text[..whole(&text)].lines().enumerate() {
                 match serde_json::from_str::<Line>(line) {
                     Ok(line) if line.of == of => drop(known.insert(line.subnet, line.marks)),
                     Ok(_) => {}
-                    Err(_) if number + 1 == count && !text.ends_with('\n') => {}
                     Err(e) => {
                         return Err(Error::checkpoint(format!("{} is damaged", path.display()))
                             .at(format!("line {}: {e}", number + 1))
@@ -85,23 +83,27 @@ impl Record {
     }
 }
 
-/// Adds a line, and an end before it where the last one has none.
+/// Bytes up to the end of the last line that has one.
+fn whole(text: &str) -> usize {
+    text.rfind('\n').map_or(0, |at| at + 1)
+}
+
+/// Adds a line. A last one that was cut off goes before it.
 fn append(path: &Path, line: &str) -> std::io::Result<()> {
     use std::io::{Read, Seek, SeekFrom};
+    // Not by appending: on some systems what is opened for that cannot be shortened.
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+    let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
     let mut last = [b'\n'];
     if file.seek(SeekFrom::End(0))? > 0 {
         file.seek(SeekFrom::End(-1))?;
         file.read_exact(&mut last)?;
     }
-    // A line that was cut off cannot be read: it goes, with what is left of it, before the new one.
     if last != [b'\n'] {
-        let text = std::fs::read_to_string(path)?;
-        let whole = text.rfind('\n').map_or(0, |at| at as u64 + 1);
-        file.set_len(whole)?;
+        file.set_len(whole(&std::fs::read_to_string(path)?) as u64)?;
+        file.seek(SeekFrom::End(0))?;
     }
     file.write_all(format!("{line}\n").as_bytes())
 }

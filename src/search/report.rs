@@ -6,7 +6,7 @@ use super::genes::Draw;
 /// What a search is at.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Event {
-    /// Networks whose layers were timed.
+    /// Rounds in which all layers were timed.
     Timed { done: usize, of: usize },
     /// Networks that were evaluated, or known already, and what for.
     Evaluated { what: Draw, done: usize, of: usize },

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use super::cost::{Costs, Counter};
 use super::evolution::Evolution;
 use super::genes::{Draw, Genes, Pool};
-use super::latency::{Stopwatch, Table};
+use super::latency::Table;
 use super::predictor::Shape;
 use super::record::{Marks, Record};
 use super::report::{Event, Timed};
+use super::stopwatch::Stopwatch;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::gpu::Identity;
@@ -53,7 +54,7 @@ impl Default for Options {
             finalists: 8,
             random: 100,
             batch: 1,
-            repeats: 7,
+            repeats: 15,
         }
     }
 }
@@ -87,6 +88,9 @@ impl<'a> Search<'a> {
         least("networks to evaluate", options.evaluate, 10)?;
         least("finalists", options.finalists, 1)?;
         least("batch", options.batch, 1)?;
+        least("repeats", options.repeats, 1)?;
+        let narrowest = options.predictor.hidden.iter().min().map_or(1, |units| *units as usize);
+        least("units of a hidden layer", narrowest, 1)?;
         least("densities", options.densities.len(), 1)?;
         if data.validation.is_empty() {
             return Err(Error::usage("there are no images to judge subnets by").hint("--images 2000"));
@@ -160,12 +164,9 @@ impl<'a> Search<'a> {
 
     fn measured(&self, told: &mut dyn FnMut(Event)) -> Result<Table> {
         let mut table = Table::new(self.session.gpu.identity(), self.options.batch);
-        let watch = self.stopwatch();
-        watch.learn_all(&mut table, &mut |done, of| told(Event::Timed { done, of }))?;
         let mut nets = vec![self.pool.space.full(), self.pool.space.smallest()];
         nets.extend(self.random_subnets(Draw::Fitted, FITTED_ON));
-        let pairs = nets.iter().map(|net| watch.pair(&table, net)).collect::<Result<Vec<_>>>()?;
-        table.fit(&pairs);
+        self.stopwatch().measure(&mut table, &nets, &mut |done, of| told(Event::Timed { done, of }))?;
         Ok(table)
     }
 
@@ -178,13 +179,11 @@ impl<'a> Search<'a> {
     pub fn check_latency(&mut self, count: usize, told: &mut dyn FnMut(Event)) -> Result<Vec<Timed>> {
         self.measure(told)?;
         let table = self.table.as_ref().expect("just measured");
-        let watch = self.stopwatch();
-        let timed = |subnet: &Subnet| -> Result<Timed> {
-            let (sum, measured_ms) = watch.pair(table, subnet)?;
-            let table_ms = table.constant_ms + table.factor * sum;
-            Ok(Timed { subnet: subnet.to_string(), table_ms, measured_ms })
+        let (watch, nets) = (self.stopwatch(), self.random_subnets(Draw::Checked, count));
+        let timed = |(net, measured_ms): (&Subnet, f64)| {
+            Ok(Timed { subnet: net.to_string(), table_ms: watch.latency(table, net)?, measured_ms })
         };
-        self.random_subnets(Draw::Checked, count).iter().map(timed).collect()
+        nets.iter().zip(watch.wholes(&nets)?).map(timed).collect()
     }
 
     /// What a network costs.

@@ -14,6 +14,7 @@ use super::stage::Stage;
 use crate::error::Error;
 use crate::gpu::{Clock, Cost, Identity};
 use crate::sparsity::Change;
+use crate::store::Arrays;
 
 /// Something that happened in a run.
 pub enum Event<'a> {
@@ -32,6 +33,11 @@ pub enum Event<'a> {
         noise: &'a [Noise],
     },
     Evaluated(&'a Evaluation),
+    /// Weights and masks as [`Session::weights`](super::Session::weights) has them, where something is to show them.
+    Weights {
+        step: u64,
+        arrays: &'a Arrays,
+    },
     /// What an update did, and, where a journal is kept, which weights flipped.
     MasksChanged(&'a Change, Option<&'a Flips>),
     /// Pruned filters were removed before this step; what is left of each width.

@@ -1,7 +1,9 @@
 //! A run's folder: made once, never overwritten, locked while a process trains in it.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, SystemTime};
 
 use super::initial::{Initial, Origin};
 use super::moved::find_data;
@@ -154,6 +156,22 @@ impl RunFolder {
         Ok((recipe, meta))
     }
 
+    /// Whether a process trains in the folder; `None` where the file system has no locks. It looks by a lock that it shares
+    /// with others who look, for a moment.
+    pub fn is_held(path: &Path) -> Option<bool> {
+        let Ok(file) = File::open(path.join(LOCK)) else { return Some(false) };
+        match file.try_lock_shared() {
+            Ok(()) => Some(false),
+            Err(TryLockError::WouldBlock) => Some(true),
+            Err(TryLockError::Error(_)) => None,
+        }
+    }
+
+    /// When the last process to train in the folder locked it.
+    pub fn held_since(path: &Path) -> Option<SystemTime> {
+        fs::metadata(path.join(LOCK)).and_then(|file| file.modified()).ok()
+    }
+
     /// The weights that the run started with, where they came from a file.
     ///
     /// # Errors
@@ -180,11 +198,30 @@ fn is_empty_folder(path: &Path) -> bool {
     fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
 }
 
+/// The file that is locked.
+const LOCK: &str = "lock";
+/// How often it is tried, and how long after one another: somebody may just be looking.
+const TRIES: usize = 5;
+const APART: Duration = Duration::from_millis(20);
+
 fn lock(path: &Path) -> Result<File> {
-    let file_path = path.join("lock");
-    let file = File::create(&file_path).map_err(|e| failed("open", &file_path, e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
+    let file_path = path.join(LOCK);
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(&file_path);
+    let file = file.map_err(|e| failed("open", &file_path, e))?;
+    let mut tried = file.try_lock();
+    for _ in 1..TRIES {
+        if !matches!(tried, Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        sleep(APART);
+        tried = file.try_lock();
+    }
+    match tried {
+        Ok(()) => {
+            // For those who watch; a file system that keeps no times is as good.
+            let _ = file.set_modified(SystemTime::now());
+            Ok(file)
+        }
         Err(TryLockError::WouldBlock) => {
             Err(Error::new(Kind::FileSystem, format!("{} is in use", path.display()))
                 .at("another process trains in it")
@@ -232,8 +269,10 @@ mod tests {
         let text = RunFolder::create(&full, &recipe, &meta()).err().unwrap().to_string();
         assert!(text.contains("no empty folder") && !text.contains("resume"), "{text}");
         assert!(RunFolder::open(&path).err().unwrap().to_string().contains("in use"));
+        assert_eq!((RunFolder::is_held(&path), RunFolder::is_held(&full)), (Some(true), Some(false)));
         assert_eq!(RunFolder::free(home.path(), "a"), home.path().join("a-2"));
         drop(held);
+        assert_eq!(RunFolder::is_held(&path), Some(false));
         let (_, again, record) = RunFolder::open(&path).unwrap();
         let written = Meta { recipe: Some(recipe.to_toml()), folder: Some(path.clone()), ..meta() };
         assert_eq!((again, record), (recipe, written));

@@ -113,6 +113,9 @@ pub fn train(
             if let Some(evaluation) = evaluation.as_ref().filter(|_| is_at_target(run)) {
                 run.patience.see(evaluation.loss);
             }
+            if run.recipe.log.tensorboard {
+                emit(Event::Weights { step: run.steps_done(), arrays: &run.weights()? })?;
+            }
             // It may have ended the stage before its last step.
             let is_early = !ended && run.is_stage_done();
             if is_early && run.is_done() && run.recipe.finish.recalibrate > 0 {

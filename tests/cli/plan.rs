@@ -84,3 +84,27 @@ fn a_plan_says_what_is_computed_again() {
     let (text, _) = of("digits-dense", true);
     assert!(text.contains("nothing is computed again: it would save less than a tenth"));
 }
+
+/// What is said fits a terminal, whatever the network; reasons are for those who ask.
+#[test]
+fn no_line_of_a_plan_is_wide() {
+    let home = tempfile::tempdir().unwrap();
+    let mini = "data.name=fashion-mini";
+    for (recipe, key) in [
+        ("digits-rigl-90", "run.epochs=9"),
+        ("fashion-cnn-filters-50", mini),
+        ("fashion-asp", mini),
+        ("seq2seq-gmp", "run.epochs=9"),
+        ("shakespeare-gpt-nm", "run.batch=8"),
+    ] {
+        for more in [&[][..], &["--verbose", "--for", "20,500"]] {
+            let plan = [&["plan", recipe, "-s", key], more].concat();
+            let text = String::from_utf8(run(home.path(), &plan).stdout).unwrap();
+            let widest = text.lines().max_by_key(|line| line.chars().count()).unwrap();
+            assert!(widest.chars().count() <= 120, "{recipe}: {widest}");
+            assert!(text.contains("a step: "), "{recipe}: {text}");
+            let gives_reasons = text.contains("stored so because:") && text.contains("never pruned");
+            assert_eq!(gives_reasons, !more.is_empty(), "{recipe}: {text}");
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 
-use super::{Device, cache, print_json, say, tune};
+use super::{Device, cache, print_json, say, say_beside, tune};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::gpu::Gpu;
@@ -94,7 +94,8 @@ impl Bench {
             if self.what.as_deref().is_none_or(|what| what == name) {
                 for sheet in measure(&gpu, repeats)? {
                     if !self.json {
-                        say(&format!("\n{}", sheet.title))?;
+                        say("")?;
+                        say_beside("", &sheet.title)?;
                         say(&table::rows(sheet.header, &sheet.rows))?;
                     }
                     sheets.push(sheet);

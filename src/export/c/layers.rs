@@ -57,7 +57,8 @@ pub const ACTIVATIONS: &[(&str, &str)] = &[
     ("selu", "1.050700987f * (x[i] > 0.0f ? x[i] : 1.673263242f * expm1f(x[i]))"),
 ];
 
-pub const HINT: &str = "coppice ls formats";
+/// What to try where there is no such form.
+pub const HINT: &str = "another format: coppice ls formats";
 
 fn find(kind: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|known| known.name == kind)
@@ -78,9 +79,7 @@ pub fn check_kind(kind: &str, name: &str) -> Result<()> {
 }
 
 pub fn refused(kind: &str, name: &str, why: &str) -> Error {
-    Error::usage(format!("layer `{name}` ({kind}) has no form in C"))
-        .at(why)
-        .hint(format!("another format: {HINT}"))
+    Error::usage(format!("layer `{name}` ({kind}) has no form in C")).at(why).hint(HINT)
 }
 
 /// Whether a layer's output is its input, in the same order.
@@ -108,13 +107,13 @@ pub fn write(w: &mut Writer, layer: &Layer) -> Result<()> {
 
 fn linear(w: &mut Writer, layer: &Layer) -> Result<()> {
     let (out, inputs) = (w.numbers(layer.output), w.numbers(layer.inputs[0]));
-    let own = w.weight(layer.owner(), inputs);
+    let own = w.weight(&layer.owner, inputs)?;
     w.part(match own.form {
         "dense" => "linear_dense",
-        "bits" => "linear_bits",
-        _ => "linear_gaps",
+        "gaps4" => "linear_gaps4",
+        _ => "linear_gaps8",
     });
-    let sizes = if own.form == "gaps" { format!("{out}") } else { format!("{out}, {inputs}") };
+    let sizes = if own.form == "dense" { format!("{out}, {inputs}") } else { format!("{out}") };
     w.call(format!("apply_linear_{}({}, {sizes}, {})", own.form, w.ends(layer), own.arguments));
     Ok(())
 }
@@ -122,11 +121,11 @@ fn linear(w: &mut Writer, layer: &Layer) -> Result<()> {
 fn conv2d(w: &mut Writer, layer: &Layer) -> Result<()> {
     let kernel = layer.number("kernel")?;
     let inputs = w.channels(layer.inputs[0]) / layer.number("groups")? * kernel * kernel;
-    let own = w.weight(layer.owner(), inputs);
+    let own = w.weight(&layer.owner, inputs)?;
     w.part(match own.form {
         "dense" => "conv2d_dense",
-        "bits" => "conv2d_bits",
-        _ => "conv2d_gaps",
+        "gaps4" => "conv2d_gaps4",
+        _ => "conv2d_gaps8",
     });
     let window = w.window(layer, kernel, layer.number("stride")?, ["padding", "dilation", "groups"])?;
     w.call(format!("apply_conv2d_{}(&{window}, {}, {})", own.form, w.ends(layer), own.arguments));

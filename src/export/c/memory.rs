@@ -92,6 +92,7 @@ mod tests {
 
     fn network(layers: &[(&str, &[ValueId], usize)]) -> Network {
         let layer = |(index, &(kind, inputs, _)): (usize, &(&str, &[ValueId], usize))| Layer {
+            owner: String::new(),
             name: format!("l{index}"),
             kind: kind.into(),
             settings: Settings::default(),

@@ -36,7 +36,7 @@ fn write(source: &Source, path: &Path) -> Result<Vec<String>> {
     };
     let extent = Extent::of_samples(&facts.shape);
     let recipe = judged(&run.recipe, run.snapshot.as_ref(), &extent, facts.classes)?;
-    let network = Network::new(&recipe.model, &extent, facts.classes, &source.weights)?;
+    let network = Network::new(&recipe, &extent, facts.classes, &source.weights)?;
     let name = text::identifier(path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default());
 
     // Samples that are stored as the network reads them are not copied.
@@ -54,7 +54,7 @@ fn write(source: &Source, path: &Path) -> Result<Vec<String>> {
     }
     let told = Told {
         kept: writer.kept,
-        constant_bytes: writer.bytes,
+        constant_bytes: writer.bytes(),
         static_bytes: 4 * memory.floats,
         accuracy: accuracy(source),
     };
@@ -99,7 +99,9 @@ fn head(name: &str, facts: &Facts, extent: &Extent, told: &Told) -> String {
     let upper = name.to_uppercase();
     let order = if extent.sites.is_empty() { "" } else { ": channels, rows, columns" };
     let normalised = match (&facts.scale[..], &facts.shift[..]) {
-        ([scale], [shift]) if (*scale, *shift) == (1.0, 0.0) => "as the network reads them".to_string(),
+        (scale, shift) if scale.iter().all(|&x| x == 1.0) && shift.iter().all(|&x| x == 0.0) => {
+            "as the network reads them".to_string()
+        }
         ([scale], [shift]) => {
             let (sign, by) = if *shift < 0.0 { ('-', -shift) } else { ('+', *shift) };
             format!("as the data set stores them; x * {scale:?} {sign} {by:?} is computed here")
@@ -115,7 +117,7 @@ fn head(name: &str, facts: &Facts, extent: &Extent, told: &Told) -> String {
         "{name}: a neural network with {kept} of {total} weights, written by Coppice {}.\n\n\
          void {name}_run(const float *x, float *y);\n\n\
          x: {upper}_INPUTS numbers ({extent}{order}), {normalised}.\n\
-         y: {upper}_OUTPUTS numbers, one a class, before any softmax. The largest is the answer.\n{classes}\n\
+         y: {upper}_OUTPUTS numbers, one a class, before any softmax. The largest is the answer. x and y do not overlap.\n{classes}\n\
          {accuracy}.\n\
          {constant_bytes} bytes of constants. Values lie in {static_bytes} bytes of static memory, so that one call is made \
          at a time.\n\

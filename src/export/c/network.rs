@@ -3,7 +3,7 @@
 use super::layers;
 use crate::error::{Error, Result};
 use crate::nn::{DATA, Extent, Model, PLAIN, layer, presets};
-use crate::recipe::{self, Settings};
+use crate::recipe::{self, Recipe, Settings};
 use crate::store::Arrays;
 use crate::train::layout::torch_shape;
 
@@ -22,6 +22,8 @@ pub struct Network {
 pub struct Layer {
     pub name: String,
     pub kind: String,
+    /// The layer whose weights it has, if it has any.
+    pub owner: String,
     /// With defaults filled in.
     pub settings: Settings,
     pub inputs: Vec<ValueId>,
@@ -33,7 +35,8 @@ impl Network {
     ///
     /// # Errors
     /// `Kind::Usage` for a layer without a form in C, `Kind::Checkpoint` where these are no weights of the network.
-    pub fn new(model: &recipe::Model, input: &Extent, classes: usize, weights: &Arrays) -> Result<Self> {
+    pub fn new(recipe: &Recipe, input: &Extent, classes: usize, weights: &Arrays) -> Result<Self> {
+        let model = &recipe.model;
         if let recipe::Model::Preset { name, .. } = model
             && presets::ALL.iter().any(|preset| preset.name == name && preset.reads == presets::Reads::Tokens)
         {
@@ -43,8 +46,8 @@ impl Network {
         }
         let specs = presets::network(model, input, classes)?.layers;
         let names: Vec<String> = specs.iter().enumerate().map(|(index, spec)| spec.name_at(index)).collect();
-        specs.iter().zip(&names).try_for_each(|(spec, name)| layers::check_kind(&spec.kind, name))?;
-        let built = Model::new(model, input.clone(), classes, 0)?;
+        let mut built = Model::new(model, input.clone(), classes, 0)?;
+        recipe.loss.outputs.as_ref().map_or(Ok(()), |outputs| built.weigh(outputs))?;
         check_weights(&built, weights)?;
 
         let value = |name: &String| match names.iter().position(|known| known == name) {
@@ -60,13 +63,18 @@ impl Network {
             let inputs =
                 if spec.from.is_empty() { vec![index] } else { spec.from.iter().map(value).collect() };
             let (name, kind, settings) = (names[index].clone(), spec.kind.clone(), layer::settings(spec)?);
-            all.push(Layer { name, kind, settings, inputs, output: index + 1 });
+            // A layer that shares weights may share those of one that shares them itself.
+            let first = built.params_of(&name).first().map(|&id| built.params[id].name.as_str());
+            let owner = first.and_then(|param| param.rsplit_once('.')).map_or(&*name, |(layer, _)| layer);
+            let owner = owner.to_string();
+            all.push(Layer { name, kind, owner, settings, inputs, output: index + 1 });
         }
         let outputs = (0..specs.len()).map(|index| built.output_of(index).clone());
         let extents: Vec<Extent> = std::iter::once(input.clone()).chain(outputs).collect();
         let answer = built.heads()[built.judged()].value;
         let layers = before(all, answer);
         for layer in &layers {
+            layers::check_kind(&layer.kind, &layer.name)?;
             let is_known =
                 |value: &ValueId| extents[*value].vocabulary.is_none() && !extents[*value].is_sequence();
             if !layer.inputs.iter().chain([&layer.output]).all(is_known) {
@@ -106,9 +114,5 @@ impl Layer {
     /// A setting that is a whole number.
     pub fn number(&self, key: &str) -> Result<usize> {
         self.settings.u32(key).map(|number| number as usize)
-    }
-    /// The layer whose weights it has.
-    pub fn owner(&self) -> &str {
-        self.settings.text("share").ok().filter(|other| !other.is_empty()).unwrap_or(&self.name)
     }
 }

@@ -58,7 +58,11 @@ pub fn array(kind: &str, name: &str, items: impl IntoIterator<Item = String>) ->
 /// Lines of comment.
 pub fn comment(text: &str) -> String {
     // A line that ends with a backslash would go on in the next one.
-    let line = |line: &str| format!("// {}", line.trim_end_matches('\\')).trim_end().to_string() + "\n";
+    let goes_on = |c: char| c == '\\' || c.is_whitespace();
+    let line = |line: &str| {
+        let own = format!("// {}", line.trim_end_matches(goes_on)).trim_end().to_string();
+        own.clone() + if own.ends_with("??/") { ".\n" } else { "\n" } // a trigraph is a backslash, too
+    };
     text.lines().map(line).collect()
 }
 
@@ -71,6 +75,11 @@ mod tests {
         let mut names = Names::default();
         let all = ["conv1", "a.b", "a_b", "0", "_x", "", "größe", "apply_relu"].map(|text| names.name(text));
         assert_eq!(all, ["conv1", "a_b", "a_b_2", "l0", "l_x", "l", "gr__e", "lapply_relu"]);
+    }
+
+    #[test]
+    fn no_line_of_comment_goes_on_in_the_next() {
+        assert_eq!(comment("a\\ \nb\\\\\t\\\nc??/\n\\"), "// a\n// b\n// c??/.\n//\n");
     }
 
     #[test]

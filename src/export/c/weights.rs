@@ -2,9 +2,6 @@
 
 use super::text::{array, number};
 
-/// The farthest that a gap reaches.
-const FARTHEST: usize = 255;
-
 /// A weight (rows, inputs).
 #[derive(Debug, PartialEq)]
 pub struct Weight {
@@ -17,27 +14,29 @@ pub struct Weight {
 pub enum Stored {
     /// All.
     Dense,
-    /// Those whose bit is set; each row begins with a byte.
-    Bits(Vec<u8>),
     /// Of each row so many, each so far behind the one before it, the first behind the row's start. Where that is farther
-    /// than a byte reaches, a weight that is 0 stands between.
-    Gaps { kept: Vec<usize>, gaps: Vec<u8> },
+    /// than so many bits reach, a weight that is 0 stands between.
+    Gaps { bits: usize, kept: Vec<usize>, gaps: Vec<u8> },
 }
 
 impl Weight {
-    /// As it takes the fewest bytes.
+    /// As it takes the fewest bytes. A bit for each weight would hardly take fewer, but time for each that is not kept.
     pub fn of(values: &[f32], inputs: usize) -> Self {
-        // Of equals the first: gaps take no time for what is not kept, and dense weights no test.
-        let all = [gaps(values, inputs), dense(values), bits(values, inputs)];
+        let all = [gaps(values, inputs, 8), gaps(values, inputs, 4), dense(values)];
         all.into_iter().min_by_key(Weight::bytes).expect("there are three")
     }
 
     pub fn bytes(&self) -> usize {
+        let of_counts = self.counts().map_or(0, |(rows, most)| count_bytes(most) * rows);
+        of_counts + self.bytes_beside_counts()
+    }
+
+    /// All but the numbers of weights in its rows, which have one type in a whole file.
+    pub fn bytes_beside_counts(&self) -> usize {
         4 * self.values.len()
             + match &self.stored {
                 Stored::Dense => 0,
-                Stored::Bits(bits) => bits.len(),
-                Stored::Gaps { kept, gaps } => count_bytes(self.most()) * kept.len() + gaps.len(),
+                Stored::Gaps { bits, gaps, .. } => (bits * gaps.len()).div_ceil(8),
             }
     }
 
@@ -45,8 +44,8 @@ impl Weight {
     pub fn form(&self) -> &'static str {
         match self.stored {
             Stored::Dense => "dense",
-            Stored::Bits(_) => "bits",
-            Stored::Gaps { .. } => "gaps",
+            Stored::Gaps { bits: 4, .. } => "gaps4",
+            Stored::Gaps { .. } => "gaps8",
         }
     }
 
@@ -54,29 +53,28 @@ impl Weight {
     pub fn arguments(&self, name: &str) -> String {
         match self.stored {
             Stored::Dense => format!("{name}_weight"),
-            Stored::Bits(_) => format!("{name}_bits, {name}_weight"),
             Stored::Gaps { .. } => format!("{name}_kept, {name}_gaps, {name}_weight"),
         }
     }
 
     pub fn arrays(&self, name: &str) -> String {
-        let bytes = |what: &str, bytes: &[u8]| {
-            array("uint8_t", &format!("{name}_{what}"), bytes.iter().map(u8::to_string))
-        };
         let which = match &self.stored {
             Stored::Dense => String::new(),
-            Stored::Bits(bits) => bytes("bits", bits),
-            Stored::Gaps { kept, gaps } => {
+            Stored::Gaps { bits, kept, gaps } => {
+                // The first of those in a byte in the lowest bits.
+                let byte = |some: &[u8]| (0..).zip(some).map(|(at, gap)| gap << (at * bits)).sum::<u8>();
+                let gaps = gaps.chunks(8 / bits).map(|some| byte(some).to_string());
                 array("count", &format!("{name}_kept"), kept.iter().map(usize::to_string))
-                    + &bytes("gaps", gaps)
+                    + &array("uint8_t", &format!("{name}_gaps"), gaps)
             }
         };
         which + &floats(&format!("{name}_weight"), &self.values)
     }
 
-    /// The largest number of weights in a row, where they are counted.
-    pub fn most(&self) -> usize {
-        if let Stored::Gaps { kept, .. } = &self.stored { kept.iter().copied().max().unwrap_or(0) } else { 0 }
+    /// Where weights are counted by row: how many rows, and the largest number.
+    pub fn counts(&self) -> Option<(usize, usize)> {
+        let Stored::Gaps { kept, .. } = &self.stored else { return None };
+        Some((kept.len(), kept.iter().copied().max().unwrap_or(0)))
     }
 }
 
@@ -97,21 +95,16 @@ fn dense(values: &[f32]) -> Weight {
     Weight { stored: Stored::Dense, values: values.to_vec() }
 }
 
-fn bits(values: &[f32], inputs: usize) -> Weight {
-    let byte = |eight: &[f32]| (0..).zip(eight).map(|(bit, &v)| u8::from(v != 0.0) << bit).sum();
-    let bits = values.chunks(inputs).flat_map(|row| row.chunks(8).map(byte)).collect();
-    Weight { stored: Stored::Bits(bits), values: values.iter().copied().filter(|&v| v != 0.0).collect() }
-}
-
-fn gaps(values: &[f32], inputs: usize) -> Weight {
+fn gaps(values: &[f32], inputs: usize, bits: usize) -> Weight {
+    let farthest = (1 << bits) - 1;
     let (mut kept, mut gaps, mut own) = (Vec::new(), Vec::new(), Vec::new());
     for row in values.chunks(inputs) {
         let (start, mut at) = (own.len(), 0);
         for (input, &value) in row.iter().enumerate().filter(|(_, value)| **value != 0.0) {
-            while input - at > FARTHEST {
-                gaps.push(FARTHEST as u8);
+            while input - at > farthest {
+                gaps.push(farthest as u8);
                 own.push(0.0);
-                at += FARTHEST;
+                at += farthest;
             }
             gaps.push((input - at) as u8);
             own.push(value);
@@ -119,7 +112,7 @@ fn gaps(values: &[f32], inputs: usize) -> Weight {
         }
         kept.push(own.len() - start);
     }
-    Weight { stored: Stored::Gaps { kept, gaps }, values: own }
+    Weight { stored: Stored::Gaps { bits, kept, gaps }, values: own }
 }
 
 #[cfg(test)]
@@ -132,15 +125,8 @@ mod tests {
         let mut all = vec![0.0; rows * inputs];
         match &weight.stored {
             Stored::Dense => return weight.values.clone(),
-            Stored::Bits(bits) => {
-                for (i, number) in all.iter_mut().enumerate() {
-                    let (row, input) = (i / inputs, i % inputs);
-                    if bits[row * inputs.div_ceil(8) + input / 8] >> (input % 8) & 1 == 1 {
-                        *number = values.next().unwrap();
-                    }
-                }
-            }
-            Stored::Gaps { kept, gaps } => {
+            Stored::Gaps { bits, kept, gaps } => {
+                assert!(gaps.iter().all(|&gap| usize::from(gap) < 1 << bits));
                 let mut gaps = gaps.iter();
                 for (row, &kept) in kept.iter().enumerate() {
                     let mut at = row * inputs;
@@ -162,10 +148,10 @@ mod tests {
             sizes.into_iter().flat_map(|size| [1, 2, 3, 11, 300].map(|every| (size, every)))
         {
             // The last weight of each row, and one of so many others.
-            let keeps = |i: usize| i % every == 0 || i % inputs == inputs - 1;
+            let keeps = |i: usize| i.is_multiple_of(every) || i % inputs == inputs - 1;
             let values: Vec<f32> =
                 (0..rows * inputs).map(|i| if keeps(i) { i as f32 + 0.5 } else { 0.0 }).collect();
-            let all = [dense(&values), bits(&values, inputs), gaps(&values, inputs)];
+            let all = [dense(&values), gaps(&values, inputs, 4), gaps(&values, inputs, 8)];
             for weight in &all {
                 assert_eq!(unpacked(weight, rows, inputs), values, "{} {rows} x {inputs}", weight.form());
             }
@@ -173,9 +159,11 @@ mod tests {
             assert_eq!(Weight::of(&values, inputs).bytes(), least);
         }
         let sparse: Vec<f32> = (0..1000).map(|i| f32::from(u8::from(i % 20 == 3))).collect();
-        assert_eq!(Weight::of(&sparse, 100).form(), "gaps");
-        assert_eq!(Weight::of(&[1.0, 0.0, 2.0, 0.0].repeat(40), 16).form(), "bits");
+        assert_eq!(Weight::of(&sparse, 100).form(), "gaps8");
+        assert_eq!(Weight::of(&[1.0, 0.0, 2.0, 0.0].repeat(40), 16).form(), "gaps4");
         assert_eq!(Weight::of(&[1.0; 64], 16).form(), "dense");
         assert_eq!(Weight::of(&[0.0; 64], 16).values, [0.0; 0]);
+        let packed = gaps(&[0.0, 1.0, 0.0, 2.0, 3.0, 0.0], 6, 4).arrays("w");
+        assert!(packed.contains("w_gaps[2] = {\n    33, 1,"), "gaps of 1, 2 and 1: {packed}");
     }
 }

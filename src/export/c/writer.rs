@@ -7,19 +7,19 @@ use super::memory::Memory;
 use super::network::{Layer, Network, ValueId};
 use super::text::{Names, comment};
 use super::weights::{Weight, count_bytes, floats};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::{Array, Arrays};
 
 /// Functions in the order of the file, each with others that it calls or reads.
 const PARTS: &[(&str, &str, &[&str])] = &[
     ("linear_dense", include_str!("parts/linear_dense.c"), &[]),
-    ("linear_bits", include_str!("parts/linear_bits.c"), &[]),
-    ("linear_gaps", include_str!("parts/linear_gaps.c"), &[]),
+    ("linear_gaps8", include_str!("parts/linear_gaps8.c"), &[]),
+    ("linear_gaps4", include_str!("parts/linear_gaps4.c"), &[]),
     ("fill", include_str!("parts/fill.c"), &[]),
     ("add_tap", include_str!("parts/add_tap.c"), &[]),
     ("conv2d_dense", include_str!("parts/conv2d_dense.c"), &["fill", "add_tap"]),
-    ("conv2d_bits", include_str!("parts/conv2d_bits.c"), &["fill", "add_tap"]),
-    ("conv2d_gaps", include_str!("parts/conv2d_gaps.c"), &["fill", "add_tap"]),
+    ("conv2d_gaps8", include_str!("parts/conv2d_gaps8.c"), &["fill", "add_tap"]),
+    ("conv2d_gaps4", include_str!("parts/conv2d_gaps4.c"), &["fill", "add_tap"]),
     ("max_pool", include_str!("parts/max_pool.c"), &[]),
     ("average_pool", include_str!("parts/average_pool.c"), &[]),
     ("global_average_pool", include_str!("parts/global_average_pool.c"), &[]),
@@ -52,10 +52,11 @@ pub struct Writer<'a> {
     activations: BTreeSet<String>,
     data: String,
     calls: String,
-    /// The largest number of weights in a row that is counted.
+    /// Rows whose weights are counted, and the largest number: all counts have one type.
+    rows: usize,
     most: usize,
-    /// Of all constants.
-    pub bytes: usize,
+    /// Of all other constants.
+    bytes: usize,
     /// Weights that are kept, of how many.
     pub kept: [usize; 2],
 }
@@ -86,12 +87,17 @@ impl<'a> Writer<'a> {
             activations: BTreeSet::new(),
             data: String::new(),
             calls: String::new(),
+            rows: 0,
             most: 0,
             bytes: 0,
             kept: [0; 2],
         }
     }
 
+    /// Of all constants.
+    pub fn bytes(&self) -> usize {
+        self.bytes + count_bytes(self.most) * self.rows
+    }
     /// Channels, and sites of each.
     pub fn sides(&self, value: ValueId) -> [usize; 2] {
         let extent = &self.network.extents[value];
@@ -149,18 +155,24 @@ impl<'a> Writer<'a> {
     }
 
     /// The weight and bias of a layer, which are written once.
-    pub fn weight(&mut self, owner: &str, inputs: usize) -> Stored {
+    ///
+    /// # Errors
+    /// `Kind::Internal` where the layer has none.
+    pub fn weight(&mut self, owner: &str, inputs: usize) -> Result<Stored> {
         if let Some(stored) = self.stored.get(owner) {
-            return stored.clone();
+            return Ok(stored.clone());
         }
         // An owner of which nothing but the weight is read here has no identifier yet.
         let name = self.known.get(owner).cloned().unwrap_or_else(|| self.names.name(owner));
-        let values = self.tensor(owner, "weight").map(Array::to_f32).unwrap_or_default();
+        let missing = || Error::internal(format!("layer `{owner}` has no weight"));
+        let values = self.tensor(owner, "weight").map(Array::to_f32).ok_or_else(missing)?;
         let weight = Weight::of(&values, inputs);
         let kept = values.iter().filter(|&&value| value != 0.0).count();
         self.kept = [self.kept[0] + kept, self.kept[1] + values.len()];
-        self.most = self.most.max(weight.most());
-        self.bytes += weight.bytes();
+        if let Some((rows, most)) = weight.counts() {
+            (self.rows, self.most) = (self.rows + rows, self.most.max(most));
+        }
+        self.bytes += weight.bytes_beside_counts();
         self.data += &weight.arrays(&name);
         let mut arguments = weight.arguments(&name);
         match self.tensor(owner, "bias") {
@@ -172,7 +184,7 @@ impl<'a> Writer<'a> {
         }
         let stored = Stored { form: weight.form(), arguments };
         self.stored.insert(owner.to_string(), stored.clone());
-        stored
+        Ok(stored)
     }
 
     /// A scale and a shift for each channel of a value, or one for all.

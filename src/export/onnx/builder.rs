@@ -20,12 +20,14 @@ pub struct Builder<'a> {
     written: BTreeSet<String>,
     /// The layer that is being translated: nodes between its input and its output are called `layer/...`.
     layer: String,
+    /// Nodes that were there before it.
+    before: usize,
 }
 
 impl<'a> Builder<'a> {
     pub fn new(weights: &'a Arrays, sparse: bool) -> Self {
         let (graph, names, written) = (Graph::default(), BTreeSet::new(), BTreeSet::new());
-        Self { weights, sparse, graph, names, written, layer: String::new() }
+        Self { weights, sparse, graph, names, written, layer: String::new(), before: 0 }
     }
 
     /// Reserves the name of a value.
@@ -42,6 +44,7 @@ impl<'a> Builder<'a> {
     /// Begins the layer of this name.
     pub fn enter(&mut self, layer: &str) {
         self.layer = layer.to_string();
+        self.before = self.graph.node.len();
     }
     /// Ends the layer: gives its name to the node that was added last, and to the value that this wrote. A layer that computes
     /// nothing becomes an `Identity`.
@@ -50,7 +53,8 @@ impl<'a> Builder<'a> {
     /// As those of [`Builder::reserve`].
     pub fn leave(&mut self, result: &str) -> Result<()> {
         let is_own = |node: &Node| node.output.len() == 1 && node.output[0] == result;
-        if !self.graph.node.last().is_some_and(is_own) {
+        // The node of a layer before it keeps its name: others may read what it writes.
+        if !self.graph.node[self.before..].last().is_some_and(is_own) {
             self.node("Identity", &[result], vec![]);
         }
         let name = self.layer.clone();

@@ -3,14 +3,17 @@
 use super::proto::Entry;
 use crate::data::Dataset;
 use crate::export::Run;
+use crate::recipe::{Model, Recipe};
 
 /// More names of classes than people read.
 const MOST_NAMES: usize = 1000;
 
 /// All entries.
-pub fn of(run: &Run, data: &Dataset) -> Vec<Entry> {
+/// The recipe is that of the network in the file: filters that were removed are no part of it.
+pub fn of(run: &Run, network: &Model, data: &Dataset) -> Vec<Entry> {
+    let recipe = Recipe { model: network.clone(), ..run.recipe.clone() };
     let mut all = vec![
-        entry("recipe", run.recipe.to_toml()),
+        entry("recipe", recipe.to_toml()),
         entry("data", data.name.clone()),
         entry("data_sha256", data.hash.clone()),
     ];

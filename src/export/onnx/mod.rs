@@ -11,7 +11,7 @@ mod metadata;
 mod network;
 mod proto;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use prost::Message;
 
@@ -45,7 +45,13 @@ fn write(source: &Source, path: &Path) -> Result<Vec<String>> {
             .at(format!("{bytes} bytes; one file holds up to {MOST_BYTES}"))
             .hint("--to safetensors, which has no such limit"));
     }
-    write_file_atomic(path, &model.encode_to_vec())?;
+    // Until it has been compared a file has another name.
+    let mut first = path.as_os_str().to_owned();
+    if !source.options.unchecked {
+        first.push(".unchecked");
+    }
+    let first = PathBuf::from(first);
+    write_file_atomic(&first, &model.encode_to_vec())?;
     let graph = model.graph.unwrap_or_default();
     let weights = graph.initializer.len() + graph.sparse_initializer.len();
     let sparse = match graph.sparse_initializer.len() {
@@ -60,8 +66,12 @@ fn write(source: &Source, path: &Path) -> Result<Vec<String>> {
     if source.options.unchecked {
         return Ok(lines);
     }
-    // What is not right is not left behind.
-    let found = check::compare(source, path).inspect_err(|_| drop(std::fs::remove_file(path)))?;
+    let found = check::compare(source, &first).map_err(|error| {
+        drop(std::fs::remove_file(&first));
+        let not_written = format!("{} was not written", path.display());
+        error.at(not_written).hint("--no-check writes it without a comparison with the network")
+    })?;
+    std::fs::rename(&first, path).map_err(|e| Error::file("write", path, e))?;
     lines.push(found.to_string());
     Ok(lines)
 }
@@ -88,7 +98,7 @@ fn model(source: &Source) -> Result<Model> {
         doc_string: String::new(),
         graph: Some(graph),
         opset_import: vec![OperatorSet { domain: String::new(), version: OPSET }],
-        metadata_props: metadata::of(run, &data),
+        metadata_props: metadata::of(run, &recipe.model, &data),
     })
 }
 

@@ -110,6 +110,9 @@ recalibrate = 0
 every = "off"
 tensors = ["*"]
 what = ["weight", "mask"]
+
+[log]
+tensorboard = false
 "#
     );
     assert_eq!(Recipe::parse(&written, "elsewhere", &[]).unwrap(), with(&[]).unwrap());

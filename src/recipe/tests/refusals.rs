@@ -29,6 +29,7 @@ fn unknown_keys_name_place_path_and_the_nearest() {
         ("[augmet]", "augmet", "augment"),
         ("[augment]\ncutoff = 8", "augment.cutoff", "cutout"),
         ("[dump]\nwhats = ['mask']", "dump.whats", "what"),
+        ("[log]\ntensorbord = true", "log.tensorbord", "tensorboard"),
         ("[sparsity]\nschedule = { ends = '5ep' }", "sparsity.schedule.ends", "end"),
         (
             "[sparsity]\n[[sparsity.rule]]\nmatch = 'a'\ndens = true\ndense = true",
@@ -134,6 +135,7 @@ fn wrong_types_and_ranges_are_refused() {
         "dump.every=0",
         "dump.tensors=[]",
         "dump.what=mask",
+        "log.tensorboard=yes",
         "run=5",
         "sparsity.schedule=cubic",
     ] {

@@ -228,7 +228,7 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
         a_sparsity(),
         distill,
         (an_unfreeze(), a_shrink()),
-        any::<u32>(),
+        (any::<u32>(), any::<bool>()),
         (dump, prop::collection::vec(a_stage(), 0..3)),
     )
         .prop_map(
@@ -240,7 +240,7 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
                 sparsity,
                 distill,
                 (unfreeze, shrink),
-                recalibrate,
+                (recalibrate, tensorboard),
                 (dump, stages),
             )| {
                 Recipe {
@@ -256,6 +256,7 @@ fn a_recipe() -> impl Strategy<Value = Recipe> {
                     shrink,
                     finish: Finish { recalibrate },
                     dump,
+                    log: Logging { tensorboard },
                     stages,
                 }
             },

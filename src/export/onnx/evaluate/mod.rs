@@ -9,7 +9,8 @@ mod reduce;
 mod resize;
 pub mod tensor;
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use super::proto::{self, Attribute, Graph, Node};
@@ -33,6 +34,8 @@ pub struct Call<'a> {
     inputs: Vec<Option<Rc<Tensor>>>,
     /// All values so far, which the graph within a node may read, too.
     values: &'a Values,
+    /// Attributes that the operator has asked for.
+    asked: RefCell<BTreeSet<String>>,
 }
 
 /// The outputs of a model by its inputs, in their order.
@@ -54,6 +57,12 @@ fn run_graph(graph: &Graph, inputs: Vec<Tensor>, around: &Values) -> Result<Vec<
         let (name, tensor) = read_sparse(sparse)?;
         values.insert(name, Rc::new(tensor));
     }
+    if inputs.len() != graph.input.len() {
+        return Err(fault(format!("{} inputs are given, {} are read", inputs.len(), graph.input.len())));
+    }
+    for (info, tensor) in graph.input.iter().zip(&inputs) {
+        fits(info, tensor)?;
+    }
     let named = graph.input.iter().map(|input| input.name.clone());
     values.extend(named.zip(inputs.into_iter().map(Rc::new)));
     for node in &graph.node {
@@ -71,13 +80,41 @@ fn run_graph(graph: &Graph, inputs: Vec<Tensor>, around: &Values) -> Result<Vec<
         let (_, operator) = all
             .find(|(name, _)| *name == node.op_type)
             .ok_or_else(|| at(fault("this operator is not known")))?;
-        let results = operator(&Call { node, inputs, values: &values }).map_err(at)?;
+        let call = Call { node, inputs, values: &values, asked: RefCell::default() };
+        let results = operator(&call).map_err(at)?;
+        let asked = call.asked.into_inner();
+        if let Some(other) = node.attribute.iter().find(|other| !asked.contains(&other.name)) {
+            return Err(at(fault(format!("attribute `{}` is not known", other.name))));
+        }
         values.extend(node.output.iter().cloned().zip(results.into_iter().map(Rc::new)));
     }
     let output = |output: &proto::ValueInfo| {
-        values.get(&output.name).cloned().ok_or_else(|| fault(format!("no node writes `{}`", output.name)))
+        let found = values.get(&output.name).cloned();
+        let found = found.ok_or_else(|| fault(format!("no node writes `{}`", output.name)))?;
+        fits(output, &found).map(|()| found)
     };
     graph.output.iter().map(output).collect()
+}
+
+/// Refuses a value that is not of the type and the shape that the file says, where it does.
+fn fits(info: &proto::ValueInfo, value: &Tensor) -> Result<()> {
+    let Some(of) = info.r#type.as_ref().and_then(|own| own.tensor_type.as_ref()) else { return Ok(()) };
+    let own = match value.data {
+        Data::Floats(_) => proto::FLOAT,
+        Data::Ints(_) => proto::INT64,
+        Data::Bools(_) => proto::BOOL,
+    };
+    let is_size = |(dimension, &size): (&proto::Dimension, &usize)| match &dimension.value {
+        Some(proto::Size::Value(value)) => *value == size as i64,
+        _ => true,
+    };
+    let has_shape = of.shape.as_ref().is_none_or(|shape| {
+        shape.dim.len() == value.shape.len() && shape.dim.iter().zip(&value.shape).all(is_size)
+    });
+    match own == of.elem_type && has_shape {
+        true => Ok(()),
+        false => Err(fault(format!("`{}` is declared otherwise than it is: {:?}", info.name, value.shape))),
+    }
 }
 
 fn read(tensor: &proto::Tensor) -> Result<Tensor> {
@@ -125,6 +162,7 @@ impl Call<'_> {
         self.inputs.get(number)?.as_deref()
     }
     fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.asked.borrow_mut().insert(name.to_string());
         self.node.attribute.iter().find(|attribute| attribute.name == name)
     }
     fn int(&self, name: &str, default: i64) -> i64 {

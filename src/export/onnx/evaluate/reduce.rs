@@ -33,8 +33,12 @@ pub const ALL: &[(&str, Operator)] = &[
     ("LayerNormalization", layer_norm),
     ("BatchNormalization", batch_norm),
     ("MaxPool", |call| pool(call, |window, _| window.fold(f32::MIN, f32::max))),
-    ("AveragePool", |call| {
-        pool(call, |window, taps| (window.map(f64::from).sum::<f64>() / taps as f64) as f32)
+    ("AveragePool", |call| match call.int("count_include_pad", 0) {
+        1 => pool(call, |window, taps| (window.map(f64::from).sum::<f64>() / taps as f64) as f32),
+        _ => pool(call, |window, _| {
+            let inside: Vec<f32> = window.collect();
+            (inside.iter().copied().map(f64::from).sum::<f64>() / inside.len() as f64) as f32
+        }),
     }),
     ("GlobalAveragePool", |call| {
         let x = call.x(0)?;
