@@ -110,7 +110,8 @@ mod tests {
     /// A small network of the digits, before its training.
     fn source() -> Source {
         let recipe = Recipe::find("digits-dense", &["model.hidden=[8]".into()]).unwrap();
-        let data = crate::data::open_with("digits", 0.0, &Default::default()).unwrap();
+        let told = &recipe.data;
+        let data = crate::data::open_with(&told.name, told.validation, &told.settings).unwrap();
         let gpu = Gpu::twin();
         let weights = Session::new(&gpu, &recipe, &data, Default::default()).unwrap().weights().unwrap();
         let meta = serde_json::json!({

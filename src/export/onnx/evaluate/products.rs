@@ -88,7 +88,9 @@ fn conv(call: &Call) -> Result<Vec<Tensor>> {
         return Err(fault("images are expected"));
     };
     let groups = call.int("group", 1) as usize;
-    if x.shape.len() != 4 || own * groups != channels {
+    let is_kernel = |&[rows, columns]: &[i64; 2]| weight.shape[2..] == [rows as usize, columns as usize];
+    let has_kernel = call.ints("kernel_shape")?.first_chunk().is_some_and(is_kernel);
+    if x.shape.len() != 4 || own * groups != channels || !has_kernel {
         return Err(fault(format!("{:?} by {:?} in {groups} groups", x.shape, weight.shape)));
     }
     let bias = call.given(2).map(Tensor::as_floats).transpose()?;

@@ -19,6 +19,9 @@ fn recurrent(call: &Call, gates: usize) -> Result<Vec<Tensor>> {
         return Err(fault(format!("sequences and one direction are expected, not {:?}", of_h.shape)));
     };
     call.has_none_of(&["direction", "activations", "clip", "input_forget", "layout"])?;
+    if call.int("hidden_size", 0) != units as i64 {
+        return Err(fault(format!("a weight for {units} units")));
+    }
     let rows = gates * units;
     let (x, of_x, of_h) = (x.as_floats()?, of_x.as_floats()?, of_h.as_floats()?);
     let given = |number: usize, len: usize| match call.given(number) {
