@@ -2,6 +2,8 @@
 
 #[path = "common/program.rs"]
 mod program;
+#[path = "shrink/resolutions.rs"]
+mod resolutions;
 
 use coppice::data::{self, Dataset};
 use coppice::gpu::{Gpu, Plan, Recorder, Tensor};
@@ -417,40 +419,6 @@ fn what_does_not_go_together_is_refused() {
     let plain = recipe(&["model={preset='resnet20'}", "shrink={}"]);
     let plain = Session::new(&gpu, &plain, &digits(), Choices::default()).unwrap();
     assert!(plain.supernet().err().unwrap().to_string().contains("has no subnets"));
-}
-
-/// A step reads pictures of one size, drawn anew for each.
-#[test]
-fn sizes_of_pictures_are_drawn_step_by_step() {
-    let phases = "shrink={phases=['full','resolution'],begin=['1'],subnets=[1,2]}";
-    let build = |more: &str| session(&Gpu::twin(), &["run.steps=6", phases, more]);
-    let mut whole = build("model.kernels=[5]");
-    let mut middle = None;
-    while !whole.is_done() {
-        whole.advance().unwrap();
-        if whole.step == 3 {
-            middle = Some(whole.snapshot().unwrap());
-        }
-    }
-    let end = whole.snapshot().unwrap().digest;
-    let mut again = build("model.kernels=[5]");
-    again.restore(&middle.unwrap()).unwrap();
-    while !again.is_done() {
-        again.advance().unwrap();
-    }
-    assert_eq!(again.snapshot().unwrap().digest, end);
-    let supernet = whole.supernet().unwrap();
-    let loss = |text: &str| {
-        let part = whole.cut(&supernet, &supernet.space.parse(text).unwrap()).unwrap();
-        whole.evaluate_part(&part, Part::Test).unwrap().unwrap().totals.mean_loss()
-    };
-    assert_ne!(loss("full"), loss("r=6"));
-    // Whatever is drawn, with sizes that nobody can draw the steps are others.
-    let mut other = session(&Gpu::twin(), &["run.steps=6", &phases.replace("resolution", "kernel")]);
-    while !other.is_done() {
-        other.advance().unwrap();
-    }
-    assert_ne!(other.snapshot().unwrap().digest, end);
 }
 
 /// From recipe to exported subnet, by the program; stopped by force within a phase of subnets.
