@@ -16,6 +16,8 @@ mod program;
 mod report;
 #[path = "cli/text.rs"]
 mod text;
+#[path = "cli/tokenizer.rs"]
+mod tokenizer;
 #[path = "cli/watch.rs"]
 mod watch;
 

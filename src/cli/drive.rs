@@ -16,6 +16,7 @@ use crate::report::dump::write_dump;
 use crate::report::files::{Files, write_report};
 use crate::report::journal::Keeper;
 use crate::report::tensorboard::TensorBoard;
+use crate::store::folder::write_file_atomic;
 use crate::train::baseline::{self, Counted, Dense};
 use crate::train::{
     Control, Event, Facts, Initial, Meta, Origin, RunFolder, Session, Started, Summary, train,
@@ -64,15 +65,19 @@ pub fn start(gpu: &Gpu, recipe: &Recipe, data: &Dataset, path: &Path, options: &
     };
     let folder = RunFolder::create(path, &session.whole, &meta)?;
     initial.map_or(Ok(()), |initial| initial.save(path))?;
-    keep_tokenizer(recipe, path)?;
     go(session, data, &folder, options, Vec::new())
 }
 
-/// A copy of what cuts the text, so that `sample` needs nothing but the run.
+/// A copy of what cuts the text, so that the run needs nothing else to be resumed, judged and sampled.
 fn keep_tokenizer(recipe: &Recipe, run: &Path) -> Result<()> {
-    let Ok(file) = recipe.data.settings.text("tokenizer") else { return Ok(()) };
-    let to = run.join(tokenizer::FILE);
-    std::fs::copy(file, &to).map(|_| ()).map_err(|e| Error::file("write", &to, e))
+    let (Ok(file), to) = (recipe.data.settings.text(tokenizer::KEY), run.join(tokenizer::FILE)) else {
+        return Ok(());
+    };
+    let bytes = std::fs::read(file).map_err(|e| Error::file("read", Path::new(file), e))?;
+    match std::fs::read(&to).is_ok_and(|own| own == bytes) {
+        true => Ok(()),
+        false => write_file_atomic(&to, &bytes),
+    }
 }
 
 /// Builds a session; while that takes long, says how many kernels are compiled.
@@ -95,6 +100,7 @@ pub fn go(
 ) -> Result<Summary> {
     let signal = options.signal.clone().map_or_else(signals, Ok)?;
     let mut console = Console::new(options.quiet);
+    keep_tokenizer(&session.recipe, &folder.path)?;
     let mut files = Files::open(&folder.path, session.steps_done())?;
     let wanted = session.recipe.log.tensorboard;
     let mut shown = TensorBoard::open(&folder.path, wanted, session.steps_done())?;

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::{Choice, Gpu, Identity};
 use crate::recipe::{Difference, Recipe, anchored_here};
 use crate::train::checkpoint::{self, Snapshot, Which};
-use crate::train::{Edit, Meta, RunFolder, Session, Summary};
+use crate::train::{Edit, Facts, Meta, RunFolder, Session, Summary};
 
 #[derive(clap::Args)]
 pub struct Resume {
@@ -124,6 +124,7 @@ pub fn go_on(
     let step = session.steps_done();
     meta.changes.extend(differences.into_iter().map(|difference| Edit { step, difference }));
     meta.data_hash = data.hash.clone();
+    meta.data = Some(Facts::of(&data));
     folder.write(&session.whole, &meta)?;
     let summary = drive::go(session, &data, &folder, options, warnings)?;
     Ok(Outcome::Trained(Box::new(summary)))

@@ -113,7 +113,7 @@ impl Sample {
 impl Alphabet {
     fn of(recipe: &Recipe, facts: &Facts, run: &Path) -> Result<Self> {
         let word = recipe.data.name.split(':').next().unwrap_or_default();
-        if recipe.data.settings.text("tokenizer").is_ok() {
+        if recipe.data.settings.text(tokenizer::KEY).is_ok() {
             let file = run.join(tokenizer::FILE);
             let own = Tokenizer::open(&file)?;
             return match own.names() == facts.class_names {

@@ -9,6 +9,9 @@ use crate::error::{Error, Result};
 
 /// The file's name in the folder of a run, which keeps a copy.
 pub const FILE: &str = "tokenizer.json";
+/// The key of `[data]`, and with its table.
+pub const KEY: &str = "tokenizer";
+pub const PATH: &str = "data.tokenizer";
 
 /// What cuts a text into tokens and joins them again.
 #[cfg(feature = "tokenizer")]
@@ -20,12 +23,18 @@ impl Tokenizer {
     /// `Kind::FileSystem` where there is no file, `Kind::Data` where it is no tokenizer.
     pub fn open(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::file("read", path, e))?;
-        let read: std::result::Result<tokenizers::Tokenizer, _> = text.parse();
-        let mut own = read.map_err(|e| {
+        let wrong = |e: &dyn std::fmt::Display| {
             Error::data(format!("{} is no tokenizer", path.display()))
                 .at(e.to_string())
                 .hint("the tokenizer.json of a model, as the library `tokenizers` saves it")
-        })?;
+        };
+        let mut value: serde_json::Value = serde_json::from_str(&text).map_err(|e| wrong(&e))?;
+        // Merges that are left out at random would make other tokens of the same text.
+        if let Some(dropout) = value.pointer_mut("/model/dropout") {
+            *dropout = serde_json::Value::Null;
+        }
+        let read: std::result::Result<tokenizers::Tokenizer, _> = value.to_string().parse();
+        let mut own = read.map_err(|e| wrong(&e))?;
         // A text is cut whole.
         own.with_padding(None);
         own.with_truncation(None).map_err(|e| Error::new(Kind::Data, e.to_string()))?;
@@ -97,7 +106,7 @@ mod tests {
     const PAIRS: &str = r#"{
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
         "pre_tokenizer": null, "post_processor": null, "decoder": null,
-        "model": { "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+        "model": { "type": "BPE", "dropout": 0.9, "unk_token": null, "continuing_subword_prefix": null,
             "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
             "vocab": { "t": 0, "h": 1, "e": 2, " ": 3, "th": 4, "the": 5 },
             "merges": [["t", "h"], ["th", "e"]] }

@@ -200,7 +200,11 @@ impl Space {
             }
             let places = to.len();
             let each = numbers.len();
-            if each > places || ![1, self.stages.len(), places].contains(&each) {
+            if key == "r" && each > 1 {
+                return Err(Error::usage(format!("`{word}` has {each} numbers"))
+                    .at("a network reads pictures of one size"));
+            }
+            if ![1, self.stages.len(), places].contains(&each) {
                 return Err(Error::usage(format!("`{word}` has {each} numbers")).at(format!(
                     "expected: one, one for each of {} stages, or {places} in all",
                     self.stages.len()

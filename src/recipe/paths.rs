@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// Names of data sets after whose colon stands no path.
 const NO_PATH: &[&str] = &["random", "task"];
 
-/// The key of `[data]` that is a path.
+/// The key of `[data]` that is a path: `data::tokenizer::KEY`, a room further on.
 pub const PATH_KEY: &str = "tokenizer";
 
 /// The two parts of a data set's name, such as `idx:DIR`, where the second is a path.

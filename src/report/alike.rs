@@ -1,6 +1,7 @@
 //! Weights taken together in a network of repeated blocks: all of a kind, and all of a block.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::Serialize;
 
@@ -9,8 +10,8 @@ use super::inspect::{Tensor, new_table, percent, sparsity};
 /// Weights taken together.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Group {
-    /// Of a kind: the name of each with `*` for numbers, such as `blocks.*.query.weight`. Of a block: how their names
-    /// begin, such as `blocks.0`.
+    /// Of a kind: the name of each with `*` for the number of the block, such as `blocks.*.query.weight`. Of a block: how
+    /// their names begin, such as `blocks.0`.
     pub name: String,
     pub tensors: usize,
     pub total: usize,
@@ -18,22 +19,29 @@ pub struct Group {
     pub sparsity: f64,
 }
 
-/// The weights whose names differ in nothing but numbers.
-pub fn kinds(tensors: &[Tensor]) -> Vec<Group> {
+/// Where the number of a block stands among the parts of a name: the first numbers that follow one another, such as `1.0` in
+/// `stages.1.0.conv.weight`. Later ones are of what is in the block.
+fn number(parts: &[&str]) -> Option<Range<usize>> {
     let is_number = |part: &&str| part.parse::<usize>().is_ok();
+    let first = parts.iter().position(is_number)?;
+    Some(first..first + parts[first..].iter().take_while(|part| is_number(part)).count())
+}
+
+/// The weights whose names differ in nothing but the number of the block.
+pub fn kinds(tensors: &[Tensor]) -> Vec<Group> {
     groups(tensors, |name| {
-        let parts: Vec<&str> = name.split('.').collect();
-        let kind = parts.iter().map(|part| if is_number(part) { "*" } else { part });
-        parts.iter().any(is_number).then(|| kind.collect::<Vec<_>>().join("."))
+        let mut parts: Vec<&str> = name.split('.').collect();
+        let at = number(&parts)?;
+        parts[at].fill("*");
+        Some(parts.join("."))
     })
 }
 
-/// The weights of each block: those whose names begin alike up to their last number.
+/// The weights of each block: those whose names begin alike up to its number.
 pub fn blocks(tensors: &[Tensor]) -> Vec<Group> {
     groups(tensors, |name| {
         let parts: Vec<&str> = name.split('.').collect();
-        let last = parts.iter().rposition(|part| part.parse::<usize>().is_ok())?;
-        Some(parts[..=last].join("."))
+        Some(parts[..number(&parts)?.end].join("."))
     })
 }
 
@@ -87,7 +95,8 @@ mod tests {
             ("blocks.10.query.weight".into(), weight(2)),
             ("blocks.10.up.weight".into(), weight(0)),
             ("head.weight".into(), weight(3)),
-            ("stage.1.0.conv.weight".into(), weight(3)),
+            ("stage.1.0.conv.0.weight".into(), weight(3)),
+            ("stage.1.0.conv.1.weight".into(), weight(3)),
         ]);
         let found = inspect(&arrays, &Options::default()).unwrap();
         let rows = |groups: &[Group]| -> Vec<(String, usize, usize, usize)> {
@@ -95,7 +104,7 @@ mod tests {
         };
         let row = |name: &str, kept| (name.to_string(), 2, 8, kept);
         assert_eq!(rows(&found.kinds), [row("blocks.*.query.weight", 3), row("blocks.*.up.weight", 4)]);
-        assert_eq!(rows(&found.blocks), [row("blocks.0", 5), row("blocks.10", 2)]);
+        assert_eq!(rows(&found.blocks), [row("blocks.0", 5), row("blocks.10", 2), row("stage.1.0", 6)]);
         assert_eq!(found.kinds[0].sparsity, 0.625);
         let table = table("kind", &found.kinds).unwrap();
         assert!(table.contains("blocks.*.query.weight") && table.contains("62.50 %"), "{table}");

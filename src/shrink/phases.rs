@@ -128,6 +128,24 @@ mod tests {
     }
 
     #[test]
+    fn sizes_of_pictures_are_admitted_together() {
+        let own: Settings = "resolutions = [24, 20]".parse::<toml::Table>().unwrap().into();
+        let space = Space::read(&own.resolve("preset", &settings()).unwrap()).unwrap();
+        let shrink = Shrink {
+            phases: vec![Vary::Full, Vary::Resolution],
+            begin: vec!["10".parse().unwrap()],
+            lr: vec![1.0; 2],
+            subnets: vec![1; 2],
+        };
+        let phases = Phases::new(&shrink, &space, 20, 10).unwrap();
+        let admitted = |step| phases.at(step).unwrap().1.admitted;
+        assert_eq!(
+            (admitted(9), admitted(10)),
+            (Admitted::FULL, Admitted { resolutions: 3, ..Admitted::FULL })
+        );
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let refused = |words: &[Vary], begin: &[&str]| phases(words, begin).unwrap_err().to_string();
         assert!(refused(&[Vary::Full, Vary::Kernel], &["100"]).contains("within the run"));

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::initial::{Initial, Origin};
 use super::moved::find_data;
 use super::outline::extent_of;
-use crate::data::Dataset;
+use crate::data::{Dataset, tokenizer};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Identity;
 use crate::nn::Extent;
@@ -75,6 +75,18 @@ pub struct Edit {
     pub difference: Difference,
 }
 
+/// Takes the run's copy of what cuts its text, unless the recipe was edited to name another file.
+fn own_tokenizer(recipe: &mut Recipe, meta: &Meta, run: &Path) -> Result<()> {
+    let copy = absolute(run)?.join(tokenizer::FILE);
+    let Ok(named) = recipe.data.settings.text(tokenizer::KEY) else { return Ok(()) };
+    let then = meta.recipe.as_ref().map(|text| Recipe::parse(text, "meta.json", &[])).transpose()?;
+    let is_edited = then.is_some_and(|then| then.data.settings.text(tokenizer::KEY).ok() != Some(named));
+    if let Some(copy) = copy.to_str().filter(|_| copy.is_file() && !is_edited) {
+        recipe.data.settings = recipe.data.settings.with(tokenizer::KEY, copy.into());
+    }
+    Ok(())
+}
+
 impl Meta {
     /// In which keys a recipe differs from that of the steps so far. Where its data lies does not count: that is known by
     /// its hash.
@@ -86,7 +98,7 @@ impl Meta {
         let then = Recipe::parse(text, "meta.json", &[])
             .map_err(|e| Error::checkpoint("the recipe in meta.json cannot be read").at(e.to_string()))?;
         let mut all = then.differences(now);
-        all.retain(|one| !["data.name", "data.tokenizer"].contains(&one.key.as_str()));
+        all.retain(|one| !["data.name", tokenizer::PATH].contains(&one.key.as_str()));
         Ok(all)
     }
 }
@@ -153,6 +165,7 @@ impl RunFolder {
         let meta: Meta = serde_json::from_str(&text)
             .map_err(|e| Error::checkpoint(format!("{} cannot be read", file.display())).at(e.to_string()))?;
         recipe.data.name = find_data(&recipe.data.name, meta.folder.as_deref(), &absolute(path)?);
+        own_tokenizer(&mut recipe, &meta, path)?;
         Ok((recipe, meta))
     }
 

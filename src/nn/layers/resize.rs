@@ -18,14 +18,17 @@ pub const ENTRY: Entry = Entry {
     build: |context| {
         let settings = context.settings;
         let side = |key: &str| match settings.u32(key)? {
-            0 => Err(settings.wrong(key, "at least 1")),
-            side => Ok(side as usize),
+            side @ 1..=LARGEST_SIDE => Ok(side as usize),
+            _ => Err(settings.wrong(key, "a whole number from 1 to 16384")),
         };
         let (from, to) = (image(context)?, [side("height")?, side("width")?]);
         let output = Extent { sites: to.to_vec(), ..context.input()?.clone() };
         Ok(Built { layer: Box::new(Resized(Resize { from, to })), output, params: Vec::new() })
     },
 };
+
+/// As of pictures that are read.
+const LARGEST_SIDE: u32 = 16384;
 
 struct Resized(Resize);
 

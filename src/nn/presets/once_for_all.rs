@@ -13,8 +13,13 @@ pub const ENTRY: Entry = Entry {
     about: "stages of inverted residual blocks, the full network of a space that `[shrink]` trains: `kernels`, `expansions`, `depths` and `resolutions` from the largest to the smallest",
     reads: Reads::Images,
     optional: space::settings,
-    build: |settings, _, classes| {
+    build: |settings, input, classes| {
         let space = Space::read(settings)?;
+        let side = input.sites.iter().copied().min().unwrap_or_default();
+        if space.resolutions.iter().any(|&resolution| resolution >= side) {
+            let wanted = format!("sides below {side}, that of the pictures");
+            return Err(settings.wrong("resolutions", &wanted));
+        }
         Ok(network(&space, &space.full(), classes))
     },
 };
