@@ -91,14 +91,29 @@ pub fn go(
     data: &Dataset,
     folder: &RunFolder,
     options: &Options,
+    warnings: Vec<Error>,
+) -> Result<Summary> {
+    let mut files = Files::open(&folder.path, session.steps_done())?;
+    let result = go_with(&mut files, &mut session, data, folder, options, warnings);
+    // Whatever it ended by, these are the last words in the folder.
+    let ended = files.end(session.steps_done(), session.is_done(), result.as_ref().err());
+    result.and_then(|summary| ended.map(|()| summary))
+}
+
+/// The same with files that are open.
+fn go_with(
+    files: &mut Files,
+    session: &mut Session,
+    data: &Dataset,
+    folder: &RunFolder,
+    options: &Options,
     mut warnings: Vec<Error>,
 ) -> Result<Summary> {
     let signal = options.signal.clone().map_or_else(signals, Ok)?;
     let mut console = Console::new(options.quiet);
-    let mut files = Files::open(&folder.path, session.steps_done())?;
     let wanted = session.recipe.log.tensorboard;
     let mut shown = TensorBoard::open(&folder.path, wanted, session.steps_done())?;
-    let (mut journal, warning) = Keeper::open(&folder.path, &mut session)?;
+    let (mut journal, warning) = Keeper::open(&folder.path, session)?;
     warnings.extend(warning);
     // Some drivers compile when a kernel runs for the first time.
     let first = "run      the first step, which may compile kernels";
@@ -143,9 +158,7 @@ pub fn go(
         signal: &asked,
         dump: Some(&dump),
     };
-    let result = train_and_compare(&mut session, data, &control, options, &mut emit);
-    let ended = files.end(session.steps_done(), session.is_done(), result.as_ref().err());
-    result.and_then(|summary| ended.map(|()| summary))
+    train_and_compare(session, data, &control, options, &mut emit)
 }
 
 /// Trains to the end, writes what came of it, and then measures the dense network beside it.
