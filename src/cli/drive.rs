@@ -70,9 +70,8 @@ pub fn start(gpu: &Gpu, recipe: &Recipe, data: &Dataset, path: &Path, options: &
 
 /// A copy of what cuts the text, so that the run needs nothing else to be resumed, judged and sampled.
 fn keep_tokenizer(recipe: &Recipe, run: &Path) -> Result<()> {
-    let (Ok(file), to) = (recipe.data.settings.text(tokenizer::KEY), run.join(tokenizer::FILE)) else {
-        return Ok(());
-    };
+    let Ok(file) = recipe.data.settings.text(tokenizer::KEY) else { return Ok(()) };
+    let to = run.join(tokenizer::FILE);
     let bytes = std::fs::read(file).map_err(|e| Error::file("read", Path::new(file), e))?;
     match std::fs::read(&to).is_ok_and(|own| own == bytes) {
         true => Ok(()),
@@ -96,15 +95,30 @@ pub fn go(
     data: &Dataset,
     folder: &RunFolder,
     options: &Options,
+    warnings: Vec<Error>,
+) -> Result<Summary> {
+    let mut files = Files::open(&folder.path, session.steps_done())?;
+    let result = go_with(&mut files, &mut session, data, folder, options, warnings);
+    // Whatever it ended by, these are the last words in the folder.
+    let ended = files.end(session.steps_done(), session.is_done(), result.as_ref().err());
+    result.and_then(|summary| ended.map(|()| summary))
+}
+
+/// The same with files that are open.
+fn go_with(
+    files: &mut Files,
+    session: &mut Session,
+    data: &Dataset,
+    folder: &RunFolder,
+    options: &Options,
     mut warnings: Vec<Error>,
 ) -> Result<Summary> {
     let signal = options.signal.clone().map_or_else(signals, Ok)?;
     let mut console = Console::new(options.quiet);
     keep_tokenizer(&session.recipe, &folder.path)?;
-    let mut files = Files::open(&folder.path, session.steps_done())?;
     let wanted = session.recipe.log.tensorboard;
     let mut shown = TensorBoard::open(&folder.path, wanted, session.steps_done())?;
-    let (mut journal, warning) = Keeper::open(&folder.path, &mut session)?;
+    let (mut journal, warning) = Keeper::open(&folder.path, session)?;
     warnings.extend(warning);
     // Some drivers compile when a kernel runs for the first time.
     let first = "run      the first step, which may compile kernels";
@@ -149,9 +163,7 @@ pub fn go(
         signal: &asked,
         dump: Some(&dump),
     };
-    let result = train_and_compare(&mut session, data, &control, options, &mut emit);
-    let ended = files.end(session.steps_done(), session.is_done(), result.as_ref().err());
-    result.and_then(|summary| ended.map(|()| summary))
+    train_and_compare(session, data, &control, options, &mut emit)
 }
 
 /// Trains to the end, writes what came of it, and then measures the dense network beside it.

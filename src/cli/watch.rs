@@ -70,8 +70,9 @@ fn draw(mut live: Live) -> Result<()> {
             return Ok(());
         }
         if !goes_on() {
+            let run = if State::of(&live) == State::NotBegun { "has not begun" } else { "goes on" };
             // Over the ^C that the terminal shows.
-            return say("\rthe run goes on; watch it again at any time");
+            return say(&format!("\rthe run {run}; watch it again at any time"));
         }
         live.look()?;
     }

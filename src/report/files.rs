@@ -5,7 +5,7 @@
 //! in how many sessions, stands in `times.jsonl` alone; nothing is cut off there.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -32,11 +32,24 @@ struct Lines {
 
 impl Lines {
     fn open(path: PathBuf) -> Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(&path);
-        Ok(Self { file: file.map_err(|e| failed("open", &path, e))?, path })
+        let open = || -> io::Result<File> {
+            let mut file = OpenOptions::new().read(true).create(true).append(true).open(&path)?;
+            let mut last = [b'\n'];
+            if file.metadata()?.len() > 0 {
+                file.seek(SeekFrom::End(-1))?;
+                file.read_exact(&mut last)?;
+            }
+            // A crash tore the last line: the next one is not to be part of it.
+            if last != [b'\n'] {
+                file.write_all(b"\n")?;
+            }
+            Ok(file)
+        };
+        Ok(Self { file: open().map_err(|e| failed("open", &path, e))?, path })
     }
+    /// In one call, so that a crash between two leaves no line without its end.
     fn add(&mut self, line: &str) -> Result<()> {
-        writeln!(self.file, "{line}").map_err(|e| failed("write", &self.path, e))
+        self.file.write_all(format!("{line}\n").as_bytes()).map_err(|e| failed("write", &self.path, e))
     }
 }
 
@@ -203,5 +216,16 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "{\"step\":1}\n{\"step\":2}\n");
         assert_eq!(read_lines(&path).unwrap().len(), 2);
         cut(&home.path().join("absent"), |_| true).unwrap();
+    }
+
+    #[test]
+    fn a_line_is_not_added_to_a_torn_one() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("log.txt");
+        for (before, after) in [("", "new\n"), ("whole\n", "whole\nnew\n"), ("to", "to\nnew\n")] {
+            fs::write(&path, before).unwrap();
+            Lines::open(path.clone()).unwrap().add("new").unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), after);
+        }
     }
 }

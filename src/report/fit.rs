@@ -3,26 +3,30 @@
 use std::fmt;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Row, Table, presets};
+use console::measure_text_width;
 
 /// Columns of a line for people, if it can be broken.
 pub const WIDTH: usize = 100;
 /// Columns of a table; a wider one goes on below.
 const WIDEST: usize = 120;
+/// Columns that the first one of a table has at least, if it needs them; where there are more, the others have them.
+pub const FIRST: usize = 56;
+
 /// Words of `text` on lines of at most `width` columns, those after the first behind `indent`. A word that is longer has a
 /// line of its own. The spaces that `text` begins with stay, and all of them where it fits on one line.
 pub fn wrap(text: &str, width: usize, indent: &str) -> String {
-    if text.chars().count() <= width {
+    if measure_text_width(text) <= width {
         return text.to_string();
     }
     let mut out = text[..text.len() - text.trim_start().len()].to_string();
-    let mut column = out.chars().count();
+    let mut column = measure_text_width(&out);
     let mut is_first = true;
     for word in text.split_whitespace() {
-        let long = word.chars().count();
+        let long = measure_text_width(word);
         if !is_first && column + 1 + long > width {
             out.push('\n');
             out.push_str(indent);
-            column = indent.chars().count();
+            column = measure_text_width(indent);
         } else if !is_first {
             out.push(' ');
             column += 1;
@@ -34,9 +38,27 @@ pub fn wrap(text: &str, width: usize, indent: &str) -> String {
     out
 }
 
+/// Lines of at most `width` columns, with the breaks that `text` has and one wherever a line is longer.
+fn fold(text: &str, width: usize) -> String {
+    let (mut out, mut column) = (String::new(), 0);
+    for character in text.chars() {
+        let wide = measure_text_width(character.encode_utf8(&mut [0; 4]));
+        if character == '\n' {
+            column = 0;
+        } else if column + wide > width {
+            out.push_str("\n  ");
+            column = 2 + wide;
+        } else {
+            column += wide;
+        }
+        out.push(character);
+    }
+    out
+}
+
 /// A line for people that begins with `head`: where it is long, what follows goes on beside it.
 pub fn hang(head: &str, text: &str) -> String {
-    let indent = " ".repeat(head.chars().count());
+    let indent = " ".repeat(measure_text_width(head));
     let body = wrap(&format!("{indent}{text}"), WIDTH, &indent);
     format!("{head}{}", &body[indent.len()..])
 }
@@ -77,11 +99,21 @@ impl TextTable {
         self.table.is_empty()
     }
 
+    /// Characters of each column: three beside its content. The first one is folded where there is no room for all, to what
+    /// the others leave.
+    fn widths(&self) -> Vec<usize> {
+        let content = self.table.column_max_content_widths();
+        let mut wide: Vec<usize> = content.iter().map(|&width| usize::from(width) + 3).collect();
+        let others: usize = wide.iter().skip(1).sum();
+        let room = WIDEST.saturating_sub(1 + others).max(FIRST + 3);
+        wide.iter_mut().take(1).for_each(|first| *first = room.min(*first));
+        wide
+    }
+
     /// Numbers of columns that have room beside one another, the first among them each time.
     fn groups(&self) -> Vec<Vec<usize>> {
-        // Each column has three characters beside its content, and one more ends the line.
-        let wide: Vec<usize> =
-            self.table.column_max_content_widths().iter().map(|&width| usize::from(width) + 3).collect();
+        let wide = self.widths();
+        // One more character ends the line.
         if wide.iter().sum::<usize>() < WIDEST {
             return vec![(0..wide.len()).collect()];
         }
@@ -99,8 +131,10 @@ impl TextTable {
     }
 
     fn part(&self, columns: &[usize]) -> Table {
+        let first = self.widths()[0] - 3;
         let cells = |row: &Row| {
-            let all: Vec<String> = row.cell_iter().map(Cell::content).collect();
+            let mut all: Vec<String> = row.cell_iter().map(Cell::content).collect();
+            all.iter_mut().take(1).for_each(|cell| *cell = fold(cell, first));
             columns.iter().map(|&column| all.get(column).cloned().unwrap_or_default()).collect::<Vec<_>>()
         };
         let header = self.table.header().map(cells).unwrap_or_default();
@@ -152,5 +186,20 @@ mod tests {
         );
         let long = rows(&["names", "n"], &[vec!["name ".repeat(20), "1".into()]]);
         assert!(long.lines().count() > 5 && long.lines().all(|line| line.len() < 70), "{long}");
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_broken_leaves_room_for_the_others() {
+        let header = ["a run", "one", "two", "three"];
+        let cells = |name: &str| vec![name.to_string(), "1".into(), "2".into(), "3".into()];
+        // A character of two columns, too.
+        for name in ["x".repeat(150), "深".repeat(75)] {
+            let text = rows(&header, &[cells(&name), cells("short")]);
+            assert!(text.lines().all(|line| measure_text_width(line) <= WIDEST), "{text}");
+            assert_eq!((text.matches("a run").count(), text.matches("short").count()), (1, 1), "{text}");
+            let all = text.chars().filter(|c| name.contains(*c)).count();
+            assert_eq!(all, name.chars().count(), "nothing of it is lost:\n{text}");
+        }
+        assert_eq!(wrap("深深 深", 5, ""), "深深\n深");
     }
 }

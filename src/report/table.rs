@@ -2,11 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::report::fit::{TextTable, wrap};
+use crate::report::fit::{FIRST, TextTable, wrap};
 use crate::train::{Left, Summary, TrainFlops};
-
-/// Columns of the first cell of a row.
-const FIRST: usize = 56;
 
 /// What is left of each width, for a table of three columns.
 pub fn rows_of_left(left: &[Left]) -> Vec<Vec<String>> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -27,11 +28,13 @@ fn a_run_is_watched_from_before_its_begin_to_its_end() {
     assert!(words(home, &["watch", "r", "--once"]).starts_with("r  not begun"));
     fs::create_dir_all(home.join("other/things")).unwrap();
     assert!(fails(home, 4, &["watch", "other"]).contains("not the folder of a run"));
-    let watch = coppice(home, &["watch", "r"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut watch = coppice(home, &["watch", "r"]).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut out, mut told) = (BufReader::new(watch.stdout.take().unwrap()), String::new());
+    out.read_line(&mut told).unwrap();
+    assert!(told.starts_with("not begun"), "{told}");
     json(home, &train("r", &["-s", "run.baseline=false"]));
-    let told = String::from_utf8(watch.wait_with_output().unwrap().stdout).unwrap();
-    let lines: Vec<&str> = told.lines().collect();
-    assert!(lines[0].starts_with("not begun") && lines.last() == Some(&"done"), "{told}");
+    out.read_to_string(&mut told).unwrap();
+    assert!(watch.wait().unwrap().success() && told.ends_with("\ndone\n"), "{told}");
     for what in [
         "begins, to step 42",
         "train       loss",
@@ -55,6 +58,12 @@ fn a_run_is_watched_from_before_its_begin_to_its_end() {
     let found = json(home, &["watch", "s", "--json"]);
     assert_eq!((found["state"].as_str(), found["step"].as_u64()), (Some("stopped"), Some(20)));
     assert_eq!(fs::read_to_string(home.join("s/metrics.jsonl")).unwrap(), before);
+    // What fails before a step has last words, too: a journal that cannot be set aside.
+    fs::write(home.join("s/masks/journal.bin"), "no journal").unwrap();
+    fs::create_dir_all(home.join("s/masks/journal.damaged.bin/in the way")).unwrap();
+    fails(home, 5, &["resume", "s", "-q", "--json"]);
+    assert_eq!(json(home, &["watch", "s", "--json"])["state"], "failed");
+    fs::remove_dir_all(home.join("s/masks/journal.damaged.bin")).unwrap();
     json(home, &["resume", "s", "-q", "--json"]);
     assert_eq!(json(home, &["watch", "s", "--json"])["resumed_at"], 20);
 }
@@ -68,11 +77,13 @@ fn files(folder: &Path) -> Vec<Vec<Message>> {
     paths.iter().map(|path| records::read(path).unwrap()).collect()
 }
 
-/// By tag, steps and what stands there, as TensorBoard puts files together: a start takes away its step and later ones.
+/// By tag, steps and what stands there, as TensorBoard puts files together: a start takes away its step and later ones,
+/// but for the first start that it meets.
 fn shown(folder: &Path) -> BTreeMap<String, Vec<(i64, String)>> {
     let mut all: BTreeMap<String, Vec<(i64, String)>> = BTreeMap::new();
+    let mut is_restart = false;
     for message in files(folder).into_iter().flatten() {
-        if message.session == Some(SessionLog::START) {
+        if message.session == Some(SessionLog::START) && std::mem::replace(&mut is_restart, true) {
             all.values_mut().for_each(|points| points.retain(|(step, _)| *step < message.step));
         }
         for value in message.summary.into_iter().flat_map(|shown| shown.values) {
@@ -99,7 +110,7 @@ fn event_files_of_a_resumed_run_show_each_step_once() {
         .iter()
         .map(|file| (file.len(), file.iter().find(|message| message.session.is_some()).map(|m| m.step)))
         .collect();
-    assert_eq!(begins.iter().map(|(_, start)| *start).collect::<Vec<_>>(), [None, Some(22)]);
+    assert_eq!(begins.iter().map(|(_, start)| *start).collect::<Vec<_>>(), [Some(1), Some(22)]);
     assert!(
         files(&home.join("cut")).iter().all(|file| file[0].file_version.as_deref() == Some("brain.Event:2"))
     );

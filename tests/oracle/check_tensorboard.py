@@ -1,4 +1,4 @@
-"""Reads the event files of a run with TensorBoard's own reader, and holds them against what the run wrote itself.
+"""Reads the event files of a run with the reader that TensorBoard itself uses, and holds them against what the run wrote itself.
 
     pip install tensorboard pillow
     python tests/oracle/check_tensorboard.py runs/NAME
@@ -15,13 +15,20 @@ import sys
 
 import numpy as np
 from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator, STORE_EVERYTHING_SIZE_GUIDANCE
+from tensorboard.util.tensor_util import make_ndarray
 
 run = pathlib.Path(sys.argv[1])
 lines = lambda name: [json.loads(line) for line in (run / name).read_text().splitlines()]
-every = {"scalars": 0, "histograms": 0, "images": 0}
-events = EventAccumulator(str(run), size_guidance=every)
+events = EventAccumulator(str(run), size_guidance=STORE_EVERYTHING_SIZE_GUIDANCE)
 events.Reload()
+
+
+def shown(plugin):
+    """By tag, the steps and arrays that one of TensorBoard's pages shows."""
+    points = lambda tag: [(event.step, make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)]
+    return {tag: points(tag) for tag in events.PluginTagToContent(plugin)}
+
 
 # What is expected: by tag, step and value.
 wanted = {}
@@ -54,7 +61,7 @@ if not (report.is_file() and json.loads(report.read_text())["done"]):
     wanted = {tag: points for tag, points in wanted.items() if not tag.endswith("/test")}
 
 faults = []
-found = {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+found = {tag: [(step, value.item()) for step, value in points] for tag, points in shown("scalars").items()}
 for tag in sorted(wanted.keys() | found.keys()):
     want, have = wanted.get(tag, []), found.get(tag, [])
     if [step for step, _ in want] != [step for step, _ in have]:
@@ -63,26 +70,26 @@ for tag in sorted(wanted.keys() | found.keys()):
         faults.append(f"{tag}: values {have}, not {want}")
 
 counted = 0
-for tag in events.Tags()["histograms"]:
+for tag, points in shown("histograms").items():
     name = tag.removeprefix("weights/")
-    points = events.Histograms(tag)
     counted += len(points)
-    if evaluated and [point.step for point in points] != sorted(evaluated):
-        faults.append(f"{tag}: steps {[point.step for point in points]}, not {sorted(evaluated)}")
-    for point in points:
-        value = point.histogram_value
-        kept = [layer["kept"] for line in updates if line["step"] < point.step for layer in line["layers"] if layer["name"] == name]
-        if sum(value.bucket) != value.num or (kept and value.num != kept[-1]):
-            faults.append(f"{tag}, step {point.step}: {value.num} values, not {kept[-1:]}")
+    if evaluated and [step for step, _ in points] != sorted(evaluated):
+        faults.append(f"{tag}: steps {[step for step, _ in points]}, not {sorted(evaluated)}")
+    for at, buckets in points:
+        # A row is a bucket: left, right, count.
+        values = buckets[:, 2].sum(dtype=np.float64)
+        kept = [layer["kept"] for line in updates if line["step"] < at for layer in line["layers"] if layer["name"] == name]
+        if not values or (kept and values != kept[-1]):
+            faults.append(f"{tag}, step {at}: {values} values, not {kept[-1:]}")
 
 pictures = 0
-for tag in events.Tags()["images"]:
-    for picture in events.Images(tag):
-        image = Image.open(io.BytesIO(picture.encoded_image_string))
+for tag, points in shown("images").items():
+    for step, (width, height, png) in points:
+        image = Image.open(io.BytesIO(png))
         image.load()
         pictures += 1
-        if image.size != (picture.width, picture.height):
-            faults.append(f"{tag}, step {picture.step}: {image.size}, not {picture.width} x {picture.height}")
+        if image.size != (int(width), int(height)):
+            faults.append(f"{tag}, step {step}: {image.size}, not {width} x {height}")
 
 points = sum(len(points) for points in found.values())
 files = len(list(run.glob("events.out.tfevents.*")))

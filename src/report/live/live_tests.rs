@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::time::Duration;
 
 use super::*;
 
@@ -47,6 +48,12 @@ impl Folder {
             &[json!({ "step": step, "kept": 25, "total": 100, "layers": layers })],
         );
     }
+    /// The report of a run that is done, written so many seconds from now.
+    fn report(&self, steps: u64, later: u64) {
+        let mut file = File::create(self.0.path().join("report.json")).unwrap();
+        file.write_all(json!({ "done": true, "steps": steps }).to_string().as_bytes()).unwrap();
+        file.set_modified(SystemTime::now() + Duration::from_secs(later)).unwrap();
+    }
     fn live(&self) -> Live {
         let mut live = Live::open(self.0.path()).unwrap();
         live.look().unwrap();
@@ -90,12 +97,14 @@ fn a_run_says_where_it_stands() {
 
     // It goes on: first with a lock alone.
     lock.lock().unwrap();
-    lock.set_modified(SystemTime::now() + std::time::Duration::from_secs(2)).unwrap();
+    lock.set_modified(SystemTime::now() + Duration::from_secs(2)).unwrap();
     assert!(folder.told().starts_with("being resumed"), "{}", folder.told());
     lock.set_modified(SystemTime::now()).unwrap();
     folder.begin(10);
     assert_eq!(folder.told(), "running, resumed at step 10");
-    fs::write(folder.0.path().join("report.json"), r#"{"done":true,"steps":40}"#).unwrap();
+    folder.report(40, 0);
+    assert_eq!(folder.told(), "running, resumed at step 10", "it was done already, with fewer epochs");
+    folder.report(40, 2);
     assert_eq!(State::of(&folder.live()), State::Comparing);
     folder.add(TIMES, &[json!({ "kind": "ended", "step": 40, "how": "done", "why": null })]);
     lock.unlock().unwrap();
@@ -119,8 +128,12 @@ fn a_run_says_where_it_stands() {
         "metrics.jsonl",
         &[json!({ "kind": "evaluation", "part": "test", "step": 40, "loss": 1.0, "accuracy": 0.5 })],
     );
+    // Whoever made the folder may be about to lock it.
+    assert_eq!(State::of(&older.live()), State::Preparing);
+    let lock = File::options().write(true).open(older.0.path().join("lock")).unwrap();
+    lock.set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();
     assert_eq!(State::of(&older.live()), State::Crashed);
-    fs::write(older.0.path().join("report.json"), r#"{"done":true,"steps":40}"#).unwrap();
+    older.report(40, 0);
     assert_eq!((older.told(), older.live().steps()), ("done".into(), Some(40)));
 }
 
@@ -155,6 +168,29 @@ fn only_what_is_new_is_news_also_where_a_run_goes_on() {
 }
 
 #[test]
+fn a_stage_is_told_before_its_first_step_and_once() {
+    let folder = Folder::new();
+    let mut live = folder.live();
+    let stage = |step: u64, number: u64| {
+        folder.add("metrics.jsonl", &[json!({ "kind": "stage", "step": step, "stage": number, "of": 3 })]);
+    };
+    let mut told = || live.look().unwrap().iter().filter_map(news).collect::<Vec<_>>();
+    folder.begin(0);
+    stage(0, 1);
+    folder.update(0, 1);
+    let first = told();
+    assert!(first[1].ends_with("stage 1 of 3") && first[2].contains("masks"), "{first:?}");
+    folder.train(&[10]);
+    stage(10, 2);
+    assert!(told()[1].ends_with("stage 2 of 3"));
+    // It goes on in the middle of a stage, and where the next one begins.
+    folder.begin(20);
+    stage(20, 3);
+    let again = told();
+    assert!(again.len() == 2 && again[1].ends_with("stage 3 of 3"), "{again:?}");
+}
+
+#[test]
 fn a_picture_has_eighty_columns_and_as_many_lines_as_there_is_room() {
     let folder = Folder::new();
     folder.begin(0);
@@ -165,24 +201,37 @@ fn a_picture_has_eighty_columns_and_as_many_lines_as_there_is_room() {
         "loss": 1.5, "accuracy": 0.75, "language": { "perplexity": 4.5 } })],
     );
     folder.update(30, 100);
+    // As many weights as ResNet-50 has.
+    folder.add(
+        "masks/updates.jsonl",
+        &[json!({ "step": 450_000, "kept": 5_863_728, "total": 23_454_912, "layers": [{ "name": "深".repeat(20),
+        "kept": 23_454_911, "total": 23_454_912 }] })],
+    );
+    let wide = picture(&folder.live(), Look { colour: false, lines: 60 });
+    assert!(wide.iter().all(|line| console::measure_text_width(line) <= 80), "{}", wide.join("\n"));
+    assert!(wide.iter().any(|line| line.ends_with("at step 450000")), "{}", wide.join("\n"));
+    fs::remove_file(folder.0.path().join("masks/updates.jsonl")).unwrap();
+    folder.update(30, 100);
     let live = folder.live();
     assert!(
         !picture(&live, Look { colour: false, lines: 15 }).join("").contains("loss: train"),
         "no room for curves"
     );
     for lines in [24, 60] {
+        // The loss of training may be smoothed: nobody recorded its perplexity.
         let drawn = picture(&live, Look { colour: false, lines });
         let text = drawn.join("\n");
         assert!(drawn.len() <= lines && drawn.iter().all(|line| line.chars().count() <= 80), "{text}");
         for words in [
             "30 of 40 steps  75 %",
-            "accuracy 75.00 %",
+            "accuracy 75.00 %   perplexity 4.500",
             "sparsity 75.00 %",
             "loss: train, validation",
             "more layers",
         ] {
             assert!(text.contains(words), "{words} is not in\n{text}");
         }
+        assert_eq!(text.matches("perplexity").count(), 1, "{text}");
         let colours = picture(&live, Look { colour: true, lines }).join("\n");
         let bare = console::strip_ansi_codes(&colours).into_owned();
         assert!(colours != bare && bare == text, "colours change no character");

@@ -32,8 +32,11 @@ pub struct Live {
     times: Tail,
     metrics: Tail,
     updates: Tail,
-    /// Whether a process trained in the folder before its files were read last.
+    /// Whether there was a run when its files had been read last.
+    is_there: bool,
+    /// Whether a process trained in the folder then, and when the last one locked it.
     held: Option<bool>,
+    locked: Option<SystemTime>,
     /// The last session that was begun, and the words it ended with.
     pub session: Option<Session>,
     pub ended: Option<Value>,
@@ -60,6 +63,8 @@ pub struct Session {
 pub struct Figures {
     pub loss: Curve,
     pub accuracy: Curve,
+    /// The last one, where it was recorded: it is not the exponential of every loss.
+    pub perplexity: Option<f64>,
 }
 
 /// A masked layer.
@@ -77,11 +82,8 @@ pub struct Known {
     pub epoch: f64,
     pub train: Figures,
     pub validation: Figures,
-    /// Test loss and accuracy.
-    pub test: Option<[f64; 2]>,
+    pub test: Figures,
     pub learning_rate: Option<f64>,
-    /// Whether the run is judged by its loss.
-    pub of_language: bool,
     /// The last mask update.
     update: Option<Value>,
 }
@@ -91,26 +93,19 @@ impl Known {
         let Some(step) = line["step"].as_u64() else { return };
         self.step = self.step.max(step);
         self.epoch = line["epoch"].as_f64().unwrap_or(self.epoch);
-        let number = |key: &str| line[key].as_f64().unwrap_or(f64::NAN);
-        let mut add = |figures: fn(&mut Self) -> &mut Figures, [loss, accuracy]: [f64; 2]| {
-            figures(self).loss.push((step as f64, loss));
-            figures(self).accuracy.push((step as f64, accuracy));
-        };
-        match (line["kind"].as_str(), line["part"].as_str()) {
+        let (figures, keys) = match (line["kind"].as_str(), line["part"].as_str()) {
             (Some("train"), _) => {
-                add(|known| &mut known.train, [number("train_loss"), number("train_accuracy")]);
                 self.learning_rate = line["learning_rate"].as_f64();
+                (&mut self.train, ["train_loss", "train_accuracy"])
             }
-            (Some("evaluation"), Some("validation")) => {
-                add(|known| &mut known.validation, [number("loss"), number("accuracy")]);
-                self.of_language |= line["language"].is_object();
-            }
-            (Some("evaluation"), _) => {
-                self.test = Some([number("loss"), number("accuracy")]);
-                self.of_language |= line["language"].is_object();
-            }
-            _ => {}
-        }
+            (Some("evaluation"), Some("validation")) => (&mut self.validation, ["loss", "accuracy"]),
+            (Some("evaluation"), _) => (&mut self.test, ["loss", "accuracy"]),
+            _ => return,
+        };
+        let [loss, accuracy] = keys.map(|key| (step as f64, line[key].as_f64().unwrap_or(f64::NAN)));
+        figures.loss.push(loss);
+        figures.accuracy.push(accuracy);
+        figures.perplexity = line["language"]["perplexity"].as_f64();
     }
 
     /// The masked layers after the last mask update.
@@ -137,9 +132,8 @@ impl Live {
     /// # Errors
     /// `Kind::Checkpoint` where something else lies there.
     pub fn open(folder: &Path) -> Result<Self> {
-        let is_run = ["config.toml", "lock"].iter().any(|file| folder.join(file).is_file());
         let is_empty = || std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
-        if folder.exists() && !is_run && !is_empty() {
+        if folder.exists() && !is_run(folder) && !is_empty() {
             return Err(Error::checkpoint(format!("{} is not the folder of a run", folder.display()))
                 .at("expected: a folder with config.toml, or one that does not exist yet")
                 .hint("the folder that `coppice train` named, such as runs/NAME"));
@@ -150,7 +144,9 @@ impl Live {
             times: tail(TIMES),
             metrics: tail("metrics.jsonl"),
             updates: tail("masks/updates.jsonl"),
+            is_there: false,
             held: None,
+            locked: None,
             session: None,
             ended: None,
             known: Known::default(),
@@ -162,6 +158,7 @@ impl Live {
     pub fn look(&mut self) -> Result<Vec<Value>> {
         let mut news = Vec::new();
         // First: what a process that is gone had to say is in the files.
+        let before = RunFolder::held_since(&self.folder);
         self.held = RunFolder::is_held(&self.folder);
         // Where a run goes on, what lay after its checkpoint is gone: the rest is read again, and is no news.
         let mut again = self.metrics.is_cut() || self.updates.is_cut();
@@ -194,10 +191,10 @@ impl Live {
         }
         let metrics = self.metrics.look()?;
         metrics.iter().for_each(|line| self.known.take(line));
-        let mut lines: Vec<(u64, Value)> =
-            metrics.into_iter().map(|line| (2 * line["step"].as_u64().unwrap_or(0), line)).collect();
+        // A stage and a mask update begin before their step: after what was logged when so many were done.
+        let key = |line: &Value| 2 * line["step"].as_u64().unwrap_or(0) + u64::from(line["kind"] == "stage");
+        let mut lines: Vec<(u64, Value)> = metrics.into_iter().map(|line| (key(&line), line)).collect();
         for mut line in self.updates.look()? {
-            // An update comes before its step: after what was logged when so many were done.
             let step = line["step"].as_u64().unwrap_or(0);
             self.known.step = self.known.step.max(step);
             self.known.update = Some(line.clone());
@@ -212,15 +209,21 @@ impl Live {
         let first = self.session.as_ref().map(|session| session.first);
         self.known.step = ended.into_iter().chain(first).fold(self.known.step, u64::max);
         self.read_report()?;
+        self.is_there = is_run(&self.folder);
+        self.locked = RunFolder::held_since(&self.folder);
+        if self.locked != before {
+            // Somebody came while files were read, and may have had nothing to say yet.
+            self.held = Some(true);
+        }
         Ok(news)
     }
 
-    /// The report that belongs to what was trained last.
+    /// The report that belongs to what was trained last: a run that goes on beyond its end has an earlier one.
     pub fn report(&self) -> Option<&Value> {
-        self.report.as_ref().map(|(_, report)| report).filter(|report| {
-            let steps = report["steps"].as_u64().unwrap_or(0);
-            steps >= self.known.step && self.session.as_ref().is_none_or(|session| steps >= session.first)
-        })
+        let (written, report) = self.report.as_ref()?;
+        let is_of_session = self.session.as_ref().is_none_or(|session| session.at <= seconds(*written));
+        let steps = report["steps"].as_u64().unwrap_or(0);
+        (is_of_session && steps >= self.known.step).then_some(report)
     }
 
     fn read_report(&mut self) -> Result<()> {
@@ -253,9 +256,8 @@ impl Live {
 
     /// Whether the last process to lock the folder has begun its session.
     fn has_begun(&self) -> bool {
-        let since = RunFolder::held_since(&self.folder).and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let session = self.session.as_ref().filter(|_| self.ended.is_none());
-        session.is_some_and(|session| since.is_none_or(|since| since.as_secs_f64() <= session.at))
+        session.is_some_and(|session| self.locked.is_none_or(|since| seconds(since) <= session.at))
     }
 
     /// What a script may want to know.
@@ -266,7 +268,7 @@ impl Live {
         let layer = |layer: &Layer| json!({ "name": layer.name, "kept": layer.kept, "total": layer.total });
         let pace = self.session.as_ref().map(|session| &session.pace);
         json!({
-            "schema": 1, "run": self.folder, "state": state.name(), "why": state.why(),
+            "schema": 1, "run": self.folder.display().to_string(), "state": state.name(), "why": state.why(),
             "resumed_at": self.session.as_ref().map(|session| session.first).filter(|first| *first > 0),
             "step": self.known.step, "steps": self.steps(), "epoch": self.known.epoch,
             "steps_per_epoch": self.session.as_ref().map(|session| session.steps_per_epoch),
@@ -274,11 +276,20 @@ impl Live {
             "ms_per_step": pace.and_then(Pace::ms_per_step), "seconds_left": state.seconds_left(self),
             "learning_rate": self.known.learning_rate, "train": figures(&self.known.train),
             "validation": figures(&self.known.validation),
-            "test": self.known.test.map(|[loss, accuracy]| json!({ "loss": loss, "accuracy": accuracy })),
+            "test": (!self.known.test.loss.is_empty()).then(|| figures(&self.known.test)),
             "kept": self.known.kept().map(|[kept, ..]| kept), "total": self.known.kept().map(|[_, total, _]| total),
             "layers": self.known.layers().iter().map(layer).collect::<Vec<_>>(),
         })
     }
+}
+
+fn is_run(folder: &Path) -> bool {
+    ["config.toml", "lock"].iter().any(|file| folder.join(file).is_file())
+}
+
+/// Seconds since 1970.
+fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
 #[cfg(test)]

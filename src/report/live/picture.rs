@@ -1,9 +1,9 @@
 //! A run on eighty columns: state, progress, figures, curves, layers.
 
-use console::Style;
+use console::{Alignment, Style, measure_text_width, pad_str};
 
 use super::pace::{Pace, span};
-use super::{Chart, Curve, Layer, Live, State};
+use super::{Chart, Curve, Figures, Layer, Live, State};
 use crate::report::fit::wrap;
 use crate::report::inspect::percent;
 
@@ -82,17 +82,12 @@ fn progress(live: &Live, state: &State) -> Vec<String> {
 
 fn figures(live: &Live) -> Vec<String> {
     let known = &live.known;
-    let last = |curve: &Curve| curve.last().map(|(_, value)| *value);
-    let all = [
-        ("train", last(&known.train.loss).zip(last(&known.train.accuracy))),
-        ("validation", last(&known.validation.loss).zip(last(&known.validation.accuracy))),
-        ("test", known.test.map(|[loss, accuracy]| (loss, accuracy))),
-    ];
-    let line = |(part, figures): (&str, Option<(f64, f64)>)| {
-        let (loss, accuracy) = figures?;
+    let all = [("train", &known.train), ("validation", &known.validation), ("test", &known.test)];
+    let line = |(part, figures): (&str, &Figures)| {
+        let ((_, loss), (_, accuracy)) = figures.loss.last().zip(figures.accuracy.last())?;
         let perplexity =
-            if known.of_language { format!("   perplexity {:.3}", loss.exp()) } else { String::new() };
-        Some(format!("{part:<12}loss {loss:<10.4} accuracy {}{perplexity}", percent(accuracy)))
+            figures.perplexity.map_or(String::new(), |value| format!("   perplexity {value:.3}"));
+        Some(format!("{part:<12}loss {loss:<10.4} accuracy {}{perplexity}", percent(*accuracy)))
     };
     all.into_iter().filter_map(line).collect()
 }
@@ -101,9 +96,8 @@ fn figures(live: &Live) -> Vec<String> {
 fn curves(live: &Live, look: Look) -> Vec<String> {
     let known = &live.known;
     let end = known.step as f64;
-    let draw = |pick: fn(&super::Figures) -> &Curve| {
-        Chart::new(&[pick(&known.train), pick(&known.validation)], end, FIELD)
-    };
+    let draw =
+        |pick: fn(&Figures) -> &Curve| Chart::new(&[pick(&known.train), pick(&known.validation)], end, FIELD);
     let (loss, accuracy) = (draw(|own| &own.loss), draw(|own| &own.accuracy));
     if known.train.loss.len().max(known.validation.loss.len()) < 2 {
         return Vec::new();
@@ -145,10 +139,7 @@ fn layers(live: &Live, room: usize) -> Vec<String> {
     let sparsity = |kept: u64, total: u64| percent(1.0 - kept as f64 / total.max(1) as f64);
     let mut lines = vec![
         String::new(),
-        format!(
-            "kept {kept} of {total}   sparsity {}   since the mask update at step {step}",
-            sparsity(kept, total)
-        ),
+        format!("kept {kept} of {total}   sparsity {}   at step {step}", sparsity(kept, total)),
     ];
     let layers = live.known.layers();
     if room == 0 {
@@ -160,7 +151,7 @@ fn layers(live: &Live, room: usize) -> Vec<String> {
         let full = ((share * BAR as f64).round() as usize).max(usize::from(*kept > 0)).min(BAR);
         let bar = format!("{}{}", "█".repeat(full), "░".repeat(BAR - full));
         let sparsity = sparsity(*kept, *total);
-        lines.push(format!("  {:<NAME$} {bar} {sparsity:>9}  {kept:>9} of {total}", cut(name)));
+        lines.push(format!("  {} {bar} {sparsity:>9}  {kept:>9} of {total}", fitted(name)));
     }
     let rest = layers[shown..].iter().map(|layer| 1.0 - layer.kept as f64 / layer.total.max(1) as f64);
     if let Some((least, most)) = rest.clone().reduce(f64::min).zip(rest.reduce(f64::max)) {
@@ -170,12 +161,10 @@ fn layers(live: &Live, room: usize) -> Vec<String> {
     lines
 }
 
-/// A name's end where it is too long: what differs between layers stands there.
-fn cut(name: &str) -> String {
-    let long = name.chars().count();
-    if long <= NAME {
-        name.into()
-    } else {
-        format!("…{}", name.chars().skip(long + 1 - NAME).collect::<String>())
-    }
+/// A name in its columns: its end where it is too long, since what differs between layers stands there.
+fn fitted(name: &str) -> String {
+    let ends = name.char_indices().map(|(at, _)| &name[at..]);
+    let end = ends.map(|end| format!("…{end}")).find(|end| measure_text_width(end) <= NAME);
+    let shown = if measure_text_width(name) <= NAME { name.into() } else { end.unwrap_or_default() };
+    pad_str(&shown, NAME, Alignment::Left, None).into_owned()
 }

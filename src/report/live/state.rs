@@ -1,8 +1,8 @@
 //! Whether a run is going on, and if not, why: by the lock of its folder and the last words in it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use super::Live;
+use super::{Live, seconds};
 
 /// Where a run stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,10 +32,12 @@ pub enum State {
 
 /// Where a file system has no locks: seconds without a word after which nobody trains there.
 const SILENCE: f64 = 600.0;
+/// Seconds after which a process that made the folder of a run has locked it.
+const YOUNG: f64 = 2.0;
 
 impl State {
     pub fn of(live: &Live) -> Self {
-        if !live.folder.join("config.toml").is_file() && !live.folder.join("lock").is_file() {
+        if !live.is_there {
             return State::NotBegun;
         }
         let (session, ended) = (live.session.as_ref(), live.ended.as_ref());
@@ -53,6 +55,7 @@ impl State {
             Some("stopped") => State::Stopped { why: why() },
             Some("failed") => State::Failed { why: why() },
             Some("done") => State::Done,
+            None if session.is_none() && live.locked.is_some_and(is_young) => State::Preparing,
             // The last words of runs of older versions are their reports.
             _ if is_done() => State::Done,
             _ if session.is_none() && live.report().is_some() => State::Stopped { why: None },
@@ -115,7 +118,11 @@ impl State {
     }
 }
 
+fn is_young(locked: SystemTime) -> bool {
+    (now() - seconds(locked)).abs() < YOUNG
+}
+
 /// Seconds since 1970.
 fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
+    seconds(SystemTime::now())
 }

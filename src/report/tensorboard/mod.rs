@@ -1,7 +1,7 @@
 //! Event files for TensorBoard: figures of a run, histograms of its weights, pictures of its masks.
 //!
-//! A run that goes on begins another file, whose first words say that the steps after the checkpoint count no longer:
-//! they are about to happen again.
+//! A run that goes on begins another file. Each file begins with the step that comes next: figures of this step and of
+//! later ones count no longer, they are about to happen again.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -47,11 +47,10 @@ impl TensorBoard {
         let mut records = Records::create(path)?;
         let version = Some("brain.Event:2".into());
         records.add(&Message { wall_time: now(), file_version: version, ..Default::default() })?;
-        if earlier.is_some() {
-            // Figures belong to the steps done: those of this step stay.
-            let (step, session) = (step as i64 + 1, Some(SessionLog::START));
-            records.add(&Message { wall_time: now(), step, session, ..Default::default() })?;
-        }
+        // TensorBoard takes the first start that it meets for no restart: the first file needs one, too. Figures belong to
+        // the steps done: those of this step stay.
+        let (step, session) = (step as i64 + 1, Some(SessionLog::START));
+        records.add(&Message { wall_time: now(), step, session, ..Default::default() })?;
         Ok(Self(Some(Writer { records, drawn: BTreeMap::new() })))
     }
 
