@@ -130,8 +130,9 @@ fn a_step_is_that_of_mixed_samples() {
     let mut all: Vec<(f64, f64)> = (1..8).map(least).collect();
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
     assert!(all[0].0 <= 1e-6, "{all:?}");
-    // The opposite shift comes near: to first order it has the same products of pairs.
-    assert!(all[1].0 > 1000.0 * all[0].0 || all[0].1 > 0.999, "{all:?}");
+    // The opposite shift comes near: to first order it has the same products of pairs. Where hardly anything is mixed all do.
+    assert!(all[0].1 < 0.99, "a share that tells shifts apart: {all:?}");
+    assert!(all[1].0 > 1000.0 * all[0].0, "{all:?}");
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub struct Sample {
 enum Alphabet {
     Bytes,
     Characters(Vec<String>),
-    Pieces(Tokenizer),
+    Pieces(Box<Tokenizer>),
     Numbers,
 }
 
@@ -117,7 +117,7 @@ impl Alphabet {
             let file = run.join(tokenizer::FILE);
             let own = Tokenizer::open(&file)?;
             return match own.names() == facts.class_names {
-                true => Ok(Self::Pieces(own)),
+                true => Ok(Self::Pieces(Box::new(own))),
                 false => Err(Error::data(format!("{} is another tokenizer", file.display()))
                     .at("its tokens are not those that the run was trained on")),
             };
