@@ -90,6 +90,28 @@ fn every_layer_in_c_answers_as_the_network_does() {
     }
 }
 
+#[test]
+fn the_judged_output_and_a_share_of_a_share_are_written() {
+    let home = tempfile::tempdir().unwrap();
+    let net = r#"
+run = { steps = 1, batch = 360 }
+data = { name = "digits" }
+optim = { name = "sgd", lr = 0.05 }
+loss = { outputs = ["second"] }
+[model]
+layer = [
+    { type = "linear", name = "in", out = 20 },
+    { type = "linear", name = "a", out = 20 },
+    { type = "linear", name = "b", out = 20, share = "a" },
+    { type = "linear", name = "c", out = 20, share = "b" },
+    { type = "linear", name = "first", from = "in", out = 10 },
+    { type = "linear", name = "second", from = "c", out = 10 },
+]
+output = [{ from = "first" }, { from = "second" }]"#;
+    fs::write(home.path().join("net.toml"), net).unwrap();
+    compare(home.path(), &["net.toml"]);
+}
+
 /// A pruned MLP takes hardly more than its packed weights.
 #[test]
 fn a_small_network_in_c_is_small() {
@@ -162,7 +184,8 @@ fn answers(home: &Path) -> Vec<f32> {
     session.load_weights(&safetensors::read(&home.join("w.safetensors")).unwrap()).unwrap();
     let answers = session.answers(data.test.labels.len()).unwrap();
     assert_eq!(answers.rows, (0..360).collect::<Vec<u32>>());
-    answers.outputs.into_iter().next().unwrap()
+    let judged = session.model.judged();
+    answers.outputs.into_iter().nth(judged).unwrap()
 }
 
 /// By names and shapes: what the tensors hold, unit tests and `tests/oracle/check_exports.py` compare.

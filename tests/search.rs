@@ -7,7 +7,7 @@ use coppice::data::{self, Dataset};
 use coppice::gpu::Gpu;
 use coppice::ops::variants::Choices;
 use coppice::recipe::Recipe;
-use coppice::search::{Event, Evolution, Kind, Options, Search, Shape};
+use coppice::search::{Counter, Event, Evolution, Kind, Options, Search, Shape};
 use coppice::shrink::{Density, Pick};
 use coppice::train::{Part, Session, thin};
 
@@ -26,7 +26,11 @@ fn images() -> Dataset {
 }
 
 fn session(gpu: &Gpu, data: &Dataset) -> Session {
-    let recipe = Recipe::parse(RECIPE, "test", &[]).unwrap();
+    session_with(gpu, data, &[])
+}
+
+fn session_with(gpu: &Gpu, data: &Dataset, more: &[String]) -> Session {
+    let recipe = Recipe::parse(RECIPE, "test", more).unwrap();
     let mut run = Session::new(gpu, &recipe, data, Choices::default()).unwrap();
     while !run.is_done() {
         run.advance().unwrap();
@@ -195,13 +199,44 @@ fn latencies_are_sums_of_layers_that_are_measured_once() {
     let full = vec![0; again.pool.choices().len()];
     let [small, large] = [smallest, full].map(|genes| again.costs(&genes).unwrap().of(Kind::Latency));
     assert!(small > 0.0 && small.is_finite() && large.is_finite());
-    let all: f64 = table.layers.values().sum();
-    assert!(large <= table.constant_ms + table.factor * all * 2.0, "no network has a layer more than twice");
+    let counter = Counter::new(&gpu, &again.pool.space, &run.model.input, 10, &Choices::default(), 1);
+    let layers = counter.layers(&again.pool.space.full()).unwrap();
+    let sum: f64 = layers.iter().map(|layer| table.layers[layer]).sum();
+    assert!((large - (table.constant_ms + table.factor * sum)).abs() < 1e-9);
     let other = Options { batch: 3, ..options() };
     let mut other = Search::new(&run, &data, Some(home.path()), other).unwrap();
     timed = 0;
     other.measure(&mut |_| timed += 1).unwrap();
     assert_eq!(timed, 1, "another batch size is another table");
+}
+
+#[test]
+fn latencies_are_known_at_every_size_of_pictures() {
+    let (gpu, data) = (Gpu::twin(), images());
+    let run = session_with(&gpu, &data, &["model.resolutions=[6]".into()]);
+    let mut search = Search::new(&run, &data, None, options()).unwrap();
+    search.measure(&mut |_| {}).unwrap();
+    let smallest = search.pool.smallest();
+    assert!(search.pool.pick(&smallest).to_string().contains("r=6"));
+    assert!(search.costs(&smallest).unwrap().latency_ms.is_some_and(|ms| ms > 0.0));
+}
+
+/// With other labels there the same networks are found, and only their test accuracy is another.
+#[test]
+fn nothing_is_chosen_by_test_images() {
+    let gpu = Gpu::twin();
+    let data = images();
+    let mut other = images();
+    other.test.labels.iter_mut().for_each(|label| *label = (*label + 1) % 10);
+    let find = |data: &Dataset| {
+        let run = session(&gpu, data);
+        let budgets = ["macs<=60k".parse().unwrap()];
+        Search::new(&run, data, None, options()).unwrap().find(&budgets, &mut |_| {}).unwrap()
+    };
+    let (one, mut two) = (find(&data), find(&other));
+    assert_ne!(one.found[0].test_accuracy, two.found[0].test_accuracy);
+    two.found[0].test_accuracy = one.found[0].test_accuracy;
+    assert_eq!(one, two);
 }
 
 #[test]

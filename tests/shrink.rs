@@ -466,6 +466,9 @@ fn a_subnet_leaves_its_run_as_a_file_with_a_recipe() {
         (&within["test_loss"], &within["test_accuracy"])
     );
     assert!(program::fails(here, 5, &export).contains("exists already"));
+    let onnx = ["export", "whole", "--to", "onnx", "part.onnx", "--device", "twin"];
+    let onnx = program::run(here, &[&onnx[..], &["--subnet", "ks=3 e=1,2 d=1 r=6"]].concat());
+    assert!(String::from_utf8_lossy(&onnx.stdout).contains("checked on"), "{onnx:?}");
     let none = ["eval", "whole", "--device", "twin", "--subnet", "ks=9"];
     assert!(program::fails(here, 2, &none).contains("it has ks=5,3"));
 }

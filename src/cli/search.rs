@@ -31,12 +31,13 @@ pub struct SearchArgs {
     /// What networks may keep of their weights, pruned by magnitude and not trained after that: shares of each layer, or N:M
     #[arg(long, value_name = "D", value_delimiter = ',', default_value = "1")]
     densities: Vec<Density>,
-    /// What random draws go by
+    /// The seed of all random draws: the same seed finds the same networks
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Networks of a generation
     #[arg(long, value_name = "N", default_value_t = 100)]
     population: usize,
+    /// Generations of the evolution, each ranked by the predictor
     #[arg(long, value_name = "N", default_value_t = 500)]
     generations: usize,
     /// The share of a generation that stays and has children

@@ -122,5 +122,7 @@ mod tests {
         assert_eq!(places(names[..1].iter()).unwrap()["a/b.weight"], "a_b.weight");
         let error = places(names.iter()).unwrap_err().to_string();
         assert!(names.iter().all(|name| error.contains(name)), "{error}");
+        let by_case = ["Q.weight".to_string(), "q.weight".to_string()];
+        assert!(places(by_case.iter()).is_err());
     }
 }

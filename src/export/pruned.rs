@@ -37,7 +37,7 @@ pub fn sides(shape: &[usize]) -> [usize; 2] {
     [shape[0], shape[1..].iter().product()]
 }
 
-/// What is told of a form: `2 of 4 tensors in CSR, 1,702 of 17,024 weights kept`.
+/// What is told of a form: `2 of 4 tensors in CSR, with 1702 of 17024 weights`.
 pub fn told(pruned: &Named, whole: &Named, form: &str) -> String {
     let kept = |array: &Array| array.to_f32().iter().filter(|&&value| value != 0.0).count();
     let [kept, total] = pruned

@@ -89,7 +89,8 @@ fn record_by(
         [y.len() / 4, height, width, out_height, out_width, quads].map(|n| n as u32);
     let args = Args { len, height, width, out_height, out_width, quads };
     let taps: Vec<usize> = axes.iter().map(|axis| axis.iter().map(Vec::len).sum()).collect();
-    let each = (taps[0] * taps[1]) as u64 / u64::from(out_height * out_width).max(1);
+    // Of each channel and sample.
+    let sums = (taps[0] * taps[1] * (y.len() / (axes[0].len() * axes[1].len()))) as u64;
     let gpu = rec.gpu.clone();
     let [[row_start, row, row_weight], [column_start, column, column_weight]] =
         [lists(&gpu, &axes[0])?, lists(&gpu, &axes[1])?];
@@ -97,7 +98,7 @@ fn record_by(
         args: &args, row_start: &row_start, row: &row, row_weight: &row_weight, column_start: &column_start,
         column: &column, column_weight: &column_weight, x: x, y: y
     };
-    rec.dispatch(&RESIZE[usize::from(adds)], binds, groups(y.len() / 4, WG), 2 * each * y.len() as u64)
+    rec.dispatch(&RESIZE[usize::from(adds)], binds, groups(y.len() / 4, WG), 2 * sums)
 }
 
 /// An axis on the device: starts, numbers and weights.

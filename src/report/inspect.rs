@@ -205,7 +205,7 @@ pub(super) fn shape_text(shape: &[usize]) -> String {
 }
 
 /// Never shown as 100 % or 0 % unless it is.
-pub(super) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     let text = format!("{:.2} %", share * 100.0);
     match text.as_str() {
         "100.00 %" if share < 1.0 => "<100 %".into(),

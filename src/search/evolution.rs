@@ -53,6 +53,8 @@ impl Evolution {
         };
         share("mutation", self.mutation)?;
         share("parents", self.parents)?;
+        share("mutated", self.mutated)?;
+        share("mutation of the whole", self.mutation_of_whole)?;
         match (self.population, self.tries) {
             (0, _) => Err(Error::usage("a population has at least 1 network")),
             (_, 0) => Err(Error::usage("a child takes at least 1 try")),
@@ -91,7 +93,7 @@ pub fn evolve(
             begun.push(genes);
         }
     }
-    // All tries of a generation are one allowance: where few may live it is soon known.
+    // All tries of the first population are one allowance: where few may live it is soon known.
     let mut tries = evolution.tries * evolution.population;
     while begun.len() < evolution.population && tries > 0 {
         tries -= 1;

@@ -138,6 +138,9 @@ mod tests {
         assert!((table.factor - 6.0 / 5.0).abs() < 1e-9, "least squares of 1 - f s / w: {}", table.factor);
         table.fit(&[(2.0, 3.0), (2.0, 3.0)]);
         assert!((table.constant_ms, table.fitted_on) == (0.0, 2) && (table.factor - 1.5).abs() < 1e-9);
+        // Where larger networks took less time none is predicted to: least squares of 1 - c / w.
+        table.fit(&[(1.0, 2.0), (2.0, 1.0)]);
+        assert!((table.constant_ms - 1.2).abs() < 1e-9 && table.factor == 0.0, "{table:?}");
     }
 
     #[test]

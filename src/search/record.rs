@@ -96,6 +96,8 @@ fn append(path: &Path, line: &str) -> std::io::Result<()> {
         std::fs::create_dir_all(folder)?;
     }
     let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
+    // Another search may write here, too. The lock goes with the file.
+    file.lock()?;
     let mut last = [b'\n'];
     if file.seek(SeekFrom::End(0))? > 0 {
         file.seek(SeekFrom::End(-1))?;

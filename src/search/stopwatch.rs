@@ -5,7 +5,7 @@ use super::latency::{Table, layers};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Plan, Recorder, Uniform};
 use crate::nn::presets::once_for_all::network;
-use crate::nn::{Arena, Model, Pass, Schedule, Subnet, Wish};
+use crate::nn::{Arena, Model, Pass, Schedule, Space, Subnet, Wish};
 use crate::ops::Step;
 use crate::recipe::{self, Network};
 
@@ -39,20 +39,14 @@ impl Stopwatch<'_> {
     ) -> Result<()> {
         let space = &self.counter.space;
         let (mut names, mut plans): (Vec<(String, usize)>, Vec<Plan>) = (Vec::new(), Vec::new());
-        // Those of the deepest networks of one kernel size and one expansion are all that there are.
-        for &kernel in &space.kernels {
-            for &expansion in &space.expansions {
-                let mut subnet = space.full();
-                subnet.kernels.fill(kernel);
-                subnet.expansions.fill(expansion);
-                let laid = self.lay_out(&subnet)?;
-                for number in 0..laid.layers.len() {
-                    let name = &laid.layers[number];
-                    if names.iter().all(|(known, _)| known != name) {
-                        let (plan, copies) = self.layer(&laid, number)?;
-                        names.push((name.clone(), copies));
-                        plans.push(plan);
-                    }
+        for subnet in uniform(space) {
+            let laid = self.lay_out(&subnet)?;
+            for number in 0..laid.layers.len() {
+                let name = &laid.layers[number];
+                if names.iter().all(|(known, _)| known != name) {
+                    let (plan, copies) = self.layer(&laid, number)?;
+                    names.push((name.clone(), copies));
+                    plans.push(plan);
                 }
             }
         }
@@ -145,4 +139,20 @@ impl Stopwatch<'_> {
 
 fn missing(net: &Subnet) -> Error {
     Error::internal(format!("a layer of {net} is not in the table of latencies"))
+}
+
+/// The deepest networks of one kernel size, one expansion and one resolution: between them they have every layer of the space.
+fn uniform(space: &Space) -> Vec<Subnet> {
+    let mut all = Vec::new();
+    for &kernel in &space.kernels {
+        for &expansion in &space.expansions {
+            for &resolution in &space.resolutions {
+                let mut subnet = Subnet { resolution, ..space.full() };
+                subnet.kernels.fill(kernel);
+                subnet.expansions.fill(expansion);
+                all.push(subnet);
+            }
+        }
+    }
+    all
 }

@@ -59,6 +59,10 @@ fn a_network_that_lost_filters_is_resumed_judged_and_exported() {
     let exists =
         fails(home, 5, &["export", "whole", "--to", "safetensors", "--compact", "small.safetensors"]);
     assert!(exists.contains("exists already"), "{exists}");
+    for more in [&["a.onnx"][..], &["b.onnx", "--compact"]] {
+        let onnx = [&["export", "whole", "--to", "onnx", "--device", "twin"], more].concat();
+        assert!(text(home, &onnx).contains("checked on"), "{more:?}");
+    }
 
     // Masked filters are left out, too.
     let masked = json(home, &train("masked", &["-s", "sparsity.remove=false"]));

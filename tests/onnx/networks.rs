@@ -128,7 +128,7 @@ fn images() -> String {
     net += &layer("flatten", "flat", &["drop"], "");
     net += &layer("tanh", "bent", &["flat"], "");
     net += &layer("linear", "head", &["bent"], "out = 5");
-    net += &layer("linear", "other_head", &["drop"], "out = 5");
+    net += &layer("linear", "other_head", &["resized"], "out = 5"); // as the dropout does
     net + "[[model.output]]\nfrom = \"head\"\n[[model.output]]\nfrom = \"other_head\"\nweight = 0.5\n"
 }
 

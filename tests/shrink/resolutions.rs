@@ -9,8 +9,8 @@ use super::session;
 #[test]
 fn sizes_of_pictures_are_drawn_step_by_step() {
     let phases = "shrink={phases=['full','resolution'],begin=['1'],subnets=[1,2]}";
-    let build = |more: &str| session(&Gpu::twin(), &["run.steps=6", phases, more]);
-    let mut whole = build("model.kernels=[5]");
+    let build = |sizes: &str| session(&Gpu::twin(), &["run.steps=6", "model.kernels=[5]", phases, sizes]);
+    let mut whole = build("model.resolutions=[6]");
     let mut middle = None;
     while !whole.is_done() {
         whole.advance().unwrap();
@@ -19,7 +19,7 @@ fn sizes_of_pictures_are_drawn_step_by_step() {
         }
     }
     let end = whole.snapshot().unwrap().digest;
-    let mut again = build("model.kernels=[5]");
+    let mut again = build("model.resolutions=[6]");
     again.restore(&middle.unwrap()).unwrap();
     while !again.is_done() {
         again.advance().unwrap();
@@ -31,8 +31,8 @@ fn sizes_of_pictures_are_drawn_step_by_step() {
         whole.evaluate_part(&part, Part::Test).unwrap().unwrap().totals.mean_loss()
     };
     assert_ne!(loss("full"), loss("r=6"));
-    // Whatever is drawn, with sizes that nobody can draw the steps are others.
-    let mut other = session(&Gpu::twin(), &["run.steps=6", &phases.replace("resolution", "kernel")]);
+    // The same draws, of another size.
+    let mut other = build("model.resolutions=[4]");
     while !other.is_done() {
         other.advance().unwrap();
     }

@@ -1,5 +1,6 @@
 //! What `coppice search` prints and draws.
 
+use crate::report::inspect::percent;
 use crate::report::plot::{Axis, Plot, Series, Stroke};
 use crate::report::table::rows;
 use crate::search::{Costs, Found, Kind, Ranking, Report, Table, Timed, front};
@@ -106,8 +107,4 @@ pub fn plot(report: &Report, kind: Kind, judged: &str) -> Plot {
 fn amounts(costs: &Costs, times: bool) -> Vec<String> {
     let kinds = Kind::ALL.into_iter().filter(|kind| times || *kind != Kind::Latency);
     kinds.map(|kind| kind.shown(costs.of(kind))).collect()
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.2} %", 100.0 * share)
 }

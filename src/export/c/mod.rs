@@ -59,7 +59,7 @@ fn write(source: &Source, path: &Path) -> Result<Vec<String>> {
         accuracy: accuracy(source),
     };
     let parts = [
-        head(&name, &facts, &extent, &told),
+        head(&name, &facts, &extent, copies, &told),
         macros(&name, &extent, facts.classes, told.static_bytes),
         writer.finish(&name),
         recipe_of(run),
@@ -95,13 +95,11 @@ fn accuracy(source: &Source) -> String {
     }
 }
 
-fn head(name: &str, facts: &Facts, extent: &Extent, told: &Told) -> String {
+fn head(name: &str, facts: &Facts, extent: &Extent, copies: bool, told: &Told) -> String {
     let upper = name.to_uppercase();
     let order = if extent.sites.is_empty() { "" } else { ": channels, rows, columns" };
     let normalised = match (&facts.scale[..], &facts.shift[..]) {
-        (scale, shift) if scale.iter().all(|&x| x == 1.0) && shift.iter().all(|&x| x == 0.0) => {
-            "as the network reads them".to_string()
-        }
+        _ if !copies => "as the network reads them".to_string(),
         ([scale], [shift]) => {
             let (sign, by) = if *shift < 0.0 { ('-', -shift) } else { ('+', *shift) };
             format!("as the data set stores them; x * {scale:?} {sign} {by:?} is computed here")

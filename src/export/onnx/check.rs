@@ -136,6 +136,13 @@ mod tests {
         *bias = Array::f32(bias.shape.clone(), &values);
         let Err(error) = compare(&source, &path) else { panic!("it was not noticed") };
         assert!(error.kind == Kind::Check && error.to_string().contains("output `head`"), "{error}");
+        // What cannot be compared is not left behind, under no name.
+        fs::remove_file(&path).unwrap();
+        source.weights.insert("head.bias".into(), Array::f32([10], &[f32::NAN; 10]));
+        source.options.unchecked = false;
+        let error = (FORMAT.write)(&source, &path).unwrap_err().to_string();
+        assert!(error.contains("was not written"), "{error}");
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
     }
 
     #[test]

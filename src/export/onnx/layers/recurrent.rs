@@ -42,11 +42,10 @@ impl Kind {
 }
 
 fn recurrent(to: &mut Builder, layer: &Layer, kind: &Kind) -> Result<String> {
-    if layer.lengths().is_some() || layer.has_cells()? {
-        return scan::recurrent(to, layer, kind);
-    }
+    let Some(before) = &layer.projection else { return scan::recurrent(to, layer, kind) };
     let (units, gates) = (layer.output.channels, kind.gates());
-    let (x, of_x, of_x_bias) = input(to, layer, gates * units)?;
+    let of_x = to.weight(&before.weights[0].name)?;
+    let of_x_bias = before.weights.get(1).map(|bias| to.weight(&bias.name)).transpose()?;
     let of_h = gates_of(to, layer, "weight", gates)?.unwrap_or_default();
     let of_h_bias = gates_of(to, layer, "bias", gates)?;
     let of_x = parts(to, &of_x, gates);
@@ -64,7 +63,7 @@ fn recurrent(to: &mut Builder, layer: &Layer, kind: &Kind) -> Result<String> {
             one_direction(to, &all)
         }
     };
-    let x = in_time(to, layer, &x)?;
+    let x = in_time(to, layer, &before.x.name)?;
     let by_time = to.node("Transpose", &[&x], vec![int_list("perm", &[1, 0, 2])]);
     let mut inputs = vec![by_time, of_x, of_h, bias];
     if layer.inputs.len() > 1 {
@@ -93,19 +92,6 @@ pub fn in_time(to: &mut Builder, layer: &Layer, x: &str) -> Result<String> {
     let steps: Vec<i64> = (0..layer.extent().sites[0] as i64).rev().collect();
     let steps = to.ints("backwards", &steps);
     Ok(to.node("Gather", &[x, &steps], vec![int("axis", 1)]))
-}
-
-/// What the operator reads, with the weight and the bias that make the gates' shares of it.
-fn input(to: &mut Builder, layer: &Layer, size: usize) -> Result<(String, String, Option<String>)> {
-    let Some(before) = &layer.projection else {
-        // It reads these shares themselves.
-        let one = |i: usize| if i / size == i % size { 1.0 } else { 0.0 };
-        let identity = to.floats("identity", &[size; 2], &(0..size * size).map(one).collect::<Vec<_>>());
-        return Ok((layer.x().to_string(), identity, None));
-    };
-    let weight = to.weight(&before.weights[0].name)?;
-    let bias = before.weights.get(1).map(|bias| to.weight(&bias.name)).transpose()?;
-    Ok((before.x.name.clone(), weight, bias))
 }
 
 /// The rows of each gate.
