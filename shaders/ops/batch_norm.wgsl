@@ -10,14 +10,16 @@
 // d_y counts where y > 0 if RELU.
 // x, y, d_y, d_x: (channels, cols), columns (sites, batch). weight, bias, batch_mean, running_mean and so on: (channels,).
 // parts: (channels, parts, 4). moments: (channels, 2): mean and 1 / deviation. sums: (channels, 2): the two means.
-// One workgroup a part in `observe`, one a row in `gather`, one invocation a channel in `recall`, a quad in all others.
+// A part is WG lanes by ROUNDS rounds of EACH quads. One workgroup a part in `observe`, `normalise`, `observe_backward` and
+// `differentiate`, one a row in `gather` and `gather_backward`, one invocation a channel in `recall`.
+// Left open: WG, ROUNDS; part by_*.
+//#use common/divided
 //#use common/grid
 //#use common/step
 //#use common/tree
 //#use ops/rectify
 alias Summed = vec2<f32>;
-const WG = 256u;
-const EACH = 4u; // quads of an invocation, in registers
+const EACH = 4u; // quads of a round, in registers
 
 override RELU = false;
 override ADDS = false;
@@ -31,8 +33,6 @@ struct Args {
     fixed: u32,       // whether mean and variance are running ones
 }
 @group(0) @binding(1) var<uniform> args: Args;
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> d_y: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> weight: array<f32>;
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 @group(0) @binding(6) var<storage, read> moments: array<f32>;
@@ -52,7 +52,7 @@ struct Args {
 
 // Which columns of a quad of a row hold a sample.
 fn live_of(quad: u32) -> vec4<bool> {
-    let col = quad % args.batch_quads * 4u;
+    let col = (quad - divided(quad, args.batch_quads) * args.batch_quads) * 4u;
     let end = select(0u, step.live, quad < args.quads);
     return (vec4<u32>(col) + vec4<u32>(0u, 1u, 2u, 3u)) < vec4<u32>(end);
 }
@@ -64,46 +64,16 @@ fn held(value: vec4<f32>, live: vec4<bool>) -> vec4<f32> {
 fn sum_of(value: vec4<f32>) -> f32 { return (value.x + value.y) + (value.z + value.w); }
 
 fn x_of(channel: u32, quad: u32) -> vec4<f32> {
-    return x[channel * args.quads + min(quad, args.quads - 1u)];
+    return x_at(channel * args.quads + min(quad, args.quads - 1u));
+}
+
+// The first quad of a round of a part of a row.
+fn quad_of(part: u32, round: u32, lane: u32) -> u32 {
+    return (part * ROUNDS + round) * EACH * WG + lane;
 }
 
 // How many columns of a row count: all of them are a whole number in f32 up to 2^24.
 fn counted() -> f32 { return max(f32(args.quads / args.batch_quads * step.live), 1.0); }
-
-@compute @workgroup_size(WG)
-fn observe(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-           @builtin(local_invocation_index) lane: u32) {
-    let group = group_index(id, groups);
-    if !(group < grid.end) { return; }
-    let channel = group / args.parts;
-    let quad = group % args.parts * EACH * WG + lane;
-    let live_0 = live_of(quad);
-    let live_1 = live_of(quad + WG);
-    let live_2 = live_of(quad + 2u * WG);
-    let live_3 = live_of(quad + 3u * WG);
-    let x_0 = x_of(channel, quad);
-    let x_1 = x_of(channel, quad + WG);
-    let x_2 = x_of(channel, quad + 2u * WG);
-    let x_3 = x_of(channel, quad + 3u * WG);
-    let one = vec4<f32>(1.0);
-    let sum = (held(x_0, live_0) + held(x_1, live_1)) + (held(x_2, live_2) + held(x_3, live_3));
-    let count = (held(one, live_0) + held(one, live_1)) + (held(one, live_2) + held(one, live_3));
-    let whole = tree(lane, vec2<f32>(sum_of(sum), sum_of(count)));
-    workgroupBarrier();
-    let n = max(whole.y, 1.0);
-    let center = whole.x / n;
-    let from_0 = held(x_0 - center, live_0);
-    let from_1 = held(x_1 - center, live_1);
-    let from_2 = held(x_2 - center, live_2);
-    let from_3 = held(x_3 - center, live_3);
-    let off = (from_0 + from_1) + (from_2 + from_3);
-    let squares = (from_0 * from_0 + from_1 * from_1) + (from_2 * from_2 + from_3 * from_3);
-    // What rounding has left of the deviations' sum, which is 0, puts mean and squares right.
-    let rest = tree(lane, vec2<f32>(sum_of(off), sum_of(squares)));
-    if lane == 0u {
-        new_parts[group] = vec4<f32>(whole.y, center + rest.x / n, max(rest.y - rest.x * rest.x / n, 0.0), 0.0);
-    }
-}
 
 var<workgroup> all: array<vec3<f32>, WG>;
 
@@ -115,6 +85,53 @@ fn joined(a: vec3<f32>, b: vec3<f32>) -> vec3<f32> {
     return vec3<f32>(n, a.y + apart * share, a.z + b.z + apart * apart * (a.x * share));
 }
 
+// Those of all invocations together, by a fixed tree: for the first of them.
+fn joined_tree(lane: u32, own: vec3<f32>) -> vec3<f32> {
+    all[lane] = own;
+    workgroupBarrier();
+    for (var half = WG / 2u; half > 0u; half /= 2u) {
+        if lane < half { all[lane] = joined(all[lane], all[lane + half]); }
+        workgroupBarrier();
+    }
+    return all[0];
+}
+
+// Count, mean and squares of a round of a lane, of how far x is above `base`.
+fn observed(channel: u32, quad: u32, base: f32) -> vec3<f32> {
+    let live_0 = live_of(quad);
+    let live_1 = live_of(quad + WG);
+    let live_2 = live_of(quad + 2u * WG);
+    let live_3 = live_of(quad + 3u * WG);
+    let x_0 = x_of(channel, quad) - base;
+    let x_1 = x_of(channel, quad + WG) - base;
+    let x_2 = x_of(channel, quad + 2u * WG) - base;
+    let x_3 = x_of(channel, quad + 3u * WG) - base;
+    let one = vec4<f32>(1.0);
+    let sum = (held(x_0, live_0) + held(x_1, live_1)) + (held(x_2, live_2) + held(x_3, live_3));
+    let count = sum_of((held(one, live_0) + held(one, live_1)) + (held(one, live_2) + held(one, live_3)));
+    let mean = sum_of(sum) / max(count, 1.0);
+    let off_0 = held(x_0 - mean, live_0);
+    let off_1 = held(x_1 - mean, live_1);
+    let off_2 = held(x_2 - mean, live_2);
+    let off_3 = held(x_3 - mean, live_3);
+    return vec3<f32>(count, mean, sum_of((off_0 * off_0 + off_1 * off_1) + (off_2 * off_2 + off_3 * off_3)));
+}
+
+@compute @workgroup_size(WG)
+fn observe(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+           @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    if !(group < grid.end) { return; }
+    let channel = group / args.parts;
+    let base = x_of(channel, 0u).x;
+    var own = observed(channel, quad_of(group % args.parts, 0u, lane), base);
+    for (var round = 1u; round < ROUNDS; round++) {
+        own = joined(own, observed(channel, quad_of(group % args.parts, round, lane), base));
+    }
+    let whole = joined_tree(lane, own);
+    if lane == 0u { new_parts[group] = vec4<f32>(whole.x, base + whole.y, whole.z, 0.0); }
+}
+
 @compute @workgroup_size(WG)
 fn gather(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
           @builtin(local_invocation_index) lane: u32) {
@@ -122,18 +139,13 @@ fn gather(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups:
     if !(channel < grid.end) { return; }
     var own = vec3<f32>(0.0);
     for (var part = lane; part < args.parts; part += WG) { own = joined(own, parts[channel * args.parts + part].xyz); }
-    all[lane] = own;
-    workgroupBarrier();
-    for (var half = WG / 2u; half > 0u; half /= 2u) {
-        if lane < half { all[lane] = joined(all[lane], all[lane + half]); }
-        workgroupBarrier();
-    }
+    let whole = joined_tree(lane, own);
     if lane == 0u {
-        let n = all[0].x;
-        new_moments[2u * channel] = all[0].y;
-        new_moments[2u * channel + 1u] = 1.0 / sqrt(all[0].z / max(n, 1.0) + args.epsilon);
-        batch_mean[channel] = all[0].y;
-        batch_variance[channel] = all[0].z / max(n - 1.0, 1.0);
+        let n = whole.x;
+        new_moments[2u * channel] = whole.y;
+        new_moments[2u * channel + 1u] = 1.0 / sqrt(whole.z / max(n, 1.0) + args.epsilon);
+        batch_mean[channel] = whole.y;
+        batch_variance[channel] = whole.z / max(n - 1.0, 1.0);
     }
 }
 
@@ -147,24 +159,34 @@ fn recall(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups:
     new_moments[2u * channel + 1u] = 1.0 / sqrt(running_variance[channel] + args.epsilon);
 }
 
-fn normal(channel: u32, value: vec4<f32>) -> vec4<f32> {
-    return (value - moments[2u * channel]) * moments[2u * channel + 1u];
+// What all values of a channel share.
+struct Row { mean: f32, scale: f32, weight: f32, bias: f32 }
+
+fn row_of(channel: u32) -> Row {
+    return Row(moments[2u * channel], moments[2u * channel + 1u], weight[channel], bias[channel]);
 }
+
+fn normal(row: Row, value: vec4<f32>) -> vec4<f32> { return (value - row.mean) * row.scale; }
 
 @compute @workgroup_size(WG)
 fn normalise(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
              @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
-    let i = group * WG + lane;
-    if !(group < grid.end && i < args.channels * args.quads) { return; }
-    let channel = i / args.quads;
-    let value = normal(channel, x[i]) * weight[channel] + bias[channel];
-    y[i] = select(value, rectified_quad(value), vec4<bool>(RELU));
+    if !(group < grid.end) { return; }
+    let channel = group / args.parts;
+    let row = row_of(channel);
+    for (var j = 0u; j < ROUNDS * EACH; j++) {
+        let quad = quad_of(group % args.parts, 0u, lane) + j * WG;
+        if quad < args.quads {
+            let value = normal(row, x_of(channel, quad)) * row.weight + row.bias;
+            y[channel * args.quads + quad] = select(value, rectified_quad(value), vec4<bool>(RELU));
+        }
+    }
 }
 
 // The gradient of the normalised value before ReLU.
-fn d_of(channel: u32, normal: vec4<f32>, d: vec4<f32>, live: vec4<bool>) -> vec4<f32> {
-    let open = (normal * weight[channel] + bias[channel]) > vec4<f32>(0.0);
+fn d_of(row: Row, normal: vec4<f32>, d: vec4<f32>, live: vec4<bool>) -> vec4<f32> {
+    let open = (normal * row.weight + row.bias) > vec4<f32>(0.0);
     return held(d, live & (open | vec4<bool>(!RELU)));
 }
 
@@ -174,13 +196,14 @@ fn observe_backward(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroup
     let group = group_index(id, groups);
     if !(group < grid.end) { return; }
     let channel = group / args.parts;
+    let row = row_of(channel);
     var own = vec2<f32>(0.0);
-    for (var j = 0u; j < EACH; j++) {
-        let quad = (group % args.parts * EACH + j) * WG + lane;
+    for (var j = 0u; j < ROUNDS * EACH; j++) {
+        let quad = quad_of(group % args.parts, 0u, lane) + j * WG;
         if quad < args.quads {
-            let x_normal = normal(channel, x_of(channel, quad));
+            let x_normal = normal(row, x_of(channel, quad));
             let live = live_of(quad);
-            let d = d_of(channel, x_normal, d_y[channel * args.quads + quad], live);
+            let d = d_of(row, x_normal, d_y_at(channel * args.quads + quad), live);
             own += vec2<f32>(sum_of(held(d * x_normal, live)), sum_of(d));
         }
     }
@@ -208,17 +231,23 @@ fn gather_backward(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups
 fn differentiate(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
                  @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
-    let i = group * WG + lane;
-    if !(group < grid.end && i < args.channels * args.quads) { return; }
-    let channel = i / args.quads;
-    let live = live_of(i % args.quads);
-    let x_normal = normal(channel, x[i]);
-    var d = d_of(channel, x_normal, d_y[i], live);
-    if args.fixed == 0u { d -= vec4<f32>(sums[2u * channel + 1u]) + x_normal * sums[2u * channel]; }
-    d = held(d * (weight[channel] * moments[2u * channel + 1u]), live);
-    if ADDS {
-        d_x[i] += d;
-    } else {
-        d_x[i] = d;
+    if !(group < grid.end) { return; }
+    let channel = group / args.parts;
+    let row = row_of(channel);
+    let means = select(vec2<f32>(0.0), vec2<f32>(sums[2u * channel], sums[2u * channel + 1u]), args.fixed == 0u);
+    for (var j = 0u; j < ROUNDS * EACH; j++) {
+        let quad = quad_of(group % args.parts, 0u, lane) + j * WG;
+        if quad < args.quads {
+            let i = channel * args.quads + quad;
+            let live = live_of(quad);
+            let x_normal = normal(row, x_of(channel, quad));
+            let d = d_of(row, x_normal, d_y_at(i), live) - (means.y + x_normal * means.x);
+            let change = held(d * (row.weight * row.scale), live);
+            if ADDS {
+                d_x[i] += change;
+            } else {
+                d_x[i] = change;
+            }
+        }
     }
 }

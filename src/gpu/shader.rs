@@ -41,6 +41,8 @@ const PARTS: &[Source] = &[
     source!("ops/product/args"),
     source!("ops/product/packed/args"),
     source!("ops/product/packed/lanes"),
+    source!("ops/product/strip"),
+    source!("ops/product/strip_taps"),
     source!("ops/product/tile"),
     source!("ops/rectify"),
     source!("ops/texels"),

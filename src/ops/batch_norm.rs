@@ -1,15 +1,15 @@
 //! Batch normalisation, by channel.   Ioffe & Szegedy 2015.
 //!
-//! A workgroup holds its part of a row in registers and goes over it twice: once for its mean, once for squared deviations
-//! from that. Parts are joined by the formula of Chan, Golub & LeVeque (1979) in a fixed tree. So x is read once, and no
-//! square of a mean is subtracted from anything: with u = 2^-24 and a tree of d levels (8 in a workgroup, 2 and 3 within
-//! quads, and those over the parts), a part's mean is off by d u |x| at most. What is left of the sum of deviations corrects
-//! that to the rounding of the mean itself, u |mean|, and what it adds to the variance by its square. The variance is off by
-//! (d + 4) u of itself, whatever the mean; y by u |mean| / deviation besides, as much as the rounding of x alone.
+//! A lane holds a round of four quads in registers and goes over it twice: once for its mean, once for squared deviations
+//! from that. Rounds, lanes and parts are joined by the formula of Chan, Golub & LeVeque (1979), the latter two in fixed
+//! trees. So x is read once, and no square of a mean is subtracted from anything. A part takes the first value of its row
+//! from all others, so that its joins round numbers of the size of the deviation, and adds it to its mean at the end: with
+//! u = 2^-24 that mean is off by u |mean| and a few u deviations, the variance by (d + 4) u of itself after d joins, whatever
+//! the mean; y by u |mean| / deviation besides, as much as the rounding of x alone.
 
 use super::groups;
 use crate::error::Result;
-use crate::gpu::{Kernel, Recorder, Tensor, Twin, Uniform};
+use crate::gpu::{Gpu, Kernel, Recorder, Tensor, Twin, Uniform};
 use crate::ops::Step;
 use crate::ops::relu::rectified;
 use crate::{bind, source, wgsl_struct};
@@ -23,40 +23,58 @@ wgsl_struct! {
     pub struct Args { channels: u32, quads: u32, batch_quads: u32, parts: u32, epsilon: f32, fixed: u32 }
 }
 
-const fn kernel(entry: &'static str, twin: fn(&Twin)) -> Kernel {
-    Kernel::own(source!("ops/batch_norm"), twin).entry(entry).proven()
+/// How the kernels go through a row: a part is so many lanes by so many rounds of four quads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lanes {
+    /// 256 lanes, one round, from buffers: for GPUs.
+    Many,
+    /// 8 lanes, 32 rounds, from textures: for software adapters, on which what lanes tell each other is what takes time.
+    Few,
 }
 
-const OBSERVE: Kernel = kernel("observe", twin_observe);
-const GATHER: Kernel = kernel("gather", twin_gather);
-const RECALL: Kernel = kernel("recall", twin_recall);
-const NORMALISE: [Kernel; 2] = [
-    kernel("normalise", |t| twin_normalise(t, false)),
-    kernel("normalise", |t| twin_normalise(t, true)).with(&[("RELU", 1.0)]),
-];
-const OBSERVE_BACKWARD: [Kernel; 2] = [
-    kernel("observe_backward", |t| twin_observe_backward(t, false)),
-    kernel("observe_backward", |t| twin_observe_backward(t, true)).with(&[("RELU", 1.0)]),
-];
-const GATHER_BACKWARD: Kernel = kernel("gather_backward", twin_gather_backward);
-/// By whether a ReLU follows, and whether the gradient is added.
-const DIFFERENTIATE: [[Kernel; 2]; 2] = [
-    [
-        kernel("differentiate", |t| twin_differentiate(t, false, false)),
-        kernel("differentiate", |t| twin_differentiate(t, false, true)).with(&[("ADDS", 1.0)]),
-    ],
-    [
-        kernel("differentiate", |t| twin_differentiate(t, true, false)).with(&[("RELU", 1.0)]),
-        kernel("differentiate", |t| twin_differentiate(t, true, true)).with(&[("RELU", 1.0), ("ADDS", 1.0)]),
-    ],
-];
-const WG: usize = 256;
+impl Lanes {
+    pub const ALL: [Lanes; 2] = [Lanes::Many, Lanes::Few];
+
+    pub fn of(gpu: &Gpu) -> Self {
+        if gpu.prefers_texels() { Lanes::Few } else { Lanes::Many }
+    }
+    fn count(self) -> usize {
+        match self {
+            Lanes::Many => 256,
+            Lanes::Few => 8,
+        }
+    }
+    /// `entry`: an entry point and what it is called.
+    fn kernel(self, entry: [&'static str; 2], twin: fn(&Twin)) -> Kernel {
+        let (suffix, part) = match self {
+            Lanes::Many => ("", source!("ops/batch_norm/by_buffers")),
+            Lanes::Few => ("_texels", source!("ops/batch_norm/by_texels")),
+        };
+        let consts = [("WG", self.count() as u32), ("ROUNDS", (PART / 4 / self.count()) as u32)];
+        let [entry, called] = entry;
+        Kernel::own(source!("ops/batch_norm"), twin).entry(entry).proven().variant(
+            [called, suffix],
+            &consts,
+            &[part],
+        )
+    }
+}
+
+const OBSERVE: [&str; 2] = ["observe", "ops/batch_norm:observe"];
+const GATHER: [&str; 2] = ["gather", "ops/batch_norm:gather"];
+const RECALL: [&str; 2] = ["recall", "ops/batch_norm:recall"];
+const NORMALISE: [&str; 2] = ["normalise", "ops/batch_norm:normalise"];
+const OBSERVE_BACKWARD: [&str; 2] = ["observe_backward", "ops/batch_norm:observe_backward"];
+const GATHER_BACKWARD: [&str; 2] = ["gather_backward", "ops/batch_norm:gather_backward"];
+const DIFFERENTIATE: [&str; 2] = ["differentiate", "ops/batch_norm:differentiate"];
+
 /// Quads of a part.
-const PART: usize = 4 * WG;
+const PART: usize = 1024;
 
 /// What is normalised, and how.
 #[derive(Clone, Copy)]
 pub struct Norm<'a> {
+    pub lanes: Lanes,
     /// How many samples the batch has.
     pub step: &'a Uniform,
     pub channels: usize,
@@ -119,11 +137,11 @@ impl Norm<'_> {
     ) -> Result<()> {
         let args = self.args();
         let binds = bind! { args: &args, step: self.step, x: x, new_parts: parts };
-        rec.dispatch(&OBSERVE, binds, self.all_parts(), 4 * self.len() as u64)?;
+        rec.dispatch(&self.lanes.kernel(OBSERVE, twin_observe), binds, self.all_parts(), 4 * self.len() as u64)?;
         let binds = bind! {
             args: &args, parts: parts, new_moments: moments, batch_mean: mean, batch_variance: variance
         };
-        rec.dispatch(&GATHER, binds, self.rows(), 8 * self.all_parts())
+        rec.dispatch(&self.lanes.kernel(GATHER, twin_gather), binds, self.rows(), 8 * self.all_parts())
     }
 
     /// The moments that running statistics are.
@@ -136,7 +154,8 @@ impl Norm<'_> {
         let binds = bind! {
             args: &self.args(), running_mean: mean, running_variance: variance, new_moments: moments
         };
-        rec.dispatch(&RECALL, binds, groups(self.channels, WG), 3 * self.rows())
+        let kernel = self.lanes.kernel(RECALL, twin_recall);
+        rec.dispatch(&kernel, binds, groups(self.channels, self.lanes.count()), 3 * self.rows())
     }
 
     /// `y = (x - mean) / deviation * weight + bias`, rectified if a ReLU follows.
@@ -150,8 +169,12 @@ impl Norm<'_> {
     ) -> Result<()> {
         let Scale { weight, bias } = scale;
         let binds = bind! { args: &self.args(), x: x, moments: moments, weight: weight, bias: bias, y: y };
-        let kernel = &NORMALISE[usize::from(self.relu)];
-        rec.dispatch(kernel, binds, groups(self.len() / 4, WG), 4 * self.len() as u64)
+        let kernel = |twin| self.lanes.kernel(NORMALISE, twin);
+        let kernel = match self.relu {
+            false => kernel(|t| twin_normalise(t, false)),
+            true => kernel(|t| twin_normalise(t, true)).with(&[("RELU", 1.0)]),
+        };
+        rec.dispatch(&kernel, binds, self.all_parts(), 4 * self.len() as u64)
     }
 
     /// The gradients of weight and bias, and `sums`: the means that the gradient of x takes.
@@ -171,12 +194,16 @@ impl Norm<'_> {
         let binds = bind! {
             args: &args, step: step, x: x, d_y: d_y, moments: moments, weight: weight, bias: bias, new_parts: parts
         };
-        let kernel = &OBSERVE_BACKWARD[usize::from(self.relu)];
-        rec.dispatch(kernel, binds, self.all_parts(), 5 * self.len() as u64)?;
+        let kernel = |twin| self.lanes.kernel(OBSERVE_BACKWARD, twin);
+        let kernel = match self.relu {
+            false => kernel(|t| twin_observe_backward(t, false)),
+            true => kernel(|t| twin_observe_backward(t, true)).with(&[("RELU", 1.0)]),
+        };
+        rec.dispatch(&kernel, binds, self.all_parts(), 5 * self.len() as u64)?;
         let binds = bind! {
             args: &args, step: step, parts: parts, d_weight: d_weight, d_bias: d_bias, new_sums: sums
         };
-        rec.dispatch(&GATHER_BACKWARD, binds, self.rows(), 2 * self.all_parts())
+        rec.dispatch(&self.lanes.kernel(GATHER_BACKWARD, twin_gather_backward), binds, self.rows(), 2 * self.all_parts())
     }
 
     /// The gradient of x, or `+=` if `adds`; 0 in columns without a sample. By running statistics `sums` is not read.
@@ -197,8 +224,16 @@ impl Norm<'_> {
             args: &args, step: step, x: x, d_y: d_y, moments: moments, weight: weight, bias: bias, sums: sums,
             d_x: d_x
         };
-        let kernel = &DIFFERENTIATE[usize::from(self.relu)][usize::from(adds)];
-        rec.dispatch(kernel, binds, groups(self.len() / 4, WG), 8 * self.len() as u64)
+        let kernel = |twin| self.lanes.kernel(DIFFERENTIATE, twin);
+        let kernel = match (self.relu, adds) {
+            (false, false) => kernel(|t| twin_differentiate(t, false, false)),
+            (false, true) => kernel(|t| twin_differentiate(t, false, true)).with(&[("ADDS", 1.0)]),
+            (true, false) => kernel(|t| twin_differentiate(t, true, false)).with(&[("RELU", 1.0)]),
+            (true, true) => {
+                kernel(|t| twin_differentiate(t, true, true)).with(&[("RELU", 1.0), ("ADDS", 1.0)])
+            }
+        };
+        rec.dispatch(&kernel, binds, self.all_parts(), 8 * self.len() as u64)
     }
 }
 

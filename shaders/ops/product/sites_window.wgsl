@@ -67,18 +67,22 @@ fn x_from(place: Place, tap: u32) -> From {
 fn y_from(place: Place, tap: u32) -> From {
     let down = divided(tap, window.kernel_width);
     let across = tap - down * window.kernel_width;
-    let h = place.h + window.padding - down * window.dilation;
-    let w = place.w + window.padding - across * window.dilation;
+    return y_from_site(place.h + window.padding - down * window.dilation,
+                       place.w + window.padding - across * window.dilation, place.b, window.stride);
+}
+
+// The quad of y that a site is, of those of x and its border as far as the stride takes them.
+fn y_from_site(h: u32, w: u32, at: u32, stride: u32) -> From {
     var y_h = h;
     var y_w = w;
     var open = h < window.height + window.padding && w < window.width + window.padding;
-    if window.stride > 1u {
-        y_h = divided(h, window.stride);
-        y_w = divided(w, window.stride);
-        open = open && y_h * window.stride == h && y_w * window.stride == w;
+    if stride > 1u {
+        y_h = divided(h, stride);
+        y_w = divided(w, stride);
+        open = open && y_h * stride == h && y_w * stride == w;
     }
     open = open && y_h < window.out_height && y_w < window.out_width;
-    return From(place.b + select(0u, (y_h * window.out_width + y_w) * window.quads, open), open);
+    return From(at + select(0u, (y_h * window.out_width + y_w) * window.quads, open), open);
 }
 
 // The tap of a depth, and where it is among the `each` depths of that tap.

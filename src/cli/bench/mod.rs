@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 
-use super::{Device, cache, print_json, say, say_beside, tune};
+use super::{Device, RecipeArgs, cache, print_json, say, say_beside, tune};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::gpu::Gpu;
@@ -57,6 +57,12 @@ pub struct Bench {
     /// What to measure; everything if left out
     #[arg(value_parser = PossibleValuesParser::new(ALL.iter().map(|(name, _)| *name).chain([REPORT])))]
     what: Option<String>,
+    /// Time a training step of this recipe, a file or a built-in one, in place of the above: by kernel and by dispatch
+    #[arg(long, value_name = "RECIPE", conflicts_with_all = ["what", "out"])]
+    recipe: Option<String>,
+    /// Set a key of that recipe, such as `-s run.batch=32`
+    #[arg(short = 's', long = "set", value_name = "KEY=VALUE", requires = "recipe")]
+    set: Vec<String>,
     /// The new folder of `report`, which writes its findings there [default: one named after the adapter]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -90,16 +96,13 @@ impl Bench {
             return report::run(&gpu, repeats, self.out.as_deref());
         }
         let mut sheets = Vec::new();
-        for &(name, measure) in ALL {
-            if self.what.as_deref().is_none_or(|what| what == name) {
-                for sheet in measure(&gpu, repeats)? {
-                    if !self.json {
-                        say("")?;
-                        say_beside("", &sheet.title)?;
-                        say(&table::rows(sheet.header, &sheet.rows))?;
-                    }
-                    sheets.push(sheet);
-                }
+        if let Some(name) = &self.recipe {
+            let recipe = RecipeArgs { recipe: name.clone(), set: self.set.clone(), seed: None }.read()?;
+            self.show(step::of_recipe(&gpu, name, &recipe, repeats)?, &mut sheets)?;
+        } else {
+            let chosen = |name: &str| self.what.as_deref().is_none_or(|what| what == name);
+            for (_, measure) in ALL.iter().filter(|(name, _)| chosen(name)) {
+                self.show(measure(&gpu, repeats)?, &mut sheets)?;
             }
         }
         if !self.json {
@@ -107,6 +110,18 @@ impl Bench {
         }
         let tables: Vec<_> = sheets.iter().map(json).collect();
         print_json(&json!({ "schema": 1, "device": id, "repeats": repeats, "tables": tables }))
+    }
+    /// Says tables as they come, unless all are printed as JSON at the end.
+    fn show(&self, more: Vec<Sheet>, sheets: &mut Vec<Sheet>) -> Result<()> {
+        for sheet in more {
+            if !self.json {
+                say("")?;
+                say_beside("", &sheet.title)?;
+                say(&table::rows(sheet.header, &sheet.rows))?;
+            }
+            sheets.push(sheet);
+        }
+        Ok(())
     }
 }
 

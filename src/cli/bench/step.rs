@@ -2,10 +2,12 @@
 
 use std::time::Instant;
 
+use super::super::{cache, drive, tune};
 use super::{Sheet, Times, fastest};
 use crate::data::{Dataset, Source, Split};
 use crate::error::Result;
 use crate::gpu::{Gpu, Phase, Timing};
+use crate::ops::measure::Effort;
 use crate::ops::variants::Choices;
 use crate::random::{Stream, word};
 use crate::recipe::Recipe;
@@ -64,6 +66,15 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
         Sheet { name: "steps", title, header: &["width", "what", "ms / step", "spread"], rows: totals },
     );
     Ok(sheets)
+}
+
+/// A step of somebody's recipe, with the kernels that a run would choose.
+pub(super) fn of_recipe(gpu: &Gpu, name: &str, recipe: &Recipe, repeats: usize) -> Result<Vec<Sheet>> {
+    let data = drive::data(recipe)?;
+    let wanted = cache::Run { gpu, recipe, data: &data, initial: None, max_steps: None };
+    let choices = tune::choices(&wanted, Effort::Brief, false)?;
+    let mut run = Session::new(gpu, recipe, &data, choices)?;
+    Ok(vec![kernels(&mut run, name, repeats)?, dispatches(&mut run, name, repeats)?])
 }
 
 /// Wall-clock time a step over blocks of steps, as a run takes them.

@@ -5,8 +5,8 @@ use toml::Value;
 use super::super::coupling::Passing;
 use super::super::layer::{Backward, Built, Context, Entry, Extra, Held, Layer, Needs, Rectifies, Site};
 use crate::error::Result;
-use crate::gpu::{Dtype, Recorder, Tensor};
-use crate::ops::batch_norm::{Norm, Scale, pairs, parts};
+use crate::gpu::{Dtype, Gpu, Recorder, Tensor};
+use crate::ops::batch_norm::{Lanes, Norm, Scale, pairs, parts};
 use crate::param::{Param, ParamId};
 
 pub const ENTRY: Entry = Entry {
@@ -62,9 +62,10 @@ const BACKWARD_PARTS: usize = 2;
 const SUMS: usize = 3;
 
 impl BatchNorm {
-    fn norm<'a>(&self, site: Site<'a>) -> Norm<'a> {
+    fn norm<'a>(&self, gpu: &Gpu, site: Site<'a>) -> Norm<'a> {
         let during = site.during();
         Norm {
+            lanes: Lanes::of(gpu),
             step: during.step,
             channels: self.channels,
             cols: site.cols,
@@ -101,7 +102,7 @@ impl Layer for BatchNorm {
     }
 
     fn forward(&self, rec: &mut Recorder, site: Site, x: &[&Tensor], y: &Tensor) -> Result<()> {
-        let (norm, moments, statistics) = (self.norm(site), site.extra(MOMENTS), self.statistics(site));
+        let (norm, moments, statistics) = (self.norm(&rec.gpu, site), site.extra(MOMENTS), self.statistics(site));
         if norm.fixed {
             norm.record_recall(rec, statistics.map(|own| &own.segments[0].weight), moments)?;
         } else {
@@ -113,7 +114,7 @@ impl Layer for BatchNorm {
     }
 
     fn backward(&self, rec: &mut Recorder, site: Site, pass: &Backward) -> Result<()> {
-        let (norm, moments, sums) = (self.norm(site), site.extra(MOMENTS), site.extra(SUMS));
+        let (norm, moments, sums) = (self.norm(&rec.gpu, site), site.extra(MOMENTS), site.extra(SUMS));
         let [weight, bias] = &self.scale(rec, site)?;
         let (x, d_y, scale) = (pass.x[0], pass.d_y, Scale { weight, bias });
         if pass.grads.is_some() || !norm.fixed {

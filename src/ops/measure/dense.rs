@@ -21,7 +21,7 @@ fn traits(variant: &Variant, shape: Shape) -> Result<Traits> {
     let waste = groups as f64 * tile / outputs(product, shape).max(1) as f64;
     let general = variant.fits(Shape::new(1, 4097, 4));
     let yardstick = variant.class == Class::Any;
-    Ok(Traits { general, yardstick, groups, waste, ..Traits::of(&variant.wide(shape.window.is_some()))? })
+    Ok(Traits { general, yardstick, groups, waste, ..Traits::of(&variant.wide(shape.window))? })
 }
 
 /// The variants that may be the fastest for a product of this shape.
@@ -45,7 +45,7 @@ pub fn choose(meter: &mut Meter, choices: &mut Choices, product: Product, shape:
     let first = default(gpu, product, shape).name;
     let kernels = |by_default: bool| {
         let some = all.iter().filter(move |variant| (variant.name == first) == by_default);
-        some.map(|variant| variant.wide(shape.window.is_some()))
+        some.map(|variant| variant.wide(shape.window))
     };
     let compiling =
         meter.compiling(kernels(true), Kind::Default) + meter.compiling(kernels(false), Kind::Block);

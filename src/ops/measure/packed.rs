@@ -81,7 +81,7 @@ fn seconds(meter: &Meter, products: Products, density: f64, replays: usize) -> f
 fn compiling(meter: &Meter, choices: &Choices, products: Products, density: f64) -> f64 {
     let (gpu, case) = (meter.gpu(), products.case(density));
     let dense = products.asked().map(|product| {
-        choices.pick(gpu, product, products.shape.once(product)).wide(products.shape.window.is_some())
+        choices.pick(gpu, product, products.shape.once(product)).wide(products.shape.window)
     });
     let chunk = case.chunk(choices);
     let packed = products

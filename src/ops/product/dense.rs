@@ -5,7 +5,7 @@ use crate::gpu::Gpu;
 
 mod variant;
 
-use variant::Body::{Across, Block, Direct, Plain, Sliced, Tile};
+use variant::Body::{Across, Block, Direct, Plain, Sliced, Strip, Tile};
 pub(super) use variant::Formats;
 use variant::Reads::{Quads, Scalars, Texels};
 pub use variant::Variant;
@@ -18,6 +18,7 @@ const MIDDLE: Body = Tile(size(64, 64, 8));
 /// 8 a read, and four times the workgroups.
 const SMALL: Body = Tile(size(32, 32, 4));
 const SLICED: Body = Sliced(size(32, 32, 4));
+const STRIP: Body = Strip { sites: 4, lanes: 64 };
 /// 16 a read, and about 100 registers, or 180: whether that pays, measurements alone can tell.
 const LARGEST: Body = Tile(Size { quads: 2, depth: 8, ..size(128, 128, 8) });
 
@@ -37,6 +38,8 @@ pub const ALL: &[Variant] = &[
     gpu("forward/tile_128x128", Forward, LARGEST, Quads),
     gpu("forward/tile_64x64_any", Forward, MIDDLE, Scalars),
     gpu("forward/tile_32x32_any", Forward, SMALL, Scalars),
+    software("forward/strip_texels", Forward, STRIP, Texels),
+    gpu("forward/strip", Forward, STRIP, Quads),
     Variant { class: Class::Any, ..gpu("forward/direct", Forward, Direct, Quads) },
     plain("forward/plain", Forward),
     Variant { besides: &[X, D_X, BOTH], ..software("input_grad/4x4_texels", InputGrad, Block(4, 4), Texels) },
@@ -49,6 +52,8 @@ pub const ALL: &[Variant] = &[
     gpu("input_grad/tile_128x128", InputGrad, LARGEST, Quads),
     gpu("input_grad/tile_64x64_any", InputGrad, MIDDLE, Scalars),
     gpu("input_grad/tile_32x32_any", InputGrad, SMALL, Scalars),
+    software("input_grad/strip_texels", InputGrad, STRIP, Texels),
+    gpu("input_grad/strip", InputGrad, STRIP, Quads),
     Variant { class: Class::Any, ..gpu("input_grad/direct", InputGrad, Direct, Quads) },
     plain("input_grad/plain", InputGrad),
     software("weight_grad/8x3_across", WeightGrad, Across { rows: 8, inputs: 3, across: 8 }, Texels),
@@ -64,6 +69,8 @@ pub const ALL: &[Variant] = &[
     gpu("weight_grad/tile_128x128", WeightGrad, LARGEST, Quads),
     gpu("weight_grad/tile_64x64_any", WeightGrad, MIDDLE, Scalars),
     gpu("weight_grad/tile_32x32_any", WeightGrad, SMALL, Scalars),
+    software("weight_grad/strip_texels", WeightGrad, Strip { sites: 4, lanes: 8 }, Texels),
+    gpu("weight_grad/strip", WeightGrad, STRIP, Quads),
     software("weight_grad/1x3_across", WeightGrad, Across { rows: 1, inputs: 3, across: 8 }, Texels),
     gpu("weight_grad/1x2_across_64", WeightGrad, Across { rows: 1, inputs: 2, across: 64 }, Quads),
     plain("weight_grad/plain", WeightGrad),

@@ -1,7 +1,8 @@
 //! What a variant of a dense product is: what computes it, how it reads, and what it can do in bf16.
 
 use super::super::variants::{Class, Product, Shape};
-use super::super::{linear, slices, window};
+use super::super::window::{self, Window};
+use super::super::{linear, slices};
 use super::{FILL, LARGE, LARGEST};
 use crate::error::Result;
 use crate::gpu::{Bind, Dtype, Kernel, Recorder, Source, Twin};
@@ -32,6 +33,9 @@ pub(super) enum Body {
     Across { rows: u32, inputs: u32, across: u32 },
     /// One invocation four columns of an output: for convolutions in groups.
     Direct,
+    /// One invocation so many sites side by side, or of a weight gradient, a workgroup a line of taps: for depthwise
+    /// convolutions. Of a weight gradient, how many invocations as well.
+    Strip { sites: u32, lanes: u32 },
     /// Tiles through workgroup memory.
     Tile(Size),
     /// As tiles, with the depth cut into slices, where tiles alone would leave most of a GPU idle.
@@ -39,7 +43,7 @@ pub(super) enum Body {
     /// One invocation an output: the yardstick.
     Plain,
 }
-use Body::{Across, Block, Direct, Plain, Sliced, Tile};
+use Body::{Across, Block, Direct, Plain, Sliced, Strip, Tile};
 
 /// Lines and columns of a tile; an invocation's sums: lines by quads of columns; the depth that is taken at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,19 +94,40 @@ pub(super) const fn plain(name: &'static str, product: Product) -> Variant {
     Variant { class: Class::Any, ..software(name, product, Plain, Scalars) }
 }
 
+/// Sides of kernels and strides that there are strips for, and what their kernels are called.
+const STRIPS: [(usize, usize, &str); 6] =
+    [(3, 1, "_3"), (3, 2, "_3_by_2"), (5, 1, "_5"), (5, 2, "_5_by_2"), (7, 1, "_7"), (7, 2, "_7_by_2")];
+
+fn strip(window: Window) -> Option<(usize, usize, &'static str)> {
+    let same = |(kernel, stride, _): &(usize, usize, &str)| {
+        window.kernel == [*kernel; 2] && window.stride == *stride && window.dilation == 1
+    };
+    STRIPS.into_iter().find(same)
+}
+
+/// Of the window of a shape that strips fit.
+fn strip_of(window: Option<Window>) -> (usize, usize, &'static str) {
+    window.and_then(strip).expect("only shapes that it fits are asked for")
+}
+
 impl Variant {
     /// All that it can read and write: f32 alone first.
     pub(in super::super) fn formats(&self) -> impl Iterator<Item = Formats> {
         std::iter::once(WIDE).chain(self.besides.iter().copied())
     }
     pub fn kernels(&self) -> impl Iterator<Item = Kernel> {
-        let linear = self.formats().map(|formats| self.kernel(formats, false));
-        let slices = [false, true].into_iter().filter_map(|windowed| self.adds_slices(windowed));
-        linear.chain([self.wide(true)]).chain(slices)
+        let is_strip = matches!(self.body, Strip { .. });
+        let linear = self.formats().filter(move |_| !is_strip).map(|formats| self.kernel(formats, None));
+        let windows = STRIPS.into_iter().take(if is_strip { STRIPS.len() } else { 1 });
+        let windows = windows.map(|(kernel, stride, _)| {
+            Some(Window { stride, ..Window::of([1; 2], [kernel; 2]) })
+        });
+        let slices = [None, Some(Window::of([1; 2], [1; 2]))].into_iter().filter_map(|w| self.adds_slices(w));
+        linear.chain(windows.map(|window| self.wide(window))).chain(slices)
     }
     /// That of f32 alone, of a linear layer or of a convolution.
-    pub(in crate::ops) fn wide(&self, windowed: bool) -> Kernel {
-        self.kernel(WIDE, windowed)
+    pub(in crate::ops) fn wide(&self, window: Option<Window>) -> Kernel {
+        self.kernel(WIDE, window)
     }
     /// Whether it can read and write that.
     pub(in super::super) fn has(&self, formats: Formats) -> bool {
@@ -118,8 +143,11 @@ impl Variant {
         match self.body {
             Plain => true,
             Direct => in_groups,
+            Strip { .. } => in_groups && shape.channels() == 1 && shape.window.and_then(strip).is_some(),
             Across { rows: 1, .. } => in_groups,
             _ if in_groups => false,
+            // Blocks of a software adapter are 128 inputs: convolutions of few channels would leave most of them empty.
+            Across { .. } if shape.window.is_some() => shape.inner <= 64,
             Across { inputs, .. } => shape.inner <= 4 * inputs as usize,
             _ if self.reads == Scalars => true,
             // A step of a tile lies within one tap.
@@ -171,11 +199,11 @@ impl Variant {
             "{} has no kernel for {formats:?}",
             self.name
         );
-        let kernel = self.kernel(formats, windowed);
+        let kernel = self.kernel(formats, shape.window);
         let geometry = shape.window.map(|window| window.geometry(whole.rows, shape.channels(), shape.cols));
         let geometry = geometry.iter().map(|geometry| ("window", Bind::from(geometry)));
         let binds = &binds.iter().cloned().chain(geometry).collect::<Vec<_>>();
-        match self.adds_slices(windowed) {
+        match self.adds_slices(shape.window) {
             None => rec.dispatch(&kernel, binds, self.groups(shape), shape.flops()),
             Some(add) => {
                 let cut = slices::Cut::of(self.product, whole, self.tiles(whole));
@@ -185,9 +213,9 @@ impl Variant {
     }
 
     /// The kernel that adds up what slices of the depth came to.
-    fn adds_slices(&self, windowed: bool) -> Option<Kernel> {
-        let suffix = if windowed { "_window:add_slices" } else { ":add_slices" };
-        let kernel = || self.made(slices::sum_twin(self.product), suffix, WIDE, windowed).entry("add_slices");
+    fn adds_slices(&self, window: Option<Window>) -> Option<Kernel> {
+        let suffix = if window.is_some() { "_window:add_slices" } else { ":add_slices" };
+        let kernel = || self.made(slices::sum_twin(self.product), suffix, WIDE, window).entry("add_slices");
         matches!(self.body, Sliced(_)).then(kernel)
     }
     /// Workgroups from which on it is taken on a GPU where nothing was measured.
@@ -211,6 +239,15 @@ impl Variant {
     /// Tiles of the result. A workgroup of blocks is 8 invocations side by side.
     fn tiles(&self, shape: Shape) -> u64 {
         let (lines, across) = self.product.result(shape);
+        if let Strip { sites, .. } = self.body {
+            let Some(window) = shape.window else { return (lines * across).div_ceil(256 * sites as usize) as u64 };
+            let [height, width] = if self.product == Product::Forward { window.out() } else { window.sites };
+            let strips = height * width.div_ceil(sites as usize) * window.batch(shape.cols) / 4;
+            return match self.product {
+                Product::WeightGrad => lines * window.kernel[0],
+                _ => (lines * strips).div_ceil(64),
+            } as u64;
+        }
         let tile = match (self.body, self.product) {
             (Plain, _) => return (lines * across).div_ceil(64) as u64,
             (Tile(size) | Sliced(size), _) => (size.lines, size.columns),
@@ -218,11 +255,13 @@ impl Variant {
             (Direct, _) => return (lines * across / 4).div_ceil(64) as u64,
             (Across { rows, inputs, .. }, _) => (rows, 4 * inputs),
             (Block(rows, quads), _) => (rows, 32 * quads),
+            (Strip { .. }, _) => unreachable!("above"),
         };
         (lines.div_ceil(tile.0 as usize) * across.div_ceil(tile.1 as usize)) as u64
     }
 
-    fn kernel(&self, formats: Formats, windowed: bool) -> Kernel {
+    fn kernel(&self, formats: Formats, window: Option<Window>) -> Kernel {
+        let windowed = window.is_some();
         let twin = match (self.body, self.product, windowed) {
             (Sliced(_), product, _) => slices::twin(product),
             (_, Product::Forward, false) => linear::twin_forward,
@@ -233,16 +272,24 @@ impl Variant {
             (_, Product::WeightGrad, true) => window::twin_weight_grad,
         };
         let suffix = match (formats.x == Dtype::Bf16, formats.d_x == Dtype::Bf16) {
+            (false, false) if matches!(self.body, Strip { .. }) => strip_of(window).2,
             (false, false) if windowed => "_window",
             (false, false) => "",
             (true, false) => "_x_bf16",
             (false, true) => "_d_x_bf16",
             (true, true) => "_x_d_x_bf16",
         };
-        self.made(twin, suffix, formats, windowed)
+        self.made(twin, suffix, formats, window)
     }
-    fn made(&self, twin: fn(&Twin), suffix: &'static str, formats: Formats, windowed: bool) -> Kernel {
-        let (source, consts) = self.source();
+    fn made(
+        &self,
+        twin: fn(&Twin),
+        suffix: &'static str,
+        formats: Formats,
+        window: Option<Window>,
+    ) -> Kernel {
+        let windowed = window.is_some();
+        let (source, consts) = self.source(window);
         let sites =
             if windowed { source!("ops/product/sites_window") } else { source!("ops/product/sites_one") };
         let parts = [vec![sites], self.inputs(windowed), self.parts(formats)].concat();
@@ -251,7 +298,7 @@ impl Variant {
     }
 
     /// The body's file, and the constants that it leaves open.
-    fn source(&self) -> (Source, Vec<(&'static str, u32)>) {
+    fn source(&self, window: Option<Window>) -> (Source, Vec<(&'static str, u32)>) {
         match (self.body, self.product) {
             (Plain, _) => (source!("ops/product/plain"), vec![]),
             (Tile(size) | Sliced(size), product) => {
@@ -277,6 +324,16 @@ impl Variant {
             }
             (Direct, Product::Forward) => (source!("ops/product/forward_direct"), vec![("WG", 64)]),
             (Direct, _) => (source!("ops/product/input_grad_direct"), vec![("WG", 64)]),
+            (Strip { sites, lanes }, product) => {
+                let source = match product {
+                    Product::Forward => source!("ops/product/forward_strip"),
+                    Product::InputGrad => source!("ops/product/input_grad_strip"),
+                    Product::WeightGrad => source!("ops/product/weight_grad_strip"),
+                };
+                let (kernel, stride, _) = strip_of(window);
+                let (kernel, stride) = (kernel as u32, stride as u32);
+                (source, vec![("WG", lanes), ("SITES", sites), ("KERNEL", kernel), ("STRIDE", stride)])
+            }
             (Across { rows, inputs, across }, _) => {
                 let consts = vec![("ROWS", rows), ("INPUTS", inputs), ("ACROSS", across)];
                 (source!("ops/product/weight_grad_across"), consts)
@@ -309,6 +366,8 @@ impl Variant {
             (Product::WeightGrad, Scalars) => source!("ops/product/d_weight_scalars"),
             _ if matches!(self.body, Across { .. }) => source!("ops/product/d_weight_scalars"),
             (Product::WeightGrad, _) => source!("ops/product/d_weight_quads"),
+            (_, Texels) if matches!(self.body, Strip { .. }) => source!("ops/product/weight_any_texels"),
+            (_, Quads) if matches!(self.body, Strip { .. }) => source!("ops/product/weight_scalars"),
             (_, Texels) => source!("ops/product/weight_texels"),
             (_, Quads) => source!("ops/product/weight_quads"),
             (_, Scalars) => source!("ops/product/weight_scalars"),
@@ -334,6 +393,9 @@ impl Variant {
             (Block(..), Product::Forward) => vec![weight, x],
             (Block(..), Product::InputGrad) => vec![weight, x, d_y, d_x],
             (Direct, _) => vec![],
+            (Strip { .. }, Product::Forward) => vec![weight, x],
+            (Strip { .. }, Product::InputGrad) => vec![weight, x, d_y],
+            (Strip { .. }, Product::WeightGrad) => vec![x, d_y],
             (Block(..) | Across { .. }, _) => vec![weight, x, d_y],
         }
     }
