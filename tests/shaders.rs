@@ -16,7 +16,7 @@ mod portable;
 mod tint;
 
 use coppice::gpu::{Kernel, Source, expand, reflect};
-use coppice::ops::{activation, attention, gru, lstm, variants};
+use coppice::ops::{activation, attention, batch_norm, gru, layer_norm, lstm, pool, variants};
 use coppice::optim;
 use files::{Text, texts};
 use portable::{faults, needs_subgroups};
@@ -34,8 +34,13 @@ fn name(path: &str) -> Option<&str> {
 /// All kernels that are put together from several files.
 fn tables() -> impl Iterator<Item = Kernel> {
     let cells = [lstm::LSTM.kernels(), gru::GRU.kernels()].into_iter().flatten();
-    let of_sequences = attention::put_together().into_iter().chain(cells);
-    variants::kernels().chain(optim::kernels()).chain(activation::kernels()).chain(of_sequences)
+    let of_sequences = attention::kernels().into_iter().chain(cells);
+    let twofold = batch_norm::kernels().chain(layer_norm::kernels()).chain(pool::kernels());
+    variants::kernels()
+        .chain(optim::kernels())
+        .chain(activation::kernels())
+        .chain(of_sequences)
+        .chain(twofold)
 }
 
 /// Whether a file is put together with others, by one of the tables.

@@ -24,16 +24,16 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let group = group_index(id, groups);
     let i = group * WG + lane;
     let each = args.y_height * args.y_width * args.run; // of a channel
-    let channel = i / each;
+    let channel = divided(i, each);
     if !(group < grid.end && channel < args.channels) { return; }
     let within = i - channel * each;
     let site = divided(within, args.run);
     let row = divided(site, args.y_width);
-    // Before the first site numbers wrap around to large ones.
+    // Before the first site numbers wrap around to large ones, and so do their quotients.
     let down = row - args.first;
     let across = site - row * args.y_width - args.first;
-    let h = down / args.step;
-    let w = across / args.step;
+    let h = divided(down, args.step);
+    let w = divided(across, args.step);
     let open = h * args.step == down && w * args.step == across && h < args.height && w < args.width;
     let from_site = channel * args.height * args.width + h * args.width + w;
     y[i] = select(vec4<u32>(0u), x[select(0u, from_site * args.run + within - site * args.run, open)], open);

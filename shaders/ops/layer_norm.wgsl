@@ -7,14 +7,14 @@
 // x, y, d_y, d_x: (channels, cols). weight, bias, d_weight, d_bias: (channels,). moments: (2, cols). parts: (channels, parts, 2).
 // `normalise` and `differentiate`: a workgroup for QUADS quads of columns, whose channels LANES invocations share, so that
 // neighbours read neighbours; `observe`: one a part of a row, `gather`: one a row.
+// Left open: WG, ROUNDS; part by_*.
 //#use common/grid
 //#use common/tree
 //#use common/quad_tree
 alias Summed = vec2<f32>;
-const WG = 256u;
 const QUADS = 8u;
-const LANES = 32u;
-const EACH = 4u; // quads of an invocation of `observe`
+const LANES = WG / QUADS;
+const EACH = 4u; // quads of an invocation and round of `observe`
 
 override RMS = false;
 override ADDS = false;
@@ -26,11 +26,8 @@ struct Args {
     epsilon: f32,
 }
 @group(0) @binding(1) var<uniform> args: Args;
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> d_y: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> weight: array<f32>;
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
-@group(0) @binding(6) var<storage, read> moments: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read> parts: array<f32>;
 @group(0) @binding(8) var<storage, read_write> new_moments: array<vec4<f32>>;
 @group(0) @binding(9) var<storage, read_write> new_parts: array<f32>;
@@ -50,14 +47,18 @@ fn normalise(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) grou
     let n = f32(args.channels);
     var center = vec4<f32>(0.0);
     if !RMS {
+        // Sums of how far x is above the first channel are as large as deviations, not as the mean.
+        let base = x_at(at);
         var sum = vec4<f32>(0.0);
-        for (var channel = first; channel < args.channels; channel += LANES) { sum += x[channel * args.quads + at]; }
-        center = total(lane, sum) / n;
+        for (var channel = first; channel < args.channels; channel += LANES) {
+            sum += x_at(channel * args.quads + at) - base;
+        }
+        center = base + total(lane, sum) / n;
         workgroupBarrier();
     }
     var squares = vec4<f32>(0.0);
     for (var channel = first; channel < args.channels; channel += LANES) {
-        let off = x[channel * args.quads + at] - center;
+        let off = x_at(channel * args.quads + at) - center;
         squares += off * off;
     }
     let scale = 1.0 / sqrt(total(lane, squares) / n + args.epsilon);
@@ -68,7 +69,7 @@ fn normalise(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) grou
     }
     for (var channel = first; channel < args.channels; channel += LANES) {
         let i = channel * args.quads + quad;
-        let value = (x[i] - center) * scale * weight[channel];
+        let value = (x_at(i) - center) * scale * weight[channel];
         if RMS {
             y[i] = value;
         } else {
@@ -86,15 +87,15 @@ fn differentiate(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) 
     let at = min(quad, args.quads - 1u);
     let first = lane / QUADS;
     let n = f32(args.channels);
-    let center = moments[at];
-    let scale = moments[args.quads + at];
+    let center = moments_at(at);
+    let scale = moments_at(args.quads + at);
     var plain = vec4<f32>(0.0);
     var by_normal = vec4<f32>(0.0);
     for (var channel = first; channel < args.channels; channel += LANES) {
         let i = channel * args.quads + at;
-        let g = d_y[i] * weight[channel];
+        let g = d_y_at(i) * weight[channel];
         plain += g;
-        by_normal += g * (x[i] - center);
+        by_normal += g * (x_at(i) - center);
     }
     by_normal = total(lane, by_normal) * scale / n;
     if RMS {
@@ -106,7 +107,7 @@ fn differentiate(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) 
     if quad >= args.quads { return; }
     for (var channel = first; channel < args.channels; channel += LANES) {
         let i = channel * args.quads + quad;
-        let d = (d_y[i] * weight[channel] - plain - (x[i] - center) * scale * by_normal) * scale;
+        let d = (d_y_at(i) * weight[channel] - plain - (x_at(i) - center) * scale * by_normal) * scale;
         if ADDS {
             d_x[i] += d;
         } else {
@@ -124,11 +125,12 @@ fn observe(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups
     if !(group < grid.end) { return; }
     let row = group / args.parts * args.quads;
     var own = vec2<f32>(0.0);
-    for (var j = 0u; j < EACH; j++) {
-        let quad = (group % args.parts * EACH + j) * WG + lane;
+    for (var j = 0u; j < ROUNDS * EACH; j++) {
+        let quad = (group % args.parts * ROUNDS * EACH + j) * WG + lane;
         if quad < args.quads {
-            let d = d_y[row + quad];
-            own += vec2<f32>(sum_of(d * ((x[row + quad] - moments[quad]) * moments[args.quads + quad])), sum_of(d));
+            let d = d_y_at(row + quad);
+            let normal = (x_at(row + quad) - moments_at(quad)) * moments_at(args.quads + quad);
+            own += vec2<f32>(sum_of(d * normal), sum_of(d));
         }
     }
     let whole = tree(lane, own);

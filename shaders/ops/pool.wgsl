@@ -7,6 +7,7 @@
 // x, d_x: (channels, height, width, batch). y, d_y: (channels, out_height, out_width, batch). won: as y, one byte each.
 // One invocation per quad of the batch in what is written. Padding is at most half of the kernel, so that each window has a
 // tap inside.
+// Left open: part by_*.
 //#use common/divided
 //#use common/grid
 const WG = 64u;
@@ -31,11 +32,8 @@ struct Args {
     quads: u32, // of the batch
 }
 @group(0) @binding(1) var<uniform> args: Args;
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> won: array<u32>;
-@group(0) @binding(5) var<storage, read> winner: array<u32>;
-@group(0) @binding(6) var<storage, read> d_y: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> d_x: array<vec4<f32>>;
 
 struct Site { channel: u32, h: u32, w: u32, b: u32 }
@@ -89,7 +87,7 @@ fn largest(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups
         for (var across = 0u; across < args.kernel_width; across++) {
             let w = to.w * args.stride + across - args.padding;
             if h < args.height && w < args.width {
-                let value = x[quad_of(Site(to.channel, h, w, to.b), args.height, args.width)];
+                let value = x_at(quad_of(Site(to.channel, h, w, to.b), args.height, args.width));
                 let wins = vec4<bool>(first) | is_nan(value) | ((value > best) & !is_nan(best));
                 best = select(best, value, wins);
                 taps = select(taps, vec4<u32>(down * args.kernel_width + across), wins);
@@ -117,8 +115,8 @@ fn largest_backward(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroup
         for (var w = first_w; w <= last.y; w++) {
             let across = own.w + args.padding - w * args.stride;
             let at = quad_of(Site(own.channel, h, w, own.b), args.out_height, args.out_width);
-            let is_own = taps_of(winner[at]) == vec4<u32>(down * args.kernel_width + across);
-            sum += select(vec4<f32>(0.0), d_y[at], is_own);
+            let is_own = taps_of(winner_at(at)) == vec4<u32>(down * args.kernel_width + across);
+            sum += select(vec4<f32>(0.0), d_y_at(at), is_own);
         }
     }
     if ADDS {
@@ -143,7 +141,7 @@ fn mean(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         for (var across = 0u; across < args.kernel_width; across++) {
             let w = to.w * args.stride + across - args.padding;
             if h < args.height && w < args.width {
-                sum += x[quad_of(Site(to.channel, h, w, to.b), args.height, args.width)];
+                sum += x_at(quad_of(Site(to.channel, h, w, to.b), args.height, args.width));
             }
         }
     }
@@ -162,7 +160,7 @@ fn mean_backward(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) 
     var sum = vec4<f32>(0.0);
     for (var h = first_window(own.h, args.kernel_height); h <= last.x; h++) {
         for (var w = first_w; w <= last.y; w++) {
-            sum += d_y[quad_of(Site(own.channel, h, w, own.b), args.out_height, args.out_width)];
+            sum += d_y_at(quad_of(Site(own.channel, h, w, own.b), args.out_height, args.out_width));
         }
     }
     if ADDS {

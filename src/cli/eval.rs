@@ -30,6 +30,9 @@ pub struct Eval {
     /// "ks=3,5,3 e=3 d=1", pruned with density=0.5 or density=2:4 in it; see `docs/METHODS.md`
     #[arg(long, value_name = "S")]
     subnet: Option<String>,
+    /// Leave that subnet the batch-norm statistics of the whole network, to see what its own are worth
+    #[arg(long, requires = "subnet")]
+    no_recalibrate: bool,
     /// Fail (exit code 10) if the test accuracy, 0 to 1, is lower
     #[arg(long, value_name = "X")]
     min_accuracy: Option<f64>,
@@ -79,7 +82,11 @@ impl Eval {
         recipe = judged(&recipe, snapshot_of(&self.what)?.as_ref(), &extent(&data), data.classes)?;
         let mut session = Session::new(&gpu, &recipe, &data, variants)?;
         session.load_weights(&crate::report::mask::applied(&arrays)?)?;
-        let part = self.subnet.as_deref().map(|text| subnet::cut(&session, text)).transpose()?;
+        let part = self.subnet.as_deref().map(|text| match self.no_recalibrate {
+            false => subnet::cut(&session, text),
+            true => subnet::cut_as_trained(&session, text),
+        });
+        let part = part.transpose()?;
         let found = match &part {
             Some(part) => evaluate_part(&session, part)?,
             None => evaluate_all(&session)?,

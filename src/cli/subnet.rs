@@ -65,6 +65,15 @@ pub fn cut(session: &Session, text: &str) -> Result<shrink::Part> {
     session.cut_pick(&supernet, &Pick::parse(&supernet.space, text)?)
 }
 
+/// As [`cut`], with the running statistics of the whole network.
+///
+/// # Errors
+/// As those of [`cut`].
+pub fn cut_as_trained(session: &Session, text: &str) -> Result<shrink::Part> {
+    let supernet = session.supernet()?;
+    session.cut_as_trained(&supernet, &Pick::parse(&supernet.space, text)?)
+}
+
 /// The recipe of a subnet by itself: the same run with its network, and without phases.
 pub fn recipe(session: &Session, part: &shrink::Part) -> Result<Recipe> {
     let model = session.supernet()?.network(&part.subnet);

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::gpu::{Kernel, Recorder, Tensor, Twin, Uniform};
 use crate::ops::Step;
 use crate::ops::dropout::Dropout;
+use crate::ops::fetch::Fetch;
 use crate::ops::lengths::Ragged;
 use crate::random::{self, Stream};
 use crate::wgsl_struct;
@@ -31,19 +32,16 @@ wgsl_struct! {
 /// Queries, or keys, of an invocation.
 const BLOCK: usize = 4;
 
-/// The kernels of each entry point that are put together from parts; others differ from them in the values of overrides.
-pub fn put_together() -> Vec<Kernel> {
-    [softmax::kernels(), streamed::kernels()].concat()
-}
-
-/// Those, and the product: for tests of what compilers make of them.
+/// The kernels of each entry point; others differ from them in the values of overrides.
 pub fn kernels() -> Vec<Kernel> {
-    [&product::kernels()[..], &put_together()].concat()
+    [&product::kernels()[..], &softmax::kernels(), &streamed::kernels()].concat()
 }
 
 /// What attends to what.
 #[derive(Clone, Copy)]
 pub struct Attention<'a> {
+    /// Of the products, where probabilities are kept.
+    pub fetch: Fetch,
     pub step: &'a Uniform,
     pub batch: usize,
     pub heads: usize,
@@ -141,6 +139,7 @@ impl Attention<'_> {
     /// The products of scores: queries by keys, summed over channels.
     fn by_pairs(&self, scale: f32, keys: Strides) -> Product {
         Product {
+            fetch: self.fetch,
             batch: self.batch,
             heads: self.heads,
             extents: [self.queries, self.keys, self.depth],

@@ -7,9 +7,10 @@
 //! u = 2^-24 that mean is off by u |mean| and a few u deviations, the variance by (d + 4) u of itself after d joins, whatever
 //! the mean; y by u |mean| / deviation besides, as much as the rounding of x alone.
 
+use super::fetch::Fetch;
 use super::groups;
 use crate::error::Result;
-use crate::gpu::{Gpu, Kernel, Recorder, Tensor, Twin, Uniform};
+use crate::gpu::{Kernel, Recorder, Tensor, Twin, Uniform};
 use crate::ops::Step;
 use crate::ops::relu::rectified;
 use crate::{bind, source, wgsl_struct};
@@ -23,41 +24,12 @@ wgsl_struct! {
     pub struct Args { channels: u32, quads: u32, batch_quads: u32, parts: u32, epsilon: f32, fixed: u32 }
 }
 
-/// How the kernels go through a row: a part is so many lanes by so many rounds of four quads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lanes {
-    /// 256 lanes, one round, from buffers: for GPUs.
-    Many,
-    /// 8 lanes, 32 rounds, from textures: for software adapters, on which what lanes tell each other is what takes time.
-    Few,
-}
-
-impl Lanes {
-    pub const ALL: [Lanes; 2] = [Lanes::Many, Lanes::Few];
-
-    pub fn of(gpu: &Gpu) -> Self {
-        if gpu.prefers_texels() { Lanes::Few } else { Lanes::Many }
-    }
-    fn count(self) -> usize {
-        match self {
-            Lanes::Many => 256,
-            Lanes::Few => 8,
-        }
-    }
-    /// `entry`: an entry point and what it is called.
-    fn kernel(self, entry: [&'static str; 2], twin: fn(&Twin)) -> Kernel {
-        let (suffix, part) = match self {
-            Lanes::Many => ("", source!("ops/batch_norm/by_buffers")),
-            Lanes::Few => ("_texels", source!("ops/batch_norm/by_texels")),
-        };
-        let consts = [("WG", self.count() as u32), ("ROUNDS", (PART / 4 / self.count()) as u32)];
-        let [entry, called] = entry;
-        Kernel::own(source!("ops/batch_norm"), twin).entry(entry).proven().variant(
-            [called, suffix],
-            &consts,
-            &[part],
-        )
-    }
+/// `entry`: an entry point and what it is called.
+fn kernel(fetch: Fetch, [entry, called]: [&'static str; 2], twin: fn(&Twin)) -> Kernel {
+    let (suffix, part) =
+        fetch.part(source!("ops/batch_norm/by_buffers"), source!("ops/batch_norm/by_texels"));
+    let own = Kernel::own(source!("ops/batch_norm"), twin).entry(entry).proven();
+    own.variant([called, suffix], &fetch.rounds(PART), &[part])
 }
 
 const OBSERVE: [&str; 2] = ["observe", "ops/batch_norm:observe"];
@@ -68,13 +40,29 @@ const OBSERVE_BACKWARD: [&str; 2] = ["observe_backward", "ops/batch_norm:observe
 const GATHER_BACKWARD: [&str; 2] = ["gather_backward", "ops/batch_norm:gather_backward"];
 const DIFFERENTIATE: [&str; 2] = ["differentiate", "ops/batch_norm:differentiate"];
 
+/// Every kernel; others are the same with other values of overrides.
+pub fn kernels() -> impl Iterator<Item = Kernel> {
+    let of = |fetch| {
+        [
+            kernel(fetch, OBSERVE, twin_observe),
+            kernel(fetch, GATHER, twin_gather),
+            kernel(fetch, RECALL, twin_recall),
+            kernel(fetch, NORMALISE, |t| twin_normalise(t, false)),
+            kernel(fetch, OBSERVE_BACKWARD, |t| twin_observe_backward(t, false)),
+            kernel(fetch, GATHER_BACKWARD, twin_gather_backward),
+            kernel(fetch, DIFFERENTIATE, |t| twin_differentiate(t, false, false)),
+        ]
+    };
+    Fetch::ALL.into_iter().flat_map(of)
+}
+
 /// Quads of a part.
 const PART: usize = 1024;
 
 /// What is normalised, and how.
 #[derive(Clone, Copy)]
 pub struct Norm<'a> {
-    pub lanes: Lanes,
+    pub fetch: Fetch,
     /// How many samples the batch has.
     pub step: &'a Uniform,
     pub channels: usize,
@@ -137,11 +125,16 @@ impl Norm<'_> {
     ) -> Result<()> {
         let args = self.args();
         let binds = bind! { args: &args, step: self.step, x: x, new_parts: parts };
-        rec.dispatch(&self.lanes.kernel(OBSERVE, twin_observe), binds, self.all_parts(), 4 * self.len() as u64)?;
+        rec.dispatch(
+            &kernel(self.fetch, OBSERVE, twin_observe),
+            binds,
+            self.all_parts(),
+            4 * self.len() as u64,
+        )?;
         let binds = bind! {
             args: &args, parts: parts, new_moments: moments, batch_mean: mean, batch_variance: variance
         };
-        rec.dispatch(&self.lanes.kernel(GATHER, twin_gather), binds, self.rows(), 8 * self.all_parts())
+        rec.dispatch(&kernel(self.fetch, GATHER, twin_gather), binds, self.rows(), 8 * self.all_parts())
     }
 
     /// The moments that running statistics are.
@@ -154,8 +147,8 @@ impl Norm<'_> {
         let binds = bind! {
             args: &self.args(), running_mean: mean, running_variance: variance, new_moments: moments
         };
-        let kernel = self.lanes.kernel(RECALL, twin_recall);
-        rec.dispatch(&kernel, binds, groups(self.channels, self.lanes.count()), 3 * self.rows())
+        let own = kernel(self.fetch, RECALL, twin_recall);
+        rec.dispatch(&own, binds, groups(self.channels, self.fetch.lanes()), 3 * self.rows())
     }
 
     /// `y = (x - mean) / deviation * weight + bias`, rectified if a ReLU follows.
@@ -169,12 +162,12 @@ impl Norm<'_> {
     ) -> Result<()> {
         let Scale { weight, bias } = scale;
         let binds = bind! { args: &self.args(), x: x, moments: moments, weight: weight, bias: bias, y: y };
-        let kernel = |twin| self.lanes.kernel(NORMALISE, twin);
-        let kernel = match self.relu {
-            false => kernel(|t| twin_normalise(t, false)),
-            true => kernel(|t| twin_normalise(t, true)).with(&[("RELU", 1.0)]),
+        let by = |twin| kernel(self.fetch, NORMALISE, twin);
+        let own = match self.relu {
+            false => by(|t| twin_normalise(t, false)),
+            true => by(|t| twin_normalise(t, true)).with(&[("RELU", 1.0)]),
         };
-        rec.dispatch(&kernel, binds, self.all_parts(), 4 * self.len() as u64)
+        rec.dispatch(&own, binds, self.all_parts(), 4 * self.len() as u64)
     }
 
     /// The gradients of weight and bias, and `sums`: the means that the gradient of x takes.
@@ -194,16 +187,21 @@ impl Norm<'_> {
         let binds = bind! {
             args: &args, step: step, x: x, d_y: d_y, moments: moments, weight: weight, bias: bias, new_parts: parts
         };
-        let kernel = |twin| self.lanes.kernel(OBSERVE_BACKWARD, twin);
-        let kernel = match self.relu {
-            false => kernel(|t| twin_observe_backward(t, false)),
-            true => kernel(|t| twin_observe_backward(t, true)).with(&[("RELU", 1.0)]),
+        let by = |twin| kernel(self.fetch, OBSERVE_BACKWARD, twin);
+        let own = match self.relu {
+            false => by(|t| twin_observe_backward(t, false)),
+            true => by(|t| twin_observe_backward(t, true)).with(&[("RELU", 1.0)]),
         };
-        rec.dispatch(&kernel, binds, self.all_parts(), 5 * self.len() as u64)?;
+        rec.dispatch(&own, binds, self.all_parts(), 5 * self.len() as u64)?;
         let binds = bind! {
             args: &args, step: step, parts: parts, d_weight: d_weight, d_bias: d_bias, new_sums: sums
         };
-        rec.dispatch(&self.lanes.kernel(GATHER_BACKWARD, twin_gather_backward), binds, self.rows(), 2 * self.all_parts())
+        rec.dispatch(
+            &kernel(self.fetch, GATHER_BACKWARD, twin_gather_backward),
+            binds,
+            self.rows(),
+            2 * self.all_parts(),
+        )
     }
 
     /// The gradient of x, or `+=` if `adds`; 0 in columns without a sample. By running statistics `sums` is not read.
@@ -224,16 +222,14 @@ impl Norm<'_> {
             args: &args, step: step, x: x, d_y: d_y, moments: moments, weight: weight, bias: bias, sums: sums,
             d_x: d_x
         };
-        let kernel = |twin| self.lanes.kernel(DIFFERENTIATE, twin);
-        let kernel = match (self.relu, adds) {
-            (false, false) => kernel(|t| twin_differentiate(t, false, false)),
-            (false, true) => kernel(|t| twin_differentiate(t, false, true)).with(&[("ADDS", 1.0)]),
-            (true, false) => kernel(|t| twin_differentiate(t, true, false)).with(&[("RELU", 1.0)]),
-            (true, true) => {
-                kernel(|t| twin_differentiate(t, true, true)).with(&[("RELU", 1.0), ("ADDS", 1.0)])
-            }
+        let by = |twin| kernel(self.fetch, DIFFERENTIATE, twin);
+        let own = match (self.relu, adds) {
+            (false, false) => by(|t| twin_differentiate(t, false, false)),
+            (false, true) => by(|t| twin_differentiate(t, false, true)).with(&[("ADDS", 1.0)]),
+            (true, false) => by(|t| twin_differentiate(t, true, false)).with(&[("RELU", 1.0)]),
+            (true, true) => by(|t| twin_differentiate(t, true, true)).with(&[("RELU", 1.0), ("ADDS", 1.0)]),
         };
-        rec.dispatch(&kernel, binds, self.all_parts(), 8 * self.len() as u64)
+        rec.dispatch(&own, binds, self.all_parts(), 8 * self.len() as u64)
     }
 }
 

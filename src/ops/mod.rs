@@ -15,6 +15,7 @@ pub mod cell;
 pub mod cross_entropy;
 pub mod dropout;
 pub mod embedding;
+pub mod fetch;
 pub mod finite;
 pub mod gru;
 pub mod layer_norm;

@@ -1,10 +1,11 @@
 //! Pooling of images: the largest number of each window, or the mean of all.
 
+use super::fetch::Fetch;
 use super::groups;
 use super::window::Window;
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance, Trial};
-use crate::gpu::{Dtype, Kernel, Recorder, Tensor, Twin};
+use crate::gpu::{Dtype, Gpu, Kernel, Recorder, Tensor, Twin};
 use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
@@ -15,24 +16,6 @@ wgsl_struct! {
     }
 }
 
-const fn kernel(entry: &'static str, twin: fn(&Twin)) -> Kernel {
-    Kernel::own(source!("ops/pool"), twin).entry(entry).proven()
-}
-
-/// By whether no gradient passes where the largest number is not above 0.
-const LARGEST: [Kernel; 2] = [
-    kernel("largest", |t| twin_largest(t, false)),
-    kernel("largest", |t| twin_largest(t, true)).with(&[("RECTIFIES", 1.0)]),
-];
-const LARGEST_BACKWARD: [Kernel; 2] = [
-    kernel("largest_backward", |t| twin_largest_backward(t, false)),
-    kernel("largest_backward", |t| twin_largest_backward(t, true)).with(&[("ADDS", 1.0)]),
-];
-const MEAN: Kernel = kernel("mean", twin_mean);
-const MEAN_BACKWARD: [Kernel; 2] = [
-    kernel("mean_backward", |t| twin_mean_backward(t, false)),
-    kernel("mean_backward", |t| twin_mean_backward(t, true)).with(&[("ADDS", 1.0)]),
-];
 const WG: usize = 64;
 /// Taps that a byte can name, beside none.
 pub const MOST_TAPS: usize = NO_TAP as usize;
@@ -67,54 +50,102 @@ fn flops(window: &Window, y: &Tensor) -> u64 {
     (y.len() * window.taps()) as u64
 }
 
-/// `y` (channels, cols) = the largest number of each window of `x`; `won` says by which tap: see [`won`]. If `rectifies`, it
-/// says none where that number is not above 0. The window has no dilation, a padding of at most half of its kernel, and at
-/// most [`MOST_TAPS`].
-pub fn record_largest(
-    rec: &mut Recorder,
-    window: &Window,
-    x: &Tensor,
-    y: &Tensor,
-    won: &Tensor,
-    rectifies: bool,
-) -> Result<()> {
-    let binds = bind! { args: &args(window, y, y), x: x, y: y, won: won };
-    let kernel = &LARGEST[usize::from(rectifies)];
-    rec.dispatch(kernel, binds, groups(y.len() / 4, WG), flops(window, y))
+const LARGEST: [&str; 2] = ["largest", "ops/pool:largest"];
+const LARGEST_BACKWARD: [&str; 2] = ["largest_backward", "ops/pool:largest_backward"];
+const MEAN: [&str; 2] = ["mean", "ops/pool:mean"];
+const MEAN_BACKWARD: [&str; 2] = ["mean_backward", "ops/pool:mean_backward"];
+
+/// `entry`: an entry point and what it is called.
+fn kernel(fetch: Fetch, [entry, called]: [&'static str; 2], twin: fn(&Twin)) -> Kernel {
+    let (suffix, part) = fetch.part(source!("ops/pool/by_buffers"), source!("ops/pool/by_texels"));
+    Kernel::own(source!("ops/pool"), twin).entry(entry).proven().part([called, suffix], part)
 }
 
-/// `d_x` = the sum of `d_y` over the windows that x won, or `+=` if `adds`.
-pub fn record_largest_backward(
-    rec: &mut Recorder,
-    window: &Window,
-    won: &Tensor,
-    d_y: &Tensor,
-    d_x: &Tensor,
-    adds: bool,
-) -> Result<()> {
-    let binds = bind! { args: &args(window, d_y, d_x), winner: won, d_y: d_y, d_x: d_x };
-    let kernel = &LARGEST_BACKWARD[usize::from(adds)];
-    rec.dispatch(kernel, binds, groups(d_x.len() / 4, WG), flops(window, d_y))
+/// Every kernel; others are the same with other values of overrides.
+pub fn kernels() -> impl Iterator<Item = Kernel> {
+    let of = |fetch| {
+        [
+            kernel(fetch, LARGEST, |t| twin_largest(t, false)),
+            kernel(fetch, LARGEST_BACKWARD, |t| twin_largest_backward(t, false)),
+            kernel(fetch, MEAN, twin_mean),
+            kernel(fetch, MEAN_BACKWARD, |t| twin_mean_backward(t, false)),
+        ]
+    };
+    Fetch::ALL.into_iter().flat_map(of)
 }
 
-/// `y` (channels, cols) = the mean of each window of `x`; zeros around x count. The window has no dilation, and a padding of
-/// at most half of its kernel.
-pub fn record_mean(rec: &mut Recorder, window: &Window, x: &Tensor, y: &Tensor) -> Result<()> {
-    let binds = bind! { args: &args(window, y, y), x: x, y: y };
-    rec.dispatch(&MEAN, binds, groups(y.len() / 4, WG), flops(window, y))
+/// A window, without dilation and with a padding of at most half of its kernel.
+#[derive(Clone, Copy)]
+pub struct Pooling<'a> {
+    pub window: &'a Window,
+    pub fetch: Fetch,
 }
 
-/// `d_x` = the sum of `d_y` over the windows that x lies in, over the number of taps; or `+=` if `adds`.
-pub fn record_mean_backward(
-    rec: &mut Recorder,
-    window: &Window,
-    d_y: &Tensor,
-    d_x: &Tensor,
-    adds: bool,
-) -> Result<()> {
-    let binds = bind! { args: &args(window, d_y, d_x), d_y: d_y, d_x: d_x };
-    let kernel = &MEAN_BACKWARD[usize::from(adds)];
-    rec.dispatch(kernel, binds, groups(d_x.len() / 4, WG), flops(window, d_y))
+impl<'a> Pooling<'a> {
+    pub fn on(gpu: &Gpu, window: &'a Window) -> Self {
+        Self { window, fetch: Fetch::of(gpu) }
+    }
+
+    /// `y` (channels, cols) = the largest number of each window of `x`; `won` says by which tap: see [`won`]. If `rectifies`,
+    /// it says none where that number is not above 0. The window has at most [`MOST_TAPS`].
+    pub fn record_largest(
+        &self,
+        rec: &mut Recorder,
+        x: &Tensor,
+        y: &Tensor,
+        won: &Tensor,
+        rectifies: bool,
+    ) -> Result<()> {
+        let binds = bind! { args: &args(self.window, y, y), x: x, y: y, won: won };
+        let by = |twin| kernel(self.fetch, LARGEST, twin);
+        let own = match rectifies {
+            false => by(|t| twin_largest(t, false)),
+            true => by(|t| twin_largest(t, true)).with(&[("RECTIFIES", 1.0)]),
+        };
+        rec.dispatch(&own, binds, groups(y.len() / 4, WG), flops(self.window, y))
+    }
+
+    /// `d_x` = the sum of `d_y` over the windows that x won, or `+=` if `adds`.
+    pub fn record_largest_backward(
+        &self,
+        rec: &mut Recorder,
+        won: &Tensor,
+        d_y: &Tensor,
+        d_x: &Tensor,
+        adds: bool,
+    ) -> Result<()> {
+        let binds = bind! { args: &args(self.window, d_y, d_x), winner: won, d_y: d_y, d_x: d_x };
+        let by = |twin| kernel(self.fetch, LARGEST_BACKWARD, twin);
+        let own = match adds {
+            false => by(|t| twin_largest_backward(t, false)),
+            true => by(|t| twin_largest_backward(t, true)).with(&[("ADDS", 1.0)]),
+        };
+        rec.dispatch(&own, binds, groups(d_x.len() / 4, WG), flops(self.window, d_y))
+    }
+
+    /// `y` (channels, cols) = the mean of each window of `x`; zeros around x count.
+    pub fn record_mean(&self, rec: &mut Recorder, x: &Tensor, y: &Tensor) -> Result<()> {
+        let binds = bind! { args: &args(self.window, y, y), x: x, y: y };
+        let own = kernel(self.fetch, MEAN, twin_mean);
+        rec.dispatch(&own, binds, groups(y.len() / 4, WG), flops(self.window, y))
+    }
+
+    /// `d_x` = the sum of `d_y` over the windows that x lies in, over the number of taps; or `+=` if `adds`.
+    pub fn record_mean_backward(
+        &self,
+        rec: &mut Recorder,
+        d_y: &Tensor,
+        d_x: &Tensor,
+        adds: bool,
+    ) -> Result<()> {
+        let binds = bind! { args: &args(self.window, d_y, d_x), d_y: d_y, d_x: d_x };
+        let by = |twin| kernel(self.fetch, MEAN_BACKWARD, twin);
+        let own = match adds {
+            false => by(|t| twin_mean_backward(t, false)),
+            true => by(|t| twin_mean_backward(t, true)).with(&[("ADDS", 1.0)]),
+        };
+        rec.dispatch(&own, binds, groups(d_x.len() / 4, WG), flops(self.window, d_y))
+    }
 }
 
 /// A twin's window, and the samples of its batch.
@@ -201,11 +232,13 @@ const WINDOWS: [Window; 4] = [
 ];
 
 pub fn checks() -> Vec<Check> {
-    let of = |window: Window| {
+    let of = |(window, fetch): (Window, Fetch)| {
         let [sites, out] = [window.sites, window.out()].map(|pair| pair[0] * pair[1]);
         let shapes = move |n: usize| [sites, out].map(|sites| [n.min(67), sites * (4 + n % 3 * 4)]);
         let close = Tolerance::sum(window.taps());
-        let check = |what: &str, build: Box<Build>| Check::new(format!("ops/pool:{what} ({window})"), build);
+        let check = |what: &str, build: Box<Build>| {
+            Check::new(format!("ops/pool:{what} ({fetch:?}, {window})"), build)
+        };
         [
             check(
                 "largest",
@@ -213,7 +246,7 @@ pub fn checks() -> Vec<Check> {
                     let [x, y] = shapes(n);
                     let (x, y) = (t.input("x", &x)?, t.output("y", &y, Tolerance::EXACT)?);
                     let won = t.output_u32("won", &won(&y.shape))?;
-                    record_largest(&mut t.rec, &window, &x, &y, &won, false)
+                    Pooling { window: &window, fetch }.record_largest(&mut t.rec, &x, &y, &won, false)
                 }),
             ),
             check(
@@ -224,7 +257,7 @@ pub fn checks() -> Vec<Check> {
                     let y = t.gpu.tensor("y", Dtype::F32, &y)?;
                     t.compare_odd(&y, Tolerance::EXACT);
                     let won = t.output_u32("won", &won(&y.shape))?;
-                    record_largest(&mut t.rec, &window, &x, &y, &won, true)
+                    Pooling { window: &window, fetch }.record_largest(&mut t.rec, &x, &y, &won, true)
                 }),
             ),
             check(
@@ -236,8 +269,10 @@ pub fn checks() -> Vec<Check> {
                     let words = t.indices("won", &word_shape, 1 << 27)?;
                     let (d_x, more) = (t.output("d_x", &x, close)?, t.input("more", &x)?);
                     t.compare(&more, close);
-                    record_largest_backward(&mut t.rec, &window, &words, &d_y, &d_x, false)?;
-                    record_largest_backward(&mut t.rec, &window, &words, &d_y, &more, true)
+                    Pooling { window: &window, fetch }
+                        .record_largest_backward(&mut t.rec, &words, &d_y, &d_x, false)?;
+                    Pooling { window: &window, fetch }
+                        .record_largest_backward(&mut t.rec, &words, &d_y, &more, true)
                 }),
             ),
             check(
@@ -245,7 +280,7 @@ pub fn checks() -> Vec<Check> {
                 Box::new(move |t, n| {
                     let [x, y] = shapes(n);
                     let (x, y) = (t.input("x", &x)?, t.output("y", &y, close)?);
-                    record_mean(&mut t.rec, &window, &x, &y)
+                    Pooling { window: &window, fetch }.record_mean(&mut t.rec, &x, &y)
                 }),
             ),
             check(
@@ -255,13 +290,13 @@ pub fn checks() -> Vec<Check> {
                     let (d_y, d_x, more) =
                         (t.input("d_y", &y)?, t.output("d_x", &x, close)?, t.input("more", &x)?);
                     t.compare(&more, close);
-                    record_mean_backward(&mut t.rec, &window, &d_y, &d_x, false)?;
-                    record_mean_backward(&mut t.rec, &window, &d_y, &more, true)
+                    Pooling { window: &window, fetch }.record_mean_backward(&mut t.rec, &d_y, &d_x, false)?;
+                    Pooling { window: &window, fetch }.record_mean_backward(&mut t.rec, &d_y, &more, true)
                 }),
             ),
         ]
     };
-    WINDOWS.into_iter().flat_map(of).collect()
+    WINDOWS.into_iter().flat_map(|window| Fetch::ALL.map(|fetch| (window, fetch))).flat_map(of).collect()
 }
 
 type Build = dyn Fn(&mut Trial, usize) -> Result<()> + Send + Sync;
@@ -269,7 +304,7 @@ type Build = dyn Fn(&mut Trial, usize) -> Result<()> + Send + Sync;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::{Choice, Gpu};
+    use crate::gpu::Choice;
 
     /// One channel of 3 x 4 with windows of 2 x 2, one apart: of equal numbers the first wins; NaN does before any.
     #[test]
@@ -282,10 +317,10 @@ mod tests {
             let y = gpu.tensor("y", Dtype::F32, &[1, 24]).unwrap();
             let words = gpu.tensor("won", Dtype::U32, &won(&y.shape)).unwrap();
             let mut rec = Recorder::new(&gpu);
-            record_largest(&mut rec, &window, &x, &y, &words, false).unwrap();
+            Pooling::on(&gpu, &window).record_largest(&mut rec, &x, &y, &words, false).unwrap();
             let d_y = gpu.upload_f32("d_y", &[1, 24], &[1.0; 24]).unwrap();
             let d_x = gpu.tensor("d_x", Dtype::F32, &[1, 48]).unwrap();
-            record_largest_backward(&mut rec, &window, &words, &d_y, &d_x, false).unwrap();
+            Pooling::on(&gpu, &window).record_largest_backward(&mut rec, &words, &d_y, &d_x, false).unwrap();
             rec.finish().unwrap().replay().unwrap();
             if gpu.is_counted() {
                 continue; // nothing runs there

@@ -242,6 +242,16 @@ impl Session {
     /// # Errors
     /// As those of the device.
     pub fn cut_pick(&self, supernet: &Supernet, pick: &Pick) -> Result<Part> {
+        let part = self.cut_as_trained(supernet, pick)?;
+        self.observe(&part.model, self.observed_batches())?;
+        Ok(part)
+    }
+
+    /// As [`Session::cut_pick`], with the running statistics of the whole network: to see what those of its own are worth.
+    ///
+    /// # Errors
+    /// As those of the device.
+    pub fn cut_as_trained(&self, supernet: &Supernet, pick: &Pick) -> Result<Part> {
         let (subnet, is_full) = (&pick.subnet, pick.density == Density::Full);
         let lay_out = if is_full { Supernet::part } else { Supernet::copy };
         let mut part = lay_out(supernet, subnet, &self.model.params)?;
@@ -251,7 +261,6 @@ impl Session {
         if !is_full {
             thin::prune(&mut part, pick.density)?;
         }
-        self.observe(&part.model, self.observed_batches())?;
         Ok(part)
     }
 

@@ -9,9 +9,9 @@ use std::ffi::{CStr, CString};
 use std::process::Command;
 
 use ash::vk;
-use coppice::ops::attention;
 use coppice::ops::packed::variants as packed;
 use coppice::ops::variants::{self as dense, Class};
+use coppice::ops::{attention, batch_norm, layer_norm, pool};
 use coppice::optim;
 use naga::back::spv;
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
@@ -40,8 +40,10 @@ fn kernels() -> Vec<(String, String, &'static str, bool)> {
         dense::ALL.iter().filter(|one| one.class != Class::Software).flat_map(dense::Variant::kernels);
     let of_packed =
         packed::ALL.iter().filter(|one| one.class != Class::Software).flat_map(packed::Variant::kernels);
-    let of_optim = optim::kernels().filter(|kernel| !kernel.name().contains("texels"));
-    let all = of_dense.chain(of_packed).chain(of_optim).chain(attention::kernels());
+    let twofold = batch_norm::kernels().chain(layer_norm::kernels()).chain(pool::kernels());
+    let others = optim::kernels().chain(attention::kernels()).chain(twofold);
+    let others = others.filter(|kernel| !kernel.name().contains("texels"));
+    let all = of_dense.chain(of_packed).chain(others);
     all.map(|kernel| (kernel.name(), kernel.text().unwrap(), kernel.entry, kernel.is_proven())).collect()
 }
 

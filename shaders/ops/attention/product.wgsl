@@ -5,6 +5,7 @@
 //   1: n is a key, m its query: blocks above the diagonal are left as they are.
 //   2: k is a key, m its query: it ends with the block of m.
 //   3: k is a query, m its key: it begins with the block of m.
+// Left open: part product_by_*.
 //#use common/grid
 const WG = 64u;
 const BLOCK = 4u;
@@ -33,8 +34,6 @@ struct Args {
     c_column: u32,
 }
 @group(0) @binding(1) var<uniform> args: Args;
-@group(0) @binding(2) var<storage, read> a: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> b: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> c: array<vec4<f32>>;
 
 @compute @workgroup_size(WG)
@@ -67,8 +66,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         var left: array<vec4<f32>, BLOCK>;
         var right: array<vec4<f32>, BLOCK>;
         for (var r = 0u; r < BLOCK; r++) {
-            left[r] = a[(a_rows[r] + k * args.a_inner) * args.batch_quads + quad];
-            right[r] = b[(b_rows[r] + k * args.b_inner) * args.batch_quads + quad];
+            left[r] = a_quad((a_rows[r] + k * args.a_inner) * args.batch_quads + quad);
+            right[r] = b_quad((b_rows[r] + k * args.b_inner) * args.batch_quads + quad);
         }
         for (var r = 0u; r < BLOCK; r++) {
             for (var n = 0u; n < BLOCK; n++) { sum[r][n] = sum[r][n] + left[r] * right[n]; }

@@ -5,9 +5,10 @@ use toml::Value;
 use super::super::extent::Extent;
 use super::super::layer::{Backward, Built, Context, Entry, Extra, Held, Layer, Needs, Site};
 use crate::error::{Error, Result};
-use crate::gpu::{Dtype, Recorder, Tensor};
+use crate::gpu::{Dtype, Gpu, Recorder, Tensor};
 use crate::ops::attention::{Attention, Gradients, Operands, Scratch};
 use crate::ops::dropout::Dropout;
+use crate::ops::fetch::Fetch;
 use crate::ops::recall::Recall;
 
 /// Bytes of a layer's probabilities up to which they are kept with `scores = "auto"`. They take no second product of queries
@@ -132,11 +133,12 @@ impl Attends {
         self.stepwise.map(|steps| Recall { heads, depth, steps, batch, key_at: self.width })
     }
     /// By the layer's inputs: it reads the lengths among them.
-    fn attention<'a>(&self, site: Site<'a>, x: &[&'a Tensor]) -> Attention<'a> {
+    fn attention<'a>(&self, gpu: &Gpu, site: Site<'a>, x: &[&'a Tensor]) -> Attention<'a> {
         let during = site.during();
         let first = if self.is_cross { 0 } else { self.width };
         let dropout = Dropout { p: self.p, seed: self.seed, layer: during.number };
         Attention {
+            fetch: Fetch::of(gpu),
             step: during.step,
             batch: site.batch,
             heads: self.heads,
@@ -190,7 +192,7 @@ impl Layer for Attends {
             let during = site.during();
             return recall.record(rec, during.step, x[0], &during.carried[0], site.extra(0), y);
         }
-        let (own, x) = (self.attention(site, x), self.operands(x));
+        let (own, x) = (self.attention(&rec.gpu, site, x), self.operands(x));
         if !self.keeps(site.batch) {
             return own.record_streamed(rec, x, site.extra(TOTAL), y);
         }
@@ -203,7 +205,7 @@ impl Layer for Attends {
         let sink = |number: usize| pass.d_x[number].map(|sink| (sink.to, sink.adds));
         let to = Gradients { queries: sink(0), keys: sink(self.keys()) };
         let (Some(y), false) = (pass.y, to.queries.is_none() && to.keys.is_none()) else { return Ok(()) };
-        let (own, x) = (self.attention(site, pass.x), self.operands(pass.x));
+        let (own, x) = (self.attention(&rec.gpu, site, pass.x), self.operands(pass.x));
         let (d_y, delta) = (pass.d_y, site.extra(DELTA));
         if !self.keeps(site.batch) {
             return own.record_streamed_backward(rec, x, site.extra(TOTAL), y, d_y, delta, to);

@@ -6,7 +6,8 @@ use super::super::coupling::Passing;
 use super::super::layer::{Backward, Built, Context, Entry, Extra, Held, Layer, Needs, Rectifies, Site};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Recorder, Tensor};
-use crate::ops::batch_norm::{Lanes, Norm, Scale, pairs, parts};
+use crate::ops::batch_norm::{Norm, Scale, pairs, parts};
+use crate::ops::fetch::Fetch;
 use crate::param::{Param, ParamId};
 
 pub const ENTRY: Entry = Entry {
@@ -65,7 +66,7 @@ impl BatchNorm {
     fn norm<'a>(&self, gpu: &Gpu, site: Site<'a>) -> Norm<'a> {
         let during = site.during();
         Norm {
-            lanes: Lanes::of(gpu),
+            fetch: Fetch::of(gpu),
             step: during.step,
             channels: self.channels,
             cols: site.cols,
@@ -102,7 +103,8 @@ impl Layer for BatchNorm {
     }
 
     fn forward(&self, rec: &mut Recorder, site: Site, x: &[&Tensor], y: &Tensor) -> Result<()> {
-        let (norm, moments, statistics) = (self.norm(&rec.gpu, site), site.extra(MOMENTS), self.statistics(site));
+        let (norm, moments, statistics) =
+            (self.norm(&rec.gpu, site), site.extra(MOMENTS), self.statistics(site));
         if norm.fixed {
             norm.record_recall(rec, statistics.map(|own| &own.segments[0].weight), moments)?;
         } else {

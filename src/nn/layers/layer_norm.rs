@@ -6,6 +6,7 @@ use toml::Value;
 use super::super::layer::{Backward, Built, Context, Entry, Extra, Held, Layer, Needs, Site};
 use crate::error::Result;
 use crate::gpu::{Dtype, Recorder, Tensor};
+use crate::ops::fetch::Fetch;
 use crate::ops::layer_norm::Norm;
 use crate::param::Param;
 
@@ -54,14 +55,14 @@ const MOMENTS: usize = 0;
 const PARTS: usize = 1;
 
 impl LayerNorm {
-    fn norm(&self, site: Site) -> Norm {
-        Norm { channels: self.channels, cols: site.cols, epsilon: self.epsilon, rms: self.rms }
+    fn norm(&self, fetch: Fetch, site: Site) -> Norm {
+        Norm { fetch, channels: self.channels, cols: site.cols, epsilon: self.epsilon, rms: self.rms }
     }
 }
 
 impl Layer for LayerNorm {
     fn extras(&self, site: Site) -> Vec<Extra> {
-        let norm = self.norm(site);
+        let norm = self.norm(Fetch::Buffers, site); // shapes do not depend on it
         let extra = |shape, held| Extra { dtype: Dtype::F32, shape, held };
         vec![extra(norm.moments(), Held::Between), extra(norm.parts(), Held::Backward)]
     }
@@ -72,10 +73,17 @@ impl Layer for LayerNorm {
             Some(bias) => bias,
             None => rec.gpu.upload_f32("no bias", &[self.channels], &vec![0.0; self.channels])?,
         };
-        self.norm(site).record_normalise(rec, x[0], [&weight, &bias], site.extra(MOMENTS), y)
+        self.norm(Fetch::of(&rec.gpu), site).record_normalise(
+            rec,
+            x[0],
+            [&weight, &bias],
+            site.extra(MOMENTS),
+            y,
+        )
     }
     fn backward(&self, rec: &mut Recorder, site: Site, pass: &Backward) -> Result<()> {
-        let (norm, x, d_y, moments) = (self.norm(site), pass.x[0], pass.d_y, site.extra(MOMENTS));
+        let (norm, x, d_y, moments) =
+            (self.norm(Fetch::of(&rec.gpu), site), pass.x[0], pass.d_y, site.extra(MOMENTS));
         if let Some(grads) = pass.grads {
             let d_bias = match grads.get(1) {
                 Some(bias) => bias[0].clone(),

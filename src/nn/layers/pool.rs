@@ -8,8 +8,9 @@ use super::super::layer::{Backward, Built, Context, Entry, Extra, Held, Layer, N
 use super::conv2d::image;
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Recorder, Tensor};
+use crate::ops::pool::{self, Pooling};
+use crate::ops::sites;
 use crate::ops::window::Window;
-use crate::ops::{pool, sites};
 
 pub const LARGEST: Entry = Entry {
     name: "max_pool",
@@ -106,11 +107,18 @@ impl Layer for Largest {
         vec![Extra { dtype: Dtype::U32, shape, held: Held::Between }]
     }
     fn forward(&self, rec: &mut Recorder, site: Site, x: &[&Tensor], y: &Tensor) -> Result<()> {
-        pool::record_largest(rec, &self.window, x[0], y, site.extra(0), self.rectifies_input_grad)
+        Pooling::on(&rec.gpu, &self.window).record_largest(
+            rec,
+            x[0],
+            y,
+            site.extra(0),
+            self.rectifies_input_grad,
+        )
     }
     fn backward(&self, rec: &mut Recorder, site: Site, pass: &Backward) -> Result<()> {
         let Some(d_x) = pass.d_x[0] else { return Ok(()) };
-        pool::record_largest_backward(rec, &self.window, site.extra(0), pass.d_y, d_x.to, d_x.adds)
+        let pool = Pooling::on(&rec.gpu, &self.window);
+        pool.record_largest_backward(rec, site.extra(0), pass.d_y, d_x.to, d_x.adds)
     }
     fn passing(&self) -> Passing {
         Passing::Alone
@@ -131,11 +139,11 @@ struct Mean(Window);
 
 impl Layer for Mean {
     fn forward(&self, rec: &mut Recorder, _: Site, x: &[&Tensor], y: &Tensor) -> Result<()> {
-        pool::record_mean(rec, &self.0, x[0], y)
+        Pooling::on(&rec.gpu, &self.0).record_mean(rec, x[0], y)
     }
     fn backward(&self, rec: &mut Recorder, _: Site, pass: &Backward) -> Result<()> {
         let Some(d_x) = pass.d_x[0] else { return Ok(()) };
-        pool::record_mean_backward(rec, &self.0, pass.d_y, d_x.to, d_x.adds)
+        Pooling::on(&rec.gpu, &self.0).record_mean_backward(rec, pass.d_y, d_x.to, d_x.adds)
     }
     fn passing(&self) -> Passing {
         Passing::Alone

@@ -1,7 +1,7 @@
 //! Checks of attention at ragged lengths: over one tensor, causal, and over two, with more keys than queries; of samples that
 //! have all keys, and of samples that have some.
 
-use super::{Attention, Gradients, Operands, Scratch};
+use super::{Attention, Fetch, Gradients, Operands, Scratch};
 use crate::error::Result;
 use crate::gpu::Tensor;
 use crate::gpu::check::{Check, Tolerance, Trial};
@@ -45,6 +45,7 @@ struct Kind {
     /// Of dropout.
     p: f64,
     ragged: bool,
+    fetch: Fetch,
 }
 
 fn case(t: &mut Trial, n: usize, of: Kind) -> Result<Case> {
@@ -63,9 +64,10 @@ fn case(t: &mut Trial, n: usize, of: Kind) -> Result<Case> {
 impl Case {
     fn attention(&self) -> Attention<'_> {
         let [heads, depth, steps, batch] = self.extents;
-        let Kind { cross, p, .. } = self.of;
+        let Kind { cross, p, fetch, .. } = self.of;
         let first = if cross { 0 } else { heads * depth };
         Attention {
+            fetch,
             step: &self.step,
             batch,
             heads,
@@ -99,9 +101,9 @@ fn gradients(t: &mut Trial, case: &Case, adds: bool) -> Result<[Tensor; 2]> {
 
 impl Kind {
     fn name(self, what: &str) -> String {
-        let Self { cross, p, ragged } = self;
+        let Self { cross, p, ragged, fetch } = self;
         let ragged = if ragged { ", ragged" } else { "" };
-        format!("ops/attention ({what}, cross {cross}, dropout {p}{ragged})")
+        format!("ops/attention ({what}, {fetch:?}, cross {cross}, dropout {p}{ragged})")
     }
 }
 
@@ -144,7 +146,12 @@ fn streamed(of: Kind) -> Check {
 pub fn checks() -> Vec<Check> {
     let whole = [(false, 0.0), (true, 0.0), (false, 0.3), (true, 0.3)].map(|(cross, p)| (cross, p, false));
     let all = whole.into_iter().chain([(false, 0.3, true), (true, 0.3, true)]);
-    all.map(|(cross, p, ragged)| Kind { cross, p, ragged }).flat_map(|of| [kept(of), streamed(of)]).collect()
+    let of = |(cross, p, ragged)| {
+        let kind = |fetch| Kind { cross, p, ragged, fetch };
+        // Without scores there is one way to fetch.
+        [kept(kind(Fetch::Buffers)), kept(kind(Fetch::Texels)), streamed(kind(Fetch::Buffers))]
+    };
+    all.flat_map(of).collect()
 }
 
 #[cfg(test)]
@@ -178,6 +185,7 @@ mod tests {
         let step = gpu.uniform("step", &Step { draw: 5, ..Step::default() }).unwrap();
         let dropout = (p > 0.0).then_some(Dropout { p, seed: 7, layer: 1 });
         let own = Attention {
+            fetch: Fetch::of(gpu),
             step: &step,
             batch,
             heads,
@@ -255,6 +263,7 @@ mod tests {
         let kv = gpu.upload_f32("kv", &[2, 12], &spread(&[0.0, 1.0, -1.0, 3.0, 5.0, 7.0])).unwrap();
         let step = gpu.uniform("step", &Step::default()).unwrap();
         let own = Attention {
+            fetch: Fetch::Buffers,
             step: &step,
             batch: 4,
             heads: 1,

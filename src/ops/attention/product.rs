@@ -3,6 +3,7 @@
 use super::BLOCK;
 use crate::error::Result;
 use crate::gpu::{Kernel, Recorder, Tensor, Twin};
+use crate::ops::fetch::Fetch;
 use crate::ops::groups;
 use crate::{bind, source, wgsl_struct};
 
@@ -16,15 +17,23 @@ wgsl_struct! {
     }
 }
 
-/// By whether the product is added.
-const PRODUCT: [Kernel; 2] = [
-    Kernel::own(source!("ops/attention/product"), |t| twin(t, false)).proven(),
-    Kernel::own(source!("ops/attention/product"), |t| twin(t, true)).with(&[("ADDS", 1.0)]).proven(),
-];
 const WG: usize = 64;
 
-pub fn kernels() -> [Kernel; 1] {
-    [PRODUCT[0]]
+fn kernel(fetch: Fetch, adds: bool) -> Kernel {
+    let (suffix, part) =
+        fetch.part(source!("ops/attention/product_by_buffers"), source!("ops/attention/product_by_texels"));
+    let kernel = |twin| {
+        let own = Kernel::own(source!("ops/attention/product"), twin).proven();
+        own.part(["ops/attention/product", suffix], part)
+    };
+    match adds {
+        false => kernel(|t| twin(t, false)),
+        true => kernel(|t| twin(t, true)).with(&[("ADDS", 1.0)]),
+    }
+}
+
+pub fn kernels() -> [Kernel; 2] {
+    Fetch::ALL.map(|fetch| kernel(fetch, false))
 }
 
 /// Values of `causal`: what of a product there is.
@@ -52,6 +61,7 @@ impl Strides {
 /// `c[m, n] = scale sum over k of a[m, k] b[k, n]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Product {
+    pub fetch: Fetch,
     pub batch: usize,
     pub heads: usize,
     /// Of m, n and k.
@@ -92,7 +102,7 @@ impl Product {
         };
         let blocks = self.heads * rows.div_ceil(BLOCK) * columns.div_ceil(BLOCK);
         let binds = bind! { args: &args, a: a, b: b, c: c };
-        rec.dispatch(&PRODUCT[usize::from(adds)], binds, groups(blocks * self.batch / 4, WG), self.flops)
+        rec.dispatch(&kernel(self.fetch, adds), binds, groups(blocks * self.batch / 4, WG), self.flops)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Checks of batch normalisation on ragged sizes, one of them with a mean that is large beside the deviation.
 
-use super::{Lanes, Norm, Scale, pairs, parts};
+use super::{Fetch, Norm, Scale, pairs, parts};
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance, Trial};
 use crate::gpu::{Dtype, Tensor, Uniform};
@@ -20,9 +20,9 @@ fn case(t: &Trial, n: usize) -> Result<Case> {
 }
 
 impl Case {
-    fn norm(&self, lanes: Lanes, relu: bool, fixed: bool) -> Norm<'_> {
+    fn norm(&self, fetch: Fetch, relu: bool, fixed: bool) -> Norm<'_> {
         let [channels, cols] = self.shape;
-        Norm { lanes, step: &self.step, channels, cols, batch: self.batch, epsilon: 1e-5, relu, fixed }
+        Norm { fetch, step: &self.step, channels, cols, batch: self.batch, epsilon: 1e-5, relu, fixed }
     }
 }
 
@@ -35,10 +35,10 @@ fn around_one(t: &mut Trial, label: &str, n: usize) -> Result<Tensor> {
 /// Deviations are above 0.1 here, so that rounding grows tenfold at most.
 const NEAR: Tolerance = Tolerance { abs: 4e-6, rel: 4e-6 };
 
-fn forward(lanes: Lanes, relu: bool, mean: f32, near: Tolerance) -> Check {
-    Check::new(format!("ops/batch_norm ({lanes:?} lanes, relu {relu}, mean {mean})"), move |t: &mut Trial, n| {
+fn forward(fetch: Fetch, relu: bool, mean: f32, near: Tolerance) -> Check {
+    Check::new(format!("ops/batch_norm ({fetch:?}, relu {relu}, mean {mean})"), move |t: &mut Trial, n| {
         let case = case(t, n)?;
-        let (norm, channels) = (case.norm(lanes, relu, false), case.shape[0]);
+        let (norm, channels) = (case.norm(fetch, relu, false), case.shape[0]);
         let values: Vec<f32> =
             t.values(case.shape.iter().product()).into_iter().map(|value| value + mean).collect();
         let x = t.gpu.upload_f32("x", &case.shape, &values)?;
@@ -53,10 +53,10 @@ fn forward(lanes: Lanes, relu: bool, mean: f32, near: Tolerance) -> Check {
     })
 }
 
-fn recalled(lanes: Lanes, relu: bool) -> Check {
-    Check::new(format!("ops/batch_norm:recall ({lanes:?} lanes, relu {relu})"), move |t: &mut Trial, n| {
+fn recalled(fetch: Fetch, relu: bool) -> Check {
+    Check::new(format!("ops/batch_norm:recall ({fetch:?}, relu {relu})"), move |t: &mut Trial, n| {
         let case = case(t, n)?;
-        let (norm, channels) = (case.norm(lanes, relu, true), case.shape[0]);
+        let (norm, channels) = (case.norm(fetch, relu, true), case.shape[0]);
         let (mean, variance) = (t.input("mean", &[channels])?, around_one(t, "variance", channels)?);
         let (weight, bias) = (around_one(t, "weight", channels)?, t.input("bias", &[channels])?);
         let (x, moments) = (t.input("x", &case.shape)?, t.output("moments", &pairs(channels), NEAR)?);
@@ -66,36 +66,40 @@ fn recalled(lanes: Lanes, relu: bool) -> Check {
     })
 }
 
-fn backward(lanes: Lanes, relu: bool, fixed: bool) -> Check {
-    Check::new(format!("ops/batch_norm:backward ({lanes:?} lanes, relu {relu}, fixed {fixed})"), move |t: &mut Trial, n| {
-        let case = case(t, n)?;
-        let (norm, channels) = (case.norm(lanes, relu, fixed), case.shape[0]);
-        let (x, d_y) = (t.input("x", &case.shape)?, t.input("d_y", &case.shape)?);
-        let (weight, bias) = (around_one(t, "weight", channels)?, t.input("bias", &[channels])?);
-        let scale = Scale { weight: &weight, bias: &bias };
-        let moments = around_one(t, "moments", 2 * channels)?.first(&pairs(channels));
-        let long = Tolerance::sum(2 * case.shape[1]);
-        let parts = t.gpu.tensor("parts", Dtype::F32, &parts(channels, case.shape[1]))?;
-        let sums = t.output("sums", &pairs(channels), long)?;
-        let [d_weight, d_bias] = [t.output("d_w", &[channels], long)?, t.output("d_b", &[channels], long)?];
-        let (d_x, more) = (t.output("d_x", &case.shape, NEAR)?, t.input("more", &case.shape)?);
-        t.compare(&more, NEAR);
-        norm.record_backward(&mut t.rec, &x, &d_y, &moments, scale, &parts, &sums, [&d_weight, &d_bias])?;
-        norm.record_differentiate(&mut t.rec, &x, &d_y, &moments, scale, &sums, &d_x, false)?;
-        norm.record_differentiate(&mut t.rec, &x, &d_y, &moments, scale, &sums, &more, true)
-    })
+fn backward(fetch: Fetch, relu: bool, fixed: bool) -> Check {
+    Check::new(
+        format!("ops/batch_norm:backward ({fetch:?}, relu {relu}, fixed {fixed})"),
+        move |t: &mut Trial, n| {
+            let case = case(t, n)?;
+            let (norm, channels) = (case.norm(fetch, relu, fixed), case.shape[0]);
+            let (x, d_y) = (t.input("x", &case.shape)?, t.input("d_y", &case.shape)?);
+            let (weight, bias) = (around_one(t, "weight", channels)?, t.input("bias", &[channels])?);
+            let scale = Scale { weight: &weight, bias: &bias };
+            let moments = around_one(t, "moments", 2 * channels)?.first(&pairs(channels));
+            let long = Tolerance::sum(2 * case.shape[1]);
+            let parts = t.gpu.tensor("parts", Dtype::F32, &parts(channels, case.shape[1]))?;
+            let sums = t.output("sums", &pairs(channels), long)?;
+            let [d_weight, d_bias] =
+                [t.output("d_w", &[channels], long)?, t.output("d_b", &[channels], long)?];
+            let (d_x, more) = (t.output("d_x", &case.shape, NEAR)?, t.input("more", &case.shape)?);
+            t.compare(&more, NEAR);
+            norm.record_backward(&mut t.rec, &x, &d_y, &moments, scale, &parts, &sums, [&d_weight, &d_bias])?;
+            norm.record_differentiate(&mut t.rec, &x, &d_y, &moments, scale, &sums, &d_x, false)?;
+            norm.record_differentiate(&mut t.rec, &x, &d_y, &moments, scale, &sums, &more, true)
+        },
+    )
 }
 
 pub fn checks() -> Vec<Check> {
     // The mean is rounded to 6e-5 / 2, over a deviation of 0.57 and times a weight of 1.5; x' of single values more.
     let far = Tolerance { abs: 3e-4, rel: 4e-6 };
-    let of = |lanes| {
-        let mut all = vec![forward(lanes, false, 0.0, NEAR), forward(lanes, true, 0.0, NEAR)];
-        all.push(forward(lanes, false, 1000.0, far));
-        all.extend([false, true].map(|relu| recalled(lanes, relu)));
+    let of = |fetch| {
+        let mut all = vec![forward(fetch, false, 0.0, NEAR), forward(fetch, true, 0.0, NEAR)];
+        all.push(forward(fetch, false, 1000.0, far));
+        all.extend([false, true].map(|relu| recalled(fetch, relu)));
         let flags = [[false, false], [false, true], [true, false], [true, true]];
-        all.extend(flags.map(|[relu, fixed]| backward(lanes, relu, fixed)));
+        all.extend(flags.map(|[relu, fixed]| backward(fetch, relu, fixed)));
         all
     };
-    Lanes::ALL.into_iter().flat_map(of).collect()
+    Fetch::ALL.into_iter().flat_map(of).collect()
 }

@@ -80,9 +80,9 @@ fn seconds(meter: &Meter, products: Products, density: f64, replays: usize) -> f
 /// Seconds to compile the kernels that are chosen, dense ones and packed ones of a density.
 fn compiling(meter: &Meter, choices: &Choices, products: Products, density: f64) -> f64 {
     let (gpu, case) = (meter.gpu(), products.case(density));
-    let dense = products.asked().map(|product| {
-        choices.pick(gpu, product, products.shape.once(product)).wide(products.shape.window)
-    });
+    let dense = products
+        .asked()
+        .map(|product| choices.pick(gpu, product, products.shape.once(product)).wide(products.shape.window));
     let chunk = case.chunk(choices);
     let packed = products
         .asked()

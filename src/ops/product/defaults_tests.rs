@@ -63,9 +63,12 @@ fn convolutions_have_kernels_of_the_device_s_class() {
     // A step of a tile lies within one tap: other numbers of channels are read one by one.
     assert_eq!(names("discrete", 64, 3, 1)[0], "forward/tile_64x64_any");
     assert_eq!(names("discrete", 64, 24, 1)[0], "forward/tile_64x64_any");
-    let depthwise = |weight_grad| ["forward/direct", "input_grad/direct", weight_grad];
-    assert_eq!(names("discrete", 64, 64, 64), depthwise("weight_grad/1x2_across_64"));
-    assert_eq!(names("cpu", 64, 64, 64), depthwise("weight_grad/1x3_across"));
+    let depthwise = ["forward/strip", "input_grad/strip", "weight_grad/strip"];
+    assert_eq!(names("discrete", 64, 64, 64), depthwise);
+    assert_eq!(names("cpu", 64, 64, 64), depthwise.map(|name| format!("{name}_texels")));
+    let grouped = |weight_grad| ["forward/direct", "input_grad/direct", weight_grad];
+    assert_eq!(names("discrete", 64, 64, 4), grouped("weight_grad/1x2_across_64"));
+    assert_eq!(names("cpu", 64, 64, 4), grouped("weight_grad/1x3_across"));
     assert_eq!(
         names("cpu", 64, 64, 1),
         ["forward/16x4_texels", "input_grad/4x4_texels", "weight_grad/16x4_texels"]

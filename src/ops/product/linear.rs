@@ -197,7 +197,8 @@ pub(super) fn check(t: &mut Trial, size: usize, variant: &Variant) -> Result<()>
             check_with(t, shape, variant, Formats::default())?;
         }
     }
-    for shape in window::shapes(size).into_iter().filter(|shape| variant.fits(*shape)) {
+    let convolutions = window::shapes(size).into_iter().chain(window::depthwise_shapes(size));
+    for shape in convolutions.filter(|shape| variant.fits(*shape)) {
         check_with(t, shape, variant, Formats::default())?;
     }
     for formats in variant.formats().skip(1) {

@@ -292,6 +292,27 @@ pub(in crate::ops) fn shapes(size: usize) -> Vec<Shape> {
     ]
 }
 
+/// Depthwise convolutions that a check of a size goes through: every kernel that strips have, images whose sides are no
+/// multiple of a strip, and two rows of the weight for each channel.
+pub(in crate::ops) fn depthwise_shapes(size: usize) -> Vec<Shape> {
+    if size == 63 || size > 65 {
+        return Vec::new();
+    }
+    let shape = |kernel: usize, stride: usize, padding: usize, rows: usize| {
+        let window = Window { stride, padding, groups: size, ..Window::of([8, 9], [kernel; 2]) };
+        let [height, width] = window.out();
+        Shape { window: Some(window), ..Shape::new(rows * size, kernel * kernel, height * width * 12) }
+    };
+    vec![
+        shape(3, 1, 1, 1),
+        shape(3, 2, 1, 2),
+        shape(5, 1, 2, 2),
+        shape(5, 2, 1, 1),
+        shape(7, 1, 0, 1),
+        shape(7, 2, 3, 1),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -119,9 +119,8 @@ impl Variant {
         let is_strip = matches!(self.body, Strip { .. });
         let linear = self.formats().filter(move |_| !is_strip).map(|formats| self.kernel(formats, None));
         let windows = STRIPS.into_iter().take(if is_strip { STRIPS.len() } else { 1 });
-        let windows = windows.map(|(kernel, stride, _)| {
-            Some(Window { stride, ..Window::of([1; 2], [kernel; 2]) })
-        });
+        let windows =
+            windows.map(|(kernel, stride, _)| Some(Window { stride, ..Window::of([1; 2], [kernel; 2]) }));
         let slices = [None, Some(Window::of([1; 2], [1; 2]))].into_iter().filter_map(|w| self.adds_slices(w));
         linear.chain(windows.map(|window| self.wide(window))).chain(slices)
     }
@@ -240,7 +239,9 @@ impl Variant {
     fn tiles(&self, shape: Shape) -> u64 {
         let (lines, across) = self.product.result(shape);
         if let Strip { sites, .. } = self.body {
-            let Some(window) = shape.window else { return (lines * across).div_ceil(256 * sites as usize) as u64 };
+            let Some(window) = shape.window else {
+                return (lines * across).div_ceil(256 * sites as usize) as u64;
+            };
             let [height, width] = if self.product == Product::Forward { window.out() } else { window.sites };
             let strips = height * width.div_ceil(sites as usize) * window.batch(shape.cols) / 4;
             return match self.product {
