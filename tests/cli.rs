@@ -1,5 +1,7 @@
 //! The program as a user meets it: commands, exit codes, messages, interruption and resume.
 
+#[path = "cli/bench.rs"]
+mod bench;
 #[path = "cli/data.rs"]
 mod data;
 #[path = "cli/export.rs"]

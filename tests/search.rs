@@ -64,6 +64,26 @@ fn what_subnets_are_judged_on_is_held_out_if_anything_is() {
     assert_eq!(whole.to_compare(1 << 40).0.validation.len(), whole.train.len(), "no more than there are");
 }
 
+/// Without recalibration a subnet has the first channels of what the whole network's statistics are.
+#[test]
+fn statistics_of_the_whole_network_stay_where_they_are_asked_for() {
+    let run = session(&Gpu::twin(), &images());
+    let supernet = run.supernet().unwrap();
+    let smallest = supernet.space.smallest().into();
+    let of = |part: &coppice::shrink::Part| run.weights_of(part).unwrap();
+    let full = of(&run.cut(&supernet, &supernet.space.full()).unwrap());
+    let left = of(&run.cut_as_trained(&supernet, &smallest).unwrap());
+    let own = of(&run.cut_pick(&supernet, &smallest).unwrap());
+    let mut seen = 0;
+    for (name, values) in left.iter().filter(|(name, _)| name.ends_with("running_var")) {
+        let [left, own, full] = [values, &own[name], &full[name]].map(|array| array.to_f32());
+        assert_eq!(left, full[..left.len()], "{name}");
+        assert!(left.iter().all(|variance| *variance > 0.0), "{name}");
+        seen += usize::from(left != own);
+    }
+    assert!(seen > 1, "{seen} layers have others of their own");
+}
+
 /// Every layer keeps its share, of the largest magnitudes, and stored weights stay as they are.
 #[test]
 fn pruned_subnets_keep_the_largest_weights_of_every_layer() {

@@ -1,7 +1,7 @@
 //! Every shader, without a device: valid for naga and for Tint, translatable to what the drivers of Vulkan,
 //! Metal, DX12 and OpenGL take, and within WebGPU's default limits; and the checker against bad shaders.
 //!
-//! Kernels of products, optimizers and sequences are put together from bodies and parts by tables, and are tested entry by entry.
+//! Kernels of products, optimizers, norms, poolings and sequences are put together from bodies and parts by tables, and are tested entry by entry.
 //! A file that another one includes is tested through those that include it. All others are kernels by themselves: they
 //! have entry points. Each file has a Rust file of the same room that embeds it, or a shader that includes it. That each
 //! begins by saying what it is, `tests/tidy.rs` sees to.

@@ -10,8 +10,9 @@
 // d_y counts where y > 0 if RELU.
 // x, y, d_y, d_x: (channels, cols), columns (sites, batch). weight, bias, batch_mean, running_mean and so on: (channels,).
 // parts: (channels, parts, 4). moments: (channels, 2): mean and 1 / deviation. sums: (channels, 2): the two means.
-// A part is WG lanes by ROUNDS rounds of EACH quads. One workgroup a part in `observe`, `normalise`, `observe_backward` and
-// `differentiate`, one a row in `gather` and `gather_backward`, one invocation a channel in `recall`.
+// A part is WG lanes by ROUNDS rounds of EACH quads. One workgroup a part in `observe` and `observe_backward`, one a row in
+// `gather` and `gather_backward`, one for WG lanes by ROUNDS quads of all rows in `normalise` and `differentiate`, one
+// invocation a channel in `recall`.
 // Left open: WG, ROUNDS; part by_*.
 //#use common/divided
 //#use common/grid
@@ -20,6 +21,7 @@
 //#use ops/rectify
 alias Summed = vec2<f32>;
 const EACH = 4u; // quads of a round, in registers
+const NONE = 0xffffffffu; // no channel
 
 override RELU = false;
 override ADDS = false;
@@ -173,13 +175,16 @@ fn normalise(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) grou
              @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
     if !(group < grid.end) { return; }
-    let channel = group / args.parts;
-    let row = row_of(channel);
-    for (var j = 0u; j < ROUNDS * EACH; j++) {
-        let quad = quad_of(group % args.parts, 0u, lane) + j * WG;
-        if quad < args.quads {
-            let value = normal(row, x_of(channel, quad)) * row.weight + row.bias;
-            y[channel * args.quads + quad] = select(value, rectified_quad(value), vec4<bool>(RELU));
+    var channel = NONE;
+    var row: Row;
+    for (var round = 0u; round < ROUNDS; round++) {
+        let i = (group * ROUNDS + round) * WG + lane;
+        if i < args.channels * args.quads {
+            let own = divided(i, args.quads);
+            if own != channel { row = row_of(own); }
+            channel = own;
+            let value = normal(row, x_at(i)) * row.weight + row.bias;
+            y[i] = select(value, rectified_quad(value), vec4<bool>(RELU));
         }
     }
 }
@@ -232,21 +237,31 @@ fn differentiate(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) 
                  @builtin(local_invocation_index) lane: u32) {
     let group = group_index(id, groups);
     if !(group < grid.end) { return; }
-    let channel = group / args.parts;
-    let row = row_of(channel);
-    let means = select(vec2<f32>(0.0), vec2<f32>(sums[2u * channel], sums[2u * channel + 1u]), args.fixed == 0u);
-    for (var j = 0u; j < ROUNDS * EACH; j++) {
-        let quad = quad_of(group % args.parts, 0u, lane) + j * WG;
-        if quad < args.quads {
-            let i = channel * args.quads + quad;
-            let live = live_of(quad);
-            let x_normal = normal(row, x_of(channel, quad));
-            let d = d_of(row, x_normal, d_y_at(i), live) - (means.y + x_normal * means.x);
-            let change = held(d * (row.weight * row.scale), live);
+    var channel = NONE;
+    var row: Row;
+    var by_normal = 0.0;
+    var by_plain = 0.0;
+    for (var round = 0u; round < ROUNDS; round++) {
+        let i = (group * ROUNDS + round) * WG + lane;
+        if i < args.channels * args.quads {
+            let own = divided(i, args.quads);
+            if own != channel {
+                row = row_of(own);
+                if args.fixed == 0u {
+                    by_normal = sums[2u * own];
+                    by_plain = sums[2u * own + 1u];
+                }
+            }
+            channel = own;
+            let live = live_of(i - own * args.quads);
+            let x_normal = normal(row, x_at(i));
+            var d = d_of(row, x_normal, d_y_at(i), live);
+            if args.fixed == 0u { d -= vec4<f32>(by_plain) + x_normal * by_normal; }
+            d = held(d * (row.weight * row.scale), live);
             if ADDS {
-                d_x[i] += change;
+                d_x[i] += d;
             } else {
-                d_x[i] = change;
+                d_x[i] = d;
             }
         }
     }

@@ -29,7 +29,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let within = i - channel * each;
     let site = divided(within, args.run);
     let row = divided(site, args.y_width);
-    // Before the first site numbers wrap around to large ones, and so do their quotients.
+    // Before the first site numbers wrap around. Whatever their quotients are: no h below the height times the step is one.
     let down = row - args.first;
     let across = site - row * args.y_width - args.first;
     let h = divided(down, args.step);

@@ -47,7 +47,7 @@ fn normalise(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) grou
     let n = f32(args.channels);
     var center = vec4<f32>(0.0);
     if !RMS {
-        // Sums of how far x is above the first channel are as large as deviations, not as the mean.
+        // Sums of how far x is above the first channel are as large as its distance from the mean, not as the mean.
         let base = x_at(at);
         var sum = vec4<f32>(0.0);
         for (var channel = first; channel < args.channels; channel += LANES) {

@@ -91,7 +91,8 @@ impl Eval {
             Some(part) => evaluate_part(&session, part)?,
             None => evaluate_all(&session)?,
         };
-        let described = part.as_ref().map(subnet::described);
+        let with = if self.no_recalibrate { ", with the statistics of the whole network" } else { "" };
+        let described = part.as_ref().map(|part| subnet::described(part) + with);
         let test =
             found.iter().find(|e| e.part == Part::Test).ok_or_else(|| Error::internal("no test part"))?;
         if self.json {
@@ -102,6 +103,7 @@ impl Eval {
                 "test_loss": test.loss, "test_accuracy": test.accuracy,
                 "test_nll": test.loss, "test_ece": test.ece, "test_aurc": test.aurc, "test_e_aurc": test.e_aurc,
                 "subnet": part.as_ref().map(|part| part.pick().to_string()),
+                "recalibrated": part.as_ref().map(|_| !self.no_recalibrate),
                 "val_loss": validation.map(|e| e.loss), "val_accuracy": validation.map(|e| e.accuracy),
                 "adapter": gpu.identity().adapter, "backend": gpu.identity().backend,
             }))?;

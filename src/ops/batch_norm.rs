@@ -3,7 +3,7 @@
 //! A lane holds a round of four quads in registers and goes over it twice: once for its mean, once for squared deviations
 //! from that. Rounds, lanes and parts are joined by the formula of Chan, Golub & LeVeque (1979), the latter two in fixed
 //! trees. So x is read once, and no square of a mean is subtracted from anything. A part takes the first value of its row
-//! from all others, so that its joins round numbers of the size of the deviation, and adds it to its mean at the end: with
+//! from all others, so that its joins round numbers of the size of the deviation, or of that value's distance from the mean, and adds it to its mean at the end: with
 //! u = 2^-24 that mean is off by u |mean| and a few u deviations, the variance by (d + 4) u of itself after d joins, whatever
 //! the mean; y by u |mean| / deviation besides, as much as the rounding of x alone.
 
@@ -56,7 +56,7 @@ pub fn kernels() -> impl Iterator<Item = Kernel> {
     Fetch::ALL.into_iter().flat_map(of)
 }
 
-/// Quads of a part.
+/// Quads of a part: a multiple of four for each lane that a workgroup may have.
 const PART: usize = 1024;
 
 /// What is normalised, and how.
@@ -167,7 +167,7 @@ impl Norm<'_> {
             false => by(|t| twin_normalise(t, false)),
             true => by(|t| twin_normalise(t, true)).with(&[("RELU", 1.0)]),
         };
-        rec.dispatch(&own, binds, self.all_parts(), 4 * self.len() as u64)
+        rec.dispatch(&own, binds, groups(self.len() / 4, PART / 4), 4 * self.len() as u64)
     }
 
     /// The gradients of weight and bias, and `sums`: the means that the gradient of x takes.
@@ -229,7 +229,7 @@ impl Norm<'_> {
             (true, false) => by(|t| twin_differentiate(t, true, false)).with(&[("RELU", 1.0)]),
             (true, true) => by(|t| twin_differentiate(t, true, true)).with(&[("RELU", 1.0), ("ADDS", 1.0)]),
         };
-        rec.dispatch(&own, binds, self.all_parts(), 8 * self.len() as u64)
+        rec.dispatch(&own, binds, groups(self.len() / 4, PART / 4), 8 * self.len() as u64)
     }
 }
 

@@ -43,7 +43,7 @@ pub fn kernels() -> impl Iterator<Item = Kernel> {
 
 /// Quads of columns of a workgroup that goes over channels.
 const QUADS: usize = 8;
-/// Quads of a part.
+/// Quads of a part: a multiple of four for each lane that a workgroup may have.
 const PART: usize = 1024;
 
 /// What is normalised, and how.

@@ -24,6 +24,8 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("fashion-grasp-98", include_str!("../../assets/recipes/fashion-grasp-98.toml")),
     ("fashion-imp-98", include_str!("../../assets/recipes/fashion-imp-98.toml")),
     ("fashion-mini-gmp-90", include_str!("../../assets/recipes/fashion-mini-gmp-90.toml")),
+    ("fashion-mobilenet", include_str!("../../assets/recipes/fashion-mobilenet.toml")),
+    ("fashion-mobilenet-gmp", include_str!("../../assets/recipes/fashion-mobilenet-gmp.toml")),
     ("fashion-nm", include_str!("../../assets/recipes/fashion-nm.toml")),
     ("fashion-ofa", include_str!("../../assets/recipes/fashion-ofa.toml")),
     ("fashion-ofa-plain", include_str!("../../assets/recipes/fashion-ofa-plain.toml")),

@@ -114,7 +114,7 @@ impl Plot {
         Ok(self.drawn()?.0)
     }
 
-    /// The picture as SVG that says the value of a point under the pointer, for at most [`MARKS`] points a line.
+    /// The picture as SVG that says the value of a point under the pointer, for at most `MARKS` points a line.
     pub fn svg_with_values(&self) -> Result<String> {
         let (svg, marks) = self.drawn()?;
         let mark = |Mark { at: (x, y), text }: &Mark| {

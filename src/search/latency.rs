@@ -20,6 +20,9 @@ pub struct Table {
     pub device: Identity,
     /// Samples of a batch.
     pub batch: usize,
+    /// Times that each figure was measured.
+    #[serde(default)]
+    pub repeats: usize,
     /// Milliseconds by layer: its kind, settings and extents.
     pub layers: BTreeMap<String, f64>,
     /// What a whole network takes besides.
@@ -32,16 +35,17 @@ pub struct Table {
 
 impl Table {
     /// Without layers; sums are taken as they are.
-    pub fn new(device: &Identity, batch: usize) -> Self {
+    pub fn new(device: &Identity, batch: usize, repeats: usize) -> Self {
         let (device, layers) = (device.clone(), BTreeMap::new());
-        Self { device, batch, layers, constant_ms: 0.0, factor: 1.0, fitted_on: 0 }
+        Self { device, batch, repeats, layers, constant_ms: 0.0, factor: 1.0, fitted_on: 0 }
     }
 
-    /// The table of a file, where it is of this device and batch size; `None` where it is not, or not there.
+    /// The table of a file, where it is of this device and batch size, and of so many repeats at least; `None` where it is
+    /// not, or not there.
     ///
     /// # Errors
     /// `Kind::FileSystem` for a file that cannot be read, `Kind::Checkpoint` for one that is no table.
-    pub fn load(path: &Path, device: &Identity, batch: usize) -> Result<Option<Self>> {
+    pub fn load(path: &Path, device: &Identity, batch: usize, repeats: usize) -> Result<Option<Self>> {
         if !path.exists() {
             return Ok(None);
         }
@@ -52,7 +56,8 @@ impl Table {
                 .hint("delete it: the layers are measured again")
         })?;
         let of = |own: &Identity| (own.adapter.clone(), own.backend.clone(), own.driver.clone());
-        Ok(Some(table).filter(|table| of(&table.device) == of(device) && table.batch == batch))
+        let is_it = table.batch == batch && table.repeats >= repeats && of(&table.device) == of(device);
+        Ok(is_it.then_some(table))
     }
 
     pub fn save(&self, path: &Path) -> Result<()> {
@@ -123,7 +128,7 @@ mod tests {
     use crate::gpu::Gpu;
 
     fn table() -> Table {
-        Table::new(Gpu::twin().identity(), 1)
+        Table::new(Gpu::twin().identity(), 1, 15)
     }
 
     #[test]
@@ -148,15 +153,16 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("table.json");
         let mut table = table();
-        assert_eq!(Table::load(&path, &table.device, 1).unwrap(), None);
+        assert_eq!(Table::load(&path, &table.device, 1, 15).unwrap(), None);
         table.layers.insert("conv2d".into(), 0.1 + 0.2);
         table.save(&path).unwrap();
-        assert_eq!(Table::load(&path, &table.device, 1).unwrap(), Some(table.clone()));
-        assert_eq!(Table::load(&path, &table.device, 2).unwrap(), None);
+        assert_eq!(Table::load(&path, &table.device, 1, 15).unwrap(), Some(table.clone()));
+        assert_eq!(Table::load(&path, &table.device, 2, 15).unwrap(), None);
+        assert_eq!(Table::load(&path, &table.device, 1, 16).unwrap(), None, "more repeats are asked for");
         let other = Identity { driver: "another".into(), ..table.device.clone() };
-        assert_eq!(Table::load(&path, &other, 1).unwrap(), None);
+        assert_eq!(Table::load(&path, &other, 1, 15).unwrap(), None);
         assert_eq!(table.latency(&["linear".into()]), None);
         std::fs::write(&path, "{").unwrap();
-        assert!(Table::load(&path, &table.device, 1).unwrap_err().to_string().contains("delete it"));
+        assert!(Table::load(&path, &table.device, 1, 15).unwrap_err().to_string().contains("delete it"));
     }
 }

@@ -131,7 +131,8 @@ impl<'a> Search<'a> {
         self.record.len()
     }
 
-    /// The table of latencies: that of the run's folder where it is of this device and batch size, or else measured.
+    /// The table of latencies: that of the run's folder where it is of this device, batch size and at least as many repeats,
+    /// or else measured.
     pub fn measure(&mut self, told: &mut dyn FnMut(Event)) -> Result<&Table> {
         if self.table.is_none() {
             let identity = self.session.gpu.identity();
@@ -139,7 +140,8 @@ impl<'a> Search<'a> {
             let name = words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
             let file = format!("latency-{}.json", name.collect::<Vec<_>>().join("-").to_lowercase());
             let path = self.folder.as_ref().map(|folder| folder.join(file));
-            let stored = path.as_deref().map(|path| Table::load(path, identity, self.options.batch));
+            let Options { batch, repeats, .. } = self.options;
+            let stored = path.as_deref().map(|path| Table::load(path, identity, batch, repeats));
             let table = match stored.transpose()?.flatten() {
                 Some(table) => table,
                 None => {
@@ -163,7 +165,7 @@ impl<'a> Search<'a> {
     }
 
     fn measured(&self, told: &mut dyn FnMut(Event)) -> Result<Table> {
-        let mut table = Table::new(self.session.gpu.identity(), self.options.batch);
+        let mut table = Table::new(self.session.gpu.identity(), self.options.batch, self.options.repeats);
         let mut nets = vec![self.pool.space.full(), self.pool.space.smallest()];
         nets.extend(self.random_subnets(Draw::Fitted, FITTED_ON));
         self.stopwatch().measure(&mut table, &nets, &mut |done, of| told(Event::Timed { done, of }))?;

@@ -1,6 +1,6 @@
 //! Files hold a held mask's weights without their zeros: the kept values in order, and where they belong.
 //!
-//! `fc1.weight` becomes `fc1.weight.kept`, and so do its slots; beside them stands where they belong ([`indices`]).
+//! `fc1.weight` becomes `fc1.weight.kept`, and so do its slots; beside them stands where they belong (`indices`).
 //! Masked and packed weights look alike.
 
 use super::indices::{self, MASK};
@@ -24,7 +24,7 @@ pub fn insert_shape(arrays: &mut Arrays, weight: &str, shape: &[u32]) {
     arrays.insert(format!("{weight}{SHAPE}"), Array::u32(vec![shape.len()], shape));
 }
 
-/// Lays out what [`insert_shape`] describes, as PyTorch has it; other arrays stay as they are.
+/// Lays out what `insert_shape` describes, as PyTorch has it; other arrays stay as they are.
 ///
 /// # Errors
 /// `Kind::Checkpoint` where shape, indices and values disagree.

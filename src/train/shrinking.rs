@@ -242,7 +242,7 @@ impl Session {
     /// # Errors
     /// As those of the device.
     pub fn cut_pick(&self, supernet: &Supernet, pick: &Pick) -> Result<Part> {
-        let part = self.cut_as_trained(supernet, pick)?;
+        let part = self.cut_out(supernet, pick)?;
         self.observe(&part.model, self.observed_batches())?;
         Ok(part)
     }
@@ -252,6 +252,12 @@ impl Session {
     /// # Errors
     /// As those of the device.
     pub fn cut_as_trained(&self, supernet: &Supernet, pick: &Pick) -> Result<Part> {
+        // Statistics of all networks of a space lie in the same memory, each from the first channel on.
+        self.cut(supernet, &supernet.space.full())?;
+        self.cut_out(supernet, pick)
+    }
+
+    fn cut_out(&self, supernet: &Supernet, pick: &Pick) -> Result<Part> {
         let (subnet, is_full) = (&pick.subnet, pick.density == Density::Full);
         let lay_out = if is_full { Supernet::part } else { Supernet::copy };
         let mut part = lay_out(supernet, subnet, &self.model.params)?;

@@ -71,7 +71,8 @@ fn y_from(place: Place, tap: u32) -> From {
                        place.w + window.padding - across * window.dilation, place.b, window.stride);
 }
 
-// The quad of y that a site is, of those of x and its border as far as the stride takes them.
+// The quad of y at (h, w) / stride, where h and w count sites of x from its border on: closed where the stride does not divide
+// them, or outside y.
 fn y_from_site(h: u32, w: u32, at: u32, stride: u32) -> From {
     var y_h = h;
     var y_w = w;

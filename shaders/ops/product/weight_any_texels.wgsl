@@ -2,7 +2,7 @@
 //#use ops/texels
 @group(0) @binding(2) var weight: texture_storage_2d<rgba32float, read>;
 
-// Numbers first .. first + 4 of a row, of those before `end`; row and numbers are clamped to what there is.
+// Numbers first .. first + 4 of a row; from `end` on whatever follows, which strips do not use.
 fn weight_quad(row: u32, first: u32, end: u32) -> vec4<f32> {
     let at = min(row, args.rows - 1u) * args.inner + min(first, args.inner - 1u);
     let last = (args.rows * args.inner - 1u) / 4u;

@@ -35,11 +35,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
             xs[j] = held(x_load(first + source.at)[0], source.open);
         }
         for (var s = 0u; s < SITES; s++) {
+            let there = strip.w + s < window.out_width;
             let w = min(strip.w + s, window.out_width - 1u);
             let at = row * (args.cols / 4u) + (strip.h * window.out_width + w) * window.quads + strip.b;
-            let d = held(d_y_quad(at), strip.w + s < window.out_width);
+            let d = held(d_y_quad(at), there);
             total += d;
-            for (var k = 0u; k < KERNEL; k++) { sum[k] += d * xs[s * STRIDE + k]; }
+            for (var k = 0u; k < KERNEL; k++) { sum[k] += held(d * xs[s * STRIDE + k], there); }
         }
     }
     for (var k = 0u; k < KERNEL; k++) { shares[lane * SUMS + k] = sum_of(sum[k]); }

@@ -3,7 +3,7 @@
 use super::super::drive;
 use super::rows::Rows;
 use super::sparse::block;
-use super::step::{dispatches, kernels};
+use super::step::Timed;
 use super::{Sheet, Times, cache, tune};
 use crate::data::{Dataset, Source, Split};
 use crate::error::Result;
@@ -137,8 +137,8 @@ fn measure_family(gpu: &Gpu, repeats: usize, family: &Family) -> Result<Vec<Shee
         let what = format!("{name}, dense");
         match network.detail {
             Detail::None => {}
-            Detail::Dispatches => steps.push(dispatches(&mut dense, &what, repeats)?),
-            Detail::Kernels => steps.push(kernels(&mut dense, &what, repeats)?),
+            Detail::Dispatches => steps.push(Timed::of(&mut dense, repeats)?.dispatches(&what)),
+            Detail::Kernels => steps.push(Timed::of(&mut dense, repeats)?.kernels(&what)),
         }
     }
     steps.insert(0, Sheet { name: family.name, title: family.title.into(), header, rows: rows.done() });

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::rows::Rows;
-use super::step::{data, dispatches, recipe};
+use super::step::{Timed, data, recipe};
 use super::{Sheet, Times, fastest};
 use crate::data::Dataset;
 use crate::error::Result;
@@ -78,7 +78,7 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
         }
         rows.push(row(width, name, kept(&run)?, bytes, Times::of(all), Times::of(ratios)));
         if width == 1024 && IN_DETAIL.contains(&name) {
-            steps.push(dispatches(&mut run, &format!("{name}, width {width}"), repeats)?);
+            steps.push(Timed::of(&mut run, repeats)?.dispatches(&format!("{name}, width {width}")));
         }
     }
     let title = "training steps, 784-width-width-10, batch 128, SGD with momentum, mask updates included; \

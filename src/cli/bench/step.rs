@@ -49,7 +49,7 @@ pub fn measure(gpu: &Gpu, repeats: usize) -> Result<Vec<Sheet>> {
             let mut run = Session::new(gpu, &recipe(width, sparsity, "f32")?, &data, fast.clone())?;
             totals.push(whole(gpu, &mut run, width, name, repeats)?);
             if sparsity.is_empty() {
-                sheets.push(dispatches(&mut run, &format!("dense, width {width}"), repeats)?);
+                sheets.push(Timed::of(&mut run, repeats)?.dispatches(&format!("dense, width {width}")));
             }
         }
         if width == 512 {
@@ -74,7 +74,8 @@ pub(super) fn of_recipe(gpu: &Gpu, name: &str, recipe: &Recipe, repeats: usize) 
     let wanted = cache::Run { gpu, recipe, data: &data, initial: None, max_steps: None };
     let choices = tune::choices(&wanted, Effort::Brief, false)?;
     let mut run = Session::new(gpu, recipe, &data, choices)?;
-    Ok(vec![kernels(&mut run, name, repeats)?, dispatches(&mut run, name, repeats)?])
+    let timed = Timed::of(&mut run, repeats)?;
+    Ok(vec![timed.kernels(name), timed.dispatches(name)])
 }
 
 /// Wall-clock time a step over blocks of steps, as a run takes them.
@@ -97,85 +98,94 @@ fn whole(gpu: &Gpu, run: &mut Session, width: usize, name: &str, repeats: usize)
     Ok(vec![width.to_string(), name.to_string(), format!("{:.2}", times.median), times.spread()])
 }
 
-/// Every dispatch by itself.
-pub(super) fn dispatches(run: &mut Session, what: &str, repeats: usize) -> Result<Sheet> {
-    let all = timed(run, repeats)?;
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    let mut sums = std::collections::BTreeMap::<Phase, f64>::new();
-    for (Timing { label, phase, cost, .. }, ms) in all {
-        let times = Times::of(ms);
-        *sums.entry(phase).or_default() += times.median;
-        rows.push(vec![
-            label,
-            phase.name().into(),
-            format!("{:.3}", times.median),
-            times.spread(),
-            format!("{:.1}", cost.flops as f64 / times.median / 1e6),
-            format!("{:.1}", cost.bytes as f64 / times.median / 1e6),
-        ]);
-    }
-    for (phase, ms) in sums {
-        rows.push(vec![
-            "all".into(),
-            phase.name().into(),
-            format!("{ms:.3}"),
-            String::new(),
-            String::new(),
-            String::new(),
-        ]);
-    }
-    let title =
-        format!("one {what} step, dispatch by dispatch, timed by {:?}", run.gpu.clock()).to_lowercase();
-    Ok(Sheet {
-        name: "dispatches",
-        title,
-        header: &["dispatch", "phase", "ms", "spread", "GFLOP/s", "GB/s"],
-        rows,
-    })
+/// The dispatches of one step, each with its times over some steps.
+pub(super) struct Timed {
+    clock: String,
+    all: Vec<(Timing, Vec<f64>)>,
 }
 
-/// The dispatches of a step, each with its times.
-fn timed(run: &mut Session, repeats: usize) -> Result<Vec<(Timing, Vec<f64>)>> {
-    let mut all: Vec<(Timing, Vec<f64>)> = Vec::new();
-    for repeat in 0..WARM_UP + repeats {
-        let (_, times) = run.advance_timed()?;
-        if repeat == WARM_UP {
-            all = times.iter().map(|time| (time.clone(), Vec::new())).collect();
+impl Timed {
+    /// Of steps with the dispatches of the first one after a warm-up: those with a mask update, say, have others.
+    pub fn of(run: &mut Session, repeats: usize) -> Result<Self> {
+        const TRIES: usize = 4;
+        for _ in 0..WARM_UP {
+            run.advance_timed()?;
         }
-        if repeat >= WARM_UP {
-            times.iter().zip(&mut all).for_each(|(time, (_, ms))| ms.push(time.ms));
+        let mut all: Vec<(Timing, Vec<f64>)> = Vec::new();
+        let mut counted = 0;
+        for _ in 0..TRIES * repeats {
+            let (_, times) = run.advance_timed()?;
+            if all.is_empty() {
+                all = times.iter().map(|time| (time.clone(), Vec::new())).collect();
+            }
+            let labels = times.iter().map(|time| &time.label);
+            if counted < repeats && labels.eq(all.iter().map(|(first, _)| &first.label)) {
+                times.iter().zip(&mut all).for_each(|(time, (_, ms))| ms.push(time.ms));
+                counted += 1;
+            }
+            if counted == repeats {
+                break;
+            }
         }
+        Ok(Self { clock: format!("{:?}", run.gpu.clock()).to_lowercase(), all })
     }
-    Ok(all)
-}
 
-/// Times of one step by kernel, the longest first: medians of each dispatch, added up.
-pub(super) fn kernels(run: &mut Session, what: &str, repeats: usize) -> Result<Sheet> {
-    let mut sums = std::collections::BTreeMap::<String, (usize, f64, u64)>::new();
-    for (Timing { label, cost, .. }, ms) in timed(run, repeats)? {
-        // What comes after the layer's name.
-        let kernel = label.split_once(' ').map_or(label.as_str(), |(_, kernel)| kernel);
-        let (count, total, flops) = sums.entry(kernel.to_string()).or_default();
-        (*count, *total, *flops) = (*count + 1, *total + Times::of(ms).median, *flops + cost.flops);
+    /// Every dispatch by itself.
+    pub fn dispatches(&self, what: &str) -> Sheet {
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        let mut sums = std::collections::BTreeMap::<Phase, f64>::new();
+        for (Timing { label, phase, cost, .. }, ms) in &self.all {
+            let times = Times::of(ms.clone());
+            *sums.entry(*phase).or_default() += times.median;
+            rows.push(vec![
+                label.clone(),
+                phase.name().into(),
+                format!("{:.3}", times.median),
+                times.spread(),
+                format!("{:.1}", cost.flops as f64 / times.median / 1e6),
+                format!("{:.1}", cost.bytes as f64 / times.median / 1e6),
+            ]);
+        }
+        for (phase, ms) in sums {
+            let [spread, flops, bytes] = [(); 3].map(|()| String::new());
+            rows.push(vec!["all".into(), phase.name().into(), format!("{ms:.3}"), spread, flops, bytes]);
+        }
+        Sheet {
+            name: "dispatches",
+            title: format!("one {what} step, dispatch by dispatch, timed by {}", self.clock),
+            header: &["dispatch", "phase", "ms", "spread", "GFLOP/s", "GB/s"],
+            rows,
+        }
     }
-    let all: f64 = sums.values().map(|(_, ms, _)| ms).sum();
-    let mut sums: Vec<_> = sums.into_iter().collect();
-    sums.sort_by(|a, b| b.1.1.total_cmp(&a.1.1));
-    let row = |(kernel, (count, ms, flops)): (String, (usize, f64, u64))| {
-        vec![
-            kernel,
-            count.to_string(),
-            format!("{ms:.3}"),
-            format!("{:.1} %", 100.0 * ms / all),
-            format!("{:.1}", flops as f64 / ms / 1e6),
-        ]
-    };
-    let title = format!("one {what} step by kernel, {all:.1} ms in all, timed by {:?}", run.gpu.clock())
-        .to_lowercase();
-    Ok(Sheet {
-        name: "by kernel",
-        title,
-        header: &["kernel", "dispatches", "ms", "of all", "GFLOP/s"],
-        rows: sums.into_iter().map(row).collect(),
-    })
+
+    /// Times by kernel, the longest first: medians of each dispatch, added up.
+    pub fn kernels(&self, what: &str) -> Sheet {
+        let mut sums = std::collections::BTreeMap::<String, (usize, f64, u64)>::new();
+        for (Timing { label, cost, .. }, ms) in &self.all {
+            // What comes after the layer's name.
+            let kernel = label.split_once(' ').map_or(label.as_str(), |(_, kernel)| kernel);
+            let (count, total, flops) = sums.entry(kernel.to_string()).or_default();
+            *count += 1;
+            *total += Times::of(ms.clone()).median;
+            *flops += cost.flops;
+        }
+        let all: f64 = sums.values().map(|(_, ms, _)| ms).sum();
+        let mut sums: Vec<_> = sums.into_iter().collect();
+        sums.sort_by(|a, b| b.1.1.total_cmp(&a.1.1));
+        let row = |(kernel, (count, ms, flops)): (String, (usize, f64, u64))| {
+            vec![
+                kernel,
+                count.to_string(),
+                format!("{ms:.3}"),
+                format!("{:.1} %", 100.0 * ms / all),
+                format!("{:.1}", flops as f64 / ms / 1e6),
+            ]
+        };
+        Sheet {
+            name: "by kernel",
+            title: format!("one {what} step by kernel, {all:.1} ms in all, timed by {}", self.clock),
+            header: &["kernel", "dispatches", "ms", "of all", "GFLOP/s"],
+            rows: sums.into_iter().map(row).collect(),
+        }
+    }
 }

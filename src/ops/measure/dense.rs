@@ -20,7 +20,7 @@ fn traits(variant: &Variant, shape: Shape) -> Result<Traits> {
     let tile = outputs(product, LARGE) as f64 / variant.groups(LARGE) as f64;
     let waste = groups as f64 * tile / outputs(product, shape).max(1) as f64;
     let general = variant.fits(Shape::new(1, 4097, 4));
-    let yardstick = variant.class == Class::Any;
+    let yardstick = variant.is_plain();
     Ok(Traits { general, yardstick, groups, waste, ..Traits::of(&variant.wide(shape.window))? })
 }
 

@@ -66,6 +66,11 @@ fn convolutions_have_kernels_of_the_device_s_class() {
     let depthwise = ["forward/strip", "input_grad/strip", "weight_grad/strip"];
     assert_eq!(names("discrete", 64, 64, 64), depthwise);
     assert_eq!(names("cpu", 64, 64, 64), depthwise.map(|name| format!("{name}_texels")));
+    // Of strips and others it is measured which is faster.
+    let shape = convolution(64, 64, 64);
+    let raced =
+        crate::ops::measure::dense::candidates(&device("discrete", true), Product::Forward, shape).unwrap();
+    assert_eq!(raced.iter().map(|one| one.name).collect::<Vec<_>>(), ["forward/strip", "forward/direct"]);
     let grouped = |weight_grad| ["forward/direct", "input_grad/direct", weight_grad];
     assert_eq!(names("discrete", 64, 64, 4), grouped("weight_grad/1x2_across_64"));
     assert_eq!(names("cpu", 64, 64, 4), grouped("weight_grad/1x3_across"));

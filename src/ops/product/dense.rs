@@ -3,6 +3,7 @@
 use super::variants::{Class, Product, Shape};
 use crate::gpu::Gpu;
 
+mod strip;
 mod variant;
 
 use variant::Body::{Across, Block, Direct, Plain, Sliced, Strip, Tile};

@@ -86,7 +86,7 @@ pub struct Origin<'a> {
     pub bound: f32,
     /// The sums of [`crate::ops::moments`] over it.
     pub sums: &'a Tensor,
-    /// Holds a [`Draw`].
+    /// Holds a `Draw`.
     pub draw: &'a Uniform,
 }
 

@@ -3,7 +3,7 @@
 use super::super::variants::{Class, Product, Shape};
 use super::super::window::{self, Window};
 use super::super::{linear, slices};
-use super::{FILL, LARGE, LARGEST};
+use super::{FILL, LARGE, LARGEST, strip};
 use crate::error::Result;
 use crate::gpu::{Bind, Dtype, Kernel, Recorder, Source, Twin};
 use crate::source;
@@ -33,8 +33,8 @@ pub(super) enum Body {
     Across { rows: u32, inputs: u32, across: u32 },
     /// One invocation four columns of an output: for convolutions in groups.
     Direct,
-    /// One invocation so many sites side by side, or of a weight gradient, a workgroup a line of taps: for depthwise
-    /// convolutions. Of a weight gradient, how many invocations as well.
+    /// So many invocations a workgroup. Each makes so many sites side by side or, of a weight gradient, the workgroup a line
+    /// of taps: for depthwise convolutions.
     Strip { sites: u32, lanes: u32 },
     /// Tiles through workgroup memory.
     Tile(Size),
@@ -94,20 +94,9 @@ pub(super) const fn plain(name: &'static str, product: Product) -> Variant {
     Variant { class: Class::Any, ..software(name, product, Plain, Scalars) }
 }
 
-/// Sides of kernels and strides that there are strips for, and what their kernels are called.
-const STRIPS: [(usize, usize, &str); 6] =
-    [(3, 1, "_3"), (3, 2, "_3_by_2"), (5, 1, "_5"), (5, 2, "_5_by_2"), (7, 1, "_7"), (7, 2, "_7_by_2")];
-
-fn strip(window: Window) -> Option<(usize, usize, &'static str)> {
-    let same = |(kernel, stride, _): &(usize, usize, &str)| {
-        window.kernel == [*kernel; 2] && window.stride == *stride && window.dilation == 1
-    };
-    STRIPS.into_iter().find(same)
-}
-
 /// Of the window of a shape that strips fit.
-fn strip_of(window: Option<Window>) -> (usize, usize, &'static str) {
-    window.and_then(strip).expect("only shapes that it fits are asked for")
+fn kind_of(window: Option<Window>) -> strip::Kind {
+    window.and_then(strip::Kind::of).expect("only shapes that it fits are asked for")
 }
 
 impl Variant {
@@ -118,11 +107,13 @@ impl Variant {
     pub fn kernels(&self) -> impl Iterator<Item = Kernel> {
         let is_strip = matches!(self.body, Strip { .. });
         let linear = self.formats().filter(move |_| !is_strip).map(|formats| self.kernel(formats, None));
-        let windows = STRIPS.into_iter().take(if is_strip { STRIPS.len() } else { 1 });
-        let windows =
-            windows.map(|(kernel, stride, _)| Some(Window { stride, ..Window::of([1; 2], [kernel; 2]) }));
+        let windows = strip::ALL.into_iter().take(if is_strip { strip::ALL.len() } else { 1 });
         let slices = [None, Some(Window::of([1; 2], [1; 2]))].into_iter().filter_map(|w| self.adds_slices(w));
-        linear.chain(windows.map(|window| self.wide(window))).chain(slices)
+        linear.chain(windows.map(|kind| self.wide(Some(kind.window())))).chain(slices)
+    }
+    /// Whether others are held against it.
+    pub(in crate::ops) fn is_plain(&self) -> bool {
+        self.body == Plain
     }
     /// That of f32 alone, of a linear layer or of a convolution.
     pub(in crate::ops) fn wide(&self, window: Option<Window>) -> Kernel {
@@ -142,7 +133,7 @@ impl Variant {
         match self.body {
             Plain => true,
             Direct => in_groups,
-            Strip { .. } => in_groups && shape.channels() == 1 && shape.window.and_then(strip).is_some(),
+            Strip { .. } => strip::fit(shape),
             Across { rows: 1, .. } => in_groups,
             _ if in_groups => false,
             // Blocks of a software adapter are 128 inputs: convolutions of few channels would leave most of them empty.
@@ -238,25 +229,14 @@ impl Variant {
     /// Tiles of the result. A workgroup of blocks is 8 invocations side by side.
     fn tiles(&self, shape: Shape) -> u64 {
         let (lines, across) = self.product.result(shape);
-        if let Strip { sites, .. } = self.body {
-            let Some(window) = shape.window else {
-                return (lines * across).div_ceil(256 * sites as usize) as u64;
-            };
-            let [height, width] = if self.product == Product::Forward { window.out() } else { window.sites };
-            let strips = height * width.div_ceil(sites as usize) * window.batch(shape.cols) / 4;
-            return match self.product {
-                Product::WeightGrad => lines * window.kernel[0],
-                _ => (lines * strips).div_ceil(64),
-            } as u64;
-        }
         let tile = match (self.body, self.product) {
             (Plain, _) => return (lines * across).div_ceil(64) as u64,
+            (Strip { sites, lanes }, product) => return strip::groups(product, shape, [sites, lanes]),
             (Tile(size) | Sliced(size), _) => (size.lines, size.columns),
             (Block(inputs, quads), Product::InputGrad) => (4 * inputs, 32 * quads),
             (Direct, _) => return (lines * across / 4).div_ceil(64) as u64,
             (Across { rows, inputs, .. }, _) => (rows, 4 * inputs),
             (Block(rows, quads), _) => (rows, 32 * quads),
-            (Strip { .. }, _) => unreachable!("above"),
         };
         (lines.div_ceil(tile.0 as usize) * across.div_ceil(tile.1 as usize)) as u64
     }
@@ -273,7 +253,7 @@ impl Variant {
             (_, Product::WeightGrad, true) => window::twin_weight_grad,
         };
         let suffix = match (formats.x == Dtype::Bf16, formats.d_x == Dtype::Bf16) {
-            (false, false) if matches!(self.body, Strip { .. }) => strip_of(window).2,
+            (false, false) if matches!(self.body, Strip { .. }) => kind_of(window).suffix,
             (false, false) if windowed => "_window",
             (false, false) => "",
             (true, false) => "_x_bf16",
@@ -331,7 +311,7 @@ impl Variant {
                     Product::InputGrad => source!("ops/product/input_grad_strip"),
                     Product::WeightGrad => source!("ops/product/weight_grad_strip"),
                 };
-                let (kernel, stride, _) = strip_of(window);
+                let strip::Kind { kernel, stride, .. } = kind_of(window);
                 let (kernel, stride) = (kernel as u32, stride as u32);
                 (source, vec![("WG", lanes), ("SITES", sites), ("KERNEL", kernel), ("STRIDE", stride)])
             }
