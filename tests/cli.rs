@@ -16,6 +16,8 @@ mod plan;
 mod program;
 #[path = "cli/report.rs"]
 mod report;
+#[path = "cli/resume.rs"]
+mod resume;
 #[path = "cli/text.rs"]
 mod text;
 #[path = "cli/tokenizer.rs"]

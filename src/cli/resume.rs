@@ -113,6 +113,9 @@ pub fn go_on(
         Ok((snapshot, damaged)) => {
             warnings.extend(damaged);
             session.restore(&snapshot)?;
+            if let Some(pruner) = session.pruner.as_ref().filter(|_| !differences.is_empty()) {
+                pruner.refuse_growth(session.step, &session.model.params)?;
+            }
         }
         Err(_) if checkpoint::list(path)?.is_empty() => {
             warnings.push(Error::checkpoint(

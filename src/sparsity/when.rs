@@ -1,12 +1,12 @@
 //! When a method updates masks and how many weights are kept then, and what else a run asks before it takes a step.
 
 use super::methods::Start;
-use super::pruner::Pruner;
+use super::pruner::{Pruner, Updater};
 use super::update::growth::By;
 use super::update::prune::Criterion;
 use super::{Length, filters};
-use crate::error::Result;
-use crate::param::ParamId;
+use crate::error::{Error, Result};
+use crate::param::{ParamId, ParamSet};
 
 impl Pruner {
     /// Whether weights grow, by gradients of the step.
@@ -131,6 +131,26 @@ impl Pruner {
             }
         }
         Ok(all)
+    }
+
+    /// Refuses to go on from `step` where the next update would keep more weights than are left: a method that only prunes
+    /// brings none back. That can be where a recipe was changed in the middle of a run.
+    ///
+    /// # Errors
+    /// `Kind::Usage`, with the first such update.
+    pub fn refuse_growth(&self, step: u64, params: &ParamSet) -> Result<()> {
+        let next = (step..self.length.steps).find_map(|step| Some((step, self.due(step)?)));
+        let (Updater::Prune(_), Some((due, sparsity))) = (&self.updater, next) else { return Ok(()) };
+        for (members, keep) in self.members.iter().zip(self.keeps(due, sparsity)?) {
+            let left = members.iter().map(|&id| params[id].kept()).sum::<Result<usize>>()?;
+            if keep > left && !self.is_uneven() {
+                let name = self.entry.name;
+                return Err(Error::usage(format!("`{name}` cannot bring back weights that it has pruned"))
+                    .at(format!("{left} weights are left, and the update of step {due} is to keep {keep}"))
+                    .hint("a schedule that keeps no more, or a run of its own: train --init with this run's weights"));
+            }
+        }
+        Ok(())
     }
 
     /// The whole network's sparsity that is asked for.

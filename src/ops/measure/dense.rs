@@ -5,7 +5,7 @@ use super::{Kind, Left, Meter};
 use crate::bind;
 use crate::error::Result;
 use crate::gpu::{Bind, Dtype, Gpu, Plan, Recorder};
-use crate::ops::variants::{Choices, Class, Product, Shape, Variant, default, suitable};
+use crate::ops::variants::{Choices, Product, Shape, Variant, default, suitable};
 
 /// A multiple of the sides of all tiles.
 const LARGE: Shape = Shape::new(15360, 15360, 15360);
