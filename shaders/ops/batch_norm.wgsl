@@ -87,7 +87,7 @@ fn joined(a: vec3<f32>, b: vec3<f32>) -> vec3<f32> {
     return vec3<f32>(n, a.y + apart * share, a.z + b.z + apart * apart * (a.x * share));
 }
 
-// Those of all invocations together, by a fixed tree: for the first of them.
+// Those of all invocations together, by a fixed tree. Everybody calls it; the result is everybody's.
 fn joined_tree(lane: u32, own: vec3<f32>) -> vec3<f32> {
     all[lane] = own;
     workgroupBarrier();

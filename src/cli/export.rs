@@ -99,7 +99,7 @@ impl Export {
     fn part(&self, text: &str) -> Result<(Source, Option<Recipe>)> {
         self.beside()?;
         let session = subnet::open(&self.run, &self.device)?;
-        let part = subnet::cut(&session, text)?;
+        let part = subnet::cut(&session, text, true)?;
         let weights = session.weights_of(&part)?;
         let recipe = subnet::recipe(&session, &part)?;
         say(&subnet::described(&part))?;

@@ -56,22 +56,15 @@ fn opened(what: &Path, device: &Device, seen: impl FnOnce(Dataset) -> Dataset) -
     Ok((session, data))
 }
 
-/// The subnet that a text names, cut out of the weights.
+/// The subnet that a text names, cut out of the weights: with running statistics of its own, or with those of the whole
+/// network.
 ///
 /// # Errors
 /// `Kind::Usage` where the network has no subnets, or none of that name.
-pub fn cut(session: &Session, text: &str) -> Result<shrink::Part> {
+pub fn cut(session: &Session, text: &str, recalibrates: bool) -> Result<shrink::Part> {
     let supernet = session.supernet()?;
-    session.cut_pick(&supernet, &Pick::parse(&supernet.space, text)?)
-}
-
-/// As [`cut`], with the running statistics of the whole network.
-///
-/// # Errors
-/// As those of [`cut`].
-pub fn cut_as_trained(session: &Session, text: &str) -> Result<shrink::Part> {
-    let supernet = session.supernet()?;
-    session.cut_as_trained(&supernet, &Pick::parse(&supernet.space, text)?)
+    let pick = Pick::parse(&supernet.space, text)?;
+    if recalibrates { session.cut_pick(&supernet, &pick) } else { session.cut_as_trained(&supernet, &pick) }
 }
 
 /// The recipe of a subnet by itself: the same run with its network, and without phases.

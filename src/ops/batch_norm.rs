@@ -25,11 +25,9 @@ wgsl_struct! {
 }
 
 /// `entry`: an entry point and what it is called.
-fn kernel(fetch: Fetch, [entry, called]: [&'static str; 2], twin: fn(&Twin)) -> Kernel {
-    let (suffix, part) =
-        fetch.part(source!("ops/batch_norm/by_buffers"), source!("ops/batch_norm/by_texels"));
-    let own = Kernel::own(source!("ops/batch_norm"), twin).entry(entry).proven();
-    own.variant([called, suffix], &fetch.rounds(PART), &[part])
+fn kernel(fetch: Fetch, entry: [&'static str; 2], twin: fn(&Twin)) -> Kernel {
+    let parts = [source!("ops/batch_norm/by_buffers"), source!("ops/batch_norm/by_texels")];
+    fetch.kernel(source!("ops/batch_norm"), entry, parts, &fetch.rounds(PART), twin)
 }
 
 const OBSERVE: [&str; 2] = ["observe", "ops/batch_norm:observe"];

@@ -1,14 +1,14 @@
 //! How kernels fetch what they read: software adapters load a texel several times as fast as a word of a buffer, and lose
 //! time where many invocations wait for each other (docs/performance.md).
 
-use crate::gpu::{Gpu, Source};
+use crate::gpu::{Gpu, Kernel, Source, Twin};
 
 /// The class of kernels that a device has, where there are two that compute the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fetch {
-    /// From buffers, with as many invocations a workgroup as a GPU wants.
+    /// From buffers; what goes along rows has as many invocations a workgroup as a GPU wants.
     Buffers,
-    /// From textures, with eight: for software adapters.
+    /// From textures; what goes along rows has eight: for software adapters.
     Texels,
 }
 
@@ -18,12 +18,21 @@ impl Fetch {
     pub fn of(gpu: &Gpu) -> Self {
         if gpu.prefers_texels() { Fetch::Texels } else { Fetch::Buffers }
     }
-    /// What a kernel's name ends with, and the part of its text that reads.
-    pub(super) fn part(self, buffers: Source, texels: Source) -> (&'static str, Source) {
-        match self {
+    /// An entry point that fetches so. `entry`: its name, and what the kernel is called but for how it fetches. `parts`: what
+    /// reads buffers, and what reads textures. All reads are clamped or guarded.
+    pub(super) fn kernel(
+        self,
+        source: Source,
+        [entry, called]: [&'static str; 2],
+        [buffers, texels]: [Source; 2],
+        consts: &[(&'static str, u32)],
+        twin: fn(&Twin),
+    ) -> Kernel {
+        let (suffix, part) = match self {
             Fetch::Buffers => ("", buffers),
             Fetch::Texels => ("_texels", texels),
-        }
+        };
+        Kernel::own(source, twin).entry(entry).proven().variant([called, suffix], consts, &[part])
     }
     /// Invocations of a workgroup that goes along rows.
     pub(super) fn lanes(self) -> usize {

@@ -16,11 +16,9 @@ wgsl_struct! {
 }
 
 /// `entry`: an entry point and what it is called.
-fn kernel(fetch: Fetch, [entry, called]: [&'static str; 2], twin: fn(&Twin)) -> Kernel {
-    let (suffix, part) =
-        fetch.part(source!("ops/layer_norm/by_buffers"), source!("ops/layer_norm/by_texels"));
-    let own = Kernel::own(source!("ops/layer_norm"), twin).entry(entry).proven();
-    own.variant([called, suffix], &fetch.rounds(PART), &[part])
+fn kernel(fetch: Fetch, entry: [&'static str; 2], twin: fn(&Twin)) -> Kernel {
+    let parts = [source!("ops/layer_norm/by_buffers"), source!("ops/layer_norm/by_texels")];
+    fetch.kernel(source!("ops/layer_norm"), entry, parts, &fetch.rounds(PART), twin)
 }
 
 const NORMALISE: [&str; 2] = ["normalise", "ops/layer_norm:normalise"];

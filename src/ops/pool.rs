@@ -56,9 +56,9 @@ const MEAN: [&str; 2] = ["mean", "ops/pool:mean"];
 const MEAN_BACKWARD: [&str; 2] = ["mean_backward", "ops/pool:mean_backward"];
 
 /// `entry`: an entry point and what it is called.
-fn kernel(fetch: Fetch, [entry, called]: [&'static str; 2], twin: fn(&Twin)) -> Kernel {
-    let (suffix, part) = fetch.part(source!("ops/pool/by_buffers"), source!("ops/pool/by_texels"));
-    Kernel::own(source!("ops/pool"), twin).entry(entry).proven().part([called, suffix], part)
+fn kernel(fetch: Fetch, entry: [&'static str; 2], twin: fn(&Twin)) -> Kernel {
+    let parts = [source!("ops/pool/by_buffers"), source!("ops/pool/by_texels")];
+    fetch.kernel(source!("ops/pool"), entry, parts, &[], twin)
 }
 
 /// Every kernel; others are the same with other values of overrides.

@@ -101,6 +101,8 @@ fn whole(gpu: &Gpu, run: &mut Session, width: usize, name: &str, repeats: usize)
 /// The dispatches of one step, each with its times over some steps.
 pub(super) struct Timed {
     clock: String,
+    /// How many steps.
+    steps: usize,
     all: Vec<(Timing, Vec<f64>)>,
 }
 
@@ -127,7 +129,11 @@ impl Timed {
                 break;
             }
         }
-        Ok(Self { clock: format!("{:?}", run.gpu.clock()).to_lowercase(), all })
+        Ok(Self { clock: format!("{:?}", run.gpu.clock()).to_lowercase(), steps: counted, all })
+    }
+
+    fn how(&self) -> String {
+        format!("medians of {} steps, timed by {}", self.steps, self.clock)
     }
 
     /// Every dispatch by itself.
@@ -152,7 +158,7 @@ impl Timed {
         }
         Sheet {
             name: "dispatches",
-            title: format!("one {what} step, dispatch by dispatch, timed by {}", self.clock),
+            title: format!("one {what} step, dispatch by dispatch, {}", self.how()),
             header: &["dispatch", "phase", "ms", "spread", "GFLOP/s", "GB/s"],
             rows,
         }
@@ -183,7 +189,7 @@ impl Timed {
         };
         Sheet {
             name: "by kernel",
-            title: format!("one {what} step by kernel, {all:.1} ms in all, timed by {}", self.clock),
+            title: format!("one {what} step by kernel, {all:.1} ms in all, {}", self.how()),
             header: &["kernel", "dispatches", "ms", "of all", "GFLOP/s"],
             rows: sums.into_iter().map(row).collect(),
         }

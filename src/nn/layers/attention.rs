@@ -12,8 +12,8 @@ use crate::ops::fetch::Fetch;
 use crate::ops::recall::Recall;
 
 /// Bytes of a layer's probabilities up to which they are kept with `scores = "auto"`. They take no second product of queries
-/// and keys in the backward pass; a network of a dozen such layers fits into a gigabyte (a half more on software adapters, whose products
-/// read copies), and a binding of 128 MiB holds twice as much.
+/// and keys in the backward pass. A network of a dozen such layers fits into a gigabyte, or one and a half on software adapters,
+/// whose products read copies; a binding of 128 MiB holds twice as much as a layer.
 const KEPT_BYTES: usize = 64 << 20;
 
 pub const ENTRY: Entry = Entry {

@@ -20,15 +20,12 @@ wgsl_struct! {
 const WG: usize = 64;
 
 fn kernel(fetch: Fetch, adds: bool) -> Kernel {
-    let (suffix, part) =
-        fetch.part(source!("ops/attention/product_by_buffers"), source!("ops/attention/product_by_texels"));
-    let kernel = |twin| {
-        let own = Kernel::own(source!("ops/attention/product"), twin).proven();
-        own.part(["ops/attention/product", suffix], part)
-    };
+    let parts = [source!("ops/attention/product_by_buffers"), source!("ops/attention/product_by_texels")];
+    let entry = ["main", "ops/attention/product"];
+    let by = |twin| fetch.kernel(source!("ops/attention/product"), entry, parts, &[], twin);
     match adds {
-        false => kernel(|t| twin(t, false)),
-        true => kernel(|t| twin(t, true)).with(&[("ADDS", 1.0)]),
+        false => by(|t| twin(t, false)),
+        true => by(|t| twin(t, true)).with(&[("ADDS", 1.0)]),
     }
 }
 
