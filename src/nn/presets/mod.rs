@@ -3,8 +3,9 @@
 use toml::Value;
 
 use super::extent::Extent;
-use super::graph::Graph;
+use super::graph::{self, Graph};
 use crate::error::{Error, Result};
+use crate::ops::activation;
 use crate::recipe::{self, Settings};
 
 mod blocks;
@@ -99,6 +100,21 @@ pub fn build(name: &str, settings: &Settings, input: &Extent, classes: usize) ->
 /// A factor on the number of channels, by which a family of networks is made.
 fn width() -> (&'static str, Value) {
     ("width", Value::Float(1.0))
+}
+
+/// What follows each layer but the last.
+fn activation() -> (&'static str, Value) {
+    ("activation", Value::String("relu".into()))
+}
+
+/// The activation that the settings name, as a layer.
+fn activated(net: &mut Graph, settings: &Settings, name: &str, x: graph::Value) -> Result<graph::Value> {
+    let kind = settings.text("activation")?;
+    let known = || ["relu"].into_iter().chain(activation::ALL.iter().map(|known| known.name));
+    if known().any(|known| known == kind) {
+        return Ok(net.activation(kind, name, x));
+    }
+    Err(settings.locate("activation", recipe::unknown("activation", kind, known())))
 }
 
 /// So many channels times the width, at least one.
@@ -217,6 +233,8 @@ mod tests {
         assert!(build("mpl", "", &image).contains("mlp"));
         assert!(build("cnn", "widht = 1.0", &image).contains("width"));
         assert!(build("cnn", "width = 0.0", &image).contains("a factor above 0"));
+        assert!(build("resnet20", "activation = 'sleu'", &image).contains("selu"));
+        assert!(build("cnn", "activation = 'flatten'", &image).contains("unknown activation"));
         assert!(build("vit", "patch = 5", &image).contains("no multiple of 5"));
         assert!(build("vit", "heads = 5", &image).contains("divides the width, 64"));
         assert!(build("vit", "pool = 'last'", &image).contains("\"mean\" or \"class\""));

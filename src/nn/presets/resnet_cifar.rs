@@ -2,13 +2,13 @@
 //! parameters (option A: every second site, and channels of zeros).
 
 use super::blocks::{Conv, batch_norm, conv, global_average_pool, pad_channels, subsample};
-use super::{Entry, Reads, scaled, width};
+use super::{Entry, Reads, activated, activation, scaled, width};
 use crate::error::Result;
 use crate::nn::graph::{Graph, Value};
 use crate::recipe::Settings;
 
 const fn entry(name: &'static str, about: &'static str, build: Build) -> Entry {
-    Entry { name, about, reads: Reads::Images, optional: || vec![width()], build }
+    Entry { name, about, reads: Reads::Images, optional: || vec![width(), activation()], build }
 }
 type Build = fn(&Settings, &crate::nn::Extent, usize) -> Result<Graph>;
 
@@ -25,12 +25,13 @@ fn resnet(settings: &Settings, blocks: usize, classes: usize) -> Result<Graph> {
     let x = net.data();
     let x = conv(&mut net, "conv1", x, Conv::of(channels, 3));
     let x = batch_norm(&mut net, "bn1", x);
-    let mut x = net.relu("act1", x);
+    let mut x = activated(&mut net, settings, "act1", x)?;
     for (stage, out) in [(1, 16), (2, 32), (3, 64)] {
         let out = scaled(settings, out)?;
         for index in 0..blocks {
             let stride = if stage > 1 && index == 0 { 2 } else { 1 };
-            x = block(&mut net, &format!("layer{stage}.{index}"), x, [channels, out], stride);
+            let name = format!("layer{stage}.{index}");
+            x = block(&mut net, settings, &name, x, [channels, out], stride)?;
             channels = out;
         }
     }
@@ -39,11 +40,18 @@ fn resnet(settings: &Settings, blocks: usize, classes: usize) -> Result<Graph> {
     Ok(net)
 }
 
-fn block(net: &mut Graph, name: &str, x: Value, [channels, out]: [usize; 2], stride: usize) -> Value {
+fn block(
+    net: &mut Graph,
+    settings: &Settings,
+    name: &str,
+    x: Value,
+    [channels, out]: [usize; 2],
+    stride: usize,
+) -> Result<Value> {
     let of = |what: &str| format!("{name}.{what}");
     let y = conv(net, &of("conv1"), x, Conv::of(out, 3).stride(stride));
     let y = batch_norm(net, &of("bn1"), y);
-    let y = net.relu(&of("act1"), y);
+    let y = activated(net, settings, &of("act1"), y)?;
     let y = conv(net, &of("conv2"), y, Conv::of(out, 3));
     let y = batch_norm(net, &of("bn2"), y);
     let mut shortcut = x;
@@ -55,5 +63,5 @@ fn block(net: &mut Graph, name: &str, x: Value, [channels, out]: [usize; 2], str
         shortcut = pad_channels(net, &of("pad"), shortcut, before, out - channels - before);
     }
     let y = net.add(&of("add"), &[y, shortcut]);
-    net.relu(&of("act2"), y)
+    activated(net, settings, &of("act2"), y)
 }

@@ -1,7 +1,7 @@
 //! VGG-19 with batch norm for small images, as papers on pruning have it: 16 convolutions and one linear layer.
 
 use super::blocks::{Conv, batch_norm, conv, global_average_pool, max_pool};
-use super::{Entry, Reads, scaled, width};
+use super::{Entry, Reads, activated, activation, scaled, width};
 use crate::nn::Graph;
 
 /// Channels, stage by stage; between two stages comes a pooling.
@@ -11,7 +11,7 @@ pub const ENTRY: Entry = Entry {
     name: "vgg19-bn",
     about: "16 convolutions 3x3 with batch norm, 64 to 512 channels, 4 poolings",
     reads: Reads::Images,
-    optional: || vec![width()],
+    optional: || vec![width(), activation()],
     build: |settings, _, classes| {
         let mut net = Graph::new();
         let mut x = net.data();
@@ -25,7 +25,7 @@ pub const ENTRY: Entry = Entry {
             for _ in 0..convolutions {
                 x = conv(&mut net, &name(), x, Conv::of(scaled(settings, channels)?, 3));
                 x = batch_norm(&mut net, &name(), x);
-                x = net.relu(&name(), x);
+                x = activated(&mut net, settings, &name(), x)?;
             }
             if stage + 1 < STAGES.len() {
                 x = max_pool(&mut net, &name(), x, 2, 2, 0);
