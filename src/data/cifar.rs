@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::options::SCALED;
+use super::options::PICTURES;
 use super::standard::{VARIABLE, absent};
 use super::statistics::Moments;
 use super::{Entry, Source, Split};
@@ -13,7 +13,7 @@ pub const TEN: Entry = Entry {
     name: "cifar10",
     argument: "[DIR]",
     about: "50,000 + 10,000 colour pictures, 32x32, 10 classes; the binary files, from DIR or $COPPICE_DATA",
-    keys: SCALED,
+    keys: PICTURES,
     open: |folder, _| CIFAR_10.open(folder),
 };
 
@@ -21,7 +21,7 @@ pub const HUNDRED: Entry = Entry {
     name: "cifar100",
     argument: "[DIR]",
     about: "50,000 + 10,000 colour pictures, 32x32, 100 classes (fine labels); the binary files, from DIR or $COPPICE_DATA",
-    keys: SCALED,
+    keys: PICTURES,
     open: |folder, _| CIFAR_100.open(folder),
 };
 

@@ -10,7 +10,7 @@ pub const ENTRY: Entry = Entry {
     name: "digits",
     argument: "",
     about: "1,437 + 360 handwritten digits, 8x8, 10 classes; embedded",
-    keys: &[],
+    keys: &["size"],
     open: |_, _| open(),
 };
 

@@ -3,7 +3,7 @@
 //! `fashion-mnist` is the whole of it, 60,000 + 10,000, from files on this machine. `fashion-mini` is the
 //! first 300 + 50 of each class, embedded (`assets/make.py`): a score on it is not a score on the former.
 
-use super::options::SCALED;
+use super::options::PICTURES;
 use super::standard::{Part, Standard};
 use super::statistics::Moments;
 use super::{Entry, Source, folder, idx};
@@ -13,7 +13,7 @@ pub const FULL: Entry = Entry {
     name: "fashion-mnist",
     argument: "",
     about: "60,000 + 10,000 pictures of clothes, 28x28, 10 classes; package dataset-fashion-mnist or $COPPICE_DATA",
-    keys: SCALED,
+    keys: PICTURES,
     open: |_, _| FASHION.open(),
 };
 
@@ -21,7 +21,7 @@ pub const MINI: Entry = Entry {
     name: "fashion-mini",
     argument: "",
     about: "3,000 + 500 of Fashion-MNIST, 28x28, 10 classes; embedded",
-    keys: SCALED,
+    keys: PICTURES,
     open: |_, _| mini(),
 };
 

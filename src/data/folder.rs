@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::idx::{self, Idx};
-use super::options::{Options, SCALED};
+use super::options::{Options, PICTURES};
 use super::statistics;
 use super::{Entry, Source, Split};
 use crate::error::{Error, Result};
@@ -12,7 +12,7 @@ pub const ENTRY: Entry = Entry {
     name: "idx",
     argument: "DIR",
     about: "your own images: the four files of MNIST in a folder, plain or gzip, one channel or more",
-    keys: SCALED,
+    keys: PICTURES,
     open,
 };
 

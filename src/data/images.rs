@@ -56,7 +56,12 @@ fn open(argument: &str, options: &Options) -> Result<Source> {
     let others = [std::mem::take(&mut all.others), std::mem::take(&mut tests.others)].concat();
 
     let mut reading = Reading { name: argument, options, damaged: Vec::new(), read: 0 };
-    let pictures = [reading.heads(all)?, reading.heads(tests)?];
+    let mut pictures = [reading.heads(all)?, reading.heads(tests)?];
+    // What is left out decides nothing: where heads disagree, damaged files are found before anything follows from them.
+    if options.skip_damaged && reading.disagree(&pictures) {
+        let [all, tests] = pictures;
+        pictures = [reading.whole(all)?, reading.whole(tests)?];
+    }
     let [height, width] = reading.size(&pictures)?;
     let (colour, mixed) = reading.colour(&pictures);
     let [all, tests] = pictures;
@@ -195,6 +200,30 @@ impl Reading<'_> {
         Ok(all)
     }
 
+    /// Whether something that the recipe leaves open depends on which pictures there are.
+    fn disagree(&self, pictures: &[Vec<Picture>]) -> bool {
+        let heads = || pictures.iter().flatten().map(|picture| picture.head);
+        let first = heads().next();
+        let others = |differs: fn(picture::Head, picture::Head) -> bool| {
+            first.is_some_and(|first| heads().any(|head| differs(head, first)))
+        };
+        self.options.size.is_none() && others(|a, b| a.size != b.size)
+            || self.options.colour.is_none() && others(|a, b| a.is_grey != b.is_grey)
+    }
+
+    /// Those that can be decoded; the others are left out.
+    fn whole(&mut self, pictures: Vec<Picture>) -> Result<Vec<Picture>> {
+        let outcomes = parallel::each(pictures.iter(), |picture| Ok(picture::decoded(&picture.path).err()))?;
+        let mut all = Vec::new();
+        for (picture, error) in pictures.into_iter().zip(outcomes) {
+            match error {
+                Some(error) => self.damaged.push(error.what().to_string()),
+                None => all.push(picture),
+            }
+        }
+        Ok(all)
+    }
+
     /// The size that the recipe asks for, or else that of all pictures.
     fn size(&self, pictures: &[Vec<Picture>]) -> Result<[usize; 2]> {
         if let Some(size) = self.options.size {
@@ -279,7 +308,7 @@ impl Reading<'_> {
     fn left_out(&self) -> Option<Error> {
         let (left_out, all) = (self.damaged.len(), self.damaged.len() + self.read);
         (left_out > 0).then(|| {
-            Error::data(format!("{left_out} of {all} pictures are damaged, and are left out"))
+            Error::data(format!("{left_out} of {all} pictures cannot be read, and are left out"))
                 .at(named(&self.damaged))
                 .hint("restore them, or remove them")
         })

@@ -203,11 +203,36 @@ fn damaged_files_are_named_or_counted() {
         let set = open_files(&files, "size = [2, 3]\nskip_damaged = true").unwrap();
         assert_eq!(set.train.len() + set.test.len(), 8, "{name}");
         let text = set.warnings()[0].to_string();
-        assert!(text.starts_with("1 of 9 pictures are damaged, and are left out\n"), "{text}");
+        assert!(text.starts_with("1 of 9 pictures cannot be read, and are left out\n"), "{text}");
         assert!(text.contains(name), "{text}");
     }
     let all: Vec<(&str, Vec<u8>)> = small().into_iter().map(|(name, _)| (name, Vec::new())).collect();
     refused(&all, "skip_damaged = true", &["has no pictures to train or to test on", "1.png is empty"]);
+}
+
+/// One with colour or of another size, were it whole, changes neither the number of channels nor the size.
+#[test]
+fn what_is_left_out_decides_nothing() {
+    let cut = |image: &DynamicImage| {
+        let whole = png(image);
+        whole[..whole.len() - 20].to_vec()
+    };
+    let greys = || {
+        (0..6).map(|i| {
+            (["a/0.png", "a/1.png", "a/2.png", "b/3.png", "b/4.png", "b/5.png"][i], png(&grey(3, 2, i as u8)))
+        })
+    };
+    for broken in [cut(&rgb(3, 2, 9)), cut(&grey(30, 20, 9)), cut(&rgb(30, 20, 9))] {
+        let files: Vec<_> = greys().chain([("b/broken.png", broken)]).collect();
+        let set = open_files(&files, "skip_damaged = true").unwrap();
+        assert_eq!((set.shape.as_slice(), set.train.len() + set.test.len()), (&[1, 2, 3][..], 6));
+        let warnings = set.warnings();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].to_string().contains("broken.png"), "{warnings:?}");
+    }
+    // Whole ones still do.
+    let files: Vec<_> = greys().chain([("b/whole.png", png(&rgb(3, 2, 9)))]).collect();
+    assert_eq!(open_files(&files, "skip_damaged = true").unwrap().shape, [3, 2, 3]);
 }
 
 #[test]

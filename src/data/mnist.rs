@@ -1,14 +1,14 @@
 //! MNIST: 28 x 28 handwritten digits. LeCun, Cortes, Burges 1998. Never embedded, never downloaded.
 
 use super::Entry;
-use super::options::SCALED;
+use super::options::PICTURES;
 use super::standard::{Part, Standard};
 
 pub const ENTRY: Entry = Entry {
     name: "mnist",
     argument: "",
     about: "60,000 + 10,000 handwritten digits, 28x28, 10 classes; from $COPPICE_DATA",
-    keys: SCALED,
+    keys: PICTURES,
     open: |_, _| MNIST.open(),
 };
 

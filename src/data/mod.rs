@@ -21,6 +21,7 @@ mod pairs;
 mod parallel;
 mod picture;
 mod random;
+mod resized;
 mod standard;
 mod statistics;
 mod table;
@@ -106,6 +107,9 @@ pub fn open_with(name: &str, validation: f64, settings: &Settings) -> Result<Dat
     let mut source = (entry.open)(argument, &options)?;
     if let Some(moments) = &options.moments {
         statistics::give(&mut source, moments).map_err(|error| settings.locate("mean", error))?;
+    }
+    if let Some(size) = options.size {
+        resized::bring_to(&mut source, size).map_err(|error| settings.locate("size", error))?;
     }
     classes::check(&source)?;
     Dataset::from_arrays(source, validation)

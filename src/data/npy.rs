@@ -85,7 +85,18 @@ fn part(folder: &Path, part: &str, classes: Option<usize>) -> Result<(Vec<usize>
     }
     let images = match images.dtype {
         Dtype::U8 => Samples::Bytes(images.bytes),
-        Dtype::F32 | Dtype::F64 | Dtype::F16 => Samples::Floats(images.to_f32()),
+        Dtype::F32 | Dtype::F64 | Dtype::F16 => {
+            let values = images.to_f32();
+            if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+                let sample = at / (values.len() / count);
+                return Err(wrong(
+                    &images_name,
+                    "finite numbers",
+                    format!("{} in sample {sample}", values[at]),
+                ));
+            }
+            Samples::Floats(values)
+        }
         other => {
             return Err(wrong(&images_name, "bytes (uint8) or floats", other.name().to_string())
                 .hint("save x.astype(numpy.uint8), or numpy.float32"));
@@ -171,7 +182,10 @@ mod tests {
         refused(0, Array::u8([3, 32, 32, 3], &[0; 9216]), "numpy.moveaxis");
         refused(0, Array::u32([3, 4], &[0; 12]), "bytes (uint8) or floats; found: U32");
         refused(0, Array::u8([3, 2, 1, 2], &[7; 12]), "are equal");
-        refused(0, Array::f32([3, 4], &[f32::NAN; 12]), "differ in shape");
+        refused(0, Array::f32([3, 4], &[0.5; 12]), "differ in shape");
+        let mut broken = [0.5; 12];
+        broken[9] = f32::NAN;
+        refused(0, Array::f32([3, 2, 1, 2], &broken), "finite numbers; found: NaN in sample 2");
         refused(1, labels(&[0, -1, 1]), "element 1: -1");
         refused(1, labels(&[0, 256, 1]), "a label below 256; found: 256 at index 1");
         refused(1, Array::f32([3], &[0.0; 3]), "whole numbers; found: F32");

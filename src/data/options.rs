@@ -13,6 +13,9 @@ use crate::recipe::{Settings, named};
 /// Keys of sets whose values may be scaled otherwise.
 pub const SCALED: &[&str] = &["mean", "deviation"];
 
+/// Keys of sets of pictures.
+pub const PICTURES: &[&str] = &["size", "mean", "deviation"];
+
 /// The largest side of a picture.
 pub const LARGEST_SIDE: usize = 16384;
 
@@ -232,10 +235,13 @@ fn size(value: &Value) -> Option<[usize; 2]> {
 fn moments(settings: &Settings) -> Result<Option<Moments>> {
     let list = |value: &Value| -> Option<Vec<f64>> {
         let number = |v: &Value| v.as_float().or(v.as_integer().map(|i| i as f64)).filter(|x| x.is_finite());
-        value.as_array()?.iter().map(number).collect::<Option<Vec<f64>>>().filter(|list| !list.is_empty())
+        match value.as_array() {
+            Some(all) => all.iter().map(number).collect::<Option<Vec<f64>>>().filter(|list| !list.is_empty()),
+            None => number(value).map(|one| vec![one]),
+        }
     };
-    let mean = settings.optional("mean", "a list of numbers, one a channel or one for all", list)?;
-    let expected = "a list of numbers above 0, one a channel or one for all";
+    let mean = settings.optional("mean", "a number for all channels, or a list with one for each", list)?;
+    let expected = "a number above 0 for all channels, or a list with one for each";
     let positive = |value: &Value| list(value).filter(|list| list.iter().all(|x| *x > 0.0));
     let deviation = settings.optional("deviation", expected, positive)?;
     match (mean, deviation) {
@@ -291,7 +297,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() {
         for (name, text, words) in [
-            ("digits", "size = 8", "unknown key `size` of data set `digits`"),
+            ("random", "size = 8", "unknown key `size` of data set `random`"),
             ("images", "sise = 8", "did you mean `size`?"),
             ("images", "size = 0", "wrong value for `size`"),
             ("images", "size = [1, 2, 3]", "wrong value for `size`"),

@@ -36,6 +36,18 @@ pub fn head(path: &Path) -> Result<Head> {
     Ok(Head { size: [height as usize, width as usize], is_grey: !decoder.color_type().has_color() })
 }
 
+/// A picture as it is to be looked at.
+///
+/// # Errors
+/// `Kind::Data`, with the file in its first line.
+pub fn decoded(path: &Path) -> Result<DynamicImage> {
+    let mut decoder = decoder(path)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| undecoded(path, &error))?;
+    image.apply_orientation(orientation);
+    Ok(image)
+}
+
 /// Writes the pixels of a file into `place`, (channels, height, width). Transparency is left out.
 ///
 /// # Errors
@@ -47,10 +59,7 @@ pub fn pixels(
     colour: Colour,
     place: &mut [u8],
 ) -> Result<()> {
-    let mut decoder = decoder(path)?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| undecoded(path, &error))?;
-    image.apply_orientation(orientation);
+    let image = decoded(path)?;
     let image = match colour {
         Colour::Rgb => DynamicImage::ImageRgb8(image.into_rgb8()),
         Colour::Grey => DynamicImage::ImageLuma8(image.into_luma8()),

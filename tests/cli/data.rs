@@ -49,12 +49,12 @@ fn pictures_are_shown_trained_on_moved_and_resumed() {
         (&shown["by_class"]["test"], &shown["samples"]["validation"]),
         (&serde_json::json!([2, 2]), &2.into())
     );
-    assert_eq!(shown["warnings"][0], "1 of 25 pictures are damaged, and are left out");
+    assert_eq!(shown["warnings"][0], "1 of 25 pictures cannot be read, and are left out");
     assert!(image::image_dimensions(home.join("sheet.png")).unwrap().0 > 500);
 
     let whole = json(home, &["train", "r.toml", "--out", "whole", "-q", "--json"]);
     let log = std::fs::read_to_string(home.join("whole/log.txt")).unwrap();
-    assert!(log.contains("warning: 1 of 25 pictures are damaged") && log.contains("x.png"), "{log}");
+    assert!(log.contains("warning: 1 of 25 pictures cannot be read") && log.contains("x.png"), "{log}");
     json(home, &["train", "r.toml", "--out", "all/part", "-q", "--json", "--max-steps", "3"]);
     std::fs::rename(home.join("pictures"), home.join("elsewhere")).unwrap();
     let text = fails(home, 3, &["resume", "all/part", "-q"]);
