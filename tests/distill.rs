@@ -263,7 +263,7 @@ fn stopping_and_resuming_changes_no_bit() {
 fn memory_is_as_planned() {
     let gpu = common::device();
     let planned = |recipe: &Recipe| {
-        let counted = Gpu::counted_as(gpu.identity());
+        let counted = gpu.counted_like();
         Session::new(&counted, recipe, &digits(), Choices::default()).unwrap();
         counted.memory().peak_bytes
     };

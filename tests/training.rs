@@ -254,7 +254,7 @@ fn no_buffer_is_made_after_the_second_step_and_memory_is_as_planned() {
     for more in [&["sparsity.storage=masked"][..], &rigl, &snfs, &asp] {
         let gpu = common::device();
         let recipe = recipe(more);
-        let counted = Gpu::counted_as(gpu.identity());
+        let counted = gpu.counted_like();
         Session::new(&counted, &recipe, &data(), Choices::default()).unwrap();
         let mut session = Session::new(&gpu, &recipe, &data(), Choices::default()).unwrap();
         session.advance().unwrap();

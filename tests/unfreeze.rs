@@ -443,7 +443,7 @@ fn each_training_unfreezes_anew() {
 #[test]
 fn phases_need_no_memory_beyond_the_plan() {
     let gpu = common::device();
-    let counted = Gpu::counted_as(gpu.identity());
+    let counted = gpu.counted_like();
     session(&counted, &recipe(&[]));
     run(&gpu, &recipe(&[]), &FREE);
     let (planned, real) = (counted.memory().peak_bytes as f64, gpu.memory().peak_bytes as f64);

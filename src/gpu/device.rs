@@ -36,10 +36,13 @@ pub(super) fn portable_limits() -> Vec<PortableLimit> {
     ]
 }
 
+/// The largest storage binding that is asked for: kernels count bytes of it in 31 bits, and all of it in whole 256 bytes.
+const LARGEST_BINDING: u64 = (2 << 30) - 256;
+
 /// The limits that plans respect. Tests lower them to see tensors and grids split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Largest storage binding, bytes.
+    /// Largest storage binding, bytes. A device that has no such large ones lowers it.
     pub binding_bytes: u64,
     /// Workgroups in one dimension of a dispatch.
     pub groups: u32,
@@ -48,9 +51,9 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// WebGPU's defaults, and 50 ms a submission.
+    /// Bindings of nearly 2 GiB, WebGPU's grids, and 50 ms a submission.
     fn default() -> Self {
-        Self { binding_bytes: 128 << 20, groups: 65535, submission_ms: 50 }
+        Self { binding_bytes: LARGEST_BINDING, groups: 65535, submission_ms: 50 }
     }
 }
 
@@ -133,7 +136,7 @@ pub(super) struct Inner {
 pub struct Gpu(pub(super) Arc<Inner>);
 
 impl Gpu {
-    /// Opens the chosen adapter, with WebGPU's default limits.
+    /// Opens the chosen adapter, with the largest bindings that it has and WebGPU's default limits for all else.
     ///
     /// # Errors
     /// `Kind::Device` where there is no such adapter or it cannot be opened.
@@ -141,7 +144,7 @@ impl Gpu {
         Self::open_with(choice, Limits::default())
     }
 
-    /// Opens the chosen adapter with limits of one's own, which may only be lower than WebGPU's.
+    /// Opens the chosen adapter with limits of one's own: what it does not have is lowered.
     pub fn open_with(choice: &Choice, limits: Limits) -> Result<Self> {
         let (adapter, reason) = choose(choice)?;
         match adapter {
@@ -161,9 +164,13 @@ impl Gpu {
     pub fn counted_with(limits: Limits) -> Self {
         Self::without(Target::Counted, limits, "none", "none", "plans are only counted".into())
     }
-    /// As [`Gpu::counted`], with the kernels that the device of this identity would use.
+    /// As [`Gpu::counted`], with the kernels that the device of this identity would use, if it has bindings of any size.
     pub fn counted_as(identity: &Identity) -> Self {
         Self::made(Target::Counted, Limits::default(), identity.clone())
+    }
+    /// As [`Gpu::counted`], with the kernels and the limits of this device.
+    pub fn counted_like(&self) -> Self {
+        Self::made(Target::Counted, self.0.limits, self.0.identity.clone())
     }
 
     fn without(target: Target, limits: Limits, adapter: &str, backend: &str, reason: String) -> Self {
@@ -182,13 +189,17 @@ impl Gpu {
         Gpu(Arc::new(Inner { target, limits, identity, ledger, timings }))
     }
 
-    fn on(adapter: &Adapter, limits: Limits, reason: String) -> Result<Self> {
+    fn on(adapter: &Adapter, mut limits: Limits, reason: String) -> Result<Self> {
         let mut optional = wgpu::Features::TIMESTAMP_QUERY & adapter.adapter.features();
         optional.set(wgpu::Features::SUBGROUP, adapter.has_subgroups());
         let mut required = wgpu::Limits::downlevel_defaults().using_resolution(adapter.adapter.limits());
         required.max_storage_buffers_per_shader_stage = 8;
-        required.max_storage_buffer_binding_size = 128 << 20;
-        required.max_buffer_size = 256 << 20;
+        // WebGPU's 128 MiB a binding hold no batch of a large network.
+        let own = adapter.adapter.limits();
+        let binding = own.max_storage_buffer_binding_size.min(own.max_buffer_size).min(LARGEST_BINDING);
+        required.max_storage_buffer_binding_size = binding & !255;
+        required.max_buffer_size = required.max_storage_buffer_binding_size.max(256 << 20);
+        limits.binding_bytes = limits.binding_bytes.min(required.max_storage_buffer_binding_size);
         required.max_compute_workgroup_storage_size = 16384;
         required.max_compute_invocations_per_workgroup = 256;
         required.max_compute_workgroup_size_x = 256;

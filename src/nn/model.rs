@@ -68,6 +68,14 @@ impl Model {
     pub fn trainable_layers(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(|node| node.owns && !node.params.is_empty())
     }
+    /// What is said of the value that takes the most memory, for a batch of so many samples.
+    pub fn largest_value(&self, batch: usize) -> String {
+        let largest = self.values.iter().max_by_key(|value| value.extent.numbers());
+        let Some(Value { producer, extent, .. }) = largest else { return "none".into() };
+        let of =
+            producer.map_or("the batch".into(), |node| format!("the output of `{}`", self.nodes[node].name));
+        format!("{of}, {extent} for each of {batch} samples")
+    }
     /// What the layer of this number in its description writes, whether or not another layer does its work.
     pub fn output_of(&self, layer: usize) -> &Extent {
         &self.values[layer + 1].extent

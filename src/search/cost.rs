@@ -121,7 +121,7 @@ impl Counter {
         batch: usize,
     ) -> Self {
         let (space, input, choices) = (space.clone(), input.clone(), choices.clone());
-        Self { counted: Gpu::counted_as(gpu.identity()), space, input, classes, choices, batch }
+        Self { counted: gpu.counted_like(), space, input, classes, choices, batch }
     }
 
     /// # Errors

@@ -74,7 +74,7 @@ pub fn compare(
 }
 
 fn count(gpu: &Gpu, recipe: &Recipe, data: &Dataset, choices: &Choices) -> Result<Counted> {
-    let counted = Gpu::counted_as(gpu.identity());
+    let counted = gpu.counted_like();
     let run = Session::new(&counted, recipe, data, choices.clone())?;
     let params = &run.model.params;
     Ok(Counted {

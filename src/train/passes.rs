@@ -2,7 +2,7 @@
 
 use super::outline::is_narrow;
 use super::session::Session;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::gpu::{Gpu, Tensor};
 use crate::nn::{Arena, Copies, Gradients, Left, Pass, Schedule, Wish};
 use crate::sparsity::{Pruner, Stage};
@@ -108,7 +108,11 @@ impl Session {
         wishes.extend(exams.into_iter().flatten().map(|exam| evaluation(exam.feed.store.writes_narrow())));
         let cols = self.columns();
         let schedule = |wish: &Wish| Schedule::new(&self.model, &self.gpu, &self.choices, cols, *wish);
-        let (arena, passes) = Arena::new(&self.gpu, wishes.iter().map(schedule).collect())?;
+        let made = Arena::new(&self.gpu, wishes.iter().map(schedule).collect());
+        // Buffers are shared, and have no layer's name.
+        let largest = || format!("the largest value of a batch: {}", self.model.largest_value(cols));
+        let (arena, passes) =
+            made.map_err(|error| if error.kind == Kind::Memory { error.at(largest()) } else { error })?;
         let mut passes = passes.into_iter();
         let carried = &mut self.carried;
         // Evaluations have their own.

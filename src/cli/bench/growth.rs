@@ -199,7 +199,7 @@ impl Runner {
 
 /// Bytes on the device that mask updates alone need, of a session of this recipe.
 fn own_bytes(gpu: &Gpu, recipe: &Recipe, data: &Dataset, choices: Choices) -> Result<u64> {
-    let counted = Gpu::counted_as(gpu.identity());
+    let counted = gpu.counted_like();
     let mut run = Session::new(&counted, recipe, data, choices)?;
     let before = counted.memory().bytes;
     run.pruner.iter_mut().for_each(|pruner| pruner.forget());
