@@ -57,11 +57,15 @@ impl Source {
     /// # Errors
     /// `Kind::Usage` where there is no run, `Kind::Data` where its data is not what it was, and those of [`Session::new`].
     pub fn session(&self, what: &str) -> Result<(Session, Dataset)> {
+        self.session_on(what, &self.run(what)?.device)
+    }
+    /// As [`Source::session`], on another device.
+    pub fn session_on(&self, what: &str, device: &Choice) -> Result<(Session, Dataset)> {
         let run = self.run(what)?;
         let data = run.data()?;
         let mut recipe = judged(&run.recipe, run.snapshot.as_ref(), &extent(&data), data.classes)?;
         recipe.run.activations = Precision::F32; // as other programs compute
-        let gpu = Gpu::open(&run.device)?;
+        let gpu = Gpu::open(device)?;
         let mut session = Session::new(&gpu, &recipe, &data, run.meta.variants.clone())?;
         session.load_weights(&self.weights)?;
         Ok((session, data))
