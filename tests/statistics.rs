@@ -271,6 +271,16 @@ fn a_run_is_recalibrated_on_the_command_line_and_exported_with_its_statistics() 
     assert_eq!(names, [&["conv.weight"], &first[..], &["head.bias", "head.weight"], &norm].concat());
     let resumed = program::json(here, &["resume", "runs/net", "--json"]);
     assert_eq!(resumed["steps"], 39);
+    // What a finished run says of itself is said of its new statistics.
+    let last = program::json(here, &args);
+    let report = std::fs::read_to_string(here.join("runs/net/report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    for key in ["digest", "test_loss", "test_accuracy"] {
+        assert_eq!(report[key], last[key], "{key}");
+    }
+    assert_ne!(report["digest"], resumed["digest"]);
+    let log = std::fs::read_to_string(here.join("runs/net/log.txt")).unwrap();
+    assert!(log.contains("running statistics computed anew over 8 batches; test accuracy"), "{log}");
     let plain = RECIPE.replace("{ type = 'batch_norm', name = 'first', affine = false },", "");
     let plain = plain.replace("{ type = 'batch_norm', name = 'norm' },", "");
     std::fs::write(here.join("plain.toml"), plain).unwrap();

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use super::history::{self, Show};
 use super::weights::Weights;
 use super::{print_json, say};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::report::bars::{Bar, Bars};
 use crate::report::diff::diff;
 use crate::report::history::short;
-use crate::report::inspect::{Inspection, Options, Tensor, inspect, selected};
+use crate::report::inspect::{Inspection, Options, Tensor, inspect, percent, selected};
 use crate::report::load::{check_numbers, load_any, snapshot_of};
-use crate::report::stats::Pattern;
+use crate::report::stats::{Conformance, Pattern};
 use crate::report::table::{self, rows_of_left};
 use crate::report::{kernels, mask};
 use crate::store::Arrays;
@@ -26,6 +26,9 @@ pub struct Inspect {
     /// Test this N:M pattern, such as 2:4; may be given several times
     #[arg(long, value_name = "N:M")]
     nm: Vec<String>,
+    /// Fail (exit code 10) where a weight has more than N kept weights in a group of a pattern of --nm
+    #[arg(long, requires = "nm")]
+    check: bool,
     /// Compare with another one
     #[arg(long, value_name = "OTHER")]
     diff: Option<PathBuf>,
@@ -103,6 +106,9 @@ impl Inspect {
                 if !self.json {
                     left(&self.what)?;
                 }
+                if self.check {
+                    keeps_to(&found)?;
+                }
             }
         }
         // Last: what is broken is to be seen first.
@@ -126,6 +132,27 @@ fn left(path: &Path) -> Result<()> {
         return Ok(());
     }
     say(&table::rows(&["filters of", "left", "of"], &rows_of_left(&found)))
+}
+
+/// What `--check` asks for.
+fn keeps_to(found: &Inspection) -> Result<()> {
+    let of = |tensor: &Tensor, own: &Conformance| {
+        format!("`{}`: {} in {} of its groups", tensor.name, own.pattern, percent(own.share))
+    };
+    let all = found
+        .tensors
+        .iter()
+        .flat_map(|tensor| tensor.patterns.iter().flatten().map(move |own| (tensor, own)));
+    let broken: Vec<String> =
+        all.filter(|(_, own)| !(own.share >= 1.0)).map(|(tensor, own)| of(tensor, own)).collect();
+    if broken.is_empty() {
+        return Ok(());
+    }
+    let what = format!("{} weights do not keep to the pattern", broken.len());
+    Err(broken
+        .into_iter()
+        .fold(Error::new(Kind::Check, what), Error::at)
+        .hint("--layer PATTERN checks some of them"))
 }
 
 fn draw(arrays: &Arrays, options: &Options, folder: &Path) -> Result<()> {

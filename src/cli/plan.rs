@@ -11,6 +11,8 @@ use crate::ops::variants::Choices;
 use crate::param::{MaskMode, Param, ParamId};
 use crate::recipe::{Recipe, Sparsity, Storage, Unfreeze};
 use crate::report::{fit, table};
+use crate::sparsity::budget::fits;
+use crate::sparsity::kept_dense;
 use crate::train::layout::torch_shape;
 use crate::train::{Session, TrainFlops};
 
@@ -50,17 +52,15 @@ impl Plan {
             target => {
                 let device = self.device.open()?;
                 let measured = target.map(|_| Ceilings::measure(&device)).transpose()?;
-                (Gpu::counted_as(device.identity()), measured)
+                (device.counted_like(), measured)
             }
         };
         let identity = gpu.identity().clone();
         let choices = if recipe.run.autotune { cache::known(&identity)? } else { Default::default() };
         let initial = self.init.read(&recipe, &data)?.map(|(initial, _)| initial);
         let run = Session::starting_from(&gpu, &recipe, &data, choices, initial.as_ref())?;
-        let later = |number| {
-            let gpu = Gpu::counted_as(&identity);
-            Session::of_stage(&gpu, &recipe, &data, run.choices.clone(), number)
-        };
+        let later =
+            |number| Session::of_stage(&gpu.counted_like(), &recipe, &data, run.choices.clone(), number);
         let later = (1..recipe.stage_count()).map(later).collect::<Result<Vec<_>>>()?;
         let peaks = later.iter().chain([&run]).map(|stage| stage.gpu.memory().peak_bytes);
         let memory = peaks.max().unwrap_or(0);
@@ -307,7 +307,7 @@ fn planned_flops(run: &Session, later: &[Session]) -> Result<Option<TrainFlops>>
 
 /// The same network without any pruning.
 fn dense_session(gpu: &Gpu, recipe: &Recipe, data: &Dataset) -> Result<Session> {
-    let gpu = Gpu::counted_as(gpu.identity());
+    let gpu = gpu.counted_like();
     let recipe = Recipe { sparsity: Sparsity::none(), unfreeze: Unfreeze::default(), ..recipe.stage(0) };
     Session::new(&gpu, &recipe, data, Choices::default())
 }
@@ -346,7 +346,15 @@ fn why(run: &Session, id: ParamId) -> String {
         return "with whole filters, its own or those before it".into();
     }
     let Some(pruner) = run.pruner.as_ref().filter(|_| param.is_masked()) else {
-        return if param.prunable { "nothing of it is pruned" } else { "never pruned" }.into();
+        let recipe = &run.recipe.sparsity;
+        let rule =
+            recipe.rules.iter().rfind(|rule| fits(&rule.matches, &param.name)).filter(|rule| rule.dense);
+        return match (rule, kept_dense(recipe, &run.model.params, id)) {
+            _ if !param.prunable => "never pruned".into(),
+            (Some(rule), _) => format!("kept dense by the rule for `{}`", rule.matches),
+            (None, Some(kind)) => format!("kept dense: keep_dense has \"{}\"", kind.name()),
+            (None, None) => "nothing of it is pruned".into(),
+        };
     };
     match (run.recipe.sparsity.storage, pruner.packed_below(id)) {
         (Storage::Masked, _) => "asked for".into(),

@@ -8,6 +8,7 @@ use super::resume::{other_data, refuse};
 use super::{Device, drive, print_json, say};
 use crate::error::{Error, Result};
 use crate::recipe::Difference;
+use crate::report::files;
 use crate::train::checkpoint::{self, Which};
 use crate::train::{Edit, Evaluation, Part, RunFolder, Session, evaluate_all};
 
@@ -53,6 +54,12 @@ impl Recalibrate {
         folder.write(&session.whole, &meta)?;
         let keep = recipe.run.keep as usize;
         let path = checkpoint::save(&self.run, &recalibrated, keep, false)?;
+        files::write_recalibrated(
+            &self.run,
+            (session.steps_done(), self.batches),
+            &after,
+            &recalibrated.digest,
+        )?;
         if self.json {
             return print_json(&json!({
                 "schema": 1, "checkpoint": path, "step": session.steps_done(), "batches": self.batches,

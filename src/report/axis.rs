@@ -13,19 +13,30 @@ pub enum Scale {
     Log,
 }
 
-/// What an axis says: a label with its unit, and a scale.
+/// What an axis says: a label with its unit, a scale, and where it ends at the latest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
     pub label: String,
     pub scale: Scale,
+    pub limits: [f64; 2],
 }
+
+const UNLIMITED: [f64; 2] = [f64::NEG_INFINITY, f64::INFINITY];
 
 impl Axis {
     pub fn linear(label: &str) -> Self {
-        Self { label: label.into(), scale: Scale::Linear }
+        Self { label: label.into(), scale: Scale::Linear, limits: UNLIMITED }
     }
     pub fn log(label: &str) -> Self {
-        Self { label: label.into(), scale: Scale::Log }
+        Self { scale: Scale::Log, ..Self::linear(label) }
+    }
+    /// Shares of something, from 0 to 100.
+    pub fn percent(label: &str) -> Self {
+        Self { limits: [0.0, 100.0], ..Self::linear(label) }
+    }
+    /// Around all `values`: see [`Span::around`].
+    pub fn around(&self, values: impl Iterator<Item = f64>, round: bool) -> Span {
+        Span::around(values, self.scale, round).within(self.limits)
     }
 }
 
@@ -58,23 +69,36 @@ impl Span {
     fn linear(low: f64, high: f64, round: bool) -> Self {
         // Zero is shown where that costs little.
         let low = if round && low > 0.0 && low < 0.5 * high { 0.0 } else { low };
-        let spread = if high > low { high - low } else { low.abs().max(1.0) };
-        let step = nice(spread / TICKS);
-        let outer = if high > low { high } else { low + spread };
+        // A single value lies in the middle.
+        let around = if high > low { 0.0 } else { (0.5 * low.abs()).max(0.5) };
+        let (low, high) = (low - around, high + around);
+        let step = nice((high - low) / TICKS);
         let (from, to) = match round {
-            true => ((low / step + 1e-9).floor() * step, (outer / step - 1e-9).ceil() * step),
-            false => (low, outer),
+            true => ((low / step + 1e-9).floor() * step, (high / step - 1e-9).ceil() * step),
+            false => (low, high),
         };
         let first = (from / step - 1e-9).ceil() as i64;
         let last = (to / step + 1e-9).floor() as i64;
         Self { scale: Scale::Linear, from, to, ticks: (first..=last).map(|i| i as f64 * step).collect() }
     }
 
+    /// The same, ending at these limits at the latest, where something is left between them.
+    fn within(mut self, [least, most]: [f64; 2]) -> Self {
+        let (from, to) = (self.from.max(least), self.to.min(most));
+        if from < to {
+            (self.from, self.to) = (from, to);
+            self.ticks.retain(|tick| (from..=to).contains(tick));
+        }
+        self
+    }
+
     fn log(low: f64, high: f64, round: bool) -> Self {
-        let high = if high > low { high } else { low * 10.0 };
+        // A single value lies in the middle.
+        let (low, high) = if high > low { (low, high) } else { (low / 3.0, high * 3.0) };
         let decades = high.log10() - low.log10();
         let leads: &[f64] = match decades {
-            0.0..2.5 => &[1.0, 2.0, 5.0],
+            0.0..0.5 => &[1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0],
+            0.5..2.5 => &[1.0, 2.0, 5.0],
             _ => &[1.0],
         };
         let every = (decades / (2.0 * TICKS)).ceil().max(1.0) as i32;
@@ -127,6 +151,19 @@ pub fn tick_text(value: f64) -> String {
     format!("{sign}{grouped}{rest}")
 }
 
+/// A value in at most four digits, but for those before its point: `45.97`, `0.001234`.
+pub fn value_text(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return tick_text(value);
+    }
+    let digits = (3 - value.abs().log10().floor() as i32).max(0);
+    if digits > 300 {
+        return tick_text(value);
+    }
+    let scale = 10f64.powi(digits);
+    tick_text((value * scale).round() / scale)
+}
+
 impl Ranged for Span {
     type FormatOption = NoDefaultFormatting;
     type ValueType = f64;
@@ -169,6 +206,7 @@ mod tests {
         let s = span(&[1.5, 90.0, 0.0, -2.0], Scale::Log, true);
         assert_eq!((s.range(), s.ticks), (1.0..100.0, vec![1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]));
         assert_eq!(span(&[1e-7, 1.0], Scale::Log, true).ticks.len(), 8);
+        assert_eq!(span(&[4.3e9, 5.1e9], Scale::Log, true).ticks, [4e9, 5e9, 6e9]);
     }
 
     #[test]
@@ -181,6 +219,16 @@ mod tests {
                 assert!(s.ticks.len() < 20, "{values:?}: {s:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_single_value_lies_in_the_middle_and_shares_end_at_100() {
+        assert_eq!(span(&[5.0, 5.0], Scale::Linear, false).range(), 2.5..7.5);
+        let percent = |values: &[f64]| Axis::percent("kept (%)").around(values.iter().copied(), true);
+        assert_eq!(percent(&[100.0]).range(), 40.0..100.0);
+        assert!(percent(&[100.0]).ticks.ends_with(&[100.0]));
+        assert!(percent(&[0.0]).from == 0.0 && percent(&[0.0]).to < 1.0);
+        assert_eq!(percent(&[92.0, 99.9]).range(), 92.0..100.0);
     }
 
     #[test]
@@ -199,5 +247,8 @@ mod tests {
             assert_eq!(tick_text(value), text);
         }
         assert_eq!(tick_text(0.1 * 3.0), "0.3");
+        let all =
+            [(45.96784, "45.97"), (0.00123449, "0.001234"), (98765.4, "98,765"), (0.0, "0"), (-2.5, "-2.5")];
+        all.iter().for_each(|(value, text)| assert_eq!(value_text(*value), *text));
     }
 }

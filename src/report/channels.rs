@@ -43,21 +43,35 @@ impl Channels {
 
 /// A table for people, if there are convolutions.
 pub fn table<'a>(convolutions: impl Iterator<Item = (&'a str, &'a Channels)>) -> Option<String> {
-    let by_filter = ["filters", "weights each", "kept: least", "median", "most", "dead"];
-    let by_input = ["inputs", "kept: least", "median", "most", "dead"];
-    let mut table = new_table(["convolution"].into_iter().chain(by_filter).chain(by_input), 1);
-    for (name, own) in convolutions {
-        let mut row = vec![name.to_string(), own.by_filter.len().to_string(), own.filter_size.to_string()];
-        row.extend(spread(&own.by_filter));
-        row.push(numbers(&own.dead_filters));
-        row.push(own.by_input.len().to_string());
-        row.extend(spread(&own.by_input));
-        row.push(numbers(&own.dead_inputs));
-        table.add_row(row);
+    let all: Vec<_> = convolutions.collect();
+    if all.is_empty() {
+        return None;
     }
-    (!table.is_empty()).then(|| {
-        format!("{table}\nkept weights of a filter and of an input channel (of its group); dead: those that keep none, from 0")
-    })
+    let mut filters =
+        new_table(["convolution", "filters", "least", "median", "most", "of", "dead"].into_iter(), 1);
+    let mut inputs =
+        new_table(["convolution", "inputs", "least", "median", "most", "of", "dead"].into_iter(), 1);
+    for (name, own) in all {
+        let row = |counts: &[usize], size: usize, dead: &[usize]| {
+            let mut row = vec![name.to_string(), counts.len().to_string()];
+            row.extend(spread(counts));
+            row.extend([size.to_string(), numbers(dead)]);
+            row
+        };
+        filters.add_row(row(&own.by_filter, own.filter_size, &own.dead_filters));
+        // A single one is that of a depthwise kernel, or of grey pictures: all weights are its own.
+        if own.by_input.len() > 1 {
+            let size = own.filter_size / own.by_input.len() * own.by_filter.len();
+            inputs.add_row(row(&own.by_input, size, &own.dead_inputs));
+        }
+    }
+    let mut text = format!("kept weights of each filter; dead: those that keep none, from 0\n{filters}");
+    if !inputs.is_empty() {
+        text += &format!(
+            "\n\nkept weights of each input channel, where there are several; of a group, where there are groups\n{inputs}"
+        );
+    }
+    Some(text)
 }
 
 /// Least, median and most.
@@ -109,5 +123,8 @@ mod tests {
         let own = Channels::of(&[2, 2, 3, 3], &kept).unwrap();
         let text = table([("conv1.weight", &own)].into_iter()).unwrap();
         assert!(text.contains("conv1.weight") && text.contains("1: 0"), "{text}");
+        let depthwise = Channels::of(&[4, 1, 3, 3], &kept).unwrap();
+        let text = table([("dw.weight", &depthwise)].into_iter()).unwrap();
+        assert!(text.contains("2: 0 1") && !text.contains("input channel"), "{text}");
     }
 }

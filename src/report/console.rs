@@ -79,6 +79,7 @@ impl Console {
                 self.bar.set_prefix(format!("{:.1} % sparse", change.sparsity * 100.0))
             }
             Event::Removed { step, left } => self.say(&removed(*step, left)),
+            Event::Recalibrated { batches, .. } => self.say(&recalibrated(*batches)),
             Event::Warned(error) => self.warn(&error.to_string()),
             Event::Saved { .. } | Event::Dumped { .. } | Event::Measured { .. } | Event::Weights { .. } => {}
             Event::Finished(_) => self.bar.finish_and_clear(),
@@ -107,6 +108,11 @@ impl Console {
         self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         self.bar.set_message("compiling");
     }
+}
+
+/// That running statistics are other ones.
+pub fn recalibrated(batches: u32) -> String {
+    format!("running statistics computed anew over {batches} batches")
 }
 
 /// What is left of a network that pruned filters were removed from.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Kind, Result};
 use crate::store::folder::{failed, write_file_atomic};
-use crate::train::{Event, Flips, Summary};
+use crate::train::{Evaluation, Event, Flips, Summary};
 
 /// Appends to the files of a run.
 pub struct Files {
@@ -109,6 +109,9 @@ impl Files {
             }
             Event::MasksChanged(change, flips) => self.masks.add(&with_explored(json!(change), *flips)),
             Event::Removed { step, left } => self.log.add(&super::console::removed(*step, left)),
+            Event::Recalibrated { step, batches } => {
+                self.log.add(&format!("step {step}: {}", super::console::recalibrated(*batches)))
+            }
             Event::Saved { step, path, best } => {
                 let best = if *best { ", the best so far" } else { "" };
                 self.log.add(&format!("step {step}: saved {}{best}", path.display()))
@@ -154,6 +157,34 @@ pub const TIMES: &str = "times.jsonl";
 pub fn write_report(folder: &Path, summary: &Summary) -> Result<()> {
     let text = serde_json::to_string_pretty(summary).map_err(|e| Error::internal(e.to_string()))?;
     write_file_atomic(&folder.join("report.json"), format!("{text}\n").as_bytes())
+}
+
+/// Notes that a finished run has other running statistics, with what it is judged by now: in its `log.txt`, and in its
+/// `report.json` if it has one.
+pub fn write_recalibrated(
+    folder: &Path,
+    (step, batches): (u64, u32),
+    test: &Evaluation,
+    digest: &str,
+) -> Result<()> {
+    let line = format!("step {step}: {}", super::console::recalibrated(batches));
+    Lines::open(folder.join("log.txt"))?
+        .add(&format!("{line}; test accuracy {}, digest {digest}", test.accuracy))?;
+    let file = folder.join("report.json");
+    let Ok(text) = fs::read_to_string(&file) else { return Ok(()) };
+    let wrong =
+        |e: serde_json::Error| Error::data(format!("{} is damaged", file.display())).at(e.to_string());
+    let mut report: Value = serde_json::from_str(&text).map_err(wrong)?;
+    let now = json!({
+        "test_loss": test.loss, "test_accuracy": test.accuracy, "test_soft_accuracy": test.soft_accuracy,
+        "test_nll": test.loss, "test_ece": test.ece, "test_aurc": test.aurc, "test_e_aurc": test.e_aurc,
+        "test_bins": test.bins, "language": test.language, "digest": digest,
+    });
+    if let (Value::Object(report), Value::Object(now)) = (&mut report, now) {
+        report.extend(now);
+    }
+    let text = serde_json::to_string_pretty(&report).map_err(|e| Error::internal(e.to_string()))?;
+    write_file_atomic(&file, format!("{text}\n").as_bytes())
 }
 
 fn tagged(kind: &str, value: Value) -> String {

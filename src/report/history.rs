@@ -240,7 +240,7 @@ impl History {
             values().fold(0.0, f64::max) > 20.0 * values().fold(f64::INFINITY, f64::min)
         };
         let plot = |title: &str, label: &str, series: Vec<Series>| {
-            let y = if wide(&series) { Axis::log(label) } else { Axis::linear(label) };
+            let y = if wide(&series) { Axis::log(label) } else { Axis::percent(label) };
             Plot { title: title.into(), x: Axis::linear("training step"), y, series, bands: self.bands() }
         };
         vec![

@@ -88,14 +88,29 @@ pub fn inspect(arrays: &Arrays, options: &Options) -> Result<Inspection> {
     Ok(Inspection { schema: 1, total, kept, sparsity: sparsity(kept, total), tensors, kinds, blocks })
 }
 
-/// The names of the tensors that the options select, in order.
+/// A key that puts `blocks.2` before `blocks.10`: texts and numbers in turn.
+fn in_order(name: &str) -> Vec<(&str, u64)> {
+    let runs = name.as_bytes().chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit());
+    let mut at = 0;
+    let mut key = Vec::new();
+    for run in runs {
+        let text = &name[at..at + run.len()];
+        at += run.len();
+        key.push(text.parse().map_or((text, 0), |number| ("", number)));
+    }
+    key
+}
+
+/// The names of the tensors that the options select, numbers in them by their size.
 pub fn selected<'a>(arrays: &'a Arrays, options: &Options) -> Vec<&'a str> {
     let matches = |name: &str| {
         let layer = name.rsplit_once('.').map_or(name, |(layer, _)| layer);
         options.layer.as_ref().is_none_or(|pattern| glob(pattern, name) || glob(pattern, layer))
     };
-    let names = arrays.keys().map(String::as_str);
+    let mut names: Vec<&str> = arrays.keys().map(String::as_str).collect();
+    names.sort_by_key(|name| in_order(name));
     names
+        .into_iter()
         .filter(|name| match mask::owner(arrays, name) {
             Some(owner) => options.companions && *name != format!("{owner}{}", mask::SUFFIX),
             // PyTorch's count of batches is neither weight nor statistic.

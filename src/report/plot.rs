@@ -12,15 +12,14 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 pub use crate::report::axis::{Axis, Scale};
 
 use crate::error::{Error, Result};
-use crate::report::axis::{Span, tick_text};
+use crate::report::axis::{tick_text, value_text};
 use crate::report::history::shown;
 use crate::store::folder::write_file_atomic;
 
 /// Points of a line that say their value.
 const MARKS: usize = 100;
-const WIDTH: u32 = 960;
-/// Without a legend that needs more.
-const HEIGHT: u32 = 520;
+/// Width and height, without a legend that needs more.
+const SIZE: [u32; 2] = [960, 520];
 /// Where the legend begins, and from one of its lines to the next.
 const LEGEND: [i32; 2] = [60, 22];
 pub(super) const FONT: &str = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif";
@@ -75,8 +74,12 @@ impl Series {
     fn style(&self) -> ShapeStyle {
         match self.stroke {
             Stroke::Strong => INK.stroke_width(3),
-            _ => COLOURS[self.colour % COLOURS.len()].stroke_width(2),
+            _ => COLOURS[self.colour_number()].stroke_width(2),
         }
+    }
+    /// Which of the eight colours.
+    pub fn colour_number(&self) -> usize {
+        self.colour % COLOURS.len()
     }
 }
 
@@ -111,12 +114,15 @@ struct Mark {
 impl Plot {
     /// The picture as SVG.
     pub fn svg(&self) -> Result<String> {
-        Ok(self.drawn()?.0)
+        let lines = (self.series.len() + usize::from(self.bands.is_some())) as u32;
+        let height = SIZE[1].max(LEGEND[0] as u32 + LEGEND[1] as u32 * lines);
+        Ok(self.drawn([SIZE[0], height], true)?.0)
     }
 
-    /// The picture as SVG that says the value of a point under the pointer, for at most `MARKS` points a line.
-    pub fn svg_with_values(&self) -> Result<String> {
-        let (svg, marks) = self.drawn()?;
+    /// The picture as SVG of this width and height, without title and legend, that says the value of a point under the
+    /// pointer, for at most `MARKS` points a line.
+    pub fn svg_with_values(&self, size: [u32; 2]) -> Result<String> {
+        let (svg, marks) = self.drawn(size, false)?;
         let mark = |Mark { at: (x, y), text }: &Mark| {
             let text = text.replace('&', "&amp;").replace('<', "&lt;");
             format!(
@@ -128,13 +134,13 @@ impl Plot {
         Ok(format!("{}<g class=\"marks\">\n{marks}</g>\n{}", &svg[..end], &svg[end..]))
     }
 
-    fn drawn(&self) -> Result<(String, Vec<Mark>)> {
+    /// `whole`: with title and legend.
+    fn drawn(&self, [width, height]: [u32; 2], whole: bool) -> Result<(String, Vec<Mark>)> {
         let mut text = String::new();
-        let lines = (self.series.len() + usize::from(self.bands.is_some())) as u32;
-        let height = HEIGHT.max(LEGEND[0] as u32 + LEGEND[1] as u32 * lines);
-        let root = SVGBackend::with_string(&mut text, (WIDTH, height)).into_drawing_area();
-        let drawn =
-            self.draw(&root).and_then(|marks| root.present().map_err(|e| e.to_string()).map(|()| marks));
+        let root = SVGBackend::with_string(&mut text, (width, height)).into_drawing_area();
+        let drawn = self
+            .draw(&root, whole)
+            .and_then(|marks| root.present().map_err(|e| e.to_string()).map(|()| marks));
         drop(root);
         let marks = drawn.map_err(|e| Error::internal("a plot cannot be drawn").at(e))?;
         Ok((text, marks))
@@ -145,15 +151,23 @@ impl Plot {
         write_file_atomic(path, self.svg()?.as_bytes())
     }
 
-    fn draw<DB: DrawingBackend>(&self, root: &DrawingArea<DB, Shift>) -> Result<Vec<Mark>, String> {
+    fn draw<DB: DrawingBackend>(
+        &self,
+        root: &DrawingArea<DB, Shift>,
+        whole: bool,
+    ) -> Result<Vec<Mark>, String> {
         root.fill(&WHITE).map_err(|e| e.to_string())?;
+        let fault = |e: DrawingAreaErrorKind<DB::ErrorType>| e.to_string();
+        if !whole {
+            return self.lines(root, None).map_err(fault);
+        }
         let names =
             self.series.iter().map(|series| &series.name).chain(self.bands.iter().map(|(name, _)| name));
         // A letter is some 8 wide, and a sample of the line stands before them.
         let legend = 64 + 8 * names.map(|name| name.chars().count()).max().unwrap_or(0) as i32;
-        let (left, right) = root.split_horizontally(WIDTH as i32 - legend.min(WIDTH as i32 / 2));
-        let fault = |e: DrawingAreaErrorKind<DB::ErrorType>| e.to_string();
-        let marks = self.lines(&left).map_err(fault)?;
+        let width = SIZE[0] as i32;
+        let (left, right) = root.split_horizontally(width - legend.min(width / 2));
+        let marks = self.lines(&left, Some(&self.title)).map_err(fault)?;
         self.legend(&right).map_err(fault)?;
         Ok(marks)
     }
@@ -161,21 +175,23 @@ impl Plot {
     fn lines<DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
+        title: Option<&str>,
     ) -> Result<Vec<Mark>, DrawingAreaErrorKind<DB::ErrorType>> {
         let points = || self.series.iter().flat_map(|series| &series.points);
         let bands = || self.bands.iter().flat_map(|(_, bands)| bands);
         let edges = bands().flat_map(|&(from, to)| [from, to]);
-        let x = Span::around(points().map(|point| point.0).chain(edges), self.x.scale, false);
-        let y = Span::around(points().map(|point| point.1), self.y.scale, true);
+        // Lines go from edge to edge; dots alone do not lie on one.
+        let are_dots = self.series.iter().all(|series| series.stroke == Stroke::Absent);
+        let x = self.x.around(points().map(|point| point.0).chain(edges), are_dots);
+        let y = self.y.around(points().map(|point| point.1), true);
         let has_place = |&&(a, b): &&(f64, f64)| x.holds(a) && y.holds(b);
 
-        let mut chart = ChartBuilder::on(area)
-            .margin(14)
-            .margin_right(24)
-            .caption(&self.title, (FONT, 22).into_font().color(&INK))
-            .x_label_area_size(50)
-            .y_label_area_size(74)
-            .build_cartesian_2d(x.clone(), y.clone())?;
+        let mut builder = ChartBuilder::on(area);
+        builder.margin(14).margin_right(24).x_label_area_size(50).y_label_area_size(74);
+        if let Some(title) = title {
+            builder.caption(title, (FONT, 22).into_font().color(&INK));
+        }
+        let mut chart = builder.build_cartesian_2d(x.clone(), y.clone())?;
         let (low, high) = (chart.y_range().start, chart.y_range().end);
         let band = |&(from, to): &(f64, f64)| Rectangle::new([(from, low), (to, high)], shade());
         chart.draw_series(bands().map(band))?;
@@ -205,16 +221,22 @@ impl Plot {
                     }
                 }
                 if series.dots || run.len() == 1 {
-                    let dot = |&point: &(f64, f64)| Circle::new(point, 3, style.filled());
+                    let radius = if series.stroke == Stroke::Absent { 5 } else { 3 };
+                    let dot = |&point: &(f64, f64)| Circle::new(point, radius, style.filled());
                     chart.draw_series(run.iter().map(dot))?;
                 }
             }
         }
         let mut marks = Vec::new();
         for series in &self.series {
-            let points: Vec<&(f64, f64)> = series.points.iter().filter(has_place).collect();
+            let mut points: Vec<&(f64, f64)> = series.points.iter().filter(has_place).collect();
+            // Where stairs have two values, the later one.
+            points.reverse();
+            points.dedup_by_key(|point| point.0);
+            points.reverse();
             for point in shown(points.len(), MARKS).into_iter().map(|i| points[i]) {
-                let text = format!("{}: {} at {}", series.name, tick_text(point.1), tick_text(point.0));
+                let (x, y) = (tick_text(point.0), value_text(point.1));
+                let text = format!("{}: {y} at {} {x}", series.name, self.x.label);
                 marks.push(Mark { at: chart.backend_coord(point), text });
             }
         }
@@ -283,9 +305,11 @@ mod tests {
     #[test]
     fn points_say_their_values() {
         let points = (0..1000).map(|i| (f64::from(i), 1.0 + f64::from(i))).collect();
-        let svg = plot(vec![Series::new("a & b", 0, points)]).svg_with_values().unwrap();
+        let svg = plot(vec![Series::new("a & b", 0, points)]).svg_with_values([440, 340]).unwrap();
         assert_eq!(svg.matches("<title>a &amp; b: ").count(), MARKS);
-        assert!(svg.contains("1,000 at 999") && svg.trim_end().ends_with("</svg>"));
+        assert!(
+            svg.contains("1,000 at step 999") && !svg.contains("Kept") && svg.trim_end().ends_with("</svg>")
+        );
     }
 
     #[test]

@@ -31,7 +31,7 @@ mod work;
 mod zeros;
 
 pub use outline::{Outline, outline};
-pub use prepare::{Setting, prepare};
+pub use prepare::{Setting, kept_dense, prepare};
 pub use pruner::Pruner;
 pub use work::Work;
 

@@ -174,6 +174,18 @@ pub fn prepare(
     Ok(Some(pruner))
 }
 
+/// The kind of `keep_dense` that leaves a parameter dense, unless a rule names it.
+pub fn kept_dense(recipe: &Sparsity, params: &ParamSet, id: ParamId) -> Option<KeepDense> {
+    let window = params[id].window?;
+    let is_convolution = |&other: &ParamId| params[other].prunable && params[other].window.is_some();
+    let is_first = params.ids().find(is_convolution) == Some(id);
+    let is_depthwise = window.groups > 1 && params[id].matrix().channels == 1;
+    recipe.keep_dense.iter().copied().find(|kind| match kind {
+        KeepDense::FirstConvolution => is_first,
+        KeepDense::Depthwise => is_depthwise,
+    })
+}
+
 /// The parameters that can be pruned, and their budget.
 pub(super) fn budget_of(
     recipe: &Sparsity,
@@ -181,17 +193,9 @@ pub(super) fn budget_of(
     params: &ParamSet,
 ) -> Result<(Vec<ParamId>, Budget)> {
     let maskable: Vec<ParamId> = params.ids().filter(|&i| params[i].prunable).collect();
-    let is_dense = |i: ParamId| {
-        let first = maskable.iter().find(|&&i| params[i].window.is_some()) == Some(&i);
-        let depthwise =
-            params[i].window.is_some_and(|window| window.groups > 1) && params[i].matrix().channels == 1;
-        recipe.keep_dense.iter().any(|kind| match kind {
-            KeepDense::FirstConvolution => first,
-            KeepDense::Depthwise => depthwise,
-        })
-    };
     // Before all others, which win.
-    let kept = maskable.iter().filter(|&&i| is_dense(i)).map(|&i| Rule::dense(&params[i].name));
+    let is_kept = |i: &&ParamId| kept_dense(recipe, params, **i).is_some();
+    let kept = maskable.iter().filter(is_kept).map(|&i| Rule::dense(&params[i].name));
     let mut rules: Vec<Rule> = kept.chain(recipe.rules.iter().cloned()).collect();
     let tensor = |&i: &ParamId| -> Result<budget::Tensor> {
         let (name, shape) = (&params[i].name, &params[i].shape);

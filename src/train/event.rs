@@ -45,6 +45,11 @@ pub enum Event<'a> {
         step: u64,
         left: &'a [Left],
     },
+    /// Running statistics were computed anew over so many batches.
+    Recalibrated {
+        step: u64,
+        batches: u32,
+    },
     Saved {
         step: u64,
         path: PathBuf,

@@ -13,9 +13,6 @@ use crate::recipe::Recipe;
 use crate::store::array::Dtype;
 use crate::store::{Array, Arrays, digest, safetensors};
 
-/// The file of a run's folder that keeps them, so that the run goes on without the file they came from.
-const FILE: &str = "init.safetensors";
-
 /// Values before the first step, one tensor for each parameter, as PyTorch has them ([`layout`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Initial {
@@ -32,6 +29,9 @@ pub struct Origin {
 }
 
 impl Initial {
+    /// The file of a run's folder that keeps them, so that the run goes on without the file they came from.
+    pub const FILE: &str = "init.safetensors";
+
     /// The tensor of each parameter of a recipe's model. Names match exactly, or all behind one prefix, such as `model.` or
     /// `module.`; layers that the file numbers, as PyTorch's `Sequential` does, are taken in their order; `fc1.weight_orig` beside `fc1.weight_mask`, as PyTorch's pruning stores a weight, is `fc1.weight`.
     ///
@@ -45,9 +45,14 @@ impl Initial {
         Ok(own)
     }
 
+    /// The tensors, by the names of the parameters.
+    pub fn arrays(&self) -> &Arrays {
+        &self.arrays
+    }
+
     /// Keeps them in a run's folder.
     pub fn save(&self, run: &Path) -> Result<()> {
-        safetensors::write(&run.join(FILE), &self.arrays, &[("format", "pt")])
+        safetensors::write(&run.join(Self::FILE), &self.arrays, &[("format", "pt")])
     }
 
     /// Those that a run's folder keeps.
@@ -55,7 +60,7 @@ impl Initial {
     /// # Errors
     /// `Kind::Checkpoint` where they are not what the run was started with.
     pub fn load(run: &Path, origin: &Origin) -> Result<Self> {
-        let file = run.join(FILE);
+        let file = run.join(Self::FILE);
         let changed = |why: String| {
             Error::checkpoint("the weights that the run started with are not there any more")
                 .at(format!("{}: {why}", file.display()))
@@ -325,7 +330,7 @@ mod tests {
         assert_eq!(Initial::load(home.path(), &origin).unwrap(), own);
         let other = Origin { sha256: "0".into(), ..origin.clone() };
         assert_eq!(Initial::load(home.path(), &other).unwrap_err().kind, Kind::Checkpoint);
-        std::fs::remove_file(home.path().join(FILE)).unwrap();
+        std::fs::remove_file(home.path().join(Initial::FILE)).unwrap();
         let error = Initial::load(home.path(), &origin).unwrap_err();
         assert!(error.to_string().contains("they came from x.safetensors"), "{error}");
     }

@@ -8,7 +8,8 @@ use crate::param::{AVERAGE, Companion, LATENT, MEAN, TEACHER};
 
 /// Bytes of a session's tensors, by what they are for. What a device holds besides (copies in textures, lists of mask
 /// updates, constants) belongs to what is recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Memory {
     /// What forward and backward use, and values behind masks.
     pub weights: u64,

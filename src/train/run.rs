@@ -99,7 +99,9 @@ pub fn train(
             run.check_weights()?;
         }
         if run.is_done() && run.recipe.finish.recalibrate > 0 {
-            run.recalibrate(run.recipe.finish.recalibrate)?;
+            let batches = run.recipe.finish.recalibrate;
+            run.recalibrate(batches)?;
+            emit(Event::Recalibrated { step: run.steps_done(), batches })?;
         }
         let (mut best, ended) = (false, run.is_stage_done());
         // Not where `stop_at` ends it: what is the best must not depend on when a run was stopped.

@@ -22,8 +22,10 @@ pub fn sections(runs: &[Record]) -> Result<Markup> {
     let groups = groups(runs);
     Ok(html! {
         (parts::section("Results", results(&groups)))
-        (parts::section("Training", curves(runs)?))
+        (parts::section("Training", curves(&groups)?))
         (parts::section("Accuracy over cost", costs(&groups)?))
+        (parts::section("Time of a step", times(&groups)))
+        (parts::section("Memory on the device", memory(&groups)))
         @if groups.len() > 1 { (parts::section("Where recipes differ", differences(&groups))) }
         (parts::section("Each run", html! {
             @for one in runs { details { summary { (one.name) } (run::sections(one)?) } }
@@ -40,20 +42,23 @@ fn without_seed(recipe: &Recipe) -> Recipe {
 fn groups(runs: &[Record]) -> Vec<Group<'_>> {
     let mut all: Vec<(String, Group)> = Vec::new();
     for run in runs {
-        let key = without_seed(&run.recipe).to_toml();
+        let initial = run.initial.as_ref().map_or("", |(_, sha256)| sha256);
+        let key = without_seed(&run.recipe).to_toml() + initial;
         match all.iter_mut().find(|(other, _)| *other == key) {
             Some((_, group)) => group.runs.push(run),
-            None => all.push((key, Group { label: run.name.clone(), runs: vec![run] })),
+            None => all.push((key, Group { label: String::new(), runs: vec![run] })),
         }
     }
-    for (_, group) in &mut all {
-        if group.runs.len() > 1 {
-            let name = &group.runs[0].name;
-            let seed = format!("-seed-{}", group.runs[0].recipe.run.seed);
-            group.label = name.strip_suffix(&seed).unwrap_or(name).to_string();
-        }
+    let mut groups: Vec<Group> = all.into_iter().map(|(_, group)| group).collect();
+    // The name of the recipe, or of a folder where several have that.
+    let names: Vec<String> = groups.iter().map(|group| group.runs[0].recipe.run.name.clone()).collect();
+    for (group, name) in groups.iter_mut().zip(&names) {
+        let is_alone = names.iter().filter(|other| *other == name).count() == 1;
+        let folder = &group.runs[0].name;
+        let seed = format!("-seed-{}", group.runs[0].recipe.run.seed);
+        group.label = if is_alone { name } else { folder.strip_suffix(&seed).unwrap_or(folder) }.to_string();
     }
-    all.into_iter().map(|(_, group)| group).collect()
+    groups
 }
 
 /// Quantiles .975 of Student's t distribution, by degrees of freedom from 1; beyond them that of the normal distribution.
@@ -125,39 +130,113 @@ fn results(groups: &[Group]) -> Markup {
     }
 }
 
-fn curves(runs: &[Record]) -> Result<Markup> {
-    let plot = |title: &str, label: &str, figure: &str, scale: f64| {
-        let line = |(number, run): (usize, &Record)| {
-            let points = run.over_steps("evaluation", Some(run.watched()), figure);
-            let points = points.into_iter().map(|(step, value)| (step, scale * value)).collect();
-            Series::new(format!("{}, {}", run.name, run.watched()), number, points)
+/// The mean of several lines, at the steps that all of them have.
+fn mean_line(lines: &[Vec<(f64, f64)>]) -> Vec<(f64, f64)> {
+    let at = |line: &[(f64, f64)], step: f64| line.iter().find(|point| point.0 == step).map(|point| point.1);
+    let Some((first, others)) = lines.split_first() else { return Vec::new() };
+    let mean = |&(step, value): &(f64, f64)| {
+        let sum = others.iter().try_fold(value, |sum, line| Some(sum + at(line, step)?))?;
+        Some((step, sum / lines.len() as f64))
+    };
+    first.iter().filter_map(mean).collect()
+}
+
+/// A line for each recipe: the mean over its runs.
+fn curves(groups: &[Group]) -> Result<Markup> {
+    let plot = |title: &str, y: Axis, scale: f64, of: &dyn Fn(&Record) -> Vec<(f64, f64)>| {
+        let line = |(number, group): (usize, &Group)| {
+            let lines: Vec<_> = group.runs.iter().map(|run| of(run)).collect();
+            let points = mean_line(&lines).into_iter().map(|(step, value)| (step, scale * value)).collect();
+            let name = match group.runs.len() {
+                1 => group.label.clone(),
+                many => format!("{}, mean of {many}", group.label),
+            };
+            Series::new(name, number, points)
         };
-        let series = runs.iter().enumerate().map(line).collect();
-        let (x, y) = (Axis::linear("training step"), Axis::linear(label));
+        let series: Vec<Series> = groups.iter().enumerate().map(line).collect();
+        if series.iter().all(|series| series.points.is_empty()) {
+            return Ok(html! {});
+        }
+        let x = Axis::linear("training step");
         parts::plot(&Plot { title: title.into(), x, y, series, bands: None })
     };
+    let watched =
+        |figure: &'static str| move |run: &Record| run.over_steps("evaluation", Some(run.watched()), figure);
+    let kept = |run: &Record| {
+        let sparsity = run.over_steps("train", None, "sparsity").into_iter();
+        sparsity.map(|(step, sparsity)| (step, 1.0 - sparsity)).collect()
+    };
     Ok(html! {
-        (plot("Loss", "mean loss", "loss", 1.0)?)
-        (plot("Accuracy", "right answers (%)", "accuracy", 100.0)?)
+        p { "Loss and accuracy are those of the validation part or, where nothing is held out, of the test part." }
+        (plot("Loss", Axis::linear("mean loss"), 1.0, &watched("loss"))?)
+        (plot("Accuracy", Axis::percent("accuracy (%)"), 100.0, &watched("accuracy"))?)
+        (plot("Kept weights", Axis::percent("kept weights (%)"), 100.0, &kept)?)
     })
+}
+
+/// A row for each of these figures, a column for each recipe: means over its runs.
+fn side_by_side(what: &str, groups: &[Group], rows: &[(&str, &str)], write: fn(f64) -> String) -> Markup {
+    let header: Vec<&str> =
+        std::iter::once(what).chain(groups.iter().map(|group| group.label.as_str())).collect();
+    let row = |(name, pointer): &(&str, &str)| {
+        let values = groups.iter().map(|group| group.mean(pointer, write));
+        std::iter::once(name.to_string()).chain(values).collect::<Vec<_>>()
+    };
+    let has_any = |row: &Vec<String>| row[1..].iter().any(|cell| cell != "-");
+    parts::table(&header, &rows.iter().map(row).filter(has_any).collect::<Vec<_>>())
+}
+
+fn times(groups: &[Group]) -> Markup {
+    const ROWS: [(&str, &str); 9] = [
+        ("batch", "/ms_per_step/batch"),
+        ("forward", "/ms_per_step/forward"),
+        ("loss", "/ms_per_step/loss"),
+        ("recompute", "/ms_per_step/recompute"),
+        ("backward", "/ms_per_step/backward"),
+        ("update", "/ms_per_step/update"),
+        ("masks", "/ms_per_step/masks"),
+        ("total", "/ms_per_step/total"),
+        ("total, dense network", "/dense/ms_per_step/total"),
+    ];
+    html! {
+        (side_by_side("ms", groups, &ROWS, |ms| format!("{ms:.3}")))
+        p { "Medians of timed steps, means over runs. The total is wall-clock time, waiting included." }
+    }
+}
+
+fn memory(groups: &[Group]) -> Markup {
+    const ROWS: [(&str, &str); 10] = [
+        ("weights and biases", "/memory/weights"),
+        ("gradients of weights and biases", "/memory/gradients"),
+        ("masks and indices", "/memory/masks"),
+        ("optimizer slots", "/memory/optimizer"),
+        ("averages of weights", "/memory/averages"),
+        ("running means", "/memory/means"),
+        ("teacher and subnets", "/memory/subnets"),
+        ("activations and their gradients", "/memory/activations"),
+        ("data", "/memory/data"),
+        ("peak on the device", "/peak_device_bytes"),
+    ];
+    side_by_side("held by", groups, &ROWS, |bytes| table::bytes(bytes as u64))
 }
 
 /// A dot a run.
 fn costs(groups: &[Group]) -> Result<Markup> {
-    let plot = |title: &str, label: &str, pointer: &str| {
+    let plot = |title: &str, label: &str, pointer: &str, scale: f64| {
         let line = |(number, group): (usize, &Group)| {
-            let point = |run: &&Record| Some((run.number(pointer)?, 100.0 * run.number("/test_accuracy")?));
+            let point =
+                |run: &&Record| Some((scale * run.number(pointer)?, 100.0 * run.number("/test_accuracy")?));
             Series::new(group.label.clone(), number, group.runs.iter().filter_map(point).collect())
                 .stroke(Stroke::Absent)
                 .dots()
         };
         let series = groups.iter().enumerate().map(line).collect();
-        let (x, y) = (Axis::log(label), Axis::linear("test accuracy (%)"));
+        let (x, y) = (Axis::log(label), Axis::percent("test accuracy (%)"));
         parts::plot(&Plot { title: title.into(), x, y, series, bands: None })
     };
     Ok(html! {
-        (plot("Accuracy over kept weights", "weights that are not 0", "/kept")?)
-        (plot("Accuracy over training operations", "operations of prunable products, all steps", "/train_flops/kept")?)
+        (plot("Accuracy over kept weights", "weights that are not 0", "/kept", 1.0)?)
+        (plot("Accuracy over training operations", "GFLOP of prunable products, all steps", "/train_flops/kept", 1e-9)?)
     })
 }
 
@@ -193,6 +272,14 @@ fn differences(groups: &[Group]) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mean_line_has_the_steps_that_all_have() {
+        let lines = [vec![(1.0, 2.0), (2.0, 4.0), (3.0, 9.0)], vec![(1.0, 4.0), (3.0, 1.0)]];
+        assert_eq!(mean_line(&lines), [(1.0, 3.0), (3.0, 5.0)]);
+        assert_eq!(mean_line(&lines[..1]), lines[0]);
+        assert_eq!(mean_line(&[]), []);
+    }
 
     #[test]
     fn intervals_are_those_of_student() {

@@ -6,15 +6,26 @@ use maud::{Markup, PreEscaped, html};
 
 use crate::error::Result;
 use crate::report::picture::Image;
-use crate::report::plot::Plot;
+use crate::report::plot::{Plot, Series, Stroke};
 
-/// Colours of plots, and the names under which the page's style has them for light and dark.
-const COLOURS: [(&str, &str); 4] = [
+/// Colours of plots, and the names under which the page's style has them for light and dark; those of lines come first.
+const COLOURS: [(&str, &str); 12] = [
+    ("#0072B2", "var(--c0)"),
+    ("#D55E00", "var(--c1)"),
+    ("#009E73", "var(--c2)"),
+    ("#CC79A7", "var(--c3)"),
+    ("#E69F00", "var(--c4)"),
+    ("#56B4E9", "var(--c5)"),
+    ("#808080", "var(--c6)"),
+    ("#8C564B", "var(--c7)"),
     ("#FFFFFF", "var(--paper)"),
     ("#222222", "var(--ink)"),
     ("#E2E2E2", "var(--grid)"),
     ("#DEECF7", "var(--shade)"),
 ];
+
+/// Width and height of a plot on wide and on narrow pages, each with its class.
+const SIZES: [(&str, [u32; 2]); 2] = [("broad", [960, 440]), ("narrow", [460, 360])];
 
 pub fn section(title: &str, body: Markup) -> Markup {
     html! { section { h2 { (title) } (body) } }
@@ -55,11 +66,39 @@ pub fn bars(header: &[&str], rows: &[Bar]) -> Markup {
 
 /// A plot that says its values under the pointer, in the colours of the page.
 pub fn plot(plot: &Plot) -> Result<Markup> {
-    let mut svg = plot.svg_with_values()?;
-    for (colour, name) in COLOURS {
-        svg = svg.replace(&format!("\"{colour}\""), &format!("\"{name}\""));
+    let drawn = |(class, size): (&str, [u32; 2])| -> Result<Markup> {
+        let mut svg = plot.svg_with_values(size)?;
+        for (colour, name) in COLOURS {
+            svg = svg.replace(&format!("\"{colour}\""), &format!("\"{name}\""));
+        }
+        Ok(html! { div class=(class) { (PreEscaped(svg)) } })
+    };
+    let [broad, narrow] = SIZES.map(drawn);
+    Ok(html! { figure { h3 { (plot.title) } (legend(plot)) (broad?) (narrow?) } })
+}
+
+/// What each line is, where there are several.
+fn legend(plot: &Plot) -> Markup {
+    let sample = |series: &Series| {
+        let kind = match series.stroke {
+            Stroke::Dashed => "dashed",
+            Stroke::Absent => "dot",
+            Stroke::Plain | Stroke::Strong => "line",
+        };
+        let colour = match series.stroke {
+            Stroke::Strong => "var(--ink)",
+            _ => COLOURS[series.colour_number()].1,
+        };
+        html! { li { i class=(kind) style=(format!("--own:{colour}")) {} (series.name) } }
+    };
+    html! {
+        @if plot.series.len() > 1 || plot.bands.is_some() {
+            ul class="legend" {
+                @for series in &plot.series { (sample(series)) }
+                @if let Some((name, _)) = &plot.bands { li { i class="band" {} (name) } }
+            }
+        }
     }
-    Ok(html! { figure class="wide" { (PreEscaped(svg)) } })
 }
 
 /// A picture within the page, and its bytes.

@@ -13,7 +13,7 @@ use crate::report::journal;
 use crate::report::load::load_any;
 use crate::store::Arrays;
 use crate::store::folder::failed;
-use crate::train::RunFolder;
+use crate::train::{Initial, RunFolder};
 
 /// A run, finished or not.
 pub struct Record {
@@ -21,6 +21,8 @@ pub struct Record {
     /// The name of its folder.
     pub name: String,
     pub recipe: Recipe,
+    /// The file of its folder with the weights that it began with, if they were given, and the sum over them.
+    pub initial: Option<(PathBuf, String)>,
     /// `report.json`, once it is done.
     pub report: Option<Value>,
     /// The lines of `metrics.jsonl`.
@@ -37,7 +39,7 @@ impl Record {
     /// # Errors
     /// `Kind::Checkpoint` where the folder is none of a run, or nothing in it can be read.
     pub fn read(path: &Path) -> Result<(Self, Vec<Error>)> {
-        let (recipe, _) = RunFolder::read(path)?;
+        let (recipe, meta) = RunFolder::read(path)?;
         let mut warnings = Vec::new();
         let file = path.join("report.json");
         let report = match fs::read_to_string(&file) {
@@ -66,7 +68,9 @@ impl Record {
         };
         let name = fs::canonicalize(path).map_err(|e| failed("read", path, e))?;
         let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok((Self { path: path.to_path_buf(), name, recipe, report, metrics, history, tensors }, warnings))
+        let initial = meta.initial.map(|origin| (path.join(Initial::FILE), origin.sha256));
+        let path = path.to_path_buf();
+        Ok((Self { path, name, recipe, initial, report, metrics, history, tensors }, warnings))
     }
 
     /// A number of `report.json`.

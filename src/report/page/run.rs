@@ -10,6 +10,7 @@ use crate::report::axis::Axis;
 use crate::report::history::short;
 use crate::report::plot::{Plot, Series, Stroke};
 use crate::report::{kernels, mask, table};
+use crate::train::Memory;
 
 /// Pictures of masks, in bytes of the page: what is beyond has none.
 const PICTURES: usize = 800_000;
@@ -24,7 +25,7 @@ pub fn sections(run: &Record) -> Result<Markup> {
         (parts::section("Training", curves(run)?))
         @if let Some(history) = &run.history {
             (parts::section("Sparsity over time", html! {
-                @for (_, plot) in history.plots() { (parts::plot(&plot)?) }
+                @for (_, plot) in history.plots() { @if says_something(&plot) { (parts::plot(&plot)?) } }
             }))
         }
         @if let Some(layers) = layers(run) { (parts::section("Layers at the end", layers)) }
@@ -34,6 +35,11 @@ pub fn sections(run: &Record) -> Result<Markup> {
         @if let Some(confidence) = confidence(run)? { (parts::section("Confidence", confidence)) }
         (parts::section("Recipe", recipe(run)))
     })
+}
+
+/// Shares that are 100 % from the first step to the last need no picture, such as R_s of a run that begins dense.
+fn says_something(plot: &Plot) -> bool {
+    plot.series.iter().flat_map(|series| &series.points).any(|point| point.1 < 100.0)
 }
 
 /// What people ask first.
@@ -85,7 +91,7 @@ fn curves(run: &Record) -> Result<Markup> {
     };
     Ok(html! {
         (plot("Loss", Axis::linear("mean loss"), parts("loss", "train_loss", 1.0))?)
-        (plot("Accuracy", Axis::linear("right answers (%)"), parts("accuracy", "train_accuracy", 100.0))?)
+        (plot("Accuracy", Axis::percent("accuracy (%)"), parts("accuracy", "train_accuracy", 100.0))?)
     })
 }
 
@@ -132,20 +138,37 @@ fn masks(run: &Record) -> Result<Option<Markup>> {
     }))
 }
 
+/// Phases of a step, in their order.
+const PHASES: [&str; 7] = ["batch", "forward", "loss", "recompute", "backward", "update", "masks"];
+
 fn times(run: &Record) -> Option<Markup> {
-    let own = run.report.as_ref()?["ms_per_step"].as_object()?;
+    let own = |phase: &str| run.number(&format!("/ms_per_step/{phase}"));
     let dense = |phase: &str| run.number(&format!("/dense/ms_per_step/{phase}"));
-    let largest = own.values().filter_map(Value::as_f64).fold(0.0, f64::max);
-    let row = |(phase, ms): (&String, &Value)| {
-        let ms = ms.as_f64()?;
-        let other = dense(phase).map_or("-".into(), |ms| format!("{ms:.3}"));
-        let cells = vec![phase.replace('_', " "), format!("{ms:.3}"), other];
-        Some(Bar { cells, length: ms / f64::max(largest, f64::MIN_POSITIVE) })
+    let total = own("total")?;
+    let known = |of: &dyn Fn(&str) -> Option<f64>| PHASES.iter().filter_map(|phase| of(phase)).sum::<f64>();
+    let rest = |of: &dyn Fn(&str) -> Option<f64>| of("total").map(|total| (total - known(of)).max(0.0));
+    let mut rows: Vec<(&str, f64, Option<f64>, bool)> =
+        PHASES.iter().filter_map(|phase| Some((*phase, own(phase)?, dense(phase), true))).collect();
+    rows.push(("rest: submissions, waiting, the host", rest(&own)?, rest(&dense), true));
+    rows.push(("total", total, dense("total"), false));
+    rows.extend(
+        own("total_at_end").map(|ms| ("total at the end of the run", ms, dense("total_at_end"), false)),
+    );
+    let has_dense = dense("total").is_some();
+    let largest = rows.iter().filter(|row| row.3).map(|row| row.1).fold(f64::MIN_POSITIVE, f64::max);
+    let row = |(name, ms, dense, has_bar): (&str, f64, Option<f64>, bool)| {
+        let mut cells = vec![name.to_string(), format!("{ms:.3}")];
+        if has_dense {
+            cells.push(dense.map_or("-".into(), |ms| format!("{ms:.3}")));
+        }
+        Bar { cells, length: if has_bar { ms / largest } else { 0.0 } }
     };
-    let rows: Vec<Bar> = own.iter().filter_map(row).collect();
+    let rows: Vec<Bar> = rows.into_iter().map(row).collect();
+    let mut header = vec!["phase", "ms"];
+    header.extend(has_dense.then_some("dense network, ms"));
     let flops = run.number("/train_flops/kept").zip(run.number("/train_flops/dense"));
     Some(html! {
-        (parts::bars(&["phase", "ms", "dense network, ms"], &rows))
+        (parts::bars(&header, &rows))
         p { "Medians of timed steps. " b { "total" } " is the wall-clock time, mask updates included." }
         @if let Some((kept, dense)) = flops {
             p { "Over the run, prunable products took " (operations(kept)) "; those of the dense network take " (operations(dense)) "." }
@@ -154,25 +177,18 @@ fn times(run: &Record) -> Option<Markup> {
 }
 
 fn memory(run: &Record) -> Option<Markup> {
-    const NAMES: [(&str, &str); 8] = [
-        ("weights", "weights and biases"),
-        ("gradients", "gradients of weights and biases"),
-        ("masks", "masks and indices"),
-        ("optimizer", "optimizer slots"),
-        ("averages", "averages of weights"),
-        ("means", "running means of gradients"),
-        ("activations", "activations and their gradients"),
-        ("data", "data"),
-    ];
-    let of = |key: &str| run.number(&format!("/memory/{key}"));
-    let largest = NAMES.iter().filter_map(|(key, _)| of(key)).fold(1.0, f64::max);
-    let row = |(key, name): &(&str, &str)| {
-        let bytes = of(key).filter(|bytes| *bytes > 0.0)?;
-        let cells = vec![name.to_string(), table::bytes(bytes as u64)];
-        Some(Bar { cells, length: bytes / largest })
+    let held: Memory = serde_json::from_value(run.report.as_ref()?["memory"].clone()).ok()?;
+    let peak = run.number("/peak_device_bytes")? as u64;
+    let rest = ("texture copies, mask updates, constants, staging", peak.saturating_sub(held.total()));
+    let rows: Vec<(&str, u64)> = held.rows().into_iter().chain([rest]).filter(|row| row.1 > 0).collect();
+    let largest = rows.iter().map(|row| row.1).max().unwrap_or(1).max(1);
+    let row = |(name, bytes): (&str, u64), length: f64| Bar {
+        cells: vec![name.to_string(), table::bytes(bytes)],
+        length,
     };
-    let rows: Vec<Bar> = NAMES.iter().filter_map(row).collect();
-    (!rows.is_empty()).then(|| parts::bars(&["at the end of the run", "bytes"], &rows))
+    let mut all: Vec<Bar> = rows.iter().map(|&one| row(one, one.1 as f64 / largest as f64)).collect();
+    all.push(row(("peak on the device", peak.max(held.total())), 0.0));
+    Some(parts::bars(&["held by", "bytes"], &all))
 }
 
 /// A reliability diagram, and the figures that go with it.
@@ -187,8 +203,8 @@ fn confidence(run: &Record) -> Result<Option<Markup>> {
     let own = Series::new("this run", 0, filled.filter_map(point).collect()).dots();
     let plot = Plot {
         title: "Reliability on the test part".into(),
-        x: Axis::linear("mean confidence of a bin (%)"),
-        y: Axis::linear("right answers (%)"),
+        x: Axis::percent("mean confidence of a bin (%)"),
+        y: Axis::percent("accuracy (%)"),
         series: vec![ideal, own],
         bands: None,
     };
@@ -203,7 +219,10 @@ fn confidence(run: &Record) -> Result<Option<Markup>> {
 }
 
 fn recipe(run: &Record) -> Markup {
-    let command = format!("coppice train {}", run.path.join("config.toml").display());
+    let mut command = format!("coppice train {}", run.path.join("config.toml").display());
+    if let Some((file, _)) = &run.initial {
+        command += &format!(" --init {}", file.display());
+    }
     html! {
         p { "This command trains the same run again:" }
         pre { (command) }
