@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::resume::{other_data, refuse};
 use super::weights::Weights;
-use super::{Device, drive, print_json, say, subnet};
+use super::{Device, drive, init, print_json, say, subnet};
 use crate::error::{Error, Kind, Result};
 use crate::ops::variants::Choices;
 use crate::recipe::{Difference, Recipe, anchored_here};
@@ -81,12 +81,13 @@ impl Eval {
         let gpu = self.device.open()?;
         recipe = judged(&recipe, snapshot_of(&self.what)?.as_ref(), &extent(&data), data.classes)?;
         let mut session = Session::new(&gpu, &recipe, &data, variants)?;
-        session.load_weights(&crate::report::mask::applied(&arrays)?)?;
-        let part = self.subnet.as_deref().map(|text| match self.no_recalibrate {
-            false => subnet::cut(&session, text),
-            true => subnet::cut_as_trained(&session, text),
-        });
-        let part = part.transpose()?;
+        match home_of(&self.what) {
+            Some(_) => session.load_weights(&crate::report::mask::applied(&arrays)?)?,
+            // Another program may have written it.
+            None => session.load_weights(init::matched(&arrays, &self.what, &recipe, &data)?.arrays())?,
+        }
+        let cut = |text| subnet::cut(&session, text, !self.no_recalibrate);
+        let part = self.subnet.as_deref().map(cut).transpose()?;
         let found = match &part {
             Some(part) => evaluate_part(&session, part)?,
             None => evaluate_all(&session)?,

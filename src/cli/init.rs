@@ -1,12 +1,13 @@
 //! `--init`: the weights that a run starts with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::recipe::Recipe;
 use crate::report::load::load_any;
 use crate::report::mask;
+use crate::store::Arrays;
 use crate::train::{Initial, Origin, averaged};
 
 #[derive(clap::Args)]
@@ -29,12 +30,19 @@ impl Init {
         for error in damaged {
             eprintln!("warning: {error}");
         }
-        let mut weights = mask::applied(&arrays)?;
-        // Masks, slots and whatever else belongs to a weight.
-        weights.retain(|name, _| mask::owner(&arrays, name).is_none());
-        let file = path.display().to_string();
-        let initial = Initial::matched(weights, recipe, data).map_err(|e| e.at(format!("in {file}")))?;
+        let initial = matched(&arrays, path, recipe, data)?;
         let sha256 = initial.sha256();
-        Ok(Some((initial, Origin { file, sha256 })))
+        Ok(Some((initial, Origin { file: path.display().to_string(), sha256 })))
     }
+}
+
+/// The weights of a file, matched to the parameters of a recipe by name.
+///
+/// # Errors
+/// Those of [`Initial::matched`], with the file's name.
+pub fn matched(arrays: &Arrays, file: &Path, recipe: &Recipe, data: &Dataset) -> Result<Initial> {
+    let mut weights = mask::applied(arrays)?;
+    // Masks, slots and whatever else belongs to a weight.
+    weights.retain(|name, _| mask::owner(arrays, name).is_none());
+    Initial::matched(weights, recipe, data).map_err(|e| e.at(format!("in {}", file.display())))
 }

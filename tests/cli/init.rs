@@ -50,6 +50,25 @@ fn a_run_keeps_the_zeros_it_starts_with_and_goes_on_without_the_file() {
     let keeps = plan["budgets"].as_array().unwrap().iter().map(|group| group["keep"].as_u64().unwrap());
     assert_eq!(keeps.collect::<Vec<_>>(), wanted);
 
+    // The command of its report trains it again.
+    assert!(run(home, &["report", "whole", "-o", "whole.html"]).status.success());
+    let page = std::fs::read_to_string(home.join("whole.html")).unwrap();
+    assert!(page.contains("coppice train whole/config.toml --init whole/init.safetensors"));
+    let again = [
+        "train",
+        "whole/config.toml",
+        "--init",
+        "whole/init.safetensors",
+        "--out",
+        "again",
+        "-q",
+        "--json",
+        "--device",
+        "twin",
+        "--no-autotune",
+    ];
+    assert_eq!(json(home, &again)["digest"], whole["digest"]);
+
     // A run's folder will do, too; and it is all that resuming needs.
     json(home, &train("digits-held", "part", &["--init", "pruned", "--max-steps", "5"]));
     std::fs::remove_file(home.join("w.safetensors")).unwrap();
@@ -66,6 +85,10 @@ fn weights_that_do_not_fit_are_refused_by_name() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     pruned(home);
+    // Nor does a mask fit any pattern.
+    let check = |pattern| ["inspect", "w.safetensors", "--nm", pattern, "--check"];
+    assert!(fails(home, 10, &check("1:4")).contains("`fc1.weight`: 1:4 in "));
+    assert!(run(home, &check("4:4")).status.success());
     let other = ["-s", "model.hidden=[8, 4]", "--init", "w.safetensors"];
     let text = fails(home, 4, &train("digits-dense", "a", &other));
     for line in [
@@ -85,4 +108,28 @@ fn weights_that_do_not_fit_are_refused_by_name() {
     let text = fails(home, 8, &train("digits-dense", "c", &["--init", "nan.safetensors"]));
     assert!(text.contains("10 values of `head.bias` are not finite numbers"), "{text}");
     assert!(!home.join("c").exists());
+}
+
+/// As PyTorch's `Sequential` names them, and behind a prefix.
+#[test]
+fn a_file_of_another_program_is_judged() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    pruned(home);
+    let recipe = coppice::recipe::Recipe::find("digits-gmp-90", &["model.hidden=[16]".into()]).unwrap();
+    std::fs::write(home.join("small.toml"), recipe.to_toml()).unwrap();
+    let own = safetensors::read(&home.join("w.safetensors")).unwrap();
+    let wanted = json(home, &["eval", "pruned", "--json"]);
+    for (to, names) in [("numbered", ["1", "3"]), ("prefixed", ["model.fc1", "model.head"])] {
+        let renamed = own.iter().map(|(name, array)| {
+            let name = name.replace("fc1", names[0]).replace("head", names[1]);
+            (name, array.clone())
+        });
+        let file = format!("{to}.safetensors");
+        safetensors::write(&home.join(&file), &renamed.collect(), &[]).unwrap();
+        let found = json(home, &["eval", &file, "--recipe", "small.toml", "--json"]);
+        assert_eq!(found["test_loss"], wanted["test_loss"], "{to}");
+    }
+    let text = fails(home, 4, &["eval", "numbered.safetensors", "--recipe", "fashion-mini-gmp-90"]);
+    assert!(text.contains("in numbered.safetensors") && text.contains("missing: `fc1.weight`"), "{text}");
 }
