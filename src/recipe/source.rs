@@ -38,6 +38,9 @@ impl Places {
     }
 }
 
+/// Keys of `[run]` that say the same: an override of one takes the place of the other in the text.
+const RIVALS: [[&str; 2]; 2] = [["steps", "epochs"], ["epochs", "steps"]];
+
 /// Reads TOML, then lays the overrides (`key.path=value`) over it.
 pub fn read(text: &str, origin: &str, overrides: &[String]) -> Result<(Table, Places)> {
     let refuse = |message: &str, at: usize| {
@@ -50,6 +53,12 @@ pub fn read(text: &str, origin: &str, overrides: &[String]) -> Result<(Table, Pl
         toml::from_str(text).map_err(|e| refuse(e.message(), e.span().map_or(0, |s| s.start)))?;
     let mut places = Places { origin: origin.to_string(), written: BTreeMap::new() };
     note_table(spanned.get_ref(), "", text, &mut places);
+    let path = |one: &str| one.split_once('=').map_or("", |(path, _)| path.trim()).to_string();
+    for [one, other] in RIVALS {
+        if overrides.iter().any(|text| path(text) == format!("run.{one}")) {
+            table.get_mut("run").and_then(Value::as_table_mut).and_then(|run| run.remove(other));
+        }
+    }
     for one in overrides {
         lay_over(&mut table, one, &mut places)?;
     }

@@ -118,6 +118,21 @@ tensorboard = false
     assert_eq!(Recipe::parse(&written, "elsewhere", &[]).unwrap(), with(&[]).unwrap());
 }
 
+/// A recipe's own length gives way to one from the command line, whichever key it has.
+#[test]
+fn steps_and_epochs_of_overrides_take_each_others_place() {
+    let text = |own: &str| {
+        format!("data.name = \"digits\"\n[run]\n{own} = 7\n[model]\npreset = \"mlp\"\nhidden = [4]\n")
+    };
+    let read = |own: &str, overrides: &[&str]| {
+        let overrides: Vec<String> = overrides.iter().map(|one| one.to_string()).collect();
+        Recipe::parse(&text(own), "own", &overrides).map(|recipe| (recipe.run.steps, recipe.run.epochs))
+    };
+    assert_eq!(read("epochs", &["run.steps=5"]).unwrap().0, Some(5));
+    assert_eq!(read("steps", &["run.epochs = 3"]).unwrap(), (None, 3));
+    assert!(read("steps", &["run.epochs=3", "run.steps=5"]).is_err());
+}
+
 #[test]
 fn overrides_win() {
     let recipe = with(&[
