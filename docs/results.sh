@@ -35,7 +35,7 @@ static) sweep fashion-static-98 --seeds 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16 ;
 jax) oracle 1 16 --draws coppice ;;
 jaxown) oracle 1 16 ;;
 sparser) sweep fashion-rigl-98 fashion-set-98 fashion-static-98 -s sparsity.target=0.99 --seeds 1,2,3 ;;
-cnn) sweep fashion-cnn-dense fashion-cnn-gmp-90 fashion-cnn-gmp-95 fashion-cnn-granet-95 fashion-cnn-rigl-95 fashion-cnn-static-95 --seeds 1 ;;
+cnn) sweep fashion-cnn-dense fashion-cnn-gmp-90 fashion-cnn-gmp-95 fashion-cnn-granet-95 fashion-cnn-rigl-95 fashion-cnn-static-95 --seeds 0 ;;
 ofa) sweep fashion-ofa fashion-ofa-plain 'fashion-ofa-plain -s run.steps=5000 -s model.kernels=[3] -s model.expansions=[2] -s model.depths=[1]' --seeds 0 ;;
 small) sweep fashion-dense -s 'model.hidden=[16,16]' --seeds 1,2,3 ;;
 nm) sweep fashion-nm --vary sparsity.method=sr-ste,mdgf --seeds 1,2,3 ;;

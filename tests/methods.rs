@@ -119,6 +119,15 @@ fn reached(results: &str, ready: &Ready) -> Option<String> {
     rows(results).iter().filter(is_it).find_map(|row| row.accuracy().map(String::from))
 }
 
+/// What a recipe trains on, and the size that its pictures are brought to.
+fn data_of(recipe: &Recipe) -> String {
+    let name = &recipe.data.name;
+    match recipe.data.settings.values().get("size") {
+        Some(side) => format!("{name} at {side}x{side}"),
+        None => name.clone(),
+    }
+}
+
 /// What a dense network reached with an optimizer: the first row of docs/results.md that has one, whether its recipe or a
 /// setting in the row's name says so. Where the name alone is no whole recipe, the command that runs it stands beside it.
 fn reached_by(results: &str, optimizer: &str) -> String {
@@ -133,7 +142,7 @@ fn reached_by(results: &str, optimizer: &str) -> String {
             Ok(_) => String::new(),
             Err(_) => format!(" of `docs/results.sh {}`", row.command),
         };
-        is_it.then(|| format!("{accuracy} on {} ({}{more})", read.data.name, code(label)))
+        is_it.then(|| format!("{accuracy} on {} ({}{more})", data_of(&read), code(label)))
     };
     rows(results).iter().find_map(one).unwrap_or_else(|| "not run".into())
 }
@@ -143,7 +152,7 @@ fn confidence(results: &str, recipe: &str) -> Option<String> {
     let all = rows(results);
     let row = all.iter().find(|row| row.label() == recipe && row.cell("NLL").is_some())?;
     let (error, nll, ece) = (row.cell("mean")?, row.cell("NLL")?, row.cell("ECE")?);
-    let data = Recipe::find(recipe, &[]).unwrap_or_else(|e| panic!("{recipe}: {e}")).data.name;
+    let data = data_of(&Recipe::find(recipe, &[]).unwrap_or_else(|e| panic!("{recipe}: {e}")));
     Some(format!("error {error}, NLL {nll}, ECE {ece} on {data} ({})", code(recipe)))
 }
 
@@ -159,7 +168,7 @@ fn accuracies(header: &[&str]) -> Option<usize> {
 fn results_of(results: &str, recipes: &[Ready]) -> String {
     let one = |ready: &Ready| {
         let accuracy = reached(results, ready)?;
-        Some(format!("{accuracy} on {} (`{}`)", ready.read().data.name, ready.label()))
+        Some(format!("{accuracy} on {} (`{}`)", data_of(&ready.read()), ready.label()))
     };
     let all: Vec<String> = recipes.iter().filter_map(one).collect();
     if all.is_empty() { "not run".into() } else { all.join("; ") }
@@ -216,6 +225,15 @@ fn listed(all: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     all.into_iter().map(|name| code(name.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
+/// All recipes where they are few, else the first few.
+fn some(recipes: &[&str]) -> String {
+    const FEW: usize = 12;
+    match recipes.len() {
+        0..=FEW => listed(recipes),
+        many => format!("{many}, such as {}", listed(&recipes[..FEW / 2])),
+    }
+}
+
 fn method(entry: &Entry, results: &str) -> Described {
     let recipes = recipes_of(entry.name);
     let facts = vec![
@@ -235,7 +253,7 @@ fn optimizer(entry: &optim::Entry, results: &str) -> Described {
     };
     let recipes: Vec<&str> = BUILT_IN.iter().map(|(recipe, _)| *recipe).filter(uses).collect();
     let facts = vec![
-        ("Recipes", if recipes.is_empty() { "any, with `-s optim=...`".into() } else { listed(recipes) }),
+        ("Recipes", if recipes.is_empty() { "any, with `-s optim=...`".into() } else { some(&recipes) }),
         ("Settings of its own", settings(&(entry.settings)())),
         ("Slots of each weight", listed(entry.slots)),
         ("Test accuracy, dense", reached_by(results, entry.name)),
