@@ -16,8 +16,9 @@ use crate::report::axis::{tick_text, value_text};
 use crate::report::history::shown;
 use crate::store::folder::write_file_atomic;
 
-/// Points of a line that say their value.
-const MARKS: usize = 100;
+/// Points of a line that say their value, at most and at least, and of all lines more or less.
+const MARKS: [usize; 2] = [100, 10];
+const ALL_MARKS: usize = 600;
 /// Width and height, without a legend that needs more.
 const SIZE: [u32; 2] = [960, 520];
 /// Where the legend begins, and from one of its lines to the next.
@@ -120,7 +121,7 @@ impl Plot {
     }
 
     /// The picture as SVG of this width and height, without title and legend, that says the value of a point under the
-    /// pointer, for at most `MARKS` points a line.
+    /// pointer, for at most a hundred points a line.
     pub fn svg_with_values(&self, size: [u32; 2]) -> Result<String> {
         let (svg, marks) = self.drawn(size, false)?;
         let mark = |Mark { at: (x, y), text }: &Mark| {
@@ -228,13 +229,14 @@ impl Plot {
             }
         }
         let mut marks = Vec::new();
+        let most = (ALL_MARKS / self.series.len().max(1)).clamp(MARKS[1], MARKS[0]);
         for series in &self.series {
             let mut points: Vec<&(f64, f64)> = series.points.iter().filter(has_place).collect();
             // Where stairs have two values, the later one.
             points.reverse();
             points.dedup_by_key(|point| point.0);
             points.reverse();
-            for point in shown(points.len(), MARKS).into_iter().map(|i| points[i]) {
+            for point in shown(points.len(), most).into_iter().map(|i| points[i]) {
                 let (x, y) = (tick_text(point.0), value_text(point.1));
                 let text = format!("{}: {y} at {} {x}", series.name, self.x.label);
                 marks.push(Mark { at: chart.backend_coord(point), text });
@@ -306,7 +308,7 @@ mod tests {
     fn points_say_their_values() {
         let points = (0..1000).map(|i| (f64::from(i), 1.0 + f64::from(i))).collect();
         let svg = plot(vec![Series::new("a & b", 0, points)]).svg_with_values([440, 340]).unwrap();
-        assert_eq!(svg.matches("<title>a &amp; b: ").count(), MARKS);
+        assert_eq!(svg.matches("<title>a &amp; b: ").count(), MARKS[0]);
         assert!(
             svg.contains("1,000 at step 999") && !svg.contains("Kept") && svg.trim_end().ends_with("</svg>")
         );

@@ -160,14 +160,18 @@ fn curves(groups: &[Group]) -> Result<Markup> {
         let x = Axis::linear("training step");
         parts::plot(&Plot { title: title.into(), x, y, series, bands: None })
     };
-    let watched =
-        |figure: &'static str| move |run: &Record| run.over_steps("evaluation", Some(run.watched()), figure);
+    let watched = |figure: &'static str| {
+        move |run: &Record| match run.over_steps("evaluation", Some(run.watched()), figure) {
+            points if points.len() > 1 => points,
+            _ => run.over_steps("train", None, &format!("train_{figure}")),
+        }
+    };
     let kept = |run: &Record| {
         let sparsity = run.over_steps("train", None, "sparsity").into_iter();
         sparsity.map(|(step, sparsity)| (step, 1.0 - sparsity)).collect()
     };
     Ok(html! {
-        p { "Loss and accuracy are those of the validation part or, where nothing is held out, of the test part." }
+        p { "Loss and accuracy are those of the validation part or, where nothing is held out, of training batches." }
         (plot("Loss", Axis::linear("mean loss"), 1.0, &watched("loss"))?)
         (plot("Accuracy", Axis::percent("accuracy (%)"), 100.0, &watched("accuracy"))?)
         (plot("Kept weights", Axis::percent("kept weights (%)"), 100.0, &kept)?)
