@@ -123,6 +123,7 @@ fn reached(results: &str, ready: &Ready) -> Option<String> {
 fn data_of(recipe: &Recipe) -> String {
     let name = &recipe.data.name;
     match recipe.data.settings.values().get("size") {
+        Some(Value::Array(sides)) => format!("{name} at {}x{}", sides[0], sides[1]),
         Some(side) => format!("{name} at {side}x{side}"),
         None => name.clone(),
     }

@@ -166,6 +166,17 @@ fn split_tensors_and_cut_grids_change_no_bit() {
     }
 }
 
+/// Values are not split: what is too large is named.
+#[test]
+fn a_value_that_no_binding_holds_is_refused_by_its_layer() {
+    let gpu = Gpu::counted_with(Limits { binding_bytes: 100_000, ..Limits::default() });
+    let recipe = recipe(&["model.hidden=[300]", "run.batch=128"]);
+    let Err(error) = Session::new(&gpu, &recipe, &data(), Choices::default()) else { panic!("it fits") };
+    let text = error.to_string();
+    assert!(text.contains("exceeds one binding"), "{text}");
+    assert!(text.contains("the output of `") && text.contains("300 for each of "), "{text}");
+}
+
 #[test]
 fn a_loss_that_is_not_finite_stops_the_run_before_the_weights_change() {
     for gpu in common::devices().into_iter().filter(Gpu::is_device).chain([Gpu::twin()]) {

@@ -81,10 +81,11 @@ impl Eval {
         let gpu = self.device.open()?;
         recipe = judged(&recipe, snapshot_of(&self.what)?.as_ref(), &extent(&data), data.classes)?;
         let mut session = Session::new(&gpu, &recipe, &data, variants)?;
-        match home_of(&self.what) {
-            Some(_) => session.load_weights(&crate::report::mask::applied(&arrays)?)?,
+        let is_foreign = home_of(&self.what).is_none() || self.recipe.is_some() && self.what.is_file();
+        match is_foreign {
+            false => session.load_weights(&crate::report::mask::applied(&arrays)?)?,
             // Another program may have written it.
-            None => session.load_weights(init::matched(&arrays, &self.what, &recipe, &data)?.arrays())?,
+            true => session.load_weights(init::matched(&arrays, &self.what, &recipe, &data)?.arrays())?,
         }
         let cut = |text| subnet::cut(&session, text, !self.no_recalibrate);
         let part = self.subnet.as_deref().map(cut).transpose()?;

@@ -27,7 +27,7 @@ pub struct Inspect {
     #[arg(long, value_name = "N:M")]
     nm: Vec<String>,
     /// Fail (exit code 10) where a weight has more than N kept weights in a group of a pattern of --nm
-    #[arg(long, requires = "nm")]
+    #[arg(long, requires = "nm", conflicts_with_all = ["diff", "all"])]
     check: bool,
     /// Compare with another one
     #[arg(long, value_name = "OTHER")]
@@ -107,7 +107,8 @@ impl Inspect {
                     left(&self.what)?;
                 }
                 if self.check {
-                    keeps_to(&found)?;
+                    check_numbers(&arrays, &self.what)?;
+                    return keeps_to(&found);
                 }
             }
         }
@@ -143,12 +144,17 @@ fn keeps_to(found: &Inspection) -> Result<()> {
         .tensors
         .iter()
         .flat_map(|tensor| tensor.patterns.iter().flatten().map(move |own| (tensor, own)));
+    if found.tensors.iter().all(|tensor| tensor.patterns.is_none()) {
+        return Err(
+            Error::usage("there is no weight of rank 2 or more to check").hint("another --layer PATTERN")
+        );
+    }
     let broken: Vec<String> =
         all.filter(|(_, own)| !(own.share >= 1.0)).map(|(tensor, own)| of(tensor, own)).collect();
     if broken.is_empty() {
         return Ok(());
     }
-    let what = format!("{} weights do not keep to the pattern", broken.len());
+    let what = "not every group of every weight keeps to the pattern";
     Err(broken
         .into_iter()
         .fold(Error::new(Kind::Check, what), Error::at)

@@ -347,13 +347,13 @@ fn why(run: &Session, id: ParamId) -> String {
     }
     let Some(pruner) = run.pruner.as_ref().filter(|_| param.is_masked()) else {
         let recipe = &run.recipe.sparsity;
-        let rule =
-            recipe.rules.iter().rfind(|rule| fits(&rule.matches, &param.name)).filter(|rule| rule.dense);
+        let rule = recipe.rules.iter().rfind(|rule| fits(&rule.matches, &param.name));
         return match (rule, kept_dense(recipe, &run.model.params, id)) {
             _ if !param.prunable => "never pruned".into(),
-            (Some(rule), _) => format!("kept dense by the rule for `{}`", rule.matches),
+            _ if run.pruner.is_none() => "nothing of it is pruned".into(),
+            (Some(rule), _) if rule.dense => format!("kept dense by the rule for `{}`", rule.matches),
             (None, Some(kind)) => format!("kept dense: keep_dense has \"{}\"", kind.name()),
-            (None, None) => "nothing of it is pruned".into(),
+            _ => "nothing of it is pruned".into(),
         };
     };
     match (run.recipe.sparsity.storage, pruner.packed_below(id)) {

@@ -44,9 +44,9 @@ impl Recalibrate {
         let variants = meta.variants.clone();
         let mut session = Session::starting_from(&gpu, &recipe, &data, variants, initial.as_ref())?;
         session.restore(&snapshot)?;
-        let before = test(&session)?;
+        let before = test(evaluate_all(&session)?)?;
         session.recalibrate(self.batches)?;
-        let after = test(&session)?;
+        let judged = evaluate_all(&session)?;
         let recalibrated = session.snapshot()?;
         let key = format!("running statistics, over {} batches (digest)", self.batches);
         let (then, now) = (snapshot.digest, recalibrated.digest.clone());
@@ -57,9 +57,10 @@ impl Recalibrate {
         files::write_recalibrated(
             &self.run,
             (session.steps_done(), self.batches),
-            &after,
+            &judged,
             &recalibrated.digest,
         )?;
+        let after = test(judged)?;
         if self.json {
             return print_json(&json!({
                 "schema": 1, "checkpoint": path, "step": session.steps_done(), "batches": self.batches,
@@ -74,7 +75,7 @@ impl Recalibrate {
     }
 }
 
-fn test(session: &Session) -> Result<Evaluation> {
-    let found = evaluate_all(session)?.into_iter().find(|one| one.part == Part::Test);
+fn test(judged: Vec<Evaluation>) -> Result<Evaluation> {
+    let found = judged.into_iter().find(|one| one.part == Part::Test);
     found.ok_or_else(|| Error::internal("no test part"))
 }

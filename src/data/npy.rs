@@ -91,7 +91,7 @@ fn part(folder: &Path, part: &str, classes: Option<usize>) -> Result<(Vec<usize>
                 let sample = at / (values.len() / count);
                 return Err(wrong(
                     &images_name,
-                    "finite numbers",
+                    "finite numbers of 32 bits",
                     format!("{} in sample {sample}", values[at]),
                 ));
             }
@@ -185,7 +185,7 @@ mod tests {
         refused(0, Array::f32([3, 4], &[0.5; 12]), "differ in shape");
         let mut broken = [0.5; 12];
         broken[9] = f32::NAN;
-        refused(0, Array::f32([3, 2, 1, 2], &broken), "finite numbers; found: NaN in sample 2");
+        refused(0, Array::f32([3, 2, 1, 2], &broken), "finite numbers of 32 bits; found: NaN in sample 2");
         refused(1, labels(&[0, -1, 1]), "element 1: -1");
         refused(1, labels(&[0, 256, 1]), "a label below 256; found: 256 at index 1");
         refused(1, Array::f32([3], &[0.0; 3]), "whole numbers; found: F32");

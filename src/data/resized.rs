@@ -1,59 +1,65 @@
 //! Pictures of a data set brought to another size: larger ones for a network that wants them, smaller ones for quick trials.
 
-use image::GrayImage;
 use image::imageops::{FilterType, resize};
+use image::{ImageBuffer, Luma};
 
-use super::{Samples, Source, Split, idx};
-use crate::error::{Error, Result};
+use super::{Samples, Source, parallel};
+use crate::error::{Error, Kind, Result};
 
 /// Brings the pictures of both parts to (height, width), each channel by itself: a weighted mean of near pixels, the filter
 /// of `images:DIR`. Mean and deviation stay as they are. Pictures of that size stay as they are.
 ///
 /// # Errors
-/// `Kind::Usage` where samples are no pictures of bytes, and where all of them together would be too large.
+/// `Kind::Usage` where samples are no pictures of bytes, `Kind::Memory` where there is no room for all of them.
 pub fn bring_to(source: &mut Source, size: [usize; 2]) -> Result<()> {
     let &[channels, height, width] = source.shape.as_slice() else {
-        return Err(Error::usage(format!("{} has no pictures to resize", source.name)).at(format!(
-            "expected: (channels, height, width); found: a sample of shape {:?}",
-            source.shape
-        )));
+        return Err(no_pictures(source, format!("a sample of shape {:?}", source.shape)));
     };
     if [height, width] == size {
         return Ok(());
     }
-    for part in [&mut source.train, &mut source.test] {
-        let pictures = part.len() * channels;
-        let bytes = size.iter().fold(pictures as u64, |product, &side| product.saturating_mul(side as u64));
-        if bytes > idx::LARGEST {
-            let error = Error::usage(format!("{} is too large at {}x{}", source.name, size[0], size[1]));
-            return Err(error
-                .at(format!("expected: at most {} bytes a part; found: {bytes}", idx::LARGEST))
-                .hint("a smaller data.size"));
+    for part in [&source.train, &source.test] {
+        if !matches!(part.images, Samples::Bytes(_)) {
+            return Err(no_pictures(source, "numbers that are no bytes".into()));
         }
-        *part = resized(part, [height, width], size)?;
+    }
+    for part in [&mut source.train, &mut source.test] {
+        if let Samples::Bytes(bytes) = &part.images {
+            part.images = Samples::Bytes(resized(bytes, [height, width], size)?);
+        }
     }
     source.shape = vec![channels, size[0], size[1]];
     Ok(())
 }
 
-fn resized(part: &Split, from: [usize; 2], to: [usize; 2]) -> Result<Split> {
-    let Samples::Bytes(bytes) = &part.images else {
-        return Err(Error::usage("only pictures of bytes are resized"));
-    };
-    let mut all = Vec::with_capacity(bytes.len() / (from[0] * from[1]) * to[0] * to[1]);
-    for channel in bytes.chunks_exact(from[0] * from[1]) {
-        let picture = GrayImage::from_raw(from[1] as u32, from[0] as u32, channel.to_vec())
-            .ok_or_else(|| Error::internal("a channel of a picture has another size"))?;
-        all.extend(resize(&picture, to[1] as u32, to[0] as u32, FilterType::Triangle).into_raw());
+fn no_pictures(source: &Source, found: String) -> Error {
+    Error::usage(format!("{} has no pictures to resize", source.name))
+        .at(format!("expected: bytes of (channels, height, width); found: {found}"))
+}
+
+fn resized(bytes: &[u8], from: [usize; 2], to: [usize; 2]) -> Result<Vec<u8>> {
+    let (old, new) = (from[0] * from[1], to[0] * to[1]);
+    let len = (bytes.len() / old).checked_mul(new);
+    let mut all: Vec<u8> = Vec::new();
+    if len.is_none_or(|len| all.try_reserve_exact(len).is_err()) {
+        return Err(Error::new(Kind::Memory, format!("no memory for pictures of {}x{}", to[0], to[1]))
+            .at(format!("{} channels of pictures", bytes.len() / old))
+            .hint("a smaller data.size"));
     }
-    Ok(Split { images: Samples::Bytes(all), labels: part.labels.clone() })
+    all.resize(bytes.len() / old * new, 0);
+    parallel::each(all.chunks_exact_mut(new).zip(bytes.chunks_exact(old)), |(place, channel)| {
+        let picture = ImageBuffer::<Luma<u8>, &[u8]>::from_raw(from[1] as u32, from[0] as u32, channel)
+            .ok_or_else(|| Error::internal("a channel of a picture has another size"))?;
+        place.copy_from_slice(&resize(&picture, to[1] as u32, to[0] as u32, FilterType::Triangle));
+        Ok(())
+    })?;
+    Ok(all)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{open, open_with};
+    use super::super::{Split, open, open_with};
     use super::*;
-    use crate::error::Kind;
     use crate::recipe::Settings;
 
     fn open_at(name: &str, size: &str) -> Result<super::super::Dataset> {
@@ -95,10 +101,21 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused() {
-        let error = open_at("digits", "16384").unwrap_err();
-        assert!(error.kind == Kind::Usage && error.to_string().contains("a smaller data.size"), "{error}");
-        assert_eq!(open_at("random:1x8x8", "4").unwrap_err().kind, Kind::Usage);
-        let mut row = Source { shape: vec![4], ..source([1, 1, 4], &[1, 2, 3, 4]) };
-        assert!(bring_to(&mut row, [2, 2]).unwrap_err().to_string().contains("no pictures"));
+        let refused = |source: &mut Source| {
+            let error = bring_to(source, [2, 2]).unwrap_err();
+            assert_eq!(error.kind, Kind::Usage);
+            assert!(error.to_string().contains("own has no pictures to resize"), "{error}");
+        };
+        refused(&mut Source { shape: vec![4], ..source([1, 1, 4], &[1, 2, 3, 4]) });
+        let mut floats = source([1, 1, 4], &[]);
+        (floats.train.images, floats.test.images) =
+            (Samples::Floats(vec![0.5; 4]), Samples::Floats(vec![0.5; 4]));
+        refused(&mut floats);
+        assert!(
+            resized(&[0; 4], [1, 1], [usize::MAX / 2, 1])
+                .unwrap_err()
+                .to_string()
+                .contains("a smaller data.size")
+        );
     }
 }

@@ -79,13 +79,13 @@ impl Adapter {
         }
         let has = self.adapter.limits();
         let short =
-            super::device::portable_limits().into_iter().find(|limit| (limit.of)(&has) < limit.wanted);
+            super::limits::portable_limits().into_iter().find(|limit| (limit.of)(&has) < limit.wanted);
         short.map(|limit| format!("{} is {}, below WebGPU's {}", limit.name, (limit.of)(&has), limit.wanted))
     }
     /// Every portable limit by name: what is asked for, and what the adapter has.
     pub fn limits(&self) -> Vec<(&'static str, u64, u64)> {
         let has = self.adapter.limits();
-        super::device::portable_limits()
+        super::limits::portable_limits()
             .iter()
             .map(|limit| (limit.name, limit.wanted, (limit.of)(&has)))
             .collect()

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::adapter::{Adapter, Choice, choose};
+use super::limits::{Limits, largest_binding};
 use super::pace::Pace;
 use super::pipelines::Pipelines;
 use super::profile::Timing;
@@ -14,48 +15,6 @@ use crate::error::{Error, Kind, Result};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Readback goes through one buffer of this size.
 pub(super) const STAGING_BYTES: u64 = 1 << 20;
-
-/// One of WebGPU's default limits that kernels rely on.
-pub(super) struct PortableLimit {
-    pub name: &'static str,
-    pub wanted: u64,
-    pub of: fn(&wgpu::Limits) -> u64,
-}
-
-pub(super) fn portable_limits() -> Vec<PortableLimit> {
-    let limit = |name, wanted, of| PortableLimit { name, wanted, of };
-    vec![
-        limit("storage buffers per stage", 8, |l| l.max_storage_buffers_per_shader_stage as u64),
-        limit("storage binding bytes", 128 << 20, |l| l.max_storage_buffer_binding_size),
-        limit("buffer bytes", 256 << 20, |l| l.max_buffer_size),
-        limit("storage textures per stage", 4, |l| l.max_storage_textures_per_shader_stage as u64),
-        limit("workgroup memory bytes", 16384, |l| l.max_compute_workgroup_storage_size as u64),
-        limit("invocations per workgroup", 256, |l| l.max_compute_invocations_per_workgroup as u64),
-        limit("workgroup size x", 256, |l| l.max_compute_workgroup_size_x as u64),
-        limit("workgroups per dimension", 65535, |l| l.max_compute_workgroups_per_dimension as u64),
-    ]
-}
-
-/// The largest storage binding that is asked for: kernels count bytes of it in 31 bits, and all of it in whole 256 bytes.
-const LARGEST_BINDING: u64 = (2 << 30) - 256;
-
-/// The limits that plans respect. Tests lower them to see tensors and grids split.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Largest storage binding, bytes. A device that has no such large ones lowers it.
-    pub binding_bytes: u64,
-    /// Workgroups in one dimension of a dispatch.
-    pub groups: u32,
-    /// Milliseconds that one submission aims at.
-    pub submission_ms: u32,
-}
-
-impl Default for Limits {
-    /// Bindings of nearly 2 GiB, WebGPU's grids, and 50 ms a submission.
-    fn default() -> Self {
-        Self { binding_bytes: LARGEST_BINDING, groups: 65535, submission_ms: 50 }
-    }
-}
 
 /// What a run records of its device, and the key of measured choices.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -164,9 +123,13 @@ impl Gpu {
     pub fn counted_with(limits: Limits) -> Self {
         Self::without(Target::Counted, limits, "none", "none", "plans are only counted".into())
     }
-    /// As [`Gpu::counted`], with the kernels that the device of this identity would use, if it has bindings of any size.
+    /// As [`Gpu::counted`], with the kernels that the device of this identity would use, and the largest bindings that its class
+    /// is ever asked for.
     pub fn counted_as(identity: &Identity) -> Self {
-        Self::made(Target::Counted, Limits::default(), identity.clone())
+        let is_device = !["twin", "none"].contains(&identity.backend.as_str());
+        let class = if is_device { identity.class.as_str() } else { "none" };
+        let limits = Limits { binding_bytes: largest_binding(class), ..Limits::default() };
+        Self::made(Target::Counted, limits, identity.clone())
     }
     /// As [`Gpu::counted`], with the kernels and the limits of this device.
     pub fn counted_like(&self) -> Self {
@@ -196,7 +159,8 @@ impl Gpu {
         required.max_storage_buffers_per_shader_stage = 8;
         // WebGPU's 128 MiB a binding hold no batch of a large network.
         let own = adapter.adapter.limits();
-        let binding = own.max_storage_buffer_binding_size.min(own.max_buffer_size).min(LARGEST_BINDING);
+        let binding = own.max_storage_buffer_binding_size.min(own.max_buffer_size);
+        let binding = binding.min(largest_binding(adapter.class()));
         required.max_storage_buffer_binding_size = binding & !255;
         required.max_buffer_size = required.max_storage_buffer_binding_size.max(256 << 20);
         limits.binding_bytes = limits.binding_bytes.min(required.max_storage_buffer_binding_size);

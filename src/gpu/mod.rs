@@ -9,6 +9,7 @@ pub mod bf16;
 pub mod check;
 mod device;
 mod kernel;
+mod limits;
 mod memory;
 mod mirror;
 mod pace;
@@ -22,8 +23,9 @@ mod shader;
 mod tensor;
 
 pub use adapter::{Adapter, Choice, adapters};
-pub use device::{Gpu, Identity, Limits, Memory};
+pub use device::{Gpu, Identity, Memory};
 pub use kernel::{Bind, Field, Kernel, Scalar, Twin, WgslScalar, WgslStruct};
+pub use limits::Limits;
 pub use plan::{Cost, Dispatch, Phase, Plan, Recorder};
 pub use profile::{Clock, Profiler, Timing};
 pub use reflect::{Access, Interface, Layout, NEEDS_SUBGROUPS, Slot, reflect};

@@ -68,7 +68,7 @@ impl Model {
     pub fn trainable_layers(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(|node| node.owns && !node.params.is_empty())
     }
-    /// What is said of the value that takes the most memory, for a batch of so many samples.
+    /// What is said of the value that takes the most memory, with so many columns a batch.
     pub fn largest_value(&self, batch: usize) -> String {
         let largest = self.values.iter().max_by_key(|value| value.extent.numbers());
         let Some(Value { producer, extent, .. }) = largest else { return "none".into() };

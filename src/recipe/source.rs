@@ -38,8 +38,8 @@ impl Places {
     }
 }
 
-/// Keys of `[run]` that say the same: an override of one takes the place of the other in the text.
-const RIVALS: [[&str; 2]; 2] = [["steps", "epochs"], ["epochs", "steps"]];
+/// Keys that say the same: an override of one takes the place of the other in the text.
+const RIVALS: [&str; 2] = ["run.steps", "run.epochs"];
 
 /// Reads TOML, then lays the overrides (`key.path=value`) over it.
 pub fn read(text: &str, origin: &str, overrides: &[String]) -> Result<(Table, Places)> {
@@ -54,9 +54,11 @@ pub fn read(text: &str, origin: &str, overrides: &[String]) -> Result<(Table, Pl
     let mut places = Places { origin: origin.to_string(), written: BTreeMap::new() };
     note_table(spanned.get_ref(), "", text, &mut places);
     let path = |one: &str| one.split_once('=').map_or("", |(path, _)| path.trim()).to_string();
-    for [one, other] in RIVALS {
-        if overrides.iter().any(|text| path(text) == format!("run.{one}")) {
-            table.get_mut("run").and_then(Value::as_table_mut).and_then(|run| run.remove(other));
+    for (one, other) in RIVALS.into_iter().zip(RIVALS.into_iter().rev()) {
+        if overrides.iter().any(|text| path(text) == one) {
+            let (section, key) = other.split_once('.').unwrap_or(("", other));
+            table.get_mut(section).and_then(Value::as_table_mut).and_then(|run| run.remove(key));
+            places.written.remove(other);
         }
     }
     for one in overrides {

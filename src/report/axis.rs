@@ -120,7 +120,8 @@ impl Span {
 
     /// Whether a value has a place.
     pub fn holds(&self, value: f64) -> bool {
-        value.is_finite() && (self.scale == Scale::Linear || value > 0.0)
+        let slack = 1e-9 * (self.to - self.from);
+        value.is_finite() && (self.from - slack..=self.to + slack).contains(&value)
     }
 }
 
@@ -225,8 +226,9 @@ mod tests {
     fn a_single_value_lies_in_the_middle_and_shares_end_at_100() {
         assert_eq!(span(&[5.0, 5.0], Scale::Linear, false).range(), 2.5..7.5);
         let percent = |values: &[f64]| Axis::percent("kept (%)").around(values.iter().copied(), true);
-        assert_eq!(percent(&[100.0]).range(), 40.0..100.0);
-        assert!(percent(&[100.0]).ticks.ends_with(&[100.0]));
+        let all = percent(&[100.0]);
+        assert!(all.from < 100.0 && all.to == 100.0 && all.ticks.ends_with(&[100.0]));
+        assert!(percent(&[50.0, 900.0]).holds(50.0) && !percent(&[50.0, 900.0]).holds(900.0));
         assert!(percent(&[0.0]).from == 0.0 && percent(&[0.0]).to < 1.0);
         assert_eq!(percent(&[92.0, 99.9]).range(), 92.0..100.0);
     }

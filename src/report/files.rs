@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Kind, Result};
 use crate::store::folder::{failed, write_file_atomic};
-use crate::train::{Evaluation, Event, Flips, Summary};
+use crate::train::{Evaluation, Event, Flips, Part, Summary};
 
 /// Appends to the files of a run.
 pub struct Files {
@@ -159,19 +159,32 @@ pub fn write_report(folder: &Path, summary: &Summary) -> Result<()> {
     write_file_atomic(&folder.join("report.json"), format!("{text}\n").as_bytes())
 }
 
-/// Notes that a finished run has other running statistics, with what it is judged by now: in its `log.txt`, and in its
-/// `report.json` if it has one.
+/// Notes that a run has other running statistics, with what it is judged by now: in its `report.json`, if it has one, and in
+/// its `log.txt`.
+///
+/// # Errors
+/// `Kind::Data` where the report is damaged; what reading and writing report.
 pub fn write_recalibrated(
     folder: &Path,
     (step, batches): (u64, u32),
-    test: &Evaluation,
+    judged: &[Evaluation],
     digest: &str,
 ) -> Result<()> {
+    let part = |part: Part| judged.iter().find(|one| one.part == part);
+    let test = part(Part::Test).ok_or_else(|| Error::internal("no test part"))?;
+    write_judged(&folder.join("report.json"), test, part(Part::Validation), digest)?;
     let line = format!("step {step}: {}", super::console::recalibrated(batches));
     Lines::open(folder.join("log.txt"))?
-        .add(&format!("{line}; test accuracy {}, digest {digest}", test.accuracy))?;
-    let file = folder.join("report.json");
-    let Ok(text) = fs::read_to_string(&file) else { return Ok(()) };
+        .add(&format!("{line}; test accuracy {}, digest {digest}", test.accuracy))
+}
+
+/// Puts other figures into a report that is there.
+fn write_judged(file: &Path, test: &Evaluation, validation: Option<&Evaluation>, digest: &str) -> Result<()> {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(failed("read", file, e)),
+    };
     let wrong =
         |e: serde_json::Error| Error::data(format!("{} is damaged", file.display())).at(e.to_string());
     let mut report: Value = serde_json::from_str(&text).map_err(wrong)?;
@@ -179,12 +192,13 @@ pub fn write_recalibrated(
         "test_loss": test.loss, "test_accuracy": test.accuracy, "test_soft_accuracy": test.soft_accuracy,
         "test_nll": test.loss, "test_ece": test.ece, "test_aurc": test.aurc, "test_e_aurc": test.e_aurc,
         "test_bins": test.bins, "language": test.language, "digest": digest,
+        "val_loss": validation.map(|e| e.loss), "val_accuracy": validation.map(|e| e.accuracy),
     });
     if let (Value::Object(report), Value::Object(now)) = (&mut report, now) {
         report.extend(now);
     }
     let text = serde_json::to_string_pretty(&report).map_err(|e| Error::internal(e.to_string()))?;
-    write_file_atomic(&file, format!("{text}\n").as_bytes())
+    write_file_atomic(file, format!("{text}\n").as_bytes())
 }
 
 fn tagged(kind: &str, value: Value) -> String {

@@ -239,14 +239,26 @@ impl History {
             let values = || s.iter().flat_map(|s| &s.points).map(|p| p.1).filter(|v| *v > 0.0);
             values().fold(0.0, f64::max) > 20.0 * values().fold(f64::INFINITY, f64::min)
         };
-        let plot = |title: &str, label: &str, series: Vec<Series>| {
-            let y = if wide(&series) { Axis::log(label) } else { Axis::percent(label) };
+        // Churn may be more than all that is kept.
+        let plot = |title: &str, y: fn(&str) -> Axis, label: &str, series: Vec<Series>| {
+            let y = if wide(&series) { Axis::log(label) } else { y(label) };
             Plot { title: title.into(), x: Axis::linear("training step"), y, series, bands: self.bands() }
         };
         vec![
-            ("kept.svg", plot("Kept weights", "kept weights (% of the layer)", kept)),
-            ("churn.svg", plot("Churn: grown and dropped at an update", "churn (% of kept weights)", churn)),
-            ("explored.svg", plot("Weights ever kept (R_s)", "R_s (% of the layer)", explored)),
+            ("kept.svg", plot("Kept weights", Axis::percent, "kept weights (% of the layer)", kept)),
+            (
+                "churn.svg",
+                plot(
+                    "Churn: grown and dropped at an update",
+                    Axis::linear,
+                    "churn (% of kept weights)",
+                    churn,
+                ),
+            ),
+            (
+                "explored.svg",
+                plot("Weights ever kept (R_s)", Axis::percent, "R_s (% of the layer)", explored),
+            ),
         ]
     }
 }

@@ -103,6 +103,8 @@ pub fn prepare(
     let limit = |param: &Param| match recipe.storage {
         _ if !param.is_masked() || !is_packable(&*method, length) || !param.form.is_packable() => 0.0,
         _ if diagonal::stays_masked(&*method, param) => 0.0,
+        // Their lists have rows in 24 bits.
+        _ if matches!(param.form, Form::Groups { .. }) && param.matrix().rows >= 1 << 24 => 0.0,
         Storage::Masked => 0.0,
         Storage::Packed => 1.0,
         Storage::Auto => {

@@ -31,19 +31,26 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// What holds memory: keys of reports, and names for people.
+    pub const NAMES: [(&str, &str); 9] = [
+        ("weights", "weights and biases"),
+        ("gradients", "gradients of weights and biases"),
+        ("masks", "masks and indices"),
+        ("optimizer", "optimizer slots"),
+        ("averages", "averages of weights"),
+        ("means", "running means"),
+        ("subnets", "teacher and subnets"),
+        ("activations", "activations and their gradients"),
+        ("data", "data"),
+    ];
+
     /// Names for a table, and bytes.
     pub fn rows(&self) -> [(&'static str, u64); 9] {
-        [
-            ("weights and biases", self.weights),
-            ("gradients of weights and biases", self.gradients),
-            ("masks and indices", self.masks),
-            ("optimizer slots", self.optimizer),
-            ("averages of weights", self.averages),
-            ("running means", self.means),
-            ("teacher and subnets", self.subnets),
-            ("activations and their gradients", self.activations),
-            ("data", self.data),
-        ]
+        let Self {
+            weights, gradients, masks, optimizer, averages, means, subnets, activations, data, ..
+        } = *self;
+        let bytes = [weights, gradients, masks, optimizer, averages, means, subnets, activations, data];
+        std::array::from_fn(|at| (Self::NAMES[at].1, bytes[at]))
     }
     pub fn total(&self) -> u64 {
         self.rows().iter().map(|(_, bytes)| bytes).sum()

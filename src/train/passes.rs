@@ -110,7 +110,7 @@ impl Session {
         let schedule = |wish: &Wish| Schedule::new(&self.model, &self.gpu, &self.choices, cols, *wish);
         let made = Arena::new(&self.gpu, wishes.iter().map(schedule).collect());
         // Buffers are shared, and have no layer's name.
-        let largest = || format!("the largest value of a batch: {}", self.model.largest_value(cols));
+        let largest = || format!("the largest value, for comparison: {}", self.model.largest_value(cols));
         let (arena, passes) =
             made.map_err(|error| if error.kind == Kind::Memory { error.at(largest()) } else { error })?;
         let mut passes = passes.into_iter();

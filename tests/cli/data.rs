@@ -77,8 +77,12 @@ fn pictures_are_shown_trained_on_moved_and_resumed() {
 fn keys_of_data_are_checked_by_the_data_set() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
-    let text = fails(home, 2, &["data", "show", "digits-dense", "-s", "data.size=8"]);
-    assert!(text.starts_with("error: unknown key `data.size` of data set `digits`"), "{text}");
+    let text = fails(
+        home,
+        2,
+        &["data", "show", "digits-dense", "-s", "data.name=random:1x8x8", "-s", "data.size=8"],
+    );
+    assert!(text.starts_with("error: unknown key `data.size` of data set `random`"), "{text}");
     std::fs::write(home.join("r.toml"), RECIPE.replace("size", "sise")).unwrap();
     let text = fails(home, 2, &["plan", "r.toml"]);
     assert!(text.contains("unknown key `data.sise` of data set `images`\n  where: r.toml, line 8"), "{text}");

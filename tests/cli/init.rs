@@ -88,7 +88,9 @@ fn weights_that_do_not_fit_are_refused_by_name() {
     // Nor does a mask fit any pattern.
     let check = |pattern| ["inspect", "w.safetensors", "--nm", pattern, "--check"];
     assert!(fails(home, 10, &check("1:4")).contains("`fc1.weight`: 1:4 in "));
-    assert!(run(home, &check("4:4")).status.success());
+    assert!(run(home, &check("31:32")).status.success());
+    let biases = ["inspect", "w.safetensors", "--nm", "1:4", "--check", "--layer", "*.bias"];
+    assert!(fails(home, 2, &biases).contains("no weight of rank 2 or more"));
     let other = ["-s", "model.hidden=[8, 4]", "--init", "w.safetensors"];
     let text = fails(home, 4, &train("digits-dense", "a", &other));
     for line in [

@@ -32,7 +32,7 @@ fn large_networks_are_planned_for_the_input_that_is_asked_for() {
     let home = tempfile::tempdir().unwrap();
     for (preset, learned, gmacs) in [("resnet50", 25_557_032, 4.089), ("mobilenet-v2", 3_504_872, 0.3008)] {
         let preset_key = format!("model.preset={preset}");
-        let keys = ["data.name=random:3x224x224", "data.classes=1000", "data.samples=64", "run.batch=16"];
+        let keys = ["data.name=random:3x224x224", "data.classes=1000", "data.samples=64", "run.batch=32"];
         let mut plan = vec!["plan", "fashion-cnn-dense", "--for", "20,500", "-s", &preset_key];
         keys.iter().for_each(|key| plan.extend(["-s", key]));
         let text = String::from_utf8(run(home.path(), &plan).stdout).unwrap();
@@ -46,13 +46,13 @@ fn large_networks_are_planned_for_the_input_that_is_asked_for() {
         let forward = json["dispatches"].as_array().unwrap().iter().filter(|d| d["phase"] == "forward");
         let flops: f64 = forward.map(|d| d["times"].as_f64().unwrap() * d["flops"].as_f64().unwrap()).sum();
         // Batch norms, activations and poolings are operations, too.
-        let found = flops / 2.0 / 16.0 / 1e9;
+        let found = flops / 2.0 / 32.0 / 1e9;
         assert!(
             found >= gmacs && found < 1.3 * gmacs,
             "{preset}: {found} billions of multiply-adds a picture"
         );
         let bytes = json["device_bytes"].as_f64().unwrap() / 1e9;
-        assert!((0.5..4.0).contains(&bytes), "{preset}: {bytes} GB");
+        assert!((1.0..4.0).contains(&bytes), "{preset}: {bytes} GB");
     }
 }
 

@@ -59,7 +59,7 @@ fn a_run_and_several_runs_become_a_page() {
         "1702 / 17024",
         "fc1",
         "Kept weights",
-        "R_s",
+        "Churn",
         "data:image/png;base64,",
         "optimizer slots",
         "ECE",
@@ -67,6 +67,7 @@ fn a_run_and_several_runs_become_a_page() {
     ] {
         assert!(one.contains(text), "no {text:?}");
     }
+    assert!(!one.contains("R_s"), "a run that begins dense has kept all weights");
     assert!(one.len() < 1_500_000, "{} bytes", one.len());
 
     run(home, &["report", "r-seed-1", "r-seed-2", "dense", "-o", "three.html"]);

@@ -102,7 +102,7 @@ fn width() -> (&'static str, Value) {
     ("width", Value::Float(1.0))
 }
 
-/// What follows each layer but the last.
+/// The nonlinearity, wherever a preset has ReLU unless told otherwise.
 fn activation() -> (&'static str, Value) {
     ("activation", Value::String("relu".into()))
 }

@@ -122,7 +122,10 @@ tensorboard = false
 #[test]
 fn steps_and_epochs_of_overrides_take_each_others_place() {
     let text = |own: &str| {
-        format!("data.name = \"digits\"\n[run]\n{own} = 7\n[model]\npreset = \"mlp\"\nhidden = [4]\n")
+        format!(
+            "data.name = \"digits\"\nmodel = {{ preset = \"mlp\", hidden = [4] }}\noptim = {{ name = \"sgd\", lr = 0.1 }}\n\
+             run.{own} = 7\n"
+        )
     };
     let read = |own: &str, overrides: &[&str]| {
         let overrides: Vec<String> = overrides.iter().map(|one| one.to_string()).collect();

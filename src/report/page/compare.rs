@@ -4,12 +4,13 @@ use maud::{Markup, html};
 
 use super::parts::{self, operations, percent};
 use super::record::Record;
-use super::run;
+use super::run::{self, PHASES};
 use crate::error::Result;
 use crate::recipe::Recipe;
 use crate::report::axis::Axis;
 use crate::report::plot::{Plot, Series, Stroke};
 use crate::report::table;
+use crate::train::Memory;
 
 /// Runs of one recipe, whatever their seed.
 struct Group<'a> {
@@ -24,8 +25,8 @@ pub fn sections(runs: &[Record]) -> Result<Markup> {
         (parts::section("Results", results(&groups)))
         (parts::section("Training", curves(&groups)?))
         (parts::section("Accuracy over cost", costs(&groups)?))
-        (parts::section("Time of a step", times(&groups)))
-        (parts::section("Memory on the device", memory(&groups)))
+        @if let Some(times) = times(&groups) { (parts::section("Time of a step", times)) }
+        @if let Some(memory) = memory(&groups) { (parts::section("Memory on the device", memory)) }
         @if groups.len() > 1 { (parts::section("Where recipes differ", differences(&groups))) }
         (parts::section("Each run", html! {
             @for one in runs { details { summary { (one.name) } (run::sections(one)?) } }
@@ -132,7 +133,9 @@ fn results(groups: &[Group]) -> Markup {
 
 /// The mean of several lines, at the steps that all of them have.
 fn mean_line(lines: &[Vec<(f64, f64)>]) -> Vec<(f64, f64)> {
-    let at = |line: &[(f64, f64)], step: f64| line.iter().find(|point| point.0 == step).map(|point| point.1);
+    let at = |line: &[(f64, f64)], step: f64| {
+        line.binary_search_by(|point| point.0.total_cmp(&step)).ok().map(|found| line[found].1)
+    };
     let Some((first, others)) = lines.split_first() else { return Vec::new() };
     let mean = |&(step, value): &(f64, f64)| {
         let sum = others.iter().try_fold(value, |sum, line| Some(sum + at(line, step)?))?;
@@ -145,10 +148,12 @@ fn mean_line(lines: &[Vec<(f64, f64)>]) -> Vec<(f64, f64)> {
 fn curves(groups: &[Group]) -> Result<Markup> {
     let plot = |title: &str, y: Axis, scale: f64, of: &dyn Fn(&Record) -> Vec<(f64, f64)>| {
         let line = |(number, group): (usize, &Group)| {
-            let lines: Vec<_> = group.runs.iter().map(|run| of(run)).collect();
+            // Runs that have begun and logged nothing yet are left out.
+            let lines = group.runs.iter().map(|run| of(run)).filter(|line| !line.is_empty());
+            let lines: Vec<_> = lines.collect();
             let points = mean_line(&lines).into_iter().map(|(step, value)| (step, scale * value)).collect();
-            let name = match group.runs.len() {
-                1 => group.label.clone(),
+            let name = match lines.len() {
+                0 | 1 => group.label.clone(),
                 many => format!("{}, mean of {many}", group.label),
             };
             Series::new(name, number, points)
@@ -160,68 +165,65 @@ fn curves(groups: &[Group]) -> Result<Markup> {
         let x = Axis::linear("training step");
         parts::plot(&Plot { title: title.into(), x, y, series, bands: None })
     };
+    let is_held_out = groups.iter().flat_map(|group| &group.runs).all(|run| run.watched() == "validation");
     let watched = |figure: &'static str| {
-        move |run: &Record| match run.over_steps("evaluation", Some(run.watched()), figure) {
-            points if points.len() > 1 => points,
-            _ => run.over_steps("train", None, &format!("train_{figure}")),
+        move |run: &Record| match is_held_out {
+            true => run.over_steps("evaluation", Some("validation"), figure),
+            false => run.over_steps("train", None, &format!("train_{figure}")),
         }
+    };
+    let of = if is_held_out {
+        "the validation part"
+    } else {
+        "training batches, as not every run holds something out"
     };
     let kept = |run: &Record| {
         let sparsity = run.over_steps("train", None, "sparsity").into_iter();
         sparsity.map(|(step, sparsity)| (step, 1.0 - sparsity)).collect()
     };
     Ok(html! {
-        p { "Loss and accuracy are those of the validation part or, where nothing is held out, of training batches." }
+        p { "Loss and accuracy are those of " (of) "." }
         (plot("Loss", Axis::linear("mean loss"), 1.0, &watched("loss"))?)
         (plot("Accuracy", Axis::percent("accuracy (%)"), 100.0, &watched("accuracy"))?)
         (plot("Kept weights", Axis::percent("kept weights (%)"), 100.0, &kept)?)
     })
 }
 
-/// A row for each of these figures, a column for each recipe: means over its runs.
-fn side_by_side(what: &str, groups: &[Group], rows: &[(&str, &str)], write: fn(f64) -> String) -> Markup {
-    let header: Vec<&str> =
-        std::iter::once(what).chain(groups.iter().map(|group| group.label.as_str())).collect();
-    let row = |(name, pointer): &(&str, &str)| {
+/// A row for each of these figures, a column for each recipe: means over its runs. Nothing where none has a figure.
+fn side_by_side(
+    what: &str,
+    groups: &[Group],
+    rows: &[(&str, String)],
+    write: fn(f64) -> String,
+) -> Option<Markup> {
+    let labels = groups.iter().map(|group| group.label.as_str());
+    let header: Vec<&str> = std::iter::once(what).chain(labels).collect();
+    let row = |(name, pointer): &(&str, String)| {
         let values = groups.iter().map(|group| group.mean(pointer, write));
         std::iter::once(name.to_string()).chain(values).collect::<Vec<_>>()
     };
     let has_any = |row: &Vec<String>| row[1..].iter().any(|cell| cell != "-");
-    parts::table(&header, &rows.iter().map(row).filter(has_any).collect::<Vec<_>>())
+    let rows: Vec<_> = rows.iter().map(row).filter(has_any).collect();
+    (!rows.is_empty()).then(|| parts::table(&header, &rows))
 }
 
-fn times(groups: &[Group]) -> Markup {
-    const ROWS: [(&str, &str); 9] = [
-        ("batch", "/ms_per_step/batch"),
-        ("forward", "/ms_per_step/forward"),
-        ("loss", "/ms_per_step/loss"),
-        ("recompute", "/ms_per_step/recompute"),
-        ("backward", "/ms_per_step/backward"),
-        ("update", "/ms_per_step/update"),
-        ("masks", "/ms_per_step/masks"),
-        ("total", "/ms_per_step/total"),
-        ("total, dense network", "/dense/ms_per_step/total"),
-    ];
-    html! {
-        (side_by_side("ms", groups, &ROWS, |ms| format!("{ms:.3}")))
+fn times(groups: &[Group]) -> Option<Markup> {
+    let pointer = |phase: &str| format!("/ms_per_step/{phase}");
+    let mut rows: Vec<(&str, String)> = PHASES.iter().map(|phase| (*phase, pointer(phase))).collect();
+    rows.push(("total", pointer("total")));
+    rows.push(("total, dense network", format!("/dense{}", pointer("total"))));
+    let table = side_by_side("ms", groups, &rows, |ms| format!("{ms:.3}"))?;
+    Some(html! {
+        (table)
         p { "Medians of timed steps, means over runs. The total is wall-clock time, waiting included." }
-    }
+    })
 }
 
-fn memory(groups: &[Group]) -> Markup {
-    const ROWS: [(&str, &str); 10] = [
-        ("weights and biases", "/memory/weights"),
-        ("gradients of weights and biases", "/memory/gradients"),
-        ("masks and indices", "/memory/masks"),
-        ("optimizer slots", "/memory/optimizer"),
-        ("averages of weights", "/memory/averages"),
-        ("running means", "/memory/means"),
-        ("teacher and subnets", "/memory/subnets"),
-        ("activations and their gradients", "/memory/activations"),
-        ("data", "/memory/data"),
-        ("peak on the device", "/peak_device_bytes"),
-    ];
-    side_by_side("held by", groups, &ROWS, |bytes| table::bytes(bytes as u64))
+fn memory(groups: &[Group]) -> Option<Markup> {
+    let mut rows: Vec<(&str, String)> =
+        Memory::NAMES.iter().map(|(key, name)| (*name, format!("/memory/{key}"))).collect();
+    rows.push(("peak on the device", "/peak_device_bytes".into()));
+    side_by_side("held by", groups, &rows, |bytes| table::bytes(bytes as u64))
 }
 
 /// A dot a run.

@@ -124,3 +124,20 @@ pub fn operations(flops: f64) -> String {
 pub fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::plot;
+
+    /// A legend takes the colour of a line by its number.
+    #[test]
+    fn colours_are_those_of_plots_in_their_order() {
+        let written =
+            |colour: &plotters::style::RGBColor| format!("#{:02X}{:02X}{:02X}", colour.0, colour.1, colour.2);
+        let lines: Vec<String> = plot::COLOURS.iter().map(written).collect();
+        let all: Vec<&str> = COLOURS.iter().map(|(colour, _)| *colour).collect();
+        assert_eq!(lines, all[..lines.len()]);
+        assert_eq!([written(&plot::INK), written(&plot::GRID)], all[9..11]);
+    }
+}

@@ -39,7 +39,7 @@ pub fn sections(run: &Record) -> Result<Markup> {
 
 /// Shares that are 100 % from the first step to the last need no picture, such as R_s of a run that begins dense.
 fn says_something(plot: &Plot) -> bool {
-    plot.series.iter().flat_map(|series| &series.points).any(|point| point.1 < 100.0)
+    plot.series.iter().flat_map(|series| &series.points).any(|point| point.1 != 100.0)
 }
 
 /// What people ask first.
@@ -139,7 +139,7 @@ fn masks(run: &Record) -> Result<Option<Markup>> {
 }
 
 /// Phases of a step, in their order.
-const PHASES: [&str; 7] = ["batch", "forward", "loss", "recompute", "backward", "update", "masks"];
+pub const PHASES: [&str; 7] = ["batch", "forward", "loss", "recompute", "backward", "update", "masks"];
 
 fn times(run: &Record) -> Option<Markup> {
     let own = |phase: &str| run.number(&format!("/ms_per_step/{phase}"));
@@ -179,7 +179,8 @@ fn times(run: &Record) -> Option<Markup> {
 fn memory(run: &Record) -> Option<Markup> {
     let held: Memory = serde_json::from_value(run.report.as_ref()?["memory"].clone()).ok()?;
     let peak = run.number("/peak_device_bytes")? as u64;
-    let rest = ("texture copies, mask updates, constants, staging", peak.saturating_sub(held.total()));
+    let rest =
+        ("freed since, texture copies, mask updates, constants, staging", peak.saturating_sub(held.total()));
     let rows: Vec<(&str, u64)> = held.rows().into_iter().chain([rest]).filter(|row| row.1 > 0).collect();
     let largest = rows.iter().map(|row| row.1).max().unwrap_or(1).max(1);
     let row = |(name, bytes): (&str, u64), length: f64| Bar {
