@@ -6,7 +6,7 @@ use super::init::Init;
 use super::{Device, RecipeArgs, cache, drive, print_json};
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::gpu::{Cost, Dispatch, Gpu, Phase};
+use crate::gpu::{Choice, Cost, Dispatch, Gpu, Identity, Phase};
 use crate::ops::variants::Choices;
 use crate::param::{MaskMode, Param, ParamId};
 use crate::recipe::{Recipe, Sparsity, Storage, Unfreeze};
@@ -52,7 +52,8 @@ impl Plan {
             target => {
                 let device = self.device.open()?;
                 let measured = target.map(|_| Ceilings::measure(&device)).transpose()?;
-                (device.counted_like(), measured)
+                let is_found = device.is_device() || !matches!(self.device.choice()?, Choice::Auto);
+                (if is_found { device.counted_like() } else { any_gpu() }, measured)
             }
         };
         let identity = gpu.identity().clone();
@@ -303,6 +304,18 @@ fn planned_flops(run: &Session, later: &[Session]) -> Result<Option<TrainFlops>>
             .map(|(a, b)| TrainFlops { kept: a.kept + b.kept, dense: a.dense + b.dense });
     }
     Ok(sum)
+}
+
+/// What is planned for where no device is found: a GPU, with the kernels that every one can run.
+fn any_gpu() -> Gpu {
+    Gpu::counted_as(&Identity {
+        adapter: "any GPU, as none was found".into(),
+        backend: "none".into(),
+        class: "discrete".into(),
+        driver: String::new(),
+        subgroups: false,
+        reason: "no adapter".into(),
+    })
 }
 
 /// The same network without any pruning.

@@ -126,10 +126,7 @@ impl Gpu {
     /// As [`Gpu::counted`], with the kernels that the device of this identity would use, and the largest bindings that its class
     /// is ever asked for.
     pub fn counted_as(identity: &Identity) -> Self {
-        let is_device = !["twin", "none"].contains(&identity.backend.as_str());
-        let class = if is_device { identity.class.as_str() } else { "none" };
-        let limits = Limits { binding_bytes: largest_binding(class), ..Limits::default() };
-        Self::made(Target::Counted, limits, identity.clone())
+        Self::made(Target::Counted, Limits::default(), identity.clone())
     }
     /// As [`Gpu::counted`], with the kernels and the limits of this device.
     pub fn counted_like(&self) -> Self {
@@ -147,7 +144,8 @@ impl Gpu {
         };
         Self::made(target, limits, identity)
     }
-    fn made(target: Target, limits: Limits, identity: Identity) -> Self {
+    fn made(target: Target, mut limits: Limits, identity: Identity) -> Self {
+        limits.binding_bytes = limits.binding_bytes.min(largest_binding(&identity.class));
         let (ledger, timings) = (Ledger::with_staging(), Mutex::default());
         Gpu(Arc::new(Inner { target, limits, identity, ledger, timings }))
     }
