@@ -41,6 +41,8 @@ resnetdense) sweep fashion-resnet20-dense --seeds 1,2,3 ;;
 resnet100) sweep fashion-resnet20-rigl-95 fashion-resnet20-set-95 -s sparsity.target=0.98 -s sparsity.schedule.every=100 --seeds 1,2,3 ;;
 resnetnm) sweep fashion-resnet20-nm --vary sparsity.pattern=1:8,1:16 --vary sparsity.method=sr-ste,mdgf --seeds 1,2,3 ;;
 resnetpskd) sweep fashion-resnet20-pskd 'fashion-resnet20-dense -s run.steps=3000' --seeds 1,2,3 ;;
+mobilenet) sweep fashion-mobilenet -s run.steps=1000 -s run.batch=32 -s data.size=14 -s optim.lr.start=0.05 --vary model.width=0.0625,0.125,0.1875,0.25 --seeds 1,2,3 ;;
+mobilenetgmp) sweep fashion-mobilenet-gmp -s run.steps=1000 -s run.batch=32 -s data.size=14 -s optim.lr.start=0.05 --vary sparsity.target=0.5,0.75,0.9 --seeds 1,2,3 ;;
 ofa) sweep fashion-ofa fashion-ofa-plain 'fashion-ofa-plain -s run.steps=5000 -s model.kernels=[3] -s model.expansions=[2] -s model.depths=[1]' --seeds 0 ;;
 small) sweep fashion-dense -s 'model.hidden=[16,16]' --seeds 1,2,3 ;;
 nm) sweep fashion-nm --vary sparsity.method=sr-ste,mdgf --seeds 1,2,3 ;;
