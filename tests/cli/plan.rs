@@ -56,6 +56,20 @@ fn large_networks_are_planned_for_the_input_that_is_asked_for() {
     }
 }
 
+/// By a kind of convolution, or by a rule.
+#[test]
+fn a_plan_says_why_a_layer_stays_dense() {
+    let home = tempfile::tempdir().unwrap();
+    let digits = ["-s", "data.name=digits", "-s", "data.size=8", "--device", "twin", "--verbose"];
+    let plan = run(home.path(), &[&["plan", "fashion-resnet20-nm"], &digits[..]].concat());
+    let text = String::from_utf8(plan.stdout).unwrap();
+    // Tables break their lines.
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for why in ["keep_dense has \"first-convolution\"", "kept dense by the rule for `fc`"] {
+        assert!(text.contains(why), "{why} is not in {text}");
+    }
+}
+
 /// What is computed again is a phase of its own, in the sum of a step; of a network that gains nothing that is said.
 #[test]
 fn a_plan_says_what_is_computed_again() {

@@ -186,6 +186,22 @@ mod tests {
         assert_eq!(trained("vgg19-bn", [3, 32, 32], 10), 20_040_522 - 5_504);
     }
 
+    /// As many as there are ReLUs without it.
+    #[test]
+    fn an_activation_stands_wherever_relu_did() {
+        let kinds = |name: &str, settings: &str, kind: &str| {
+            let settings: toml::Table = settings.parse().unwrap();
+            let preset = recipe::Model::Preset { name: name.into(), settings: settings.into() };
+            let network = network(&preset, &Extent::of_samples(&[1, 28, 28]), 10).unwrap();
+            network.layers.iter().filter(|layer| layer.kind == kind).count()
+        };
+        for (name, count) in [("cnn", 3), ("lenet5", 4), ("resnet20", 19), ("vgg19-bn", 16)] {
+            assert_eq!(kinds(name, "", "relu"), count, "{name}");
+            let elu = "activation = 'elu'";
+            assert_eq!((kinds(name, elu, "elu"), kinds(name, elu, "relu")), (count, 0), "{name}");
+        }
+    }
+
     /// Two networks of 6,930 parameters, or 9,310, under a head of 1,002.
     #[test]
     fn a_dual_network_has_two_equal_sides() {
