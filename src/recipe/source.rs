@@ -38,8 +38,14 @@ impl Places {
     }
 }
 
-/// Keys that say the same: an override of one takes the place of the other in the text.
-const RIVALS: [&str; 2] = ["run.steps", "run.epochs"];
+/// The key that says the same as this one, how long the run or a stage of it is: an override takes its place in the text.
+fn rival(keys: &[&str]) -> Option<&'static str> {
+    match keys {
+        ["run", "steps"] | ["stage", _, "steps"] => Some("epochs"),
+        ["run", "epochs"] | ["stage", _, "epochs"] => Some("steps"),
+        _ => None,
+    }
+}
 
 /// Reads TOML, then lays the overrides (`key.path=value`) over it.
 pub fn read(text: &str, origin: &str, overrides: &[String]) -> Result<(Table, Places)> {
@@ -53,14 +59,6 @@ pub fn read(text: &str, origin: &str, overrides: &[String]) -> Result<(Table, Pl
         toml::from_str(text).map_err(|e| refuse(e.message(), e.span().map_or(0, |s| s.start)))?;
     let mut places = Places { origin: origin.to_string(), written: BTreeMap::new() };
     note_table(spanned.get_ref(), "", text, &mut places);
-    let path = |one: &str| one.split_once('=').map_or("", |(path, _)| path.trim()).to_string();
-    for (one, other) in RIVALS.into_iter().zip(RIVALS.into_iter().rev()) {
-        if overrides.iter().any(|text| path(text) == one) {
-            let (section, key) = other.split_once('.').unwrap_or(("", other));
-            table.get_mut(section).and_then(Value::as_table_mut).and_then(|run| run.remove(key));
-            places.written.remove(other);
-        }
-    }
     for one in overrides {
         lay_over(&mut table, one, &mut places)?;
     }
@@ -134,6 +132,14 @@ fn lay_over(table: &mut Table, text: &str, places: &mut Places) -> Result<()> {
                 .at(format!("`{at}`: {}", places.of(&at)))
                 .hint(format!("set `{at}` as a whole, or change it in the recipe"))
         })?;
+    }
+    if let Some(rival) = rival(&keys) {
+        let at = join(&keys[..keys.len() - 1].join("."), rival);
+        // Two overrides that say the same stay side by side, and are refused.
+        if !places.is_override(&at) {
+            inner.remove(rival);
+            places.written.remove(&at);
+        }
     }
     inner.insert(keys[keys.len() - 1].to_string(), value);
 

@@ -124,7 +124,7 @@ fn steps_and_epochs_of_overrides_take_each_others_place() {
     let text = |own: &str| {
         format!(
             "data.name = \"digits\"\nmodel = {{ preset = \"mlp\", hidden = [4] }}\noptim = {{ name = \"sgd\", lr = 0.1 }}\n\
-             run.{own} = 7\n"
+             run.{own} = 7\n[[stage]]\n{own} = 7\n"
         )
     };
     let read = |own: &str, overrides: &[&str]| {
@@ -134,6 +134,8 @@ fn steps_and_epochs_of_overrides_take_each_others_place() {
     assert_eq!(read("epochs", &["run.steps=5"]).unwrap().0, Some(5));
     assert_eq!(read("steps", &["run.epochs = 3"]).unwrap(), (None, 3));
     assert!(read("steps", &["run.epochs=3", "run.steps=5"]).is_err());
+    let stage = Recipe::parse(&text("epochs"), "own", &["stage.0.steps=5".to_string()]).unwrap();
+    assert_eq!((stage.stages[0].steps, stage.run.epochs), (Some(5), 7));
 }
 
 #[test]
