@@ -8,7 +8,9 @@ use coppice::ops::variants::Choices;
 use coppice::random::{Stream, word};
 use coppice::recipe::Recipe;
 use coppice::store::{Array, Arrays};
-use coppice::train::{Session, compact, evaluate_all, extent, remaining, resolve};
+use coppice::train::{Control, Session, compact, evaluate_all, extent, remaining, resolve, train};
+
+const FREE: Control = Control { folder: None, stop_at: None, signal: &|| None, dump: None };
 
 /// 96 samples of 2x6x6, four classes by the brightest quarter.
 fn pictures() -> Dataset {
@@ -192,6 +194,44 @@ fn a_compact_network_answers_as_the_masked_one() {
     assert!((loss(&small).0 - a).abs() > 1e-4);
 }
 
+/// Of a run whose last stage prunes filters, too; what is left is pruned in no stage.
+#[test]
+fn filters_of_a_later_stage_are_left_out() {
+    let data = pictures();
+    let stage = format!("stage=[{{steps=12, sparsity={{{GMP}}}}}]");
+    let recipe = recipe_with("method='none'", &["run.steps=2".to_string(), stage]).unwrap();
+    let mut run = Session::new(&Gpu::twin(), &recipe, &data, Choices::default()).unwrap();
+    train(&mut run, &FREE, &mut |_| Ok(())).unwrap();
+    let found = compact(&recipe, &run.snapshot().unwrap(), &extent(&data), 4).unwrap();
+    assert_eq!((found.left[4].kept, found.left[4].total), (5, 10));
+    let small = Session::new(&Gpu::twin(), &found.recipe, &data, Choices::default()).unwrap();
+    assert!(!found.recipe.prunes());
+    assert_eq!(shape(&small, "fc.weight")[0], 5);
+}
+
+/// Twelve channels that are grouped by four and by three, and added up, go all together, or not at all: a warning says so.
+#[test]
+fn what_hangs_together_is_named() {
+    let data = pictures();
+    let warnings = |groups: usize| {
+        let text = format!(
+            "run={{batch=32, steps=16}}\ndata={{name='digits'}}\noptim={{name='sgd', lr=0.05}}\n\
+             sparsity={{method='gmp', target=0.5, pattern='filter', schedule={{begin='2', end='8', every='3'}}}}\n\
+             [[model.layer]]\ntype='conv2d'\nname='c0'\nout=12\nkernel=1\n\
+             [[model.layer]]\ntype='conv2d'\nname='g1'\nout=12\nkernel=1\ngroups=4\n\
+             [[model.layer]]\ntype='conv2d'\nname='g2'\nout=12\nkernel=1\ngroups={groups}\n\
+             [[model.layer]]\ntype='add'\nname='sum'\nfrom=['c0','g2']\n\
+             [[model.layer]]\ntype='conv2d'\nname='free'\nout=6\nkernel=1\n\
+             [[model.layer]]\ntype='global_average_pool'\n[[model.layer]]\ntype='linear'\nname='head'\nout=4\n"
+        );
+        let recipe = Recipe::parse(&text, "grouped.toml", &[]).unwrap();
+        let run = Session::new(&Gpu::twin(), &recipe, &data, Choices::default()).unwrap();
+        run.warnings().iter().map(|warning| warning.to_string()).collect::<String>()
+    };
+    assert_eq!(warnings(4), "");
+    assert!(warnings(3).contains("layers that lose no filter: c0"), "{}", warnings(3));
+}
+
 /// Before, at and after the removal; every digest of a run that goes on is that of the one that was never stopped.
 #[test]
 fn a_run_resumes_across_the_removal() {
@@ -270,6 +310,14 @@ fn what_does_not_go_together_is_refused() {
             "method='gmp', target=0.5, pattern='filter', criterion='scale'",
             "no norm scales every channel of `squeeze.weight`",
         ),
+        (
+            "method='static', target=0.5, pattern='filter', scale='kept'",
+            "where filters are pruned it says nothing",
+        ),
+        ("method='static', target=0.5, pattern='filter', fan_in='log-normal:1'", "it says nothing"),
+        ("method='gmp', target=0.5, pattern='filter', strict=true", "it says nothing"),
+        ("method='static', target=0.5, pattern='filter', criterion='l2'", "drawn at random"),
+        ("method='gmp', target=0.5, pattern='filter', min_density=0.9", "min_density keeps more"),
         ("method='gmp', target=0.5, pattern='filter', rule=[{match='fc', pattern='2:4'}]", "or nowhere"),
         ("method='gmp', target=0.5, rule=[{match='fc', pattern='filter'}]", "a rule cannot ask for them"),
         ("method='gmp', target=0.5, pattern='filter', rule=[{match='cf', dense=true}]", "matches no layer"),

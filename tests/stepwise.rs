@@ -13,13 +13,19 @@ const VOCABULARY: usize = 13;
 const STEPS: usize = 11;
 const BATCH: usize = 4;
 
-const NETWORKS: [(&str, &str); 3] = [
+const NETWORKS: [(&str, &str); 4] = [
     ("gpt", "{ preset = 'gpt', layers = 2, width = 24, heads = 3, hidden = 40 }"),
     (
         "rotary",
         "{ layer = [{ type = 'embedding', out = 16 }, { type = 'linear', out = 48 },
             { type = 'rotary', heads = 2, of = 'qkv' }, { type = 'attention', heads = 2, causal = true },
             { type = 'rms_norm' }, { type = 'positions', kind = 'sinusoidal' }, { type = 'linear', out = 13 }] }",
+    ),
+    (
+        "of two inputs",
+        "{ layer = [{ type = 'embedding', name = 'x', out = 16 }, { type = 'linear', name = 'q', out = 16 },
+            { type = 'linear', from = 'x', name = 'kv', out = 32 },
+            { type = 'attention', from = ['q', 'kv'], heads = 2, causal = true }, { type = 'linear', out = 13 }] }",
     ),
     (
         "recurrent",

@@ -13,6 +13,9 @@ struct Args {
     begin: u32,
     len: u32,     // of keys
     padding: u32, // a token whose row has no gradient, or NONE
+    block: u32,   // keys that a workgroup sorts, a power of two
+    width: u32,   // of the sequences that `merge_far` and `merge_near` make
+    apart: u32,   // how far the keys lie that `merge_far` compares
 }
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(2) var<storage, read> table: array<f32>;
@@ -38,30 +41,61 @@ fn gather(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups:
     }
 }
 
+// Keys are sorted by a bitonic network (Batcher 1968); they differ, so that their order is one. What lies within a block is one
+// workgroup's: `sort` for sequences up to a block, `merge_near` for the last steps of longer ones.
 const SORT = 256u;
 
-// Sorts by a bitonic network (Batcher 1968): keys differ, so that their order is one. One workgroup.
+// Puts a pair of keys into the order that its place in the network asks for.
+fn exchange(pair: u32, width: u32, apart: u32) {
+    let low = pair / apart * 2u * apart + pair % apart;
+    let rising = (low & width) == 0u;
+    let a = keys[low];
+    let b = keys[low + apart];
+    if (a > b) == rising {
+        keys[low] = b;
+        keys[low + apart] = a;
+    }
+}
+
 @compute @workgroup_size(SORT)
-fn sort(@builtin(local_invocation_index) lane: u32) {
-    for (var i = lane; i < args.len; i += SORT) {
+fn sort(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    if !(group < grid.end) { return; }
+    let first = group * args.block;
+    for (var i = first + lane; i < first + args.block; i += SORT) {
         keys[i] = NONE;
         if i < args.cols { keys[i] = tokens[i] * args.len + i; }
     }
     storageBarrier();
-    for (var width = 2u; width <= args.len; width *= 2u) {
+    for (var width = 2u; width <= args.block; width *= 2u) {
         for (var apart = width / 2u; apart > 0u; apart /= 2u) {
-            for (var pair = lane; pair < args.len / 2u; pair += SORT) {
-                let low = pair / apart * 2u * apart + pair % apart;
-                let rising = (low & width) == 0u;
-                let a = keys[low];
-                let b = keys[low + apart];
-                if (a > b) == rising {
-                    keys[low] = b;
-                    keys[low + apart] = a;
-                }
-            }
+            for (var pair = lane; pair < args.block / 2u; pair += SORT) { exchange(first / 2u + pair, width, apart); }
             storageBarrier();
         }
+    }
+}
+
+// One invocation per pair.
+@compute @workgroup_size(WG)
+fn merge_far(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+             @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    let pair = group * WG + lane;
+    if !(group < grid.end && pair < args.len / 2u) { return; }
+    exchange(pair, args.width, args.apart);
+}
+
+@compute @workgroup_size(SORT)
+fn merge_near(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+              @builtin(local_invocation_index) lane: u32) {
+    let group = group_index(id, groups);
+    if !(group < grid.end) { return; }
+    for (var apart = args.block / 2u; apart > 0u; apart /= 2u) {
+        for (var pair = lane; pair < args.block / 2u; pair += SORT) {
+            exchange(group * args.block / 2u + pair, args.width, apart);
+        }
+        storageBarrier();
     }
 }
 

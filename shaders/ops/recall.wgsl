@@ -1,6 +1,7 @@
 // A sequence one step at a time: what belongs to this step, what is remembered of all so far, and attention to that.
 // The number of the step is step.first. memory: (2 width, steps, batch), keys and then values by heads of `depth` channels.
-// scores: (heads, steps, batch), scratch. x: (channels, batch), q first and k and v from `key_at` on. y: (width, batch).
+// scores: (heads, steps, batch), scratch. q, kv: (channels, batch), q from channel 0 on, k and v from `key_at` on; one tensor or
+// two. y: (width, batch).
 //#use common/grid
 //#use common/step
 const WG = 64u;
@@ -15,7 +16,8 @@ struct Args {
 }
 @group(0) @binding(1) var<uniform> args: Args;
 @group(0) @binding(2) var<storage, read> table: array<f32>;
-@group(0) @binding(3) var<storage, read> x: array<f32>;
+@group(0) @binding(3) var<storage, read> q: array<f32>;
+@group(0) @binding(7) var<storage, read> kv: array<f32>;
 @group(0) @binding(4) var<storage, read_write> memory: array<f32>;
 @group(0) @binding(5) var<storage, read_write> scores: array<f32>;
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;
@@ -39,7 +41,7 @@ fn remember(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) group
     let i = group * WG + lane;
     if !(group < grid.end && i < args.rows * args.batch && step.first < args.steps) { return; }
     let row = i / args.batch;
-    memory[(row * args.steps + step.first) * args.batch + i % args.batch] = x[args.key_at * args.batch + i];
+    memory[(row * args.steps + step.first) * args.batch + i % args.batch] = kv[args.key_at * args.batch + i];
 }
 
 var<workgroup> partial: array<f32, WG>;
@@ -60,7 +62,7 @@ fn attend(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups:
     for (var key = lane; key < keys; key += WG) {
         var sum = 0.0;
         for (var c = first; c < first + args.depth; c++) {
-            sum += x[c * args.batch + col] * memory[c * stride + key * args.batch + col];
+            sum += q[c * args.batch + col] * memory[c * stride + key * args.batch + col];
         }
         scores[(head * args.steps + key) * args.batch + col] = sum * scale;
         peak = max(peak, sum * scale);

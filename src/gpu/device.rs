@@ -252,6 +252,11 @@ impl Gpu {
     pub fn is_software(&self) -> bool {
         self.0.identity.class == "cpu"
     }
+    /// How often the loops of an invocation may go round in all, where a driver ends them without a word: Mesa's for host
+    /// processors do (`LP_MAX_TGSI_LOOP_ITERATIONS`).
+    pub fn most_rounds(&self) -> Option<usize> {
+        (self.is_device() && self.is_software()).then_some(65_535)
+    }
     /// Whether kernels that move much and compute little read through textures: software adapters fetch a texel
     /// several times as fast as a word of a buffer (docs/performance.md).
     pub fn prefers_texels(&self) -> bool {

@@ -25,7 +25,8 @@ wgsl_struct! {
     /// See `shaders/ops/attention/args.wgsl`.
     pub struct Args {
         batch_quads: u32, heads: u32, depth: u32, queries: u32, keys: u32, key_at: u32, value_at: u32, causal: u32, scale: f32,
-        seed_low: u32, seed_high: u32, stream: u32, layer: u32, threshold: u32, grown: f32
+        seed_low: u32, seed_high: u32, stream: u32, layer: u32, threshold: u32, grown: f32,
+        begin: u32, end: u32
     }
 }
 
@@ -59,6 +60,9 @@ pub struct Attention<'a> {
     pub lengths: Option<&'a Tensor>,
     /// Which probabilities are dropped after the softmax.
     pub dropout: Option<Dropout>,
+    /// How many keys, or queries for the gradients of keys, a dispatch takes in where no scores are kept: see
+    /// [`streamed::part`].
+    pub part: usize,
 }
 
 /// Queries, and keys with values, or their gradients.
@@ -113,6 +117,8 @@ impl Attention<'_> {
             layer: layer as u32,
             threshold: (p * (1u64 << 32) as f64) as u32,
             grown: (1.0 / (1.0 - p)) as f32,
+            begin: 0,
+            end: 0,
         }
     }
     fn scale(&self) -> f32 {

@@ -2,19 +2,28 @@
 
 use super::mixup::{Mix, partner};
 use super::{Step, groups};
-use crate::error::Result;
-use crate::gpu::check::{Check, Tolerance, Trial};
-use crate::gpu::{Dtype, Kernel, Recorder, Tensor, Twin, Uniform};
+use crate::error::{Error, Result};
+use crate::gpu::{Gpu, Kernel, Recorder, Tensor, Twin, Uniform};
 use crate::{bind, source, wgsl_struct};
+
+mod checks;
+
+pub use checks::checks;
 
 wgsl_struct! {
     /// See `shaders/ops/cross_entropy.wgsl`.
     pub struct Args { classes: u32, cols: u32, smoothing: f32, sharpness: f32, weight: f32, adds: u32, batch: u32 }
 }
 
-const TEMPERED: &[(&str, f64)] = &[("TEMPERED", 1.0)];
-const WEIGHTED: &[(&str, f64)] = &[("WEIGHTED", 1.0)];
-const BOTH: &[(&str, f64)] = &[("TEMPERED", 1.0), ("WEIGHTED", 1.0)];
+/// Invocations of a column that has a vocabulary of classes.
+const LANES: usize = 8;
+/// What a kernel need not do, by whether it sharpens and whether its loss has a weight.
+const FEW: [[&[(&str, f64)]; 2]; 2] =
+    [[&[], &[("WEIGHTED", 1.0)]], [&[("TEMPERED", 1.0)], &[("TEMPERED", 1.0), ("WEIGHTED", 1.0)]]];
+const MANY: [[&[(&str, f64)]; 2]; 2] = [
+    [&[("LANES", 8.0)], &[("LANES", 8.0), ("WEIGHTED", 1.0)]],
+    [&[("LANES", 8.0), ("TEMPERED", 1.0)], &[("LANES", 8.0), ("TEMPERED", 1.0), ("WEIGHTED", 1.0)]],
+];
 const HARD: Kernel = Kernel::own(source!("ops/cross_entropy"), twin_hard).entry("hard").proven();
 const MIXED: Kernel = Kernel::own(source!("ops/cross_entropy"), twin_mixed).entry("mixed").proven();
 const JUDGE: Kernel = Kernel::own(source!("ops/cross_entropy"), twin_judge).entry("judge").proven();
@@ -68,7 +77,7 @@ pub fn record(
     loss: &Tensor,
     hit: &Tensor,
 ) -> Result<()> {
-    let cols = logits.shape[1];
+    let form = Form::of(&rec.gpu, logits, 3)?;
     let flops = 8 * logits.len() as u64;
     let mut args = args(logits);
     (args.weight, args.adds) = (share.weight, share.adds as u32);
@@ -78,32 +87,57 @@ pub fn record(
             args.batch = label.batch as u32;
             let binds = bind! { args: &args, step: step, logits: logits, label: label.tensor,
             d_logits: d_logits, loss: loss, hit: hit };
-            rec.dispatch(&fitted(HARD, temperature, share), binds, groups(cols, WG), flops)
+            rec.dispatch(&form.fit(HARD, temperature, share), binds, form.groups(), flops)
         }
         Target::Mixed { label, smoothing, temperature, mix } => {
             (args.smoothing, args.sharpness) = (smoothing, 1.0 / temperature);
             args.batch = label.batch as u32;
             let binds = bind! { args: &args, step: step, logits: logits, label: label.tensor, mix_of: mix,
             d_logits: d_logits, loss: loss, hit: hit };
-            rec.dispatch(&fitted(MIXED, temperature, share), binds, groups(cols, WG), flops)
+            rec.dispatch(&form.fit(MIXED, temperature, share), binds, form.groups(), flops)
         }
         Target::Soft { label, soft } => {
             args.batch = label.batch as u32;
             let binds = bind! { args: &args, step: step, logits: logits, label: label.tensor, soft: soft,
             d_logits: d_logits, loss: loss, hit: hit };
-            let kernel = if share == Share::WHOLE { BY_SOFT } else { BY_SOFT.with(WEIGHTED) };
-            rec.dispatch(&kernel, binds, groups(cols, WG), flops)
+            rec.dispatch(&form.fit(BY_SOFT, 1.0, share), binds, form.groups(), flops)
         }
     }
 }
 
-/// A kernel without what it need not do.
-fn fitted(kernel: Kernel, temperature: f32, share: Share) -> Kernel {
-    match (temperature == 1.0, share == Share::WHOLE) {
-        (true, true) => kernel,
-        (false, true) => kernel.with(TEMPERED),
-        (true, false) => kernel.with(WEIGHTED),
-        (false, false) => kernel.with(BOTH),
+/// How columns are spread over invocations.
+struct Form {
+    cols: usize,
+    lanes: usize,
+}
+
+impl Form {
+    /// Of a kernel with so many loops over the classes. A GPU has too few columns to be busy with one invocation each.
+    ///
+    /// # Errors
+    /// `Kind::Usage` where a software adapter would give up a loop.
+    fn of(gpu: &Gpu, logits: &Tensor, loops: usize) -> Result<Self> {
+        let [classes, cols] = [logits.shape[0], logits.shape[1]];
+        let few = if gpu.is_software() { 4096 } else { 64 };
+        let lanes = if classes > few { LANES } else { 1 };
+        match gpu.most_rounds() {
+            Some(most) if loops * classes.div_ceil(lanes) > most => {
+                let what =
+                    format!("this software adapter cannot judge {classes} classes: it gives up long loops");
+                Err(Error::usage(what)
+                    .at(format!("here: {} classes at most", most / loops * lanes))
+                    .hint("a GPU, --device twin, or a smaller vocabulary"))
+            }
+            _ => Ok(Self { cols, lanes }),
+        }
+    }
+    fn groups(&self) -> u64 {
+        groups(self.cols * self.lanes, WG)
+    }
+    /// A kernel without what it need not do.
+    fn fit(&self, kernel: Kernel, temperature: f32, share: Share) -> Kernel {
+        let [sharpens, weighs] = [temperature != 1.0, share != Share::WHOLE].map(usize::from);
+        kernel.with(if self.lanes > 1 { MANY } else { FEW }[sharpens][weighs])
     }
 }
 
@@ -120,10 +154,10 @@ pub fn record_judgement(
     hit: &Tensor,
     verdict: &Tensor,
 ) -> Result<()> {
-    let (args, cols) = (Args { batch: label.batch as u32, ..args(logits) }, logits.shape[1]);
+    let (args, form) = (Args { batch: label.batch as u32, ..args(logits) }, Form::of(&rec.gpu, logits, 2)?);
     let binds = bind! { args: &args, step: step, logits: logits, label: label.tensor, loss: loss, hit: hit,
     verdict: verdict };
-    rec.dispatch(&JUDGE, binds, groups(cols, WG), 6 * logits.len() as u64)
+    rec.dispatch(&form.fit(JUDGE, 1.0, Share::WHOLE), binds, form.groups(), 6 * logits.len() as u64)
 }
 
 fn args(logits: &Tensor) -> Args {
@@ -243,121 +277,4 @@ fn twin_judge(t: &Twin) {
     }
     drop((losses, verdict));
     hits(t, &all);
-}
-
-pub fn checks() -> Vec<Check> {
-    vec![
-        Check::new("ops/cross_entropy:hard", |t, n| {
-            check(t, n, Case::Hard { temperature: 1.0, share: Share::WHOLE })
-        }),
-        Check::new("ops/cross_entropy:hard (temperature)", |t, n| {
-            check(t, n, Case::Hard { temperature: 5.0, share: Share::WHOLE })
-        }),
-        Check::new("ops/cross_entropy:hard (weight)", |t, n| {
-            check(t, n, Case::Hard { temperature: 1.0, share: Share { weight: 0.3, adds: false } })
-        }),
-        Check::new("ops/cross_entropy:hard (weight, temperature, adds)", |t, n| {
-            check(t, n, Case::Hard { temperature: 5.0, share: Share { weight: 0.3, adds: true } })
-        }),
-        Check::new("ops/cross_entropy:mixed", |t, n| {
-            check(t, n, Case::Mixed { temperature: 1.0, share: Share::WHOLE })
-        }),
-        Check::new("ops/cross_entropy:mixed (weight, temperature, adds)", |t, n| {
-            check(t, n, Case::Mixed { temperature: 5.0, share: Share { weight: 0.3, adds: true } })
-        }),
-        Check::new("ops/cross_entropy:judge", |t, n| check(t, n, Case::Judge)),
-        Check::new("ops/cross_entropy:by_soft", |t, n| check(t, n, Case::Soft)),
-        Check::new("ops/cross_entropy (steps)", check_steps),
-        Check::new("ops/cross_entropy (odd)", check_odd),
-    ]
-}
-
-enum Case {
-    Hard { temperature: f32, share: Share },
-    Mixed { temperature: f32, share: Share },
-    Judge,
-    Soft,
-}
-
-const CLASSES: usize = 7;
-
-fn check(t: &mut Trial, cols: usize, case: Case) -> Result<()> {
-    let logits = t.input("logits", &[CLASSES, cols])?;
-    let hit = check_of(t, &logits, (cols, cols.saturating_sub(1).max(1)), case, Trial::compare)?;
-    t.compare(&hit, Tolerance::EXACT);
-    Ok(())
-}
-
-/// Sequences, some of whose labels do not count.
-fn check_steps(t: &mut Trial, batch: usize) -> Result<()> {
-    for case in [Case::Hard { temperature: 1.0, share: Share::WHOLE }, Case::Judge, Case::Soft] {
-        let logits = t.input("logits", &[CLASSES, 3 * batch])?;
-        let hit = check_of(t, &logits, (batch, batch.saturating_sub(1).max(1)), case, Trial::compare)?;
-        t.compare(&hit, Tolerance::EXACT);
-    }
-    Ok(())
-}
-
-/// Hits are left out: which of several logits is the largest has no answer where one is NaN.
-fn check_odd(t: &mut Trial, cols: usize) -> Result<()> {
-    for case in [Case::Hard { temperature: 1.0, share: Share::WHOLE }, Case::Judge, Case::Soft] {
-        let logits = t.odd_logits(CLASSES, cols)?;
-        check_of(t, &logits, (cols, cols), case, Trial::compare_odd)?;
-    }
-    Ok(())
-}
-
-fn check_of(
-    t: &mut Trial,
-    logits: &Tensor,
-    (batch, live): (usize, usize),
-    case: Case,
-    compare: fn(&mut Trial, &Tensor, Tolerance),
-) -> Result<Tensor> {
-    let [classes, cols] = [logits.shape[0], logits.shape[1]];
-    let batch = batch.max(1);
-    // Of one step every label counts, of several steps those below the number of classes.
-    let (steps, bound) = if cols > batch { (cols / batch, classes + 2) } else { (1, classes) };
-    let drawn = t.values(cols).into_iter().map(|value| ((value + 1.0) / 2.0 * bound as f32) as u32);
-    let words: Vec<u32> = drawn.map(|k| if (k as usize) < classes { k } else { IGNORED }).collect();
-    let asked = |&(col, &k): &(usize, &u32)| col % batch < live && k != IGNORED;
-    let answers = words.iter().enumerate().filter(asked).count() as u32;
-    let step = Step { first: 5, live: live as u32, together: 2 * answers, ..Default::default() };
-    let step = t.gpu.uniform("step", &step)?;
-    let label = Labels { tensor: &t.gpu.upload_u32("label", &[cols], &words)?, batch };
-    let soft = t.input("soft", &[classes, cols])?;
-    // exp and log differ by a few units in the last place from device to device.
-    let close = Tolerance { abs: 3e-6, rel: 3e-6 };
-    let d_logits = t.gpu.tensor("d_logits", Dtype::F32, &[classes, cols])?;
-    compare(t, &d_logits, close);
-    let loss = t.input("loss", &[cols])?;
-    compare(t, &loss, Tolerance { abs: 2e-5, rel: 3e-6 });
-    let hit = t.gpu.tensor("hit", Dtype::U32, &[cols])?;
-    match case {
-        Case::Hard { temperature, share } => {
-            let target = Target::Hard { label, smoothing: 0.1, temperature };
-            record(&mut t.rec, &step, logits, target, share, &d_logits, &loss, &hit)
-        }
-        Case::Mixed { temperature, share } => {
-            let mix = t.gpu.uniform("mix_of", &Mix { share: 0.7, shift: live as u32 / 2 })?;
-            let target = Target::Mixed { label, smoothing: 0.1, temperature, mix: &mix };
-            record(&mut t.rec, &step, logits, target, share, &d_logits, &loss, &hit)
-        }
-        Case::Judge => {
-            let verdict = t.gpu.tensor("verdict", Dtype::F32, &[(5 + live) * steps])?;
-            compare(t, &verdict, close);
-            record_judgement(&mut t.rec, &step, logits, label, &loss, &hit, &verdict)
-        }
-        Case::Soft => record(
-            &mut t.rec,
-            &step,
-            logits,
-            Target::Soft { label, soft: &soft },
-            Share { weight: 2.0, adds: true },
-            &d_logits,
-            &loss,
-            &hit,
-        ),
-    }?;
-    Ok(hit)
 }

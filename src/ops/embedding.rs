@@ -8,15 +8,21 @@ use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
     /// See `shaders/ops/embedding.wgsl`.
-    pub struct Args { rows: u32, channels: u32, cols: u32, begin: u32, len: u32, padding: u32 }
+    pub struct Args {
+        rows: u32, channels: u32, cols: u32, begin: u32, len: u32, padding: u32, block: u32, width: u32, apart: u32
+    }
 }
 
 const GATHER: Kernel = Kernel::own(source!("ops/embedding"), twin_gather).entry("gather").proven();
 const SORT: Kernel = Kernel::own(source!("ops/embedding"), twin_sort).entry("sort").proven();
+const MERGE_FAR: Kernel = Kernel::own(source!("ops/embedding"), twin_far).entry("merge_far").proven();
+const MERGE_NEAR: Kernel = Kernel::own(source!("ops/embedding"), twin_near).entry("merge_near").proven();
 const SCATTER: Kernel = Kernel::own(source!("ops/embedding"), twin_scatter).entry("scatter").proven();
 const WG: usize = 64;
 const EACH: usize = 16;
 const NONE: u32 = u32::MAX;
+/// Keys that one workgroup sorts.
+const BLOCK: usize = 4096;
 
 /// Rows of a table `(rows, channels)`, those of the tokens from `begin` on.
 #[derive(Clone, Copy)]
@@ -38,6 +44,7 @@ fn args(rows: Rows, cols: usize, padding: Option<u32>) -> Args {
         begin: rows.begin as u32,
         len: keys(cols) as u32,
         padding: padding.unwrap_or(NONE),
+        ..Args::default()
     }
 }
 
@@ -64,9 +71,26 @@ pub fn record_order(rec: &mut Recorder, vocabulary: usize, tokens: &Tensor, orde
             .at(format!("tokens by columns, rounded up to a power of two, may be {NONE}"))
             .hint("a smaller batch or a shorter context"));
     }
-    let len = keys(cols) as u32;
-    let args = Args { rows: 0, channels: 0, cols: cols as u32, begin: 0, len, padding: NONE };
-    rec.dispatch(&SORT, bind! { args: &args, tokens: tokens, keys: order }, 1, 0)
+    sort(rec, tokens, order, BLOCK)
+}
+
+fn sort(rec: &mut Recorder, tokens: &Tensor, order: &Tensor, block: usize) -> Result<()> {
+    let len = keys(tokens.len());
+    let block = block.min(len);
+    let blocks = (len / block) as u64;
+    let args = Args { cols: tokens.len() as u32, len: len as u32, block: block as u32, ..Args::default() };
+    rec.dispatch(&SORT, bind! { args: &args, tokens: tokens, keys: order }, blocks, 0)?;
+    let doubled = |from: usize| std::iter::successors(Some(from), |n| Some(2 * n));
+    for width in doubled(2 * block).take_while(|&width| width <= len) {
+        let args = Args { width: width as u32, ..args };
+        let apart = doubled(block).take_while(|apart| 2 * apart <= width).collect::<Vec<_>>();
+        for apart in apart.into_iter().rev() {
+            let args = Args { apart: apart as u32, ..args };
+            rec.dispatch(&MERGE_FAR, bind! { args: &args, keys: order }, groups(len / 2, WG), 0)?;
+        }
+        rec.dispatch(&MERGE_NEAR, bind! { args: &args, keys: order }, blocks, 0)?;
+    }
+    Ok(())
 }
 
 /// The gradient of some rows of the table from that of `y`, by the columns in the order that [`record_order`] left; that of
@@ -101,7 +125,36 @@ fn twin_sort(t: &Twin) {
     order.fill(NONE);
     let cols = args.cols as usize;
     (0..cols).for_each(|col| order[col] = tokens[col] * args.len + col as u32);
-    order.sort_unstable();
+    // Sequences rise and fall in turn, which the merges build on.
+    for (number, block) in order.chunks_mut(args.block as usize).enumerate() {
+        block.sort_unstable();
+        if number % 2 == 1 {
+            block.reverse();
+        }
+    }
+}
+
+/// One step of the network, over pairs so far apart.
+fn exchange(keys: &mut [u32], width: usize, apart: usize) {
+    for low in (0..keys.len()).filter(|low| low & apart == 0) {
+        if (keys[low] > keys[low + apart]) == (low & width == 0) {
+            keys.swap(low, low + apart);
+        }
+    }
+}
+
+fn twin_far(t: &Twin) {
+    let args: Args = t.get("args");
+    exchange(&mut t.u32_mut("keys"), args.width as usize, args.apart as usize);
+}
+
+fn twin_near(t: &Twin) {
+    let args: Args = t.get("args");
+    let (mut keys, mut apart) = (t.u32_mut("keys"), args.block as usize / 2);
+    while apart > 0 {
+        exchange(&mut keys, args.width as usize, apart);
+        apart /= 2;
+    }
 }
 
 fn twin_scatter(t: &Twin) {
@@ -123,7 +176,7 @@ fn twin_scatter(t: &Twin) {
 pub fn checks() -> Vec<Check> {
     vec![
         Check::new("ops/embedding:gather", check_gather),
-        Check::new("ops/embedding:sort", check_sort),
+        Check::new("ops/embedding:sort, merge_far, merge_near", check_sort),
         Check::new("ops/embedding:scatter", check_scatter),
     ]
 }
@@ -143,9 +196,12 @@ fn check_gather(t: &mut Trial, n: usize) -> Result<()> {
 }
 
 fn check_sort(t: &mut Trial, cols: usize) -> Result<()> {
-    let tokens = t.indices("tokens", &[cols], TOKENS as u32)?;
-    let order = t.output_u32("keys", &[keys(cols)])?;
-    record_order(&mut t.rec, TOKENS, &tokens, &order)
+    for block in [BLOCK, 32, 2] {
+        let tokens = t.indices("tokens", &[cols], TOKENS as u32)?;
+        let order = t.output_u32("keys", &[keys(cols)])?;
+        sort(&mut t.rec, &tokens, &order, block)?;
+    }
+    Ok(())
 }
 
 fn check_scatter(t: &mut Trial, cols: usize) -> Result<()> {

@@ -1,6 +1,7 @@
 //! A sequence one step at a time, as text is written: what belongs to this step, and attention to all steps so far, whose keys
 //! and values are remembered. The number of the step is `step.first`.
 
+use super::attention::Operands;
 use super::{Step, groups};
 use crate::error::Result;
 use crate::gpu::check::{Check, Tolerance, Trial};
@@ -40,7 +41,7 @@ pub struct Recall {
     /// Steps that are remembered at most.
     pub steps: usize,
     pub batch: usize,
-    /// Where k begins among the channels of x; v follows it.
+    /// Where k begins among the channels of its tensor; v follows it.
     pub key_at: usize,
 }
 
@@ -53,12 +54,12 @@ impl Recall {
     pub fn scores(&self) -> Vec<usize> {
         vec![self.heads, self.steps, self.batch]
     }
-    /// Takes k and v of x (channels, batch) into `memory`, and attends by its q: y (heads * depth, batch).
+    /// Takes k and v of this step (channels, batch) into `memory`, and attends by its q: y (heads * depth, batch).
     pub fn record(
         &self,
         rec: &mut Recorder,
         step: &Uniform,
-        x: &Tensor,
+        x: Operands,
         memory: &Tensor,
         scores: &Tensor,
         y: &Tensor,
@@ -74,13 +75,13 @@ impl Recall {
         };
         rec.dispatch(
             &REMEMBER,
-            bind! { args: &args, step: step, x: x, memory: memory },
+            bind! { args: &args, step: step, kv: x.keys, memory: memory },
             groups(rows * batch, WG),
             0,
         )?;
         let args = Args { rows: self.heads as u32, ..args };
         let flops = 4 * (self.steps * y.len()) as u64;
-        let binds = bind! { args: &args, step: step, x: x, memory: memory, scores: scores, y: y };
+        let binds = bind! { args: &args, step: step, q: x.queries, memory: memory, scores: scores, y: y };
         rec.dispatch(&ATTEND, binds, (self.heads * batch) as u64, flops)
     }
 }
@@ -95,17 +96,17 @@ fn twin_look_up(t: &Twin) {
 
 fn twin_remember(t: &Twin) {
     let (args, step): (Args, Step) = (t.get("args"), t.get("step"));
-    let (x, mut memory) = (t.f32("x"), t.f32_mut("memory"));
+    let (kv, mut memory) = (t.f32("kv"), t.f32_mut("memory"));
     let [rows, steps, batch, key_at] = [args.rows, args.steps, args.batch, args.key_at].map(|n| n as usize);
     let now = step.first as usize;
     for i in 0..if now < steps { rows * batch } else { 0 } {
-        memory[(i / batch * steps + now) * batch + i % batch] = x[key_at * batch + i];
+        memory[(i / batch * steps + now) * batch + i % batch] = kv[key_at * batch + i];
     }
 }
 
 fn twin_attend(t: &Twin) {
     let (args, step): (Args, Step) = (t.get("args"), t.get("step"));
-    let (x, memory) = (t.f32("x"), t.f32_mut("memory"));
+    let (q, memory) = (t.f32("q"), t.f32_mut("memory"));
     let (mut scores, mut y) = (t.f32_mut("scores"), t.f32_mut("y"));
     let [heads, steps, batch, depth] = [args.rows, args.steps, args.batch, args.depth].map(|n| n as usize);
     let keys = (step.first as usize + 1).min(steps);
@@ -114,7 +115,7 @@ fn twin_attend(t: &Twin) {
     for (head, col) in (0..heads).flat_map(|head| (0..batch).map(move |col| (head, col))) {
         let own = head * depth..(head + 1) * depth;
         let score = |key: usize| {
-            let sum: f64 = own.clone().map(|c| f64::from(x[c * batch + col]) * at(c, key, col)).sum();
+            let sum: f64 = own.clone().map(|c| f64::from(q[c * batch + col]) * at(c, key, col)).sum();
             sum / (depth as f64).sqrt()
         };
         let all: Vec<f64> = (0..keys).map(score).collect();
@@ -144,20 +145,23 @@ pub fn checks() -> Vec<Check> {
     ]
 }
 
-/// The step is the last of all, one in the middle, and the first.
+/// The step is the last of all, one in the middle, and the first; keys and values are of the tensor of queries, or not.
 fn check_attend(t: &mut Trial, steps: usize) -> Result<()> {
     if steps == 0 {
         return Ok(());
     }
-    for (first, heads, depth) in [(steps - 1, 2, 5), (steps / 2, 3, 4), (0, 1, 66)] {
+    for (first, heads, depth, own) in [(steps - 1, 2, 5, false), (steps / 2, 3, 4, true), (0, 1, 66, false)] {
         let now = t.gpu.uniform("step", &Step { first: first as u32, ..Default::default() })?;
-        let recall = Recall { heads, depth, steps, batch: 4, key_at: heads * depth };
-        let (x, memory) = (t.input("x", &[3 * heads * depth, 4])?, t.input("memory", &recall.memory())?);
+        let width = heads * depth;
+        let recall = Recall { heads, depth, steps, batch: 4, key_at: if own { 0 } else { width } };
+        let (x, memory) = (t.input("x", &[3 * width, 4])?, t.input("memory", &recall.memory())?);
+        let kv = t.input("kv", &[2 * width, 4])?;
         // Shares are off by a few units of exp, and their weighted mean by as much.
-        let y = t.output("y", &[heads * depth, 4], Tolerance { abs: 4e-6, rel: 4e-6 })?;
+        let y = t.output("y", &[width, 4], Tolerance { abs: 4e-6, rel: 4e-6 })?;
         let scores = t.input("scores", &recall.scores())?;
         t.compare(&memory, Tolerance::EXACT);
-        recall.record(&mut t.rec, &now, &x, &memory, &scores, &y)?;
+        let x = Operands { queries: &x, keys: if own { &kv } else { &x } };
+        recall.record(&mut t.rec, &now, x, &memory, &scores, &y)?;
     }
     Ok(())
 }

@@ -103,7 +103,7 @@ impl PruneSchedule {
         if end >= total_steps {
             return Err(Error::usage("the pruning schedule does not end within the run")
                 .at(format!("end = \"{}\" is step {end}; the run has {total_steps} steps, from 0", self.end))
-                .hint("end it earlier, such as end = \"75%\", which leaves steps to recover in"));
+                .hint("end = \"75%\" leaves a quarter of the steps to recover in, if the run has more than a few"));
         }
         Ok(())
     }

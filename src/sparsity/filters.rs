@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::ops::packed::Form;
 use crate::param::{Channels, MaskMode, ParamId, ParamSet, Storage, Width};
-use crate::recipe::{self, Distribution, FilterScore, KeepDense, Rule, Sparsity, Structure};
+use crate::recipe::{self, Distribution, FanIn, FilterScore, KeepDense, Rule, Scale, Sparsity, Structure};
 
 /// What is pruned where filters are.
 pub struct Filters {
@@ -23,6 +23,8 @@ pub struct Filters {
     pub(super) removed_from: Option<u64>,
     /// Whether it was.
     pub(super) removed: bool,
+    /// Layers of which the target leaves every channel.
+    pub(super) stuck: Vec<String>,
     /// Weights that may be pruned, of all layers; and those of layers that lose nothing.
     pub(super) weights: usize,
     pub(super) untouched: usize,
@@ -46,6 +48,10 @@ impl Pruner {
 }
 
 impl Filters {
+    /// Layers that lose no filter though they may: too few of their channels can go by themselves.
+    pub fn stuck(&self) -> &[String] {
+        &self.stuck
+    }
     /// The channels that may go.
     pub fn channels(&self) -> &Channels {
         &self.channels
@@ -98,6 +104,36 @@ pub fn suits(recipe: &Sparsity, entry: &Entry, method: &dyn Method) -> Result<()
             "distribution = \"uniform\", and a [[sparsity.rule]] for other shares",
         );
     }
+    let unheeded = [
+        (
+            "fan_in",
+            recipe.fan_in != FanIn::default(),
+            "the inputs of a filter are those that other layers keep",
+        ),
+        ("scale", recipe.scale != Scale::default(), "weights begin as in the whole network"),
+        ("strict", recipe.strict, "filters are not cut into blocks or groups"),
+    ];
+    if let Some((key, _, why)) = unheeded.into_iter().find(|(_, asked, _)| *asked) {
+        return refuse(
+            key,
+            "where filters are pruned it says nothing",
+            format!("{}: {why}", pattern()),
+            "leave it out",
+        );
+    }
+    if entry.start == Start::Random && recipe.filters.score != FilterScore::L1 {
+        let at = format!("criterion = \"{}\", method = \"{}\"", recipe.filters.score.name(), entry.name);
+        return refuse(
+            "criterion",
+            "the filters are drawn at random, not chosen",
+            at,
+            "leave it out, or method = \"gmp\"",
+        );
+    }
+    if let Some(rule) = recipe.rules.iter().find(|rule| rule.keep.is_some()) {
+        let at = format!("{}, and keep for match = \"{}\"", pattern(), rule.matches);
+        return refuse("rule", "a filter goes whole, with its diagonal", at, "dense = true");
+    }
     if let Some(rule) = recipe.rules.iter().find(|rule| rule.pattern.is_some()) {
         let at = format!("{}, and another for match = \"{}\"", pattern(), rule.matches);
         return refuse(
@@ -141,8 +177,9 @@ pub(super) fn prepare(
     }
     let length = setting.length;
     let last = (0..length.steps).rev().find(|&step| method.due(step, length).is_some());
-    let filters = Filters {
+    let mut filters = Filters {
         score,
+        stuck: Vec::new(),
         removed_from: recipe.filters.remove.then(|| last.map_or(0, |last| last + 1)),
         removed: false,
         weights,
@@ -151,6 +188,21 @@ pub(super) fn prepare(
     };
     let target = recipe.target();
     let keeps = keeps(&budget, |target| target, target);
+    if let Some(group) = budget.groups.iter().find(|group| is_below(group, &budget, target)) {
+        let error = Error::usage("min_density keeps more filters than the target leaves").at(format!(
+            "{} of {} by min_density = {}",
+            budget.floor(group.len),
+            group.len,
+            recipe.min_density
+        ));
+        return Err(recipe
+            .settings
+            .locate("min_density", error)
+            .hint("a lower min_density, or a lower target"));
+    }
+    let whole = |(width, keep): &(&Width, &usize)| **keep == width.len() && target > 0.0;
+    let named = |(width, _): (&Width, &usize)| filters.channels.name(width, params).to_string();
+    filters.stuck = filters.channels.widths.iter().zip(&keeps).filter(whole).map(named).collect();
     let prunable = filters.channels.len();
     let dense = budget.total() - prunable;
     method.size(Sizes { prunable, keep: keeps.iter().sum(), dense }, length)?;
@@ -264,6 +316,11 @@ pub(super) fn keeps(budget: &Budget, own: impl Fn(f64) -> f64, sparsity: f64) ->
         keep.max(budget.floor(group.len))
     };
     budget.groups.iter().map(keep).collect()
+}
+
+/// Whether a width is to keep more than its target leaves.
+fn is_below(group: &budget::Group, budget: &Budget, sparsity: f64) -> bool {
+    budget::keep(group.len, group.target.unwrap_or(sparsity)) < budget.floor(group.len)
 }
 
 /// Channels drawn at random, so many of each width.

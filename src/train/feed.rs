@@ -104,7 +104,7 @@ impl Feed {
     /// Uploads a part of a data set to train on, in as many bindings as it takes.
     pub fn new(gpu: &Gpu, data: &Dataset, split: &Split, batch: usize) -> Result<Self> {
         match &split.images {
-            Samples::Tokens(tokens) => Self::of_tokens(gpu, tokens, batch, tokens.is_text()),
+            Samples::Tokens(tokens) => Self::of_tokens(gpu, tokens, batch, true),
             _ => Self::of_numbers(gpu, data, split, batch),
         }
     }
@@ -164,9 +164,10 @@ impl Feed {
         Ok(Self { store: Store::Numbers(Box::new(set)), samples: split.len(), batch, rows: Rows::Any })
     }
 
-    fn of_tokens(gpu: &Gpu, tokens: &Tokens, batch: usize, moves: bool) -> Result<Self> {
+    fn of_tokens(gpu: &Gpu, tokens: &Tokens, batch: usize, trains: bool) -> Result<Self> {
         let &Tokens { ref stream, vocabulary, every, reads, skips, padding, order, .. } = tokens;
-        let samples = samples(tokens, batch, moves);
+        let samples = samples(tokens, batch, trains);
+        let moves = trains && tokens.is_text();
         let rows = match (order, padding) {
             (Order::Streams, _) => Rows::Streams(batch.min(tokens.len())),
             (Order::Shuffled, _) if moves && tokens.len() > 1 => Rows::Windows(every),
@@ -231,21 +232,22 @@ impl Feed {
     }
 }
 
-/// Rows of an epoch.
-fn samples(tokens: &Tokens, batch: usize, moves: bool) -> usize {
+/// Rows of an epoch; all there are where they are judged.
+fn samples(tokens: &Tokens, batch: usize, trains: bool) -> usize {
     let all = tokens.len();
     match tokens.order {
-        Order::Streams => all - all % batch.clamp(1, all.max(1)),
+        // Streams of one length, so that none of them begins anew before the others.
+        Order::Streams if trains => all - all % batch.clamp(1, all.max(1)),
         // Those that begin later end later, too.
-        Order::Shuffled if moves && all > 1 => all - 1,
-        Order::Shuffled => all,
+        Order::Shuffled if trains && tokens.is_text() && all > 1 => all - 1,
+        _ => all,
     }
 }
 
 /// Steps of an epoch of a part that is trained on.
 pub(super) fn batches(split: &Split, batch: usize) -> usize {
     match split.tokens() {
-        Some(tokens) => samples(tokens, batch, tokens.is_text()).div_ceil(batch.min(tokens.len())),
+        Some(tokens) => samples(tokens, batch, true).div_ceil(batch.min(tokens.len())),
         None => split.len().div_ceil(batch),
     }
 }
@@ -254,8 +256,10 @@ pub(super) fn batches(split: &Split, batch: usize) -> usize {
 fn in_place(rows: &Rows, samples: usize) -> Vec<u32> {
     match *rows {
         Rows::Streams(streams) => {
-            let each = samples / streams;
-            (0..samples).map(|at| (at % streams * each + at / streams) as u32).collect()
+            // The first ones are longer by a window where they do not come out even.
+            let (each, longer) = (samples / streams, samples % streams);
+            let begin = |stream: usize| stream * each + stream.min(longer);
+            (0..samples).map(|at| (begin(at % streams) + at / streams) as u32).collect()
         }
         _ => (0..samples as u32).collect(),
     }
@@ -263,4 +267,17 @@ fn in_place(rows: &Rows, samples: usize) -> Vec<u32> {
 
 fn number(epoch: u64) -> Result<u32> {
     u32::try_from(epoch).map_err(|_| Error::usage("a run has at most 2^32 epochs"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each window once; each stream reads its windows one after another, and those that are longer are the first.
+    #[test]
+    fn streams_cover_what_does_not_come_out_even() {
+        let order = in_place(&Rows::Streams(4), 10);
+        assert_eq!(order, [0, 3, 6, 8, 1, 4, 7, 9, 2, 5]);
+        assert_eq!(in_place(&Rows::Streams(4), 8), [0, 2, 4, 6, 1, 3, 5, 7]);
+    }
 }

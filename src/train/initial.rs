@@ -8,7 +8,7 @@ use super::outline::extent;
 use crate::data::Dataset;
 use crate::error::{Error, Kind, Result};
 use crate::nn::Model;
-use crate::param::ParamSet;
+use crate::param::{Param, ParamSet};
 use crate::recipe::Recipe;
 use crate::store::array::Dtype;
 use crate::store::{Array, Arrays, digest, safetensors};
@@ -81,6 +81,12 @@ impl Initial {
             hash.array(name, array);
         }
         hash.hex()
+    }
+
+    /// Whether some weight that may be pruned is 0.
+    pub(super) fn has_zeros(&self, params: &ParamSet) -> bool {
+        let has = |param: &Param| self.arrays.get(&param.name).is_some_and(|own| own.to_f32().contains(&0.0));
+        params.iter().any(|param| param.prunable && has(param))
     }
 
     /// Lets the parameters of a model begin with them.

@@ -22,9 +22,9 @@ pub(super) struct Between {
 }
 
 impl Session {
-    /// The most micro-batches of a step; the last one of an epoch may have fewer.
+    /// The most micro-batches of a step, no more than an epoch has; the last one of an epoch may have fewer.
     fn micro_batches(&self) -> usize {
-        self.recipe.run.accumulate as usize
+        (self.recipe.run.accumulate as usize).min(self.feed.batches())
     }
     /// Micro-batches of the step `of`, as numbers of batches of its epoch.
     pub(super) fn batches_of(&self, of: u64) -> std::ops::Range<usize> {

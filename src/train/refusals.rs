@@ -5,7 +5,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nn::Model;
 use crate::param::{Param, THRESHOLD};
-use crate::recipe::{Precision, Recipe, Sparsity, Structure};
+use crate::recipe::{Precision, Recipe, Scale, Sparsity, Structure};
 use crate::sparsity::{Pruner, methods};
 
 /// What does not go with the network or the data.
@@ -85,7 +85,7 @@ pub(super) fn of_stages(recipe: &Recipe, zeros: bool) -> Result<()> {
         let pruned = (0..number).any(|before| recipe.stage(before).sparsity.method != "none");
         if holds && !pruned && !zeros {
             return Err(Error::usage("there are no zeros for method `held` to hold")
-                .at(format!("stage {}: no stage before it prunes", number + 1))
+                .at(format!("stage {}: no stage before it prunes, and no weight begins as 0", number + 1))
                 .hint("a method in a stage before it, or --init FILE with the weights of a pruned network"));
         }
     }
@@ -146,6 +146,16 @@ pub(super) fn of_method(recipe: &Recipe, model: &Model, pruner: Option<&Pruner>)
         .hint("another method, or optim.clip = \"off\""));
     }
     Ok(())
+}
+
+/// What does not go with the weights of a file.
+pub(super) fn of_initial(recipe: &Recipe) -> Result<()> {
+    if recipe.sparsity.scale == Scale::Dense {
+        return Ok(());
+    }
+    let error = Error::usage("the weights of a file are not scaled to the inputs that are kept")
+        .at(format!("sparsity.scale = \"{}\", and --init", recipe.sparsity.scale.name()));
+    Err(recipe.sparsity.settings.locate("scale", error).hint("sparsity.scale = \"dense\""))
 }
 
 fn distills(recipe: &Recipe) -> bool {

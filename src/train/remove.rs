@@ -49,10 +49,10 @@ fn left(channels: &Channels, kept: &[bool], model: &Model) -> Vec<Left> {
         let name = &model.params[id].name;
         name.rsplit_once('.').map_or(name.as_str(), |(layer, _)| layer).to_string()
     };
-    let width = |width: &crate::param::Width| Left {
-        layers: width.filters.iter().map(layer).collect(),
-        kept: kept[width.range()].iter().filter(|kept| **kept).count(),
-        total: width.len(),
+    // Filters of the first layer, those that never go included: several may go together.
+    let width = |width: &crate::param::Width| {
+        let (axes, all) = (channels.axes(width.filters[0]), model.params[width.filters[0]].matrix().rows);
+        Left { layers: width.filters.iter().map(layer).collect(), kept: axes.rows_left(kept), total: all }
     };
     channels.widths.iter().map(width).collect()
 }
@@ -230,7 +230,8 @@ fn open(channels: &Channels, lists: &Lists, model: &Model) -> Channels {
 /// `Kind::Usage` where the run does not prune filters; `Kind::Checkpoint` where the checkpoint is not of the recipe's
 /// network.
 pub fn compact(recipe: &Recipe, snapshot: &Snapshot, input: &Extent, classes: usize) -> Result<Compact> {
-    if recipe.sparsity.pattern != recipe::Structure::Filter {
+    let mut stages = (0..recipe.stage_count()).map(|number| recipe.stage(number).sparsity);
+    if stages.all(|sparsity| sparsity.pattern != recipe::Structure::Filter) {
         return Err(Error::usage("the run prunes no filters: there is nothing to make smaller")
             .at(format!("pattern = \"{}\"", recipe.sparsity.pattern))
             .hint("leave --compact out; pattern = \"filter\" prunes whole filters"));
@@ -258,9 +259,12 @@ pub fn compact(recipe: &Recipe, snapshot: &Snapshot, input: &Extent, classes: us
         };
         weights.insert(param.name.clone(), super::layout::to_torch(&small));
     }
+    // What is left is not pruned again, in no stage.
+    let unpruned = |stage: &recipe::Stage| recipe::Stage { sparsity: None, ..stage.clone() };
     let small = Recipe {
         model: narrowed(recipe, &model, &coupling, &kept)?,
         sparsity: recipe::Sparsity::none(),
+        stages: recipe.stages.iter().map(unpruned).collect(),
         ..recipe.clone()
     };
     let built = Model::new(&small.model, input.clone(), classes, recipe.run.seed)?;

@@ -138,6 +138,7 @@ impl Session {
         let mut feed = Feed::new(gpu, data, &data.train, batch)?;
         feed.vary(gpu, &recipe.augment, &extent(data), cols)?;
         let length = length(&recipe, data);
+        initial.map_or(Ok(()), |_| refusals::of_initial(&recipe))?;
         let model = model(&recipe, data, initial)?;
         refusals::of_model(&recipe, &model, data)?;
         let Parts { model, pruner, phases, optimizer, average } =
@@ -187,7 +188,7 @@ impl Session {
         session.record()?;
         session.begin_averages()?;
         session.enter()?;
-        stage::check(&session, data, initial.is_some())?;
+        stage::check(&session, data, initial.is_some_and(|own| own.has_zeros(&session.model.params)))?;
         Ok(session)
     }
 

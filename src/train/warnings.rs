@@ -18,15 +18,46 @@ impl Session {
 
     /// What the recipe lets expect, before the first step.
     pub fn warnings(&self) -> Vec<Error> {
-        [self.hardly_works(), self.takes_all()].into_iter().flatten().collect()
+        [self.hardly_works(), self.takes_all(), self.warms_up(), self.loses_none()]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    fn warms_up(&self) -> Option<Error> {
+        let (warmup, length) = (&self.recipe.optim.lr.warmup, self.length);
+        let steps = warmup.steps(length.steps, length.steps_per_epoch);
+        (steps > length.steps).then(|| {
+            Error::usage("the learning rate never reaches its value")
+                .at(format!("lr.warmup = \"{warmup}\" is {steps} steps; the run has {}", length.steps))
+                .hint("a shorter warmup, such as \"5%\"")
+        })
+    }
+
+    /// Filters that are asked for, and hang together with all others of their layer.
+    fn loses_none(&self) -> Option<Error> {
+        let stuck = self.pruner.as_ref()?.filters()?.stuck();
+        let (first, others) = (stuck.first()?, stuck.len() - 1);
+        let more = if others > 0 { format!(", and {others} more") } else { String::new() };
+        Some(
+            Error::usage(format!("layers that lose no filter: {first}{more}"))
+                .at("so few of their channels can go alone that the target leaves them all")
+                .at("a convolution with groups loses the same number from each, and what hangs together goes together")
+                .hint("a higher target, or a [[sparsity.rule]] with one for these layers"),
+        )
     }
 
     fn takes_all(&self) -> Option<Error> {
-        let (batch, [samples, ..]) = (self.recipe.run.batch, self.samples());
-        (batch as usize > samples).then(|| {
-            Error::usage(format!("a batch of {batch} is larger than the training part"))
+        let (run, [samples, ..]) = (&self.recipe.run, self.samples());
+        let batch = u64::from(run.batch) * u64::from(run.accumulate);
+        (batch > samples as u64).then(|| {
+            let what = match run.accumulate {
+                1 => format!("a batch of {batch}"),
+                several => format!("{several} batches of {}", run.batch),
+            };
+            Error::usage(format!("{what} is more than the training part has"))
                 .at(format!("each step takes all of its {samples} samples"))
-                .hint("a smaller run.batch")
+                .hint(if run.accumulate > 1 { "a smaller run.accumulate" } else { "a smaller run.batch" })
         })
     }
 

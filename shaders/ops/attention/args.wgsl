@@ -20,6 +20,8 @@ struct Args {
     layer: u32,
     threshold: u32,   // p 2^32: a smaller word drops its probability
     grown: f32,       // 1 / (1 - p)
+    begin: u32,       // of `streamed`: the first of the keys that this dispatch adds, a multiple of 4; for their gradients,
+    end: u32,         // of the queries
 }
 @group(0) @binding(1) var<uniform> args: Args;
 

@@ -3,6 +3,8 @@
 //   forward:   y, with a running largest score and a running sum, and total = largest + log(sum), for each query.
 //   d_queries: the gradients of queries; p = exp(s - total) is computed again (+= if ADDS).
 // d_s = p (d_p - delta) scale, with delta as in `ops/attention/softmax`; if DROPS, some probabilities are dropped after the softmax.
+// A part of the keys follows another where one dispatch would take too long: total is then what those before it had, and y their
+// mean of values.
 // y, d_y: (heads depth, queries, batch). total, delta: (heads, queries, batch).
 // One invocation for ROWS queries and a quad of the batch: it alone writes what it makes, so that sums over blocks of keys stand
 // in memory, and no number of channels is too large for its registers.
@@ -32,11 +34,17 @@ fn forward(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups
     let head = i / args.batch_quads / blocks;
     if head >= args.heads { return; }
     let query_0 = i / args.batch_quads % blocks * ROWS;
-    let end = select(args.keys, min(args.keys, query_0 + ROWS), args.causal != 0u);
+    let end = select(args.end, min(args.end, query_0 + ROWS), args.causal != 0u);
     var largest: array<vec4<f32>, ROWS>;
     var sums: array<vec4<f32>, ROWS>;
-    for (var r = 0u; r < ROWS; r++) { largest[r] = vec4<f32>(LEAST); }
-    for (var key_0 = 0u; key_0 < end; key_0 += KEYS) {
+    for (var r = 0u; r < ROWS; r++) {
+        largest[r] = vec4<f32>(LEAST);
+        if args.begin > 0u {
+            largest[r] = new_total[at_row(head, query_0 + r, quad)];
+            sums[r] = vec4<f32>(1.0);
+        }
+    }
+    for (var key_0 = args.begin; key_0 < end; key_0 += KEYS) {
         var share = scores(head, query_0, key_0, quad);
         var shrink: array<vec4<f32>, ROWS>;
         for (var r = 0u; r < ROWS; r++) {
@@ -92,8 +100,8 @@ fn d_queries(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) grou
     let head = i / args.batch_quads / blocks;
     if head >= args.heads { return; }
     let query_0 = i / args.batch_quads % blocks * ROWS;
-    let end = select(args.keys, min(args.keys, query_0 + ROWS), args.causal != 0u);
-    for (var key_0 = 0u; key_0 < end; key_0 += KEYS) {
+    let end = select(args.end, min(args.end, query_0 + ROWS), args.causal != 0u);
+    for (var key_0 = args.begin; key_0 < end; key_0 += KEYS) {
         var d = scores(head, query_0, key_0, quad);
         let d_share = d_shares(head, query_0, key_0, quad);
         for (var r = 0u; r < ROWS; r++) {

@@ -23,8 +23,9 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let head = i / args.batch_quads / blocks;
     if head >= args.heads { return; }
     let key_0 = i / args.batch_quads % blocks * KEYS;
-    let first = select(0u, key_0, args.causal != 0u);
-    for (var query_0 = first; query_0 < args.queries; query_0 += ROWS) {
+    // Blocks of queries are the same in every part.
+    let first = select(0u, key_0 / ROWS * ROWS, args.causal != 0u);
+    for (var query_0 = max(first, args.begin); query_0 < args.end; query_0 += ROWS) {
         var p = scores(head, query_0, key_0, quad);
         for (var r = 0u; r < ROWS; r++) {
             let sum = total[at_row(head, query_0 + r, quad)];

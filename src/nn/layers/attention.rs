@@ -6,7 +6,7 @@ use super::super::extent::Extent;
 use super::super::layer::{Backward, Built, Context, Entry, Extra, Held, Layer, Needs, Site};
 use crate::error::{Error, Result};
 use crate::gpu::{Dtype, Gpu, Recorder, Tensor};
-use crate::ops::attention::{Attention, Gradients, Operands, Scratch};
+use crate::ops::attention::{Attention, Gradients, Operands, Scratch, streamed};
 use crate::ops::dropout::Dropout;
 use crate::ops::fetch::Fetch;
 use crate::ops::recall::Recall;
@@ -130,7 +130,8 @@ const TOTAL: usize = 0;
 impl Attends {
     fn recall(&self, batch: usize) -> Option<Recall> {
         let (heads, depth) = (self.heads, self.width / self.heads);
-        self.stepwise.map(|steps| Recall { heads, depth, steps, batch, key_at: self.width })
+        let key_at = if self.is_cross { 0 } else { self.width };
+        self.stepwise.map(|steps| Recall { heads, depth, steps, batch, key_at })
     }
     /// By the layer's inputs: it reads the lengths among them.
     fn attention<'a>(&self, gpu: &Gpu, site: Site<'a>, x: &[&'a Tensor]) -> Attention<'a> {
@@ -150,6 +151,7 @@ impl Attends {
             causal: self.causal,
             lengths: x.last().copied().filter(|_| self.is_ragged),
             dropout: (during.trains && self.p > 0.0).then_some(dropout),
+            part: streamed::part(gpu, self.width / self.heads),
         }
     }
     /// The number of the input that keys and values are of.
@@ -190,7 +192,7 @@ impl Layer for Attends {
     fn forward(&self, rec: &mut Recorder, site: Site, x: &[&Tensor], y: &Tensor) -> Result<()> {
         if let Some(recall) = self.recall(site.batch) {
             let during = site.during();
-            return recall.record(rec, during.step, x[0], &during.carried[0], site.extra(0), y);
+            return recall.record(rec, during.step, self.operands(x), &during.carried[0], site.extra(0), y);
         }
         let (own, x) = (self.attention(&rec.gpu, site, x), self.operands(x));
         if !self.keeps(site.batch) {

@@ -79,6 +79,8 @@ impl Case {
             causal: !cross,
             lengths: self.lengths.as_ref(),
             dropout: (p > 0.0).then_some(Dropout { p, seed: 0x0123_4567_89ab_cdef, layer: 3 }),
+            // In one dispatch, and in several, the last of which is shorter.
+            part: if p > 0.0 { 8 } else { 1024 },
         }
     }
     fn x(&self) -> Operands<'_> {
@@ -197,6 +199,7 @@ mod tests {
             causal,
             lengths: lengths.as_ref(),
             dropout,
+            part: if p > 0.0 { 4 } else { 20 },
         };
         let empty = |shape: &[usize]| gpu.tensor("made", Dtype::F32, shape).unwrap();
         let (y, d_queries, d_keys) = (empty(&d_y.shape), empty(&queries.shape), empty(&kv.shape));
@@ -275,6 +278,7 @@ mod tests {
             causal: true,
             lengths: None,
             dropout: None,
+            part: 4,
         };
         let [y, total] = [0; 2].map(|_| gpu.tensor("made", Dtype::F32, &[1, 12]).unwrap());
         let mut rec = Recorder::new(&gpu);

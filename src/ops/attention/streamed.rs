@@ -2,7 +2,7 @@
 
 use super::{Args, Attention, Gradients, Mask, Operands, Sizes, softmax};
 use crate::error::Result;
-use crate::gpu::{Kernel, Recorder, Tensor, Twin};
+use crate::gpu::{Gpu, Kernel, Recorder, Tensor, Twin};
 use crate::ops::lengths::Versions;
 use crate::ops::{Step, groups};
 use crate::{bind, source};
@@ -45,6 +45,10 @@ const D_KEYS: [[Versions; 2]; 2] = [
     [d_keys(|t| twin_d_keys(t, true, false), DROPS), d_keys(|t| twin_d_keys(t, true, true), BOTH)],
 ];
 const WG: usize = 64;
+/// Keys of a round of [`FORWARD`] and [`D_QUERIES`], or queries of one of [`D_KEYS`].
+const ROUND: usize = 4;
+/// Loops over the channels of a head in a round, at most.
+const LOOPS: usize = 4;
 /// Queries of an invocation that makes those, or keys of one that makes these.
 const OWN: usize = 2;
 
@@ -55,19 +59,37 @@ pub fn kernels() -> Vec<Kernel> {
     [FORWARD[0], D_QUERIES[0][0], D_KEYS[0][0]].iter().flat_map(|own| own.all()).collect()
 }
 
+/// How many keys or queries a dispatch may take in, of heads with so many channels, before a driver ends its loops.
+pub fn part(gpu: &Gpu, depth: usize) -> usize {
+    // Half of what a driver allows: it may count loops of a few rounds, too.
+    let rounds = gpu.most_rounds().map_or(usize::MAX / ROUND, |most| most / 2 / (LOOPS * depth + 1));
+    ROUND * rounds.max(1)
+}
+
 impl Attention<'_> {
+    /// What each dispatch takes in of so many keys or queries, as the kernels are told.
+    fn parts(&self, all: usize) -> impl Iterator<Item = Args> + use<> {
+        let (args, part) = (self.args(), self.part);
+        (0..all).step_by(part).map(move |begin| {
+            let end = begin.saturating_add(part).min(all);
+            Args { begin: begin as u32, end: end as u32, ..args }
+        })
+    }
     fn blocks(&self, steps: usize) -> u64 {
         groups(self.heads * steps.div_ceil(OWN) * self.batch / 4, WG)
     }
 
     /// `y`, and of each query the logarithm of the sum of `exp(score)` over the keys.
     pub fn record_streamed(&self, rec: &mut Recorder, x: Operands, total: &Tensor, y: &Tensor) -> Result<()> {
-        let binds = bind! {
-            args: &self.args(), step: self.step, queries: x.queries, keys: x.keys, y: y, new_total: total
-        };
-        let flops = self.pairs() * (4 * self.depth as u64 + 5);
         let kernels = &FORWARD[usize::from(self.dropout.is_some())];
-        kernels.dispatch(rec, self.lengths, binds, self.blocks(self.queries), flops)
+        for args in self.parts(self.keys) {
+            let binds = bind! {
+                args: &args, step: self.step, queries: x.queries, keys: x.keys, y: y, new_total: total
+            };
+            let flops = args.share(self.pairs(), self.keys) * (4 * self.depth as u64 + 5);
+            kernels.dispatch(rec, self.lengths, binds, self.blocks(self.queries), flops)?;
+        }
+        Ok(())
     }
 
     /// The gradients of queries, keys and values; `delta` is as long as `total`.
@@ -83,25 +105,36 @@ impl Attention<'_> {
         to: Gradients,
     ) -> Result<()> {
         softmax::record_delta(rec, self, y, d_y, delta)?;
-        let (args, drops, product) =
-            (self.args(), usize::from(self.dropout.is_some()), 2 * self.depth as u64);
+        let (drops, product) = (usize::from(self.dropout.is_some()), 2 * self.depth as u64);
         if let Some((d_queries, adds)) = to.queries {
-            let binds = bind! {
-                args: &args, step: self.step, queries: x.queries, keys: x.keys, d_y: d_y, total: total,
-                delta: delta, d_queries_out: d_queries
-            };
-            let flops = self.pairs() * (3 * product + 5);
             let kernels = &D_QUERIES[drops][usize::from(adds)];
-            kernels.dispatch(rec, self.lengths, binds, self.blocks(self.queries), flops)?;
+            for args in self.parts(self.keys) {
+                let binds = bind! {
+                    args: &args, step: self.step, queries: x.queries, keys: x.keys, d_y: d_y, total: total,
+                    delta: delta, d_queries_out: d_queries
+                };
+                let flops = args.share(self.pairs(), self.keys) * (3 * product + 5);
+                kernels.dispatch(rec, self.lengths, binds, self.blocks(self.queries), flops)?;
+            }
         }
         let Some((d_keys, adds)) = to.keys else { return Ok(()) };
-        let binds = bind! {
-            args: &args, step: self.step, queries: x.queries, keys: x.keys, d_y: d_y, total: total,
-            delta: delta, d_keys: d_keys
-        };
-        let flops = self.pairs() * (4 * product + 6);
         let kernels = &D_KEYS[drops][usize::from(adds)];
-        kernels.dispatch(rec, self.lengths, binds, self.blocks(self.keys), flops)
+        for args in self.parts(self.queries) {
+            let binds = bind! {
+                args: &args, step: self.step, queries: x.queries, keys: x.keys, d_y: d_y, total: total,
+                delta: delta, d_keys: d_keys
+            };
+            let flops = args.share(self.pairs(), self.queries) * (4 * product + 6);
+            kernels.dispatch(rec, self.lengths, binds, self.blocks(self.keys), flops)?;
+        }
+        Ok(())
+    }
+}
+
+impl Args {
+    /// The part of `all` that belongs to this dispatch, of so many keys or queries.
+    fn share(&self, all: u64, steps: usize) -> u64 {
+        all * u64::from(self.end - self.begin) / steps as u64
     }
 }
 
@@ -152,8 +185,12 @@ impl Bound {
     fn factor(&self, at: [usize; 3], key: usize) -> f64 {
         if self.drops { self.args.factor(&self.step, self.sizes.pair(at, key)) } else { 1.0 }
     }
+    fn part(&self) -> std::ops::Range<usize> {
+        self.args.begin as usize..self.args.end as usize
+    }
+    /// The keys of this dispatch that a query attends to.
     fn open(&self, at: [usize; 3]) -> impl Iterator<Item = usize> + Clone + '_ {
-        (0..self.sizes.keys).filter(move |&key| self.mask.attends(at, key))
+        self.part().filter(move |&key| self.mask.attends(at, key))
     }
     /// What y took of a value, and the gradient of the score.
     fn backward(&self, row: usize, at: [usize; 3], key: usize) -> (f64, f64) {
@@ -170,14 +207,20 @@ fn twin_forward(t: &Twin, drops: bool) {
     let (mut y, mut total) = (t.f32_mut("y"), t.f32_mut("new_total"));
     for (row, at) in own.sizes.rows().enumerate() {
         let scores: Vec<(usize, f64)> = own.open(at).map(|key| (key, own.score(at, key))).collect();
-        let largest = scores.iter().map(|(_, score)| *score).fold(f64::MIN, f64::max);
-        let sum: f64 = scores.iter().map(|(_, score)| (score - largest).exp()).sum();
-        total[row] = if scores.is_empty() { LEAST } else { (largest + sum.ln()) as f32 };
+        // What came before counts as one key, with the mean value.
+        let before = if own.args.begin > 0 { f64::from(total[row]) } else { f64::from(LEAST) };
+        let largest = scores.iter().map(|(_, score)| *score).fold(before, f64::max);
+        let past = if own.args.begin > 0 { (before - largest).exp() } else { 0.0 };
+        let sum: f64 = past + scores.iter().map(|(_, score)| (score - largest).exp()).sum::<f64>();
+        let sum = if sum == 0.0 { 1.0 } else { sum };
+        total[row] = (largest + sum.ln()) as f32;
         for c in 0..own.sizes.depth {
             let value = |&(key, score): &(usize, f64)| {
                 (score - largest).exp() / sum * own.factor(at, key) * own.key(own.args.value_at, at, key, c)
             };
-            y[own.sizes.query(at, c)] = scores.iter().map(value).sum::<f64>() as f32;
+            let to = &mut y[own.sizes.query(at, c)];
+            let mean = if past > 0.0 { past / sum * f64::from(*to) } else { 0.0 };
+            *to = (mean + scores.iter().map(value).sum::<f64>()) as f32;
         }
     }
 }
@@ -201,15 +244,16 @@ fn twin_d_queries(t: &Twin, drops: bool, adds: bool) {
             }
         }
     }
-    settle(&mut d_queries, &sums, 0..sums.len(), adds);
+    settle(&mut d_queries, &sums, 0..sums.len(), adds || own.args.begin > 0);
 }
 
 fn twin_d_keys(t: &Twin, drops: bool, adds: bool) {
     let own = Bound::of(t, drops);
     let mut d_keys = t.f32_mut("d_keys");
     let mut sums = vec![0.0; d_keys.len()];
-    for (row, at) in own.sizes.rows().enumerate() {
-        for key in own.open(at) {
+    let part = own.part();
+    for (row, at) in own.sizes.rows().enumerate().filter(|(_, at)| part.contains(&at[1])) {
+        for key in (0..own.sizes.keys).filter(|&key| own.mask.attends(at, key)) {
             let (share, d) = own.backward(row, at, key);
             for c in 0..own.sizes.depth {
                 let to = |begin| own.sizes.key(begin, [at[0], key, at[2]], c);
@@ -218,9 +262,15 @@ fn twin_d_keys(t: &Twin, drops: bool, adds: bool) {
             }
         }
     }
-    let len = own.sizes.heads * own.sizes.depth * own.sizes.keys * own.sizes.batch;
-    for begin in [own.args.key_at, own.args.value_at] {
-        let first = begin as usize * own.sizes.batch;
-        settle(&mut d_keys, &sums, first..first + len, adds);
+    // The first dispatch with queries that may attend to a key sets its gradients.
+    let rows = own.sizes.heads * own.sizes.depth * own.sizes.keys;
+    for (i, key) in (0..rows).map(|row| (row * own.sizes.batch, row % own.sizes.keys)) {
+        let first = if own.args.causal == 1 { key / OWN * OWN / ROUND * ROUND } else { 0 };
+        for begin in [own.args.key_at, own.args.value_at] {
+            let row = begin as usize * own.sizes.batch + i;
+            if first < part.end {
+                settle(&mut d_keys, &sums, row..row + own.sizes.batch, adds || first < part.start);
+            }
+        }
     }
 }
