@@ -18,6 +18,8 @@ mod program;
 mod report;
 #[path = "cli/resume.rs"]
 mod resume;
+#[path = "cli/sample.rs"]
+mod sample;
 #[path = "cli/text.rs"]
 mod text;
 #[path = "cli/tokenizer.rs"]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::waiting::{State, Waiting};
 use super::{cache, tune};
-use crate::data::{Dataset, tokenizer};
+use crate::data::{Dataset, Vocabulary, tokenizer};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
 use crate::ops::measure::Effort;
@@ -40,7 +40,12 @@ pub struct Options {
 
 /// Opens the data of a recipe.
 pub fn data(recipe: &Recipe) -> Result<Dataset> {
-    crate::data::open_with(&recipe.data.name, recipe.data.validation, &recipe.data.settings)
+    data_as(recipe, None)
+}
+
+/// As [`data`], read by the tokens that a network knows.
+pub fn data_as(recipe: &Recipe, known: Option<&Vocabulary>) -> Result<Dataset> {
+    crate::data::open_as(&recipe.data.name, recipe.data.validation, &recipe.data.settings, known)
 }
 
 /// Starts a new run in the folder `path`.

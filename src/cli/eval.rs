@@ -4,20 +4,21 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::resume::{other_data, refuse};
+use super::resume::{known, other_data, refuse};
 use super::weights::Weights;
 use super::{Device, drive, init, print_json, say, subnet};
 use crate::error::{Error, Kind, Result};
 use crate::ops::variants::Choices;
 use crate::recipe::{Difference, Recipe, anchored_here};
 use crate::report::load::{check_numbers, load_any, snapshot_of};
+use crate::train::checkpoint;
 use crate::train::{Meta, Part, RunFolder, Session, evaluate_all, evaluate_part, extent, judged};
 
 #[derive(clap::Args)]
 pub struct Eval {
-    /// The folder of a run, a checkpoint in it, or a safetensors file
+    /// The folder of a run, a checkpoint in it, RUN/ckpt/best, or a safetensors file
     what: PathBuf,
-    /// Another data set of the same shape
+    /// Another data set of the same shape; texts and pairs are read by the tokens of the run
     #[arg(long, value_name = "D")]
     data: Option<String>,
     /// Evaluate although the run's config.toml or data was changed; the output says what
@@ -34,7 +35,7 @@ pub struct Eval {
     #[arg(long, requires = "subnet")]
     no_recalibrate: bool,
     /// Fail (exit code 10) if the test accuracy, 0 to 1, is lower
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     min_accuracy: Option<f64>,
     #[command(flatten)]
     weights: Weights,
@@ -50,16 +51,22 @@ impl Eval {
         if !self.min_accuracy.is_none_or(|x| (0.0..=1.0).contains(&x)) {
             return Err(Error::usage("--min-accuracy is a number from 0 to 1"));
         }
-        let (mut recipe, meta) = self.recipe()?;
+        let (mut recipe, meta) = recipe_of(&self.what, self.recipe.as_deref())?;
         let mut differences = meta.as_ref().map_or(Ok(Vec::new()), |meta| meta.differences(&recipe))?;
         if !self.accept_changes {
             refuse(home_of(&self.what).unwrap_or(&self.what), &differences)?;
         }
+        // Other data is read by the tokens that the network knows.
+        let is_other = self.data.is_some() || self.accept_changes;
+        let known = match meta.as_ref().filter(|_| is_other) {
+            Some(meta) => known(&recipe, meta)?,
+            None => None,
+        };
         if let Some(name) = &self.data {
             recipe.data.name = anchored_here(name)?;
             recipe.data.settings = crate::data::fitting(&recipe.data.name, &recipe.data.settings);
         }
-        let data = drive::data(&recipe)?;
+        let data = drive::data_as(&recipe, known.as_ref())?;
         if let Some(meta) = meta.as_ref().filter(|meta| self.data.is_none() && meta.data_hash != data.hash) {
             if !self.accept_changes {
                 return Err(other_data(&data, meta)
@@ -81,10 +88,8 @@ impl Eval {
         let gpu = self.device.open()?;
         recipe = judged(&recipe, snapshot_of(&self.what)?.as_ref(), &extent(&data), data.classes)?;
         let mut session = Session::new(&gpu, &recipe, &data, variants)?;
-        let is_foreign = home_of(&self.what).is_none() || self.recipe.is_some() && self.what.is_file();
-        match is_foreign {
+        match is_foreign(&self.what, self.recipe.as_deref()) {
             false => session.load_weights(&crate::report::mask::applied(&arrays)?)?,
-            // Another program may have written it.
             true => session.load_weights(init::matched(&arrays, &self.what, &recipe, &data)?.arrays())?,
         }
         let cut = |text| subnet::cut(&session, text, !self.no_recalibrate);
@@ -132,20 +137,28 @@ impl Eval {
             _ => Ok(()),
         }
     }
+}
 
-    /// The recipe, and the record of the run if it is from there.
-    fn recipe(&self) -> Result<(Recipe, Option<Meta>)> {
-        if let Some(recipe) = &self.recipe {
-            return Ok((Recipe::find(recipe, &[])?, None));
-        }
-        let run = home_of(&self.what).ok_or_else(|| {
-            Error::usage(format!("no recipe for {}", self.what.display()))
-                .at("it is not in a run's folder")
-                .hint("--recipe RECIPE: the one that it was trained with")
-        })?;
-        let (recipe, meta) = RunFolder::read(run)?;
-        Ok((recipe, Some(meta)))
+/// The recipe of a network, and the record of its run if it is from there: that of the run's folder, or the one named.
+///
+/// # Errors
+/// `Kind::Usage` for what lies in no run's folder, where none is named.
+pub fn recipe_of(what: &Path, named: Option<&str>) -> Result<(Recipe, Option<Meta>)> {
+    if let Some(recipe) = named {
+        return Ok((Recipe::find(recipe, &[])?, None));
     }
+    let run = home_of(what).ok_or_else(|| {
+        Error::usage(format!("no recipe for {}", what.display()))
+            .at("it is not in a run's folder")
+            .hint("--recipe RECIPE: the one that it was trained with")
+    })?;
+    let (recipe, meta) = RunFolder::read(run)?;
+    Ok((recipe, Some(meta)))
+}
+
+/// Whether another program may have written a network, so that its names are matched.
+pub fn is_foreign(what: &Path, named: Option<&str>) -> bool {
+    home_of(what).is_none() || named.is_some() && checkpoint::named(what).is_file()
 }
 
 /// The run's folder in which something lies.

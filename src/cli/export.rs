@@ -23,7 +23,7 @@ const PARAMETERS: [&str; 6] = ["weight", "bias", "table", "token", "running_mean
 
 #[derive(clap::Args)]
 pub struct Export {
-    /// The folder of a run, or a checkpoint
+    /// The folder of a run, a checkpoint in it, or RUN/ckpt/best
     run: PathBuf,
     /// The format (`coppice ls formats`)
     #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(export::names()))]
@@ -162,7 +162,7 @@ impl Export {
     fn snapshot(&self) -> Result<Snapshot> {
         let (snapshot, damaged) = match self.run.join("ckpt").is_dir() {
             true => checkpoint::load(&self.run, Which::Last)?,
-            false => (checkpoint::read(&self.run)?, Vec::new()),
+            false => (checkpoint::read(&checkpoint::named(&self.run))?, Vec::new()),
         };
         for error in damaged {
             eprintln!("warning: {error}");

@@ -18,7 +18,7 @@ use crate::store::Arrays;
 
 #[derive(clap::Args)]
 pub struct Inspect {
-    /// The folder of a run, a checkpoint or a dump, or a safetensors or .npy file
+    /// The folder of a run, a checkpoint or a dump, a safetensors or .npy file, or RUN/ckpt/best
     what: PathBuf,
     /// Only tensors whose name matches, such as `fc*`
     #[arg(long, value_name = "PATTERN")]

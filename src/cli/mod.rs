@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::gpu::{Choice, Gpu};
 use crate::recipe::built_in;
 
+mod alphabet;
 mod bench;
 mod cache;
 mod data;
@@ -73,7 +74,7 @@ enum Command {
     Eval(eval::Eval),
     /// Find the most accurate subnet of a once-for-all network that a budget allows
     Search(search::SearchArgs),
-    /// Let a trained language model continue a prompt
+    /// Let a trained network continue a text, or answer a source
     Sample(sample::Sample),
     /// Show what a recipe will do: budgets, schedule, memory, operations, kernels; trains nothing
     Plan(plan::Plan),
@@ -186,14 +187,19 @@ fn print_json(value: &impl Serialize) -> Result<()> {
     say(&serde_json::to_string(value).map_err(|e| Error::internal(e.to_string()))?)
 }
 
-/// Writes a line to stdout. A reader that went away (`| head`) is no error.
+/// Writes a line to stdout.
 fn say(line: &str) -> Result<()> {
+    put(format!("{line}\n").as_bytes()).map(drop)
+}
+
+/// Writes to stdout at once. A reader that went away (`| head`) is no error; returns whether it is still there.
+fn put(bytes: &[u8]) -> Result<bool> {
     use std::io::Write;
-    match writeln!(std::io::stdout(), "{line}") {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::new(Kind::FileSystem, "cannot write to stdout").at(e.to_string()))
-        }
-        _ => Ok(()),
+    let mut out = std::io::stdout();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(e) => Err(Error::new(Kind::FileSystem, "cannot write to stdout").at(e.to_string())),
     }
 }
 

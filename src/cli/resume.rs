@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::train::Common;
 use super::{drive, print_json, say};
-use crate::data::{self, Dataset};
+use crate::data::{self, Dataset, Vocabulary};
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Choice, Gpu, Identity};
 use crate::recipe::{Difference, Recipe, anchored_here};
 use crate::train::checkpoint::{self, Snapshot, Which};
-use crate::train::{Edit, Facts, Meta, RunFolder, Session, Summary};
+use crate::train::{Edit, Facts, Meta, RunFolder, Session, Summary, vocabulary};
 
 #[derive(clap::Args)]
 pub struct Resume {
@@ -76,6 +76,8 @@ pub fn go_on(
     options: &drive::Options,
 ) -> Result<Outcome> {
     let (folder, mut recipe, mut meta) = RunFolder::open(path)?;
+    // Other data is read by the tokens that the network knows.
+    let known = if changes.accept_changes { known(&recipe, &meta)? } else { None };
     if let Some(data) = &changes.data {
         recipe.data.name = anchored_here(data)?;
         recipe.data.settings = data::fitting(&recipe.data.name, &recipe.data.settings);
@@ -91,7 +93,7 @@ pub fn go_on(
     {
         return Ok(Outcome::Done(report));
     }
-    let data = drive::data(&recipe).map_err(|e| moved(e, changes))?;
+    let data = drive::data_as(&recipe, known.as_ref()).map_err(|e| moved(e, changes))?;
     if data.hash != meta.data_hash {
         if !changes.accept_changes {
             return Err(other_data(&data, &meta).hint(
@@ -131,6 +133,14 @@ pub fn go_on(
     folder.write(&session.whole, &meta)?;
     let summary = drive::go(session, &data, &folder, options, warnings)?;
     Ok(Outcome::Trained(Box::new(summary)))
+}
+
+/// The tokens that the network of a run knows, if it reads any; older runs do not say.
+///
+/// # Errors
+/// Those of building the network.
+pub fn known(recipe: &Recipe, meta: &Meta) -> Result<Option<Vocabulary>> {
+    meta.data.as_ref().map_or(Ok(None), |facts| vocabulary(recipe, facts))
 }
 
 /// Refuses a recipe that was edited since the run began.

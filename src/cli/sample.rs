@@ -1,31 +1,42 @@
-//! `coppice sample`: a trained language model continues a prompt.
+//! `coppice sample`: a trained network continues a text, or answers a source.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::alphabet::Alphabet;
+use super::eval::{is_foreign, recipe_of};
+use super::resume::other_data;
 use super::weights::Weights;
-use super::{Device, print_json};
-use crate::data::tokenizer::{self, Tokenizer};
+use super::{Device, drive, init, print_json, put};
+use crate::data::{self, Letters};
 use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::ops::variants::Choices;
 use crate::recipe::Recipe;
 use crate::report::load::{check_numbers, load_any, snapshot_of};
-use crate::train::{Choose, Facts, RunFolder, Writer, remaining};
+use crate::report::mask;
+use crate::store::Arrays;
+use crate::train::{Choose, Decoder, Facts, Writer, remaining};
 
 #[derive(clap::Args)]
 pub struct Sample {
-    /// The folder of a run
-    run: PathBuf,
-    /// The text to continue; for a data set of tokens, their numbers
-    #[arg(long, default_value = "\n")]
-    prompt: String,
-    /// The number of tokens to write
+    /// The folder of a run, a checkpoint in it, RUN/ckpt/best, or a safetensors file
+    what: PathBuf,
+    /// The recipe of a file that does not lie in a run's folder
+    #[arg(long, value_name = "RECIPE")]
+    recipe: Option<String>,
+    /// The text to continue, by default a new line or what the text has in its place; of a data set of tokens, their
+    /// numbers; of pairs, the source to answer
+    #[arg(long)]
+    prompt: Option<String>,
+    /// The number of tokens to write; of an answer, at most
     #[arg(long, value_name = "N", default_value_t = 300)]
     tokens: u32,
-    /// Divides the logits: 1 samples the model's own distribution, lower values prefer likely tokens, 0 always takes the likeliest
-    #[arg(long, value_name = "T", default_value_t = 0.8)]
-    temperature: f64,
+    /// Divides the logits: 1 samples the model's own distribution, lower values prefer likely tokens, 0 always takes the
+    /// likeliest; by default 0.8 for texts and 0 for answers
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    temperature: Option<f64>,
     /// Sample only among the K likeliest tokens
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     top: Option<u32>,
@@ -41,134 +52,147 @@ pub struct Sample {
     json: bool,
 }
 
-/// What a token stands for.
-enum Alphabet {
-    Bytes,
-    Characters(Vec<String>),
-    Pieces(Box<Tokenizer>),
-    Numbers,
+/// A trained network, and what is known of it.
+struct Network {
+    /// Without what was removed of the network.
+    recipe: Recipe,
+    facts: Facts,
+    /// With zeros in place.
+    weights: Arrays,
+    /// Which ones these are, where there is a choice.
+    which: Option<&'static str>,
+    choices: Choices,
 }
 
 impl Sample {
     pub fn run(&self) -> Result<()> {
-        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
-            return Err(Error::usage("--temperature is a number of at least 0"));
+        if !self.temperature.is_none_or(|own| own >= 0.0 && own.is_finite()) {
+            return Err(Error::usage("--temperature is a number of at least 0")
+                .at(format!("found: {}", self.temperature.unwrap_or_default()))
+                .hint("0 for the likeliest tokens, 1 for the network's own distribution"));
         }
-        let (recipe, meta) = RunFolder::read(&self.run)?;
-        let facts = meta.data.as_ref().ok_or_else(|| {
-            Error::checkpoint("the run does not say what its tokens are")
-                .at("it was made by an older version")
-        })?;
-        let alphabet = Alphabet::of(&recipe, facts, &self.run)?;
-        let prompt = alphabet.read(&self.prompt)?;
-        let (arrays, damaged) = load_any(&self.run)?;
+        let (recipe, facts, found) = self.facts()?;
+        let alphabet = Alphabet::of(&recipe, &facts)?;
+        if data::is_of_pairs(&recipe.data.name) {
+            let source = self.prompt.as_deref().ok_or_else(|| {
+                Error::usage("there is no source to answer")
+                    .at(format!("known: {}", Letters::new(&facts.class_names).known()))
+                    .hint("--prompt SOURCE")
+            })?;
+            let tokens = alphabet.read(source)?;
+            return self.answer(&self.network(recipe, facts, found)?, &alphabet, source, &tokens);
+        }
+        let prompt = self.prompt.clone().unwrap_or_else(|| alphabet.beginning());
+        let tokens = alphabet.read(&prompt)?;
+        self.go_on(&self.network(recipe, facts, found)?, &alphabet, &prompt, &tokens)
+    }
+
+    /// The recipe, what is known of its data, and what goes with weights: kernels, and the data itself where it was opened.
+    fn facts(&self) -> Result<(Recipe, Facts, (Choices, Option<data::Dataset>))> {
+        let (recipe, meta) = recipe_of(&self.what, self.recipe.as_deref())?;
+        let choices = meta.as_ref().map_or(Choices::default(), |meta| meta.variants.clone());
+        if let Some(facts) = meta.as_ref().and_then(|meta| meta.data.clone()) {
+            return Ok((recipe, facts, (choices, None)));
+        }
+        // No run says what its tokens are, or an older one does not.
+        let set = drive::data(&recipe)?;
+        match meta.filter(|meta| meta.data_hash != set.hash) {
+            Some(meta) => Err(other_data(&set, &meta).hint("restore the data")),
+            None => Ok((recipe, Facts::of(&set), (choices, Some(set)))),
+        }
+    }
+
+    fn network(
+        &self,
+        recipe: Recipe,
+        facts: Facts,
+        (choices, set): (Choices, Option<data::Dataset>),
+    ) -> Result<Network> {
+        let (arrays, damaged) = load_any(&self.what)?;
         for error in damaged {
             eprintln!("warning: {error}");
         }
         let (arrays, which) =
             if self.json { self.weights.of(arrays) } else { (self.weights.told(arrays), None) };
-        check_numbers(&arrays, &self.run)?;
-        let recipe = match snapshot_of(&self.run)? {
+        check_numbers(&arrays, &self.what)?;
+        let recipe = match snapshot_of(&self.what)? {
             Some(snapshot) => remaining(&recipe, &snapshot, &facts.tokens(), facts.classes)?,
             None => recipe,
         };
-        let weights = crate::report::mask::applied(&arrays)?;
+        let weights = match set.filter(|_| is_foreign(&self.what, self.recipe.as_deref())) {
+            Some(set) => init::matched(&arrays, &self.what, &recipe, &set)?.arrays().clone(),
+            None => mask::applied(&arrays)?,
+        };
+        Ok(Network { recipe, facts, weights, which, choices })
+    }
+
+    fn choose(&self, temperature: f64) -> Choose {
+        let temperature = self.temperature.unwrap_or(temperature);
+        Choose { temperature, top: self.top.map(|top| top as usize), seed: self.seed }
+    }
+
+    /// Continues a text, token by token.
+    fn go_on(&self, network: &Network, alphabet: &Alphabet, prompt: &str, tokens: &[u32]) -> Result<()> {
         let gpu = self.device.open()?;
-        let mut writer = Writer::new(&gpu, &recipe, facts, &weights, &meta.variants)?;
-        let top = self.top.map(|top| top as usize);
-        let choose = Choose { temperature: self.temperature, top, seed: self.seed };
+        let Network { recipe, facts, weights, choices, .. } = network;
+        let mut writer = Writer::new(&gpu, recipe, facts, weights, choices)?;
+        let choose = self.choose(0.8);
         let mut logits = Vec::new();
-        for token in &prompt {
+        for token in tokens {
             logits = writer.read(*token)?;
         }
-        let mut out = std::io::stdout();
-        let mut show = |bytes: &[u8]| {
-            let shown = if self.json { Ok(()) } else { out.write_all(bytes).and_then(|()| out.flush()) };
-            shown.map_err(|e| Error::internal(format!("cannot write to the terminal: {e}")))
-        };
-        show(self.prompt.as_bytes())?;
+        // Whether anybody reads on.
+        let show = |bytes: &[u8]| if self.json { Ok(true) } else { put(bytes) };
+        let mut goes_on = show(prompt.as_bytes())?;
         let (mut written, mut text) = (Vec::new(), Vec::new());
         for n in 0..self.tokens {
+            if !goes_on {
+                break;
+            }
             let token = choose.token(&logits, n);
             written.push(token);
-            let said = alphabet.write(&prompt, &written)?;
-            show(&said)?;
+            let said = alphabet.write(tokens, &written)?;
+            goes_on = show(&said)?;
             text.extend(said);
             if n + 1 < self.tokens {
                 logits = writer.read(token)?;
             }
         }
         show(b"\n")?;
+        let said = json!({ "prompt": prompt, "tokens": written, "text": String::from_utf8_lossy(&text) });
+        self.done(&gpu, network, choose, writer.packed, said)
+    }
+
+    /// Answers a source.
+    fn answer(&self, network: &Network, alphabet: &Alphabet, source: &str, tokens: &[u32]) -> Result<()> {
+        let gpu = self.device.open()?;
+        let Network { recipe, facts, weights, choices, .. } = network;
+        let decoder = Decoder::new(&gpu, recipe, facts, weights, choices)?;
+        let choose = self.choose(0.0);
+        let found = decoder.answer(tokens, &choose, self.tokens as usize)?;
+        let said = |end: usize| alphabet.write(tokens, &found.tokens[..end]);
+        let text = (1..=found.tokens.len()).map(said).collect::<Result<Vec<_>>>()?.concat();
+        let text = String::from_utf8_lossy(&text);
+        if !self.json {
+            put(format!("{text}\n").as_bytes())?;
+        }
+        let said = json!({ "prompt": source, "tokens": found.tokens, "text": text, "ended": found.ended });
+        self.done(&gpu, network, choose, decoder.packed, said)
+    }
+
+    /// What JSON has besides what was said.
+    fn done(&self, gpu: &Gpu, network: &Network, choose: Choose, packed: usize, said: Value) -> Result<()> {
         if !self.json {
             return Ok(());
         }
-        print_json(&json!({
-            "schema": 1, "prompt": self.prompt, "weights": which, "tokens": written, "text": String::from_utf8_lossy(&text),
-            "temperature": self.temperature, "top": self.top, "seed": self.seed, "packed": writer.packed,
+        let mut all = json!({
+            "schema": 1, "weights": network.which, "temperature": choose.temperature, "top": self.top,
+            "seed": self.seed, "packed": packed,
             "adapter": gpu.identity().adapter, "backend": gpu.identity().backend,
-        }))
-    }
-}
-
-impl Alphabet {
-    fn of(recipe: &Recipe, facts: &Facts, run: &Path) -> Result<Self> {
-        let word = recipe.data.name.split(':').next().unwrap_or_default();
-        if recipe.data.settings.text(tokenizer::KEY).is_ok() {
-            let file = run.join(tokenizer::FILE);
-            let own = Tokenizer::open(&file)?;
-            return match own.names() == facts.class_names {
-                true => Ok(Self::Pieces(Box::new(own))),
-                false => Err(Error::data(format!("{} is another tokenizer", file.display()))
-                    .at("its tokens are not those that the run was trained on")),
-            };
+        });
+        if let (Value::Object(all), Value::Object(said)) = (&mut all, said) {
+            all.extend(said);
         }
-        match (word, recipe.data.settings.text("unit").ok()) {
-            ("tokens", _) => Ok(Self::Numbers),
-            (_, Some("bytes")) => Ok(Self::Bytes),
-            (_, Some("characters")) => Ok(Self::Characters(facts.class_names.clone())),
-            _ => Err(Error::usage(format!("data set `{}` is no text", recipe.data.name))
-                .hint("a run of text, such as one of the recipe shakespeare-gpt")),
-        }
-    }
-
-    fn read(&self, prompt: &str) -> Result<Vec<u32>> {
-        let unknown =
-            |what: &str| Error::usage(format!("the prompt has `{what}`, which is no token of this run"));
-        let all: Vec<u32> = match self {
-            Self::Bytes => prompt.bytes().map(u32::from).collect(),
-            Self::Characters(names) => {
-                let find = |c: char| names.iter().position(|name| name.chars().eq([c]));
-                let token = |c: char| find(c).map(|at| at as u32).ok_or_else(|| unknown(&c.to_string()));
-                prompt.chars().map(token).collect::<Result<_>>()?
-            }
-            Self::Pieces(tokenizer) => tokenizer.encode(prompt)?,
-            Self::Numbers => {
-                let token = |word: &str| word.parse().map_err(|_| unknown(word));
-                prompt.split_whitespace().map(token).collect::<Result<_>>()?
-            }
-        };
-        match all.is_empty() {
-            true => Err(Error::usage("the prompt has no tokens").hint("--prompt \"ROMEO.\"")),
-            false => Ok(all),
-        }
-    }
-
-    /// What the last of the written tokens adds to the text.
-    fn write(&self, prompt: &[u32], written: &[u32]) -> Result<Vec<u8>> {
-        let token = written[written.len() - 1];
-        Ok(match self {
-            Self::Bytes => vec![token as u8],
-            Self::Characters(names) => names[token as usize].clone().into_bytes(),
-            Self::Pieces(tokenizer) => {
-                let so_far = |count: usize| -> Result<String> {
-                    let text = tokenizer.decode(&[prompt, &written[..count]].concat())?;
-                    // The rest of a character comes with a later token.
-                    Ok(text.trim_end_matches(char::REPLACEMENT_CHARACTER).to_string())
-                };
-                let (before, now) = (so_far(written.len() - 1)?, so_far(written.len())?);
-                now.get(before.len()..).unwrap_or_default().as_bytes().to_vec()
-            }
-            Self::Numbers => format!(" {token}").into_bytes(),
-        })
+        print_json(&all)
     }
 }

@@ -13,11 +13,12 @@ mod folder;
 mod held;
 mod idx;
 mod images;
+mod letters;
 mod mnist;
 mod npy;
 mod options;
 mod order;
-mod pairs;
+pub mod pairs;
 mod parallel;
 mod picture;
 mod random;
@@ -30,6 +31,8 @@ pub mod tokenizer;
 mod tokens;
 
 pub use dataset::{Dataset, SPLIT_SEED, Samples, Source, Split};
+pub use letters::Letters;
+pub use options::Vocabulary;
 pub use order::order;
 pub use tokens::{Order, Tokens};
 
@@ -97,14 +100,28 @@ pub fn open(name: &str, validation: f64) -> Result<Dataset> {
 
 /// As [`open`], with the other keys of `[data]`.
 pub fn open_with(name: &str, validation: f64, settings: &Settings) -> Result<Dataset> {
+    open_as(name, validation, settings, None)
+}
+
+/// As [`open_with`], for a network that knows the tokens of `known`: texts and pairs are read by them.
+///
+/// # Errors
+/// `Kind::Data`, too, for a set that has others.
+pub fn open_as(
+    name: &str,
+    validation: f64,
+    settings: &Settings,
+    known: Option<&Vocabulary>,
+) -> Result<Dataset> {
     let (word, argument) = name.split_once(':').unwrap_or((name, ""));
     let entry = find(name).ok_or_else(|| unknown(word))?;
     if !entry.takes(argument) || name.ends_with(':') {
         return Err(Error::usage(format!("data set \"{name}\" is not complete or says too much"))
             .at(format!("expected \"{}\", found \"{name}\"", entry.usage())));
     }
-    let options = Options::read(entry, settings)?;
+    let options = Options { known: known.cloned(), ..Options::read(entry, settings)? };
     let mut source = (entry.open)(argument, &options)?;
+    known.map_or(Ok(()), |known| known.check(&source))?;
     if let Some(moments) = &options.moments {
         statistics::give(&mut source, moments).map_err(|error| settings.locate("mean", error))?;
     }
@@ -124,6 +141,16 @@ pub fn complete(name: &str, settings: &Settings) -> Result<Settings> {
 /// Those keys of one data set that another one takes as well.
 pub fn fitting(name: &str, settings: &Settings) -> Settings {
     find(name).map_or(settings.clone(), |entry| settings.among(entry.keys))
+}
+
+/// Whether samples of a set are tokens.
+pub fn is_of_tokens(name: &str) -> bool {
+    is_of_pairs(name) || find(name).is_some_and(|entry| entry.keys.contains(&"context"))
+}
+
+/// Whether samples of a set are sources with their targets.
+pub fn is_of_pairs(name: &str) -> bool {
+    find(name).is_some_and(|entry| [pairs::PAIRS.name, pairs::TASK.name].contains(&entry.name))
 }
 
 fn find(name: &str) -> Option<&'static Entry> {

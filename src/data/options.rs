@@ -4,9 +4,9 @@ use std::ops::RangeInclusive;
 
 use toml::{Table, Value};
 
-use super::Entry;
 use super::statistics::Moments;
 use super::tokens::Order;
+use super::{Entry, Source};
 use crate::error::{Error, Result};
 use crate::recipe::{Settings, named};
 
@@ -115,6 +115,33 @@ pub struct Options {
     pub classes: usize,
     pub samples: usize,
     pub moments: Option<Moments>,
+    /// The tokens of the run whose network is to read the set; no key of a recipe.
+    pub known: Option<Vocabulary>,
+}
+
+/// How a run has read its data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vocabulary {
+    /// What each token is called.
+    pub names: Vec<String>,
+    /// Of pairs, the tokens of a source, and those of a target with its end.
+    pub pair: Option<[usize; 2]>,
+}
+
+impl Vocabulary {
+    /// Refuses a set of other tokens. Those of a set without names are known by their numbers alone.
+    pub(super) fn check(&self, source: &Source) -> Result<()> {
+        if source.class_names.is_empty() || source.class_names == self.names {
+            return Ok(());
+        }
+        let first = |names: &[String]| {
+            let some = names.iter().take(5).map(|name| format!("`{}`", name.escape_debug()));
+            format!("{} tokens, {} ...", names.len(), some.collect::<Vec<_>>().join(" "))
+        };
+        Err(Error::data(format!("data set `{}` has other tokens than the run", source.name))
+            .at(format!("expected: {}; found: {}", first(&self.names), first(&source.class_names)))
+            .hint("data of the same kind as the run's, cut in the same way (data.unit, data.tokenizer)"))
+    }
 }
 
 impl Default for Options {
@@ -135,6 +162,7 @@ impl Default for Options {
             classes: 10,
             samples: 256,
             moments: None,
+            known: None,
         }
     }
 }
@@ -180,6 +208,7 @@ impl Options {
             classes: number(settings, "classes", 2..=65536)?.unwrap_or(default.classes),
             samples: number(settings, "samples", 2..=1 << 24)?.unwrap_or(default.samples),
             moments: moments(settings)?,
+            known: None,
         })
     }
 }

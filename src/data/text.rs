@@ -3,11 +3,12 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::options::{Options, Unit};
+use super::letters::Letters;
+use super::options::{Options, Unit, Vocabulary};
 use super::tokenizer::Tokenizer;
 use super::tokens::Tokens;
 use super::{Entry, Source, Split};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::store::npy;
 
 /// Keys of all of these.
@@ -53,16 +54,20 @@ fn source(name: String, origin: String, text: Vec<u8>, options: &Options) -> Res
         (None, Unit::Bytes) => {
             (text.iter().map(|&byte| u32::from(byte)).collect(), (0..=255).map(byte_name).collect())
         }
-        (None, Unit::Characters) => characters(&text, &origin)?,
+        (None, Unit::Characters) => characters(&text, &origin, options.known.as_ref())?,
     };
     let bytes_per_token = Some(text.len() as f64 / stream.len().max(1) as f64);
     let source = cut(name, stream, names.len(), bytes_per_token, options);
     Ok(Source { class_names: names, origin, ..source })
 }
 
-/// Characters by their numbers, and those that there are in the order of Unicode.
-fn characters(text: &[u8], origin: &str) -> Result<(Vec<u32>, Vec<String>)> {
+/// Characters by their numbers, and those that there are in the order of Unicode, or those that a run knows.
+fn characters(text: &[u8], origin: &str, known: Option<&Vocabulary>) -> Result<(Vec<u32>, Vec<String>)> {
     let text = unicode(text, origin)?;
+    if let Some(Vocabulary { names, .. }) = known {
+        let read = Letters::new(names).read(text, origin, Kind::Data);
+        return read.map(|stream| (stream, names.clone())).map_err(|e| e.hint("a text in these characters"));
+    }
     let mut all: Vec<char> = text.chars().collect();
     all.sort_unstable();
     all.dedup();
@@ -161,6 +166,18 @@ mod tests {
         let tokens = source.train.tokens().unwrap();
         assert_eq!((&tokens.stream[..], tokens.len()), (&[2, 1, 4, 1, 4, 1, 0][..], 3));
         assert_eq!(source.test.tokens().unwrap().stream, [5, 4, 3]);
+    }
+
+    #[test]
+    fn a_text_is_read_by_the_characters_that_a_run_knows() {
+        let names = ["a", "b", "c"].map(String::from).to_vec();
+        let known = Some(Vocabulary { names, pair: None });
+        let options = Options { known, ..options("unit = 'characters'\ncontext = 1") };
+        let own = |text: &str| source("t".into(), "t".into(), text.as_bytes().to_vec(), &options);
+        let read = own("cbcb").unwrap();
+        assert_eq!((&read.train.tokens().unwrap().stream[..], read.classes), (&[2, 1, 2, 1][..], 3));
+        let error = own("cb\nd").unwrap_err().to_string();
+        assert!(error.contains("`\\n` (line 1, column 3), `d` (line 2, column 1)"), "{error}");
     }
 
     #[test]

@@ -34,7 +34,8 @@ impl Model {
         let model = Self::of(recipe, one, classes, seed, Some(steps))?;
         match model.nodes.iter().find(|node| node.layer.looks_ahead()) {
             Some(node) => Err(Error::usage(format!("layer `{}` looks at later steps", node.name))
-                .at("what is written step by step has none yet")),
+                .at("what is written step by step has none yet")
+                .hint("attention with causal = true, and no layer with reverse = true")),
             None => Ok(model),
         }
     }

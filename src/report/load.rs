@@ -10,13 +10,14 @@ use crate::store::{Arrays, npy, safetensors};
 use crate::train::checkpoint::{self, Snapshot, Which};
 use crate::train::{check_read, expand_described};
 
-/// Reads a run folder (its last checkpoint), a checkpoint folder, a dump folder, a safetensors or a `.npy` file, whatever
-/// its name; the tensor of the latter has the name of the file. With the arrays come the errors of damaged
+/// Reads a run folder (its last checkpoint), a checkpoint folder or the file `last` or `best` that names it, a dump folder, a
+/// safetensors or a `.npy` file, whatever its name; the tensor of the latter has the name of the file. With the arrays come the errors of damaged
 /// checkpoints that were passed over: to be shown.
 ///
 /// # Errors
 /// `Kind::Usage` when it is none of these, else those of the readers.
 pub fn load_any(path: &Path) -> Result<(Arrays, Vec<Error>)> {
+    let path = &checkpoint::named(path);
     let sound = |arrays| Ok((arrays, Vec::new()));
     if path.join("ckpt").is_dir() {
         let (snapshot, damaged) = checkpoint::load(path, Which::Last)?;
@@ -42,11 +43,12 @@ pub fn load_any(path: &Path) -> Result<(Arrays, Vec<Error>)> {
     }
 }
 
-/// The checkpoint that [`load_any`] reads, if it is one: the last of a run, or that of a folder.
+/// The checkpoint that [`load_any`] reads, if it is one: the last of a run, or that of a folder or of a file that names it.
 ///
 /// # Errors
 /// Those of [`checkpoint::load`].
 pub fn snapshot_of(path: &Path) -> Result<Option<Snapshot>> {
+    let path = &checkpoint::named(path);
     if path.join("ckpt").is_dir() {
         return Ok(Some(checkpoint::load(path, Which::Last)?.0));
     }
@@ -132,7 +134,9 @@ mod tests {
         let (file, array) = (run.join("x.safetensors"), run.join("w.npy"));
         safetensors::write(&file, &arrays, &[]).unwrap();
         npy::write(&array, &arrays["w"]).unwrap();
-        for path in [run, &ckpt, &dump, &file, &array] {
+        let named = run.join("ckpt/last");
+        assert_eq!(snapshot_of(&named).unwrap().unwrap().step, 2);
+        for path in [run, &ckpt, &named, &dump, &file, &array] {
             let (found, damaged) = load_any(path).unwrap();
             assert_eq!(found, arrays, "{}", path.display());
             assert!(damaged.is_empty());

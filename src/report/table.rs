@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::report::fit::{FIRST, TextTable, wrap};
-use crate::train::{Left, Summary, TrainFlops};
+use crate::train::{Language, Left, Summary, TrainFlops};
 
 /// What is left of each width, for a table of three columns.
 pub fn rows_of_left(left: &[Left]) -> Vec<Vec<String>> {
@@ -27,50 +27,94 @@ pub fn rows(header: &[&str], rows: &[Vec<String>]) -> String {
 /// Where there is no figure: of too few steps, or of a network that was counted.
 const NOT_MEASURED: &str = "not measured";
 
+/// A figure of networks of text.
+pub struct Figure {
+    pub name: &'static str,
+    /// Its place in `report.json`.
+    pub pointer: &'static str,
+    of: fn(&Language) -> Option<f64>,
+    pub write: fn(f64) -> String,
+}
+
+/// Figures of networks of text, beside the loss.
+pub const LANGUAGE: [Figure; 3] = [
+    Figure {
+        name: "perplexity",
+        pointer: "/language/perplexity",
+        of: |own| Some(own.perplexity),
+        write: |x| format!("{x:.3}"),
+    },
+    Figure {
+        name: "bits a byte",
+        pointer: "/language/bits_per_byte",
+        of: |own| own.bits_per_byte,
+        write: |x| format!("{x:.3}"),
+    },
+    Figure {
+        name: "exact",
+        pointer: "/language/exact",
+        of: |own| own.exact,
+        write: |x| format!("{:.2} %", x * 100.0),
+    },
+];
+
+impl Figure {
+    fn of(&self, summary: &Summary) -> Option<f64> {
+        summary.language.as_ref().and_then(self.of)
+    }
+}
+
 /// One row a run, and below a sparse one the dense network as it was measured or, if it was not, as it is counted.
 pub fn summaries(runs: &[(&str, &Summary)]) -> String {
     let of_language = runs.iter().all(|(_, s)| s.language.is_some());
     let judged = if of_language { "test loss" } else { "test accuracy" };
-    let header = ["run", judged, "kept / total weights", "stored", "peak on device", "ms / step", "training"];
+    // Columns that networks of text alone have, if any of them has the figure.
+    let known = |figure: &Figure| of_language && runs.iter().any(|(_, s)| figure.of(s).is_some());
+    let figures: Vec<&Figure> = LANGUAGE.iter().filter(|figure| known(figure)).collect();
+    let mut header = vec!["run", judged];
+    header.extend(figures.iter().map(|figure| figure.name));
+    header.extend(["kept / total weights", "stored", "peak on device", "ms / step", "training"]);
+    let blank = || vec![String::new(); 1 + figures.len()];
     let ms = |times: &BTreeMap<&'static str, f64>| {
         times.get("total").map_or(NOT_MEASURED.to_string(), |ms| format!("{ms:.3}"))
     };
     let mut lines = Vec::new();
     for (name, s) in runs {
-        lines.push(vec![
-            name.to_string(),
-            if of_language {
-                format!("{:.4}", s.test_loss)
-            } else {
-                format!("{:.2} %", s.test_accuracy * 100.0)
-            },
+        let judgement = match of_language {
+            true => format!("{:.4}", s.test_loss),
+            false => format!("{:.2} %", s.test_accuracy * 100.0),
+        };
+        let mut line = vec![name.to_string(), judgement];
+        line.extend(figures.iter().map(|figure| figure.of(s).map_or(String::new(), figure.write)));
+        line.extend([
             format!("{} / {}", s.kept, s.total),
             bytes(s.stored_bytes),
             bytes(s.peak_device_bytes),
             ms(&s.ms_per_step),
             format!("{:.1} s", s.seconds),
         ]);
+        lines.push(line);
         if let Some(dense) = &s.dense {
-            lines.push(vec![
-                "  the same, dense".into(),
-                String::new(),
+            let mut line = [vec!["  the same, dense".into()], blank()].concat();
+            line.extend([
                 format!("{0} / {0}", s.total),
                 bytes(dense.stored_bytes),
                 bytes(dense.peak_device_bytes),
                 ms(&dense.ms_per_step),
                 String::new(),
             ]);
+            lines.push(line);
         }
         if let Some(dense) = &s.dense_counted {
-            lines.push(vec![
-                "  the same, dense: counted".into(),
-                String::new(),
+            let mut line = [vec!["  the same, dense: counted".into()], blank()].concat();
+            line.extend([
                 format!("{0} / {0}", dense.weights),
                 bytes(dense.stored_bytes),
                 bytes(dense.peak_device_bytes),
                 NOT_MEASURED.into(),
                 String::new(),
             ]);
+            lines.push(line);
         }
     }
     rows(&header, &lines)

@@ -166,6 +166,17 @@ pub fn read(path: &Path) -> Result<Snapshot> {
     Ok(Snapshot { step, arrays, digest, state })
 }
 
+/// The checkpoint that `RUN/ckpt/last` or `RUN/ckpt/best` names; every other path is returned as it is.
+pub fn named(path: &Path) -> PathBuf {
+    let is_name = path.file_name().is_some_and(|name| name == "last" || name == "best");
+    // A file of tensors may be called that, too.
+    let text = (is_name && fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() < 64))
+        .then(|| fs::read_to_string(path).ok())
+        .flatten();
+    let step = text.and_then(|text| step_of(text.trim()));
+    step.map_or(path.to_path_buf(), |step| path.with_file_name(name_of(step)))
+}
+
 fn write(inside: &Path, snapshot: &Snapshot) -> Result<()> {
     safetensors::write(&inside.join(TENSORS), &snapshot.arrays, &[])?;
     let Snapshot { step, state, digest, .. } = snapshot;

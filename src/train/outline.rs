@@ -2,11 +2,12 @@
 
 use super::aside;
 use super::feed;
+use super::folder::Facts;
 use super::initial::Initial;
 use super::remove;
 use super::session::Session;
 use super::shrinking;
-use crate::data::Dataset;
+use crate::data::{self, Dataset, Vocabulary};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::nn::{Extent, Model};
@@ -60,6 +61,26 @@ pub(super) fn extent_of(shape: &[usize], vocabulary: Option<usize>) -> Extent {
         Some(vocabulary) => Extent::tokens(vocabulary, shape.iter().product()),
         None => Extent::of_samples(shape),
     }
+}
+
+/// The tokens that the network of a run knows, as other data is to be read for it; `None` where tokens have no names, or
+/// samples are none.
+///
+/// # Errors
+/// Those of building the network.
+pub fn vocabulary(recipe: &Recipe, facts: &Facts) -> Result<Option<Vocabulary>> {
+    if facts.class_names.is_empty() || !data::is_of_tokens(&recipe.data.name) {
+        return Ok(None);
+    }
+    let pair = match data::is_of_pairs(&recipe.data.name) {
+        true => {
+            let model = Model::new(&recipe.model, facts.tokens(), facts.classes, recipe.run.seed)?;
+            let targets = model.answers();
+            Some([facts.shape.iter().product::<usize>().saturating_sub(targets), targets])
+        }
+        false => None,
+    };
+    Ok(Some(Vocabulary { names: facts.class_names.clone(), pair }))
 }
 
 /// A network answers as often as it is asked.

@@ -14,7 +14,7 @@ use crate::recipe::Recipe;
 use crate::store::{Array, Arrays};
 
 /// Columns of the batch; one of them is used.
-const COLUMNS: usize = 4;
+pub(super) const COLUMNS: usize = 4;
 /// A weight of which less is kept is packed: about the density from which packed products of training were measured to be the
 /// faster ones. With so few columns that was not measured; it is the memory that is surely less.
 const PACKED_BELOW: f64 = 0.25;
@@ -59,17 +59,7 @@ impl Writer {
     ) -> Result<Self> {
         let whole = facts.tokens();
         let mut model = Model::stepwise(&recipe.model, &whole, facts.classes, recipe.run.seed)?;
-        let mut packed = 0;
-        for param in model.params.iter_mut() {
-            let shape = layout::torch_shape(&param.shape);
-            let own = weights.get(&param.name).filter(|own| own.shape == shape).ok_or_else(|| {
-                Error::checkpoint(format!(
-                    "there is no `{}` of shape {shape:?} among the weights",
-                    param.name
-                ))
-            })?;
-            packed += usize::from(hand_over(gpu, param, own)?);
-        }
+        let packed = fill(gpu, &mut model, weights)?;
         let schedule = Schedule::new(&model, gpu, choices, COLUMNS, Wish::default());
         let (_, mut passes) = Arena::new(gpu, vec![schedule])?;
         let pass = passes.remove(0);
@@ -108,11 +98,7 @@ impl Writer {
         }
         self.pass_through(token)?;
         let logits = self.pass.heads()[0].0.read_f32()?;
-        let logits: Vec<f32> = logits.into_iter().step_by(COLUMNS).collect();
-        match logits.iter().all(|logit| logit.is_finite()) {
-            true => Ok(logits),
-            false => Err(Error::new(Kind::Numbers, "the network answers with what is no number")),
-        }
+        finite(logits.into_iter().step_by(COLUMNS).collect())
     }
 
     fn pass_through(&mut self, token: u32) -> Result<()> {
@@ -121,6 +107,30 @@ impl Writer {
         self.step.write(&Step { first, live: 1, answers: 1, ..Step::default() })?;
         self.read.push(token);
         self.plan.replay()
+    }
+}
+
+/// Gives all parameters their memory and the weights of a file. Returns how many of them are packed.
+///
+/// # Errors
+/// `Kind::Checkpoint` where weights do not fit; whatever the device reports.
+pub(super) fn fill(gpu: &Gpu, model: &mut Model, weights: &Arrays) -> Result<usize> {
+    let mut packed = 0;
+    for param in model.params.iter_mut() {
+        let shape = layout::torch_shape(&param.shape);
+        let own = weights.get(&param.name).filter(|own| own.shape == shape).ok_or_else(|| {
+            Error::checkpoint(format!("there is no `{}` of shape {shape:?} among the weights", param.name))
+        })?;
+        packed += usize::from(hand_over(gpu, param, own)?);
+    }
+    Ok(packed)
+}
+
+/// Refuses logits that are not finite.
+pub(super) fn finite(logits: Vec<f32>) -> Result<Vec<f32>> {
+    match logits.iter().all(|logit| logit.is_finite()) {
+        true => Ok(logits),
+        false => Err(Error::new(Kind::Numbers, "the network answers with what is no number")),
     }
 }
 

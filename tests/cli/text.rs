@@ -97,7 +97,7 @@ fn what_no_network_of_text_can_do_is_said() {
     let short = train(GPT, "a", &["-s", "data.context=9000"]);
     assert!(fails(home, 3, &short).contains("a smaller `context`"));
     json(home, &train(GPT, "a", &["--max-steps", "1"]));
-    assert!(refused(&["sample", "a", "--prompt", "Z"]).contains("`Z`, which is no token"));
+    assert!(refused(&["sample", "a", "--prompt", "Z"]).contains("`Z` (line 1, column 1), which the run"));
     assert!(refused(&["sample", "a", "--prompt", ""]).contains("has no tokens"));
     assert!(refused(&["sample", "a", "--temperature=-1"]).contains("at least 0"));
     let shown = String::from_utf8(run(home, &["data", "show", "seq2seq-gmp"]).stdout).unwrap();

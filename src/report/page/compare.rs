@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::recipe::Recipe;
 use crate::report::axis::Axis;
 use crate::report::plot::{Plot, Series, Stroke};
-use crate::report::table;
+use crate::report::table::{self, Figure, LANGUAGE};
 use crate::train::Memory;
 
 /// Runs of one recipe, whatever their seed.
@@ -82,6 +82,14 @@ impl Group<'_> {
     fn numbers(&self, pointer: &str) -> Vec<f64> {
         self.runs.iter().filter_map(|run| run.number(pointer)).collect()
     }
+    /// The mean with its confidence interval, if there are runs to have one.
+    fn interval(&self, pointer: &str, write: impl Fn(f64) -> String) -> Option<String> {
+        let (mean, half) = interval(&self.numbers(pointer))?;
+        Some(match half {
+            Some(half) => format!("{} ± {}", write(mean), write(half)),
+            None => write(mean),
+        })
+    }
     fn mean(&self, pointer: &str, write: impl Fn(f64) -> String) -> String {
         interval(&self.numbers(pointer)).map_or("-".into(), |(mean, _)| write(mean))
     }
@@ -92,37 +100,29 @@ fn results(groups: &[Group]) -> Markup {
     let (judged, name) =
         if is_language { ("/test_loss", "test loss") } else { ("/test_accuracy", "test accuracy") };
     let write = |x: f64| if is_language { format!("{x:.4}") } else { percent(x) };
+    // Columns that networks of text alone have, if any of them has the figure.
+    let known = |figure: &&Figure| groups.iter().any(|group| !group.numbers(figure.pointer).is_empty());
+    let figures: Vec<&Figure> = LANGUAGE.iter().filter(known).collect();
     let row = |group: &Group| {
-        let judgement = match interval(&group.numbers(judged)) {
-            Some((mean, Some(half))) => format!("{} ± {}", write(mean), write(half)),
-            Some((mean, None)) => write(mean),
-            None => "not done".into(),
-        };
+        let judgement = group.interval(judged, write).unwrap_or("not done".into());
         let bytes = |x: f64| table::bytes(x as u64);
         let whole = |x: f64| format!("{x:.0}");
-        vec![
-            group.label.clone(),
-            group.runs.len().to_string(),
-            judgement,
+        let mut row = vec![group.label.clone(), group.runs.len().to_string(), judgement];
+        let of = |figure: &&Figure| group.interval(figure.pointer, figure.write).unwrap_or("-".into());
+        row.extend(figures.iter().map(of));
+        row.extend([
             group.mean("/kept", whole),
             group.mean("/total", whole),
             group.mean("/stored_bytes", bytes),
             group.mean("/peak_device_bytes", bytes),
             group.mean("/ms_per_step/total", |ms| format!("{ms:.2}")),
             group.mean("/train_flops/kept", operations),
-        ]
+        ]);
+        row
     };
-    let header = [
-        "recipe",
-        "runs",
-        name,
-        "kept",
-        "weights",
-        "stored",
-        "peak on device",
-        "ms / step",
-        "training operations",
-    ];
+    let mut header = vec!["recipe", "runs", name];
+    header.extend(figures.iter().map(|figure| figure.name));
+    header.extend(["kept", "weights", "stored", "peak on device", "ms / step", "training operations"]);
     html! {
         (parts::table(&header, &groups.iter().map(row).collect::<Vec<_>>()))
         @if groups.iter().any(|group| group.runs.len() > 1) {
