@@ -215,6 +215,8 @@ fn the_lists_are_complete() {
     for list in ["recipes", "presets", "layers", "data", "optimizers", "methods", "distillation"] {
         assert!(!lists[list].as_array().unwrap().is_empty(), "{list}");
     }
+    let preset = |name: &str| lists["presets"].as_array().unwrap().iter().find(|one| one["name"] == name);
+    assert_eq!(preset("gpt").unwrap()["settings"]["hidden"], 512);
     assert!(run(home.path(), &["cp", "digits-gmp-90"]).status.success());
     let plan = json(home.path(), &["plan", "digits-gmp-90.toml", "--json"]);
     assert_eq!(plan["mask_updates"].as_array().unwrap().last().unwrap()["kept"], 1702);

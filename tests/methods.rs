@@ -1,4 +1,5 @@
-//! `docs/METHODS.md` is kept true: its tables are those of the registries, and every entry has a section of its own.
+//! `docs/METHODS.md` is kept true: its tables are those of the registries, and every entry has a section of its own. So is the
+//! table of presets in `docs/guide/networks.md`.
 //!
 //! `COPPICE_BLESS=1 cargo test` rewrites tables and the lists below headings; all else is written by hand.
 
@@ -6,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use coppice::distill;
+use coppice::nn::presets::{self, Usage};
 use coppice::optim;
 use coppice::recipe::{BUILT_IN, Recipe, Sparsity};
 use coppice::sparsity::methods::{self, Entry};
@@ -354,18 +356,38 @@ fn the_tables_are_those_of_the_registries() {
             new = replaced(&new, &name, &text).unwrap_or_else(|what| panic!("docs/METHODS.md: {what}"));
         }
     }
+    keep("METHODS.md", &old, &new);
+}
+
+/// Holds a page against what it should say, or rewrites it.
+fn keep(page: &str, old: &str, new: &str) {
     if new == old {
         return;
     }
     if std::env::var_os("COPPICE_BLESS").is_some() {
-        fs::write(docs("METHODS.md"), new).unwrap();
+        fs::write(docs(page), new).unwrap();
         return;
     }
     let line = new.lines().find(|line| !old.contains(line)).unwrap_or("a line too many");
     panic!(
-        "tables and lists of docs/METHODS.md are not those of the registries, recipes and docs/results.md\n  \
+        "tables and lists of docs/{page} are not those of the registries, recipes and docs/results.md\n  \
          the first new line: {line}\n  try: COPPICE_BLESS=1 cargo test --test methods, and read the difference"
     );
+}
+
+#[test]
+fn the_table_of_presets_has_all_settings() {
+    let old = read("guide/networks.md");
+    let setting = |(key, value): (&str, Option<Value>)| {
+        code(&value.map_or(format!("{key} = [..]"), |value| format!("{key} = {value}")))
+    };
+    let row = |preset: Usage| {
+        let settings: Vec<String> = preset.settings.into_iter().map(setting).collect();
+        vec![code(preset.name), settings.join(", ")]
+    };
+    let rows = presets::usages().into_iter().map(row).collect();
+    let new = replaced(&old, "presets", &table(&["preset", "settings, with their defaults"], rows)).unwrap();
+    keep("guide/networks.md", &old, &new);
 }
 
 #[test]

@@ -203,7 +203,7 @@ fn cases_have_every_preset_and_every_layer() {
         let sample = match case.name.as_str() {
             "mlp" => coppice::nn::Extent::features(40),
             "gpt" | "lstm-lm" => coppice::nn::Extent::tokens(9, 8),
-            "seq2seq" | "ragged" => coppice::nn::Extent::tokens(9, 13),
+            "seq2seq" | "transformer" | "ragged" => coppice::nn::Extent::tokens(9, 13),
             _ => coppice::nn::Extent::new(3, vec![16, 16]),
         };
         let network = presets::network(&recipe.model, &sample, 5).unwrap();

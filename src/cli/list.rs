@@ -25,10 +25,46 @@ pub struct Cp {
     file: Option<PathBuf>,
 }
 
-fn lists() -> Vec<(&'static str, Vec<(String, String)>)> {
+/// An entry of a list.
+struct Line {
+    name: String,
+    about: String,
+    /// Of a preset, with their defaults; `None`: has to be written.
+    settings: Vec<(&'static str, Option<toml::Value>)>,
+}
+
+impl Line {
+    fn new(name: impl Into<String>, about: impl Into<String>) -> Self {
+        Self { name: name.into(), about: about.into(), settings: Vec::new() }
+    }
+
+    fn say(&self) -> Result<()> {
+        say_beside(&format!("  {:<20} ", self.name), &self.about)?;
+        let setting = |(key, value): &(&str, Option<toml::Value>)| match value {
+            Some(value) => format!("{key} = {value}"),
+            None => format!("{key} = [..]"),
+        };
+        let settings: Vec<String> = self.settings.iter().map(setting).collect();
+        if settings.is_empty() { Ok(()) } else { say_beside(&" ".repeat(23), &settings.join(", ")) }
+    }
+
+    fn json(&self, has_settings: bool) -> serde_json::Value {
+        let mut object = serde_json::json!({ "name": self.name, "about": self.about });
+        if has_settings {
+            object["settings"] = self
+                .settings
+                .iter()
+                .map(|(key, value)| (key.to_string(), serde_json::json!(value)))
+                .collect();
+        }
+        object
+    }
+}
+
+fn lists() -> Vec<(&'static str, Vec<Line>)> {
     let recipe = |(name, text): &(&str, &str)| {
         let about = text.lines().next().unwrap_or_default().trim_start_matches('#').trim();
-        (name.to_string(), about.to_string())
+        Line::new(*name, about)
     };
     let with = |about: &str, paper: &str| {
         if paper.is_empty() { about.to_string() } else { format!("{about} ({paper})") }
@@ -36,21 +72,25 @@ fn lists() -> Vec<(&'static str, Vec<(String, String)>)> {
     vec![
         ("recipes", BUILT_IN.iter().map(recipe).collect()),
         ("presets", presets()),
-        ("layers", nn::layer::ALL.iter().map(|e| (e.name.into(), e.about.into())).collect()),
-        ("data", data::ALL.iter().map(|e| (e.usage(), e.about.into())).collect()),
-        ("optimizers", optim::ALL.iter().map(|e| (e.name.into(), with(e.about, e.paper))).collect()),
-        ("methods", sparsity::methods::ALL.iter().map(|e| (e.name.into(), with(e.about, e.paper))).collect()),
-        ("distillation", distill::ALL.iter().map(|e| (e.name.into(), with(e.about, e.paper))).collect()),
-        ("formats", export::ALL.iter().map(|e| (e.name.into(), e.about.into())).collect()),
+        ("layers", nn::layer::ALL.iter().map(|e| Line::new(e.name, e.about)).collect()),
+        ("data", data::ALL.iter().map(|e| Line::new(e.usage(), e.about)).collect()),
+        ("optimizers", optim::ALL.iter().map(|e| Line::new(e.name, with(e.about, e.paper))).collect()),
+        (
+            "methods",
+            sparsity::methods::ALL.iter().map(|e| Line::new(e.name, with(e.about, e.paper))).collect(),
+        ),
+        ("distillation", distill::ALL.iter().map(|e| Line::new(e.name, with(e.about, e.paper))).collect()),
+        ("formats", export::ALL.iter().map(|e| Line::new(e.name, e.about)).collect()),
     ]
 }
 
 /// Networks by name.
-fn presets() -> Vec<(String, String)> {
-    let mlp =
-        ("mlp".into(), "linear layers of the widths of `hidden`, with an `activation` after each".into());
-    let others = nn::presets::ALL.iter().map(|e| (e.name.into(), e.about.into()));
-    std::iter::once(mlp).chain(others).collect()
+fn presets() -> Vec<Line> {
+    let of = |preset: nn::presets::Usage| Line {
+        settings: preset.settings,
+        ..Line::new(preset.name, preset.about)
+    };
+    nn::presets::usages().into_iter().map(of).collect()
 }
 
 impl Ls {
@@ -60,19 +100,14 @@ impl Ls {
         if self.json {
             let mut object = serde_json::Map::from_iter([("schema".to_string(), serde_json::json!(1))]);
             for (name, entries) in lists {
-                let entries: Vec<_> = entries
-                    .iter()
-                    .map(|(name, about)| serde_json::json!({ "name": name, "about": about }))
-                    .collect();
+                let entries: Vec<_> = entries.iter().map(|line| line.json(name == "presets")).collect();
                 object.insert(name.to_string(), entries.into());
             }
             return print_json(&object);
         }
         for (name, entries) in lists {
             say(name)?;
-            for (entry, about) in entries {
-                say_beside(&format!("  {entry:<20} "), &about)?;
-            }
+            entries.iter().try_for_each(Line::say)?;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::recipe::{Recipe, Sparsity, Storage, Unfreeze};
 use crate::report::{fit, table};
 use crate::sparsity::budget::fits;
 use crate::sparsity::kept_dense;
-use crate::train::layout::torch_shape;
+use crate::train::layout::shape_of;
 use crate::train::{Session, TrainFlops};
 
 mod kernels;
@@ -99,7 +99,7 @@ impl Plan {
                 .params
                 .pairs()
                 .map(|(i, p)| {
-                    json!({ "name": p.name, "shape": torch_shape(&p.shape), "total": p.len(), "maskable": p.prunable,
+                    json!({ "name": p.name, "shape": shape_of(p), "total": p.len(), "maskable": p.prunable,
                             "pattern": p.form.name(), "storage": p.storage.name(), "why": why(&run, i) })
                 })
                 .collect();
@@ -151,7 +151,7 @@ impl Plan {
             .map(|(_, p)| {
                 vec![
                     p.name.clone(),
-                    format!("{:?}", torch_shape(&p.shape)),
+                    format!("{:?}", shape_of(p)),
                     p.len().to_string(),
                     p.storage.name().into(),
                 ]

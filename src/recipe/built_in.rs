@@ -54,6 +54,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("shakespeare-gpt", include_str!("../../assets/recipes/shakespeare-gpt.toml")),
     ("shakespeare-gpt-nm", include_str!("../../assets/recipes/shakespeare-gpt-nm.toml")),
     ("shakespeare-lstm-gmp", include_str!("../../assets/recipes/shakespeare-lstm-gmp.toml")),
+    ("transformer-gmp", include_str!("../../assets/recipes/transformer-gmp.toml")),
 ];
 
 /// The text of a built-in recipe.

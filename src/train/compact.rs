@@ -40,9 +40,11 @@ pub fn expand_described(arrays: Arrays) -> Result<Arrays> {
     }
     let mut all = expand(&arrays, shape_of)?;
     all.retain(|name, _| !is_shape(name));
+    let is_turned =
+        |name: &str, array: &Array| array.shape.len() > 2 || layout::is_of_table(&arrays, name, array);
     // Indices count the weights as they lie on the device. What was whole lies as PyTorch has it already.
     let (whole, laid_out): (Arrays, Arrays) =
-        all.into_iter().partition(|(name, _)| arrays.get(name).is_some_and(|array| array.shape.len() > 2));
+        all.into_iter().partition(|(name, _)| arrays.get(name).is_some_and(|array| is_turned(name, array)));
     Ok(layout::all_to_torch(&laid_out).into_iter().chain(whole).collect())
 }
 

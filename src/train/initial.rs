@@ -92,13 +92,13 @@ impl Initial {
     /// Lets the parameters of a model begin with them.
     pub(super) fn hand_out(&self, params: &mut ParamSet) -> Result<()> {
         for param in params.iter_mut() {
-            let shape = layout::torch_shape(&param.shape);
-            let own = self.arrays.get(&param.name).filter(|array| array.shape == shape);
+            let own = self.arrays.get(&param.name).and_then(|array| layout::to_device(param, array));
             let own = own.ok_or_else(|| {
+                let shape = layout::shape_of(param);
                 Error::checkpoint(format!("there is no initial `{}` of shape {shape:?}", param.name))
                     .hint("the recipe that these weights were matched with")
             })?;
-            param.begin_with(layout::from_torch(own).to_f32());
+            param.begin_with(own.to_f32());
         }
         Ok(())
     }
@@ -185,14 +185,19 @@ fn matched(mut arrays: Arrays, params: &ParamSet) -> Result<Arrays> {
     let mut all = Arrays::new();
     let mut mismatches = Vec::new();
     for param in params {
-        let shape = layout::torch_shape(&param.shape);
+        let shape = layout::shape_of(param);
         match arrays.remove(&format!("{prefix}{}", param.name)) {
             None => mismatches.push(format!("missing: `{}` {shape:?}", param.name)),
-            Some(array) => match misfit(&array, &shape) {
-                Some(why) => mismatches.push(format!("`{prefix}{}`: {why}", param.name)),
-                None => {
-                    all.insert(param.name.clone(), Array::f32(shape, &array.to_f32()));
+            Some(array) => match (layout::to_device(param, &array), misfit(&array)) {
+                (Some(own), None) => {
+                    let own = Array::f32(own.shape.clone(), &own.to_f32());
+                    all.insert(param.name.clone(), layout::param_to_torch(&param.name, &own));
                 }
+                (None, _) => mismatches.push(format!(
+                    "`{prefix}{}`: expected shape {shape:?}; found: {:?}",
+                    param.name, array.shape
+                )),
+                (_, Some(why)) => mismatches.push(format!("`{prefix}{}`: {why}", param.name)),
             },
         }
     }
@@ -207,10 +212,7 @@ fn matched(mut arrays: Arrays, params: &ParamSet) -> Result<Arrays> {
     ))
 }
 
-fn misfit(array: &Array, shape: &[usize]) -> Option<String> {
-    if array.shape != shape {
-        return Some(format!("expected shape {shape:?}; found: {:?}", array.shape));
-    }
+fn misfit(array: &Array) -> Option<String> {
     let is_real = matches!(array.dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64);
     (!is_real).then(|| format!("expected real numbers; found: {}", array.dtype.name()))
 }

@@ -1,14 +1,63 @@
-//! Which way round a convolution's weight lies.
+//! Which way round a convolution's weight and a table of positions lie.
 //!
 //! On the device and in a run's own files it is (out, taps.., in): the inputs that a product reads lie side by side.
 //! Wherever people and other programs see it, it is (out, in, taps..), as PyTorch has it. Gradients, slots and masks lie as
-//! their weight does; matrices and vectors are the same in both.
+//! their weight does; matrices and vectors are the same in both, but for the tables of positions: (channels, steps) on the
+//! device, (steps, channels) wherever people see them.
 
-use crate::param::mask_of;
+use crate::param::{Param, mask_of};
 use crate::store::array::Dtype;
 use crate::store::{Array, Arrays};
 
 /// The shape of a parameter as PyTorch has it.
+pub fn shape_of(param: &Param) -> Vec<usize> {
+    match param.shape[..] {
+        [channels, steps] if is_table(&param.name) => vec![steps, channels],
+        _ => torch_shape(&param.shape),
+    }
+}
+
+/// Whether a parameter is a table of positions, by its name.
+fn is_table(name: &str) -> bool {
+    name.ends_with(".table")
+}
+
+/// A parameter's values as PyTorch has them.
+pub fn param_to_torch(name: &str, array: &Array) -> Array {
+    match array.shape[..] {
+        [_, _] if is_table(name) => table_to_torch(array),
+        _ => to_torch(array),
+    }
+}
+
+fn table_to_torch(array: &Array) -> Array {
+    let [rows, columns] = [array.shape[0], array.shape[1]];
+    let bytes = transposed(&array.bytes, [1, rows, columns], array.dtype.bytes());
+    Array::new(array.dtype, vec![columns, rows], bytes)
+}
+
+/// The reverse of [`param_to_torch`].
+pub fn param_from_torch(name: &str, array: &Array) -> Array {
+    if is_table(name) { param_to_torch(name, array) } else { from_torch(array) }
+}
+
+/// A parameter's values from a file, as the device has them; `None` where the shape is another one. Tables of positions once
+/// lay in files as they do on the device, which their shape tells unless it is square.
+pub fn to_device(param: &Param, array: &Array) -> Option<Array> {
+    if array.shape == shape_of(param) {
+        return Some(param_from_torch(&param.name, array));
+    }
+    (is_table(&param.name) && array.shape == param.shape).then(|| array.clone())
+}
+
+/// Whether an array of a file is of a table of positions, or of what belongs to one.
+pub fn is_of_table(arrays: &Arrays, name: &str, array: &Array) -> bool {
+    let owner = name.rsplit_once('.').map(|(owner, _)| owner);
+    let has_owner = owner.is_some_and(|owner| is_table(owner) && arrays.contains_key(owner));
+    array.shape.len() == 2 && (is_table(name) || has_owner)
+}
+
+/// The shape of a weight as PyTorch has it.
 pub fn torch_shape(shape: &[usize]) -> Vec<usize> {
     match *shape {
         [out, ref taps @ .., channels] if !taps.is_empty() => [&[out, channels], taps].concat(),
@@ -59,6 +108,7 @@ pub fn all_to_torch(arrays: &Arrays) -> Arrays {
                 let flags: Vec<u8> = (0..weight.len()).map(flag).collect();
                 bits(&to_torch(&Array::u8(weight.shape.clone(), &flags)).bytes)
             }
+            None if is_of_table(arrays, name, array) => table_to_torch(array),
             None => to_torch(array),
         };
         (name.clone(), turned)
@@ -119,6 +169,21 @@ mod tests {
         }
         assert_eq!(torch_shape(&[16, 3, 5, 8]), [16, 8, 3, 5]);
         assert_eq!(device_index(&[16, 8, 3, 5]), [16, 3, 5, 8]);
+    }
+
+    #[test]
+    fn tables_of_positions_are_turned_with_what_belongs_to_them() {
+        let table = Param::new("a.table", &[2, 3], Box::new(|_| 0.0));
+        let own = Array::f32([2, 3], &[0.0, 1.0, 2.0, 10.0, 11.0, 12.0]);
+        let torch = Array::f32([3, 2], &[0.0, 10.0, 1.0, 11.0, 2.0, 12.0]);
+        assert_eq!(shape_of(&table), torch.shape);
+        // As files have it now, and as they once had it.
+        assert_eq!(to_device(&table, &torch), Some(own.clone()));
+        assert_eq!(to_device(&table, &own), Some(own.clone()));
+        assert_eq!(to_device(&table, &Array::f32([6], &[0.0; 6])), None);
+        let names = ["a.table", "a.table.first", "table.weight", "b.weight"];
+        let all = all_to_torch(&names.map(|name| (name.to_string(), own.clone())).into());
+        assert_eq!(names.map(|name| all[name] == torch), [true, true, false, false]);
     }
 
     /// Bits, flags and slots stay with the weight that they belong to, across words.

@@ -251,13 +251,13 @@ pub fn compact(recipe: &Recipe, snapshot: &Snapshot, input: &Extent, classes: us
     let mut weights = Arrays::new();
     for (id, param) in model.params.pairs() {
         let array = dense.get(&param.name).ok_or_else(unfit)?;
-        let array = super::layout::from_torch(array);
+        let array = super::layout::param_from_torch(&param.name, array);
         let whole = lists.is_empty() && array.shape == param.shape;
         let small = match whole {
             true => shrunk(&channels, id, param, &array, &kept),
             false => array,
         };
-        weights.insert(param.name.clone(), super::layout::to_torch(&small));
+        weights.insert(param.name.clone(), super::layout::param_to_torch(&param.name, &small));
     }
     // What is left is not pruned again, in no stage.
     let unpruned = |stage: &recipe::Stage| recipe::Stage { sparsity: None, ..stage.clone() };
@@ -268,7 +268,7 @@ pub fn compact(recipe: &Recipe, snapshot: &Snapshot, input: &Extent, classes: us
         ..recipe.clone()
     };
     let built = Model::new(&small.model, input.clone(), classes, recipe.run.seed)?;
-    let fits = |param: &Param| weights[&param.name].shape == super::layout::torch_shape(&param.shape);
+    let fits = |param: &Param| weights[&param.name].shape == super::layout::shape_of(param);
     if !built.params.iter().all(fits) {
         return Err(unfit());
     }

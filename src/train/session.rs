@@ -20,7 +20,7 @@ use crate::data::Dataset;
 use crate::distill;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::{Cost, Dtype, Gpu, Plan, Tensor, Timing, Uniform};
-use crate::nn::{Carried, Model};
+use crate::nn::{Carried, Model, presets};
 use crate::ops::Step;
 use crate::ops::tally::Totals;
 use crate::ops::variants::Choices;
@@ -93,6 +93,7 @@ pub struct Session {
 pub fn resolve(recipe: &Recipe) -> Result<Recipe> {
     let mut resolved = recipe.clone();
     resolved.data.settings = crate::data::complete(&recipe.data.name, &recipe.data.settings)?;
+    resolved.model = presets::complete(&recipe.model)?;
     resolved.distill = distill::complete(&recipe.distill)?;
     resolved.optim.settings = optim::resolve(&recipe.optim)?.1;
     resolved.sparsity = methods::complete(&recipe.sparsity)?;

@@ -233,8 +233,10 @@ impl Session {
     pub fn load_weights(&mut self, arrays: &Arrays) -> Result<()> {
         self.check_read(|name| arrays.get(name))?;
         for param in &self.model.params {
-            let own = find(arrays, &param.name, &layout::torch_shape(&param.shape))?;
-            param.write(&layout::from_torch(own).to_f32())?;
+            let own = arrays.get(&param.name).and_then(|own| layout::to_device(param, own));
+            // Of none that fits, what is wrong with it.
+            let own = own.map_or_else(|| find(arrays, &param.name, &layout::shape_of(param)).cloned(), Ok)?;
+            param.write(&own.to_f32())?;
         }
         Ok(())
     }

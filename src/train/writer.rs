@@ -11,7 +11,7 @@ use crate::ops::variants::Choices;
 use crate::param::Param;
 use crate::random::{self, Stream};
 use crate::recipe::Recipe;
-use crate::store::{Array, Arrays};
+use crate::store::Arrays;
 
 /// Columns of the batch; one of them is used.
 pub(super) const COLUMNS: usize = 4;
@@ -117,11 +117,12 @@ impl Writer {
 pub(super) fn fill(gpu: &Gpu, model: &mut Model, weights: &Arrays) -> Result<usize> {
     let mut packed = 0;
     for param in model.params.iter_mut() {
-        let shape = layout::torch_shape(&param.shape);
-        let own = weights.get(&param.name).filter(|own| own.shape == shape).ok_or_else(|| {
+        let own = weights.get(&param.name).and_then(|own| layout::to_device(param, own));
+        let own = own.ok_or_else(|| {
+            let shape = layout::shape_of(param);
             Error::checkpoint(format!("there is no `{}` of shape {shape:?} among the weights", param.name))
         })?;
-        packed += usize::from(hand_over(gpu, param, own)?);
+        packed += usize::from(hand_over(gpu, param, own.to_f32())?);
     }
     Ok(packed)
 }
@@ -135,8 +136,7 @@ pub(super) fn finite(logits: Vec<f32>) -> Result<Vec<f32>> {
 }
 
 /// Gives a parameter its memory and the values of a file. Returns whether it is packed.
-fn hand_over(gpu: &Gpu, param: &mut Param, own: &Array) -> Result<bool> {
-    let values = layout::from_torch(own).to_f32();
+fn hand_over(gpu: &Gpu, param: &mut Param, values: Vec<f32>) -> Result<bool> {
     let kept: Vec<u32> = (0..values.len() as u32).filter(|&i| values[i as usize] != 0.0).collect();
     let packs = param.prunable && (kept.len() as f64) < PACKED_BELOW * values.len() as f64;
     param.begin_with(values);

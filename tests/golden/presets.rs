@@ -67,6 +67,7 @@ fn of_images(file: &Value, run: &Value) -> PresetRun {
         samples: Samples::Image(serde_json::from_value(run["image"].clone()).expect("an image")),
         width: number(&file["width"]),
         tied: false,
+        layers: 1,
         number: number(&run["number"]) as usize,
     };
     let mut optimizer = toml::Table::from_iter([("name".to_string(), "sgd".into())]);
@@ -81,6 +82,7 @@ fn of_text(run: &Value) -> PresetRun {
         samples: Samples::Tokens(serde_json::from_value(run.clone()).expect("what tokens are read")),
         width: 1.0,
         tied: run["tied"] == true,
+        layers: run["layers"].as_u64().unwrap_or(1),
         number: number(&run["number"]) as usize,
     };
     let optimizer = toml::Table::try_from(&run["optimizer"]).expect("a table of settings");

@@ -31,7 +31,8 @@ const SMALL: &[(&str, &str)] = &[
     ("vit", "layers = 2\nwidth = 16\nheads = 2\nhidden = 24\npool = \"class\"\ndropout = 0.1"),
     ("gpt", "layers = 2\nwidth = 16\nheads = 2\nhidden = 24\ntied = true"),
     ("lstm-lm", "layers = 2\nwidth = 6\nunits = 12\ndropout = 0.2"),
-    ("seq2seq", "width = 6\nunits = 8\nheads = 2\nsource = 6"),
+    ("seq2seq", "layers = 2\nwidth = 6\nunits = 8\nheads = 2\ndropout = 0.2\nsource = 6"),
+    ("transformer", "layers = 1\nwidth = 16\nheads = 2\nhidden = 24\ntied = true\nsource = 6"),
 ];
 
 /// Pairs of up to six letters, of different lengths; and a text.
@@ -60,7 +61,7 @@ fn preset(name: &str, reads: Reads, home: &str) -> Case {
     let data = match (reads, name) {
         (Reads::Images, "lenet5") => random("1x28x28"),
         (Reads::Images, _) => random("3x16x16"),
-        (Reads::Tokens, "seq2seq") => pairs(home),
+        (Reads::Tokens, "seq2seq" | "transformer") => pairs(home),
         (Reads::Tokens, "lstm-lm") => text(home) + "order = \"streams\"\n",
         (Reads::Tokens, _) => text(home),
     };

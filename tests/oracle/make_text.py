@@ -5,8 +5,8 @@ Coppice against them.
     pip install jax numpy
     python tests/oracle/make_text.py
 
-`text.json`: ten steps of the presets `gpt` (its head its own, or the embedding's), `lstm-lm` and `seq2seq`, in the format of
-`presets.json`, and from the same formulas. `tied.json`: as `graph.json`, of a network whose head shares the weight of an
+`text.json`: ten steps of the presets `gpt` (its head its own, or the embedding's), `lstm-lm`, `seq2seq` (of one layer, or of
+two) and `transformer`, in the format of `presets.json`, and from the same formulas. `tied.json`: as `graph.json`, of a network whose head shares the weight of an
 embedding with a row of padding.
 
 Tokens are hashed numbers times the vocabulary, rounded down. A row has one token more than the network reads: the label of
@@ -15,7 +15,7 @@ each step is the token after it. Each step takes the next `live` rows of the ord
     gpt      rows begin one after another, `reads` tokens apart; row 7 k + 3 of them all is the one of place k
     lstm-lm  streams: step k takes row k of each stream, and goes on from the state that step k - 1 has left
     seq2seq  rows of their own, in the order of `gpt`; the first steps are the source, labels count from the last of them on,
-             but where they are 0
+             but where they are 0; likewise for `transformer`
 
 The optimizers are PyTorch's AdamW, without decay of what has one dimension, Adam, and SGD with momentum. Where there is a `clip`, gradients are
 scaled by min(1, clip / (norm + 1e-6)) first, as by `clip_grad_norm_`.
@@ -120,20 +120,62 @@ def lstm_lm(net, tokens, vocabulary):
     return net.dense("head", x, vocabulary)
 
 
-def seq2seq(net, tokens, vocabulary):
+def source_lengths(tokens, source):
+    return jnp.max(jnp.where(tokens[:, :source] != 0, jnp.arange(1, source + 1), 0), axis=1)
+
+
+def seq2seq(net, tokens, vocabulary, layers=1):
     """Two heads."""
     units, source = 8, 5
-    lengths = jnp.max(jnp.where(tokens[:, :source] != 0, jnp.arange(1, source + 1), 0), axis=1)
+    lengths = source_lengths(tokens, source)
     x = net.embed("embed", tokens, vocabulary, 12)
-    ahead = net.lstm("encoder", x[:, :source], units, lengths=lengths)
-    back = net.lstm("encoder_back", x[:, :source], units, reverse=True, lengths=lengths)
-    encoded = jnp.concatenate([ahead, back], -1)
-    begin = [jnp.concatenate(pair, -1) for pair in zip(net.left["encoder"], net.left["encoder_back"])]
-    decoded = net.lstm("decoder", x[:, source:], 2 * units, begin=tuple(begin))
+    encoded, decoded, begins = x[:, :source], x[:, source:], []
+    for number in [""] + list(range(1, layers)):
+        ahead = net.lstm(f"encoder{number}", encoded, units, lengths=lengths)
+        back = net.lstm(f"encoder{number}_back", encoded, units, reverse=True, lengths=lengths)
+        encoded = jnp.concatenate([ahead, back], -1)
+        ends = net.left[f"encoder{number}"], net.left[f"encoder{number}_back"]
+        begins.append((number, tuple(jnp.concatenate(pair, -1) for pair in zip(*ends))))
+    for number, begin in begins:
+        decoded = net.lstm(f"decoder{number}", decoded, 2 * units, begin=begin)
     query, memory = net.dense("query", decoded, 2 * units), net.dense("memory", encoded, 4 * units)
     context = net.attend(query, *jnp.split(memory, 2, -1), 2, lengths=lengths)
     y = jnp.tanh(net.dense("mix", jnp.concatenate([decoded, context], -1), 2 * units))
     return net.dense("head", y, vocabulary)
+
+
+def transformer(net, tokens, vocabulary):
+    """Two blocks of two heads on each side."""
+    width, heads, hidden, source = 16, 2, 24, 5
+    lengths = source_lengths(tokens, source)
+
+    def attend_itself(name, x, **which):
+        qkv = net.dense(name + "attn_qkv", net.layer_norm(name + "norm1", x), 3 * width)
+        return x + net.dense(name + "attn_out", net.attend(*jnp.split(qkv, 3, -1), heads, **which), width)
+
+    def attend(name, x, memory):
+        q = net.dense(name + "cross_q", net.layer_norm(name + "cross_norm", x), width)
+        kv = net.dense(name + "cross_kv", memory, 2 * width)
+        return x + net.dense(name + "cross_out", net.attend(q, *jnp.split(kv, 2, -1), heads, lengths=lengths), width)
+
+    def feed_forward(name, x):
+        y = jax.nn.gelu(net.dense(name + "ff1", net.layer_norm(name + "norm2", x), hidden), approximate=False)
+        return x + net.dense(name + "ff2", y, width)
+
+    embedded = net.embed("embed", tokens, vocabulary, width)
+    x = embedded[:, :source]
+    x = x + net.param("source_positions.table", width, x.shape[1]).T
+    for number in range(2):
+        x = attend_itself(f"encoder.{number}.", x, lengths=lengths)
+        x = feed_forward(f"encoder.{number}.", x)
+    memory = net.layer_norm("encoder_norm", x)
+    x = embedded[:, source:]
+    x = x + net.param("target_positions.table", width, x.shape[1]).T
+    for number in range(2):
+        x = attend_itself(f"decoder.{number}.", x, causal=True)
+        x = attend(f"decoder.{number}.", x, memory)
+        x = feed_forward(f"decoder.{number}.", x)
+    return net.dense("head", net.layer_norm("decoder_norm", x), vocabulary, bias=False)
 
 
 ADAMW = {"name": "adamw", "lr": 0.01, "beta1": 0.9, "beta2": 0.98, "epsilon": EPSILON, "weight_decay": 0.1, "decay": "matrices"}
@@ -144,6 +186,7 @@ SGD = {"name": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": False, "weight_dec
 
 # Network; vocabulary, tokens of a row that are read, steps that nobody is asked for, label that does not count, tokens from
 # row to row; samples of a step; optimizer.
+PAIRS = {"vocabulary": 11, "reads": 9, "skips": 5, "padding": 0, "every": 10, "live": 7, "streams": False}
 GPT = {"preset": "gpt", "vocabulary": 11, "reads": 8, "skips": 0, "padding": None, "every": 8, "live": 6, "streams": False}
 PRESETS = [
     ("gpt", gpt, {**GPT, "tied": False}, ADAMW, None),
@@ -151,9 +194,9 @@ PRESETS = [
     ("lstm-lm", lstm_lm,
      {"preset": "lstm-lm", "vocabulary": 11, "reads": 7, "skips": 0, "padding": None, "every": 7, "live": 5, "streams": True},
      ADAM, None),
-    ("seq2seq", seq2seq,
-     {"preset": "seq2seq", "vocabulary": 11, "reads": 9, "skips": 5, "padding": 0, "every": 10, "live": 7, "streams": False},
-     ADAM, None),
+    ("seq2seq", seq2seq, {"preset": "seq2seq", **PAIRS}, ADAM, None),
+    ("seq2seq, two layers", lambda *a: seq2seq(*a, layers=2), {"preset": "seq2seq", "layers": 2, **PAIRS}, ADAM, None),
+    ("transformer", transformer, {"preset": "transformer", **PAIRS}, ADAMW, None),
 ]
 
 

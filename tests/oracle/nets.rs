@@ -59,6 +59,8 @@ pub struct Preset {
     pub width: f64,
     /// Whether the head has the embedding's weight.
     pub tied: bool,
+    /// LSTMs of each side of `seq2seq`.
+    pub layers: u64,
     /// Of its samples; its parameters have the following ones.
     pub number: usize,
 }
@@ -216,7 +218,10 @@ impl Net {
                     }
                     "vit" => "layers = 2\nwidth = 8\nheads = 2\nhidden = 16".into(),
                     "lstm-lm" => "layers = 2\nwidth = 12\nunits = 8".into(),
-                    "seq2seq" => "width = 12\nunits = 8\nheads = 2\nsource = 5".into(),
+                    "seq2seq" => {
+                        format!("layers = {}\nwidth = 12\nunits = 8\nheads = 2\nsource = 5", preset.layers)
+                    }
+                    "transformer" => "layers = 2\nwidth = 16\nheads = 2\nhidden = 24\nsource = 5".into(),
                     _ => format!("width = {}", preset.width),
                 };
                 let settings: toml::Table = settings.parse().expect("settings");

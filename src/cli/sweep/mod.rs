@@ -221,7 +221,8 @@ fn state(path: &Path, recipe: &Recipe) -> Result<State> {
     }
     let (found, meta) = RunFolder::read(path)?;
     resume::refuse(path, &meta.differences(&found)?)?;
-    let differences = found.differences(recipe);
+    // What has become a key since the run began has its default there.
+    let differences = crate::train::resolve(&found)?.differences(recipe);
     if !differences.is_empty() {
         let error = Error::new(Kind::FileSystem, format!("{} has a run of another recipe", path.display()));
         let line = |one: &Difference| format!("{}: {} there, {} asked for", one.key, one.then, one.now);

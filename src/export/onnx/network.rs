@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::error::{Error, Result};
 use crate::nn::{DATA, Extent, Model, PLAIN, layer, presets};
 use crate::recipe::{self, Settings};
-use crate::train::layout::torch_shape;
+use crate::train::layout::shape_of;
 
 pub struct Network {
     pub layers: Vec<Layer>,
@@ -71,7 +71,7 @@ impl Network {
             let from = if spec.from.is_empty() { vec![before()] } else { spec.from.clone() };
             let weight = |id| {
                 let param = &built.params[id];
-                Weight { name: param.name.clone(), shape: torch_shape(&param.shape) }
+                Weight { name: param.name.clone(), shape: shape_of(param) }
             };
             layers.push(Layer {
                 name: names[index].clone(),

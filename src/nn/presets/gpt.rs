@@ -3,7 +3,7 @@
 
 use toml::{Table, Value};
 
-use super::transformer::{Block, number, settings as common};
+use super::attention_block::{Block, number, settings as common};
 use super::{Entry, Reads};
 use crate::error::Result;
 use crate::nn::extent::Extent;

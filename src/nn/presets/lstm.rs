@@ -2,7 +2,7 @@
 
 use toml::Value;
 
-use super::transformer::number;
+use super::attention_block::{dropout, number};
 use super::{Entry, Reads};
 use crate::error::Result;
 use crate::nn::extent::Extent;
@@ -27,10 +27,7 @@ pub const ENTRY: Entry = Entry {
 
 fn build(settings: &Settings, _: &Extent, classes: usize) -> Result<Graph> {
     let (layers, units) = (number(settings, "layers")?, number(settings, "units")?);
-    let (dropout, carry) = (settings.f64("dropout")?, settings.bool("carry")?);
-    if !(0.0..1.0).contains(&dropout) {
-        return Err(settings.wrong("dropout", "a number from 0 up to, not including, 1"));
-    }
+    let (dropout, carry) = (dropout(settings)?, settings.bool("carry")?);
     let mut net = Graph::new();
     let x = net.data();
     let mut x = net.embedding("embed", x, number(settings, "width")?, "normal:1");

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::ops::activation;
 use crate::recipe::{self, Settings};
 
+mod attention_block;
 mod blocks;
 mod cnn;
 mod dual_cnn;
@@ -18,6 +19,7 @@ pub mod mlp;
 mod mobilenet_v1;
 mod mobilenet_v2;
 pub mod once_for_all;
+mod pair;
 mod resnet;
 mod resnet_cifar;
 mod seq2seq;
@@ -61,6 +63,7 @@ pub const ALL: &[Entry] = &[
     gpt::ENTRY,
     lstm::ENTRY,
     seq2seq::ENTRY,
+    transformer::ENTRY,
 ];
 
 /// The layers that a recipe's model stands for, with samples of this extent.
@@ -75,15 +78,51 @@ pub fn network(model: &recipe::Model, input: &Extent, classes: usize) -> Result<
     })
 }
 
-/// The network of a preset for samples of this extent.
+/// A recipe's model with every setting of its preset written out, so that it stays the same network whatever defaults become.
 ///
 /// # Errors
-/// `Kind::Usage` for an unknown name or setting, and where samples are no images.
-pub fn build(name: &str, settings: &Settings, input: &Extent, classes: usize) -> Result<Graph> {
+/// `Kind::Usage` for an unknown name or setting.
+pub fn complete(model: &recipe::Model) -> Result<recipe::Model> {
+    let recipe::Model::Preset { name, settings } = model else { return Ok(model.clone()) };
+    Ok(recipe::Model::Preset { name: name.clone(), settings: resolve(name, settings)?.1 })
+}
+
+fn resolve(name: &str, settings: &Settings) -> Result<(&'static Entry, Settings)> {
     let known = || ALL.iter().map(|entry| entry.name).chain(["mlp"]);
     let entry = ALL.iter().find(|entry| entry.name == name);
     let entry = entry.ok_or_else(|| settings.locate("preset", recipe::unknown("preset", name, known())))?;
-    let settings = settings.resolve(&format!("preset `{name}`"), &(entry.optional)())?;
+    Ok((entry, settings.resolve(&format!("preset `{name}`"), &(entry.optional)())?))
+}
+
+/// A preset as lists show it.
+pub struct Usage {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// With their defaults; `None`: has to be written.
+    pub settings: Vec<(&'static str, Option<Value>)>,
+}
+
+/// All presets, `mlp` among them.
+pub fn usages() -> Vec<Usage> {
+    let mlp = Usage {
+        name: "mlp",
+        about: "linear layers of the widths of `hidden`, with an `activation` after each",
+        settings: vec![("hidden", None), ("activation", Some(activation().1))],
+    };
+    let other = |entry: &Entry| Usage {
+        name: entry.name,
+        about: entry.about,
+        settings: (entry.optional)().into_iter().map(|(key, value)| (key, Some(value))).collect(),
+    };
+    std::iter::once(mlp).chain(ALL.iter().map(other)).collect()
+}
+
+/// The network of a preset for samples of this extent.
+///
+/// # Errors
+/// `Kind::Usage` for an unknown name or setting, and where samples are of another kind.
+pub fn build(name: &str, settings: &Settings, input: &Extent, classes: usize) -> Result<Graph> {
+    let (entry, settings) = resolve(name, settings)?;
     let (fits, what, hint) = match entry.reads {
         Reads::Images => (input.sites.len() == 2, "images", "preset = \"mlp\", or a data set of images"),
         Reads::Tokens => {
@@ -164,8 +203,9 @@ mod tests {
         assert_eq!(trained("dual-cnn", [3, 32, 32], 10), 19_622);
         let of = |name: &str, settings: &str| {
             let settings: toml::Table = settings.parse().unwrap();
+            let steps = if settings.contains_key("source") { 256 } else { 128 };
             let preset = recipe::Model::Preset { name: name.into(), settings: settings.into() };
-            Model::new(&preset, Extent::tokens(256, 128), 256, 0).unwrap()
+            Model::new(&preset, Extent::tokens(256, steps), 256, 0).unwrap()
         };
         let text = |settings: &str| of("gpt", settings);
         let all = |model: Model| model.params.iter().map(|param| param.len()).sum::<usize>();
@@ -180,6 +220,15 @@ mod tests {
         assert_eq!(prunable(&text("")), 786_432);
         assert_eq!(all(text("")), 875_264);
         assert_eq!(all(text("tied = true")), 875_264 - 256 * 128);
+        let pairs = |name: &str, settings: &str| all(of(name, &format!("source = 100\n{settings}")));
+        // Two blocks of each side, those of the decoder with 16,768 more; one embedding, and a head without bias.
+        let (blocks, sides) = (4 * 49_984 + 2 * 16_768, 2 * 128 + (100 + 156) * 64);
+        assert_eq!(pairs("transformer", ""), blocks + sides + 2 * 256 * 64);
+        assert_eq!(pairs("transformer", "tied = true"), blocks + sides + 256 * 64);
+        assert_eq!(pairs("transformer", "positions = 'sinusoidal'"), blocks + 2 * 128 + 2 * 256 * 64);
+        // What a second layer has: two directions of 64 units and one of 128 that read 128 numbers.
+        let more = 2 * (256 * (128 + 64) + 256) + 512 * (128 + 128) + 512;
+        assert_eq!(pairs("seq2seq", "layers = 2\ndropout = 0.1"), pairs("seq2seq", "") + more);
         // Elsewhere an LSTM has two biases, which are added up.
         assert_eq!(all(of("lstm-lm", "")), 411_904 - 4 * 256);
         // 20,040,522 elsewhere, where convolutions have biases besides.
@@ -239,6 +288,19 @@ mod tests {
     }
 
     #[test]
+    fn settings_that_were_not_written_are_filled_in() {
+        let preset = |settings: &str| recipe::Model::Preset {
+            name: "gpt".into(),
+            settings: settings.parse::<toml::Table>().unwrap().into(),
+        };
+        let whole = complete(&preset("width = 64")).unwrap();
+        let written = "dropout = 0.0\nheads = 4\nhidden = 512\nlayers = 4\ntied = false\nwidth = 64";
+        assert_eq!(whole, preset(written));
+        assert_eq!(complete(&whole).unwrap(), whole);
+        assert!(complete(&preset("widht = 64")).is_err());
+    }
+
+    #[test]
     fn what_cannot_be_is_refused() {
         let build = |name: &str, text: &str, input: &Extent| {
             let settings: toml::Table = text.parse().unwrap();
@@ -255,5 +317,12 @@ mod tests {
         assert!(build("vit", "heads = 5", &image).contains("divides the width, 64"));
         assert!(build("vit", "pool = 'last'", &image).contains("\"mean\" or \"class\""));
         assert!(build("cnn", "", &Extent::features(784)).contains("reads images"));
+        let pairs = Extent::tokens(10, 9);
+        for name in ["seq2seq", "transformer"] {
+            assert!(build(name, "", &pairs).contains("1 to 8: the steps of a sample that are its source"));
+            assert!(build(name, "source = 4\npadding = 10", &pairs).contains("a token below 10"));
+            assert!(build(name, "source = 4\ndropout = 1.0", &pairs).contains("not including, 1"));
+        }
+        assert!(build("transformer", "source = 4\npositions = 'none'", &pairs).contains("\"sinusoidal\""));
     }
 }

@@ -1,80 +1,74 @@
-//! What transformers are made of: blocks with the norm before attention and before the feed-forward layers
-//! (Vaswani et al. 2017; Xiong et al. 2020).
+//! A transformer that reads a source and writes a target (Vaswani et al. 2017), with the norm before each layer: all of the
+//! source attends to all of it, the target to what lies before and to the source. Padding behind a source counts for nothing.
 
-use toml::Value as Toml;
+use toml::{Table, Value as Toml};
 
+use super::attention_block::{Block, number, settings as common};
+use super::pair::{self, Pair};
+use super::{Entry, Reads};
 use crate::error::Result;
+use crate::nn::extent::Extent;
 use crate::nn::graph::{Graph, Value};
 use crate::recipe::Settings;
 
-/// One kind of block.
-pub struct Block {
-    pub width: usize,
-    pub heads: usize,
-    /// Channels between the two feed-forward layers.
-    pub hidden: usize,
-    pub dropout: f64,
-    /// Whether no step attends to later ones.
-    pub causal: bool,
-    /// What projections begin with, and what those before a sum do.
-    pub init: [String; 2],
-}
+pub const ENTRY: Entry = Entry {
+    name: "transformer",
+    about: "an encoder of `layers` blocks that reads the source, a decoder of as many that reads the target and attends to the encoder (GELU), pre-norm; `positions` are `learned` or `sinusoidal`; `tied`: the head shares the embedding; `source` and `padding` as in `seq2seq`",
+    reads: Reads::Tokens,
+    optional: || {
+        let own = [("tied", Toml::Boolean(false)), ("positions", Toml::String("learned".into()))];
+        common(2, 64, 4, 256).chain(own).chain(pair::settings()).collect()
+    },
+    build,
+};
 
-/// The settings that every transformer has, with what they are for one.
-pub fn settings(
-    layers: i64,
-    width: i64,
-    heads: i64,
-    hidden: i64,
-) -> impl Iterator<Item = (&'static str, Toml)> {
-    let numbers = [("layers", layers), ("width", width), ("heads", heads), ("hidden", hidden)];
-    numbers
-        .map(|(key, number)| (key, Toml::Integer(number)))
-        .into_iter()
-        .chain([("dropout", Toml::Float(0.0))])
-}
-
-/// A number of at least 1.
-pub fn number(settings: &Settings, key: &str) -> Result<usize> {
-    match settings.u32(key)? {
-        0 => Err(settings.wrong(key, "at least 1")),
-        number => Ok(number as usize),
+fn build(settings: &Settings, input: &Extent, classes: usize) -> Result<Graph> {
+    let (layers, pair) = (number(settings, "layers")?, Pair::read(settings, input)?);
+    let block = |causal: bool| Block::read(settings, causal, ["xavier".into(), "xavier".into()]);
+    let (encoder, decoder) = (block(false)?, block(true)?);
+    let tied = settings.bool("tied")?;
+    // A head of such numbers begins with logits of deviation 1; an embedding alone begins as PyTorch's do.
+    let deviation = if tied { 1.0 / (encoder.width as f64).sqrt() } else { 1.0 };
+    let kind = settings.text("positions")?;
+    if !["learned", "sinusoidal"].contains(&kind) {
+        return Err(settings.wrong("positions", "\"learned\" or \"sinusoidal\""));
     }
-}
+    let placed = |net: &mut Graph, side: &str, x: Value| {
+        let mut own = Table::new();
+        own.insert("kind".into(), Toml::String(kind.into()));
+        own.insert("std".into(), Toml::Float(deviation));
+        let x = net.layer("positions", &format!("{side}_positions"), &[x], own.into());
+        encoder.drop(net, &format!("{side}_drop"), x)
+    };
 
-impl Block {
-    /// As a preset's settings say.
-    pub fn read(settings: &Settings, causal: bool, init: [String; 2]) -> Result<Self> {
-        let (width, heads) = (number(settings, "width")?, number(settings, "heads")?);
-        if !width.is_multiple_of(heads) {
-            return Err(settings.wrong("heads", &format!("a number that divides the width, {width}")));
-        }
-        let dropout = settings.f64("dropout")?;
-        if !(0.0..1.0).contains(&dropout) {
-            return Err(settings.wrong("dropout", "a number from 0 up to, not including, 1"));
-        }
-        Ok(Self { width, heads, hidden: number(settings, "hidden")?, dropout, causal, init })
+    let mut net = Graph::new();
+    let x = net.data();
+    let lengths = pair.lengths(&mut net, x);
+    let x = net.embedding("embed", x, encoder.width, &format!("normal:{deviation}"));
+    let from = net.steps("source", x, pair.source);
+    let mut read = placed(&mut net, "source", from);
+    for layer in 0..layers {
+        let name = format!("encoder.{layer}");
+        read = encoder.attend_itself(&mut net, &name, read, lengths);
+        read = encoder.feed_forward(&mut net, &name, read);
     }
-
-    /// Dropout, where there is any.
-    pub fn drop(&self, net: &mut Graph, name: &str, x: Value) -> Value {
-        if self.dropout > 0.0 { net.dropout(name, x, self.dropout) } else { x }
+    let memory = net.layer_norm("encoder_norm", read);
+    let to = net.steps("target", x, pair.target);
+    let mut x = placed(&mut net, "target", to);
+    for layer in 0..layers {
+        let name = format!("decoder.{layer}");
+        x = decoder.attend_itself(&mut net, &name, x, None);
+        x = decoder.attend(&mut net, &name, x, memory, lengths);
+        x = decoder.feed_forward(&mut net, &name, x);
     }
-
-    pub fn add(&self, net: &mut Graph, name: &str, x: Value) -> Value {
-        let of = |what: &str| format!("{name}.{what}");
-        let [inner, outer] = &self.init;
-        let y = net.layer_norm(&of("norm1"), x);
-        let y = net.linear_from(&of("attn_qkv"), y, 3 * self.width, inner, true);
-        let y = net.attention(&of("attn"), y, self.heads, self.causal, self.dropout);
-        let y = net.linear_from(&of("attn_out"), y, self.width, outer, true);
-        let y = self.drop(net, &of("attn_drop"), y);
-        let x = net.add(&of("add1"), &[x, y]);
-        let y = net.layer_norm(&of("norm2"), x);
-        let y = net.linear_from(&of("ff1"), y, self.hidden, inner, true);
-        let y = net.activation("gelu", &of("act"), y);
-        let y = net.linear_from(&of("ff2"), y, self.width, outer, true);
-        let y = self.drop(net, &of("ff_drop"), y);
-        net.add(&of("add2"), &[x, y])
+    let x = net.layer_norm("decoder_norm", x);
+    if tied {
+        let mut own = Table::new();
+        own.insert("out".into(), Toml::Integer(classes as i64));
+        own.insert("share".into(), Toml::String("embed".into()));
+        net.layer("linear", "head", &[x], own.into());
+    } else {
+        net.linear_from("head", x, classes, "xavier", false);
     }
+    Ok(net)
 }

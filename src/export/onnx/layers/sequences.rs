@@ -24,10 +24,7 @@ pub fn patches(to: &mut Builder, layer: &Layer) -> Result<String> {
 pub fn positions(to: &mut Builder, layer: &Layer) -> Result<String> {
     let (channels, steps) = (layer.extent().channels, layer.extent().sites[0]);
     let table = match layer.weights.first() {
-        Some(table) => {
-            let table = to.weight(&table.name)?;
-            to.node("Transpose", &[&table], vec![int_list("perm", &[1, 0])])
-        }
+        Some(table) => to.weight(&table.name)?,
         None => to.floats("table", &[steps, channels], &sinusoidal(channels, steps)),
     };
     Ok(to.node("Add", &[layer.x(), &table], vec![]))
