@@ -43,6 +43,11 @@ fn a_sweep_runs_what_is_not_done_and_says_what_came_of_all() {
     let refused = fails(home, 2, &with(&[]));
     assert!(refused.contains("a target needs a pruning method"), "{refused}");
     assert!(!home.join("all").exists(), "a variant that cannot run stops the sweep before its first run");
+    let mut args = SWEEP.to_vec();
+    args[5] = "sparsity.rule=[],[{match=\"fc9\",dense=true}]";
+    let refused = fails(home, 2, &args);
+    assert!(refused.contains("matches no layer") && refused.contains("row: digits-gmp-90 -s"), "{refused}");
+    assert!(!home.join("all").exists(), "nor does one whose network cannot be built");
 
     let vary = |text: &'static str| {
         let at = SWEEP.iter().position(|word| *word == "--vary").unwrap() + 1;

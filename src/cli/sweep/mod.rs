@@ -19,6 +19,7 @@ use crate::store::folder::write_file_atomic;
 use crate::train::RunFolder;
 
 mod cases;
+mod check;
 mod results;
 
 use cases::Case;
@@ -88,6 +89,7 @@ impl Sweep {
         if self.list {
             return self.show(&cases, &todo);
         }
+        check::check(&cases, &todo)?;
         let rows = self.go(&cases, &todo)?;
         if let Some(path) = &self.csv {
             write_file_atomic(path, results::csv(&rows).as_bytes())?;

@@ -110,7 +110,8 @@ impl Method for Mdgf {
         MaskMode::Flowing
     }
     fn due(&self, step: u64, length: Length) -> Option<f64> {
-        super::recorded_at(&self.schedule, self.target, step, length)
+        let is_dense = self.phases.at(step, length) == Phase::Dense;
+        super::recorded_at(&self.schedule, if is_dense { 0.0 } else { self.target }, step, length)
     }
     fn sparsity(&self, _: u64, target: f64, _: Length) -> f64 {
         target

@@ -224,9 +224,10 @@ pub trait Method {
 }
 
 /// The sparsity of masks that are made anew at every step, where they are recorded: every so often, from the first
-/// step on.
+/// step on, and at the last one.
 fn recorded_at(schedule: &PruneSchedule, target: f64, step: u64, length: Length) -> Option<f64> {
-    step.is_multiple_of(schedule.every.period(length.steps, length.steps_per_epoch)).then_some(target)
+    let every = schedule.every.period(length.steps, length.steps_per_epoch);
+    (step.is_multiple_of(every) || step + 1 == length.steps).then_some(target)
 }
 
 /// The setting `pooling`: what stands for a block.

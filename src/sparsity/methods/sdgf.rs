@@ -8,7 +8,7 @@ use toml::Value;
 
 use super::{Aim, Entry, Heed, Method, Start};
 use crate::param::MaskMode;
-use crate::recipe::{Distribution, PruneSchedule, unknown};
+use crate::recipe::{Distribution, PruneSchedule, Structure, unknown};
 use crate::sparsity::phases::{Phase, Phases};
 use crate::sparsity::structure::groups::Gate;
 use crate::sparsity::{Length, Stage};
@@ -47,6 +47,7 @@ pub const ENTRY: Entry = Entry {
         };
         Ok(Some(Box::new(Sdgf {
             target: recipe.target(),
+            pattern: recipe.pattern,
             schedule: recipe.schedule.clone(),
             phases: Phases::read(settings)?,
             curve,
@@ -62,6 +63,7 @@ enum Curve {
 
 struct Sdgf {
     target: f64,
+    pattern: Structure,
     schedule: PruneSchedule,
     phases: Phases,
     curve: Curve,
@@ -89,12 +91,31 @@ impl Curve {
     }
 }
 
+impl Sdgf {
+    /// What is kept of a group of the final pattern, and of how many.
+    fn frame(&self, step: u64, length: Length, keep: usize, of: usize) -> (usize, usize) {
+        let frames = self.curve.frames(keep, of);
+        match self.phases.at(step, length) {
+            Phase::Dense => (of, of),
+            // The last frame whose start is not after this step.
+            Phase::Sparse { step, of } => frames[((step as usize + 1) * frames.len() - 1) / of as usize],
+            Phase::Finetune => (keep, of),
+        }
+    }
+    /// That of the network's pattern: rules may have others.
+    fn sparsity_at(&self, step: u64, length: Length) -> f64 {
+        let Structure::Groups { keep, of } = self.pattern else { return self.target };
+        let (keep, of) = self.frame(step, length, keep as usize, of as usize);
+        1.0 - keep as f64 / of as f64
+    }
+}
+
 impl Method for Sdgf {
     fn mask_mode(&self) -> MaskMode {
         MaskMode::Flowing
     }
     fn due(&self, step: u64, length: Length) -> Option<f64> {
-        super::recorded_at(&self.schedule, self.target, step, length)
+        super::recorded_at(&self.schedule, self.sparsity_at(step, length), step, length)
     }
     fn sparsity(&self, _: u64, target: f64, _: Length) -> f64 {
         target
@@ -103,13 +124,7 @@ impl Method for Sdgf {
         self.phases.frozen_from(length)
     }
     fn gate(&self, step: u64, length: Length, keep: usize, of: usize) -> Option<Gate> {
-        let frames = self.curve.frames(keep, of);
-        let (keep, group) = match self.phases.at(step, length) {
-            Phase::Dense => (of, of),
-            // The last frame whose start is not after this step.
-            Phase::Sparse { step, of } => frames[((step as usize + 1) * frames.len() - 1) / of as usize],
-            Phase::Finetune => (keep, of),
-        };
+        let (keep, group) = self.frame(step, length, keep, of);
         Some(Gate { keep: keep as u32, group: group as u32, decay: 0.0 })
     }
 }
@@ -133,11 +148,18 @@ mod tests {
     fn frames_are_equally_long_and_the_last_one_is_the_target() {
         let length = Length { steps: 1000, steps_per_epoch: 10 };
         let phases = Phases { dense: 0.1, finetune: 0.1, freeze: false };
-        let sdgf = Sdgf { target: 0.5, schedule: PruneSchedule::default(), phases, curve: Curve::Stepwise };
+        let (schedule, pattern) = (PruneSchedule::default(), Structure::Groups { keep: 1, of: 8 });
+        let sdgf = Sdgf { target: 0.875, pattern, schedule, phases, curve: Curve::Stepwise };
         let keep = |step| sdgf.gate(step, length, 1, 8).unwrap().keep;
         assert_eq!(
             [0, 99, 100, 299, 300, 499, 500, 699, 700, 899, 900].map(keep),
             [8, 8, 7, 7, 4, 4, 2, 2, 1, 1, 1]
+        );
+        // Every hundred steps and at the last one it is recorded, as it is then.
+        let recorded = |step| sdgf.due(step, length);
+        assert_eq!(
+            [0, 100, 300, 350, 500, 999].map(recorded),
+            [Some(0.0), Some(0.125), Some(0.5), None, Some(0.75), Some(0.875)]
         );
     }
 }
