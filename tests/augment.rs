@@ -175,4 +175,5 @@ fn what_cannot_be_varied_is_refused() {
     };
     assert!(refused(&flat, "augment.flip=true").contains("expected: samples of (channels, height, width)"));
     assert!(refused(&data(), "augment.crop=5").contains("expected: less than 5; found: 5"));
+    assert!(refused(&data(), "augment.cutout=6").contains("a side of at most 5; found: 6"));
 }

@@ -80,6 +80,7 @@ impl Show {
                 "shape": data.shape, "classes": data.classes, "class_names": data.class_names,
                 "samples": of(&|split| json!(split.len())), "by_class": of(&|split| json!(counts(split))),
                 "scale": data.scale, "shift": data.shift, "picture": self.png,
+                "longest": longest(&data).map(|[source, target]| json!({ "source": source, "target": target })),
                 "warnings": warnings.iter().map(|warning| warning.what()).collect::<Vec<_>>(),
             }));
         }
@@ -90,6 +91,11 @@ impl Show {
                 data.features(),
                 data.labels()
             ))?;
+            if let Some([source, target]) = longest(&data) {
+                say(&format!(
+                    "the longest source has {source} tokens, the longest target {target} and its end"
+                ))?;
+            }
             let parts = parts.map(|(_, split)| split);
             let tokens = |split: &Split| split.tokens().map_or(0, |tokens| tokens.stream.len());
             let row = |name: &str, count: &dyn Fn(&Split) -> usize| {
@@ -148,6 +154,12 @@ impl Show {
         let labels: Vec<String> = numbers.iter().map(label).collect();
         sheet::sheet(&labels, &all).save_png(path)
     }
+}
+
+/// Of pairs, the tokens of the longest source and of the longest target, without its end.
+fn longest(data: &Dataset) -> Option<[usize; 2]> {
+    let pairs = data.train.tokens().filter(|tokens| !tokens.is_text())?;
+    Some([pairs.skips, pairs.labels() - 1])
 }
 
 /// The first sample of each class, then the second of each, and so on.

@@ -12,7 +12,7 @@ use crate::ops::variants::Choices;
 use crate::recipe::{Difference, Recipe, anchored_here};
 use crate::report::load::{check_numbers, load_any, snapshot_of};
 use crate::train::checkpoint;
-use crate::train::{Meta, Part, RunFolder, Session, evaluate_all, evaluate_part, extent, judged};
+use crate::train::{Meta, Part, RunFolder, Session, evaluate_all, evaluate_part, extent, fitted, judged};
 
 #[derive(clap::Args)]
 pub struct Eval {
@@ -86,7 +86,8 @@ impl Eval {
         let (arrays, which) = self.weights.of(arrays);
         check_numbers(&arrays, &self.what)?;
         let gpu = self.device.open()?;
-        recipe = judged(&recipe, snapshot_of(&self.what)?.as_ref(), &extent(&data), data.classes)?;
+        recipe =
+            judged(&fitted(&recipe, &data), snapshot_of(&self.what)?.as_ref(), &extent(&data), data.classes)?;
         let mut session = Session::new(&gpu, &recipe, &data, variants)?;
         match is_foreign(&self.what, self.recipe.as_deref()) {
             false => session.load_weights(&crate::report::mask::applied(&arrays)?)?,

@@ -17,7 +17,7 @@ use crate::recipe::Recipe;
 use crate::report::load::{check_numbers, load_any, snapshot_of};
 use crate::report::mask;
 use crate::store::Arrays;
-use crate::train::{Choose, Decoder, Facts, Writer, remaining};
+use crate::train::{Choose, Decoder, Facts, Writer, fitted, remaining};
 
 #[derive(clap::Args)]
 pub struct Sample {
@@ -98,7 +98,7 @@ impl Sample {
         let set = drive::data(&recipe)?;
         match meta.filter(|meta| meta.data_hash != set.hash) {
             Some(meta) => Err(other_data(&set, &meta).hint("restore the data")),
-            None => Ok((recipe, Facts::of(&set), (choices, Some(set)))),
+            None => Ok((fitted(&recipe, &set), Facts::of(&set), (choices, Some(set)))),
         }
     }
 

@@ -43,9 +43,10 @@ impl Dataset {
         self.class_names.get(class).cloned().unwrap_or_else(|| class.to_string())
     }
 
-    /// What its loader found odd, and what is odd about its classes, with the likely reason.
+    /// What its loader found odd, and what is odd about its tokens or its classes, with the likely reason.
     pub fn warnings(&self) -> Vec<Error> {
         let mut all = self.remarks.clone();
+        all.extend(self.unseen());
         let empty = self.empty_classes();
         if empty.is_empty() {
             return all;

@@ -9,6 +9,7 @@ mod classes;
 mod dataset;
 mod digits;
 mod fashion;
+mod file;
 mod folder;
 mod held;
 mod idx;
@@ -26,15 +27,17 @@ mod resized;
 mod standard;
 mod statistics;
 mod table;
+mod task;
 mod text;
 pub mod tokenizer;
 mod tokens;
+mod unseen;
 
 pub use dataset::{Dataset, SPLIT_SEED, Samples, Source, Split};
 pub use letters::Letters;
 pub use options::Vocabulary;
 pub use order::order;
-pub use tokens::{Order, Tokens};
+pub use tokens::{ByteCounts, Order, Tokens};
 
 use crate::error::{Error, Result};
 use crate::recipe::Settings;
@@ -84,8 +87,8 @@ pub const ALL: &[Entry] = &[
     text::SHAKESPEARE,
     text::TEXT,
     text::TOKENS,
-    pairs::PAIRS,
-    pairs::TASK,
+    pairs::ENTRY,
+    task::ENTRY,
 ];
 
 /// Opens a data set by its name and holds a share of its training part out for validation.
@@ -150,7 +153,7 @@ pub fn is_of_tokens(name: &str) -> bool {
 
 /// Whether samples of a set are sources with their targets.
 pub fn is_of_pairs(name: &str) -> bool {
-    find(name).is_some_and(|entry| [pairs::PAIRS.name, pairs::TASK.name].contains(&entry.name))
+    find(name).is_some_and(|entry| [pairs::ENTRY.name, task::ENTRY.name].contains(&entry.name))
 }
 
 fn find(name: &str) -> Option<&'static Entry> {

@@ -39,6 +39,7 @@ fn open(argument: &str, options: &Options) -> Result<Source> {
 
 fn read(folder: &Path, name: &str) -> Result<Array> {
     let path = folder.join(name);
+    let shown = path.display().to_string();
     if !path.is_file() {
         return Err(Error::data(format!("a file of the data set is absent from {}", folder.display()))
             .at(format!("expected {name}"))
@@ -46,7 +47,7 @@ fn read(folder: &Path, name: &str) -> Result<Array> {
                 "the four files are train-images.npy, train-labels.npy, test-images.npy and test-labels.npy",
             ));
     }
-    npy::read(&path)
+    npy::decode(&super::file::read(&shown)?, &shown)
 }
 
 /// One sample's shape, and the samples; labels are to be below `classes`, where that is known.
@@ -85,7 +86,7 @@ fn part(folder: &Path, part: &str, classes: Option<usize>) -> Result<(Vec<usize>
     }
     let images = match images.dtype {
         Dtype::U8 => Samples::Bytes(images.bytes),
-        Dtype::F32 | Dtype::F64 | Dtype::F16 => {
+        _ => {
             let values = images.to_f32();
             if let Some(at) = values.iter().position(|value| !value.is_finite()) {
                 let sample = at / (values.len() / count);
@@ -97,25 +98,22 @@ fn part(folder: &Path, part: &str, classes: Option<usize>) -> Result<(Vec<usize>
             }
             Samples::Floats(values)
         }
-        other => {
-            return Err(wrong(&images_name, "bytes (uint8) or floats", other.name().to_string())
-                .hint("save x.astype(numpy.uint8), or numpy.float32"));
-        }
     };
-    if labels.dtype.is_float() {
+    let Some(numbers) = labels.whole() else {
         return Err(wrong(&labels_name, "whole numbers", labels.dtype.name().to_string())
             .hint("save y.astype(numpy.uint8)"));
-    }
-    let numbers = labels
-        .to_u32()
-        .map_err(|error| wrong(&labels_name, "labels from 0 to 255", error.to_string().replace('\n', ";")))?;
-    let bound = classes.unwrap_or(256);
-    if let Some(row) = numbers.iter().position(|&label| label as usize >= bound) {
-        let expected = format!("a label below {bound}");
-        let error = wrong(&labels_name, &expected, format!("{} at index {row}", numbers[row]));
-        return Err(error.hint("classes count from 0, and the training part has to hold the highest one"));
-    }
-    Ok((shape, Split { images, labels: numbers.iter().map(|&label| label as u8).collect() }))
+    };
+    let highest = classes.map_or(255, |classes| classes as i64 - 1);
+    let label = |(row, number): (usize, i64)| match u8::try_from(number) {
+        Ok(label) if number <= highest => Ok(label),
+        _ => {
+            let expected = format!("a label from 0 to {highest}");
+            let error = wrong(&labels_name, &expected, format!("{number} at index {row}"));
+            Err(error.hint("classes count from 0, and the training part has to hold the highest one"))
+        }
+    };
+    let labels = numbers.enumerate().map(label).collect::<Result<_>>()?;
+    Ok((shape, Split { images, labels }))
 }
 
 #[cfg(test)]
@@ -162,6 +160,12 @@ mod tests {
             false => (name, array),
         });
         assert_eq!(open_files(&square).unwrap().shape, [1, 2, 2]);
+        let wide = small().map(|(name, array)| match name.contains("images") {
+            true => (name, Array::u32(array.shape.clone(), &array.to_u32().unwrap())),
+            false => (name, array),
+        });
+        let wide = open_files(&wide).unwrap();
+        assert!(matches!(&wide.train.images, Samples::Floats(values) if values[..3] == [0.0, 4.0, 9.0]));
     }
 
     #[test]
@@ -180,19 +184,18 @@ mod tests {
         refused(0, Array::u8([2, 2, 1, 2], &[0; 8]), "train-labels.npy: expected as many labels, found 3");
         refused(0, Array::u8([12], &[0; 12]), "(n, features), (n, h, w) or (n, c, h, w); found: [12]");
         refused(0, Array::u8([3, 32, 32, 3], &[0; 9216]), "numpy.moveaxis");
-        refused(0, Array::u32([3, 4], &[0; 12]), "bytes (uint8) or floats; found: U32");
         refused(0, Array::u8([3, 2, 1, 2], &[7; 12]), "are equal");
         refused(0, Array::f32([3, 4], &[0.5; 12]), "differ in shape");
         let mut broken = [0.5; 12];
         broken[9] = f32::NAN;
         refused(0, Array::f32([3, 2, 1, 2], &broken), "finite numbers of 32 bits; found: NaN in sample 2");
-        refused(1, labels(&[0, -1, 1]), "element 1: -1");
-        refused(1, labels(&[0, 256, 1]), "a label below 256; found: 256 at index 1");
+        refused(1, labels(&[0, -1, 1]), "a label from 0 to 255; found: -1 at index 1");
+        refused(1, labels(&[0, 256, 1]), "a label from 0 to 255; found: 256 at index 1");
         refused(1, Array::f32([3], &[0.0; 3]), "whole numbers; found: F32");
         refused(1, Array::u8([3, 2], &[0; 6]), "one label a sample, (n,); found: [3, 2]");
         refused(2, Array::u8([2, 1, 2, 2], &[0; 8]), "test-images.npy: expected [2, 1, 2]");
         refused(3, labels(&[1, 3]), "test-labels.npy");
-        refused(3, labels(&[1, 3]), "a label below 3; found: 3 at index 1");
+        refused(3, labels(&[1, 3]), "a label from 0 to 2; found: 3 at index 1");
     }
 
     #[test]

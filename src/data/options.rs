@@ -107,6 +107,8 @@ pub struct Options {
     pub order: Order,
     /// The number of different tokens.
     pub vocabulary: Option<usize>,
+    /// Characters that a source or a target may have; pairs with more are left out.
+    pub longest: Option<usize>,
     /// The column of a table that holds the labels.
     pub label: Option<String>,
     /// Whether the first line of a table names its columns.
@@ -157,6 +159,7 @@ impl Default for Options {
             context: 128,
             order: Order::Shuffled,
             vocabulary: None,
+            longest: None,
             label: None,
             header: None,
             classes: 10,
@@ -203,6 +206,7 @@ impl Options {
             context: number(settings, "context", 1..=1 << 20)?.unwrap_or(default.context),
             order: choice(settings, "order", "order", Order::ALL, Order::name)?.unwrap_or(default.order),
             vocabulary: number(settings, "vocabulary", 2..=1 << 24)?,
+            longest: number(settings, "longest", 1..=1 << 20)?,
             label: settings.optional("label", "the name of a column, in quotes", word)?,
             header: settings.optional("header", "true or false", Value::as_bool)?,
             classes: number(settings, "classes", 2..=65536)?.unwrap_or(default.classes),
@@ -339,6 +343,8 @@ mod tests {
             ("images", "mean = [0.5]\ndeviation = [1.0, 1.0]", "found: 1 and 2"),
             ("images", "mean = []\ndeviation = []", "wrong value for `mean`"),
             ("csv", "header = 1", "wrong value for `header`"),
+            ("text", "tokenizer = ''", "wrong value for `tokenizer`"),
+            ("pairs", "longest = 0", "wrong value for `longest`"),
         ] {
             let error = read(name, text).expect_err(text);
             assert_eq!(error.kind, crate::error::Kind::Usage);

@@ -3,54 +3,18 @@
 //! A sample is the source, filled up at its end, and then the target: a network reads both, and is asked for each character of
 //! the target and for its end.
 
-use std::path::Path;
-
 use super::letters::Letters;
-use super::options::Vocabulary;
+use super::options::{Options, Vocabulary};
 use super::tokens::{Order, Tokens};
-use super::{Entry, Source, Split};
+use super::{Entry, Source, Split, file};
 use crate::error::{Error, Kind, Result};
-use crate::random::{Stream, word};
 
-pub const PAIRS: Entry = Entry {
+pub const ENTRY: Entry = Entry {
     name: "pairs",
     argument: "FILE",
     about: "your own pairs: a line each, source and target with a tab between; read by characters",
-    keys: &["test"],
-    open: |argument, options| {
-        let text =
-            std::fs::read_to_string(argument).map_err(|e| Error::file("read", Path::new(argument), e))?;
-        let pairs = lines(&text, argument)?;
-        let check = |own: &Vocabulary| own.check_pairs(&text, &pairs, argument);
-        options.known.as_ref().map_or(Ok(()), check)?;
-        source(format!("pairs:{argument}"), argument.into(), pairs, options.test, options.known.as_ref())
-    },
-};
-
-pub const TASK: Entry = Entry {
-    name: "task",
-    argument: "NAME",
-    about: "22,000 pairs that are made up: `reverse` or `sort` up to 12 letters, or `dates`, from words to numbers",
-    keys: &[],
-    open: |argument, options| {
-        let make = match argument {
-            "reverse" => reverse,
-            "sort" => sort,
-            "dates" => dates,
-            _ => {
-                let error = Error::usage(format!("there is no task \"{argument}\""));
-                return Err(error.hint("task:reverse, task:sort or task:dates"));
-            }
-        };
-        let mut draws = Draws::default();
-        let pairs: Vec<Pair> = (0..PAIRS_OF_A_TASK).map(|_| make(&mut draws)).collect();
-        let text = || pairs.iter().map(|pair| pair.join("\t")).collect::<Vec<_>>().join("\n");
-        let name = format!("task:{argument}");
-        let check = |own: &Vocabulary| own.check_pairs(&text(), &pairs, &name);
-        options.known.as_ref().map_or(Ok(()), check)?;
-        let origin = "made up: a function of the task's name".to_string();
-        source(name, origin, pairs, TEST, options.known.as_ref())
-    },
+    keys: &["longest", "test"],
+    open: |argument, options| read(&file::read(argument)?, argument, options),
 };
 
 /// What fills sources and targets up; what comes before a target, and what ends it.
@@ -59,35 +23,84 @@ pub const BEGIN: u32 = 1;
 pub const END: u32 = 2;
 const SPECIAL: [&str; 3] = ["<filler>", "<begin>", "<end>"];
 
-const PAIRS_OF_A_TASK: usize = 22_000;
-const TEST: f64 = 1.0 / 11.0;
+/// A side that is so many times as long as the median makes samples of mostly padding.
+const FAR: usize = 8;
+/// So few characters of padding cost little.
+const FEW: usize = 32;
 
-type Pair = [String; 2];
+/// A source and its target.
+pub type Pair = [String; 2];
 
-fn lines(text: &str, origin: &str) -> Result<Vec<Pair>> {
-    let pair = |(number, line): (usize, &str)| match line.split('\t').collect::<Vec<_>>()[..] {
-        [source, target] if !source.is_empty() => Ok([source.to_string(), target.to_string()]),
-        _ => Err(Error::data(format!("{origin}, line {}: no source and target", number + 1))
-            .at("expected: a text, a tab, and another text")),
+/// The pairs of a file, whose name is `argument`.
+fn read(bytes: &[u8], argument: &str, options: &Options) -> Result<Source> {
+    let text = file::unicode(bytes, argument).map_err(|error| error.hint("save the file as UTF-8"))?;
+    let mut all = lines(text, argument)?;
+    let mut origin = argument.to_string();
+    if let Some(longest) = options.longest {
+        let count = all.len();
+        all.retain(|(_, pair)| pair.iter().all(|side| length(side) <= longest));
+        let left_out = count - all.len();
+        origin = format!("{argument}; {left_out} of {count} pairs left out: a side is longer than {longest}");
+    }
+    let known = options.known.as_ref();
+    let source = source(format!("pairs:{argument}"), origin, &all, options.test, known)?;
+    // Those of a run are filled up as far as they were in training.
+    let sides = [("source", 0), ("target", 1)].into_iter().filter(|_| known.is_none());
+    let warnings = sides.filter_map(|(word, side)| far(&all, argument, word, side)).collect();
+    Ok(Source { warnings, ..source })
+}
+
+/// Each pair and the number of its line.
+fn lines(text: &str, origin: &str) -> Result<Vec<(usize, Pair)>> {
+    let pair = |(line, text): (usize, &str)| {
+        let wrong = |what: &str| {
+            Err(Error::data(format!("{origin}, line {line}: {what}"))
+                .at("expected: a source, one tab, and a target"))
+        };
+        match text.split('\t').collect::<Vec<_>>()[..] {
+            ["", _] => wrong("an empty source"),
+            [source, target] => Ok((line, [source.to_string(), target.to_string()])),
+            [_] => wrong("no tab"),
+            ref several => wrong(&format!("{} tabs", several.len() - 1)),
+        }
     };
-    text.lines().enumerate().filter(|(_, line)| !line.is_empty()).map(pair).collect()
+    (1..).zip(text.lines()).filter(|(_, text)| !text.is_empty()).map(pair).collect()
+}
+
+fn length(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// What is said where the longest source or target is far longer than most.
+fn far(all: &[(usize, Pair)], origin: &str, word: &str, side: usize) -> Option<Error> {
+    let (longest, line) =
+        all.iter().map(|(line, pair)| (length(&pair[side]), *line)).max_by_key(|one| one.0)?;
+    let mut lengths: Vec<usize> = all.iter().map(|(_, pair)| length(&pair[side])).collect();
+    let middle = lengths.len() / 2;
+    let median = *lengths.select_nth_unstable(middle).1;
+    (longest > FEW && longest >= FAR * median).then(|| {
+        Error::data(format!(
+            "{origin}, line {line}: a {word} of {longest} characters; the median has {median}"
+        ))
+        .at(format!("every {word} is filled up to that length"))
+        .hint("data.longest = N leaves out pairs with a longer side")
+    })
 }
 
 impl Vocabulary {
-    /// Whether pairs, and the text that they were read from, can be read as those of the run were.
-    fn check_pairs(&self, text: &str, pairs: &[Pair], whose: &str) -> Result<()> {
+    /// Whether pairs, each with its line, can be read as those of the run were.
+    fn check_pairs(&self, all: &[(usize, Pair)], whose: &str) -> Result<()> {
         let Some([sources, targets]) = self.pair else {
             return Err(Error::data(format!("{whose} has pairs, and the run was trained on none"))
                 .hint("data of the same kind as the run's"));
         };
-        let between = ['\t', '\r', '\n'];
-        let letters = Letters::new(&self.names).check(text, &between, whose, Kind::Data);
+        let letters = Letters::new(&self.names).check(&written(all), &['\t', '\n'], whose, Kind::Data);
         letters.map_err(|e| e.hint("pairs in these characters"))?;
         // A target has its end besides.
         for (side, most, what) in [(0, sources, "source"), (1, targets - 1, "target")] {
-            let len = |pair: &Pair| pair[side].chars().count();
-            if let Some(long) = pairs.iter().find(|pair| len(pair) > most) {
-                return Err(Error::data(format!("{whose} has a {what} of {} characters", len(long)))
+            if let Some((line, long)) = all.iter().find(|(_, pair)| length(&pair[side]) > most) {
+                let found = format!("{whose}, line {line}: a {what} of {} characters", length(&long[side]));
+                return Err(Error::data(found)
                     .at(format!("it is `{}`; those of the run have at most {most}", long[side])));
             }
         }
@@ -95,20 +108,34 @@ impl Vocabulary {
     }
 }
 
-/// The last of the pairs are for testing.
-fn source(
+/// The text of pairs, each on its line.
+fn written(all: &[(usize, Pair)]) -> String {
+    let (mut text, mut at) = (String::new(), 1);
+    for (line, pair) in all {
+        text.extend(std::iter::repeat_n('\n', line - at));
+        text += &pair.join("\t");
+        at = *line;
+    }
+    text
+}
+
+/// Pairs, each with its line, by tokens of their own or as a run knows them. The last of them are for testing.
+pub fn source(
     name: String,
     origin: String,
-    pairs: Vec<Pair>,
+    all: &[(usize, Pair)],
     test: f64,
     known: Option<&Vocabulary>,
 ) -> Result<Source> {
+    known.map_or(Ok(()), |known| known.check_pairs(all, &name))?;
+    let pairs: Vec<&Pair> = all.iter().map(|(_, pair)| pair).collect();
     if pairs.len() < 2 {
-        return Err(Error::data(format!("{name} has {} pairs", pairs.len())).at("expected: at least 2"));
+        let error = Error::data(format!("{name} has {} pairs", pairs.len()));
+        return Err(error.at("expected: at least 2").at(format!("from {origin}")));
     }
     let names = known.map_or_else(|| names_of(&pairs), |known| known.names.clone());
     let letters = Letters::new(&names);
-    let most = |side: usize| pairs.iter().map(|pair| pair[side].chars().count()).max().unwrap_or(0);
+    let most = |side: usize| pairs.iter().map(|pair| length(&pair[side])).max().unwrap_or(0);
     // A target has its end besides.
     let [sources, targets] = known.and_then(|known| known.pair).unwrap_or([most(0), most(1) + 1]);
     let filled = |text: &str, len: usize, end: &[u32]| -> Vec<u32> {
@@ -119,16 +146,16 @@ fn source(
         |[from, to]: &Pair| [filled(from, sources, &[]), vec![BEGIN], filled(to, targets, &[END])].concat();
     let split = pairs.len() - ((test * pairs.len() as f64).round() as usize).clamp(1, pairs.len() - 1);
     let reads = sources + targets;
-    let part = |pairs: &[Pair]| {
+    let part = |pairs: &[&Pair]| {
         Split::of_tokens(Tokens {
-            stream: pairs.iter().flat_map(row).collect(),
+            stream: pairs.iter().copied().flat_map(row).collect(),
             vocabulary: names.len(),
             every: reads + 1,
             reads,
             skips: sources,
             padding: Some(FILLER),
             order: Order::Shuffled,
-            bytes_per_token: None,
+            bytes: None,
         })
     };
     let (train, test) = (part(&pairs[..split]), part(&pairs[split..]));
@@ -140,78 +167,26 @@ fn source(
 }
 
 /// What stands for no character, and all characters in the order of Unicode.
-fn names_of(pairs: &[Pair]) -> Vec<String> {
-    let mut letters: Vec<char> = pairs.iter().flatten().flat_map(|text| text.chars()).collect();
+fn names_of(pairs: &[&Pair]) -> Vec<String> {
+    let mut letters: Vec<char> = pairs.iter().copied().flatten().flat_map(|text| text.chars()).collect();
     letters.sort_unstable();
     letters.dedup();
     SPECIAL.map(String::from).into_iter().chain(letters.iter().map(|c| c.to_string())).collect()
 }
 
-/// Numbers of the tasks: a function of how many were drawn before.
-#[derive(Default)]
-struct Draws(u32);
-
-impl Draws {
-    fn below(&mut self, end: u32) -> u32 {
-        self.0 += 1;
-        word(2, Stream::Synthetic, 0, 0, self.0) % end
-    }
-    /// 3 to 12 letters.
-    fn letters(&mut self) -> String {
-        let len = 3 + self.below(10);
-        (0..len).map(|_| char::from(b'a' + self.below(26) as u8)).collect()
-    }
-}
-
-fn reverse(draws: &mut Draws) -> Pair {
-    let text = draws.letters();
-    [text.clone(), text.chars().rev().collect()]
-}
-
-fn sort(draws: &mut Draws) -> Pair {
-    let text = draws.letters();
-    let mut sorted: Vec<char> = text.chars().collect();
-    sorted.sort_unstable();
-    [text, sorted.into_iter().collect()]
-}
-
-/// Such as "7 march 1998" and "1998-03-07"; some write the month first, or leave letters of it out.
-fn dates(draws: &mut Draws) -> Pair {
-    const MONTHS: [&str; 12] = [
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-    ];
-    let (year, month, day) = (1900 + draws.below(150), draws.below(12), 1 + draws.below(28));
-    let name = MONTHS[month as usize];
-    let name = if draws.below(2) == 0 { name } else { &name[..3] };
-    let text = match draws.below(3) {
-        0 => format!("{day} {name} {year}"),
-        1 => format!("{name} {day}, {year}"),
-        _ => format!("{day} of {name}, {year}"),
-    };
-    [text, format!("{year}-{:02}-{day:02}", month + 1)]
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::Dataset;
-    use super::super::options::Options;
     use super::*;
+
+    fn made(text: &str, keys: &str) -> Result<Source> {
+        let settings = toml::from_str::<toml::Table>(keys).unwrap().into();
+        read(text.as_bytes(), "file", &Options::read(&ENTRY, &settings).unwrap())
+    }
 
     #[test]
     fn sources_are_read_and_targets_are_asked_for() {
         let text = "ab\tba\nabc\tcb\nb\t\n";
-        let set = source("p".into(), "p".into(), lines(text, "p").unwrap(), 0.3, None).unwrap();
+        let set = made(text, "test = 0.3").unwrap();
         assert_eq!(set.class_names, ["<filler>", "<begin>", "<end>", "a", "b", "c"]);
         let train = set.train.tokens().unwrap();
         assert_eq!((train.len(), train.reads, train.skips, train.labels()), (2, 6, 3, 3));
@@ -225,53 +200,60 @@ mod tests {
     fn pairs_are_read_as_those_of_a_run_were() {
         let names = ["<filler>", "<begin>", "<end>", "a", "b", "c"].map(String::from).to_vec();
         let known = Vocabulary { names, pair: Some([3, 3]) };
-        let read = |text: &str| {
-            let pairs = lines(text, "p").unwrap();
-            known.check_pairs(text, &pairs, "p")?;
-            source("p".into(), "p".into(), pairs, 0.3, Some(&known))
+        let as_of = |known: &Vocabulary, text: &str, longest: Option<usize>| {
+            read(text.as_bytes(), "p", &Options { known: Some(known.clone()), longest, ..Options::default() })
         };
-        let own = read("b\tc\nc\tb\nb\tb\n").unwrap();
+        let own = as_of(&known, "b\tc\r\nc\tb\nb\tb\n", None).unwrap();
         let train = own.train.tokens().unwrap();
         assert_eq!((train.row(0, 0), train.skips, own.classes), (&[4, 0, 0, 1, 5, 2, 0][..], 3, 6));
         for (text, words) in [
-            ("a\tx\n", "p has `x` (line 1, column 3)"),
+            ("a\tb\n\na\tx\n", "p has `x` (line 3, column 3)"),
             ("abca\ta\n", "a source of 4 characters"),
             ("a\tabc\n", "`abc`; those of the run have at most 2"),
         ] {
-            let error = read(text).unwrap_err().to_string();
+            let error = as_of(&known, text, None).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
         }
-        let text = Vocabulary { pair: None, ..known.clone() };
-        assert!(text.check_pairs("a\ta", &[], "p").unwrap_err().to_string().contains("trained on none"));
+        let left = as_of(&known, "a\tb\nb\txyz\nc\tb\n", Some(2)).unwrap();
+        assert_eq!(left.train.len() + left.test.len(), 2, "what is left out may have any characters");
+        let text = Vocabulary { pair: None, ..known };
+        assert!(as_of(&text, "a\ta\n", None).unwrap_err().to_string().contains("trained on none"));
     }
 
     #[test]
-    fn tasks_are_what_they_are_called_and_the_same_each_time() {
-        for task in ["reverse", "sort", "dates"] {
-            let open = || {
-                let source = (TASK.open)(task, &Options::default()).unwrap();
-                Dataset::from_arrays(source, 0.1).unwrap()
-            };
-            let set = open();
-            assert_eq!((set.train.len(), set.validation.len(), set.test.len()), (18_000, 2_000, 2_000));
-            assert_eq!(set.hash, open().hash);
+    fn a_line_that_is_no_pair_is_named() {
+        for (text, words) in [
+            ("a\tb\nab\n", "file, line 2: no tab\n"),
+            ("a\tb\n\na\tb\tc\n", "file, line 3: 2 tabs\n"),
+            ("\tb\n", "file, line 1: an empty source\n"),
+            ("a\tb\n", "pairs:file has 1 pairs"),
+        ] {
+            let error = made(text, "").unwrap_err();
+            assert!(error.kind == Kind::Data && error.to_string().contains(words), "{error}");
         }
-        let mut draws = Draws::default();
-        for _ in 0..50 {
-            let [from, to] = reverse(&mut draws);
-            assert_eq!(from.chars().rev().collect::<String>(), to);
-            assert!((3..=12).contains(&from.len()));
-            let [from, to] = sort(&mut draws);
-            assert!(from.len() == to.len() && to.as_bytes().is_sorted());
-            let [from, to] = dates(&mut draws);
-            assert!(to.len() == 10 && from.contains(&to[..4]), "{from} {to}");
-        }
+        let error = read(b"a\tb\nc\t\xff", "file", &Options::default()).unwrap_err();
+        assert!(error.kind == Kind::Data && error.to_string().contains("line 2, byte 6"), "{error}");
     }
 
     #[test]
-    fn a_line_without_a_target_is_named() {
-        let error = lines("a\tb\nab\n", "file").unwrap_err().to_string();
-        assert!(error.contains("file, line 2"), "{error}");
-        assert!((TASK.open)("revers", &Options::default()).unwrap_err().to_string().contains("task:reverse"));
+    fn marks_and_line_ends_of_other_systems_are_no_text() {
+        let set = made("\u{feff}ab\tba\r\nb\ta\r\n", "").unwrap();
+        assert_eq!(set.class_names[SPECIAL.len()..], ["a", "b"]);
+    }
+
+    #[test]
+    fn a_line_far_longer_than_most_is_told_and_can_be_left_out() {
+        let long = |n: usize| format!("a\tb\nab\tba\n{}\tab\na\tb\n", "b".repeat(n));
+        let set = made(&long(40), "").unwrap();
+        assert_eq!(set.warnings.len(), 1);
+        let text = set.warnings[0].to_string();
+        assert!(text.starts_with("file, line 3: a source of 40 characters; the median has"), "{text}");
+        assert!(text.contains("data.longest = N"), "{text}");
+        assert!(made(&long(32), "").unwrap().warnings.is_empty());
+        let set = made(&long(40), "longest = 2").unwrap();
+        assert!(set.warnings.is_empty() && set.train.tokens().unwrap().skips == 2);
+        assert_eq!(set.origin, "file; 1 of 4 pairs left out: a side is longer than 2");
+        let error = made(&long(40), "longest = 1\ntest = 0.5").map(|set| set.origin);
+        assert_eq!(error.unwrap(), "file; 2 of 4 pairs left out: a side is longer than 1");
     }
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::letters::Letters;
 use super::options::{Options, Unit, Vocabulary};
 use super::tokenizer::Tokenizer;
-use super::tokens::Tokens;
-use super::{Entry, Source, Split};
+use super::tokens::{ByteCounts, Tokens};
+use super::{Entry, Source, Split, file};
 use crate::error::{Error, Kind, Result};
 use crate::store::npy;
 
@@ -35,8 +35,7 @@ pub const TEXT: Entry = Entry {
     about: "your own text: windows of `context` bytes, characters or tokens of `tokenizer`, each asked for the next; the end is the test part",
     keys: KEYS,
     open: |argument, options| {
-        let text = std::fs::read(argument).map_err(|e| Error::file("read", Path::new(argument), e))?;
-        source(format!("text:{argument}"), argument.into(), text, options)
+        source(format!("text:{argument}"), argument.into(), file::read(argument)?, options)
     },
 };
 
@@ -49,44 +48,60 @@ pub const TOKENS: Entry = Entry {
 };
 
 fn source(name: String, origin: String, text: Vec<u8>, options: &Options) -> Result<Source> {
-    let (stream, names) = match (&options.tokenizer, options.unit) {
-        (Some(path), _) => pieces(&text, &origin, Path::new(path))?,
-        (None, Unit::Bytes) => {
-            (text.iter().map(|&byte| u32::from(byte)).collect(), (0..=255).map(byte_name).collect())
-        }
-        (None, Unit::Characters) => characters(&text, &origin, options.known.as_ref())?,
+    let cuts = match (&options.tokenizer, options.unit) {
+        (Some(path), _) => pieces(unicode(&text, &origin)?, Path::new(path))?,
+        (None, Unit::Bytes) => bytes(&text),
+        (None, Unit::Characters) => characters(unicode(&text, &origin)?, &origin, options.known.as_ref())?,
     };
-    let bytes_per_token = Some(text.len() as f64 / stream.len().max(1) as f64);
-    let source = cut(name, stream, names.len(), bytes_per_token, options);
-    Ok(Source { class_names: names, origin, ..source })
+    let source = cut(name, cuts.stream, cuts.names.len(), Some(cuts.bytes), options);
+    Ok(Source { class_names: cuts.names, origin, ..source })
 }
 
-/// Characters by their numbers, and those that there are in the order of Unicode, or those that a run knows.
-fn characters(text: &[u8], origin: &str, known: Option<&Vocabulary>) -> Result<(Vec<u32>, Vec<String>)> {
-    let text = unicode(text, origin)?;
-    if let Some(Vocabulary { names, .. }) = known {
-        let read = Letters::new(names).read(text, origin, Kind::Data);
-        return read.map(|stream| (stream, names.clone())).map_err(|e| e.hint("a text in these characters"));
-    }
+/// What a text is cut into.
+struct Cuts {
+    stream: Vec<u32>,
+    /// By token, what it is called.
+    names: Vec<String>,
+    bytes: ByteCounts,
+}
+
+fn bytes(text: &[u8]) -> Cuts {
+    let stream = text.iter().map(|&byte| u32::from(byte)).collect();
+    Cuts { stream, names: (0..=255).map(byte_name).collect(), bytes: ByteCounts::One }
+}
+
+/// Characters by their numbers: those that a run knows, or those that there are.
+fn characters(text: &str, origin: &str, known: Option<&Vocabulary>) -> Result<Cuts> {
+    let (stream, names) = match known {
+        Some(Vocabulary { names, .. }) => {
+            let read = Letters::new(names).read(text, origin, Kind::Data);
+            (read.map_err(|error| error.hint("a text in these characters"))?, names.clone())
+        }
+        None => numbered(text),
+    };
+    let bytes = ByteCounts::ByToken(names.iter().map(|name| name.len() as u32).collect());
+    Ok(Cuts { stream, names, bytes })
+}
+
+/// The characters of a text by their numbers in the order of Unicode, and those that there are.
+fn numbered(text: &str) -> (Vec<u32>, Vec<String>) {
     let mut all: Vec<char> = text.chars().collect();
     all.sort_unstable();
     all.dedup();
     let number = |c: char| all.binary_search(&c).expect("it is from there") as u32;
-    Ok((text.chars().map(number).collect(), all.iter().map(|c| c.to_string()).collect()))
+    (text.chars().map(number).collect(), all.iter().map(|c| c.to_string()).collect())
 }
 
-/// Tokens by a file, and what they are called there.
-fn pieces(text: &[u8], origin: &str, path: &Path) -> Result<(Vec<u32>, Vec<String>)> {
+/// Tokens by a file.
+fn pieces(text: &str, path: &Path) -> Result<Cuts> {
     let tokenizer = Tokenizer::open(path)?;
-    Ok((tokenizer.encode(unicode(text, origin)?)?, tokenizer.names()))
+    let (stream, bytes) = tokenizer.cut(text)?;
+    Ok(Cuts { stream, names: tokenizer.names(), bytes: ByteCounts::ByPosition(bytes) })
 }
 
 fn unicode<'a>(text: &'a [u8], origin: &str) -> Result<&'a str> {
-    std::str::from_utf8(text).map_err(|e| {
-        Error::data(format!("{origin} is not UTF-8"))
-            .at(format!("byte {}", e.valid_up_to()))
-            .hint("data.unit = \"bytes\", or another encoding of the file")
-    })
+    let hint = "data.unit = \"bytes\", or another encoding of the file";
+    file::unicode(text, origin).map_err(|error| error.hint(hint))
 }
 
 /// What a byte is called: as it is printed, or by its number.
@@ -104,19 +119,23 @@ fn tokens(argument: &str, options: &Options) -> Result<Source> {
         return Err(Error::usage("`data.vocabulary` is missing: data set `tokens` needs it")
             .hint("the number of different tokens, such as 50257"));
     };
-    let array = npy::read(Path::new(argument))?;
-    if array.shape.len() != 1 || array.dtype.is_float() {
-        return Err(Error::data(format!("{argument} is no list of tokens")).at(format!(
-            "expected: one dimension of whole numbers; found: {:?} of {}",
-            array.shape,
-            array.dtype.name()
-        )));
+    let array = npy::decode(&file::read(argument)?, argument)?;
+    let wrong = |expected: &str, found: String| {
+        Error::data(format!("{argument} is no list of tokens"))
+            .at(format!("expected: {expected}; found: {found}"))
+    };
+    if array.shape.len() != 1 {
+        return Err(wrong("one dimension, (n,)", format!("{:?}", array.shape)).hint("save x.reshape(-1)"));
     }
-    let stream = array.to_u32().map_err(|error| error.at(argument.to_string()))?;
-    if let Some(at) = stream.iter().position(|&token| token as usize >= vocabulary) {
-        return Err(Error::data(format!("token {at} of {argument} is {}", stream[at]))
-            .at(format!("expected: below data.vocabulary = {vocabulary}")));
-    }
+    let numbers = array.whole().ok_or_else(|| {
+        wrong("whole numbers", array.dtype.name().to_string()).hint("save x.astype(numpy.uint32)")
+    })?;
+    let token = |(at, number): (usize, i64)| match u32::try_from(number) {
+        Ok(token) if (token as usize) < vocabulary => Ok(token),
+        _ => Err(Error::data(format!("token {at} of {argument} is {number}"))
+            .at(format!("expected: from 0 to below data.vocabulary = {vocabulary}"))),
+    };
+    let stream = numbers.enumerate().map(token).collect::<Result<_>>()?;
     let source = cut(format!("tokens:{argument}"), stream, vocabulary, None, options);
     Ok(Source { origin: argument.into(), ..source })
 }
@@ -126,7 +145,7 @@ fn cut(
     name: String,
     stream: Vec<u32>,
     vocabulary: usize,
-    bytes_per_token: Option<f64>,
+    bytes: Option<ByteCounts>,
     options: &Options,
 ) -> Source {
     let context = options.context;
@@ -139,7 +158,7 @@ fn cut(
         skips: 0,
         padding: None,
         order: options.order,
-        bytes_per_token,
+        bytes,
     };
     let len = all.stream.len();
     let [train, test] = [all.part(0, split), all.part(split, len)].map(Split::of_tokens);
@@ -150,6 +169,7 @@ fn cut(
 mod tests {
     use super::super::{Dataset, Order};
     use super::*;
+    use crate::store::{Array, Dtype};
 
     fn options(text: &str) -> Options {
         Options::read(&TEXT, &toml::from_str::<toml::Table>(text).unwrap().into()).unwrap()
@@ -165,7 +185,18 @@ mod tests {
         assert_eq!((source.classes, &source.shape[..]), (6, &[2][..]));
         let tokens = source.train.tokens().unwrap();
         assert_eq!((&tokens.stream[..], tokens.len()), (&[2, 1, 4, 1, 4, 1, 0][..], 3));
-        assert_eq!(source.test.tokens().unwrap().stream, [5, 4, 3]);
+        let test = source.test.tokens().unwrap();
+        assert_eq!(test.stream, [5, 4, 3]);
+        // The character of two bytes is the first of the test part, and nobody is asked for it.
+        assert_eq!((tokens.bytes_per_label(3), test.bytes_per_label(1)), (Some(1.0), Some(1.0)));
+        let other =
+            read("ünd banana b\u{fc}\u{20ac}", "unit = 'characters'\ncontext = 2\ntest = 0.3").unwrap();
+        let bytes = [&other.train, &other.test].map(|part| part.tokens().unwrap().bytes_per_label(1));
+        assert_eq!(bytes, [Some(1.0), Some(1.5)], "of a, ' ' b ü €: the labels are b and ü");
+        assert_eq!(
+            read("\u{feff}ab ab ab", "unit = 'characters'\ncontext = 2").unwrap().class_names,
+            [" ", "a", "b"]
+        );
     }
 
     #[test]
@@ -174,7 +205,7 @@ mod tests {
         let known = Some(Vocabulary { names, pair: None });
         let options = Options { known, ..options("unit = 'characters'\ncontext = 1") };
         let own = |text: &str| source("t".into(), "t".into(), text.as_bytes().to_vec(), &options);
-        let read = own("cbcb").unwrap();
+        let read = own("\u{feff}cbcb").unwrap();
         assert_eq!((&read.train.tokens().unwrap().stream[..], read.classes), (&[2, 1, 2, 1][..], 3));
         let error = own("cb\nd").unwrap_err().to_string();
         assert!(error.contains("`\\n` (line 1, column 3), `d` (line 2, column 1)"), "{error}");
@@ -202,6 +233,33 @@ mod tests {
         assert!(error.unwrap_err().to_string().contains("byte 1"));
         let short = Dataset::from_arrays(read("abc", "context = 8").unwrap(), 0.0).unwrap_err().to_string();
         assert!(short.contains("is shorter than a sample") && short.contains("`context`"), "{short}");
+    }
+
+    #[test]
+    fn tokens_of_every_width_are_read_and_what_is_none_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.npy");
+        let keys = "vocabulary = 300\ncontext = 2\ntest = 0.3";
+        let options = Options::read(&TOKENS, &toml::from_str::<toml::Table>(keys).unwrap().into()).unwrap();
+        let open = |array: Array| {
+            npy::write(&path, &array).unwrap();
+            tokens(path.to_str().unwrap(), &options)
+        };
+        let whole = |values: &[i64]| {
+            Array::new(Dtype::I64, [values.len()], values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        };
+        let source = open(whole(&[0, 1, 299, 3, 4, 5, 6, 7, 8, 9])).unwrap();
+        assert_eq!(source.train.tokens().unwrap().stream, [0, 1, 299, 3, 4, 5, 6]);
+        for (array, words) in [
+            (whole(&[0, 1, -1]), "token 2 of"),
+            (whole(&[0, 300]), "is 300\n  expected: from 0 to below data.vocabulary = 300"),
+            (whole(&[0, 1 << 40]), "is 1099511627776"),
+            (Array::f32([2], &[1.0, 2.0]), "x.astype(numpy.uint32)"),
+            (Array::u32([1, 2], &[1, 2]), "x.reshape(-1)"),
+        ] {
+            let error = open(array).unwrap_err();
+            assert!(error.kind == Kind::Data && error.to_string().contains(words), "{words}: {error}");
+        }
     }
 
     #[test]

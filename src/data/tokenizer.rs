@@ -4,6 +4,8 @@
 use std::path::Path;
 
 #[cfg(feature = "tokenizer")]
+use super::file;
+#[cfg(feature = "tokenizer")]
 use crate::error::Kind;
 use crate::error::{Error, Result};
 
@@ -20,15 +22,17 @@ pub struct Tokenizer(tokenizers::Tokenizer);
 #[cfg(feature = "tokenizer")]
 impl Tokenizer {
     /// # Errors
-    /// `Kind::FileSystem` where there is no file, `Kind::Data` where it is no tokenizer.
+    /// `Kind::Data` where there is no file, or where it is no tokenizer.
     pub fn open(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::file("read", path, e))?;
+        let name = path.display().to_string();
+        let bytes = file::read(&name)?;
+        let text = file::unicode(&bytes, &name)?;
         let wrong = |e: &dyn std::fmt::Display| {
             Error::data(format!("{} is no tokenizer", path.display()))
                 .at(e.to_string())
                 .hint("the tokenizer.json of a model, as the library `tokenizers` saves it")
         };
-        let mut value: serde_json::Value = serde_json::from_str(&text).map_err(|e| wrong(&e))?;
+        let mut value: serde_json::Value = serde_json::from_str(text).map_err(|e| wrong(&e))?;
         // Merges that are left out at random would make other tokens of the same text.
         if let Some(dropout) = value.pointer_mut("/model/dropout") {
             *dropout = serde_json::Value::Null;
@@ -47,9 +51,26 @@ impl Tokenizer {
     /// `Kind::Data` for what has no token.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let found = self.0.encode_fast(text, false);
-        found.map(|tokens| tokens.get_ids().to_vec()).map_err(|e| {
-            Error::data("the text cannot be cut into tokens").at(e.to_string()).hint("another tokenizer")
-        })
+        found.map(|tokens| tokens.get_ids().to_vec()).map_err(|e| uncut(&*e))
+    }
+
+    /// As [`Tokenizer::encode`], and the bytes of each token: from where the one before ends to its own end, so that all
+    /// add up to those of the text. What follows the last token belongs to it.
+    ///
+    /// # Errors
+    /// As those of [`Tokenizer::encode`].
+    pub fn cut(&self, text: &str) -> Result<(Vec<u32>, Vec<u32>)> {
+        let tokens = self.0.encode(text, false).map_err(|e| uncut(&*e))?;
+        let mut ends: Vec<usize> = tokens.get_offsets().iter().map(|&(_, end)| end).collect();
+        ends.last_mut().into_iter().for_each(|last| *last = text.len());
+        let mut before = 0;
+        // Parts of one character end alike.
+        let bytes = ends.into_iter().map(|end| {
+            let own = end.saturating_sub(before);
+            before = before.max(end);
+            own as u32
+        });
+        Ok((tokens.get_ids().to_vec(), bytes.collect()))
     }
 
     /// The text that tokens stand for; what is no character yet is U+FFFD.
@@ -70,6 +91,11 @@ impl Tokenizer {
     }
 }
 
+#[cfg(feature = "tokenizer")]
+fn uncut(error: &dyn std::error::Error) -> Error {
+    Error::data("the text cannot be cut into tokens").at(error.to_string()).hint("another tokenizer")
+}
+
 /// What cuts a text into tokens, in a build that has none.
 #[cfg(not(feature = "tokenizer"))]
 pub enum Tokenizer {}
@@ -86,6 +112,11 @@ impl Tokenizer {
     /// # Errors
     /// None: there is no such value.
     pub fn encode(&self, _: &str) -> Result<Vec<u32>> {
+        match *self {}
+    }
+    /// # Errors
+    /// None: there is no such value.
+    pub fn cut(&self, _: &str) -> Result<(Vec<u32>, Vec<u32>)> {
         match *self {}
     }
     /// # Errors
@@ -122,6 +153,9 @@ mod tests {
         let tokens = own.encode("the het").unwrap();
         assert_eq!(tokens, [5, 3, 1, 2, 0]);
         assert_eq!(own.decode(&[5]).unwrap(), "the");
+        assert_eq!(own.cut("the het").unwrap(), (tokens, vec![3, 1, 1, 1, 1]));
+        // What has no token belongs to the next one, or to the last.
+        assert_eq!(own.cut("\u{e9}the\u{20ac}h  ").unwrap().1.iter().sum::<u32>(), 11);
         std::fs::write(&path, "{}").unwrap();
         let error = Tokenizer::open(&path).err().unwrap();
         assert_eq!(error.kind, Kind::Data);

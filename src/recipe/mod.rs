@@ -113,7 +113,9 @@ impl Recipe {
         let name = &recipe.data.name;
         recipe.data.name =
             if places.is_override("data.name") { anchored_here(name)? } else { anchored(name, folder)? };
-        if let Some(path) = recipe.data.settings.values().get(paths::PATH_KEY).and_then(toml::Value::as_str) {
+        let path = recipe.data.settings.values().get(paths::PATH_KEY).and_then(toml::Value::as_str);
+        // An empty one is refused where the data set reads its keys.
+        if let Some(path) = path.filter(|path| !path.is_empty()) {
             let is_here = places.is_override(&format!("data.{}", paths::PATH_KEY));
             let whole = paths::absolute(path, if is_here { Path::new("") } else { folder })?;
             recipe.data.settings = recipe.data.settings.with(paths::PATH_KEY, whole.into());

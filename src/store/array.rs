@@ -138,36 +138,47 @@ impl Array {
         }
     }
 
+    /// Every element as a whole number; `None` where they are floats.
+    pub fn whole(&self) -> Option<Box<dyn Iterator<Item = i64> + '_>> {
+        let bytes = &self.bytes;
+        Some(match self.dtype {
+            Dtype::U32 => Box::new(read(bytes, |b| i64::from(u32::from_le_bytes(b)))),
+            Dtype::U8 => Box::new(read(bytes, |[b]| i64::from(b))),
+            Dtype::Bool => Box::new(read(bytes, |[b]| i64::from(b != 0))),
+            Dtype::I32 => Box::new(read(bytes, |b| i64::from(i32::from_le_bytes(b)))),
+            Dtype::I64 => Box::new(read(bytes, i64::from_le_bytes)),
+            Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64 => return None,
+        })
+    }
+
     /// Every element as `u32`.
     ///
     /// # Errors
     /// `Kind::Checkpoint` when the elements are floats, negative, or too large.
     pub fn to_u32(&self) -> Result<Vec<u32>> {
-        let bytes = &self.bytes;
-        let wide: Vec<i64> = match self.dtype {
-            Dtype::U32 => return Ok(each(bytes, u32::from_le_bytes)),
-            Dtype::U8 => each(bytes, |[b]| i64::from(b)),
-            Dtype::Bool => each(bytes, |[b]| i64::from(b != 0)),
-            Dtype::I32 => each(bytes, |b| i64::from(i32::from_le_bytes(b))),
-            Dtype::I64 => each(bytes, i64::from_le_bytes),
-            float => {
-                return Err(Error::checkpoint("an array of floats stands where whole numbers are expected")
-                    .at(format!("expected: U32, found: {}", float.name())));
-            }
-        };
+        if self.dtype == Dtype::U32 {
+            return Ok(each(&self.bytes, u32::from_le_bytes));
+        }
+        let wide = self.whole().ok_or_else(|| {
+            Error::checkpoint("an array of floats stands where whole numbers are expected")
+                .at(format!("expected: U32, found: {}", self.dtype.name()))
+        })?;
         let narrow = |(i, v): (usize, i64)| {
             u32::try_from(v).map_err(|_| {
                 Error::checkpoint("a number does not fit into 32 bits without a sign")
                     .at(format!("element {i}: {v}"))
             })
         };
-        wide.into_iter().enumerate().map(narrow).collect()
+        wide.enumerate().map(narrow).collect()
     }
 }
 
 /// Reads `N`-byte elements one by one.
-fn each<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
-    bytes.as_chunks::<N>().0.iter().map(|chunk| read(*chunk)).collect()
+fn read<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> impl Iterator<Item = T> {
+    bytes.as_chunks::<N>().0.iter().map(move |chunk| read(*chunk))
+}
+fn each<const N: usize, T>(bytes: &[u8], with: impl Fn([u8; N]) -> T) -> Vec<T> {
+    read(bytes, with).collect()
 }
 
 /// IEEE 754 half precision, subnormals included.
@@ -222,7 +233,9 @@ mod tests {
         assert_eq!(of(Dtype::I64, &5i64.to_le_bytes()).to_u32().unwrap(), [5]);
         assert!(of(Dtype::I32, &(-1i32).to_le_bytes()).to_u32().is_err());
         assert!(of(Dtype::I64, &(1i64 << 40).to_le_bytes()).to_u32().is_err());
-        assert!(Array::f32([1], &[1.0]).to_u32().is_err());
+        assert!(Array::f32([1], &[1.0]).to_u32().is_err() && Array::f32([1], &[1.0]).whole().is_none());
+        let wide = of(Dtype::I64, &[(-1i64).to_le_bytes(), (1i64 << 40).to_le_bytes()].concat());
+        assert_eq!(wide.whole().unwrap().collect::<Vec<_>>(), [-1, 1 << 40]);
     }
 
     #[test]

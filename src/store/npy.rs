@@ -1,7 +1,7 @@
 //! NumPy's `.npy` format: what `numpy.load` opens.
 //!
-//! Format: NEP 1, <https://numpy.org/neps/nep-0001-npy-format.html>. Written as version 1; versions 1 to 3 are
-//! read, in row-major order and little endian.
+//! Format: NEP 1, <https://numpy.org/neps/nep-0001-npy-format.html>. Written as version 1 and little endian; versions 1 to 3
+//! are read, in row-major order and either order of bytes.
 
 use std::path::Path;
 
@@ -22,6 +22,56 @@ const NAMES: [(Dtype, &str); 8] = [
     (Dtype::I32, "<i4"),
     (Dtype::I64, "<i8"),
 ];
+
+/// Types that are read as one of ours that holds all their values; of `u8`, 64 bits without a sign, those below 2^63.
+const WIDENED: [(Dtype, &str); 4] =
+    [(Dtype::I32, "i1"), (Dtype::I32, "i2"), (Dtype::U32, "u2"), (Dtype::I64, "u8")];
+
+/// How the elements of a file become those of an array.
+struct Stored {
+    dtype: Dtype,
+    /// Bytes of an element in the file.
+    size: usize,
+    is_big_endian: bool,
+    is_signed: bool,
+}
+
+impl Stored {
+    /// By NumPy's name: the order of bytes, a letter, and how many there are.
+    fn named(descr: &str) -> Option<Self> {
+        let (order, name) = descr.split_at_checked(1).filter(|(order, _)| "<>|".contains(order))?;
+        let own = NAMES.iter().map(|(dtype, name)| (*dtype, &name[1..]));
+        let (dtype, _) = own.chain(WIDENED).find(|(_, known)| *known == name)?;
+        let size = name[1..].parse().ok()?;
+        Some(Self { dtype, size, is_big_endian: order == ">", is_signed: name.starts_with('i') })
+    }
+
+    /// The bytes of an array.
+    fn bytes(&self, data: &[u8]) -> Vec<u8> {
+        let width = self.dtype.bytes();
+        if !self.is_big_endian && self.size == width {
+            return data.to_vec();
+        }
+        let mut bytes = Vec::with_capacity(data.len() / self.size * width);
+        for element in data.chunks_exact(self.size) {
+            let (begin, end) = (bytes.len(), bytes.len() + width);
+            bytes.extend_from_slice(element);
+            if self.is_big_endian {
+                bytes[begin..].reverse();
+            }
+            let is_negative = self.is_signed && bytes.last().is_some_and(|&highest| highest >= 0x80);
+            bytes.resize(end, if is_negative { 0xff } else { 0 });
+        }
+        bytes
+    }
+
+    /// The first element of a file's bytes that our type cannot hold, and its value.
+    fn too_large(&self, bytes: &[u8]) -> Option<(usize, u64)> {
+        let has_all = self.dtype != Dtype::I64 || self.is_signed;
+        let mut values = bytes.as_chunks().0.iter().map(|&element| u64::from_le_bytes(element)).enumerate();
+        if has_all { None } else { values.find(|(_, value)| i64::try_from(*value).is_err()) }
+    }
+}
 
 /// Writes an array, whole or not at all.
 pub fn write(path: &Path, array: &Array) -> Result<()> {
@@ -90,13 +140,17 @@ pub fn decode(bytes: &[u8], origin: &str) -> Result<Array> {
         after.ok_or_else(|| wrong(&format!("the key {key}"), header.trim()))
     };
     let descr = value("descr")?.trim_start_matches('\'').split('\'').next().unwrap_or_default();
-    let named = NAMES.iter().find(|(_, name)| *name == descr);
-    let &(dtype, _) = named.ok_or_else(|| wrong("a little-endian number or bool", descr))?;
+    let stored = Stored::named(descr).ok_or_else(|| {
+        let found = if descr.starts_with('[') { "several fields an element" } else { descr };
+        wrong("int8 to int64, uint8 to uint64, float16 to float64, or bool", found).hint(
+            "save x.astype(numpy.uint32) for tokens and labels, x.astype(numpy.float32) for other numbers",
+        )
+    })?;
     if !value("fortran_order")?.starts_with("False") {
         return Err(wrong("row-major order", "column-major order").hint("save numpy.ascontiguousarray(x)"));
     }
     let shape = parse_shape(value("shape")?).ok_or_else(|| wrong("a shape", header.trim()))?;
-    let size = elements(&shape).and_then(|n| n.checked_mul(dtype.bytes()));
+    let size = elements(&shape).and_then(|n| n.checked_mul(stored.size));
     if size != Some(data.len()) {
         let size = size.map_or("more bytes than can be counted".into(), |n| format!("{n} bytes"));
         return Err(wrong(
@@ -104,7 +158,11 @@ pub fn decode(bytes: &[u8], origin: &str) -> Result<Array> {
             &format!("{} bytes", data.len()),
         ));
     }
-    Ok(Array { dtype, shape, bytes: data.to_vec() })
+    let bytes = stored.bytes(data);
+    if let Some((at, value)) = stored.too_large(&bytes) {
+        return Err(wrong("whole numbers below 2^63", &format!("{value}, element {at}")));
+    }
+    Ok(Array { dtype: stored.dtype, shape, bytes })
 }
 
 /// `(3, 4), ...` or `(3,), ...` or `(), ...`.
@@ -158,6 +216,28 @@ mod tests {
     }
 
     #[test]
+    fn every_integer_is_widened_in_either_order_of_bytes() {
+        let read = |descr: &str, data: &[u8]| {
+            let size: usize = descr[2..].parse().unwrap();
+            decode(&encode_as(descr, &[data.len() / size], data), "x")
+        };
+        let whole =
+            |descr: &str, data: &[u8]| read(descr, data).unwrap().whole().unwrap().collect::<Vec<_>>();
+        assert_eq!(whole("|i1", &[1, 0xff]), [1, -1]);
+        assert_eq!(whole("<i2", &[0xfe, 0xff, 0, 1]), [-2, 256]);
+        assert_eq!(whole("<u2", &[0xfe, 0xff, 0, 1]), [65534, 256]);
+        assert_eq!(whole(">u2", &[0xff, 0xfe, 1, 0]), [65534, 256]);
+        assert_eq!(whole(">i2", &[0xff, 0xfe]), [-2]);
+        assert_eq!(whole(">u4", &[0, 0, 1, 2]), [258]);
+        assert_eq!(whole("<u8", &7u64.to_le_bytes()), [7]);
+        assert_eq!(whole(">i8", &(-7i64).to_be_bytes()), [-7]);
+        assert_eq!(read(">f4", &1.5f32.to_be_bytes()).unwrap(), Array::f32([1], &[1.5]));
+        let large = [3, u64::MAX].map(u64::to_le_bytes).concat();
+        let error = read("<u8", &large).unwrap_err().to_string();
+        assert!(error.contains("18446744073709551615, element 1"), "{error}");
+    }
+
+    #[test]
     fn what_is_refused() {
         let good = encode(&Array::f32([2], &[1.0, 2.0]));
         let with = |from: &str, to: &str| String::from_utf8_lossy(&good[6..]).replace(from, to);
@@ -170,7 +250,9 @@ mod tests {
             [MAGIC, &good[6..8], &good[8..10], &with(from, to).as_bytes()[4..]].concat()
         };
         refused(b"PK", "magic");
-        refused(&edited("<f4", ">f4"), ">f4");
+        refused(&edited("<f4", "<c8"), "uint8 to uint64, float16 to float64, or bool; found: <c8");
+        refused(&edited("<f4", "<c8"), "x.astype(numpy.uint32)");
+        refused(&edited("'<f4'", "[('a'"), "several fields");
         refused(&edited("False", "True "), "column-major");
         refused(&edited("(2,)", "(3,)"), "12 bytes");
         refused(&edited("(2,)", "(-2)"), "shape");

@@ -13,7 +13,7 @@ use crate::recipe::{self, Recipe};
 /// `None` where nothing is varied.
 ///
 /// # Errors
-/// `Kind::Usage` where samples are no pictures, or smaller than what is cut off.
+/// `Kind::Usage` where samples are no pictures, or smaller than what is cut off or blanked out.
 pub(super) fn of(
     gpu: &Gpu,
     asked: &recipe::Augment,
@@ -34,6 +34,13 @@ pub(super) fn of(
             "expected: less than {}; found: {}",
             height.min(width),
             asked.crop
+        )));
+    }
+    if asked.cutout as usize > height.min(width) {
+        return Err(Error::usage("`augment.cutout` is larger than the pictures").at(format!(
+            "expected: a side of at most {}; found: {}",
+            height.min(width),
+            asked.cutout
         )));
     }
     let share = |extent: usize| (asked.shift * extent as f64).round() as u32;

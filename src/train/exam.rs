@@ -3,7 +3,7 @@
 use super::confidence::Confidence;
 use super::event::Part;
 use super::feed::Feed;
-use super::language::Language;
+use super::language::{Asked, Language};
 use super::session::Session;
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Kind, Result};
@@ -17,6 +17,7 @@ use crate::sparsity::Pruner;
 /// One part of the data, and what the device says about it.
 pub(super) struct Exam {
     pub feed: Feed,
+    asked: Option<Asked>,
     totals: Tensor,
     /// `(samples, labels)`: see `cross_entropy::record_judgement`.
     verdicts: Tensor,
@@ -34,6 +35,7 @@ impl Exam {
     pub fn new(gpu: &Gpu, data: &Dataset, split: &Split, batch: usize) -> Result<Self> {
         let feed = Feed::to_judge(gpu, data, split, batch)?;
         Ok(Self {
+            asked: Asked::of(split, feed.samples),
             verdicts: gpu.tensor("verdicts", Dtype::F32, &[feed.samples, data.labels()])?,
             feed,
             totals: Totals::tensor(gpu)?,
@@ -95,7 +97,7 @@ impl Session {
             return Err(self.not_evaluated(part)?);
         }
         let mut verdicts = exam.verdicts.read_f32()?;
-        let language = self.asked.map(|asked| asked.figures(totals.mean_loss(), &verdicts));
+        let language = exam.asked.map(|asked| asked.figures(totals.mean_loss(), &verdicts));
         if language.is_some() {
             verdicts.retain(|&verdict| verdict != 0.0); // where nothing was asked
         }

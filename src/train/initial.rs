@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::layout;
-use super::outline::extent;
+use super::outline::{extent, fitted};
 use crate::data::Dataset;
 use crate::error::{Error, Kind, Result};
 use crate::nn::Model;
@@ -39,7 +39,7 @@ impl Initial {
     /// `Kind::Checkpoint` with every tensor that is missing, unexpected, of another shape or of whole numbers;
     /// `Kind::Numbers` for values that are not finite.
     pub fn matched(arrays: Arrays, recipe: &Recipe, data: &Dataset) -> Result<Self> {
-        let model = Model::new(&recipe.model, extent(data), data.classes, recipe.run.seed)?;
+        let model = Model::new(&fitted(recipe, data).model, extent(data), data.classes, recipe.run.seed)?;
         let own = Self { arrays: matched(masked_by_torch(arrays)?, &model.params)? };
         own.check_finite()?;
         Ok(own)

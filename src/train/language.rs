@@ -1,11 +1,12 @@
 //! Figures of networks that are asked at each step of a sequence.
 
-use crate::data::{Dataset, Tokens};
+use crate::data::{Split, Tokens};
 
-/// What is known of the tokens of a data set.
+/// What is known of the tokens of a part of a data set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Asked {
-    bytes_per_token: Option<f64>,
+    /// Of this part: text at its end may have other characters.
+    bytes_per_label: Option<f64>,
     /// Whether each sample is a thing of its own, which is right as a whole or not.
     is_whole: bool,
     /// Of a sample.
@@ -25,13 +26,14 @@ pub struct Language {
 }
 
 impl Asked {
-    pub fn of(data: &Dataset) -> Option<Self> {
+    /// Of the first so many samples of a part.
+    pub fn of(part: &Split, samples: usize) -> Option<Self> {
         let of = |tokens: &Tokens| Self {
-            bytes_per_token: tokens.bytes_per_token,
+            bytes_per_label: tokens.bytes_per_label(samples),
             is_whole: !tokens.is_text(),
             labels: tokens.labels(),
         };
-        data.train.tokens().map(of)
+        part.tokens().map(of)
     }
     /// From the mean loss in nats, and the verdict on each answer, sample by sample: above 0 where it is right, 0 where none was
     /// asked for.
@@ -41,7 +43,7 @@ impl Asked {
             (samples.len().max(1), samples.filter(|own| own.iter().all(|&v| v >= 0.0)).count());
         Language {
             perplexity: loss.exp(),
-            bits_per_byte: self.bytes_per_token.map(|bytes| loss / std::f64::consts::LN_2 / bytes),
+            bits_per_byte: self.bytes_per_label.map(|bytes| loss / std::f64::consts::LN_2 / bytes),
             exact: self.is_whole.then(|| right as f64 / all as f64),
         }
     }
@@ -53,11 +55,11 @@ mod tests {
 
     #[test]
     fn figures_follow_from_loss_and_verdicts() {
-        let text = Asked { bytes_per_token: Some(2.0), is_whole: false, labels: 2 };
+        let text = Asked { bytes_per_label: Some(2.0), is_whole: false, labels: 2 };
         let found = text.figures(std::f64::consts::LN_2 * 3.0, &[0.5, -0.5]);
         assert!((found.perplexity - 8.0).abs() < 1e-12);
         assert_eq!((found.bits_per_byte, found.exact), (Some(1.5), None));
-        let pairs = Asked { bytes_per_token: None, is_whole: true, labels: 2 };
+        let pairs = Asked { bytes_per_label: None, is_whole: true, labels: 2 };
         let found = pairs.figures(0.0, &[0.5, 0.4, 0.5, -0.4, 0.9, 0.0, -0.9, 0.0]);
         assert_eq!((found.perplexity, found.bits_per_byte, found.exact), (1.0, None, Some(0.5)));
     }

@@ -66,7 +66,7 @@ pub use language::Language;
 pub use memory::Memory;
 pub use noise::{Noise, NoiseMeans, NoiseSummary};
 pub use numbers::check_read;
-pub use outline::{extent, length, vocabulary};
+pub use outline::{extent, fitted, length, vocabulary};
 pub use patience::Patience;
 pub use remove::{Compact, Left, Lists, compact, remaining};
 pub use run::{Control, evaluate_all, evaluate_part, train};

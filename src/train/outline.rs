@@ -10,6 +10,7 @@ use super::shrinking;
 use crate::data::{self, Dataset, Vocabulary};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
+use crate::nn::presets::pair;
 use crate::nn::{Extent, Model};
 use crate::ops::measure::Weight;
 use crate::ops::packed::crossover::Products;
@@ -26,8 +27,9 @@ pub(super) fn columns(recipe: &Recipe, data: &Dataset) -> usize {
 
 /// The model of a recipe before it has memory.
 pub(super) fn model(recipe: &Recipe, data: &Dataset, initial: Option<&Initial>) -> Result<Model> {
+    let recipe = &fitted(recipe, data);
     let mut model = Model::new(&recipe.model, extent(data), data.classes, recipe.run.seed)?;
-    check_answers(&model, data)?;
+    check_answers(recipe, &model, data)?;
     aside::check_carried(&model, data)?;
     initial.map_or(Ok(()), |initial| initial.hand_out(&mut model.params))?;
     // They are in no file of weights, and begin as the identity.
@@ -35,6 +37,14 @@ pub(super) fn model(recipe: &Recipe, data: &Dataset, initial: Option<&Initial>) 
         shrink::declare(&space, &mut model.params);
     }
     Ok(model)
+}
+
+/// A recipe with what its model leaves to the data.
+pub fn fitted(recipe: &Recipe, data: &Dataset) -> Recipe {
+    match data.train.tokens().filter(|tokens| !tokens.is_text()) {
+        Some(pairs) => Recipe { model: pair::with_source(&recipe.model, pairs.skips), ..recipe.clone() },
+        None => recipe.clone(),
+    }
 }
 
 /// How long a run of one stage is.
@@ -84,7 +94,7 @@ pub fn vocabulary(recipe: &Recipe, facts: &Facts) -> Result<Option<Vocabulary>> 
 }
 
 /// A network answers as often as it is asked.
-fn check_answers(model: &Model, data: &Dataset) -> Result<()> {
+fn check_answers(recipe: &Recipe, model: &Model, data: &Dataset) -> Result<()> {
     let (answers, labels) = (model.answers(), data.labels());
     if answers == labels {
         return Ok(());
@@ -95,6 +105,10 @@ fn check_answers(model: &Model, data: &Dataset) -> Result<()> {
         per(answers),
         per(labels)
     ));
+    if let (Some(_), Some(pairs)) = (pair::source(&recipe.model), data.train.tokens()) {
+        let hint = format!("{} = {}, or leave it out: the data says it", pair::PATH, pairs.skips);
+        return Err(error.hint(hint));
+    }
     Err(error.hint(match labels {
         1 => "a layer that makes one of all steps before the last `linear`, such as `global_average_pool`",
         _ => "a last layer that has as many steps as the data has labels",

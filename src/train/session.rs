@@ -5,8 +5,7 @@ use super::exam::Exam;
 use super::feed::{Feed, Span};
 use super::flips::Masks;
 use super::initial::Initial;
-use super::language::Asked;
-use super::outline::{columns, extent, length, model};
+use super::outline::{columns, extent, fitted, length, model};
 use super::passes::Passes;
 use super::patience::Patience;
 use super::plans::{Plans, Recorded};
@@ -49,8 +48,6 @@ pub struct Session {
     pub pruner: Option<Pruner>,
     pub distill: Option<Box<dyn distill::Method>>,
     pub length: Length,
-    /// What samples ask for, where they are sequences.
-    pub(super) asked: Option<Asked>,
     /// Which layers train when.
     pub phases: Phases,
     /// The phase that is recorded, if that is known.
@@ -108,6 +105,11 @@ pub fn resolve(recipe: &Recipe) -> Result<Recipe> {
     Ok(resolved)
 }
 
+/// As [`resolve`], with what a recipe leaves to its data.
+pub(super) fn resolve_for(recipe: &Recipe, data: &Dataset) -> Result<Recipe> {
+    resolve(recipe).map(|resolved| fitted(&resolved, data))
+}
+
 impl Session {
     /// Builds a run at step 0, in its first stage. `choices` are the kernel variants to use; what they lack has fixed defaults.
     ///
@@ -128,7 +130,7 @@ impl Session {
         choices: Choices,
         initial: Option<&Initial>,
     ) -> Result<Self> {
-        let whole = resolve(recipe)?;
+        let whole = resolve_for(recipe, data)?;
         let recipe = whole.stage(0);
         if data.train.is_empty() || data.test.is_empty() {
             return Err(Error::data(format!("data set `{}` has nothing to train or to test on", data.name)));
@@ -170,7 +172,6 @@ impl Session {
             pruner,
             distill,
             length,
-            asked: Asked::of(data),
             phases,
             phase: None,
             step: 0,

@@ -105,14 +105,15 @@ impl Session {
         choices: Choices,
         number: usize,
     ) -> Result<Self> {
-        let mut own = super::resolve(recipe)?.stage(number);
+        let whole = super::session::resolve_for(recipe, data)?;
+        let mut own = whole.stage(number);
         if number > 0 && methods::holds_zeros(&own.sparsity.method) {
             own.sparsity = Sparsity::none(); // which weights are 0 is known when it begins
         }
         let mut session = Self::new(gpu, &own, data, choices)?;
         refusals::of_later(&session)?;
         session.before = (0..number).map(|before| planned(&recipe.stage(before), session.length).steps).sum();
-        (session.whole, session.stage) = (super::resolve(recipe)?, number);
+        (session.whole, session.stage) = (whole, number);
         Ok(session)
     }
 

@@ -33,12 +33,17 @@ fn a_network_of_pairs_answers_as_it_does_under_teacher_forcing() {
     let home = home.path();
     let pairs: String = (0..60).map(|i| ["a\txy\n", "ba\tyx\n", "b\tyx\n"][i % 3]).collect();
     fs::write(home.join("pairs.txt"), pairs).unwrap();
-    let seq2seq = "preset = \"seq2seq\"\nsource = 2\nwidth = 8\nunits = 8";
+    let seq2seq = "preset = \"seq2seq\"\nwidth = 8\nunits = 8";
     prepared(home, "name = \"pairs:pairs.txt\"", seq2seq, 40);
     let answer = |source: &str| stdout(home, &["sample", "run", "--prompt", source]);
     let own: Vec<[String; 2]> =
         ["a", "b", "ab", "bb"].map(|source| [source.into(), answer(source).trim_end().into()]).into();
     assert!(own[0][1] == "xy" && own[1][1] == "yx", "{own:?}");
+    // The data has said how long sources are.
+    assert!(fs::read_to_string(home.join("run/config.toml")).unwrap().contains("source = 2\n"));
+    assert!(run(home, &["export", "run", "--to", "safetensors", "w.safetensors"]).status.success());
+    let foreign = ["sample", "w.safetensors", "--recipe", "net.toml", "--prompt", "ab"];
+    assert_eq!(stdout(home, &foreign).trim_end(), own[2][1]);
     // Its own answers, in fewer letters and of other lengths, are all right.
     let lines: String = own.iter().map(|pair| pair.join("\t") + "\n").collect();
     fs::write(home.join("own.txt"), lines.repeat(5)).unwrap();

@@ -9,7 +9,7 @@ use super::program::{fails, json, run};
 fn text(home: &Path) {
     let words = ["the ", "old ", "hazel ", "grows ", "again ", "from ", "its ", "stool.\n"];
     let text: String = (0..1500).map(|i| words[(i * i + i / 7) % words.len()]).collect();
-    fs::write(home.join("wood.txt"), text + "é").unwrap();
+    fs::write(home.join("wood.txt"), text + &"é".repeat(20)).unwrap();
 }
 
 fn train<'a>(preset: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -58,7 +58,7 @@ fn a_network_learns_a_text_goes_on_where_it_stopped_and_writes() {
             (whole["test_loss"].as_f64().unwrap(), language["bits_per_byte"].as_f64().unwrap());
         assert!(loss < 3.0, "{loss}");
         assert!((language["perplexity"].as_f64().unwrap() - loss.exp()).abs() < 1e-6);
-        // One character of the text has two bytes.
+        // Characters at the end of the test part have two bytes.
         assert!(bits < loss / std::f64::consts::LN_2 && language["exact"].is_null());
         let stopped = [more, &["--max-steps", "7"]].concat();
         json(home, &train(preset, &of("parts"), &stopped));
@@ -96,10 +96,27 @@ fn what_no_network_of_text_can_do_is_said() {
     assert!(refused(&both).contains("both say how long a run is"));
     let short = train(GPT, "a", &["-s", "data.context=9000"]);
     assert!(fails(home, 3, &short).contains("a smaller `context`"));
+    let absent = train(GPT, "a", &["-s", "data.name=text:none.txt"]);
+    assert!(fails(home, 3, &absent).contains("none.txt"));
+    let empty = refused(&train(GPT, "a", &["-s", "data.tokenizer="]));
+    assert!(empty.contains("wrong value for `data.tokenizer`"), "{empty}");
     json(home, &train(GPT, "a", &["--max-steps", "1"]));
     assert!(refused(&["sample", "a", "--prompt", "Z"]).contains("`Z` (line 1, column 1), which the run"));
     assert!(refused(&["sample", "a", "--prompt", ""]).contains("has no tokens"));
     assert!(refused(&["sample", "a", "--temperature=-1"]).contains("at least 0"));
     let shown = String::from_utf8(run(home, &["data", "show", "seq2seq-gmp"]).stdout).unwrap();
     assert!(shown.contains("a sample is 25 tokens of 29, asked for 13 more"), "{shown}");
+    assert!(shown.contains("the longest source has 12 tokens, the longest target 12 and its end"), "{shown}");
+}
+
+#[test]
+fn the_data_says_how_long_a_source_is() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    for recipe in ["seq2seq-gmp", "transformer-gmp"] {
+        let dates = ["plan", recipe, "-s", "data.name=task:dates", "--json"];
+        assert!(json(home, &dates)["device_bytes"].as_u64().unwrap() > 0);
+        let wrong = fails(home, 2, &[&dates[..], &["-s", "model.source=12"]].concat());
+        assert!(wrong.contains("try: model.source = 21, or leave it out"), "{wrong}");
+    }
 }

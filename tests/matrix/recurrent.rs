@@ -37,7 +37,7 @@ fn text(order: Order) -> Dataset {
             skips: 0,
             padding: None,
             order,
-            bytes_per_token: None,
+            bytes: None,
         })
     };
     Dataset::from_arrays(Source::new("text", vec![3], 6, part(20, 0), part(10, 1)), 0.0).unwrap()

@@ -14,6 +14,7 @@ use super::{Device, drive, print_json, say};
 use crate::data::Dataset;
 use crate::error::{Error, Kind, Result};
 use crate::gpu::Gpu;
+use crate::nn::presets::pair;
 use crate::recipe::{Difference, Recipe};
 use crate::store::folder::write_file_atomic;
 use crate::train::RunFolder;
@@ -223,8 +224,11 @@ fn state(path: &Path, recipe: &Recipe) -> Result<State> {
     }
     let (found, meta) = RunFolder::read(path)?;
     resume::refuse(path, &meta.differences(&found)?)?;
-    // What has become a key since the run began has its default there.
-    let differences = crate::train::resolve(&found)?.differences(recipe);
+    // What has become a key since the run began has its default there; what a recipe leaves to the data, the run has found.
+    let found = crate::train::resolve(&found)?;
+    let source = pair::source(&found.model).unwrap_or(0);
+    let asked = Recipe { model: pair::with_source(&recipe.model, source), ..recipe.clone() };
+    let differences = found.differences(&asked);
     if !differences.is_empty() {
         let error = Error::new(Kind::FileSystem, format!("{} has a run of another recipe", path.display()));
         let line = |one: &Difference| format!("{}: {} there, {} asked for", one.key, one.then, one.now);

@@ -19,7 +19,7 @@ pub mod mlp;
 mod mobilenet_v1;
 mod mobilenet_v2;
 pub mod once_for_all;
-mod pair;
+pub mod pair;
 mod resnet;
 mod resnet_cifar;
 mod seq2seq;

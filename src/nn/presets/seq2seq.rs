@@ -14,7 +14,7 @@ use crate::recipe::Settings;
 
 pub const ENTRY: Entry = Entry {
     name: "seq2seq",
-    about: "`layers` LSTMs of `units` that read the source in both directions, as many that read the target, each begun with the last states of its encoder, dropout behind each, attention by `heads` between the two sides; `source`: how many steps of a sample are its source, which has to be said; `padding`: the token that fills sources up, which nobody sees (-1: none)",
+    about: "`layers` LSTMs of `units` that read the source in both directions, as many that read the target, each begun with the last states of its encoder, dropout behind each, attention by `heads` between the two sides; `source`: how many steps of a sample are its source (0: as many as the data says); `padding`: the token that fills sources up, which nobody sees (-1: none)",
     reads: Reads::Tokens,
     optional: || {
         let own = [
