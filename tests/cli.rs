@@ -20,6 +20,8 @@ mod report;
 mod resume;
 #[path = "cli/sample.rs"]
 mod sample;
+#[path = "cli/selftest.rs"]
+mod selftest;
 #[path = "cli/text.rs"]
 mod text;
 #[path = "cli/tokenizer.rs"]
@@ -238,17 +240,6 @@ fn the_lists_are_complete() {
     let plan = json(home.path(), &[&["plan", "--json"], &snfs[..]].concat());
     assert_eq!((&plan["layers"][0]["storage"], &plan["mean_bytes"]), (&"packed".into(), &68_096.into()));
     json(home.path(), &["devices", "--json"]);
-    // tests/kernels.rs runs the checks of all.
-    let test = json(home.path(), &["selftest", "--kernel", "sparsity/select/*", "--json"]);
-    assert_eq!(test["failed"], 0);
-    let kernels = test["kernels"].as_array().unwrap();
-    assert!(
-        kernels.len() > 5
-            && kernels.iter().all(|one| one["name"].as_str().unwrap().starts_with("sparsity/select/"))
-    );
-    assert!(
-        fails(home.path(), 2, &["selftest", "--kernel", "nothing"]).contains("no kernel matches `nothing`")
-    );
     fails(home.path(), 5, &["cp", "digits-gmp-90"]);
 }
 
