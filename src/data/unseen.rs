@@ -33,7 +33,7 @@ impl Dataset {
             .map(|token| shown(&self.class_names[token]))
             .collect();
         (!new.is_empty()).then(|| {
-            Error::data(format!("{} of {} characters never occur in training", new.len(), self.classes))
+            Error::data(format!("{} characters never occur in training", new.len()))
                 .at(format!("{}: {}", places.join(", "), named(&new)))
                 .hint("nothing, if they are rare; else parts that are alike")
         })
@@ -68,7 +68,7 @@ mod tests {
         let keys = "unit = 'characters'\ncontext = 2\ntest = 0.1";
         assert_eq!(
             warnings(&text, keys, 0.2),
-            ["4 of 6 characters never occur in training\n  \
+            ["4 characters never occur in training\n  \
              3 times in the validation part, 3 times in the test part: `\\n`, `x`, `y`, `\u{e9}`\n  \
              try: nothing, if they are rare; else parts that are alike"]
         );
