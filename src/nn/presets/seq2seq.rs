@@ -14,7 +14,7 @@ use crate::recipe::Settings;
 
 pub const ENTRY: Entry = Entry {
     name: "seq2seq",
-    about: "`layers` LSTMs of `units` that read the source in both directions, as many that read the target, each begun with the last states of its encoder, dropout behind each, attention by `heads` between the two sides; `source`: how many steps of a sample are its source (0: as many as the data says); `padding`: the token that fills sources up, which nobody sees (-1: none)",
+    about: "`layers` LSTMs of `units` that read the source in both directions, as many that read the target, each begun with the last states of its encoder, dropout behind each, attention by `heads` between the two sides; `gates`: `apart` has a weight for each gate of the recurrent ones; `source`: how many steps of a sample are its source (0: as many as the data says); `padding`: the token that fills sources up, which nobody sees (-1: none)",
     reads: Reads::Tokens,
     optional: || {
         let own = [
@@ -23,6 +23,7 @@ pub const ENTRY: Entry = Entry {
             ("units", Toml::Integer(64)),
             ("heads", Toml::Integer(1)),
             ("dropout", Toml::Float(0.0)),
+            ("gates", Toml::String("together".into())),
         ];
         own.into_iter().chain(pair::settings()).collect()
     },
@@ -39,6 +40,7 @@ fn build(settings: &Settings, input: &Extent, classes: usize) -> Result<Graph> {
     let drop = |net: &mut Graph, name: &str, x: Value| {
         if dropout > 0.0 { net.dropout(&format!("{name}_drop"), x, dropout) } else { x }
     };
+    let gates = settings.text("gates")?;
     let mut net = Graph::new();
     let x = net.data();
     let lengths = pair.lengths(&mut net, x);
@@ -48,8 +50,11 @@ fn build(settings: &Settings, input: &Extent, classes: usize) -> Result<Graph> {
     let mut ends = Vec::new();
     for layer in 0..layers {
         let name = numbered("encoder", layer);
-        let (ahead, ahead_last) = read(&mut net, &name, encoded, units, lengths, false);
-        let (back, back_last) = read(&mut net, &format!("{name}_back"), encoded, units, lengths, true);
+        let own = |reverse: bool| {
+            toml::Table::from_iter([("reverse".to_string(), reverse.into()), ("gates".into(), gates.into())])
+        };
+        let (ahead, ahead_last) = read(&mut net, &name, encoded, units, lengths, own(false));
+        let (back, back_last) = read(&mut net, &format!("{name}_back"), encoded, units, lengths, own(true));
         let name = numbered("encoded", layer);
         encoded = net.concat(&name, &[ahead, back]);
         encoded = drop(&mut net, &name, encoded);
@@ -58,7 +63,8 @@ fn build(settings: &Settings, input: &Extent, classes: usize) -> Result<Graph> {
     let mut decoded = net.steps("target", x, pair.target);
     for (layer, ends) in ends.iter().enumerate() {
         let name = numbered("decoder", layer);
-        decoded = net.recurrent_with("lstm", &name, decoded, 2 * units, ends, Settings::default());
+        let own = toml::Table::from_iter([("gates".to_string(), gates.into())]);
+        decoded = net.recurrent_with("lstm", &name, decoded, 2 * units, ends, own.into());
         decoded = drop(&mut net, &name, decoded);
     }
     let query = net.linear("query", decoded, 2 * units);
@@ -83,10 +89,10 @@ fn read(
     x: Value,
     units: usize,
     lengths: Option<Value>,
-    reverse: bool,
+    mut own: toml::Table,
 ) -> (Value, Value) {
-    let own = [("reverse", Toml::Boolean(reverse)), ("cells", Toml::Boolean(true))];
-    let own: toml::Table = own.map(|(key, value)| (key.to_string(), value)).into_iter().collect();
+    let reverse = own["reverse"] == Toml::Boolean(true);
+    own.insert("cells".into(), Toml::Boolean(true));
     let lengths: Vec<Value> = lengths.into_iter().collect();
     let states = net.recurrent_with("lstm", name, x, units, &lengths, own.into());
     let last = net.step(&format!("{name}_last"), states, if reverse { "first" } else { "last" });
