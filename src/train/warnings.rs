@@ -51,13 +51,13 @@ impl Session {
         let (run, [samples, ..]) = (&self.recipe.run, self.samples());
         let batch = u64::from(run.batch) * u64::from(run.accumulate);
         (batch > samples as u64).then(|| {
-            let what = match run.accumulate {
-                1 => format!("a batch of {batch}"),
-                several => format!("{several} batches of {}", run.batch),
+            let (what, advice) = match run.accumulate {
+                1 => (format!("a batch of {batch} is"), "a smaller run.batch"),
+                several => (format!("{several} batches of {} are", run.batch), "a smaller run.accumulate"),
             };
-            Error::usage(format!("{what} is more than the training part has"))
+            Error::usage(format!("{what} larger than the training part"))
                 .at(format!("each step takes all of its {samples} samples"))
-                .hint(if run.accumulate > 1 { "a smaller run.accumulate" } else { "a smaller run.batch" })
+                .hint(advice)
         })
     }
 
@@ -199,6 +199,7 @@ mod tests {
     fn a_batch_larger_than_the_data_is_told() {
         let warnings = |batch: &str| session(&Gpu::counted(), &["run.epochs=10", batch]).warnings();
         assert!(warnings("run.batch=1200").is_empty());
+        assert!(warnings("run.accumulate=5000")[0].to_string().contains("a smaller run.accumulate"));
         let text = warnings("run.batch=5000")[0].to_string();
         assert!(
             text.starts_with("a batch of 5000 is larger than the training part\n  each step takes"),
