@@ -63,11 +63,15 @@ fn check_steps(t: &mut Trial, batch: usize) -> Result<()> {
 
 /// A column by several invocations, some of which have one class more than others.
 fn check_many(t: &mut Trial, cols: usize) -> Result<()> {
-    let classes = if cols == 65 { 4099 } else { 4097 };
+    // Twins of so many are slow: two sizes, of one workgroup and of two.
+    let (classes, cols) = match cols {
+        3 => (4097, 3),
+        63 => (4099, 9),
+        _ => return Ok(()),
+    };
     for case in [Case::Hard { temperature: 5.0, share: Share::WHOLE }, Case::Judge, Case::Soft] {
-        let cols = cols.min(65);
         let logits = t.input("logits", &[classes, cols])?;
-        let hit = check_of(t, &logits, (cols, cols.saturating_sub(1).max(1)), case, Trial::compare)?;
+        let hit = check_of(t, &logits, (cols, cols - 1), case, Trial::compare)?;
         t.compare(&hit, Tolerance::EXACT);
     }
     Ok(())
@@ -106,8 +110,9 @@ fn check_of(
     let d_logits = t.gpu.tensor("d_logits", Dtype::F32, &[classes, cols])?;
     compare(t, &d_logits, close);
     let loss = t.input("loss", &[cols])?;
-    // A sum over the classes, each step of which may be off by half a unit in the last place.
-    compare(t, &loss, Tolerance { abs: 2e-5, rel: 3e-6 + 6e-8 * (classes / 64) as f32 });
+    // A sum over the classes of terms up to 10 and of either sign, each of them rounded.
+    let abs = 2e-5 + if classes > CLASSES { 1e-6 * classes as f32 } else { 0.0 };
+    compare(t, &loss, Tolerance { abs, rel: 3e-6 });
     let hit = t.gpu.tensor("hit", Dtype::U32, &[cols])?;
     match case {
         Case::Hard { temperature, share } => {
