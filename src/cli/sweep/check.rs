@@ -9,12 +9,11 @@ use crate::ops::variants::Choices;
 use crate::recipe::Data;
 use crate::train::Session;
 
-/// Builds each network that is still to be trained on a device that only counts.
+/// Builds each network that is still to be trained on a device that only counts, with the limits of `gpu`.
 ///
 /// # Errors
 /// As those of a run's start, with the row.
-pub fn check(cases: &[Case], todo: &[State]) -> Result<()> {
-    let gpu = Gpu::counted();
+pub fn check(gpu: &Gpu, cases: &[Case], todo: &[State]) -> Result<()> {
     let mut last: Option<(Data, Dataset)> = None;
     for (case, states) in cases.iter().zip(todo.chunks(todo.len() / cases.len().max(1))) {
         let (Some(recipe), true) = (case.recipes.first(), states.contains(&State::Absent)) else { continue };
@@ -22,7 +21,7 @@ pub fn check(cases: &[Case], todo: &[State]) -> Result<()> {
             last = Some((recipe.data.clone(), drive::data(recipe)?));
         }
         let (_, data) = last.as_ref().expect("just read");
-        Session::new(&gpu, recipe, data, Choices::default())
+        Session::new(&gpu.counted_like(), recipe, data, Choices::default())
             .map_err(|error| error.at(format!("row: {}", case.label)))?;
     }
     Ok(())

@@ -90,8 +90,10 @@ impl Sweep {
         if self.list {
             return self.show(&cases, &todo);
         }
-        check::check(&cases, &todo)?;
-        let rows = self.go(&cases, &todo)?;
+        // Rows that are all done need no device.
+        let gpu = todo.iter().any(|state| *state != State::Done).then(|| self.device.open()).transpose()?;
+        gpu.as_ref().map_or(Ok(()), |gpu| check::check(gpu, &cases, &todo))?;
+        let rows = self.go(gpu.as_ref(), &cases, &todo)?;
         if let Some(path) = &self.csv {
             write_file_atomic(path, results::csv(&rows).as_bytes())?;
         }
@@ -114,7 +116,7 @@ impl Sweep {
         self.out.join(format!("{}-seed-{}", case.folder, recipe.run.seed))
     }
 
-    fn go(&self, cases: &[Case], todo: &[State]) -> Result<Vec<Row>> {
+    fn go(&self, gpu: Option<&Gpu>, cases: &[Case], todo: &[State]) -> Result<Vec<Row>> {
         let signal = drive::signals()?;
         let options = drive::Options {
             quiet: self.quiet,
@@ -122,7 +124,6 @@ impl Sweep {
             signal: Some(signal.clone()),
             ..Default::default()
         };
-        let mut gpu: Option<Gpu> = None;
         let mut rows = Vec::new();
         let mut number = 0;
         for case in cases {
@@ -130,15 +131,11 @@ impl Sweep {
             for recipe in &case.recipes {
                 let (path, state) = (self.path(case, recipe), todo[number]);
                 number += 1;
-                if state != State::Done {
+                if let (Some(gpu), true) = (gpu, state != State::Done) {
                     if !self.quiet {
                         let what = if state == State::Begun { ", goes on" } else { "" };
                         eprintln!("[{number}/{}] {}, seed {}{what}", todo.len(), case.label, recipe.run.seed);
                     }
-                    if gpu.is_none() {
-                        gpu = Some(self.device.open()?);
-                    }
-                    let gpu = gpu.as_ref().expect("just opened");
                     let done = match state {
                         State::Begun => {
                             let device = |_: &_| Ok(gpu.clone());
