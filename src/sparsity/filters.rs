@@ -200,9 +200,11 @@ pub(super) fn prepare(
             .locate("min_density", error)
             .hint("a lower min_density, or a lower target"));
     }
-    let whole = |(width, keep): &(&Width, &usize)| **keep == width.len() && target > 0.0;
-    let named = |(width, _): (&Width, &usize)| filters.channels.name(width, params).to_string();
-    filters.stuck = filters.channels.widths.iter().zip(&keeps).filter(whole).map(named).collect();
+    let stays =
+        |&(group, keep): &(&budget::Group, usize)| keep == group.len && group.target.unwrap_or(target) > 0.0;
+    let widths = filters.channels.widths.iter().zip(budget.groups.iter().zip(keeps.iter().copied()));
+    let stuck = widths.filter(|(_, group)| stays(group));
+    filters.stuck = stuck.map(|(width, _)| filters.channels.name(width, params).to_string()).collect();
     let prunable = filters.channels.len();
     let dense = budget.total() - prunable;
     method.size(Sizes { prunable, keep: keeps.iter().sum(), dense }, length)?;

@@ -2,23 +2,19 @@
 //! network runs for each of them, on the source and on what was answered so far.
 
 use super::folder::Facts;
-use super::writer::{COLUMNS, Choose, fill, finite};
+use super::loaded::{COLUMNS, Loaded, finite};
+use super::writer::Choose;
 use crate::data::pairs::{BEGIN, END, FILLER};
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Plan, Recorder, Uniform};
-use crate::nn::{Arena, Model, Pass, Schedule, Wish};
-use crate::ops::Step;
+use crate::gpu::Gpu;
+use crate::nn::Model;
 use crate::ops::variants::Choices;
 use crate::recipe::Recipe;
 use crate::store::Arrays;
 
 /// A network on a device that reads samples of pairs.
 pub struct Decoder {
-    pass: Pass,
-    plan: Plan,
-    step: Uniform,
-    /// The model's memory lives as long as its plan.
-    model: Model,
+    network: Loaded,
     /// Tokens of a source at most.
     pub sources: usize,
     /// Weights whose kept values alone are stored.
@@ -46,17 +42,11 @@ impl Decoder {
         weights: &Arrays,
         choices: &Choices,
     ) -> Result<Self> {
-        let mut model = Model::new(&recipe.model, facts.tokens(), facts.classes, recipe.run.seed)?;
-        let packed = fill(gpu, &mut model, weights)?;
-        let schedule = Schedule::new(&model, gpu, choices, COLUMNS, Wish::default());
-        let (_, mut passes) = Arena::new(gpu, vec![schedule])?;
-        let pass = passes.remove(0);
-        let step = gpu.uniform("step", &Step { live: 1, answers: 1, ..Step::default() })?;
-        let mut rec = Recorder::new(gpu);
-        model.forward(&mut rec, choices, &step, &pass)?;
-        let plan = rec.finish()?;
+        let model = Model::new(&recipe.model, facts.tokens(), facts.classes, recipe.run.seed)?;
         let sources = facts.shape.iter().product::<usize>().saturating_sub(model.answers());
-        Ok(Self { pass, plan, step, model, sources, packed })
+        let network = Loaded::new(gpu, model, weights, choices)?;
+        let packed = network.packed;
+        Ok(Self { network, sources, packed })
     }
 
     /// Answers a source, with so many tokens at most, and no more than targets of the training data have.
@@ -66,7 +56,7 @@ impl Decoder {
     pub fn answer(&self, source: &[u32], choose: &Choose, most: usize) -> Result<Decoded> {
         let mut tokens = Vec::new();
         // The last question of a sample is that for its end.
-        let last = self.model.answers() - 1;
+        let last = self.network.model.answers() - 1;
         loop {
             let mut logits = self.logits(source, &tokens)?;
             // Nobody was ever asked for these.
@@ -90,14 +80,12 @@ impl Decoder {
         let filled = |tokens: &[u32], len: usize| -> Vec<u32> {
             tokens.iter().copied().chain(std::iter::repeat(FILLER)).take(len).collect()
         };
-        let (answers, classes) = (self.model.answers(), self.model.classes);
+        let (answers, classes) = (self.network.model.answers(), self.network.model.classes);
         let row = [filled(source, self.sources), vec![BEGIN], filled(target, answers - 1)].concat();
         // (steps, columns), and of the columns the first one is used.
         let columns: Vec<u32> = row.iter().flat_map(|&token| [token, FILLER, FILLER, FILLER]).collect();
-        self.pass.input().write(&columns)?;
-        self.step.write(&Step { live: 1, answers: 1, ..Step::default() })?;
-        self.plan.replay()?;
-        let all = self.pass.heads()[self.model.judged()].0.read_f32()?; // (classes, answers, columns)
+        self.network.run(&columns, 0)?;
+        let all = self.network.output(self.network.model.judged())?;
         finite((0..classes).map(|class| all[(class * answers + target.len()) * COLUMNS]).collect())
     }
 }
@@ -133,7 +121,7 @@ mod tests {
         let (session, facts) = session();
         let weights = session.weights().unwrap();
         let own = Decoder::new(&session.gpu, &session.recipe, &facts, &weights, &session.choices).unwrap();
-        assert_eq!((own.sources, own.model.answers()), (2, 3));
+        assert_eq!((own.sources, own.network.model.answers()), (2, 3));
         // The session passes whole samples of the test part: "ba" to "a", "bb" to "ab".
         let forced = session.answers(2).unwrap();
         let (classes, per_sample) = (facts.classes, 3 * facts.classes);

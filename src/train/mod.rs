@@ -22,6 +22,7 @@ mod initial;
 mod judged;
 mod language;
 pub mod layout;
+mod loaded;
 mod masks;
 mod memory;
 mod micro;

@@ -1,31 +1,18 @@
 //! A trained network of text that writes: one token at a time, with what came before remembered by its layers.
 
 use super::folder::Facts;
-use super::layout;
-use crate::error::{Error, Kind, Result};
-use crate::gpu::{Gpu, Plan, Recorder, Uniform};
-use crate::nn::{Arena, Model, Pass, Schedule, Wish};
-use crate::ops::Step;
-use crate::ops::packed::{Form, Pattern};
+use super::loaded::{COLUMNS, Loaded, finite};
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::nn::Model;
 use crate::ops::variants::Choices;
-use crate::param::Param;
 use crate::random::{self, Stream};
 use crate::recipe::Recipe;
 use crate::store::Arrays;
 
-/// Columns of the batch; one of them is used.
-pub(super) const COLUMNS: usize = 4;
-/// A weight of which less is kept is packed: about the density from which packed products of training were measured to be the
-/// faster ones. With so few columns that was not measured; it is the memory that is surely less.
-const PACKED_BELOW: f64 = 0.25;
-
 /// A network on a device that reads tokens and says what may come next.
 pub struct Writer {
-    pass: Pass,
-    plan: Plan,
-    step: Uniform,
-    /// The model's memory lives as long as its plan.
-    _model: Model,
+    network: Loaded,
     /// What was read since it last began anew.
     read: Vec<u32>,
     most: Option<usize>,
@@ -58,25 +45,10 @@ impl Writer {
         choices: &Choices,
     ) -> Result<Self> {
         let whole = facts.tokens();
-        let mut model = Model::stepwise(&recipe.model, &whole, facts.classes, recipe.run.seed)?;
-        let packed = fill(gpu, &mut model, weights)?;
-        let schedule = Schedule::new(&model, gpu, choices, COLUMNS, Wish::default());
-        let (_, mut passes) = Arena::new(gpu, vec![schedule])?;
-        let pass = passes.remove(0);
-        let step = gpu.uniform("step", &Step::default())?;
-        let mut rec = Recorder::new(gpu);
-        model.forward(&mut rec, choices, &step, &pass)?;
-        let (plan, most) = (rec.finish()?, model.steps_at_most());
-        Ok(Self {
-            pass,
-            plan,
-            step,
-            _model: model,
-            read: Vec::new(),
-            most,
-            vocabulary: facts.classes,
-            packed,
-        })
+        let model = Model::stepwise(&recipe.model, &whole, facts.classes, recipe.run.seed)?;
+        let network = Loaded::new(gpu, model, weights, choices)?;
+        let (most, packed) = (network.model.steps_at_most(), network.packed);
+        Ok(Self { network, read: Vec::new(), most, vocabulary: facts.classes, packed })
     }
 
     /// Reads a token. Returns the logits of the next one, by token.
@@ -97,56 +69,15 @@ impl Writer {
             }
         }
         self.pass_through(token)?;
-        let logits = self.pass.heads()[0].0.read_f32()?;
+        let logits = self.network.output(0)?;
         finite(logits.into_iter().step_by(COLUMNS).collect())
     }
 
     fn pass_through(&mut self, token: u32) -> Result<()> {
-        self.pass.input().write(&[token, 0, 0, 0])?;
         let first = self.read.len() as u32;
-        self.step.write(&Step { first, live: 1, answers: 1, ..Step::default() })?;
         self.read.push(token);
-        self.plan.replay()
+        self.network.run(&[token, 0, 0, 0], first)
     }
-}
-
-/// Gives all parameters their memory and the weights of a file. Returns how many of them are packed.
-///
-/// # Errors
-/// `Kind::Checkpoint` where weights do not fit; whatever the device reports.
-pub(super) fn fill(gpu: &Gpu, model: &mut Model, weights: &Arrays) -> Result<usize> {
-    let mut packed = 0;
-    for param in model.params.iter_mut() {
-        let own = weights.get(&param.name).and_then(|own| layout::to_device(param, own));
-        let own = own.ok_or_else(|| {
-            let shape = layout::shape_of(param);
-            Error::checkpoint(format!("there is no `{}` of shape {shape:?} among the weights", param.name))
-        })?;
-        packed += usize::from(hand_over(gpu, param, own.to_f32())?);
-    }
-    Ok(packed)
-}
-
-/// Refuses logits that are not finite.
-pub(super) fn finite(logits: Vec<f32>) -> Result<Vec<f32>> {
-    match logits.iter().all(|logit| logit.is_finite()) {
-        true => Ok(logits),
-        false => Err(Error::new(Kind::Numbers, "the network answers with what is no number")),
-    }
-}
-
-/// Gives a parameter its memory and the values of a file. Returns whether it is packed.
-fn hand_over(gpu: &Gpu, param: &mut Param, values: Vec<f32>) -> Result<bool> {
-    let kept: Vec<u32> = (0..values.len() as u32).filter(|&i| values[i as usize] != 0.0).collect();
-    let packs = param.prunable && (kept.len() as f64) < PACKED_BELOW * values.len() as f64;
-    param.begin_with(values);
-    if packs {
-        let matrix = param.matrix();
-        param.allocate_packed(gpu, Pattern::from_indices(Form::Free, matrix.rows, matrix.inner(), &kept))?;
-    } else {
-        param.allocate(gpu)?;
-    }
-    Ok(packs)
 }
 
 impl Choose {

@@ -2,7 +2,7 @@
 
 use super::{Args, Attention, Gradients, Mask, Operands, Sizes, softmax};
 use crate::error::Result;
-use crate::gpu::{Gpu, Kernel, Recorder, Tensor, Twin};
+use crate::gpu::{Bind, Gpu, Kernel, Recorder, Tensor, Twin};
 use crate::ops::lengths::Versions;
 use crate::ops::{Step, groups};
 use crate::{bind, source};
@@ -67,29 +67,32 @@ pub fn part(gpu: &Gpu, depth: usize) -> usize {
 }
 
 impl Attention<'_> {
-    /// What each dispatch takes in of so many keys or queries, as the kernels are told.
-    fn parts(&self, all: usize) -> impl Iterator<Item = Args> + use<> {
-        let (args, part) = (self.args(), self.part);
-        (0..all).step_by(part).map(move |begin| {
-            let end = begin.saturating_add(part).min(all);
-            Args { begin: begin as u32, end: end as u32, ..args }
-        })
-    }
-    fn blocks(&self, steps: usize) -> u64 {
-        groups(self.heads * steps.div_ceil(OWN) * self.batch / 4, WG)
+    /// Records a kernel once for each part of so many keys or queries. Its invocations each have `OWN` of `own` steps; a pair
+    /// costs `flops`.
+    fn by_parts(
+        &self,
+        rec: &mut Recorder,
+        kernels: &Versions,
+        [all, own]: [usize; 2],
+        binds: &[(&str, Bind)],
+        flops: u64,
+    ) -> Result<()> {
+        let blocks = groups(self.heads * own.div_ceil(OWN) * self.batch / 4, WG);
+        for begin in (0..all).step_by(self.part) {
+            let end = begin.saturating_add(self.part).min(all);
+            let args = Args { begin: begin as u32, end: end as u32, ..self.args() };
+            let binds = [&bind! { args: &args, step: self.step }[..], binds].concat();
+            let flops = self.pairs() * (end - begin) as u64 / all as u64 * flops;
+            kernels.dispatch(rec, self.lengths, &binds, blocks, flops)?;
+        }
+        Ok(())
     }
 
     /// `y`, and of each query the logarithm of the sum of `exp(score)` over the keys.
     pub fn record_streamed(&self, rec: &mut Recorder, x: Operands, total: &Tensor, y: &Tensor) -> Result<()> {
         let kernels = &FORWARD[usize::from(self.dropout.is_some())];
-        for args in self.parts(self.keys) {
-            let binds = bind! {
-                args: &args, step: self.step, queries: x.queries, keys: x.keys, y: y, new_total: total
-            };
-            let flops = args.share(self.pairs(), self.keys) * (4 * self.depth as u64 + 5);
-            kernels.dispatch(rec, self.lengths, binds, self.blocks(self.queries), flops)?;
-        }
-        Ok(())
+        let binds = bind! { queries: x.queries, keys: x.keys, y: y, new_total: total };
+        self.by_parts(rec, kernels, [self.keys, self.queries], binds, 4 * self.depth as u64 + 5)
     }
 
     /// The gradients of queries, keys and values; `delta` is as long as `total`.
@@ -106,35 +109,17 @@ impl Attention<'_> {
     ) -> Result<()> {
         softmax::record_delta(rec, self, y, d_y, delta)?;
         let (drops, product) = (usize::from(self.dropout.is_some()), 2 * self.depth as u64);
+        let read: &[(&str, Bind)] =
+            bind! { queries: x.queries, keys: x.keys, d_y: d_y, total: total, delta: delta };
         if let Some((d_queries, adds)) = to.queries {
             let kernels = &D_QUERIES[drops][usize::from(adds)];
-            for args in self.parts(self.keys) {
-                let binds = bind! {
-                    args: &args, step: self.step, queries: x.queries, keys: x.keys, d_y: d_y, total: total,
-                    delta: delta, d_queries_out: d_queries
-                };
-                let flops = args.share(self.pairs(), self.keys) * (3 * product + 5);
-                kernels.dispatch(rec, self.lengths, binds, self.blocks(self.queries), flops)?;
-            }
+            let binds = [read, bind! { d_queries_out: d_queries }].concat();
+            self.by_parts(rec, kernels, [self.keys, self.queries], &binds, 3 * product + 5)?;
         }
         let Some((d_keys, adds)) = to.keys else { return Ok(()) };
         let kernels = &D_KEYS[drops][usize::from(adds)];
-        for args in self.parts(self.queries) {
-            let binds = bind! {
-                args: &args, step: self.step, queries: x.queries, keys: x.keys, d_y: d_y, total: total,
-                delta: delta, d_keys: d_keys
-            };
-            let flops = args.share(self.pairs(), self.queries) * (4 * product + 6);
-            kernels.dispatch(rec, self.lengths, binds, self.blocks(self.keys), flops)?;
-        }
-        Ok(())
-    }
-}
-
-impl Args {
-    /// The part of `all` that belongs to this dispatch, of so many keys or queries.
-    fn share(&self, all: u64, steps: usize) -> u64 {
-        all * u64::from(self.end - self.begin) / steps as u64
+        let binds = [read, bind! { d_keys: d_keys }].concat();
+        self.by_parts(rec, kernels, [self.queries, self.keys], &binds, 4 * product + 6)
     }
 }
 

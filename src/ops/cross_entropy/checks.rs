@@ -69,7 +69,13 @@ fn check_many(t: &mut Trial, cols: usize) -> Result<()> {
         63 => (4099, 9),
         _ => return Ok(()),
     };
-    for case in [Case::Hard { temperature: 5.0, share: Share::WHOLE }, Case::Judge, Case::Soft] {
+    let share = Share { weight: 0.3, adds: true };
+    for case in [
+        Case::Hard { temperature: 5.0, share: Share::WHOLE },
+        Case::Mixed { temperature: 1.0, share },
+        Case::Judge,
+        Case::Soft,
+    ] {
         let logits = t.input("logits", &[classes, cols])?;
         let hit = check_of(t, &logits, (cols, cols - 1), case, Trial::compare)?;
         t.compare(&hit, Tolerance::EXACT);
