@@ -13,8 +13,9 @@ const VOCABULARY: usize = 13;
 const STEPS: usize = 11;
 const BATCH: usize = 4;
 
-const NETWORKS: [(&str, &str); 4] = [
+const NETWORKS: [(&str, &str); 5] = [
     ("gpt", "{ preset = 'gpt', layers = 2, width = 24, heads = 3, hidden = 40 }"),
+    ("apart", "{ preset = 'gpt', layers = 1, width = 24, heads = 3, hidden = 40, projections = 'q-k-v' }"),
     (
         "rotary",
         "{ layer = [{ type = 'embedding', out = 16 }, { type = 'linear', out = 48 },
@@ -86,6 +87,39 @@ fn one_step_at_a_time_answers_as_all_at_once() {
         let mut wrong = got.clone();
         wrong[7] += 0.001;
         assert!(compare_f32(name, &wrong, &want, close).is_err());
+    }
+}
+
+/// With the same numbers, one weight makes of a value what two or three make.
+#[test]
+fn projections_answer_alike_however_they_are_cut() {
+    let tokens: Vec<u32> = (0..STEPS * BATCH).map(|i| (i * i * 5 + i) as u32 % VOCABULARY as u32).collect();
+    let model = |projections: &str| {
+        let settings = "preset = 'gpt', layers = 2, width = 24, heads = 3, hidden = 40";
+        let recipe = recipe(&format!("{{ {settings}, projections = '{projections}' }}"));
+        Model::new(&recipe.model, Extent::tokens(VOCABULARY, STEPS), VOCABULARY, 3).unwrap()
+    };
+    for gpu in common::everywhere() {
+        let want = logits(&gpu, model("qkv"), &tokens, STEPS);
+        for (cut, parts) in [("qk-v", vec!["qk", "v"]), ("q-k-v", vec!["q", "k", "v"])] {
+            let (whole, mut apart) = (model("qkv"), model(cut));
+            for param in whole.params.iter() {
+                let values = param.initial_values();
+                let third = values.len() / 3;
+                let mut rest = &values[..];
+                let is_cut = param.name.contains("attn_qkv");
+                for part in if is_cut { &parts[..] } else { &["qkv"] } {
+                    let name = param.name.replace("attn_qkv", &format!("attn_{part}"));
+                    let own = apart.params.iter_mut().find(|own| own.name == name).expect("it is there");
+                    let (now, later) = rest.split_at(if is_cut { part.len() * third } else { values.len() });
+                    own.begin_with(now.to_vec());
+                    rest = later;
+                }
+                assert!(rest.is_empty());
+            }
+            let got = logits(&gpu, apart, &tokens, STEPS);
+            assert_eq!(got, want, "{cut} on {:?}", gpu.identity());
+        }
     }
 }
 

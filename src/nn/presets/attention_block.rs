@@ -16,9 +16,45 @@ pub struct Block {
     pub dropout: f64,
     /// Whether no step attends to later ones.
     pub causal: bool,
+    /// How the weight that makes queries, keys and values is cut.
+    pub projections: Projections,
     /// What projections begin with, and what those before a sum do.
     pub init: [String; 2],
 }
+
+/// Whether queries, keys and values come of one weight, or of several, which rules can then name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Projections {
+    One,
+    /// Queries and keys of one, values of another.
+    ValuesApart,
+    AllApart,
+}
+
+impl Projections {
+    fn read(settings: &Settings) -> Result<Self> {
+        match settings.text(PROJECTIONS)? {
+            "qkv" => Ok(Self::One),
+            "qk-v" => Ok(Self::ValuesApart),
+            "q-k-v" => Ok(Self::AllApart),
+            _ => Err(settings.wrong(PROJECTIONS, "\"qkv\", \"qk-v\" or \"q-k-v\"")),
+        }
+    }
+    /// What each weight makes.
+    fn of_itself(self) -> &'static [&'static str] {
+        match self {
+            Self::One => &["qkv"],
+            Self::ValuesApart => &["qk", "v"],
+            Self::AllApart => &["q", "k", "v"],
+        }
+    }
+    /// As [`Projections::of_itself`], of a memory: keys and values alone.
+    fn of_memory(self) -> &'static [&'static str] {
+        if self == Self::One { &["kv"] } else { &["k", "v"] }
+    }
+}
+
+const PROJECTIONS: &str = "projections";
 
 /// The settings that every transformer has, with what they are for one.
 pub fn settings(
@@ -31,7 +67,7 @@ pub fn settings(
     numbers
         .map(|(key, number)| (key, Toml::Integer(number)))
         .into_iter()
-        .chain([("dropout", Toml::Float(0.0))])
+        .chain([("dropout", Toml::Float(0.0)), (PROJECTIONS, Toml::String("qkv".into()))])
 }
 
 /// A number of at least 1.
@@ -59,7 +95,8 @@ impl Block {
             return Err(settings.wrong("heads", &format!("a number that divides the width, {width}")));
         }
         let (hidden, dropout) = (number(settings, "hidden")?, dropout(settings)?);
-        Ok(Self { width, heads, hidden, dropout, causal, init })
+        let projections = Projections::read(settings)?;
+        Ok(Self { width, heads, hidden, dropout, causal, projections, init })
     }
 
     /// Dropout, where there is any.
@@ -77,7 +114,7 @@ impl Block {
     pub fn attend_itself(&self, net: &mut Graph, name: &str, x: Value, lengths: Option<Value>) -> Value {
         let of = |what: &str| format!("{name}.{what}");
         let y = net.layer_norm(&of("norm1"), x);
-        let y = net.linear_from(&of("attn_qkv"), y, 3 * self.width, &self.init[0], true);
+        let y = self.project(net, &of("attn"), y, self.projections.of_itself());
         let y = self.attention(net, &of("attn"), &[y], lengths, self.causal);
         let y = net.linear_from(&of("attn_out"), y, self.width, &self.init[1], true);
         let y = self.drop(net, &of("attn_drop"), y);
@@ -96,11 +133,22 @@ impl Block {
         let of = |what: &str| format!("{name}.{what}");
         let y = net.layer_norm(&of("cross_norm"), x);
         let q = net.linear_from(&of("cross_q"), y, self.width, &self.init[0], true);
-        let kv = net.linear_from(&of("cross_kv"), memory, 2 * self.width, &self.init[0], true);
+        let kv = self.project(net, &of("cross"), memory, self.projections.of_memory());
         let y = self.attention(net, &of("cross"), &[q, kv], lengths, false);
         let y = net.linear_from(&of("cross_out"), y, self.width, &self.init[1], true);
         let y = self.drop(net, &of("cross_drop"), y);
         net.add(&of("cross_add"), &[x, y])
+    }
+
+    /// What attention reads of a value, letters for its parts: one after another, each of as many channels as a step has.
+    fn project(&self, net: &mut Graph, name: &str, x: Value, parts: &[&str]) -> Value {
+        let linear = |part: &&str| {
+            net.linear_from(&format!("{name}_{part}"), x, part.len() * self.width, &self.init[0], true)
+        };
+        match &parts.iter().map(linear).collect::<Vec<_>>()[..] {
+            [whole] => *whole,
+            several => net.concat(&format!("{name}_{}", parts.concat()), several),
+        }
     }
 
     pub fn feed_forward(&self, net: &mut Graph, name: &str, x: Value) -> Value {

@@ -12,7 +12,7 @@ use crate::recipe::Settings;
 
 pub const ENTRY: Entry = Entry {
     name: "gpt",
-    about: "an embedding, learned positions and blocks of causal attention and feed-forward layers (GELU), pre-norm; `tied`: the head shares the embedding",
+    about: "an embedding, learned positions and blocks of causal attention and feed-forward layers (GELU), pre-norm; `projections`: which of query, key and value come of one weight, `qkv`, `qk-v` or `q-k-v`; `tied`: the head shares the embedding",
     reads: Reads::Tokens,
     optional: || common(4, 128, 4, 512).chain([("tied", Value::Boolean(false))]).collect(),
     build,

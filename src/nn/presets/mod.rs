@@ -220,11 +220,13 @@ mod tests {
         assert_eq!(prunable(&text("")), 786_432);
         assert_eq!(all(text("")), 875_264);
         assert_eq!(all(text("tied = true")), 875_264 - 256 * 128);
+        assert_eq!(all(text("projections = 'qk-v'")), 875_264);
         let pairs = |name: &str, settings: &str| all(of(name, &format!("source = 100\n{settings}")));
         // Two blocks of each side, those of the decoder with 16,768 more; one embedding, and a head without bias.
         let (blocks, sides) = (4 * 49_984 + 2 * 16_768, 2 * 128 + (100 + 156) * 64);
         assert_eq!(pairs("transformer", ""), blocks + sides + 2 * 256 * 64);
         assert_eq!(pairs("transformer", "tied = true"), blocks + sides + 256 * 64);
+        assert_eq!(pairs("transformer", "tied = true\nprojections = 'q-k-v'"), blocks + sides + 256 * 64);
         assert_eq!(pairs("transformer", "positions = 'sinusoidal'"), blocks + 2 * 128 + 2 * 256 * 64);
         // What a second layer has: two directions of 64 units and one of 128 that read 128 numbers.
         let more = 2 * (256 * (128 + 64) + 256) + 512 * (128 + 128) + 512;
@@ -294,7 +296,7 @@ mod tests {
             settings: settings.parse::<toml::Table>().unwrap().into(),
         };
         let whole = complete(&preset("width = 64")).unwrap();
-        let written = "dropout = 0.0\nheads = 4\nhidden = 512\nlayers = 4\ntied = false\nwidth = 64";
+        let written = "dropout = 0.0\nheads = 4\nhidden = 512\nlayers = 4\nprojections = 'qkv'\ntied = false\nwidth = 64";
         assert_eq!(whole, preset(written));
         assert_eq!(complete(&whole).unwrap(), whole);
         assert!(complete(&preset("widht = 64")).is_err());
@@ -315,6 +317,7 @@ mod tests {
         assert!(build("cnn", "activation = 'flatten'", &image).contains("unknown activation"));
         assert!(build("vit", "patch = 5", &image).contains("no multiple of 5"));
         assert!(build("vit", "heads = 5", &image).contains("divides the width, 64"));
+        assert!(build("vit", "projections = 'kqv'", &image).contains("\"qk-v\" or \"q-k-v\""));
         assert!(build("vit", "pool = 'last'", &image).contains("\"mean\" or \"class\""));
         assert!(build("cnn", "", &Extent::features(784)).contains("reads images"));
         let pairs = Extent::tokens(10, 9);

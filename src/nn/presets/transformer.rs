@@ -13,7 +13,7 @@ use crate::recipe::Settings;
 
 pub const ENTRY: Entry = Entry {
     name: "transformer",
-    about: "an encoder of `layers` blocks that reads the source, a decoder of as many that reads the target and attends to the encoder (GELU), pre-norm; `positions` are `learned` or `sinusoidal`; `tied`: the head shares the embedding; `source` and `padding` as in `seq2seq`",
+    about: "an encoder of `layers` blocks that reads the source, a decoder of as many that reads the target and attends to the encoder (GELU), pre-norm; `projections` as in `gpt`, and `cross_kv` is cut as well; `positions` are `learned` or `sinusoidal`; `tied`: the head shares the embedding; `source` and `padding` as in `seq2seq`",
     reads: Reads::Tokens,
     optional: || {
         let own = [("tied", Toml::Boolean(false)), ("positions", Toml::String("learned".into()))];

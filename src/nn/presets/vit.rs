@@ -12,7 +12,7 @@ use crate::recipe::Settings;
 
 pub const ENTRY: Entry = Entry {
     name: "vit",
-    about: "patches, learned positions and blocks of attention and feed-forward layers (GELU), pre-norm; `pool` is `mean` or `class`",
+    about: "patches, learned positions and blocks of attention and feed-forward layers (GELU), pre-norm; `projections` as in `gpt`; `pool` is `mean` or `class`",
     reads: Reads::Images,
     optional: || {
         let own = [("patch", Value::Integer(4)), ("pool", Value::String("mean".into()))];
