@@ -1,6 +1,8 @@
 //! One-time pruning and pruning of structures: SNIP, GraSP, one-shot, ASP, blocks and N:M, on every device and on the
 //! twins.
 
+#[path = "prune/alike.rs"]
+mod alike;
 #[path = "prune/asp.rs"]
 mod asp;
 #[path = "prune/blocks.rs"]
@@ -12,6 +14,8 @@ mod floors;
 mod flow;
 #[path = "prune/groups.rs"]
 mod groups;
+#[path = "prune/named.rs"]
+mod named;
 #[path = "prune/ties.rs"]
 mod ties;
 

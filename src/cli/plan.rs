@@ -7,6 +7,7 @@ use super::{Device, RecipeArgs, cache, drive, print_json};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::gpu::{Choice, Cost, Dispatch, Gpu, Identity, Phase};
+use crate::ops::packed::Form;
 use crate::ops::variants::Choices;
 use crate::param::{MaskMode, Param, ParamId};
 use crate::recipe::{Recipe, Sparsity, Storage, Unfreeze};
@@ -362,7 +363,7 @@ fn why(run: &Session, id: ParamId) -> String {
         let recipe = &run.recipe.sparsity;
         let rule = recipe.rules.iter().rfind(|rule| fits(&rule.matches, &param.name));
         return match (rule, kept_dense(recipe, &run.model.params, id)) {
-            _ if !param.prunable => "never pruned".into(),
+            _ if !param.prunable => "dense unless a rule names it in full".into(),
             _ if run.pruner.is_none() => "nothing of it is pruned".into(),
             (Some(rule), _) if rule.dense => format!("kept dense by the rule for `{}`", rule.matches),
             (None, Some(kind)) => format!("kept dense: keep_dense has \"{}\"", kind.name()),
@@ -372,6 +373,8 @@ fn why(run: &Session, id: ParamId) -> String {
     match (run.recipe.sparsity.storage, pruner.packed_below(id)) {
         (Storage::Masked, _) => "asked for".into(),
         (_, 0.0) if param.mask_mode() != MaskMode::Held => "pruned weights keep their values".into(),
+        (_, 0.0) if matches!(param.form, Form::Parts { .. }) => "what is pruned alike stays masked".into(),
+        (_, 0.0) if !param.is_multiplied => "no product reads it".into(),
         (_, 0.0) if !param.form.is_packable() => {
             "packed products read whole blocks of 4x1 and 8x1 alone".into()
         }

@@ -147,7 +147,7 @@ impl Model {
                 let param = &mut self.params[id];
                 // Of a shared one: of any of its layers.
                 param.feeds_back = feeds_back || !self.nodes[node].owns && param.feeds_back;
-                param.before = before.filter(|_| position == 0 && param.prunable);
+                param.before = before.filter(|_| position == 0 && param.is_multiplied);
             }
         }
     }
@@ -168,7 +168,7 @@ impl Model {
             }
             match producer.params[..] {
                 [weight, bias]
-                    if self.params[weight].prunable
+                    if self.params[weight].is_multiplied
                         && !shared(weight)
                         && !self.nodes[node].params.iter().any(|&id| shared(id)) =>
                 {

@@ -59,8 +59,11 @@ pub struct Param {
     pub name: String,
     /// `(out, taps.., in)` or `(out,)`, as files and messages have it; see [`Param::matrix`].
     pub shape: Vec<usize>,
-    /// Whether it may be pruned: the layer that declares it says so.
+    /// Whether it may be pruned: the layer that declares it says so, or a rule that names it in full.
     pub prunable: bool,
+    /// Whether its layer multiplies by all of it: what is looked up, added or scaled by has no packed products, and no
+    /// operations to count.
+    pub is_multiplied: bool,
     pub storage: Storage,
     /// Of a convolution's weight, what it is slid over.
     pub window: Option<Window>,
@@ -70,6 +73,8 @@ pub struct Param {
     pub recurrent: bool,
     /// What of it is kept together.
     pub form: Form,
+    /// In how many equal parts of its outputs the same weights are kept, by N:M as well.
+    pub alike: usize,
     /// Whether the diagonals of its square blocks are kept whatever becomes of the rest: of a recurrent weight, what each gate
     /// of a unit takes of the unit itself.
     pub keeps_diagonal: bool,
@@ -101,11 +106,13 @@ impl Param {
             name: name.to_string(),
             shape: shape.to_vec(),
             prunable: false,
+            is_multiplied: false,
             storage: Storage::Dense,
             window: None,
             sites: 1,
             recurrent: false,
             form: Form::Free,
+            alike: 1,
             keeps_diagonal: false,
             feeds_back: true,
             before: None,

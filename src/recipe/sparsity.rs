@@ -1,13 +1,14 @@
 //! `[sparsity]`: the pruning method by name, how much, where and when.
 
 use super::filters::Filters;
+use super::rule::Rule;
 use super::schedule::PruneSchedule;
 use super::section::Section;
 use super::settings::Settings;
 use super::structure::{self, Structure};
 use super::words;
 use super::writer::Writer;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// How a network is pruned; the registry of methods checks `method`, whether it has a target, and `settings`.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,39 +144,6 @@ pub enum Storage {
     Auto,
 }
 
-/// One `[[sparsity.rule]]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rule {
-    /// Over the names of parameters, for [`glob`](super::glob); written `match`.
-    pub matches: String,
-    /// Left out of pruning altogether.
-    pub dense: bool,
-    /// A sparsity of its own, 0 up to (not including) 1.
-    pub target: Option<f64>,
-    /// What is pruned together.
-    pub pattern: Option<Structure>,
-    /// Weights that are kept in any case.
-    pub keep: Option<KeepPart>,
-}
-
-/// A part of a weight that a rule keeps whatever becomes of the rest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeepPart {
-    /// Of a recurrent weight the diagonal of each gate: what a unit takes of itself.
-    Diagonal,
-}
-
-impl KeepPart {
-    pub const ALL: &[KeepPart] = &[KeepPart::Diagonal];
-
-    /// As recipes write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            KeepPart::Diagonal => "diagonal",
-        }
-    }
-}
-
 impl Distribution {
     pub const ALL: &[Distribution] = &[
         Distribution::Uniform,
@@ -210,9 +178,9 @@ impl Storage {
     }
 }
 
-const SHARE: &str = "a number from 0 up to, not including, 1";
+pub(super) const SHARE: &str = "a number from 0 up to, not including, 1";
 
-fn is_share(x: f64) -> bool {
+pub(super) fn is_share(x: f64) -> bool {
     (0.0..1.0).contains(&x)
 }
 
@@ -314,17 +282,7 @@ impl Sparsity {
         self.schedule.write(w);
         for rule in &self.rules {
             w.section("[[sparsity.rule]]");
-            w.key("match", rule.matches.as_str());
-            w.key("dense", rule.dense);
-            if let Some(target) = rule.target {
-                w.key("target", target);
-            }
-            if let Some(pattern) = rule.pattern {
-                w.key("pattern", pattern.to_string());
-            }
-            if let Some(keep) = rule.keep {
-                w.key("keep", keep.name());
-            }
+            rule.write(w);
         }
     }
 }
@@ -341,51 +299,6 @@ fn read_kinds(section: &mut Section) -> Result<Vec<KeepDense>> {
     kinds.map_err(|error| section.locate("keep_dense", error))
 }
 
-impl Rule {
-    /// Leaves these parameters out of pruning.
-    pub fn dense(matches: &str) -> Self {
-        Self { matches: matches.to_string(), dense: true, target: None, pattern: None, keep: None }
-    }
-
-    fn read(mut section: Section) -> Result<Rule> {
-        let says_something = ["dense", "target", "pattern", "keep"].iter().any(|key| section.has(key));
-        let matches = section.text("match")?.ok_or_else(|| {
-            section
-                .missing("match")
-                .hint("every [[sparsity.rule]] says which layers it is for: match = \"fc*\"")
-        })?;
-        let rule = Rule {
-            matches,
-            dense: section.flag("dense", false)?,
-            target: section.number("target", SHARE, is_share)?,
-            pattern: read_structure(&mut section)?,
-            keep: section.choice("keep", "part of a weight", KeepPart::ALL, KeepPart::name)?,
-        };
-        let refuse = |what: &str| {
-            section.locate("match", Error::usage(what).at(format!("match = \"{}\"", rule.matches)))
-        };
-        if rule.dense && (rule.target.is_some() || rule.pattern.is_some() || rule.keep.is_some()) {
-            return Err(refuse(
-                "a rule makes layers dense or gives them a target, a pattern or a part to keep, not both",
-            ));
-        }
-        if let (Some(_), Some(Structure::Groups { .. })) = (rule.target, rule.pattern) {
-            return Err(refuse("an N:M pattern has its own sparsity: a rule has one or a target, not both"));
-        }
-        if rule.pattern == Some(Structure::Filter) {
-            let error = refuse("filters are pruned in the whole network: a rule cannot ask for them");
-            return Err(
-                error.hint("pattern = \"filter\" in [sparsity], and a rule with dense = true or a target")
-            );
-        }
-        section.finish()?;
-        if !says_something {
-            return Err(refuse("a rule without effect").hint("add dense = true, or target = 0.5"));
-        }
-        Ok(rule)
-    }
-}
-
-fn read_structure(section: &mut Section) -> Result<Option<Structure>> {
+pub(super) fn read_structure(section: &mut Section) -> Result<Option<Structure>> {
     section.take("pattern", structure::EXPECTED, |value| value.as_str()?.parse().ok())
 }

@@ -119,6 +119,11 @@ pub fn keeps_diagonal(name: &str, rules: &[Rule]) -> bool {
     said(rules, name, |rule| rule.keep) == Some(KeepPart::Diagonal)
 }
 
+/// In how many equal parts of its outputs the tensor of this name keeps the same weights.
+pub fn alike(name: &str, rules: &[Rule]) -> usize {
+    said(rules, name, |rule| rule.alike).map_or(1, |parts| parts as usize)
+}
+
 /// Some multiples of it are still numbers of 32 bits.
 const LARGEST_GROUP: u32 = 1 << 20;
 
@@ -131,14 +136,28 @@ fn said<T>(rules: &[Rule], name: &str, of: impl Fn(&Rule) -> Option<T>) -> Optio
 /// The form that a recipe asks for in the tensor of this name and extent; later rules win.
 ///
 /// # Errors
-/// `Kind::Usage` where groups are too large for any layer.
+/// `Kind::Usage` where groups are too large for any layer, or a tensor has no such parts to be pruned alike.
 pub fn form(name: &str, matrix: Matrix, pattern: Structure, rules: &[Rule]) -> Result<Form> {
     let structure = said(rules, name, |rule| rule.pattern).unwrap_or(pattern);
+    let number = alike(name, rules);
+    if !matrix.rows.is_multiple_of(number) {
+        return Err(Error::usage(format!("`{name}` has no {number} equal parts to be pruned alike"))
+            .at(format!("{} outputs; alike = {number}", matrix.rows))
+            .hint("a number that divides the outputs: 2 for a weight of queries and keys"));
+    }
     match structure {
         _ if is_dense(name, rules) => Ok(Form::Free),
         // Filters are budgeted by themselves.
         Structure::Filter => Ok(Form::Free),
+        Structure::Free | Structure::Block { rows: 1, columns: 1 } if number > 1 => {
+            Ok(Form::Parts { number })
+        }
         Structure::Free | Structure::Block { rows: 1, columns: 1 } => Ok(Form::Free),
+        Structure::Block { .. } if number > 1 => Err(Error::usage(format!(
+            "`{name}` cannot be pruned alike in parts and by blocks of {structure}"
+        ))
+        .at(format!("alike = {number}"))
+        .hint("pattern = \"free\" or N:M in the rule")),
         Structure::Groups { keep, of } if of <= LARGEST_GROUP => {
             Ok(Form::Groups { keep: keep as usize, of: of as usize })
         }
@@ -206,7 +225,7 @@ impl Budget {
                     rule.matches
                 ))
                 .at(format!("prunable: {names}"))
-                .hint("a name from this list, or a pattern such as \"fc*\""));
+                .hint("a name from this list, or a pattern such as \"fc*\"; embeddings, positions, norms and biases stay dense unless a rule names one in full, such as \"embed.weight\""));
             }
         }
         let rule_of = |t: &Tensor| rules.iter().rfind(|rule| matches(rule, t));

@@ -133,7 +133,7 @@ fn tensors() -> Vec<Tensor> {
 }
 
 fn rule(matches: &str, dense: bool, target: Option<f64>) -> Rule {
-    Rule { matches: matches.into(), dense, target, pattern: None, keep: None }
+    Rule { matches: matches.into(), dense, target, pattern: None, keep: None, alike: None }
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub fn draw(
         let indices = groups(gpu, noise, (rows, inner), keep, of)?;
         return Ok(Pattern::from_indices(form, rows, inner, &indices));
     }
-    if let Form::Tile { .. } = form {
+    if let Form::Tile { .. } | Form::Parts { .. } = form {
         // Blocks are drawn as single weights of a smaller matrix are.
         let blocks = Blocks::new(form, rows, inner);
         let number = whole_blocks(keep, blocks.count(), rows * inner);

@@ -130,9 +130,10 @@ pub fn suits(recipe: &Sparsity, entry: &Entry, method: &dyn Method) -> Result<()
             "leave it out, or method = \"gmp\"",
         );
     }
-    if let Some(rule) = recipe.rules.iter().find(|rule| rule.keep.is_some()) {
-        let at = format!("{}, and keep for match = \"{}\"", pattern(), rule.matches);
-        return refuse("rule", "a filter goes whole, with its diagonal", at, "dense = true");
+    if let Some(rule) = recipe.rules.iter().find(|rule| rule.keep.is_some() || rule.alike.is_some()) {
+        let key = if rule.keep.is_some() { "keep" } else { "alike" };
+        let at = format!("{}, and {key} for match = \"{}\"", pattern(), rule.matches);
+        return refuse("rule", "a filter goes whole", at, "dense = true");
     }
     if let Some(rule) = recipe.rules.iter().find(|rule| rule.pattern.is_some()) {
         let at = format!("{}, and another for match = \"{}\"", pattern(), rule.matches);
@@ -258,13 +259,7 @@ fn budget_of(recipe: &Sparsity, all: &Channels, params: &ParamSet) -> Result<(Ch
     }
     let first = params.iter().find(|param| param.window.is_some());
     let first = first.filter(|_| recipe.keep_dense.contains(&KeepDense::FirstConvolution));
-    let dense = first.map(|param| Rule {
-        matches: param.name.clone(),
-        dense: true,
-        target: None,
-        pattern: None,
-        keep: None,
-    });
+    let dense = first.map(|param| Rule::dense(&param.name));
     let written: Vec<Rule> = dense.into_iter().chain(recipe.rules.iter().cloned()).collect();
     // What a rule says of a layer it says of all that hang together with it.
     let mut rules = Vec::new();

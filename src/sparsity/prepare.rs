@@ -55,6 +55,7 @@ pub fn prepare(
             .at(format!("shape {:?}", param.shape))
             .hint("narrower layers"));
     }
+    allow(&recipe.rules, params);
     let (recipe, entry, method) = first_dense::resolve(recipe, params)?;
     let recipe = &recipe;
     start::check(recipe, entry, std::iter::empty())?;
@@ -76,7 +77,7 @@ pub fn prepare(
     }
     let (maskable, budget) = budget_of(recipe, &*method, params)?;
     for (&i, tensor) in maskable.iter().zip(budget.tensors()) {
-        params[i].form = tensor.form;
+        (params[i].form, params[i].alike) = (tensor.form, budget::alike(&tensor.name, &recipe.rules));
         check_form(recipe, entry, &*method, tensor)?;
         diagonal::mark(recipe, entry, &*method, &mut params[i])?;
     }
@@ -102,7 +103,7 @@ pub fn prepare(
     start::check(recipe, entry, members.iter().flatten().map(|&i| &params[i]))?;
     let limit = |param: &Param| match recipe.storage {
         _ if !param.is_masked() || !is_packable(&*method, length) || !param.form.is_packable() => 0.0,
-        _ if diagonal::stays_masked(&*method, param) => 0.0,
+        _ if !param.is_multiplied || diagonal::stays_masked(&*method, param) => 0.0,
         // Their lists have rows in 24 bits.
         _ if matches!(param.form, Form::Groups { .. }) && param.matrix().rows >= 1 << 24 => 0.0,
         Storage::Masked => 0.0,
@@ -174,6 +175,13 @@ pub fn prepare(
     pruner.flowing = Flowing::new(gpu, params)?;
     pruner.soft = pruner.method.threshold().map(|rule| Soft::new(gpu, rule, params)).transpose()?;
     Ok(Some(pruner))
+}
+
+/// Lets what no method prunes unasked, such as embeddings and positions, be pruned by rules that name it in full.
+fn allow(rules: &[Rule], params: &mut ParamSet) {
+    for param in params.iter_mut().filter(|param| param.learns() && !param.prunable) {
+        param.prunable = rules.iter().any(|rule| rule.matches == param.name && !rule.dense);
+    }
 }
 
 /// The kind of `keep_dense` that leaves a parameter dense, unless a rule names it.
@@ -299,6 +307,12 @@ fn check_storage(recipe: &Sparsity, entry: &Entry, method: &dyn Method, length: 
 fn check_blocks(recipe: &Sparsity, param: &Param) -> Result<()> {
     if recipe.storage == Storage::Packed && !param.form.is_packable() {
         let (form, outputs) = (param.form.name(), param.matrix().rows);
+        if let Form::Parts { number } = param.form {
+            let what = format!("`{}` is pruned alike in {number} parts, which are not packed", param.name);
+            return Err(Error::usage(what)
+                .at("storage = \"packed\"")
+                .hint("storage = \"auto\" or \"masked\""));
+        }
         let (why, advice) = match param.form {
             Form::Tile { rows: rows @ (4 | 8), columns: 1 } => (
                 format!("{outputs} outputs are no multiple of {rows}"),

@@ -109,7 +109,11 @@ impl Pruner {
         let pattern = match (self.entry.start, recipe.fan_in) {
             (Start::Zeros, _) => zeros::pattern(param)?,
             (_, FanIn::Random) => {
-                draw::draw(gpu, self.seed, id.0 as u32, param.form, shape, keep, &param.protected())?
+                // Blocks take care of parts by themselves.
+                let parts = if matches!(param.form, Form::Groups { .. }) { param.alike } else { 1 };
+                let (part, keep) = ((shape.0 / parts, shape.1), keep / parts);
+                draw::draw(gpu, self.seed, id.0 as u32, param.form, part, keep, &param.protected())?
+                    .repeated(parts)
             }
             (_, FanIn::LogNormal { sigma }) => {
                 let seed = Seed { seed: self.seed, tensor: id.0 as u32 };

@@ -26,7 +26,7 @@ pub fn resolve(recipe: &Sparsity, params: &ParamSet) -> Result<Sparsity> {
         }
         let dense = is_dense || own == len;
         let target = (!dense).then(|| 1.0 - own as f64 / len as f64);
-        found.rules.push(Rule { matches: param.name.clone(), dense, target, pattern: None, keep: None });
+        found.rules.push(Rule { dense, target, ..Rule::dense(&param.name) });
         (kept, total, holds) = (kept + if dense { len } else { own }, total + len, holds || !dense);
     }
     if !holds {
@@ -46,10 +46,11 @@ pub fn pattern(param: &Param) -> Result<Pattern> {
     let (indices, rows, inner) = (indices(param), param.matrix().rows, param.matrix().inner());
     let mask = mask_of(&indices, param.len());
     let pattern = match param.form {
-        Form::Tile { .. } if is_whole(&mask, Blocks::new(param.form, rows, inner)) => {
+        Form::Tile { .. } | Form::Parts { .. } if is_whole(&mask, Blocks::new(param.form, rows, inner)) => {
             Some(Pattern::from_indices(param.form, rows, inner, &indices))
         }
-        Form::Tile { .. } => None,
+        Form::Tile { .. } | Form::Parts { .. } => None,
+        Form::Groups { .. } if !is_alike(param, &mask) => None,
         form @ Form::Groups { .. } => {
             let (rows, channels) = param.matrix().by_tap();
             Pattern::from_mask(form, rows, channels, &mask)
@@ -66,6 +67,12 @@ pub fn pattern(param: &Param) -> Result<Pattern> {
 fn indices(param: &Param) -> Vec<u32> {
     let values = param.initial_values().into_iter().enumerate();
     values.filter(|(_, value)| *value != 0.0).map(|(index, _)| index as u32).collect()
+}
+
+/// Whether all parts of a parameter that are to be alike are.
+fn is_alike(param: &Param, mask: &[u32]) -> bool {
+    let (rows, inner) = (param.matrix().rows, param.matrix().inner());
+    is_whole(mask, Blocks::new(Form::Parts { number: param.alike }, rows, inner))
 }
 
 /// Whether a mask keeps or leaves out every block as a whole.

@@ -51,7 +51,7 @@ impl Session {
         let layers = model.trainable_layers().zip(trains).filter(|(_, trains)| **trains);
         let trained: HashSet<ParamId> = layers.flat_map(|(layer, _)| layer.params.iter().copied()).collect();
         let uses = model.uses(|id| trained.contains(&id));
-        let maskable = model.params.pairs().zip(work).filter(|((_, param), _)| param.prunable);
+        let maskable = model.params.pairs().zip(work).filter(|((_, param), _)| param.is_multiplied);
         maskable
             .map(|((id, param), work)| {
                 let [forward, feeds_back] = uses[id.0].map(|times| times as f64);

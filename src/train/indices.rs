@@ -233,7 +233,7 @@ mod tests {
                 }
                 Form::Block { height } => noise(row / height * 17 + column) < below,
                 Form::Tile { rows, columns } => noise(row / rows * 17 + column / columns) < below,
-                Form::Free => noise(index) < below,
+                Form::Free | Form::Parts { .. } => noise(index) < below,
             }
         };
         (0..rows * inner).filter(|&index| kept(index)).map(|index| index as u32).collect()
@@ -249,6 +249,7 @@ mod tests {
                 Form::Block { height: 4 },
                 Form::Block { height: 8 },
                 Form::Tile { rows: 2, columns: 3 },
+                Form::Parts { number: 2 },
                 Form::Groups { keep: 2, of: 4 },
                 Form::Groups { keep: 1, of: 32 },
                 Form::Groups { keep: 3, of: 7 },

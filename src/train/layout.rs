@@ -102,11 +102,11 @@ pub fn from_torch(array: &Array) -> Array {
 pub fn all_to_torch(arrays: &Arrays) -> Arrays {
     let turn = |(name, array): (&String, &Array)| {
         let turned = match weight_of_bits(arrays, name, array) {
-            Some(weight) => {
+            Some((owner, weight)) => {
                 // Bit i % 32 of word i / 32, little endian, is bit i % 8 of byte i / 8.
                 let flag = |i: usize| array.bytes[i / 8] >> (i % 8) & 1;
                 let flags: Vec<u8> = (0..weight.len()).map(flag).collect();
-                bits(&to_torch(&Array::u8(weight.shape.clone(), &flags)).bytes)
+                bits(&param_to_torch(owner, &Array::u8(weight.shape.clone(), &flags)).bytes)
             }
             None if is_of_table(arrays, name, array) => table_to_torch(array),
             None => to_torch(array),
@@ -116,12 +116,12 @@ pub fn all_to_torch(arrays: &Arrays) -> Arrays {
     arrays.iter().map(turn).collect()
 }
 
-/// The weight whose mask this is, if it is one of bits and the weight lies differently for PyTorch.
-fn weight_of_bits<'a>(arrays: &'a Arrays, name: &str, mask: &Array) -> Option<&'a Array> {
+/// The weight whose mask this is, with its name, if it is one of bits and the weight lies differently for PyTorch.
+fn weight_of_bits<'a>(arrays: &'a Arrays, name: &'a str, mask: &Array) -> Option<(&'a str, &'a Array)> {
     let ends = name.rmatch_indices('.').map(|(dot, _)| &name[..dot]);
-    let weight = ends.filter_map(|owner| arrays.get(owner)).next()?;
+    let (owner, weight) = ends.filter_map(|owner| Some((owner, arrays.get(owner)?))).next()?;
     let fits = mask.dtype == Dtype::U32 && mask.shape == [weight.len().div_ceil(32)];
-    (fits && weight.shape.len() > 2).then_some(weight)
+    (fits && (weight.shape.len() > 2 || is_table(owner))).then_some((owner, weight))
 }
 
 fn bits(flags: &[u8]) -> Array {

@@ -80,7 +80,7 @@ pub(super) fn finite(logits: Vec<f32>) -> Result<Vec<f32>> {
 /// Gives a parameter its memory and the values of a file. Returns whether it is packed.
 fn hand_over(gpu: &Gpu, param: &mut Param, values: Vec<f32>) -> Result<bool> {
     let kept: Vec<u32> = (0..values.len() as u32).filter(|&i| values[i as usize] != 0.0).collect();
-    let packs = param.prunable && (kept.len() as f64) < PACKED_BELOW * values.len() as f64;
+    let packs = param.is_multiplied && (kept.len() as f64) < PACKED_BELOW * values.len() as f64;
     param.begin_with(values);
     if packs {
         let matrix = param.matrix();

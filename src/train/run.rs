@@ -220,7 +220,7 @@ fn dump(run: &Session, control: &Control) -> Result<Event<'static>> {
                     let words = param.read_mask()?;
                     let bits: Vec<u8> =
                         (0..param.len()).map(|i| (words[i / 32] >> (i % 32) & 1) as u8).collect();
-                    layout::to_torch(&Array::u8(param.shape.clone(), &bits))
+                    layout::param_to_torch(&param.name, &Array::u8(param.shape.clone(), &bits))
                 }
                 What::Mask => continue,
             };

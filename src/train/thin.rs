@@ -27,7 +27,7 @@ pub fn size(params: &ParamSet, density: Density) -> Size {
     for param in params {
         let kept = kept(param, density) as u64;
         let sites = param.product(1).flops() / 2 / param.len().max(1) as u64;
-        size.macs += if param.prunable { kept * sites } else { 0 };
+        size.macs += if param.is_multiplied { kept * sites } else { 0 };
         size.weights += if param.learns() { kept } else { 0 };
         size.bytes += stored_bytes(param, density);
     }

@@ -32,7 +32,10 @@ const SMALL: &[(&str, &str)] = &[
     ("gpt", "layers = 2\nwidth = 16\nheads = 2\nhidden = 24\ntied = true"),
     ("lstm-lm", "layers = 2\nwidth = 6\nunits = 12\ndropout = 0.2"),
     ("seq2seq", "layers = 2\nwidth = 6\nunits = 8\nheads = 2\ndropout = 0.2\nsource = 6"),
-    ("transformer", "layers = 1\nwidth = 16\nheads = 2\nhidden = 24\ntied = true\nsource = 6\nprojections = 'q-k-v'"),
+    (
+        "transformer",
+        "layers = 1\nwidth = 16\nheads = 2\nhidden = 24\ntied = true\nsource = 6\nprojections = 'q-k-v'",
+    ),
 ];
 
 /// Pairs of up to six letters, of different lengths; and a text.

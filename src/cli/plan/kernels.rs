@@ -69,7 +69,7 @@ pub struct Crossover {
 
 /// For every weight that has dense products.
 pub fn dense(run: &Session) -> Vec<Dense> {
-    let params = run.model.params.pairs().filter(|(_, param)| param.prunable);
+    let params = run.model.params.pairs().filter(|(_, param)| param.is_multiplied);
     let all = params.map(|(id, param)| Dense {
         name: param.name.clone(),
         kernels: Product::ALL.into_iter().filter_map(|product| dense_kernel(run, id, product)).collect(),

@@ -34,7 +34,7 @@ pub const ENTRY: Entry = Entry {
             outputs: output.channels / window.groups * window.taps(),
         };
         let mut weight = init.param(context, "weight", &shape, fans);
-        (weight.prunable, weight.window) = (true, Some(window));
+        (weight.prunable, weight.is_multiplied, weight.window) = (true, true, Some(window));
         let mut params = vec![context.params.declare(weight)];
         if has_bias {
             let bias = init.param(context, "bias", &shape[..1], fans);

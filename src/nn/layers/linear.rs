@@ -46,7 +46,7 @@ fn declare(context: &mut Context, out: usize, inputs: usize, sites: usize) -> Re
     let (init, has_bias) = (Init::read(context.settings)?, context.settings.bool("bias")?);
     let fans = Fans { inputs, outputs: out };
     let mut weight = init.param(context, "weight", &[out, inputs], fans);
-    (weight.prunable, weight.sites) = (true, sites);
+    (weight.prunable, weight.is_multiplied, weight.sites) = (true, true, sites);
     let mut params = vec![context.params.declare(weight)];
     if has_bias {
         let bias = init.param(context, "bias", &[out], fans);

@@ -98,7 +98,7 @@ fn build(context: &mut Context, kind: &'static Kind) -> Result<Built> {
             let shape = [gates / parts * units, units];
             let is_weight = what == "weight";
             let mut param = init.param(context, &name, &shape[..if is_weight { 2 } else { 1 }], fans);
-            (param.prunable, param.recurrent) = (is_weight, is_weight);
+            (param.prunable, param.is_multiplied, param.recurrent) = (is_weight, is_weight, is_weight);
             param.sites = if is_weight { steps } else { 1 };
             params.push(context.params.declare(param));
         }

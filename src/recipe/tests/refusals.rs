@@ -184,7 +184,7 @@ fn what_does_not_go_together_is_refused() {
         ("[sparsity]\npattern = 'block:8'", "wrong value for `sparsity.pattern`"),
         (
             "[[sparsity.rule]]\nmatch = 'a'\ndense = true\npattern = '2:4'",
-            "a rule makes layers dense or gives",
+            "a rule makes layers dense or says",
         ),
         (
             "[sparsity]\nschedule = { begin = '9ep', end = '5ep' }",
@@ -193,7 +193,7 @@ fn what_does_not_go_together_is_refused() {
         ("[sparsity]\nschedule = { type = 'oneshot', end = '5ep' }", "unknown key `sparsity.schedule.end`"),
         ("[[sparsity.rule]]\nmatch = 'a'", "a rule without effect"),
         ("[[sparsity.rule]]\ndense = true", "`sparsity.rule.0.match` is missing"),
-        ("[[sparsity.rule]]\nmatch = 'a'\ndense = true\ntarget = 0.5", "a rule makes layers dense or gives"),
+        ("[[sparsity.rule]]\nmatch = 'a'\ndense = true\ntarget = 0.5", "a rule makes layers dense or says"),
         ("[[model.layer]]\ntype = 'relu'", "a model has a preset or a list of layers, not both"),
     ] {
         let got = refused(&format!("{LEAST}{text}\n"));

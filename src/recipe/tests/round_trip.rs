@@ -82,6 +82,7 @@ fn a_sparsity() -> impl Strategy<Value = Sparsity> {
         target: (which == 2).then_some(target),
         pattern: (which == 0).then_some(Structure::Block { rows: 8, columns: 1 }),
         keep: (which == 2).then_some(KeepPart::Diagonal),
+        alike: (which == 0).then_some(2),
     });
     let rules = prop::collection::vec(rule, 0..3);
     (0.0..0.99f64, 0..Distribution::ALL.len(), a_schedule(), any::<bool>(), rules, some_settings()).prop_map(

@@ -2,6 +2,7 @@
 
 use crate::gpu::check::Check;
 
+pub mod alike;
 pub mod exchange;
 pub mod filters;
 pub mod groups;
@@ -10,8 +11,7 @@ pub mod pool;
 
 /// Every check of this part of the room.
 pub fn checks() -> Vec<Check> {
-    [groups::checks(), pool::checks(), filters::checks(), permute::checks(), exchange::checks()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let by_patterns = [groups::checks(), pool::checks(), alike::checks(), filters::checks()];
+    let by_order = [permute::checks(), exchange::checks()];
+    by_patterns.into_iter().chain(by_order).flatten().collect()
 }

@@ -1,4 +1,5 @@
-//! Blocks of weights: one score for each, and the mask over weights of a mask over blocks.
+//! Blocks of weights: one score for each, and the mask over weights of a mask over blocks. What is kept alike in several
+//! parts of a matrix is a block, too, whose rows lie as far apart as the parts do.
 //!
 //! Zhu & Gupta's code (google-research model_pruning) pools magnitudes by their mean or their maximum, and pads a matrix
 //! that blocks do not divide; here the last blocks are smaller, and the mean is over what they have.
@@ -12,7 +13,7 @@ use crate::{bind, source, wgsl_struct};
 
 wgsl_struct! {
     /// See `shaders/sparsity/structure/pool.wgsl`.
-    pub struct Args { rows: u32, inner: u32, height: u32, width: u32, largest: u32 }
+    pub struct Args { rows: u32, inner: u32, height: u32, width: u32, apart: u32, largest: u32 }
 }
 
 const POOL: Kernel = Kernel::own(source!("sparsity/structure/pool"), twin_pool).entry("pool").proven();
@@ -33,13 +34,16 @@ pub struct Blocks {
     pub inner: usize,
     pub height: usize,
     pub width: usize,
+    /// From each row of a block to its next. Where that is not 1, `rows` is a multiple of `height * apart`.
+    pub apart: usize,
 }
 
 impl Blocks {
     /// Those of a matrix (rows, inner) of this form; of one without blocks, its weights.
     pub fn new(form: Form, rows: usize, inner: usize) -> Self {
         let (height, width) = form.block();
-        Self { rows, inner, height, width }
+        let apart = if matches!(form, Form::Parts { .. }) { (rows / height).max(1) } else { 1 };
+        Self { rows, inner, height, width, apart }
     }
     /// The number of blocks.
     pub fn count(&self) -> usize {
@@ -47,14 +51,16 @@ impl Blocks {
     }
     /// The block of each weight, in order of weights.
     pub fn of_weights(self) -> impl Iterator<Item = usize> {
-        let Self { rows, inner, height, width } = self;
+        let Self { rows, inner, height, width, apart } = self;
         let across = inner.div_ceil(width);
-        (0..rows * inner).map(move |i| i / inner / height * across + i % inner / width)
+        let down = move |row: usize| row / (height * apart) * apart + row % apart;
+        (0..rows * inner).map(move |i| down(i / inner) * across + i % inner / width)
     }
     fn args(&self, pooling: Pooling) -> Args {
         let largest = (pooling == Pooling::Max) as u32;
-        let [rows, inner, height, width] = [self.rows, self.inner, self.height, self.width].map(|n| n as u32);
-        Args { rows, inner, height, width, largest }
+        let Self { rows, inner, height, width, apart } = *self;
+        let [rows, inner, height, width, apart] = [rows, inner, height, width, apart].map(|n| n as u32);
+        Args { rows, inner, height, width, apart, largest }
     }
 }
 
@@ -78,7 +84,7 @@ pub fn record_spread(rec: &mut Recorder, blocks: Blocks, kept: &Tensor, mask: &T
 
 fn blocks_of(args: &Args) -> Blocks {
     let [rows, inner, height, width] = [args.rows, args.inner, args.height, args.width].map(|n| n as usize);
-    Blocks { rows, inner, height, width }
+    Blocks { rows, inner, height, width, apart: args.apart as usize }
 }
 
 fn twin_pool(t: &Twin) {
@@ -106,16 +112,20 @@ fn twin_spread(t: &Twin) {
 }
 
 pub fn checks() -> Vec<Check> {
-    // Blocks that divide the matrix, and some that lack a row or a column.
-    let even = |n: usize, height, width| Blocks { rows: 3 * height, inner: n * width, height, width };
+    // Blocks that divide the matrix, some that lack a row or a column, and some whose rows lie apart.
+    let even =
+        |n: usize, height, width| Blocks { rows: 3 * height, inner: n * width, height, width, apart: 1 };
+    let apart =
+        |n: usize, height, width| Blocks { rows: 6 * height, inner: n * width, height, width, apart: 3 };
     let ragged = |n: usize, height: usize, width: usize| Blocks {
         rows: 3 * height - 1,
         inner: (n * width).saturating_sub(1),
         height,
         width,
+        apart: 1,
     };
     type Sizes = fn(usize, usize, usize) -> Blocks;
-    let ways: [(&str, Sizes); 2] = [("", even), (", ragged", ragged)];
+    let ways: [(&str, Sizes); 3] = [("", even), (", ragged", ragged), (", apart", apart)];
     let pool = |pooling: Pooling, height: usize, width: usize, (way, sizes): (&str, Sizes)| {
         Check::new(format!("sparsity/structure/pool ({height}x{width}, {pooling:?}{way})"), move |t, n| {
             let blocks = sizes(n, height, width);
@@ -150,7 +160,7 @@ mod tests {
 
     /// Scores of the 2x2 blocks of a matrix, on every device; and the mask over weights where blocks `kept` are.
     fn both(rows: usize, inner: usize, matrix: &[f32], pooling: Pooling, want: &[f32], kept: u32, mask: u32) {
-        let blocks = Blocks { rows, inner, height: 2, width: 2 };
+        let blocks = Blocks { rows, inner, height: 2, width: 2, apart: 1 };
         for gpu in [Gpu::twin(), Gpu::open(&Choice::Auto).unwrap()] {
             let source = gpu.upload_f32("source", &[rows, inner], matrix).unwrap();
             let score = gpu.upload_f32("score", &[want.len()], &vec![0.0; want.len()]).unwrap();

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
 use crate::ops::packed::Form;
 use crate::param::{MaskMode, Param, ParamId, ParamSet, RECORDED};
+use crate::sparsity::structure::alike::Alike;
 use crate::sparsity::structure::groups::{self, Gate};
 use crate::sparsity::{LayerChange, Length, not_numbers, select::merge};
 
@@ -28,6 +29,8 @@ struct Member {
     keep: usize,
     of: usize,
     gate: Uniform,
+    /// Where parts of it are pruned alike.
+    alike: Option<Alike>,
     nans: Tensor,
     /// Kept, grown and dropped since the last record.
     changes: Tensor,
@@ -45,6 +48,7 @@ impl Flowing {
                 keep,
                 of,
                 gate: gpu.uniform("gate", &hard(keep, of))?,
+                alike: Alike::new(gpu, &params[id])?,
                 nans: gpu.tensor("not numbers", Dtype::U32, &[1])?,
                 changes: gpu.tensor("mask changes", Dtype::U32, &[3])?,
             });
@@ -134,7 +138,11 @@ impl Member {
         rec.scope(&param.name);
         for (segment, values) in param.segments.iter().zip(param.stored()) {
             let (mask, weight) = (&segment.mask, &segment.weight);
-            groups::record_gate(rec, &self.gate, self.of, values, mask, weight, &self.nans)?;
+            let (gate, of, nans) = (&self.gate, self.of, &self.nans);
+            match &self.alike {
+                Some(alike) => alike.record_gate(rec, gate, of, values, mask, weight, nans)?,
+                None => groups::record_gate(rec, gate, of, values, mask, weight, nans)?,
+            }
         }
         Ok(())
     }

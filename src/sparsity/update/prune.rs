@@ -12,6 +12,7 @@ use crate::sparsity::score::batches::Batches;
 use crate::sparsity::score::probe::Probe;
 use crate::sparsity::select::protect;
 use crate::sparsity::select::topk::{Count, Selection};
+use crate::sparsity::structure::alike::Alike;
 use crate::sparsity::structure::groups::{self, Gate};
 use crate::sparsity::structure::pool::{self, Blocks, Pooling};
 use crate::sparsity::update::floored::Floored;
@@ -285,9 +286,13 @@ fn prune_groups(
     let gate = gpu.uniform("gate", &Gate { keep: keep as u32, group: of as u32, decay: 0.0 })?;
     let nans = gpu.tensor("not numbers", Dtype::U32, &[1])?;
     let counts = gpu.tensor("merge counts", Dtype::U32, &[3])?;
+    let alike = Alike::new(&gpu, param)?;
     for (segment, score) in param.segments.iter().zip(scored) {
         let bits = gpu.tensor("keep", Dtype::U32, &[segment.mask.len()])?;
-        groups::record_mark(rec, &gate, of, score, &bits, &nans)?;
+        match &alike {
+            Some(alike) => alike.record_mark(rec, &gate, of, score, &bits, &nans)?,
+            None => groups::record_mark(rec, &gate, of, score, &bits, &nans)?,
+        }
         merge::record(rec, &bits, &bits, &segment.mask, &counts)?;
     }
     Ok(Unit::Groups { owner, nans, counts })
@@ -308,7 +313,8 @@ fn prune_blocks(
     if let Some(packed) = param.packed() {
         // The values of an entry lie side by side.
         let size = all.height;
-        let blocks = Blocks { rows: packed.index.pattern.entries(), inner: size, height: 1, width: size };
+        let blocks =
+            Blocks { rows: packed.index.pattern.entries(), inner: size, height: 1, width: size, apart: 1 };
         let score = gpu.tensor("scores", Dtype::F32, &[blocks.count()])?;
         pool::record_pool(rec, blocks, pooling, &scored[0], &score)?;
         let bits = packed.picked.first(&[blocks.count().div_ceil(32)]);
@@ -317,13 +323,14 @@ fn prune_blocks(
     }
     let mut parts = Vec::new();
     for (segment, values) in param.segments.iter().zip(scored) {
-        if !segment.rows.end.is_multiple_of(all.height) && segment.rows.end < all.rows {
+        let ends_within = !segment.rows.end.is_multiple_of(all.height * all.apart);
+        if ends_within && segment.rows.end < all.rows {
             return Err(Error::usage(format!(
                 "`{}` is cut within a block of {} rows",
                 param.name, all.height
             ))
             .at(format!("rows {:?} lie in one binding", segment.rows))
-            .hint("blocks of fewer rows"));
+            .hint("blocks of fewer rows; what is pruned alike has to lie in one binding"));
         }
         let blocks = Blocks { rows: segment.rows.len(), ..all };
         let score = gpu.tensor("scores", Dtype::F32, &[blocks.count()])?;

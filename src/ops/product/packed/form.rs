@@ -9,6 +9,8 @@ pub enum Form {
     Block { height: usize },
     /// Blocks of any size; never packed.
     Tile { rows: usize, columns: usize },
+    /// One weight of each of so many equal parts of the outputs; never packed.
+    Parts { number: usize },
     /// `keep` of every `of` consecutive inputs of a row; the last group of a row may be shorter.
     Groups { keep: usize, of: usize },
 }
@@ -25,6 +27,7 @@ impl Form {
     pub fn block(self) -> (usize, usize) {
         match self {
             Form::Tile { rows, columns } => (rows, columns),
+            Form::Parts { number } => (number, 1),
             _ => (self.height(), 1),
         }
     }
@@ -35,7 +38,7 @@ impl Form {
     }
     /// Whether there are products over packed weights of this form.
     pub fn is_packable(self) -> bool {
-        !matches!(self, Form::Tile { .. })
+        !matches!(self, Form::Tile { .. } | Form::Parts { .. })
     }
     /// What is stored together where it is packed: products of convolutions read N:M weights one by one.
     pub fn packed(self, windowed: bool) -> Form {
@@ -58,12 +61,13 @@ impl Form {
             _ => None,
         }
     }
-    /// `1x1`, `8x1` or `2:4`.
+    /// `1x1`, `8x1`, `2 alike` or `2:4`.
     pub fn name(self) -> String {
         match self {
             Form::Free => "1x1".into(),
             Form::Block { height } => format!("{height}x1"),
             Form::Tile { rows, columns } => format!("{rows}x{columns}"),
+            Form::Parts { number } => format!("{number} alike"),
             Form::Groups { keep, of } => format!("{keep}:{of}"),
         }
     }

@@ -40,6 +40,17 @@ impl Pattern {
         Self { form, rows, inner, starts, columns }
     }
 
+    /// The same entries in so many matrices, one below the other.
+    pub fn repeated(self, parts: usize) -> Self {
+        if parts == 1 {
+            return self;
+        }
+        let len = (self.rows * self.inner) as u32;
+        let of = |part: u32| self.indices().map(move |index| part * len + index);
+        let indices: Vec<u32> = (0..parts as u32).flat_map(of).collect();
+        Self::from_indices(self.form, parts * self.rows, self.inner, &indices)
+    }
+
     /// From a mask of one bit a weight, i % 32 of word i / 32; `None` where it is not of this form.
     pub fn from_mask(form: Form, rows: usize, inner: usize, mask: &[u32]) -> Option<Self> {
         let height = form.height();

@@ -28,7 +28,7 @@ impl Kind {
             Form::Block { height: 1 } => Some(Single),
             Form::Block { height: 4 } => Some(Four),
             Form::Block { height: 8 } => Some(Eight),
-            Form::Block { .. } | Form::Tile { .. } => None,
+            Form::Block { .. } | Form::Tile { .. } | Form::Parts { .. } => None,
             Form::Groups { .. } => Some(form.by_bytes().map_or(Single, |_| Groups)),
         }
     }
