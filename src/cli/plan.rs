@@ -60,12 +60,22 @@ impl Plan {
         let identity = gpu.identity().clone();
         let choices = if recipe.run.autotune { cache::known(&identity)? } else { Default::default() };
         let initial = self.init.read(&recipe, &data)?.map(|(initial, _)| initial);
-        let run = Session::starting_from(&gpu, &recipe, &data, choices, initial.as_ref())?;
-        let later =
-            |number| Session::of_stage(&gpu.counted_like(), &recipe, &data, run.choices.clone(), number);
-        let later = (1..recipe.stage_count()).map(later).collect::<Result<Vec<_>>>()?;
-        let peaks = later.iter().chain([&run]).map(|stage| stage.gpu.memory().peak_bytes);
-        let memory = peaks.max().unwrap_or(0);
+        let first =
+            |gpu: &Gpu, choices| Session::starting_from(gpu, &recipe, &data, choices, initial.as_ref());
+        let run = first(&gpu, choices)?;
+        let stage = |number| {
+            let (gpu, choices) = (gpu.counted_like(), run.choices.clone());
+            if number == 0 {
+                first(&gpu, choices)
+            } else {
+                Session::of_stage(&gpu, &recipe, &data, choices, number)
+            }
+        };
+        let later = (1..recipe.stage_count()).map(stage).collect::<Result<Vec<_>>>()?;
+        let all = [&run].into_iter().chain(&later).enumerate();
+        let peaks =
+            all.map(|(number, own)| stages::peak(own, || stage(number))).collect::<Result<Vec<_>>>()?;
+        let memory = peaks.into_iter().max().unwrap_or(0);
         let updates = run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.schedule())?;
         let budgets = run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.budgets(pruner.target()))?;
         let step = run.plans();

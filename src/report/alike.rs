@@ -1,7 +1,6 @@
 //! Weights taken together in a network of repeated blocks: all of a kind, and all of a block.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use serde::Serialize;
 
@@ -19,30 +18,46 @@ pub struct Group {
     pub sparsity: f64,
 }
 
-/// Where the number of a block stands among the parts of a name: the first numbers that follow one another, such as `1.0` in
-/// `stages.1.0.conv.weight`. Later ones are of what is in the block.
-fn number(parts: &[&str]) -> Option<Range<usize>> {
-    let is_number = |part: &&str| part.parse::<usize>().is_ok();
-    let first = parts.iter().position(is_number)?;
-    Some(first..first + parts[first..].iter().take_while(|part| is_number(part)).count())
+/// A name up to the number of its block, and what follows; `numbers` are those of the block, such as `1.0` in
+/// `stages.1.0.conv.weight`. Numbers that follow are of what is in the block. Where no part is a number, the first that a part
+/// ends with is: the 1 of `lstm1_in.weight`.
+struct Cut<'a> {
+    before: &'a str,
+    numbers: &'a str,
+    after: &'a str,
+}
+
+fn cut(name: &str) -> Option<Cut<'_>> {
+    let is_number = |part: &str| part.parse::<usize>().is_ok();
+    let mut begins = std::iter::once(0).chain(name.match_indices('.').map(|(dot, _)| dot + 1));
+    let part = |begin: usize| name[begin..].split('.').next().unwrap_or_default();
+    let whole = begins.find(|&begin| is_number(part(begin))).map(|begin| {
+        let numbers: Vec<&str> = name[begin..].split('.').take_while(|part| is_number(part)).collect();
+        begin..begin + numbers.join(".").len()
+    });
+    let at = whole.or_else(|| {
+        // `lstm1_in`, and no `conv2d`: after the digits a word is over.
+        let digits = |begin: &usize| name[*begin..].chars().take_while(char::is_ascii_digit).count();
+        let begins = |&at: &usize| at > 0 && !name[..at].ends_with(|c: char| c.is_ascii_digit());
+        let found = (0..name.len()).filter(|&at| name.is_char_boundary(at)).filter(begins);
+        let ends = |at: usize| ['.', '_'].iter().any(|&end| name[at..].starts_with(end));
+        found.map(|at| at..at + digits(&at)).find(|at| !at.is_empty() && ends(at.end))
+    })?;
+    Some(Cut { before: &name[..at.start], numbers: &name[at.clone()], after: &name[at.end..] })
 }
 
 /// The weights whose names differ in nothing but the number of the block.
 pub fn kinds(tensors: &[Tensor]) -> Vec<Group> {
     groups(tensors, |name| {
-        let mut parts: Vec<&str> = name.split('.').collect();
-        let at = number(&parts)?;
-        parts[at].fill("*");
-        Some(parts.join("."))
+        let Cut { before, numbers, after } = cut(name)?;
+        let stars = vec!["*"; numbers.split('.').count()].join(".");
+        Some(format!("{before}{stars}{after}"))
     })
 }
 
 /// The weights of each block: those whose names begin alike up to its number.
 pub fn blocks(tensors: &[Tensor]) -> Vec<Group> {
-    groups(tensors, |name| {
-        let parts: Vec<&str> = name.split('.').collect();
-        Some(parts[..number(&parts)?.end].join("."))
-    })
+    groups(tensors, |name| cut(name).map(|cut| format!("{}{}", cut.before, cut.numbers)))
 }
 
 /// Groups of two weights and more, in the order of their first.
@@ -83,6 +98,17 @@ mod tests {
     use super::*;
     use crate::report::inspect::{Options, inspect};
     use crate::store::{Array, Arrays};
+
+    #[test]
+    fn numbers_of_blocks_are_found_in_names() {
+        let parts = |name| cut(name).map(|cut| [cut.before, cut.numbers, cut.after]);
+        assert_eq!(parts("stages.1.0.conv.2.weight"), Some(["stages.", "1.0", ".conv.2.weight"]));
+        assert_eq!(parts("lstm1_in.weight"), Some(["lstm", "1", "_in.weight"]));
+        assert_eq!(parts("encoder12.weight_i"), Some(["encoder", "12", ".weight_i"]));
+        assert_eq!(parts("0.weight"), Some(["", "0", ".weight"]));
+        assert_eq!(parts("conv2d.weight"), None);
+        assert_eq!(parts("head.weight"), None);
+    }
 
     #[test]
     fn weights_of_blocks_by_kind_and_by_block() {

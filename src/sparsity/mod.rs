@@ -8,6 +8,7 @@ use crate::gpu::{Gpu, Phase, Recorder};
 use crate::ops::packed::Pattern;
 use crate::param::{LATENT, MaskMode, Param, ParamId, ParamSet};
 
+mod ahead;
 pub mod budget;
 mod diagonal;
 mod draw;
@@ -30,6 +31,7 @@ mod when;
 mod work;
 mod zeros;
 
+pub use ahead::{Packed, any_pattern};
 pub use outline::{Outline, outline};
 pub use prepare::{Setting, kept_dense, prepare};
 pub use pruner::Pruner;

@@ -1,5 +1,6 @@
 //! The training loop, its events and its checkpoints.
 
+mod ahead;
 mod answers;
 mod aside;
 mod augment;

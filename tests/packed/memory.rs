@@ -63,3 +63,30 @@ fn memory_follows_what_is_kept() {
     let (whole, kept) = peak(less, SGD);
     assert!(kept > 7e5 && whole < 100e6, "{whole} bytes for {kept} weights");
 }
+
+/// What is masked at first and packed later takes what a plan says.
+#[test]
+fn a_plan_knows_what_will_be_packed() {
+    let text = format!(
+        "run = {{ steps = 14, batch = 32 }}\nmodel = {{ preset = 'mlp', hidden = [600, 300] }}\noptim = {SGD}\n\
+         data = {{ name = 'bytes', validation = 0.0 }}\n[sparsity]\nmethod = 'granet'\ntarget = 0.9\n\
+         storage = 'packed'\ndistribution = 'uniform'\nschedule = {{ type = 'linear', every = '1', end = '75%' }}"
+    );
+    let recipe = Recipe::parse(&text, "test", &[]).unwrap();
+    for gpu in crate::common::devices().into_iter().filter(Gpu::is_device) {
+        let counted = gpu.counted_like();
+        let mut ahead = session(&counted, &recipe);
+        let at_first = counted.memory().peak_bytes as f64;
+        assert!(ahead.packs_later().unwrap());
+        ahead.pack_ahead().unwrap();
+        let planned = counted.memory().peak_bytes as f64;
+        let mut run = session(&gpu, &recipe);
+        while !run.is_done() {
+            run.advance().unwrap();
+        }
+        let peak = gpu.memory().peak_bytes as f64;
+        let what =
+            format!("{planned} planned, {at_first} at first, {peak} at the peak on {:?}", gpu.identity());
+        assert!((planned / peak - 1.0).abs() < 0.05 && at_first / peak < 0.95, "{what}");
+    }
+}

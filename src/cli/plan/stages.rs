@@ -23,6 +23,18 @@ pub fn course(run: &Session) -> Vec<String> {
     lines
 }
 
+/// The most memory that a stage takes, also once weights are packed that are not yet: `again` builds it once more, on a device
+/// that only counts.
+pub fn peak(run: &Session, again: impl Fn() -> Result<Session>) -> Result<u64> {
+    let at_first = run.gpu.memory().peak_bytes;
+    if !run.packs_later()? {
+        return Ok(at_first);
+    }
+    let mut ahead = again()?;
+    ahead.pack_ahead()?;
+    Ok(at_first.max(ahead.gpu.memory().peak_bytes))
+}
+
 /// A stage after the first.
 pub fn lines(run: &Session) -> Result<Vec<String>> {
     let mut lines = vec![format!("stage {}", run.stage())];
