@@ -148,6 +148,10 @@ pub fn recipe_of(what: &Path, named: Option<&str>) -> Result<(Recipe, Option<Met
     if let Some(recipe) = named {
         return Ok((Recipe::find(recipe, &[])?, None));
     }
+    if !what.exists() && !checkpoint::named(what).exists() {
+        return Err(Error::usage(format!("{} does not exist", what.display()))
+            .hint("a run folder, a checkpoint, or with --recipe a safetensors file"));
+    }
     let run = home_of(what).ok_or_else(|| {
         Error::usage(format!("no recipe for {}", what.display()))
             .at("it is not in a run's folder")

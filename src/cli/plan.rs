@@ -12,8 +12,8 @@ use crate::ops::variants::Choices;
 use crate::param::{MaskMode, Param, ParamId};
 use crate::recipe::{Recipe, Sparsity, Storage, Unfreeze};
 use crate::report::{fit, table};
-use crate::sparsity::budget::fits;
 use crate::sparsity::kept_dense;
+use crate::sparsity::rules::fits;
 use crate::train::layout::shape_of;
 use crate::train::{Session, TrainFlops};
 

@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 
+use super::super::rules;
 use super::*;
+use crate::recipe::Structure;
 
 #[test]
 fn the_roundings_agree_with_the_worked_table() {
@@ -208,7 +210,7 @@ fn a_later_rule_leaves_what_it_does_not_mention() {
     let pattern =
         Rule { pattern: Some(Structure::Block { rows: 8, columns: 1 }), ..rule("fc1", false, None) };
     let rules = [rule("fc*", false, Some(0.5)), pattern];
-    let form = form("fc1.weight", Matrix::of(&[16, 10]), Structure::Free, &rules).unwrap();
+    let form = rules::form("fc1.weight", Matrix::of(&[16, 10]), Structure::Free, &rules).unwrap();
     assert_eq!(form, Form::Block { height: 8 });
     let tensors = vec![Tensor { name: "fc1.weight".into(), shape: vec![16, 10], form }];
     let budget = Budget::new(tensors, Distribution::Uniform, &rules).unwrap();

@@ -1,7 +1,7 @@
 //! Rules that keep the diagonal of recurrent weights, `keep = "diagonal"`: what they can be said of.
 
-use super::budget;
 use super::methods::{Entry, Method, Start};
+use super::rules;
 use crate::error::{Error, Result};
 use crate::ops::packed::Form;
 use crate::param::{MaskMode, Param, ParamId, ParamSet};
@@ -13,7 +13,7 @@ use crate::recipe::{Rule, Sparsity, Storage};
 /// `Kind::Usage` where the method does not select single weights by a score, or selects them where they are stored packed and
 /// grow.
 pub fn mark(recipe: &Sparsity, entry: &Entry, method: &dyn Method, param: &mut Param) -> Result<()> {
-    param.keeps_diagonal = param.recurrent && budget::keeps_diagonal(&param.name, &recipe.rules);
+    param.keeps_diagonal = param.recurrent && rules::keeps_diagonal(&param.name, &recipe.rules);
     let flows = method.mask_mode() == MaskMode::Flowing;
     let selects = !flows && method.threshold().is_none() && entry.start != Start::Zeros;
     let (what, hint) = match param.keeps_diagonal {
@@ -44,7 +44,7 @@ pub fn stays_masked(method: &dyn Method, param: &Param) -> bool {
 pub fn check(rules: &[Rule], groups: &[Vec<ParamId>], keeps: &[usize], params: &ParamSet) -> Result<()> {
     let recurrent = || params.iter().filter(|param| param.recurrent).map(|param| &*param.name);
     for rule in rules.iter().filter(|rule| rule.keep.is_some()) {
-        if !recurrent().any(|name| budget::fits(&rule.matches, name)) {
+        if !recurrent().any(|name| rules::fits(&rule.matches, name)) {
             let what = "a sparsity rule keeps the diagonal of no recurrent weight";
             let there = match recurrent().collect::<Vec<_>>().join(", ") {
                 none if none.is_empty() => "there is none".into(),

@@ -8,6 +8,7 @@ use super::draw;
 use super::methods::{Entry, Method, Sizes, Start};
 use super::prepare::Setting;
 use super::pruner::{Pruner, Updater};
+use super::rules;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::ops::packed::Form;
@@ -265,9 +266,9 @@ fn budget_of(recipe: &Sparsity, all: &Channels, params: &ParamSet) -> Result<(Ch
     let mut rules = Vec::new();
     for rule in &written {
         let has =
-            |width: &&Width| width.filters.iter().any(|&id| budget::fits(&rule.matches, &params[id].name));
+            |width: &&Width| width.filters.iter().any(|&id| rules::fits(&rule.matches, &params[id].name));
         let own: Vec<&Width> = all.widths.iter().filter(has).collect();
-        let is_known = params.iter().any(|param| budget::fits(&rule.matches, &param.name));
+        let is_known = params.iter().any(|param| rules::fits(&rule.matches, &param.name));
         // What never loses a filter is dense already.
         if own.is_empty() && !(rule.dense && is_known) {
             let names: Vec<&str> = all.widths.iter().map(|width| all.name(width, params)).collect();
@@ -288,7 +289,7 @@ fn budget_of(recipe: &Sparsity, all: &Channels, params: &ParamSet) -> Result<(Ch
     };
     let tensors = all.widths.iter().map(tensor).collect();
     let budget = Budget::new(tensors, Distribution::Uniform, &rules)?.with_least(recipe.min_density);
-    let goes = |width: &Width| !budget::is_dense(all.name(width, params), &rules);
+    let goes = |width: &Width| !rules::is_dense(all.name(width, params), &rules);
     Ok((all.only(goes), budget))
 }
 

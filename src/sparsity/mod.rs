@@ -21,6 +21,7 @@ mod outline;
 pub mod phases;
 mod prepare;
 mod pruner;
+pub mod rules;
 pub mod score;
 pub mod select;
 mod start;

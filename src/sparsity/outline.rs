@@ -30,7 +30,9 @@ pub fn outline(recipe: &Sparsity, length: Length, params: &ParamSet) -> Result<V
     let keeps = budget.keeps(recipe.target(), |target| target)?;
     let mut all = Vec::new();
     for (group, keep) in budget.groups.iter().zip(keeps) {
-        for &member in group.members.iter().filter(|&&i| budget.tensors()[i].form.is_packable()) {
+        let may_pack =
+            |&i: &usize| budget.tensors()[i].form.is_packable() && params[maskable[i]].is_multiplied;
+        for member in group.members.iter().copied().filter(may_pack) {
             let density = keep as f64 / group.len as f64;
             let densities = [density.max(1.0 - recipe.initial()), density];
             let param = maskable[member];

@@ -3,6 +3,7 @@
 use super::budget::{self, Budget};
 use super::methods::{Entry, Method, Sizes, Start};
 use super::pruner::{Pruner, Updater};
+use super::rules;
 use super::update::flowing::Flowing;
 use super::update::growth::By;
 use super::update::prune::Criterion;
@@ -55,7 +56,6 @@ pub fn prepare(
             .at(format!("shape {:?}", param.shape))
             .hint("narrower layers"));
     }
-    allow(&recipe.rules, params);
     let (recipe, entry, method) = first_dense::resolve(recipe, params)?;
     let recipe = &recipe;
     start::check(recipe, entry, std::iter::empty())?;
@@ -77,7 +77,7 @@ pub fn prepare(
     }
     let (maskable, budget) = budget_of(recipe, &*method, params)?;
     for (&i, tensor) in maskable.iter().zip(budget.tensors()) {
-        (params[i].form, params[i].alike) = (tensor.form, budget::alike(&tensor.name, &recipe.rules));
+        (params[i].form, params[i].alike) = (tensor.form, rules::alike(&tensor.name, &recipe.rules));
         check_form(recipe, entry, &*method, tensor)?;
         diagonal::mark(recipe, entry, &*method, &mut params[i])?;
     }
@@ -177,13 +177,6 @@ pub fn prepare(
     Ok(Some(pruner))
 }
 
-/// Lets what no method prunes unasked, such as embeddings and positions, be pruned by rules that name it in full.
-fn allow(rules: &[Rule], params: &mut ParamSet) {
-    for param in params.iter_mut().filter(|param| param.learns() && !param.prunable) {
-        param.prunable = rules.iter().any(|rule| rule.matches == param.name && !rule.dense);
-    }
-}
-
 /// The kind of `keep_dense` that leaves a parameter dense, unless a rule names it.
 pub fn kept_dense(recipe: &Sparsity, params: &ParamSet, id: ParamId) -> Option<KeepDense> {
     let window = params[id].window?;
@@ -209,7 +202,7 @@ pub(super) fn budget_of(
     let mut rules: Vec<Rule> = kept.chain(recipe.rules.iter().cloned()).collect();
     let tensor = |&i: &ParamId| -> Result<budget::Tensor> {
         let (name, shape) = (&params[i].name, &params[i].shape);
-        let form = budget::form(name, params[i].matrix(), recipe.pattern, &rules)?;
+        let form = rules::form(name, params[i].matrix(), recipe.pattern, &rules)?;
         Ok(budget::Tensor { name: name.clone(), shape: shape.clone(), form })
     };
     let tensors = maskable.iter().map(tensor).collect::<Result<Vec<_>>>()?;

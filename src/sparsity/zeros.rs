@@ -1,6 +1,6 @@
 //! Masks by the zeros among the weights that a run starts with.
 
-use super::budget;
+use super::rules;
 use super::structure::pool::Blocks;
 use crate::error::{Error, Result};
 use crate::ops::packed::{Form, Pattern};
@@ -18,7 +18,7 @@ pub fn resolve(recipe: &Sparsity, params: &ParamSet) -> Result<Sparsity> {
     for param in params.iter().filter(|param| param.prunable) {
         let len = param.len();
         let own = indices(param).len();
-        let is_dense = budget::is_dense(&param.name, &recipe.rules);
+        let is_dense = rules::is_dense(&param.name, &recipe.rules);
         if own == 0 && !is_dense {
             return Err(Error::usage(format!("all weights of `{}` are 0", param.name))
                 .at(format!("method `{}` holds them there: nothing would pass the layer", recipe.method))

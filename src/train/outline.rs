@@ -32,6 +32,7 @@ pub(super) fn model(recipe: &Recipe, data: &Dataset, initial: Option<&Initial>) 
     check_answers(recipe, &model, data)?;
     aside::check_carried(&model, data)?;
     initial.map_or(Ok(()), |initial| initial.hand_out(&mut model.params))?;
+    sparsity::rules::allow(&recipe.sparsity.rules, &mut model.params);
     // They are in no file of weights, and begin as the identity.
     if let Some(space) = shrinking::space(recipe)? {
         shrink::declare(&space, &mut model.params);

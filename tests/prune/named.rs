@@ -78,7 +78,7 @@ fn a_rule_that_names_one_in_full_prunes_it() {
             assert_eq!((param.len(), kept.len()), (len, (len as f64 * density) as usize), "{what}");
             let is_zero = |i: &u32| own[*i as usize] == 0.0;
             let mut pruned = (0..len as u32).filter(|i| kept.binary_search(i).is_err());
-            assert!(pruned.all(|i| is_zero(&i)) && !kept.iter().any(|i| is_zero(i)), "{what}");
+            assert!(pruned.all(|i| is_zero(&i)) && !kept.iter().any(is_zero), "{what}");
             assert!(param.packed().is_none(), "{what}");
         }
         let others = params.clone().filter(|param| param.name == "norm.bias" || param.name == "head.bias");
