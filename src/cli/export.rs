@@ -25,9 +25,9 @@ const PARAMETERS: [&str; 6] = ["weight", "bias", "table", "token", "running_mean
 pub struct Export {
     /// The folder of a run, a checkpoint in it, or RUN/ckpt/best
     run: PathBuf,
-    /// The format (`coppice ls formats`)
+    /// The format (`coppice ls formats`); without it OUT's ending names one: .safetensors, .onnx or .c
     #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(export::names()))]
-    to: String,
+    to: Option<String>,
     /// The file to write
     out: PathBuf,
     /// Leave pruned filters out: a smaller network, and beside the file its recipe (OUT with .toml); for runs with
@@ -56,15 +56,15 @@ pub struct Export {
 impl Export {
     pub fn run(&self) -> Result<()> {
         absent(&self.out)?;
+        let format = self.format()?;
         for (flag, given) in [("--sparse", self.sparse), ("--no-check", self.no_check)] {
-            if given && self.to != "onnx" {
-                return Err(Error::usage(format!("{flag} is for onnx, not for {}", self.to)));
+            if given && format.name != "onnx" {
+                return Err(Error::usage(format!("{flag} is for onnx, not for {}", format.name)));
             }
         }
         if self.packed {
-            return self.packed();
+            return self.packed(format);
         }
-        let format = export::ALL.iter().find(|format| format.name == self.to).expect("one of the names");
         let (source, smaller) = match &self.subnet {
             Some(text) => self.part(text)?,
             None if self.compact => self.compact()?,
@@ -76,6 +76,15 @@ impl Export {
         let beside = self.out.with_extension("toml");
         write_file_atomic(&beside, recipe.to_toml().as_bytes())?;
         say(&format!("{}: its recipe", beside.display()))
+    }
+
+    fn format(&self) -> Result<&'static export::Format> {
+        let ending = self.out.extension().map(|ending| ending.to_string_lossy());
+        let name = self.to.as_deref().or(ending.as_deref()).unwrap_or_default();
+        export::ALL.iter().find(|format| format.name == name).ok_or_else(|| {
+            Error::usage(format!("the ending of {} names no format", self.out.display()))
+                .hint(format!("--to FORMAT, one of {}", export::names().collect::<Vec<_>>().join(", ")))
+        })
     }
 
     /// Weights with their zeros in place.
@@ -171,9 +180,9 @@ impl Export {
     }
 
     /// As checkpoints hold them, without slots, and with the shapes that kept values belong to.
-    fn packed(&self) -> Result<()> {
-        if self.to != "safetensors" {
-            return Err(Error::usage(format!("--packed is a kind of safetensors, not of {}", self.to)));
+    fn packed(&self, format: &export::Format) -> Result<()> {
+        if format.name != "safetensors" {
+            return Err(Error::usage(format!("--packed is a kind of safetensors, not of {}", format.name)));
         }
         let mut snapshot = self.snapshot()?;
         snapshot.arrays = self.weights.told(snapshot.arrays);

@@ -42,7 +42,10 @@ fn a_network_is_exported_to_onnx_checked_and_refused_where_it_cannot_be() {
     assert!(exists.contains("exists already"), "{exists}");
     let no_form = fails(home, 2, &["export", "r", "--to", "safetensors", "x.safetensors", "--sparse"]);
     assert!(no_form.contains("--sparse is for onnx, not for safetensors"), "{no_form}");
-    assert!(run(home, &["export", "r", "--to", "safetensors", "w.safetensors"]).status.success());
+    // The ending of the file says the format.
+    assert!(run(home, &["export", "r", "w.safetensors"]).status.success());
+    let nameless = fails(home, 2, &["export", "r", "w.weights"]);
+    assert!(nameless.contains("w.weights names no format") && nameless.contains("--to FORMAT"), "{nameless}");
     let alone = fails(home, 2, &["export", "w.safetensors", "--to", "onnx", "x.onnx"]);
     assert!(alone.contains("ONNX needs the network"), "{alone}");
     assert!(!home.join("x.onnx").exists());
