@@ -73,7 +73,13 @@ fn a_run_and_several_runs_become_a_page() {
     run(home, &["report", "r-seed-1", "r-seed-2", "dense", "-o", "three.html"]);
     let three = fs::read_to_string(home.join("three.html")).unwrap();
     assert_eq!(faults(&three), Vec::<String>::new());
-    for text in ["±", "sparsity.method", "class=\"differs\"", "Accuracy over kept weights"] {
+    for text in [
+        "±",
+        "sparsity.method",
+        "class=\"differs\"",
+        "Accuracy over kept weights",
+        "Accuracy over stored size",
+    ] {
         assert!(three.contains(text), "no {text:?}");
     }
     looks_right_in_a_browser(home, "three.html");

@@ -242,6 +242,7 @@ fn costs(groups: &[Group]) -> Result<Markup> {
     };
     Ok(html! {
         (plot("Accuracy over kept weights", "weights that are not 0", "/kept", 1.0)?)
+        (plot("Accuracy over stored size", "kB as stored", "/stored_bytes", 1e-3)?)
         (plot("Accuracy over training operations", "GFLOP of prunable products, all steps", "/train_flops/kept", 1e-9)?)
     })
 }
