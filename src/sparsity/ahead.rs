@@ -1,5 +1,6 @@
 //! What mask updates to come will pack: what a plan can know of a run whose weights become sparse enough later.
 
+use super::forecast::MOST;
 use super::pruner::Pruner;
 use crate::error::Result;
 use crate::ops::packed::{Form, Pattern};
@@ -10,7 +11,7 @@ pub type Packed = Vec<(ParamId, usize)>;
 
 impl Pruner {
     /// What is packed after each update that packs more parameters than before, and after the last one; nothing where no
-    /// update does. Of weights that are selected from together each is taken to keep the same share.
+    /// update does. Of weights that are selected from together, what each keeps goes by the magnitudes that they begin with.
     ///
     /// # Errors
     /// As those of budgets.
@@ -21,15 +22,16 @@ impl Pruner {
         }
         let mut last = params.pairs().filter(|(_, param)| param.packed().is_some()).count();
         let mut at_last = Packed::new();
+        let at_end = self.by_first_weights(params)?;
         for step in 0..self.length.steps {
             let Some(sparsity) = self.due(step) else { continue };
             at_last.clear();
-            for ((members, group), keep) in
-                self.members.iter().zip(&self.budget.groups).zip(self.keeps(step, sparsity)?)
+            for ((members, at_end), keep) in self.members.iter().zip(&at_end).zip(self.keeps(step, sparsity)?)
             {
-                for &id in members {
+                let all = at_end.iter().sum::<usize>().max(1) as u128;
+                for (&id, &own) in members.iter().zip(at_end) {
                     let param = &params[id];
-                    let kept = (param.len() as u128 * keep as u128 / group.len.max(1) as u128) as usize;
+                    let kept = ((own as u128 * keep as u128 / all) as usize).min(param.len());
                     let holds = match param.mask_mode() {
                         MaskMode::Flowing => self.freezes(step),
                         mode => mode == MaskMode::Held,
@@ -48,6 +50,19 @@ impl Pruner {
             all.push(at_last);
         }
         Ok(all)
+    }
+
+    /// By group, what its members keep at the end by the magnitudes of their first weights; the same share of each where these
+    /// are too many to go through.
+    fn by_first_weights(&self, params: &ParamSet) -> Result<Vec<Vec<usize>>> {
+        let keeps = self.keeps(self.length.steps, self.target)?;
+        let of = |(members, keep): (&Vec<ParamId>, usize)| -> Vec<usize> {
+            if members.len() > 1 && self.budget.total() <= MOST {
+                return self.largest(params, members, keep).iter().map(Vec::len).collect();
+            }
+            members.iter().map(|&id| params[id].len()).collect()
+        };
+        Ok(self.members.iter().zip(keeps).map(of).collect())
     }
 }
 

@@ -9,7 +9,7 @@ use crate::param::{ParamId, ParamSet, mask_of};
 use crate::random::{Stream, uniform};
 
 /// More weights than these are not gone through.
-const MOST: usize = 1 << 23;
+pub(super) const MOST: usize = 1 << 23;
 
 /// By parameter, a mask of one bit a weight; `None` where nothing is known to be pruned.
 pub type Forecast = Vec<Option<Vec<u32>>>;
@@ -41,7 +41,7 @@ impl Pruner {
     }
 
     /// The indices that these parameters keep together.
-    fn largest(&self, params: &ParamSet, members: &[ParamId], keep: usize) -> Vec<Vec<u32>> {
+    pub(super) fn largest(&self, params: &ParamSet, members: &[ParamId], keep: usize) -> Vec<Vec<u32>> {
         let mut kept = vec![Vec::new(); members.len()];
         let mut others: Vec<(u32, usize, u32)> = Vec::new();
         let mut left = keep;
