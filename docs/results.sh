@@ -43,7 +43,7 @@ resnetnm) sweep fashion-resnet20-nm --vary sparsity.pattern=1:8,1:16 --vary spar
 resnetpskd) sweep fashion-resnet20-pskd 'fashion-resnet20-dense -s run.steps=3000' --seeds 1,2,3 ;;
 resnetsdgf) sweep fashion-resnet20-nm -s sparsity.method=sdgf --vary sparsity.pattern=1:8,1:16 --seeds 1,2,3 ;;
 resnetnm24) sweep fashion-resnet20-nm -s sparsity.pattern=2:4 --vary sparsity.method=sr-ste,mdgf,sdgf --seeds 1,2,3 ;;
-resnetoptim) sweep fashion-resnet20-dense -s run.steps=500 -s run.baseline=false --vary model.activation=relu,leaky_relu,elu,selu --vary 'optim={name="sgd",lr={type="cosine",start=0.03,end=0.0},momentum=0.9},{name="adagrad",lr={type="cosine",start=0.03,end=0.0}},{name="adadelta",lr={type="cosine",start=3.0,end=0.0}},{name="rmsprop",lr={type="cosine",start=0.003,end=0.0}},{name="adam",lr={type="cosine",start=0.003,end=0.0}},{name="amsgrad",lr={type="cosine",start=0.003,end=0.0}},{name="diffgrad",lr={type="cosine",start=0.01,end=0.0}}' --seeds 1,2 ;;
+resnetoptim) sweep fashion-resnet20-dense -s run.steps=500 -s run.baseline=false --vary model.activation=relu,leaky_relu,elu,selu --vary 'optim={name="sgd",lr={type="cosine",start=0.03,end=0.0},momentum=0.9},{name="adagrad",lr={type="cosine",start=0.03,end=0.0}},{name="adadelta",lr={type="cosine",start=3.0,end=0.0}},{name="rmsprop",lr={type="cosine",start=0.003,end=0.0}},{name="adam",lr={type="cosine",start=0.003,end=0.0}},{name="amsgrad",lr={type="cosine",start=0.003,end=0.0}},{name="diffgrad",lr={type="cosine",start=0.01,end=0.0}}' --seeds 1,2,3 ;;
 starts) sweep fashion-static-98 -s run.epochs=5 -s run.baseline=false --vary sparsity.target=0.95,0.98,0.99 --vary sparsity.scale=dense,kept --vary sparsity.fan_in=random,log-normal:1 --seeds 1,2,3 ;;
 gptnm) sweep shakespeare-gpt-nm -s model.layers=2 -s model.width=64 -s model.heads=2 -s model.hidden=256 -s data.context=64 -s run.batch=16 -s run.steps=1500 --vary sparsity.pattern=1:8,1:32,1:4,1:16 --vary sparsity.method=sr-ste,mdgf,sdgf --seeds 0 ;;
 gptnm32) sweep shakespeare-gpt-nm -s model.layers=2 -s model.width=64 -s model.heads=2 -s model.hidden=256 -s data.context=64 -s run.batch=16 -s run.steps=1500 -s sparsity.pattern=1:32 --vary sparsity.method=sr-ste,mdgf --seeds 1,2 ;;
@@ -55,6 +55,8 @@ vitnm) sweep fashion-vit-nm -s run.epochs=1 -s run.baseline=false --seeds 0 ;;
 gptsmall) sweep shakespeare-gpt -s model.layers=2 -s model.width=64 -s model.heads=2 -s model.hidden=256 -s data.context=64 -s run.batch=16 -s run.steps=1500 --seeds 0 ;;
 mnist) sweep fashion-dual-cnn -s data.name=mnist --seeds 0 ;;
 mobilenet) sweep fashion-mobilenet -s run.steps=1000 -s run.batch=32 -s data.size=14 -s optim.lr.start=0.05 --vary model.width=0.0625,0.125,0.1875,0.25 --seeds 1,2 ;;
+mobilehalf) sweep fashion-mobilenet -s run.steps=1000 -s run.batch=32 -s data.size=14 -s optim.lr.start=0.05 -s run.baseline=false --vary model.width=0.105,0.15,0.25,0.35,0.5 --seeds 1 ;;
+mobilehalfgmp) sweep fashion-mobilenet-gmp -s run.steps=1000 -s run.batch=32 -s data.size=14 -s optim.lr.start=0.05 -s run.baseline=false -s model.width=0.5 --vary sparsity.target=0.95,0.9,0.75,0.5 --seeds 1 ;;
 mobilenetgmp) sweep fashion-mobilenet-gmp -s run.steps=1000 -s run.batch=32 -s data.size=14 -s optim.lr.start=0.05 --vary sparsity.target=0.5,0.75,0.9 --seeds 1,2 ;;
 ofa) sweep fashion-ofa fashion-ofa-plain 'fashion-ofa-plain -s run.steps=5000 -s model.kernels=[3] -s model.expansions=[2] -s model.depths=[1]' --seeds 0 ;;
 small) sweep fashion-dense -s 'model.hidden=[16,16]' --seeds 1,2,3 ;;
