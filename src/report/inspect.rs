@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::recipe::glob;
-use crate::report::alike::{self, Group};
 use crate::report::channels::{self, Channels};
 use crate::report::fit::TextTable;
+use crate::report::groups::{self, Group};
 use crate::report::mask;
 use crate::report::stats::{self, Conformance, Pattern, Quantiles};
 use crate::store::Arrays;
@@ -84,7 +84,7 @@ pub fn inspect(arrays: &Arrays, options: &Options) -> Result<Inspection> {
         names.into_iter().map(|name| tensor(arrays, name, &options.patterns)).collect::<Result<_>>()?;
     let weights = || tensors.iter().filter(|tensor| tensor.shape.len() > 1);
     let (total, kept) = (weights().map(|t| t.total).sum(), weights().map(|t| t.kept).sum());
-    let (kinds, blocks) = (alike::kinds(&tensors), alike::blocks(&tensors));
+    let (kinds, blocks) = (groups::kinds(&tensors), groups::blocks(&tensors));
     Ok(Inspection { schema: 1, total, kept, sparsity: sparsity(kept, total), tensors, kinds, blocks })
 }
 
@@ -194,8 +194,8 @@ impl Inspection {
             self.tensors.iter().filter_map(|tensor| Some((&*tensor.name, tensor.channels.as_ref()?)));
         let tables = [
             Some(table.to_string()),
-            alike::table("kind", &self.kinds),
-            alike::table("block", &self.blocks),
+            groups::table("kind", &self.kinds),
+            groups::table("block", &self.blocks),
             channels::table(convolutions),
         ];
         tables.into_iter().flatten().collect::<Vec<_>>().join("\n\n")

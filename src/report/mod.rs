@@ -1,6 +1,5 @@
 //! What a person sees: inspection, pictures, dumps. Listeners to events; nothing here changes a run.
 
-pub mod alike;
 pub mod axis;
 pub mod bars;
 pub mod channels;
@@ -10,6 +9,7 @@ pub mod dump;
 pub mod files;
 pub mod fit;
 pub mod font;
+pub mod groups;
 pub mod history;
 pub mod inspect;
 pub mod journal;

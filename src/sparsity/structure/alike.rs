@@ -63,23 +63,18 @@ impl Alike {
         groups::record_mark(rec, gate, of, &self.score, &self.kept, counts)?;
         pool::record_spread(rec, self.blocks, &self.kept, mask)
     }
+}
 
-    /// As [`groups::record_gate`].
-    #[expect(clippy::too_many_arguments, reason = "as its model has them")]
-    pub fn record_gate(
-        &self,
-        rec: &mut Recorder,
-        gate: &Uniform,
-        of: usize,
-        source: &Tensor,
-        mask: &Tensor,
-        weight: &Tensor,
-        counts: &Tensor,
-    ) -> Result<()> {
-        self.record_mark(rec, gate, of, source, mask, counts)?;
-        let binds = bind! { gates: gate, source: source, mask: mask, weight: weight };
-        rec.dispatch(&PASS, binds, workgroups(source.len(), WG), source.len() as u64)
-    }
+/// What [`groups::record_gate`] writes besides the mask: `weight = source` where it is kept, else `decay` times that.
+pub fn record_pass(
+    rec: &mut Recorder,
+    gate: &Uniform,
+    source: &Tensor,
+    mask: &Tensor,
+    weight: &Tensor,
+) -> Result<()> {
+    let binds = bind! { gates: gate, source: source, mask: mask, weight: weight };
+    rec.dispatch(&PASS, binds, workgroups(source.len(), WG), source.len() as u64)
 }
 
 fn twin_pass(t: &Twin) {
@@ -98,7 +93,7 @@ pub fn checks() -> Vec<Check> {
             format!("sparsity/structure/alike ({keep}:{of}, {parts} parts, {taps} taps)"),
             move |t, n| {
                 let shape = [2 * parts, taps, n];
-                // Means of these are exact, in parts of any number.
+                // Their sums are exact, so that what ties on one device ties on all.
                 let coarse = |v: &f32| (v * 9.0).round();
                 let values: Vec<f32> = t.values(2 * parts * taps * n).iter().map(coarse).collect();
                 let source = t.gpu.upload_f32("source", &shape, &values)?;
@@ -109,7 +104,8 @@ pub fn checks() -> Vec<Check> {
                 let weight = t.output("weight", &shape, Tolerance::EXACT)?;
                 let counts = t.output_u32("counts", &[1])?;
                 let alike = Alike::of(&t.gpu, &shape, parts)?;
-                alike.record_gate(&mut t.rec, &gate, of, &source, &mask, &weight, &counts)
+                alike.record_mark(&mut t.rec, &gate, of, &source, &mask, &counts)?;
+                record_pass(&mut t.rec, &gate, &source, &mask, &weight)
             },
         )
     };

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Phase, Plan, Recorder, Tensor, Uniform};
 use crate::ops::packed::Form;
 use crate::param::{MaskMode, Param, ParamId, ParamSet, RECORDED};
-use crate::sparsity::structure::alike::Alike;
+use crate::sparsity::structure::alike::{Alike, record_pass};
 use crate::sparsity::structure::groups::{self, Gate};
 use crate::sparsity::{LayerChange, Length, not_numbers, select::merge};
 
@@ -140,7 +140,10 @@ impl Member {
             let (mask, weight) = (&segment.mask, &segment.weight);
             let (gate, of, nans) = (&self.gate, self.of, &self.nans);
             match &self.alike {
-                Some(alike) => alike.record_gate(rec, gate, of, values, mask, weight, nans)?,
+                Some(alike) => {
+                    alike.record_mark(rec, gate, of, values, mask, nans)?;
+                    record_pass(rec, gate, values, mask, weight)?;
+                }
                 None => groups::record_gate(rec, gate, of, values, mask, weight, nans)?,
             }
         }
