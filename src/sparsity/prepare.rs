@@ -256,9 +256,13 @@ fn check_form(recipe: &Sparsity, entry: &Entry, method: &dyn Method, tensor: &bu
         let form = tensor.form.name();
         return Err(Error::usage(format!("method `{}` cannot keep the pattern {form}", entry.name))
             .at(format!("layer {}", tensor.name))
-            .hint(
-                "pattern = \"free\"; or a method that prunes blocks and N:M: static, oneshot, snip, and gmp",
-            ));
+            .hint(format!(
+                "{}; or a method that prunes blocks and N:M: static, oneshot, snip, and gmp",
+                match tensor.form {
+                    Form::Parts { .. } => "a rule without alike",
+                    _ => "pattern = \"free\"",
+                }
+            )));
     }
     Ok(())
 }

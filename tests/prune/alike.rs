@@ -97,5 +97,9 @@ fn what_cannot_be_alike_is_refused() {
     assert!(refused(gmp, "alike = 2, pattern = 'block:4x1'").contains("pruned alike in parts and by blocks"));
     assert!(refused(&format!("{gmp}, storage = 'packed'"), "alike = 2").contains("are not packed"));
     let rigl = "method = 'rigl', target = 0.5, distribution = 'uniform'";
-    assert!(refused(rigl, "alike = 2").contains("cannot keep the pattern 2 alike"));
+    let error = refused(rigl, "alike = 2");
+    assert!(
+        error.contains("cannot keep the pattern 2 alike") && error.contains("a rule without alike"),
+        "{error}"
+    );
 }
