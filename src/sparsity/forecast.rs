@@ -40,6 +40,12 @@ impl Pruner {
         Ok(Some(all))
     }
 
+    /// Whether it shows only in the run how much each layer keeps: one threshold goes over several, whose weights train
+    /// before they are pruned.
+    pub fn shares_are_learned(&self) -> bool {
+        matches!(self.entry.start, Start::Dense | Start::Initial) && self.members.iter().any(|members| members.len() > 1)
+    }
+
     /// The indices that these parameters keep together.
     pub(super) fn largest(&self, params: &ParamSet, members: &[ParamId], keep: usize) -> Vec<Vec<u32>> {
         let mut kept = vec![Vec::new(); members.len()];

@@ -83,6 +83,9 @@ impl Session {
         let Some(pruner) = &self.pruner else { return Ok(Vec::new()) };
         let Some(masks) = pruner.forecast(&self.model.params)? else { return Ok(Vec::new()) };
         let cuts = self.model.cuts(&|id| masks[id.0].as_deref());
+        if pruner.shares_are_learned() {
+            return Ok(cuts.iter().map(may_come).collect());
+        }
         let place = "by the magnitudes of the first weights, or by their masks, with what is kept at the end";
         Ok(cuts.iter().map(|cut| said(cut).at(place)).collect())
     }
@@ -137,6 +140,14 @@ fn said(cut: &Cut) -> Error {
     )
 }
 
+/// What may come of one threshold over layers whose weights train before it is set: how much each of them keeps is not known.
+fn may_come(cut: &Cut) -> Error {
+    let what = if cut.is_output { "the way to" } else { "all ways through" };
+    Error::usage(format!("{what} `{}` would be pruned if weights stayed as they begin", cut.name))
+        .at("one threshold goes over all layers, and training moves their weights: `train` warns if it comes to that")
+        .hint("nothing, if `train` does not warn; else min_density, the density that every layer keeps at least")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,8 +199,11 @@ mod tests {
             let run = session(&Gpu::counted(), &[&SHORT[..], set].concat());
             run.forecast_cuts().unwrap().iter().map(Error::to_string).collect::<Vec<_>>()
         };
-        let cut = all(&["sparsity.target=0.995"]);
-        assert!(cut[0].starts_with("nothing passes layer `fc1`"), "{cut:?}");
+        let alone = all(&["sparsity.target=0.995", "sparsity.distribution='uniform'"]);
+        assert!(alone.iter().any(|text| text.starts_with("no output of `head` depends")), "{alone:?}");
+        let together = all(&["sparsity.target=0.995"]);
+        let may = "all ways through `fc1` would be pruned if weights stayed as they begin\n  one threshold";
+        assert!(together[0].starts_with(may), "{together:?}");
         assert!(all(&["sparsity.target=0.5"]).is_empty());
         let drawn = all(&["sparsity={method='static',target=0.995,distribution='uniform'}"]);
         assert!(drawn.iter().any(|text| text.contains("`head`")), "{drawn:?}");
