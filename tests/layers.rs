@@ -253,6 +253,38 @@ fn dropout_drops_the_same_in_both_passes_and_nothing_in_evaluations() {
     }
 }
 
+/// Probabilities that are kept and those that are computed anew drop the same ones in both passes.
+#[test]
+fn attention_that_drops_agrees_with_finite_differences() {
+    let named = |case: &Value| {
+        let name = case["name"].as_str().expect("a name");
+        name.starts_with("attention over 17, causal") || name.starts_with("cross attention")
+    };
+    let chosen: Vec<Value> = cases().into_iter().filter(named).collect();
+    assert_eq!(chosen.len(), 4);
+    for mut case in chosen {
+        let without = Network::new(&Gpu::twin(), &case);
+        without.differentiate();
+        let whole: Vec<Vec<f32>> = without.learned().map(|param| param.read_grad().unwrap()).collect();
+        for layer in case["layers"].as_array_mut().unwrap() {
+            if layer["type"] == "attention" {
+                layer["dropout"] = serde_json::json!(0.3);
+            }
+        }
+        let with = Network::new(&Gpu::twin(), &case);
+        with.differentiate();
+        let grads: Vec<Vec<f32>> = with.learned().map(|param| param.read_grad().unwrap()).collect();
+        let mut differ = 0;
+        for ((param, grad), whole) in with.learned().zip(grads).zip(whole) {
+            let slopes = differences(&with, param);
+            compare_f32(&param.name, &grad, &slopes, DIFFERENCE)
+                .unwrap_or_else(|e| panic!("{}: {e}", case["name"]));
+            differ += usize::from(compare_f32(&param.name, &whole, &slopes, DIFFERENCE).is_err());
+        }
+        assert!(differ > 1, "{}: dropout changed {differ} gradients", case["name"]);
+    }
+}
+
 #[test]
 fn gradients_agree_with_finite_differences_and_wrong_ones_do_not() {
     for case in cases() {

@@ -10,7 +10,7 @@ use coppice::distill;
 use coppice::nn::presets::{self, Usage};
 use coppice::optim;
 use coppice::recipe::{BUILT_IN, Recipe, Sparsity};
-use coppice::sparsity::methods::{self, Entry};
+use coppice::sparsity::methods::{self, Entry, Start};
 use toml::Value;
 
 /// The parts of a section, as its paragraphs begin.
@@ -237,13 +237,22 @@ fn some(recipes: &[&str]) -> String {
     }
 }
 
+fn first_masks(start: Start) -> &'static str {
+    match start {
+        Start::Dense => "all weights",
+        Start::Random => "drawn at random",
+        Start::Zeros => "the weights that do not start at 0",
+        Start::Initial => "drawn at random with density `init`, or all weights",
+    }
+}
+
 fn method(entry: &Entry, results: &str) -> Described {
     let recipes = recipes_of(entry.name);
     let facts = vec![
         ("Recipes", listed(recipes.iter().map(Ready::label))),
         ("Settings of its own", settings(&(entry.settings)())),
         ("Order of a step", entry.order.iter().map(word).collect::<Vec<_>>().join(", ")),
-        ("First masks", word(entry.start)),
+        ("First masks", first_masks(entry.start).into()),
         ("Distribution unless set", code(&word(entry.distribution))),
         ("Test accuracy", results_of(results, &recipes)),
     ];

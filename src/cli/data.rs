@@ -45,6 +45,8 @@ const SAMPLES: usize = 10;
 const EPOCHS: u64 = 4;
 /// Classes that a table names.
 const CLASSES: usize = 30;
+/// Channels whose means and deviations are written out.
+const CHANNELS: usize = 4;
 
 impl Data {
     pub fn run(&self) -> Result<()> {
@@ -107,6 +109,7 @@ impl Show {
         }
         let kind = if matches!(data.train.images, Samples::Bytes(_)) { "bytes" } else { "floats" };
         say(&format!("a sample is {:?}, {kind}; {} classes", data.shape, data.classes))?;
+        say(&format!("a network reads {}", normalised(&data)))?;
         let by_part = parts.map(|(_, split)| counts(split));
         let row = |name: String, count: &dyn Fn(usize) -> usize| -> Vec<String> {
             std::iter::once(name).chain((0..3).map(|part| count(part).to_string())).collect()
@@ -197,6 +200,22 @@ impl Range {
         let value = |feature| (stored(data, feature, x[feature * cols + col]) - self.least) / span;
         (0..data.features()).map(value).collect()
     }
+}
+
+/// What becomes of a stored value before a network reads it: with a number for each channel, or of few columns for each.
+fn normalised(data: &Dataset) -> String {
+    let all = |of: &dyn Fn(f32, f32) -> f32| {
+        let each = data.scale.iter().zip(&data.shift).map(|(&scale, &shift)| of(scale, shift).to_string());
+        match &each.collect::<Vec<_>>()[..] {
+            [one] => one.clone(),
+            several => format!("[{}]", several.join(", ")),
+        }
+    };
+    if data.scale.len() > CHANNELS {
+        return "(value - mean) / deviation of each column: --json has scale = 1 / deviation and shift = -mean / deviation".into();
+    }
+    let (mean, deviation) = (all(&|scale, shift| -shift / scale), all(&|scale, _| 1.0 / scale));
+    format!("(value - {mean}) / {deviation}")
 }
 
 /// What a number of the model stands for.

@@ -118,10 +118,7 @@ impl Plan {
                 .iter()
                 .map(|(names, keep, len)| json!({ "tensors": names, "keep": keep, "total": len }))
                 .collect();
-            let steps: Vec<_> = updates
-                .iter()
-                .map(|(step, s, kept)| json!({ "step": step, "sparsity": s, "kept": kept }))
-                .collect();
+            let steps: Vec<_> = updates.iter().map(|update| stages::update_json(&run, 0, update)).collect();
             let dispatched: Vec<_> = dispatches()
                 .map(|(d, times)| json!({ "label": d.label, "phase": d.phase, "times": times, "groups": d.groups, "flops": d.cost.flops, "bytes": d.cost.bytes }))
                 .collect();
@@ -181,13 +178,7 @@ impl Plan {
                 &["selected together", "keep at the end", "of"],
                 &budgets.iter().map(line).collect::<Vec<_>>(),
             ))?;
-            say(&format!("{} mask updates:", updates.len()))?;
-            for (index, (step, sparsity, kept)) in updates.iter().enumerate() {
-                // The first, the last, and about ten in between.
-                if index == 0 || index + 1 == updates.len() || index % updates.len().div_ceil(10) == 0 {
-                    say(&format!("  step {step:>7}  sparsity {sparsity:.4}  {kept} kept"))?;
-                }
-            }
+            stages::updates(&run, &updates).iter().try_for_each(|line| say(line))?;
         }
         if rests > 0 {
             say(&format!(
@@ -245,7 +236,7 @@ impl Plan {
         if let Some(TrainFlops { kept, dense }) = flops {
             let (share, kept, dense) = (100.0 * kept / dense, kept / 1e12, dense / 1e12);
             say(&format!(
-                "products of all steps: {kept:.3} TFLOP, {share:.1} % of the dense run's {dense:.3}"
+                "products of all steps, kept weights alone: {kept:.3} TFLOP, {share:.1} % of the dense run's {dense:.3}"
             ))?;
         }
         say(&format!("device memory: {} at its peak; of that", table::bytes(memory)))?;

@@ -181,14 +181,20 @@ impl Plot {
         let points = || self.series.iter().flat_map(|series| &series.points);
         let bands = || self.bands.iter().flat_map(|(_, bands)| bands);
         let edges = bands().flat_map(|&(from, to)| [from, to]);
-        // Lines go from edge to edge; dots alone do not lie on one.
-        let are_dots = self.series.iter().all(|series| series.stroke == Stroke::Absent);
+        // Lines go from edge to edge; dots do not lie on one.
+        let are_dots = self.series.iter().all(|series| series.dots);
         let x = self.x.around(points().map(|point| point.0).chain(edges), are_dots);
         let y = self.y.around(points().map(|point| point.1), true);
         let has_place = |&&(a, b): &&(f64, f64)| x.holds(a) && y.holds(b);
 
         let mut builder = ChartBuilder::on(area);
-        builder.margin(14).margin_right(24).x_label_area_size(50).y_label_area_size(74);
+        // Half of a tick's number may stand beyond the last one; a letter is some 9 wide.
+        let last = x.ticks.last().map_or(0, |&tick| tick_text(tick).len() as i32);
+        builder
+            .margin(14)
+            .margin_right((9 * last / 2 + 2).max(24))
+            .x_label_area_size(50)
+            .y_label_area_size(74);
         if let Some(title) = title {
             builder.caption(title, (FONT, 22).into_font().color(&INK));
         }

@@ -43,7 +43,8 @@ impl Pruner {
     /// Whether it shows only in the run how much each layer keeps: one threshold goes over several, whose weights train
     /// before they are pruned.
     pub fn shares_are_learned(&self) -> bool {
-        matches!(self.entry.start, Start::Dense | Start::Initial) && self.members.iter().any(|members| members.len() > 1)
+        matches!(self.entry.start, Start::Dense | Start::Initial)
+            && self.members.iter().any(|members| members.len() > 1)
     }
 
     /// The indices that these parameters keep together.

@@ -176,6 +176,10 @@ impl Pruner {
     ) -> Result<()> {
         self.soft.as_ref().map_or(Ok(()), |soft| soft.record_update(rec, params, step, totals))
     }
+    /// Whether masks are chosen at every step.
+    pub fn flows(&self) -> bool {
+        self.flowing.is_some()
+    }
     /// Writes the numbers of a step that flowing masks need.
     pub fn open(&self, step: u64) -> Result<()> {
         let gate = |step, length, keep, of| self.method.gate(step, length, keep, of);

@@ -21,7 +21,18 @@ fn a_plan_knows_the_operations_of_the_whole_run() {
         assert!(of(&plan, "kept") > 0.1 * dense && of(&plan, "kept") < 0.9 * dense, "{recipe}: {plan}");
     }
     let text = String::from_utf8(run(home.path(), &["plan", "digits-rigl-90"]).stdout).unwrap();
-    assert!(text.contains("products of all steps: "), "{text}");
+    for part in ["products of all steps, kept weights alone: ", " mask updates, of 17024 weights:\n"] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    let chosen = ["plan", "fashion-nm", "-s", "data.name=digits", "-s", "sparsity.method=mdgf"];
+    let text = String::from_utf8(run(home.path(), &chosen).stdout).unwrap();
+    assert!(
+        text.contains("masks are chosen at every step, and recorded in ") && !text.contains("0.0000"),
+        "{text}"
+    );
+    let chosen = json(home.path(), &[&chosen[..], &["--json"]].concat());
+    let updates = chosen["mask_updates"].as_array().unwrap();
+    assert!(updates[0]["kept"].is_null() && updates.last().unwrap()["kept"].is_u64(), "{updates:?}");
     let learned = json(home.path(), &["plan", "fashion-str", "-s", "data.name=digits", "--json"]);
     assert_eq!(learned["train_flops"], Value::Null);
 }

@@ -51,6 +51,7 @@ fn a_run_and_several_runs_become_a_page() {
         train(home, &format!("r-seed-{seed}"), &["--seed", seed]);
     }
     train(home, "dense", &["-s", "sparsity={method=\"none\"}"]);
+    train(home, "sparser", &["-s", "sparsity.target=0.95"]);
 
     run(home, &["report", "r-seed-1", "-o", "one.html"]);
     let one = fs::read_to_string(home.join("one.html")).unwrap();
@@ -70,19 +71,20 @@ fn a_run_and_several_runs_become_a_page() {
     assert!(!one.contains("R_s"), "a run that begins dense has kept all weights");
     assert!(one.len() < 1_500_000, "{} bytes", one.len());
 
-    run(home, &["report", "r-seed-1", "r-seed-2", "dense", "-o", "three.html"]);
-    let three = fs::read_to_string(home.join("three.html")).unwrap();
-    assert_eq!(faults(&three), Vec::<String>::new());
+    run(home, &["report", "r-seed-1", "r-seed-2", "dense", "sparser", "-o", "four.html"]);
+    let four = fs::read_to_string(home.join("four.html")).unwrap();
+    assert_eq!(faults(&four), Vec::<String>::new());
     for text in [
         "±",
         "sparsity.method",
         "class=\"differs\"",
         "Accuracy over kept weights",
         "Accuracy over stored size",
+        "by sparsity.target",
     ] {
-        assert!(three.contains(text), "no {text:?}");
+        assert!(four.contains(text), "no {text:?}");
     }
-    looks_right_in_a_browser(home, "three.html");
+    looks_right_in_a_browser(home, "four.html");
 
     let error = fails(home, 4, &["report", "nowhere"]);
     assert!(error.contains("nowhere"), "{error}");

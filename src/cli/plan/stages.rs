@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use crate::error::Result;
 use crate::train::{Session, Turn};
 
+/// Step, sparsity, and weights kept.
+type Update = (u64, f64, usize);
+
 /// The learning rate of a stage, and the phases of its layers.
 pub fn course(run: &Session) -> Vec<String> {
     let first = run.stage().step;
@@ -21,6 +24,39 @@ pub fn course(run: &Session) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The mask updates of a run: the first, the last, and about ten in between.
+pub fn updates(run: &Session, all: &[Update]) -> Vec<String> {
+    let total =
+        run.model.params.iter().filter(|param| param.prunable).map(|param| param.len()).sum::<usize>();
+    let Some((last, _, at_end)) = all.last() else { return vec!["no mask updates".into()] };
+    if run.pruner.as_ref().is_some_and(|pruner| pruner.flows()) {
+        let sparsity = 1.0 - *at_end as f64 / total as f64;
+        return vec![
+            format!("masks are chosen at every step, and recorded in {}, the last of them {last}", all.len()),
+            format!("at the end {at_end} of {total} weights are kept, sparsity {sparsity:.4}"),
+        ];
+    }
+    let is_shown = |index: usize| index == 0 || index + 1 == all.len() || index % all.len().div_ceil(10) == 0;
+    // Of filters, channels are counted.
+    let is_of_filters = run.pruner.as_ref().is_some_and(|pruner| pruner.filters().is_some());
+    let of = if is_of_filters { String::new() } else { format!(", of {total} weights") };
+    let mut lines = vec![format!("{} mask updates{of}:", all.len())];
+    let shown = all.iter().enumerate().filter(|(index, _)| is_shown(*index));
+    lines.extend(
+        shown.map(|(_, (step, sparsity, kept))| {
+            format!("  step {step:>7}  sparsity {sparsity:.4}  {kept} kept")
+        }),
+    );
+    lines
+}
+
+/// An update, its step counted from `first` on. What masks that are chosen at every step keep is known of the end alone.
+pub fn update_json(run: &Session, first: u64, (step, sparsity, kept): &Update) -> Value {
+    let pruner = run.pruner.as_ref();
+    let is_known = pruner.is_none_or(|pruner| !pruner.flows() || *sparsity == pruner.final_sparsity());
+    json!({ "step": first + step, "sparsity": sparsity, "kept": is_known.then_some(kept) })
 }
 
 /// The most memory that a stage takes, also once weights are packed that are not yet: `again` builds it once more, on a device
@@ -55,10 +91,7 @@ pub fn lines(run: &Session) -> Result<Vec<String>> {
 pub fn json(run: &Session) -> Result<Value> {
     let first = run.stage().step;
     let updates = run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.schedule())?;
-    let updates: Vec<Value> = updates
-        .iter()
-        .map(|(step, sparsity, kept)| json!({ "step": first + step, "sparsity": sparsity, "kept": kept }))
-        .collect();
+    let updates: Vec<Value> = updates.iter().map(|update| update_json(run, first, update)).collect();
     let turns = run.turns().into_iter().map(|turn| Turn { step: first + turn.step, ..turn });
     let mut all = json!(run.stage());
     (all["mask_updates"], all["phases"]) = (json!(updates), json!(phases(run)));

@@ -2,20 +2,21 @@
 
 use maud::{Markup, html};
 
+use super::cost::costs;
 use super::parts::{self, operations, percent};
 use super::record::Record;
 use super::run::{self, PHASES};
 use crate::error::Result;
 use crate::recipe::Recipe;
 use crate::report::axis::Axis;
-use crate::report::plot::{Plot, Series, Stroke};
+use crate::report::plot::{Plot, Series};
 use crate::report::table::{self, Figure, LANGUAGE};
 use crate::train::Memory;
 
 /// Runs of one recipe, whatever their seed.
-struct Group<'a> {
-    label: String,
-    runs: Vec<&'a Record>,
+pub(super) struct Group<'a> {
+    pub label: String,
+    pub runs: Vec<&'a Record>,
 }
 
 /// All sections of a page of several runs.
@@ -34,7 +35,7 @@ pub fn sections(runs: &[Record]) -> Result<Markup> {
     })
 }
 
-fn without_seed(recipe: &Recipe) -> Recipe {
+pub(super) fn without_seed(recipe: &Recipe) -> Recipe {
     let mut recipe = recipe.clone();
     recipe.run.seed = 0;
     recipe
@@ -68,18 +69,22 @@ const STUDENT: [f64; 30] = [
     2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 ];
 
+pub(super) fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
 /// The mean, and half the width of its confidence interval of 95 %, if there are two values at least.
 fn interval(values: &[f64]) -> Option<(f64, Option<f64>)> {
     let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
+    let mean = mean(values)?;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     let quantile = |freedom: usize| STUDENT.get(freedom - 1).copied().unwrap_or(1.960);
     let half = (values.len() > 1).then(|| quantile(values.len() - 1) * (squares / (n - 1.0) / n).sqrt());
-    (!values.is_empty()).then_some((mean, half))
+    Some((mean, half))
 }
 
 impl Group<'_> {
-    fn numbers(&self, pointer: &str) -> Vec<f64> {
+    pub(super) fn numbers(&self, pointer: &str) -> Vec<f64> {
         self.runs.iter().filter_map(|run| run.number(pointer)).collect()
     }
     /// The mean with its confidence interval, if there are runs to have one.
@@ -224,27 +229,6 @@ fn memory(groups: &[Group]) -> Option<Markup> {
         Memory::NAMES.iter().map(|(key, name)| (*name, format!("/memory/{key}"))).collect();
     rows.push(("peak on the device", "/peak_device_bytes".into()));
     side_by_side("held by", groups, &rows, |bytes| table::bytes(bytes as u64))
-}
-
-/// A dot a run.
-fn costs(groups: &[Group]) -> Result<Markup> {
-    let plot = |title: &str, label: &str, pointer: &str, scale: f64| {
-        let line = |(number, group): (usize, &Group)| {
-            let point =
-                |run: &&Record| Some((scale * run.number(pointer)?, 100.0 * run.number("/test_accuracy")?));
-            Series::new(group.label.clone(), number, group.runs.iter().filter_map(point).collect())
-                .stroke(Stroke::Absent)
-                .dots()
-        };
-        let series = groups.iter().enumerate().map(line).collect();
-        let (x, y) = (Axis::log(label), Axis::percent("test accuracy (%)"));
-        parts::plot(&Plot { title: title.into(), x, y, series, bands: None })
-    };
-    Ok(html! {
-        (plot("Accuracy over kept weights", "weights that are not 0", "/kept", 1.0)?)
-        (plot("Accuracy over stored size", "kB as stored", "/stored_bytes", 1e-3)?)
-        (plot("Accuracy over training operations", "GFLOP of prunable products, all steps", "/train_flops/kept", 1e-9)?)
-    })
 }
 
 /// A row a key, a column a recipe; what differs from the first is marked.

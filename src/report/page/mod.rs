@@ -1,6 +1,7 @@
 //! One or several runs as one HTML page: no script, no request to anywhere, readable in light, dark and on paper.
 
 mod compare;
+mod cost;
 mod parts;
 mod record;
 mod run;
