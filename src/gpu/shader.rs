@@ -40,6 +40,7 @@ const PARTS: &[Source] = &[
     source!("ops/partner"),
     source!("ops/product/args"),
     source!("ops/product/packed/args"),
+    source!("ops/product/packed/bands"),
     source!("ops/product/packed/lanes"),
     source!("ops/product/strip"),
     source!("ops/product/strip_taps"),

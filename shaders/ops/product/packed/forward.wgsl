@@ -8,6 +8,7 @@
 //#use common/grid
 //#use ops/rectify
 //#use ops/product/packed/args
+//#use ops/product/packed/bands
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
 
@@ -18,8 +19,9 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     if !(group < grid.end) { return; }
     let loads = args.cols / 4u / PER;
     let tiles = (loads + ACROSS * LOADS - 1u) / (ACROSS * LOADS);
-    let row_0 = group / tiles * (DOWN * EACH) + lane / ACROSS;
-    let load_0 = group % tiles * (ACROSS * LOADS) + lane % ACROSS;
+    let part = in_band(group, (args.rows + DOWN * EACH - 1u) / (DOWN * EACH), tiles);
+    let row_0 = part.line * (DOWN * EACH) + lane / ACROSS;
+    let load_0 = part.tile * (ACROSS * LOADS) + lane % ACROSS;
     var at: array<u32, LOADS>; // where the loads of the result read
     for (var l = 0u; l < LOADS; l++) { at[l] = load_at(min(load_0 + l * ACROSS, loads - 1u)); }
     for (var n = 0u; n < EACH; n++) {

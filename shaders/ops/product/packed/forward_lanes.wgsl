@@ -7,6 +7,7 @@
 //#use common/grid
 //#use ops/rectify
 //#use ops/product/packed/args
+//#use ops/product/packed/bands
 //#use ops/product/packed/lanes
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
@@ -31,11 +32,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     if !(group < grid.end) { return; }
     let loads = args.cols / 4u / PER;
     let tiles = (loads + LANES * LOADS - 1u) / (LANES * LOADS);
-    let load_0 = group % tiles * (LANES * LOADS) + lane;
+    let part = in_band(group, (args.rows + EACH - 1u) / EACH, tiles);
+    let load_0 = part.tile * (LANES * LOADS) + lane;
     var at: array<u32, LOADS>; // where the loads of the result read
     for (var l = 0u; l < LOADS; l++) { at[l] = load_at(min(load_0 + l * LANES, loads - 1u)); }
     for (var n = 0u; n < EACH; n++) {
-        let row = group / tiles * EACH + n;
+        let row = part.line * EACH + n;
         if row < args.rows {
             // Entries are added in order of input and the bias last, as blocks and tiles of the dense product do: the sum has
             // their bits where a driver fuses multiplications with additions in both or in neither.

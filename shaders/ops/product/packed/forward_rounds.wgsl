@@ -9,6 +9,7 @@
 //#use common/grid
 //#use ops/rectify
 //#use ops/product/packed/args
+//#use ops/product/packed/bands
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
 
@@ -29,8 +30,9 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let group = group_index(id, groups);
     let loads = args.cols / 4u / PER;
     let tiles = (loads + ACROSS * LOADS - 1u) / (ACROSS * LOADS);
-    let row = group / tiles * DOWN + lane / ACROSS;
-    let load_0 = group % tiles * (ACROSS * LOADS) + lane % ACROSS;
+    let part = in_band(group, (args.rows + DOWN - 1u) / DOWN, tiles);
+    let row = part.line * DOWN + lane / ACROSS;
+    let load_0 = part.tile * (ACROSS * LOADS) + lane % ACROSS;
     if !(group < grid.end && row < args.rows && load_0 < loads) { return; }
     var load: array<u32, LOADS>;
     var from_load: array<u32, LOADS>; // where they read

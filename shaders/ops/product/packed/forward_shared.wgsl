@@ -10,6 +10,7 @@
 //#use common/grid
 //#use ops/rectify
 //#use ops/product/packed/args
+//#use ops/product/packed/bands
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
 
@@ -21,8 +22,9 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let loads = args.cols / 4u / PER;
     let tiles = (loads + ACROSS - 1u) / ACROSS;
     // No return before the last shuffle: who has no column reads the last one, and writes nothing.
-    let row = min(group / tiles, args.rows - 1u);
-    let load = group % tiles * ACROSS + lane;
+    let part = in_band(group, args.rows, tiles);
+    let row = part.line;
+    let load = part.tile * ACROSS + lane;
     let from_load = load_at(min(load, loads - 1u));
     let share = min(size, ACROSS);
     var sum: array<vec4<f32>, PER>; // zero at first

@@ -8,6 +8,7 @@
 //#use common/grid
 //#use ops/rectify
 //#use ops/product/packed/args
+//#use ops/product/packed/bands
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
 
@@ -20,8 +21,9 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     if !(group < grid.end) { return; }
     let quads = args.cols / 4u;
     let tiles = (quads + ACROSS - 1u) / ACROSS;
-    let row = min(group / tiles, args.rows - 1u);
-    let quad = group % tiles * ACROSS + lane % ACROSS;
+    let part = in_band(group, args.rows, tiles);
+    let row = part.line;
+    let quad = part.tile * ACROSS + lane % ACROSS;
     let at = load_at(min(quad, quads - 1u));
     var sum: array<vec4<f32>, HEIGHT>; // zero at first
     let end = starts[row + 1u];

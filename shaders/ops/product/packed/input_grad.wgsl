@@ -8,6 +8,7 @@
 // Left open: HEIGHT, LOADS, EACH, DOWN, ACROSS; parts sites_*, entries_*, values_*, x_*, d_y_*, out_*.
 //#use common/grid
 //#use ops/product/packed/args
+//#use ops/product/packed/bands
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
 
 @compute @workgroup_size(DOWN * ACROSS)
@@ -17,8 +18,9 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     if !(group < grid.end) { return; }
     let loads = args.cols / 4u / PER;
     let tiles = (loads + ACROSS * LOADS - 1u) / (ACROSS * LOADS);
-    let input_0 = group / tiles * (DOWN * EACH) + lane / ACROSS;
-    let load_0 = group % tiles * (ACROSS * LOADS) + lane % ACROSS;
+    let part = in_band(group, (args.inner + DOWN * EACH - 1u) / (DOWN * EACH), tiles);
+    let input_0 = part.line * (DOWN * EACH) + lane / ACROSS;
+    let load_0 = part.tile * (ACROSS * LOADS) + lane % ACROSS;
     var from_load: array<u32, LOADS>; // where the loads of the result read
     for (var l = 0u; l < LOADS; l++) { from_load[l] = load_at(min(load_0 + l * ACROSS, loads - 1u)); }
     for (var n = 0u; n < EACH; n++) {

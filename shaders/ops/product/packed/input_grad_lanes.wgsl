@@ -9,6 +9,7 @@
 // Left open: HEIGHT, LOADS, EACH; parts sites_*, entries_*, values_*, x_*, d_y_*, out_*.
 //#use common/grid
 //#use ops/product/packed/args
+//#use ops/product/packed/bands
 //#use ops/product/packed/lanes
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
 
@@ -30,11 +31,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     if !(group < grid.end) { return; }
     let loads = args.cols / 4u / PER;
     let tiles = (loads + LANES * LOADS - 1u) / (LANES * LOADS);
-    let load_0 = group % tiles * (LANES * LOADS) + lane;
+    let part = in_band(group, (args.inner + EACH - 1u) / EACH, tiles);
+    let load_0 = part.tile * (LANES * LOADS) + lane;
     var from_load: array<u32, LOADS>; // where the loads of the result read
     for (var l = 0u; l < LOADS; l++) { from_load[l] = load_at(min(load_0 + l * LANES, loads - 1u)); }
     for (var n = 0u; n < EACH; n++) {
-        let input = group / tiles * EACH + n;
+        let input = part.line * EACH + n;
         if input < args.inner {
             var sum: Sums; // zero at first; in order of row, as the dense product's
             let end = starts[input + 1u];

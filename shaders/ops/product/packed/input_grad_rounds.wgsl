@@ -10,6 +10,7 @@
 // Left open: HEIGHT, ROUND, LOADS, DOWN, ACROSS; parts sites_*, entries_*, values_*, x_*, d_y_*, out_*.
 //#use common/grid
 //#use ops/product/packed/args
+//#use ops/product/packed/bands
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
 
 // For each load, its quads.
@@ -27,8 +28,9 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let group = group_index(id, groups);
     let loads = args.cols / 4u / PER;
     let tiles = (loads + ACROSS * LOADS - 1u) / (ACROSS * LOADS);
-    let input = group / tiles * DOWN + lane / ACROSS;
-    let load_0 = group % tiles * (ACROSS * LOADS) + lane % ACROSS;
+    let part = in_band(group, (args.inner + DOWN - 1u) / DOWN, tiles);
+    let input = part.line * DOWN + lane / ACROSS;
+    let load_0 = part.tile * (ACROSS * LOADS) + lane % ACROSS;
     if !(group < grid.end && input < args.inner && load_0 < loads) { return; }
     var load: array<u32, LOADS>;
     var from_load: array<u32, LOADS>; // where they read

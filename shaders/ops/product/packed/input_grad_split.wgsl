@@ -8,6 +8,7 @@
 // Left open: HEIGHT, SLICES, ACROSS; parts sites_*, entries_*, values_*, x_*, d_y_*, out_*.
 //#use common/grid
 //#use ops/product/packed/args
+//#use ops/product/packed/bands
 @group(0) @binding(11) var<storage, read> starts: array<u32>;
 
 var<workgroup> parts: array<vec4<f32>, SLICES * ACROSS>;
@@ -19,8 +20,9 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     if !(group < grid.end) { return; }
     let quads = args.cols / 4u;
     let tiles = (quads + ACROSS - 1u) / ACROSS;
-    let input = min(group / tiles, args.inner - 1u);
-    let quad = group % tiles * ACROSS + lane % ACROSS;
+    let part = in_band(group, args.inner, tiles);
+    let input = part.line;
+    let quad = part.tile * ACROSS + lane % ACROSS;
     let from_load = load_at(min(quad, quads - 1u));
     var sum = vec4<f32>(0.0);
     let end = starts[input + 1u];
