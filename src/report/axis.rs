@@ -40,6 +40,8 @@ impl Axis {
     }
 }
 
+/// Pixels of a letter of an axis, more or less.
+pub const LETTER: i32 = 9;
 /// Ticks that an axis has, more or less.
 const TICKS: f64 = 6.0;
 
@@ -116,6 +118,21 @@ impl Span {
         };
         let inside = |tick: &f64| (from * (1.0 - 1e-9)..=to * (1.0 + 1e-9)).contains(tick);
         Self { scale: Scale::Log, from, to, ticks: all.into_iter().filter(inside).collect() }
+    }
+
+    /// Leaves out ticks whose numbers would run into the one before, written along an axis of so many pixels.
+    pub fn legible(mut self, pixels: i32) -> Self {
+        let mut taken = i32::MIN;
+        let place = |tick: f64| self.map(&tick, (0, pixels));
+        let is_free = |tick: &f64| {
+            let half = LETTER * tick_text(*tick).len() as i32 / 2;
+            let is_free = place(*tick) - half > taken;
+            taken = if is_free { place(*tick) + half } else { taken };
+            is_free
+        };
+        let ticks = self.ticks.iter().copied().filter(is_free).collect();
+        self.ticks = ticks;
+        self
     }
 
     /// Whether a value has a place.
@@ -239,6 +256,14 @@ mod tests {
         assert_eq!([0.0, 25.0, 100.0].map(|v| linear.map(&v, (400, 0))), [400, 300, 0]);
         let log = span(&[1.0, 100.0], Scale::Log, true);
         assert_eq!([1.0, 10.0, 100.0].map(|v| log.map(&v, (0, 400))), [0, 200, 400]);
+    }
+
+    #[test]
+    fn numbers_do_not_run_into_one_another() {
+        let s = span(&[2e4, 1e6], Scale::Log, true);
+        assert_eq!(s.ticks, [2e4, 5e4, 1e5, 2e5, 5e5, 1e6]);
+        assert_eq!(s.clone().legible(850).ticks, s.ticks);
+        assert_eq!(s.legible(330).ticks, [2e4, 5e4, 1e5, 5e5]);
     }
 
     #[test]

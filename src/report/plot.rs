@@ -12,7 +12,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 pub use crate::report::axis::{Axis, Scale};
 
 use crate::error::{Error, Result};
-use crate::report::axis::{tick_text, value_text};
+use crate::report::axis::{LETTER, tick_text, value_text};
 use crate::report::history::shown;
 use crate::store::folder::write_file_atomic;
 
@@ -23,6 +23,9 @@ const ALL_MARKS: usize = 600;
 const SIZE: [u32; 2] = [960, 520];
 /// Where the legend begins, and from one of its lines to the next.
 const LEGEND: [i32; 2] = [60, 22];
+/// Beside an axis, and for the numbers of the vertical one.
+const LEFT: i32 = 14;
+const Y_LABELS: i32 = 74;
 pub(super) const FONT: &str = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif";
 pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
 pub(super) const GRID: RGBColor = RGBColor(226, 226, 226);
@@ -185,16 +188,13 @@ impl Plot {
         let are_dots = self.series.iter().all(|series| series.dots);
         let x = self.x.around(points().map(|point| point.0).chain(edges), are_dots);
         let y = self.y.around(points().map(|point| point.1), true);
+        let right = x.ticks.last().map_or(0, |&tick| LETTER * tick_text(tick).len() as i32 / 2 + 2).max(24);
+        let x = x.legible(area.dim_in_pixel().0 as i32 - LEFT - Y_LABELS - right);
         let has_place = |&&(a, b): &&(f64, f64)| x.holds(a) && y.holds(b);
 
         let mut builder = ChartBuilder::on(area);
-        // Half of a tick's number may stand beyond the last one; a letter is some 9 wide.
-        let last = x.ticks.last().map_or(0, |&tick| tick_text(tick).len() as i32);
-        builder
-            .margin(14)
-            .margin_right((9 * last / 2 + 2).max(24))
-            .x_label_area_size(50)
-            .y_label_area_size(74);
+        // Half of the last tick's number stands beyond it.
+        builder.margin(LEFT).margin_right(right).x_label_area_size(50).y_label_area_size(Y_LABELS);
         if let Some(title) = title {
             builder.caption(title, (FONT, 22).into_font().color(&INK));
         }
