@@ -142,8 +142,13 @@ fn said(cut: &Cut) -> Error {
 
 /// What may come of one threshold over layers whose weights train before it is set: how much each of them keeps is not known.
 fn may_come(cut: &Cut) -> Error {
-    let what = if cut.is_output { "the way to" } else { "all ways through" };
-    Error::usage(format!("{what} `{}` would be pruned if weights stayed as they begin", cut.name))
+    let Cut { name, dead, channels, .. } = cut;
+    let what = match (cut.is_output, cut.is_whole()) {
+        (false, _) => format!("all ways through `{name}`"),
+        (true, true) => format!("all ways to `{name}`"),
+        (true, false) => format!("all ways to {dead} of {channels} outputs of `{name}`"),
+    };
+    Error::usage(format!("{what} would be pruned if weights stayed as they begin"))
         .at("one threshold goes over all layers, and training moves their weights: `train` warns if it comes to that")
         .hint("nothing, if `train` does not warn; else min_density, the density that every layer keeps at least")
 }

@@ -38,7 +38,8 @@ pub fn updates(run: &Session, all: &[Update]) -> Vec<String> {
             format!("at the end {at_end} of {total} weights are kept, sparsity {sparsity:.4}"),
         ];
     }
-    let is_shown = |index: usize| index == 0 || index + 1 == all.len() || index % all.len().div_ceil(10) == 0;
+    let is_shown =
+        |index: usize| index == 0 || index + 1 == all.len() || index.is_multiple_of(all.len().div_ceil(10));
     // Of filters, channels are counted.
     let is_of_filters = run.pruner.as_ref().is_some_and(|pruner| pruner.filters().is_some());
     let of = if is_of_filters { String::new() } else { format!(", of {total} weights") };
