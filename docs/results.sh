@@ -44,12 +44,14 @@ resnetpskd) sweep fashion-resnet20-pskd 'fashion-resnet20-dense -s run.steps=300
 resnetsdgf) sweep fashion-resnet20-nm -s sparsity.method=sdgf --vary sparsity.pattern=1:8,1:16 --seeds 1,2,3 ;;
 resnetnm24) sweep fashion-resnet20-nm -s sparsity.pattern=2:4 --vary sparsity.method=sr-ste,mdgf,sdgf --seeds 1,2,3 ;;
 resnetoptim) sweep fashion-resnet20-dense -s run.steps=500 -s run.baseline=false --vary model.activation=relu,leaky_relu,elu,selu --vary 'optim={name="sgd",lr={type="cosine",start=0.03,end=0.0},momentum=0.9},{name="adagrad",lr={type="cosine",start=0.03,end=0.0}},{name="adadelta",lr={type="cosine",start=3.0,end=0.0}},{name="rmsprop",lr={type="cosine",start=0.003,end=0.0}},{name="adam",lr={type="cosine",start=0.003,end=0.0}},{name="amsgrad",lr={type="cosine",start=0.003,end=0.0}},{name="diffgrad",lr={type="cosine",start=0.01,end=0.0}}' --seeds 1,2,3 ;;
+vggdense) sweep fashion-resnet20-dense -s 'model={preset="vgg19-bn",width=0.125}' -s data.size=32 -s optim.lr.start=0.05 -s run.steps=500 --seeds 1,2,3 ;;
 vgg) sweep fashion-resnet20-static-95 fashion-resnet20-set-95 fashion-resnet20-rigl-95 fashion-resnet20-gmp-95 fashion-resnet20-granet-95 -s 'model={preset="vgg19-bn",width=0.125}' -s data.size=32 -s optim.lr.start=0.05 -s run.steps=500 -s run.baseline=false --vary sparsity.target=0.95,0.98,0.9 --seeds 1 ;;
 starts) sweep fashion-static-98 -s run.epochs=5 -s run.baseline=false --vary sparsity.target=0.95,0.98,0.99 --vary sparsity.scale=dense,kept --vary sparsity.fan_in=random,log-normal:1 --seeds 1,2,3 ;;
 gptnm) sweep shakespeare-gpt-nm -s model.layers=2 -s model.width=64 -s model.heads=2 -s model.hidden=256 -s data.context=64 -s run.batch=16 -s run.steps=1500 --vary sparsity.pattern=1:8,1:32,1:4,1:16 --vary sparsity.method=sr-ste,mdgf,sdgf --seeds 0 ;;
 gptnm32) sweep shakespeare-gpt-nm -s model.layers=2 -s model.width=64 -s model.heads=2 -s model.hidden=256 -s data.context=64 -s run.batch=16 -s run.steps=1500 -s sparsity.pattern=1:32 --vary sparsity.method=sr-ste,mdgf --seeds 1,2 ;;
 gptnmlinear) sweep shakespeare-gpt-nm -s model.layers=2 -s model.width=64 -s model.heads=2 -s model.hidden=256 -s data.context=64 -s run.batch=16 -s run.steps=1500 --vary sparsity.pattern=1:4,1:8,1:16,1:32 -s sparsity.method=mdgf -s sparsity.decay=linear --seeds 0 ;;
 gptnmall) sweep shakespeare-gpt-nm -s model.layers=2 -s model.width=64 -s model.heads=2 -s model.hidden=256 -s data.context=64 -s run.batch=16 -s run.steps=1500 -s 'sparsity.rule=[{match="head",dense=true}]' --vary sparsity.pattern=1:4,1:8,1:16,1:32 --vary sparsity.method=sr-ste,mdgf,sdgf --seeds 0 ;;
+texts) sweep shakespeare-gpt shakespeare-gpt-nm shakespeare-lstm-gmp --seeds 0 ;;
 words) sweep seq2seq-gmp transformer-gmp --seeds 0 ;;
 vit) sweep fashion-vit -s run.epochs=1 --seeds 0 ;;
 vitnm) sweep fashion-vit-nm -s run.epochs=1 -s run.baseline=false --seeds 0 ;;
