@@ -36,6 +36,7 @@ jax) oracle 1 16 --draws coppice ;;
 jaxown) oracle 1 16 ;;
 sparser) sweep fashion-rigl-98 fashion-set-98 fashion-static-98 -s sparsity.target=0.99 --seeds 1,2,3 ;;
 cnn) sweep fashion-cnn-dense fashion-cnn-gmp-90 fashion-cnn-gmp-95 fashion-cnn-granet-95 fashion-cnn-rigl-95 fashion-cnn-static-95 --seeds 0 ;;
+filters) sweep fashion-cnn-filters-50 --seeds 0 ;;
 resnet) sweep fashion-resnet20-static-95 fashion-resnet20-set-95 fashion-resnet20-rigl-95 fashion-resnet20-gmp-95 fashion-resnet20-granet-95 --vary sparsity.target=0.95,0.98 --seeds 1,2,3 ;;
 resnetdense) sweep fashion-resnet20-dense --seeds 1,2,3 ;;
 resnet100) sweep fashion-resnet20-rigl-95 fashion-resnet20-set-95 -s sparsity.target=0.98 -s sparsity.schedule.every=100 --seeds 1,2,3 ;;
