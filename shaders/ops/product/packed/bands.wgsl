@@ -7,6 +7,7 @@ struct Part { line: u32, tile: u32 }
 // The part of the result that a workgroup makes; the last one, where there is none for it.
 fn in_band(group: u32, lines: u32, tiles: u32) -> Part {
     let own = min(group, lines * tiles - 1u);
+    if tiles <= BAND { return Part(own / tiles, own % tiles); } // one band, and two divisions fewer
     let band = own / (lines * BAND);
     let wide = min(BAND, tiles - band * BAND);
     let within = own - band * lines * BAND;

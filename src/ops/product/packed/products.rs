@@ -41,6 +41,9 @@ pub(super) fn span(window: Window, product: Product, cols: usize) -> Span {
     }
 }
 
+/// Columns of a check that are more than a band of any variant's tiles.
+const WIDE: usize = 5256;
+
 /// `cols`: of the result, of a weight gradient those that it adds up.
 fn args(index: &Index, product: Product, cols: usize, relu: bool) -> Args {
     let pattern = &index.pattern;
@@ -234,6 +237,8 @@ fn check_with(
     let widths = if variant.narrow() { [8, 72, 136] } else { [4, 68, 132] };
     let shapes = [(size, size), (size.div_ceil(4), size + 2), (1, size)];
     let linear = shapes.into_iter().zip(widths).map(|((heads, inner), cols)| Shape::new(heads, inner, cols));
+    // Several bands of columns, the last of them not whole.
+    let wide = (size == 3).then(|| Shape::new(3, 5, WIDE));
     let slid = window::shapes(size).into_iter().map(|shape| {
         let batches = if variant.narrow() { 2 } else { 1 }; // rows of bf16 are of eight samples
         let in_groups = shape.window.is_some_and(|window| window.groups > 1);
@@ -241,7 +246,7 @@ fn check_with(
         let rows = if in_groups { shape.rows } else { shape.rows.div_ceil(form.height()) };
         Shape { rows, cols: shape.cols * batches, ..shape }
     });
-    let shapes: Vec<Shape> = if windowed { slid.collect() } else { linear.collect() };
+    let shapes: Vec<Shape> = if windowed { slid.collect() } else { linear.chain(wide).collect() };
     for shape in shapes {
         let Shape { inner, cols, window, .. } = shape;
         let pattern = ragged(t, form, shape.rows, inner);
