@@ -28,15 +28,11 @@ pub fn course(run: &Session) -> Vec<String> {
 
 /// The mask updates of a run: the first, the last, and about ten in between.
 pub fn updates(run: &Session, all: &[Update]) -> Vec<String> {
-    let total =
-        run.model.params.iter().filter(|param| param.prunable).map(|param| param.len()).sum::<usize>();
     let Some((last, _, at_end)) = all.last() else { return vec!["no mask updates".into()] };
-    if run.pruner.as_ref().is_some_and(|pruner| pruner.flows()) {
-        let sparsity = 1.0 - *at_end as f64 / total as f64;
-        return vec![
-            format!("masks are chosen at every step, and recorded in {}, the last of them {last}", all.len()),
-            format!("at the end {at_end} of {total} weights are kept, sparsity {sparsity:.4}"),
-        ];
+    let total = prunable(run);
+    if flows(run) {
+        let chosen = format!("masks are chosen at every step, and recorded in {}", all.len());
+        return vec![format!("{chosen}, the last of them {last}"), kept_at_end(total, *at_end)];
     }
     let is_shown =
         |index: usize| index == 0 || index + 1 == all.len() || index.is_multiple_of(all.len().div_ceil(10));
@@ -53,10 +49,24 @@ pub fn updates(run: &Session, all: &[Update]) -> Vec<String> {
     lines
 }
 
+/// Whether masks are chosen at every step: the sparsity of an update is then that of the layers that have a pattern.
+fn flows(run: &Session) -> bool {
+    run.pruner.as_ref().is_some_and(|pruner| pruner.flows())
+}
+
+fn prunable(run: &Session) -> usize {
+    run.model.params.iter().filter(|param| param.prunable).map(|param| param.len()).sum()
+}
+
+fn kept_at_end(total: usize, kept: usize) -> String {
+    let sparsity = 1.0 - kept as f64 / total as f64;
+    format!("at the end {kept} of {total} weights are kept, sparsity {sparsity:.4}")
+}
+
 /// An update, its step counted from `first` on. What masks that are chosen at every step keep is known of the end alone.
 pub fn update_json(run: &Session, first: u64, (step, sparsity, kept): &Update) -> Value {
-    let pruner = run.pruner.as_ref();
-    let is_known = pruner.is_none_or(|pruner| !pruner.flows() || *sparsity == pruner.final_sparsity());
+    let is_final = || run.pruner.as_ref().is_some_and(|pruner| *sparsity == pruner.final_sparsity());
+    let is_known = !flows(run) || is_final();
     json!({ "step": first + step, "sparsity": sparsity, "kept": is_known.then_some(kept) })
 }
 
@@ -78,12 +88,16 @@ pub fn lines(run: &Session) -> Result<Vec<String>> {
     let updates = run.pruner.as_ref().map_or(Ok(Vec::new()), |pruner| pruner.schedule())?;
     if let (Some((step, ..)), Some((last, sparsity, kept))) = (updates.first(), updates.last()) {
         let first = run.stage().step;
-        lines.push(format!(
-            "{} mask updates from step {} to {}: sparsity {sparsity:.4} at the end, {kept} kept",
-            updates.len(),
-            first + step,
-            first + last
-        ));
+        if flows(run) {
+            lines.push(format!("masks are chosen at every step; {}", kept_at_end(prunable(run), *kept)));
+        } else {
+            lines.push(format!(
+                "{} mask updates from step {} to {}: sparsity {sparsity:.4} at the end, {kept} kept",
+                updates.len(),
+                first + step,
+                first + last
+            ));
+        }
     }
     lines.extend(course(run));
     Ok(lines)

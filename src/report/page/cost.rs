@@ -39,7 +39,7 @@ pub fn costs(groups: &[Group]) -> Result<Markup> {
 fn families<'a>(groups: &'a [Group<'a>]) -> Vec<Family<'a>> {
     let mut all: Vec<Family> = Vec::new();
     for group in groups {
-        let recipe = without_seed(&group.runs[0].recipe);
+        let recipe = compared(&group.runs[0].recipe);
         let joined = all.iter_mut().find_map(|family| {
             let key = amount(&family.first, &recipe)?;
             family.key.as_ref().is_none_or(|own| *own == key).then_some((family, key))
@@ -64,6 +64,15 @@ fn families<'a>(groups: &'a [Group<'a>]) -> Vec<Family<'a>> {
         }
     }
     all
+}
+
+/// A recipe without what differs between runs of one line: the seed, and a density of the start that follows from the target.
+fn compared(recipe: &Recipe) -> Recipe {
+    let mut recipe = without_seed(recipe);
+    let target = recipe.sparsity.target;
+    let follows = |init: &f64| target.is_some_and(|target| (init + target - 1.0).abs() < 1e-9);
+    recipe.sparsity.init = recipe.sparsity.init.filter(|init| !follows(init));
+    recipe
 }
 
 /// The key in which two recipes differ, if it is the only one and both values are numbers, lists of them or an `N:M`.
@@ -113,5 +122,17 @@ mod tests {
         assert_eq!(differ("sparsity.pattern=1:4").as_deref(), Some("sparsity.pattern"));
         assert_eq!(differ("sparsity.method=sr-ste"), None);
         assert_eq!(differ("optim.name=adam"), None);
+    }
+
+    /// As the configurations of runs of constant sparsity have it.
+    #[test]
+    fn a_start_that_follows_from_the_target_is_no_difference() {
+        let with = |target: f64, init: f64| {
+            let mut recipe = Recipe::find("fashion-rigl-98", &[format!("sparsity.target={target}")]).unwrap();
+            recipe.sparsity.init = Some(init);
+            compared(&recipe)
+        };
+        assert_eq!(amount(&with(0.9, 0.1), &with(0.8, 0.2)).as_deref(), Some("sparsity.target"));
+        assert_eq!(amount(&with(0.9, 0.1), &with(0.8, 0.5)), None);
     }
 }
