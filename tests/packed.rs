@@ -60,14 +60,21 @@ const METHODS: [&str; 16] = [
 ];
 
 fn recipe(sparsity: &str, storage: &str, optim: &str) -> Recipe {
+    with_model("{ preset = 'mlp', hidden = [40, 24] }", sparsity, storage, optim)
+}
+
+fn with_model(model: &str, sparsity: &str, storage: &str, optim: &str) -> Recipe {
     let text = format!(
         "run = {{ epochs = 4, batch = 32, seed = 5 }}\ndata = {{ name = 'bytes', validation = 0.0 }}\n\
-         model = {{ preset = 'mlp', hidden = [40, 24] }}\noptim = {optim}\n\
+         model = {model}\noptim = {optim}\n\
          sparsity = {{ storage = '{storage}', {sparsity} }}"
     );
     Recipe::parse(&text, "test", &[]).unwrap()
 }
 
+const BRANCHES: &str = "{ layer = [{ type = 'linear', name = 'stem', out = 24 }, { type = 'relu', name = 'open' }, \
+    { type = 'linear', name = 'left', out = 24 }, { type = 'linear', name = 'right', from = 'open', out = 24 }, \
+    { type = 'add', name = 'both', from = ['left', 'right', 'open'] }, { type = 'linear', name = 'head', out = 4 }] }";
 const SGD: &str =
     "{ name = 'sgd', lr = { type = 'cosine', start = 0.1 }, momentum = 0.9, weight_decay = 1e-3 }";
 const ADAM: &str = "{ name = 'adam', lr = 0.01 }";
@@ -124,6 +131,12 @@ fn where_sums_have_the_same_order_the_bits_are_equal() {
             ["masked", "packed"].map(|storage| trace(&Gpu::twin(), &recipe(sparsity, storage, optim)));
         assert_eq!(masked.2, packed.2, "{sparsity}, {optim}");
         assert_eq!(masked.3, packed.3, "{sparsity}, {optim}");
+    }
+    // Where a value has several readers, a layer's gradient is added to another's: one whole sum to the other.
+    for sparsity in [GMP, RIGL] {
+        let [masked, packed] = ["masked", "packed"]
+            .map(|storage| trace(&Gpu::twin(), &with_model(BRANCHES, sparsity, storage, SGD)));
+        assert_eq!((masked.2, masked.3), (packed.2, packed.3), "{sparsity}");
     }
 }
 

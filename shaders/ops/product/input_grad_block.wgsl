@@ -1,4 +1,4 @@
-// d_x = weight^T d_y, added to what is there if args.accumulate, then 0 where x is not positive if args.relu.
+// d_x = weight^T d_y, added to what is there if args.onto says so, then 0 where x is not positive if args.relu.
 // weight: (rows, taps, channels). d_y: (rows, cols). x, d_x: (channels, their columns). Blocked in registers: for software
 // adapters.
 // A load of x is PER quads of columns.
@@ -75,7 +75,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
                     let both = quad + 1u < quads;
                     for (var l = 0u; l < 2u; l += PER) {
                         let own = at + select(0u, l, both);
-                        if args.accumulate != 0u {
+                        if args.onto != REPLACES {
                             for (var p = 0u; p < PER; p++) { value[l + p] += before(own + p); }
                         }
                         if args.relu != 0u {

@@ -1,4 +1,4 @@
-// d_x = weight^T d_y, added to what is there if args.accumulate, then 0 where x is not positive if args.relu, for convolutions
+// d_x = weight^T d_y, added to what is there if args.onto says so, then 0 where x is not positive if args.relu, for convolutions
 // in groups: see forward_direct. One invocation a quad of d_x.
 // weight: (rows, taps, channels of a group). d_y: (rows, cols). x, d_x: (channels, their columns).
 // Workgroups: ceil(channels columns / (4 WG)).
@@ -22,7 +22,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let rows = rows_of(channel / channels());
     let k = channel % channels();
     var sum = vec4<f32>(0.0);
-    if args.accumulate != 0u { sum = d_x[i]; }
+    if args.onto == GOES_ON { sum = d_x[i]; }
     for (var tap = 0u; tap < taps(); tap++) {
         let source = y_from(place, tap);
         for (var row = rows.x; row < rows.y; row++) {
@@ -30,6 +30,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
             sum += w * held(d_y[row * (args.cols / 4u) + source.at], source.open);
         }
     }
+    if args.onto == ADDS { sum += d_x[i]; }
     if args.relu != 0u { sum = select(vec4<f32>(0.0), sum, x[i] > vec4<f32>(0.0)); }
     d_x[i] = sum;
 }

@@ -1,4 +1,4 @@
-// d_x = weight^T d_y, added to what is there if args.accumulate, then 0 where x is not positive if args.relu, for depthwise
+// d_x = weight^T d_y, added to what is there if args.onto says so, then 0 where x is not positive if args.relu, for depthwise
 // convolutions. An invocation makes a strip of d_x: see forward_strip.
 // weight: (rows, KERNEL * KERNEL). d_y: (rows, cols). x, d_x: (channels, their columns).
 // Workgroups: ceil(channels * strips of a channel / WG).
@@ -42,7 +42,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
             let site = strip.h * window.width + strip.w + s;
             let at = channel * (x_cols() / 4u) + site * window.quads + strip.b;
             var value = sum[s];
-            if args.accumulate != 0u { value += d_x[at]; }
+            if args.onto != REPLACES { value += d_x[at]; }
             if args.relu != 0u { value = select(vec4<f32>(0.0), value, x_load(at)[0] > vec4<f32>(0.0)); }
             d_x[at] = value;
         }

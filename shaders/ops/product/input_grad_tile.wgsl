@@ -1,4 +1,4 @@
-// d_x = weight^T d_y, added to what is there if args.accumulate, then 0 where x is not positive if args.relu.
+// d_x = weight^T d_y, added to what is there if args.onto says so, then 0 where x is not positive if args.relu.
 // weight: (rows, taps, channels). d_y: (rows, cols). x, d_x: (channels, their columns). In tiles through workgroup memory:
 // for GPUs. The depth is (tap, row).
 // Workgroups: ceil(channels / LINES) * ceil(columns of x / COLUMNS) * slices.
@@ -18,7 +18,7 @@ fn quads() -> u32 { return x_cols() / 4u; }
 fn finish(input: u32, quad: u32, sum: vec4<f32>) {
     let at = input * quads() + quad;
     var value = sum;
-    if args.accumulate != 0u { value += d_x[at]; }
+    if args.onto != REPLACES { value += d_x[at]; }
     if args.relu != 0u { value = select(vec4<f32>(0.0), value, x[at] > vec4<f32>(0.0)); }
     d_x[at] = value;
 }

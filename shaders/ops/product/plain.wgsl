@@ -51,7 +51,7 @@ fn input_grad(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) gro
     let rows = rows_of(channel / channels());
     let k = channel % channels();
     let place = x_place(c / 4u);
-    var sum = select(0.0, d_x[i], args.accumulate != 0u);
+    var sum = select(0.0, d_x[i], args.onto == GOES_ON);
     for (var tap = 0u; tap < taps(); tap++) {
         let source = y_from(place, tap);
         if source.open {
@@ -60,6 +60,7 @@ fn input_grad(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) gro
             }
         }
     }
+    if args.onto == ADDS { sum += d_x[i]; }
     d_x[i] = select(sum, 0.0, args.relu != 0u && !(x[i] > 0.0));
 }
 

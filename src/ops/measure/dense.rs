@@ -5,6 +5,7 @@ use super::{Kind, Left, Meter};
 use crate::bind;
 use crate::error::Result;
 use crate::gpu::{Bind, Dtype, Gpu, Plan, Recorder};
+use crate::ops::product::linear::Onto;
 use crate::ops::variants::{Choices, Product, Shape, Variant, default, suitable};
 
 /// A multiple of the sides of all tiles.
@@ -74,7 +75,7 @@ pub fn trials(gpu: &Gpu, product: Product, shape: Shape, variants: &[&Variant]) 
         gpu.tensor("y", Dtype::F32, &[shape.rows, shape.cols])?,
         gpu.tensor("d_y", Dtype::F32, &[shape.rows, shape.cols])?,
     );
-    let args = shape.args(true, false);
+    let args = shape.args(true, Onto::Replaces);
     let mut all = Vec::new();
     for variant in variants {
         let mut rec = Recorder::new(gpu);

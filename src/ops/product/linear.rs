@@ -14,7 +14,29 @@ use crate::{bind, wgsl_struct};
 
 wgsl_struct! {
     /// See `shaders/ops/product/args.wgsl`.
-    pub struct Args { rows: u32, inner: u32, cols: u32, relu: u32, accumulate: u32 }
+    pub struct Args { rows: u32, inner: u32, cols: u32, relu: u32, onto: u32 }
+}
+
+/// What becomes of the numbers that a product finds where it writes; see `shaders/ops/product/args.wgsl`.
+#[derive(Clone, Copy, PartialEq)]
+pub(in crate::ops) enum Onto {
+    Replaces = 0,
+    /// Another layer's gradient: the sum, of several blocks of rows that of the first, is added as a whole, as a packed layer's.
+    Adds = 1,
+    /// The sum of the blocks of rows before: it goes on, as if there were one block.
+    GoesOn = 2,
+}
+
+impl Args {
+    /// What a sum begins with, where `before` lies.
+    pub(super) fn start(&self, before: f32) -> f64 {
+        if self.onto == Onto::GoesOn as u32 { f64::from(before) } else { 0.0 }
+    }
+    /// What is left of a whole sum.
+    pub(super) fn end(&self, before: f32, sum: f64) -> f32 {
+        let sum = sum as f32;
+        if self.onto == Onto::Adds as u32 { before + sum } else { sum }
+    }
 }
 
 /// Rows `rows` of a weight: one binding's worth.
@@ -51,7 +73,7 @@ pub fn forward(
 ) -> Result<()> {
     for block in weight {
         let shape = block.of(whole);
-        let args = shape.args(relu, false);
+        let args = shape.args(relu, Onto::Replaces);
         let (bias, y) = (&bias.rows(block.rows.clone()), &y.rows(block.rows.clone()));
         let binds = bind! { args: &args, weight: block.tensor, bias: bias, x: x, y: y };
         choices
@@ -77,7 +99,12 @@ pub fn input_grad(
 ) -> Result<()> {
     for (index, block) in weight.iter().enumerate() {
         let shape = block.of(whole);
-        let args = shape.args(relu, adds || index > 0);
+        let onto = match index {
+            0 if adds => Onto::Adds,
+            0 => Onto::Replaces,
+            _ => Onto::GoesOn,
+        };
+        let args = shape.args(relu, onto);
         let d_y = &d_y.rows(block.rows.clone());
         let binds = bind! { args: &args, weight: block.tensor, x: x, d_y: d_y, d_x: d_x };
         choices
@@ -99,7 +126,7 @@ pub fn weight_grad(
 ) -> Result<()> {
     for block in d_weight {
         let shape = block.of(whole);
-        let args = shape.args(false, false);
+        let args = shape.args(false, Onto::Replaces);
         let (d_bias, d_y) = (&d_bias.rows(block.rows.clone()), &d_y.rows(block.rows.clone()));
         let binds = bind! { args: &args, x: x, d_y: d_y, d_weight: block.tensor, d_bias: d_bias };
         choices
@@ -123,7 +150,7 @@ pub fn weight_grad_rows(
 ) -> Result<()> {
     let d_bias = rec.gpu.tensor("unused bias gradient", Dtype::F32, &[rows.len()])?;
     let shape = Rows { rows: rows.clone(), tensor: d_weight }.of(whole);
-    let args = shape.args(false, false);
+    let args = shape.args(false, Onto::Replaces);
     let d_y = &d_y.rows(rows);
     let binds = bind! { args: &args, x: x, d_y: d_y, d_weight: d_weight, d_bias: &d_bias };
     choices.pick(&rec.gpu, Product::WeightGrad, whole).dispatch_part(rec, binds, shape, whole)
@@ -156,7 +183,7 @@ pub(super) fn twin_input_grad(t: &Twin) {
     let mut all = t.values("d_x");
     for (k, d_x) in all.chunks_mut(cols).enumerate() {
         for (sum, &before) in sums.iter_mut().zip(d_x.iter()) {
-            *sum = if args.accumulate != 0 { before as f64 } else { 0.0 };
+            *sum = args.start(before);
         }
         for (o, d_y) in d_y.chunks(cols).enumerate() {
             let w = weight[o * inner + k] as f64;
@@ -164,7 +191,7 @@ pub(super) fn twin_input_grad(t: &Twin) {
         }
         for (c, (d_x, &sum)) in d_x.iter_mut().zip(&sums).enumerate() {
             let open = args.relu == 0 || x[k * cols + c] > 0.0;
-            *d_x = if open { sum as f32 } else { 0.0 };
+            *d_x = if open { args.end(*d_x, sum) } else { 0.0 };
         }
     }
     t.set_values("d_x", &all);
@@ -225,8 +252,12 @@ fn check_with(t: &mut Trial, shape: Shape, variant: &Variant, formats: Formats) 
     let copy = (formats.x == Dtype::Bf16).then(|| narrow::tensor(&t.gpu, &x)).transpose()?;
     copy.as_ref().map_or(Ok(()), |copy| narrow::record(&mut t.rec, &x, copy))?;
     let x = copy.as_ref().unwrap_or(&x);
-    for flag in [false, true] {
-        let args = shape.args(flag, flag && formats.d_x == Dtype::F32);
+    for (flag, onto) in [(false, Onto::Replaces), (true, Onto::Adds), (false, Onto::GoesOn)] {
+        let adds = variant.product == Product::InputGrad && formats.d_x == Dtype::F32;
+        if onto == Onto::GoesOn && !adds {
+            continue;
+        }
+        let args = shape.args(flag, if adds { onto } else { Onto::Replaces });
         match variant.product {
             Product::Forward => {
                 let y = t.output("y", &[rows, cols], tolerance(inner))?;

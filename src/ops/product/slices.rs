@@ -2,7 +2,7 @@
 //! their order.
 
 use super::dense::FILL;
-use super::linear::Args;
+use super::linear::{Args, Onto};
 use super::variants::{Product, Shape};
 use super::window::{self, Sites};
 use crate::error::Result;
@@ -139,7 +139,7 @@ pub(super) fn sum_twin(product: Product) -> fn(&Twin) {
         Product::InputGrad => |t| {
             let (args, x) = (t.get::<Args>("args"), t.f32("x"));
             for ((d_x, sum), x) in t.f32_mut("d_x").iter_mut().zip(sums(t)).zip(x.iter()) {
-                let before = if args.accumulate != 0 { *d_x } else { 0.0 };
+                let before = if args.onto == Onto::Replaces as u32 { 0.0 } else { *d_x };
                 *d_x = if args.relu == 0 || *x > 0.0 { before + sum as f32 } else { 0.0 };
             }
         },

@@ -10,7 +10,7 @@ use std::fmt;
 use super::dense;
 use super::dense::Formats;
 pub use super::dense::{ALL, FILL, Variant, default, fitting, read_narrow, suitable};
-use super::linear::Args;
+use super::linear::{Args, Onto};
 use super::window::Window;
 use crate::error::Result;
 use crate::gpu::check::Check;
@@ -116,13 +116,13 @@ impl Shape {
     pub fn flops(self) -> u64 {
         2 * (self.rows * self.inner * self.cols) as u64
     }
-    pub(in crate::ops) fn args(self, relu: bool, accumulate: bool) -> Args {
+    pub(in crate::ops) fn args(self, relu: bool, onto: Onto) -> Args {
         Args {
             rows: self.rows as u32,
             inner: self.inner as u32,
             cols: self.cols as u32,
             relu: relu as u32,
-            accumulate: accumulate as u32,
+            onto: onto as u32,
         }
     }
 }

@@ -237,8 +237,7 @@ pub(super) fn twin_input_grad(t: &Twin) {
     let (weight, d_y, x) = (t.f32("weight"), t.f32("d_y"), t.f32("x"));
     let (inner, cols, batch) = (args.inner as usize, args.cols as usize, 4 * g.quads as usize);
     let mut d_x = t.f32_mut("d_x");
-    let mut sums: Vec<f64> =
-        d_x.iter().map(|&d| if args.accumulate != 0 { f64::from(d) } else { 0.0 }).collect();
+    let mut sums: Vec<f64> = d_x.iter().map(|&d| args.start(d)).collect();
     for o in 0..args.rows as usize {
         g.each(o, |i, site, from| {
             let w = f64::from(weight[o * inner + i]);
@@ -247,7 +246,7 @@ pub(super) fn twin_input_grad(t: &Twin) {
         });
     }
     for ((d_x, sum), x) in d_x.iter_mut().zip(sums).zip(x.iter()) {
-        *d_x = if args.relu == 0 || *x > 0.0 { sum as f32 } else { 0.0 };
+        *d_x = if args.relu == 0 || *x > 0.0 { args.end(*d_x, sum) } else { 0.0 };
     }
 }
 
