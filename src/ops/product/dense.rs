@@ -58,6 +58,7 @@ pub const ALL: &[Variant] = &[
     Variant { class: Class::Any, ..gpu("input_grad/direct", InputGrad, Direct, Quads) },
     plain("input_grad/plain", InputGrad),
     software("weight_grad/8x3_across", WeightGrad, Across { rows: 8, inputs: 3, across: 8 }, Texels),
+    Variant { besides: &[X], ..software("weight_grad/32x2_texels", WeightGrad, Block(32, 2), Texels) },
     Variant { besides: &[X], ..software("weight_grad/16x4_texels", WeightGrad, Block(16, 4), Texels) },
     software("weight_grad/16x4_any", WeightGrad, Block(16, 4), Scalars),
     Variant { besides: &[X], ..software("weight_grad/10x4_texels", WeightGrad, Block(10, 4), Texels) },
@@ -85,14 +86,14 @@ pub fn fitting(product: Product, shape: Shape) -> impl DoubleEndedIterator<Item 
     ALL.iter().filter(move |variant| variant.product == product && variant.fits(shape))
 }
 
-/// Those of them that are for this device.
+/// Those of them that are for this device, and may pay.
 pub fn suitable(
     gpu: &Gpu,
     product: Product,
     shape: Shape,
 ) -> impl DoubleEndedIterator<Item = &'static Variant> + use<> {
     let software = gpu.is_software();
-    fitting(product, shape).filter(move |variant| variant.class.suits(software))
+    fitting(product, shape).filter(move |variant| variant.class.suits(software) && variant.may_pay(shape))
 }
 
 /// What computes a product where nothing was measured: on a software adapter the first that is suitable. On a GPU the first

@@ -153,6 +153,17 @@ impl Variant {
         }
     }
 
+    /// Whether it may be faster at this shape than those that do the same by other blocks.
+    pub(super) fn may_pay(&self, shape: Shape) -> bool {
+        match self.body {
+            // As many sums as 16 rows of 128 inputs, where a quarter or half of those would be empty.
+            Block(32, 2) if self.product == Product::WeightGrad => {
+                shape.rows.div_ceil(16).is_multiple_of(2) && [1, 3].contains(&shape.inner.div_ceil(64))
+            }
+            _ => true,
+        }
+    }
+
     /// By the kernel for the formats of what is bound as `x` and `d_x`.
     ///
     /// # Panics
