@@ -39,21 +39,24 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let query = row % args.queries;
     let first = row * args.keys * args.batch_quads + quad;
     let end = end_of(query);
+    // Memory is what takes time: the sum is made along with the largest score, and is measured anew where that grows.
+    // Milakov & Gimelshein 2018, "Online normalizer calculation for softmax".
     var largest = p[first];
-    for (var key = 1u; key < end; key++) {
-        let score = p[first + key * args.batch_quads];
-        largest = select(largest, max(largest, score), attends(query, key, quad));
-    }
     var sum = vec4<f32>(0.0);
     for (var key = 0u; key < end; key++) {
-        let at = first + key * args.batch_quads;
-        let part = select(vec4<f32>(0.0), exp(p[at] - largest), attends(query, key, quad));
-        p[at] = part;
-        sum += part;
+        let score = p[first + key * args.batch_quads];
+        let part = select(exp(-abs(score - largest)), vec4<f32>(1.0), score == largest); // both may be -inf
+        let grown = select(sum + part, sum * part + 1.0, score > largest);
+        let open = attends(query, key, quad);
+        sum = select(sum, grown, open);
+        largest = select(largest, max(largest, score), open);
     }
     // Where a sample has no key.
     sum = select(sum, vec4<f32>(1.0), sum == vec4<f32>(0.0));
-    for (var key = 0u; key < end; key++) { p[first + key * args.batch_quads] /= sum; }
+    for (var key = 0u; key < end; key++) {
+        let at = first + key * args.batch_quads;
+        p[at] = select(vec4<f32>(0.0), exp(p[at] - largest) / sum, attends(query, key, quad));
+    }
 }
 
 @compute @workgroup_size(WG)
