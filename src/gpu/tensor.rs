@@ -153,6 +153,11 @@ impl Tensor {
         is_next.then(|| self.view(self.span.first, &[words() * self.dtype().per_word()]))
     }
 
+    /// Whether both begin at one place of the same memory.
+    pub fn shares(&self, other: &Tensor) -> bool {
+        Arc::ptr_eq(&self.span.buffer, &other.span.buffer) && self.span.first == other.span.first
+    }
+
     /// Elements of the same memory, from another word on.
     fn view(&self, first: usize, shape: &[usize]) -> Tensor {
         let words = self.dtype().words(shape).expect("rows are of whole words");

@@ -2,14 +2,14 @@
 //!
 //! Tensors are placed from the largest to the smallest: each takes the smallest buffer whose tensors' lives it does not meet, or
 //! else one of its own. A life reaches to the last call that touches the tensor, so that no call reads and writes one buffer.
-//! The passes of a session follow one another and share all buffers.
+//! Tensors that are one ([`super::alike`]) have one buffer. The passes of a session follow one another and share all buffers.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::carried::Carried;
 use super::pass::Pass;
-use super::schedule::{Life, Schedule};
+use super::schedule::{Key, Life, Schedule};
 use crate::error::Result;
 use crate::gpu::{Dtype, Gpu, Tensor};
 
@@ -41,8 +41,13 @@ pub fn place(lives: &[Life]) -> Placement {
     // Of each buffer, the lives in it.
     let mut inside: Vec<Vec<usize>> = Vec::new();
     let (mut buffer, mut buffers) = (vec![0; lives.len()], Vec::<Room>::new());
+    let mut of_root: HashMap<Key, usize> = HashMap::new();
     for index in order {
         let life = &lives[index];
+        if let Some(&at) = of_root.get(&life.root) {
+            buffer[index] = at;
+            continue;
+        }
         let meets = |&other: &usize| lives[other].first <= life.last && life.first <= lives[other].last;
         let free = |at: &usize| buffers[*at].narrow == life.key.narrow && !inside[*at].iter().any(meets);
         // Buffers come in falling order of size: the last that is free wastes the least.
@@ -52,6 +57,7 @@ pub fn place(lives: &[Life]) -> Placement {
             inside.push(Vec::new());
         }
         inside[at].push(index);
+        of_root.insert(life.root, at);
         buffer[index] = at;
     }
     Placement { buffer, buffers }
@@ -112,10 +118,14 @@ impl Arena {
         let mut order: Vec<usize> = (0..lives.len()).collect();
         order.sort_by_key(|&life| (std::cmp::Reverse(lives[life].bytes()), lives[life].first, life));
         let mut inside: [Vec<Vec<usize>>; 2] = [0, 1].map(|format| vec![Vec::new(); buffers[format].len()]);
-        let mut tensors = HashMap::new();
+        let (mut tensors, mut of_root) = (HashMap::new(), HashMap::<Key, usize>::new());
         for index in order {
             let life = &lives[index];
             let format = usize::from(life.key.narrow);
+            if let Some(&at) = of_root.get(&life.root) {
+                tensors.insert(life.key, buffers[format][at].lend(life.dtype, &life.shape));
+                continue;
+            }
             let meets = |&other: &usize| lives[other].first <= life.last && life.first <= lives[other].last;
             let fits = |at: &usize| {
                 buffers[format][*at].bytes() >= life.bytes() && !inside[format][*at].iter().any(meets)
@@ -131,6 +141,7 @@ impl Arena {
                 }
             };
             inside[format][at].push(index);
+            of_root.insert(life.root, at);
             tensors.insert(life.key, buffers[format][at].lend(life.dtype, &life.shape));
         }
         let carried = Carried::new(gpu, &schedule.carried)?;

@@ -228,11 +228,22 @@ pub struct Backward<'a> {
     pub x: &'a [&'a Tensor],
     /// `None` where it is not needed.
     pub y: Option<&'a Tensor>,
+    /// It may be the gradient of an input, too, and is only read.
     pub d_y: &'a Tensor,
     /// By input; `None` where nobody asks for it.
     pub d_x: &'a [Option<Sink<'a>>],
     /// By parameter, by segment: where their gradients go; `None` where they are not trained.
     pub grads: Option<&'a [Vec<Tensor>]>,
+}
+
+/// How far a layer's gradients, where they are not added to others, are equal number by number: then they may be one tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alike {
+    No,
+    /// Those of its inputs.
+    Inputs,
+    /// Those of its inputs and of its output.
+    All,
 }
 
 /// A differentiable function of values (channels, cols), f32 or, where it says that it can, bf16.
@@ -259,6 +270,11 @@ pub trait Layer {
     /// Whether it can add to the gradient of an input, in f32, where another layer has written one.
     fn adds(&self, _site: Site) -> bool {
         true
+    }
+
+    /// Which of its gradients are equal. Its backward pass is not asked for those that are one tensor with another.
+    fn alike(&self) -> Alike {
+        Alike::No
     }
 
     /// What its products read as bf16, in runs that have it. `is_written` says that the layer before can write its input

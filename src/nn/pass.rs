@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::carried::Carried;
-use super::layer::{Backward, During, Sink, Site};
+use super::layer::{Alike, Backward, During, Sink, Site};
 use super::model::{Model, Node};
 use super::schedule::{Call, Gradients, Grads, Item, Key, Schedule};
 use crate::error::Result;
@@ -173,8 +173,18 @@ impl Model {
                     Grads::Shares(keys) => Some(keys.iter().map(shares).collect()),
                     _ => None,
                 };
-                let sink = |&(key, adds)| Sink { to: pass.at(key), adds };
-                let d_x: Vec<_> = d_x.iter().map(|to| to.as_ref().map(sink)).collect();
+                let alike = node.layer.alike();
+                let mut equal = if alike == Alike::All { vec![pass.at(*d_y)] } else { Vec::new() };
+                let mut sink = |&(key, adds): &(Key, bool)| {
+                    let to = pass.at(key);
+                    if adds || alike == Alike::No {
+                        return Some(Sink { to, adds });
+                    }
+                    let is_there = equal.iter().any(|other| to.shares(other));
+                    equal.push(to);
+                    (!is_there).then_some(Sink { to, adds })
+                };
+                let d_x: Vec<_> = d_x.iter().map(|to| to.as_ref().and_then(&mut sink)).collect();
                 let backward = Backward {
                     x: &pass.all(x),
                     y: y.map(|y| pass.at(y)),

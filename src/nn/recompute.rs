@@ -9,8 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::arena::place;
 use super::model::{Model, NodeId};
-use super::schedule::{Call, Item, Key, Life, Schedule, lives};
-use crate::gpu::Dtype;
+use super::schedule::{Call, Facts, Item, Key, Life, Schedule, lives};
 
 /// So many segments are tried at most: below that the gradients of one layer hold the most.
 const MOST_SEGMENTS: usize = 32;
@@ -22,17 +21,12 @@ const LEAST_SAVED: u64 = 10;
 /// An extra this much smaller than the layer's output is kept: moments of a norm spare it a second look at its input.
 const SMALL: u64 = 16;
 
-/// The schedule of all those tried that takes the fewest bytes: `once` itself, if all others save too little. What is `kept` is there at the end.
-pub(super) fn shortened(
-    model: &Model,
-    once: Schedule,
-    shapes: &dyn Fn(Item) -> (Dtype, Vec<usize>),
-    kept: &[Item],
-) -> Schedule {
+/// The schedule of all those tried that takes the fewest bytes: `once` itself, if all others save too little.
+pub(super) fn shortened(model: &Model, once: Schedule, facts: &Facts) -> Schedule {
     let bytes = |lives: &[Life]| place(lives).buffers.iter().map(|room| room.bytes).sum::<u64>();
-    let forward = Forward::new(model, &once, kept);
+    let forward = Forward::new(model, &once, facts.kept);
     let tried = |cuts: Vec<NodeId>| {
-        let schedule = forward.schedule(&once, &cuts, shapes, kept);
+        let schedule = forward.schedule(&once, &cuts, facts);
         (bytes(&schedule.lives), cuts, schedule)
     };
     // The first of those that take as many: it has the fewest segments.
@@ -139,15 +133,9 @@ impl<'a> Forward<'a> {
     }
 
     /// `once` with these cuts.
-    fn schedule(
-        &self,
-        once: &Schedule,
-        cuts: &[NodeId],
-        shapes: &dyn Fn(Item) -> (Dtype, Vec<usize>),
-        kept: &[Item],
-    ) -> Schedule {
+    fn schedule(&self, once: &Schedule, cuts: &[NodeId], facts: &Facts) -> Schedule {
         let calls = self.repeated(cuts);
-        let lives = lives(&calls, shapes, kept);
+        let lives = lives(&calls, facts);
         Schedule { calls, lives, batch: once.batch, wish: once.wish, carried: once.carried.clone() }
     }
 

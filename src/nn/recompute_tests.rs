@@ -30,9 +30,13 @@ fn one_cut_is_left_out_or_moved() {
 fn schedules(model: &Model, gpu: &Gpu, wish: Wish, cuts: &[NodeId]) -> [Schedule; 2] {
     let (choices, batch) = (Choices::default(), 8);
     let once = Schedule::new(model, gpu, &choices, batch, wish);
-    let shapes = |item| shape(model, gpu, &choices, item, batch);
     let kept = planner::kept(model, wish);
-    let again = Forward::new(model, &once, &kept).schedule(&once, cuts, &shapes, &kept);
+    let facts = Facts {
+        shape: &|item| shape(model, gpu, &choices, item, batch),
+        kept: &kept,
+        alike: &|id| model.nodes[id].layer.alike(),
+    };
+    let again = Forward::new(model, &once, &kept).schedule(&once, cuts, &facts);
     [once, again]
 }
 

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use super::alike;
+use super::layer::Alike;
 use super::model::{Model, NodeId, ValueId};
 use super::planner::{Planner, kept};
 use super::recompute;
@@ -195,10 +197,12 @@ impl Call {
     }
 }
 
-/// How long a tensor is needed: from the call that writes it to the last that touches it.
+/// How long a tensor is needed: from the call that writes it to the last that touches it, or another that is one with it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Life {
     pub key: Key,
+    /// Equal for tensors that are one, see [`super::alike`]; of any other tensor its key.
+    pub root: Key,
     /// `(channels, cols)`, the length of a parameter's segment, or what a layer asked for.
     pub shape: Vec<usize>,
     pub dtype: Dtype,
@@ -239,33 +243,43 @@ impl Schedule {
         }
         let (calls, carried) = (planner.calls, model.carried(batch));
         let kept = kept(model, wish);
-        let shapes = |item| shape(model, gpu, choices, item, batch);
-        let lives = lives(&calls, &shapes, &kept);
+        let facts = Facts {
+            shape: &|item| shape(model, gpu, choices, item, batch),
+            kept: &kept,
+            alike: &|id| model.nodes[id].layer.alike(),
+        };
+        let lives = lives(&calls, &facts);
         let once = Schedule { calls, lives, batch, wish, carried };
-        if wish.recomputes { recompute::shortened(model, once, &shapes, &kept) } else { once }
+        if wish.recomputes { recompute::shortened(model, once, &facts) } else { once }
     }
 }
 
-/// The lives of what calls touch; what is `kept` is there at the end.
-pub(super) fn lives(
-    calls: &[Call],
-    shapes: &dyn Fn(Item) -> (Dtype, Vec<usize>),
-    kept: &[Item],
-) -> Vec<Life> {
+/// What the lives of tensors follow from, besides the calls.
+pub(super) struct Facts<'a> {
+    /// The type of an item, where it is not bf16, and its shape.
+    pub shape: &'a dyn Fn(Item) -> (Dtype, Vec<usize>),
+    /// What is there at the end.
+    pub kept: &'a [Item],
+    pub alike: &'a dyn Fn(NodeId) -> Alike,
+}
+
+/// The lives of what calls touch.
+pub(super) fn lives(calls: &[Call], facts: &Facts) -> Vec<Life> {
     let mut lives: BTreeMap<Key, Life> = BTreeMap::new();
     for (at, call) in calls.iter().enumerate() {
         for key in call.touches().concat() {
             let fresh = || {
-                let (dtype, shape) = shapes(key.item);
+                let (dtype, shape) = (facts.shape)(key.item);
                 let dtype = if key.narrow { Dtype::Bf16 } else { dtype };
-                Life { key, shape, dtype, first: at, last: at }
+                Life { key, root: key, shape, dtype, first: at, last: at }
             };
             lives.entry(key).or_insert_with(fresh).last = at;
         }
     }
-    for item in kept {
+    for item in facts.kept {
         lives.entry(Key::wide(*item)).and_modify(|life| life.last = calls.len());
     }
+    alike::unite(calls, facts.alike, &mut lives);
     lives.into_values().collect()
 }
 

@@ -73,6 +73,12 @@ pub(super) fn replay(model: &Model, choices: &Choices, pass: &Pass, gpu: &Gpu) -
     all
 }
 
+/// What a pass leaves for the dense gradients of packed weights.
+fn left(model: &Model, pass: &Pass) -> Vec<Vec<f32>> {
+    let kept = planner::kept(model, pass.schedule.wish);
+    kept.iter().flat_map(|item| pass.wide(*item)).map(|tensor| tensor.read_f32().unwrap()).collect()
+}
+
 /// The first weights of a convolution, by the setting `init`: their deviation is that of He et al. 2015.
 #[test]
 fn weights_begin_as_wide_as_they_are_asked_to() {
@@ -168,11 +174,15 @@ pub(super) fn random_network(words: &[u32]) -> (Graph, usize) {
             }
             (3, _) if width > 4 => (net.slice(&name, x, 1..width - 1), width - 2),
             (4 | 5, _) => {
-                // A partner of the same width, perhaps the value itself.
+                // A partner of the same width, perhaps the value itself; or one more value, the first once more.
                 let partner =
                     (0..values.len()).rev().find(|&i| values[i].1 == width && i != at).unwrap_or(at);
                 read[partner] = true;
-                (net.add(&name, &[x, values[partner].0]), width)
+                let all = [x, values[partner].0, x];
+                (net.add(&name, &all[..2 + *word as usize % 2]), width)
+            }
+            (7, _) if word / 64 % 3 == 0 => {
+                (net.layer("flatten", &name, &[x], recipe::Settings::default()), width)
             }
             (6, Some((of, _, out))) => (net.linear_shared(&name, x, of), out),
             _ => {
@@ -217,7 +227,8 @@ pub(super) fn faults(schedule: &Schedule, placement: &Placement) -> Vec<String> 
             all.push(format!("{:?} does not fit", a.key));
         }
         let meets = |b: &Life| a.first <= b.last && b.first <= a.last;
-        for (b, _) in lives[i + 1..].iter().filter(|(b, other)| *other == *buffer && meets(b)) {
+        let is_other = |b: &Life| a.root != b.root && meets(b);
+        for (b, _) in lives[i + 1..].iter().filter(|(b, other)| *other == *buffer && is_other(b)) {
             all.push(format!("{:?} and {:?} share a buffer", a.key, b.key));
         }
     }
@@ -250,15 +261,16 @@ proptest! {
         let planned: u64 = placement.buffers.iter().map(|room| room.bytes.next_multiple_of(4)).sum();
         prop_assert_eq!(arena.bytes(), planned);
         prop_assert!(gpu.memory().bytes - before >= planned);
-        let shared = replay(&model, &choices, &passes[0], &gpu);
-        // Each tensor in a buffer of its own.
+        let shared = (replay(&model, &choices, &passes[0], &gpu), left(&model, &passes[0]));
+        // Each tensor in a buffer of its own, those that are otherwise one with another, too.
         let lives = &schedule().lives;
         let apart = Placement {
             buffer: (0..lives.len()).collect(),
             buffers: lives.iter().map(|life| Room { narrow: life.key.narrow, bytes: life.bytes() }).collect(),
         };
         let (_, passes) = Arena::with(&gpu, vec![schedule()], vec![apart]).unwrap();
-        prop_assert_eq!(&shared, &replay(&model, &choices, &passes[0], &gpu));
+        let apart = (replay(&model, &choices, &passes[0], &gpu), left(&model, &passes[0]));
+        prop_assert_eq!(shared, apart);
     }
 }
 
@@ -275,6 +287,42 @@ fn a_schedule_with_a_fault_is_noticed() {
     assert!(faults(&schedule, &placement).iter().any(|fault| fault.contains("share a buffer")));
     schedule.calls.remove(1);
     assert!(faults(&schedule, &placement).iter().any(|fault| fault.contains("is not written")));
+}
+
+/// The gradient of a sum is that of what it adds, until a layer adds to one of them that is still read as the other.
+#[test]
+fn a_sum_hands_its_gradient_on() {
+    let gpu = Gpu::twin();
+    let roots = |reads_sum: bool, relu: bool| {
+        let mut net = Graph::new();
+        let data = net.data();
+        let stem = net.linear("stem", data, 8);
+        let first = net.linear("first", stem, 8);
+        let branch = net.linear("branch", first, 8);
+        let mut sum = net.add("sum", &[stem, branch]);
+        if relu {
+            sum = net.relu("open", sum);
+        }
+        // What reads the branch besides changes its gradient before the sum of both is done, or does not.
+        let head = if reads_sum { sum } else { net.concat("all", &[sum, branch]) };
+        let head = net.linear("head", head, CLASSES);
+        net.output(head, 1.0);
+        let model = model(&gpu, &net.into(), 8, |_| false);
+        let wish = Wish { gradients: Gradients::All, ..Wish::default() };
+        let schedule = Schedule::new(&model, &gpu, &Choices::default(), 8, wish);
+        let root = |name: &str| {
+            let key =
+                Key::wide(Item::Grad(model.nodes.iter().find(|node| node.name == name).unwrap().output));
+            schedule.lives.iter().find(|life| life.key == key).unwrap().root
+        };
+        ["sum", "stem", "branch"].map(root)
+    };
+    let [sum, stem, branch] = roots(true, false);
+    assert_eq!([stem, branch], [sum; 2], "nothing is copied");
+    let [sum, stem, branch] = roots(true, true);
+    assert!(sum != stem && stem == branch, "the ReLU makes one gradient for both");
+    let [sum, stem, branch] = roots(false, false);
+    assert!(sum == stem && branch != sum, "the branch has a gradient of its own already");
 }
 
 /// Four layers: the gradients take the buffers of activations that are no longer read.

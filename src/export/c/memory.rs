@@ -49,12 +49,9 @@ impl Memory {
         let numbers = |value: ValueId| network.extents[value].numbers();
         let all: Vec<Life> = lives
             .iter()
-            .map(|(&value, &[first, last])| Life {
-                key: Key { item: Item::Value(value), narrow: false },
-                shape: vec![numbers(value)],
-                dtype: Dtype::F32,
-                first,
-                last,
+            .map(|(&value, &[first, last])| {
+                let key = Key { item: Item::Value(value), narrow: false };
+                Life { key, root: key, shape: vec![numbers(value)], dtype: Dtype::F32, first, last }
             })
             .collect();
         let placement = place(&all);
