@@ -52,10 +52,13 @@ gptnm) sweep shakespeare-gpt-nm -s model.layers=2 -s model.width=64 -s model.hea
 gptnm32) sweep shakespeare-gpt-nm -s model.layers=2 -s model.width=64 -s model.heads=2 -s model.hidden=256 -s data.context=64 -s run.batch=16 -s run.steps=1500 -s sparsity.pattern=1:32 --vary sparsity.method=sr-ste,mdgf --seeds 1,2 ;;
 gptnmlinear) sweep shakespeare-gpt-nm -s model.layers=2 -s model.width=64 -s model.heads=2 -s model.hidden=256 -s data.context=64 -s run.batch=16 -s run.steps=1500 --vary sparsity.pattern=1:4,1:8,1:16,1:32 -s sparsity.method=mdgf -s sparsity.decay=linear --seeds 0 ;;
 gptnmall) sweep shakespeare-gpt-nm -s model.layers=2 -s model.width=64 -s model.heads=2 -s model.hidden=256 -s data.context=64 -s run.batch=16 -s run.steps=1500 -s 'sparsity.rule=[{match="head",dense=true}]' --vary sparsity.pattern=1:4,1:8,1:16,1:32 --vary sparsity.method=sr-ste,mdgf,sdgf --seeds 0 ;;
+gptnmqk) sweep shakespeare-gpt-nm -s model.layers=2 -s model.width=64 -s model.heads=2 -s model.hidden=256 -s data.context=64 -s run.batch=16 -s run.steps=1500 -s model.projections=qk-v -s 'sparsity.rule=[{match="*.attn_qk",alike=2},{match="*.attn_v",dense=true},{match="*.attn_out",dense=true},{match="head",dense=true}]' --vary sparsity.pattern=1:8 --vary sparsity.method=sr-ste,mdgf --seeds 0 ;;
 texts) sweep shakespeare-gpt shakespeare-gpt-nm shakespeare-lstm-gmp --seeds 0 ;;
 words) sweep seq2seq-gmp transformer-gmp --seeds 0 ;;
-vit) sweep fashion-vit -s run.epochs=1 --seeds 0 ;;
-vitnm) sweep fashion-vit-nm -s run.epochs=1 -s run.baseline=false --seeds 0 ;;
+vit) sweep fashion-vit --seeds 0 ;;
+vitnm) sweep fashion-vit-nm -s run.baseline=false --seeds 0 ;;
+vitone) sweep fashion-vit -s run.epochs=1 --seeds 0 ;;
+vitonenm) sweep fashion-vit-nm -s run.epochs=1 -s run.baseline=false --seeds 0 ;;
 gptsmall) sweep shakespeare-gpt -s model.layers=2 -s model.width=64 -s model.heads=2 -s model.hidden=256 -s data.context=64 -s run.batch=16 -s run.steps=1500 --seeds 0 ;;
 mnist) sweep fashion-dual-cnn -s data.name=mnist --seeds 0 ;;
 mobilenet) sweep fashion-mobilenet -s run.steps=1000 -s run.batch=32 -s data.size=14 -s optim.lr.start=0.05 --vary model.width=0.0625,0.125,0.1875,0.25 --seeds 1,2 ;;
