@@ -303,7 +303,7 @@ fn a_sum_hands_its_gradient_on() {
         if relu {
             sum = net.relu("open", sum);
         }
-        // What reads the branch besides changes its gradient before the sum of both is done, or does not.
+        // Where the head reads the branch as well, that has a gradient before the sum's is handed on.
         let head = if reads_sum { sum } else { net.concat("all", &[sum, branch]) };
         let head = net.linear("head", head, CLASSES);
         net.output(head, 1.0);
