@@ -2,7 +2,7 @@
 //!
 //! Tensors are placed from the largest to the smallest: each takes the smallest buffer whose tensors' lives it does not meet, or
 //! else one of its own. A life reaches to the last call that touches the tensor, so that no call reads and writes one buffer.
-//! Tensors that are one ([`super::alike`]) have one buffer. The passes of a session follow one another and share all buffers.
+//! Tensors that are one ([`super::equal`]) have one buffer. The passes of a session follow one another and share all buffers.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -238,7 +238,7 @@ pub struct Backward<'a> {
 
 /// How far a layer's gradients, where they are not added to others, are equal number by number: then they may be one tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Alike {
+pub enum EqualGrads {
     No,
     /// Those of its inputs.
     Inputs,
@@ -273,8 +273,8 @@ pub trait Layer {
     }
 
     /// Which of its gradients are equal. Its backward pass is not asked for those that are one tensor with another.
-    fn alike(&self) -> Alike {
-        Alike::No
+    fn equal_grads(&self) -> EqualGrads {
+        EqualGrads::No
     }
 
     /// What its products read as bf16, in runs that have it. `is_written` says that the layer before can write its input

@@ -3,12 +3,12 @@
 //! A [`Graph`] describes a network; a [`Model`] is one whose layers are built. A [`Schedule`] says which calls a pass takes
 //! and how long each tensor is needed, an [`Arena`] which buffers they share, and a [`Pass`] is recorded.
 
-mod alike;
 mod alone;
 mod arena;
 mod build;
 mod carried;
 mod coupling;
+mod equal;
 mod extent;
 mod fuse;
 mod graph;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::carried::Carried;
-use super::layer::{Alike, Backward, During, Sink, Site};
+use super::layer::{Backward, During, EqualGrads, Sink, Site};
 use super::model::{Model, Node};
 use super::schedule::{Call, Gradients, Grads, Item, Key, Schedule};
 use crate::error::Result;
@@ -173,11 +173,11 @@ impl Model {
                     Grads::Shares(keys) => Some(keys.iter().map(shares).collect()),
                     _ => None,
                 };
-                let alike = node.layer.alike();
-                let mut equal = if alike == Alike::All { vec![pass.at(*d_y)] } else { Vec::new() };
+                let of_layer = node.layer.equal_grads();
+                let mut equal = if of_layer == EqualGrads::All { vec![pass.at(*d_y)] } else { Vec::new() };
                 let mut sink = |&(key, adds): &(Key, bool)| {
                     let to = pass.at(key);
-                    if adds || alike == Alike::No {
+                    if adds || of_layer == EqualGrads::No {
                         return Some(Sink { to, adds });
                     }
                     let is_there = equal.iter().any(|other| to.shares(other));

@@ -34,7 +34,7 @@ fn schedules(model: &Model, gpu: &Gpu, wish: Wish, cuts: &[NodeId]) -> [Schedule
     let facts = Facts {
         shape: &|item| shape(model, gpu, &choices, item, batch),
         kept: &kept,
-        alike: &|id| model.nodes[id].layer.alike(),
+        equal_grads: &|id| model.nodes[id].layer.equal_grads(),
     };
     let again = Forward::new(model, &once, &kept).schedule(&once, cuts, &facts);
     [once, again]

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::alike;
-use super::layer::Alike;
+use super::equal;
+use super::layer::EqualGrads;
 use super::model::{Model, NodeId, ValueId};
 use super::planner::{Planner, kept};
 use super::recompute;
@@ -201,7 +201,7 @@ impl Call {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Life {
     pub key: Key,
-    /// Equal for tensors that are one, see [`super::alike`]; of any other tensor its key.
+    /// Equal for tensors that are one, see [`super::equal`]; of any other tensor its key.
     pub root: Key,
     /// `(channels, cols)`, the length of a parameter's segment, or what a layer asked for.
     pub shape: Vec<usize>,
@@ -246,7 +246,7 @@ impl Schedule {
         let facts = Facts {
             shape: &|item| shape(model, gpu, choices, item, batch),
             kept: &kept,
-            alike: &|id| model.nodes[id].layer.alike(),
+            equal_grads: &|id| model.nodes[id].layer.equal_grads(),
         };
         let lives = lives(&calls, &facts);
         let once = Schedule { calls, lives, batch, wish, carried };
@@ -260,7 +260,7 @@ pub(super) struct Facts<'a> {
     pub shape: &'a dyn Fn(Item) -> (Dtype, Vec<usize>),
     /// What is there at the end.
     pub kept: &'a [Item],
-    pub alike: &'a dyn Fn(NodeId) -> Alike,
+    pub equal_grads: &'a dyn Fn(NodeId) -> EqualGrads,
 }
 
 /// The lives of what calls touch.
@@ -279,7 +279,7 @@ pub(super) fn lives(calls: &[Call], facts: &Facts) -> Vec<Life> {
     for item in facts.kept {
         lives.entry(Key::wide(*item)).and_modify(|life| life.last = calls.len());
     }
-    alike::unite(calls, facts.alike, &mut lives);
+    equal::unite(calls, facts.equal_grads, &mut lives);
     lives.into_values().collect()
 }
 

@@ -1,7 +1,7 @@
 //! The sum of values of one extent: residual connections.
 
 use super::super::coupling::Passing;
-use super::super::layer::{Alike, Backward, Built, Entry, Layer, Needs, Rectifies, Site};
+use super::super::layer::{Backward, Built, Entry, EqualGrads, Layer, Needs, Rectifies, Site};
 use crate::error::{Error, Result};
 use crate::gpu::{Recorder, Tensor};
 use crate::ops::add::{self, Window};
@@ -48,8 +48,8 @@ impl Layer for Add {
         }
         Ok(())
     }
-    fn alike(&self) -> Alike {
-        if self.relu { Alike::Inputs } else { Alike::All }
+    fn equal_grads(&self) -> EqualGrads {
+        if self.relu { EqualGrads::Inputs } else { EqualGrads::All }
     }
     fn passing(&self) -> Passing {
         Passing::Alone

@@ -2,7 +2,7 @@
 
 use super::super::coupling::Passing;
 use super::super::extent::Extent;
-use super::super::layer::{Alike, Backward, Built, Entry, Layer, Needs, Site};
+use super::super::layer::{Backward, Built, Entry, EqualGrads, Layer, Needs, Site};
 use crate::error::Result;
 use crate::gpu::{Recorder, Tensor};
 use crate::ops::add::{self, Window};
@@ -32,8 +32,8 @@ impl Layer for Flatten {
         let Some(d_x) = pass.d_x[0] else { return Ok(()) };
         add::record(rec, pass.d_y, d_x.to, Window::all(d_x.to), d_x.adds)
     }
-    fn alike(&self) -> Alike {
-        Alike::All
+    fn equal_grads(&self) -> EqualGrads {
+        EqualGrads::All
     }
     fn reach(&self, inputs: &[&[bool]], _: &[Option<&[u32]>], _: usize) -> Vec<bool> {
         inputs[0].iter().flat_map(|&channel| std::iter::repeat_n(channel, self.sites)).collect()

@@ -47,6 +47,15 @@ fn dense_products_fill_a_gpu_or_have_nothing_better() {
     }
 }
 
+/// Rows of 64 or 192 inputs leave blocks of 128 half or a quarter empty.
+#[test]
+fn weight_gradients_of_a_software_adapter_fill_their_blocks() {
+    let name = |rows, inner| dense("cpu", Shape::new(rows, inner, 6272))[2];
+    assert_eq!([(192, 64), (64, 192)].map(|(rows, inner)| name(rows, inner)), ["weight_grad/32x2_texels"; 2]);
+    let others = [(16, 64), (512, 128), (512, 784), (64, 256)];
+    assert_eq!(others.map(|(rows, inner)| name(rows, inner)), ["weight_grad/16x4_texels"; 4]);
+}
+
 /// A convolution of 3x3 kernels over 14x14 sites, batch 128.
 fn convolution(rows: usize, channels: usize, groups: usize) -> Shape {
     let window = Window { padding: 1, groups, ..Window::of([14; 2], [3; 2]) };

@@ -4,12 +4,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::layer::Alike;
+use super::layer::EqualGrads;
 use super::model::NodeId;
 use super::schedule::{Call, Key, Life};
 
 /// Gives tensors that can be one the same root, and each the life of all of them together.
-pub(super) fn unite(calls: &[Call], alike: &dyn Fn(NodeId) -> Alike, lives: &mut BTreeMap<Key, Life>) {
+pub(super) fn unite(
+    calls: &[Call],
+    equal_grads: &dyn Fn(NodeId) -> EqualGrads,
+    lives: &mut BTreeMap<Key, Life>,
+) {
     let changes = changes(calls);
     // Whether each change of one comes before the other is there, or after its end.
     let apart = |one: &Key, other: &Key| {
@@ -21,10 +25,10 @@ pub(super) fn unite(calls: &[Call], alike: &dyn Fn(NodeId) -> Alike, lives: &mut
     for (at, call) in calls.iter().enumerate() {
         let Call::Backward { node, d_y, d_x, .. } = call else { continue };
         let set = d_x.iter().flatten().filter(|(_, adds)| !adds).map(|(key, _)| key);
-        let equal: Vec<Key> = match alike(*node) {
-            Alike::No => continue,
-            Alike::Inputs => set.copied().collect(),
-            Alike::All => [d_y].into_iter().chain(set).copied().collect(),
+        let equal: Vec<Key> = match equal_grads(*node) {
+            EqualGrads::No => continue,
+            EqualGrads::Inputs => set.copied().collect(),
+            EqualGrads::All => [d_y].into_iter().chain(set).copied().collect(),
         };
         let [first, rest @ ..] = &equal[..] else { continue };
         let group = *group_of.entry(*first).or_insert_with(|| {
