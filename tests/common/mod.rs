@@ -6,28 +6,37 @@ use coppice::data::{Dataset, Source, Split};
 use coppice::gpu::{Choice, Gpu, adapters};
 use coppice::random::{Stream, word};
 
-/// One device for each backend that this machine offers, software ones included.
+/// The first adapter that can be used of each backend that this machine offers, software ones included.
 ///
 /// With `COPPICE_REQUIRE_GPU=1` a machine without an adapter fails; `COPPICE_REQUIRE_GPU=vulkan,gl` asks
 /// for these backends by name.
-pub fn devices() -> Vec<Gpu> {
+pub fn adapter_numbers() -> Vec<usize> {
     quiet();
-    let mut seen = Vec::new();
-    let mut all = Vec::new();
+    let (mut seen, mut numbers) = (Vec::new(), Vec::new());
     for adapter in adapters() {
         if adapter.obstacle().is_none() && !seen.contains(&adapter.backend()) {
-            all.push(Gpu::open(&Choice::Index(adapter.index)).expect("an adapter opens"));
+            numbers.push(adapter.index);
             seen.push(adapter.backend());
         }
     }
     let required = std::env::var("COPPICE_REQUIRE_GPU").unwrap_or_default().to_lowercase();
-    assert!(required.is_empty() || !all.is_empty(), "COPPICE_REQUIRE_GPU is set, but no adapter can be used");
+    assert!(
+        required.is_empty() || !numbers.is_empty(),
+        "COPPICE_REQUIRE_GPU is set, but no adapter can be used"
+    );
     for name in required.split(',').filter(|name| !["", "1"].contains(name)) {
         assert!(
             seen.iter().any(|backend| backend.to_lowercase() == name),
             "no adapter on {name}; found {seen:?}"
         );
     }
+    numbers
+}
+
+/// A device for each of [`adapter_numbers`].
+pub fn devices() -> Vec<Gpu> {
+    let open = |index| Gpu::open(&Choice::Index(index)).expect("an adapter opens");
+    let mut all: Vec<Gpu> = adapter_numbers().into_iter().map(open).collect();
     if all.is_empty() {
         eprintln!("no adapter: kernels are checked for their bindings only");
         all.push(Gpu::counted());
