@@ -50,10 +50,12 @@ vgg) sweep fashion-resnet20-static-95 fashion-resnet20-set-95 fashion-resnet20-r
 starts) sweep fashion-static-98 -s run.epochs=5 -s run.baseline=false --vary sparsity.target=0.95,0.98,0.99 --vary sparsity.scale=dense,kept --vary sparsity.fan_in=random,log-normal:1 --seeds 1,2,3 ;;
 gptnm) sweep shakespeare-gpt-nm -s model.layers=2 -s model.width=64 -s model.heads=2 -s model.hidden=256 -s data.context=64 -s run.batch=16 -s run.steps=1500 --vary sparsity.pattern=1:8,1:32,1:4,1:16 --vary sparsity.method=sr-ste,mdgf,sdgf --seeds 0 ;;
 gptnm32) sweep shakespeare-gpt-nm -s model.layers=2 -s model.width=64 -s model.heads=2 -s model.hidden=256 -s data.context=64 -s run.batch=16 -s run.steps=1500 -s sparsity.pattern=1:32 --vary sparsity.method=sr-ste,mdgf --seeds 1,2 ;;
+gptnm8) sweep shakespeare-gpt-nm -s model.layers=2 -s model.width=64 -s model.heads=2 -s model.hidden=256 -s data.context=64 -s run.batch=16 -s run.steps=1500 -s sparsity.pattern=1:8 --vary sparsity.method=sr-ste,mdgf --seeds 1,2 ;;
 gptnmlinear) sweep shakespeare-gpt-nm -s model.layers=2 -s model.width=64 -s model.heads=2 -s model.hidden=256 -s data.context=64 -s run.batch=16 -s run.steps=1500 --vary sparsity.pattern=1:4,1:8,1:16,1:32 -s sparsity.method=mdgf -s sparsity.decay=linear --seeds 0 ;;
 gptnmall) sweep shakespeare-gpt-nm -s model.layers=2 -s model.width=64 -s model.heads=2 -s model.hidden=256 -s data.context=64 -s run.batch=16 -s run.steps=1500 -s 'sparsity.rule=[{match="head",dense=true}]' --vary sparsity.pattern=1:4,1:8,1:16,1:32 --vary sparsity.method=sr-ste,mdgf,sdgf --seeds 0 ;;
 gptnmqk) sweep shakespeare-gpt-nm -s model.layers=2 -s model.width=64 -s model.heads=2 -s model.hidden=256 -s data.context=64 -s run.batch=16 -s run.steps=1500 -s model.projections=qk-v -s 'sparsity.rule=[{match="*.attn_qk",alike=2},{match="*.attn_v",dense=true},{match="*.attn_out",dense=true},{match="head",dense=true}]' --vary sparsity.pattern=1:8 --vary sparsity.method=sr-ste,mdgf --seeds 0 ;;
 texts) sweep shakespeare-gpt shakespeare-gpt-nm shakespeare-lstm-gmp --seeds 0 ;;
+wordsdense) sweep seq2seq-gmp -s 'sparsity={method="none"}' --seeds 0 ;;
 words) sweep seq2seq-gmp transformer-gmp --seeds 0 ;;
 vit) sweep fashion-vit --seeds 0 ;;
 vitnm) sweep fashion-vit-nm -s run.baseline=false --seeds 0 ;;
