@@ -7,18 +7,21 @@ use serde_json::json;
 use super::resume::{known, other_data, refuse};
 use super::weights::Weights;
 use super::{Device, drive, init, print_json, say, subnet};
+use crate::data::Dataset;
 use crate::error::{Error, Kind, Result};
 use crate::ops::variants::Choices;
 use crate::recipe::{Difference, Recipe, anchored_here};
 use crate::report::load::{check_numbers, load_any, snapshot_of};
 use crate::train::checkpoint;
-use crate::train::{Meta, Part, RunFolder, Session, evaluate_all, evaluate_part, extent, fitted, judged};
+use crate::train::{
+    Facts, Meta, Part, RunFolder, Session, evaluate_all, evaluate_part, extent, fitted, judged,
+};
 
 #[derive(clap::Args)]
 pub struct Eval {
     /// The folder of a run, a checkpoint in it, RUN/ckpt/best, or a safetensors file
     what: PathBuf,
-    /// Another data set of the same shape; texts and pairs are read by the tokens of the run
+    /// Another data set of the same shape; one of the same kind is read by the run's tokens, or mean and deviation
     #[arg(long, value_name = "D")]
     data: Option<String>,
     /// Evaluate although the run's config.toml or data was changed; the output says what
@@ -62,11 +65,16 @@ impl Eval {
             Some(meta) => known(&recipe, meta)?,
             None => None,
         };
+        let trained_on = recipe.data.name.clone();
         if let Some(name) = &self.data {
             recipe.data.name = anchored_here(name)?;
             recipe.data.settings = crate::data::fitting(&recipe.data.name, &recipe.data.settings);
         }
-        let data = drive::data_as(&recipe, known.as_ref())?;
+        let mut data = drive::data_as(&recipe, known.as_ref())?;
+        if let Some(facts) = meta.as_ref().filter(|_| self.data.is_some()).and_then(|meta| meta.data.as_ref())
+        {
+            read_as(facts, &mut data, [&trained_on, &recipe.data.name])?;
+        }
         if let Some(meta) = meta.as_ref().filter(|meta| self.data.is_none() && meta.data_hash != data.hash) {
             if !self.accept_changes {
                 return Err(other_data(&data, meta)
@@ -138,6 +146,31 @@ impl Eval {
             _ => Ok(()),
         }
     }
+}
+
+/// Has other samples read as those that the network was trained on: of a set of the same kind by the same mean and
+/// deviation, not by its own. Tokens have neither.
+///
+/// # Errors
+/// `Kind::Data` where classes are called otherwise.
+fn read_as(facts: &Facts, data: &mut Dataset, names: [&str; 2]) -> Result<()> {
+    if data.vocabulary().is_some() {
+        return Ok(());
+    }
+    let [then, now] = [&facts.class_names, &data.class_names];
+    let differs = (0..then.len().max(now.len())).find(|&class| then.get(class) != now.get(class));
+    if let Some(class) = differs.filter(|_| !then.is_empty() && !now.is_empty()) {
+        let name = |names: &[String]| names.get(class).map_or("none".into(), |name| format!("`{name}`"));
+        return Err(Error::data(format!("data set `{}` has other classes than the run", data.name))
+            .at(format!("class {class}: expected {}, found {}", name(then), name(now)))
+            .hint("the same names: a network knows a class by its number"));
+    }
+    // Another kind may store its numbers in other units.
+    let [then, now] = names.map(|name| name.split(':').next());
+    if then == now {
+        (data.scale, data.shift) = (facts.scale.clone(), facts.shift.clone());
+    }
+    Ok(())
 }
 
 /// The recipe of a network, and the record of its run if it is from there: that of the run's folder, or the one named.

@@ -21,10 +21,10 @@ flip = true
 rotate = 10
 ";
 
-/// Two classes of twelve pictures: light ones and dark ones; and a damaged one.
-fn pictures(home: &Path) {
-    for (class, light) in [("dark", 20u8), ("light", 200)] {
-        let folder = home.join("pictures").join(class);
+/// Two classes of twelve pictures, each of another brightness.
+fn two_classes(folder: &Path, classes: [(&str, u8); 2]) {
+    for (class, light) in classes {
+        let folder = folder.join(class);
         std::fs::create_dir_all(&folder).unwrap();
         for number in 0..12u8 {
             let pixel = |x, y| Rgb([light + number, light + (x * 2) as u8, light + (y * 3) as u8]);
@@ -33,6 +33,11 @@ fn pictures(home: &Path) {
             picture.save(folder.join(format!("{number}.{ending}"))).unwrap();
         }
     }
+}
+
+/// Light ones and dark ones; and a damaged one.
+fn pictures(home: &Path) {
+    two_classes(&home.join("pictures"), [("dark", 20), ("light", 200)]);
     std::fs::write(home.join("pictures/dark/x.png"), b"no picture").unwrap();
 }
 
@@ -101,4 +106,25 @@ fn keys_of_data_are_checked_by_the_data_set() {
     let shown = run(home, &[&["data", "show", "r.toml"][..], &over].concat());
     let text = String::from_utf8(shown.stdout).unwrap();
     assert!(text.contains("| a ") && text.contains("SHA-256"), "{text}");
+}
+
+/// The same test part beside another training part, whose mean and deviation are others.
+#[test]
+fn other_pictures_are_read_as_those_of_the_run() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    for (name, train) in [("own", [("dark", 20), ("light", 200)]), ("other", [("dark", 60), ("light", 90)])] {
+        two_classes(&home.join(name).join("train"), train);
+        two_classes(&home.join(name).join("test"), [("dark", 30), ("light", 190)]);
+    }
+    for part in ["train", "test"] {
+        two_classes(&home.join("swapped").join(part), [("bright", 200), ("dark", 20)]);
+    }
+    std::fs::write(home.join("r.toml"), RECIPE.replace("images:pictures", "images:own")).unwrap();
+    let whole = json(home, &["train", "r.toml", "--out", "run", "-q", "--json"]);
+    let eval = json(home, &["eval", "run", "--data", "images:other", "--json"]);
+    assert_eq!(eval["test_loss"], whole["test_loss"]);
+    let text = fails(home, 3, &["eval", "run", "--data", "images:swapped"]);
+    assert!(text.contains("other classes than the run"), "{text}");
+    assert!(text.contains("class 0: expected `dark`, found `bright`"), "{text}");
 }
