@@ -19,7 +19,7 @@ fn all() -> Vec<Check> {
 }
 
 /// Nearly all of its time goes into drivers that compile, each on a core of its own. Mesa's for processors are told to
-/// optimize less, which halves it: by their environment, and so in processes of their own.
+/// optimize less, which saves a fifth: by their environment, and so in processes of their own.
 #[test]
 fn every_kernel_agrees_with_its_twin() {
     let numbers = common::adapter_numbers();
@@ -30,17 +30,16 @@ fn every_kernel_agrees_with_its_twin() {
                 let args = ["selftest", "--device", &number.to_string(), "--json"];
                 let output =
                     program::coppice(home.path(), &args).env("GALLIVM_PERF", "nopt").output().unwrap();
-                let [text, errors] =
-                    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
-                assert!(output.status.success(), "adapter {number}: {text}{errors}");
-                let result: serde_json::Value = serde_json::from_str(&text).unwrap();
-                let left_out = result["left_out"].as_array().unwrap().len();
-                let compared = result["kernels"].as_array().unwrap().len();
-                assert_eq!(
-                    (compared + left_out, &result["failed"]),
-                    (all().len(), &0.into()),
-                    "adapter {number}"
+                let errors = String::from_utf8_lossy(&output.stderr);
+                let result: serde_json::Value = serde_json::from_slice(&output.stdout).expect(&errors);
+                let compared = result["kernels"].as_array().unwrap();
+                let wrong: Vec<_> = compared.iter().filter(|one| !one["failure"].is_null()).collect();
+                assert!(
+                    output.status.success() && wrong.is_empty(),
+                    "adapter {number}: {wrong:#?}\n{errors}"
                 );
+                let left_out = result["left_out"].as_array().unwrap();
+                assert_eq!(compared.len() + left_out.len(), all().len(), "adapter {number}");
             });
         }
     });

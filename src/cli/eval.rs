@@ -165,9 +165,9 @@ fn read_as(facts: &Facts, data: &mut Dataset, names: [&str; 2]) -> Result<()> {
             .at(format!("class {class}: expected {}, found {}", name(then), name(now)))
             .hint("the same names: a network knows a class by its number"));
     }
-    // Another kind may store its numbers in other units.
+    // Another kind may store its numbers in other units; another shape is refused where the network is built.
     let [then, now] = names.map(|name| name.split(':').next());
-    if then == now {
+    if then == now && data.shape == facts.shape {
         (data.scale, data.shift) = (facts.scale.clone(), facts.shift.clone());
     }
     Ok(())
